@@ -1,0 +1,29 @@
+"""The configuration tree, and how it is read: strictly, and with every problem at once."""
+
+from botdock.config.config import Config
+from botdock.config.sections import (
+    CodeConfig,
+    ContainersConfig,
+    DockerConfig,
+    Features,
+    LoggingConfig,
+    MetricsConfig,
+    MinIOConfig,
+    PluginsConfig,
+    Policy,
+    RuntimeConfig,
+)
+
+__all__ = [
+    "CodeConfig",
+    "Config",
+    "ContainersConfig",
+    "DockerConfig",
+    "Features",
+    "LoggingConfig",
+    "MetricsConfig",
+    "MinIOConfig",
+    "PluginsConfig",
+    "Policy",
+    "RuntimeConfig",
+]

@@ -1,0 +1,105 @@
+"""The root of the configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from botdock.config.sections import (
+    CodeConfig,
+    ContainersConfig,
+    DockerConfig,
+    Features,
+    LoggingConfig,
+    MetricsConfig,
+    MinIOConfig,
+    PluginsConfig,
+    Policy,
+    RuntimeConfig,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIG_FILE_NAME = "botdock.toml"
+CONFIG_VARIABLE = "BOTDOCK_CONFIG"
+"""Names the configuration file; else `botdock.toml` of the working folder, else of the platform's config folder."""
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """Everything that can be set, with defaults that are safe.
+
+    Example:
+        >>> Config(runtime=RuntimeConfig(timeout=60)).runtime.timeout
+        60
+
+    Attributes:
+        engine: Name of the engine; empty means the first isolating one that answers.
+        storage: Name of the storage backend.
+        home: Where state lies; empty means the platform's state folder.
+        docker: The Docker engine.
+        minio: MinIO or S3.
+        logging: The bots' output.
+        metrics: Botdock's own metrics.
+        runtime: Defaults of every execution.
+        containers: How the engine is spoken to.
+        code: Bounds of code archives.
+        policy: What callers may ask for.
+        plugins: Which plugins are loaded.
+        features: Feature flags.
+        options: Settings of plugins, by plugin name: `[options.local-fs] root = "/srv/bots"`.
+    """
+
+    engine: str = ""
+    storage: str = "local-fs"
+    home: str = ""
+    docker: DockerConfig = attrs.field(factory=DockerConfig)
+    minio: MinIOConfig = attrs.field(factory=MinIOConfig)
+    logging: LoggingConfig = attrs.field(factory=LoggingConfig)
+    metrics: MetricsConfig = attrs.field(factory=MetricsConfig)
+    runtime: RuntimeConfig = attrs.field(factory=RuntimeConfig)
+    containers: ContainersConfig = attrs.field(factory=ContainersConfig)
+    code: CodeConfig = attrs.field(factory=CodeConfig)
+    policy: Policy = attrs.field(factory=Policy)
+    plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
+    features: Features = attrs.field(factory=Features)
+    options: dict[str, dict[str, Any]] = attrs.field(factory=dict, repr=lambda value: f"<of {sorted(value)}>")
+
+    @property
+    def home_dir(self) -> Path:
+        """The state folder: `home`, else BOTDOCK_HOME through the environment, else the platform's."""
+        if self.home:
+            return Path(self.home).expanduser().absolute()
+        import platformdirs
+
+        return Path(platformdirs.user_state_dir("botdock", appauthor=False))
+
+    def options_for(self, plugin: str) -> Mapping[str, Any]:
+        """Return the settings of a plugin; empty when there are none."""
+        return self.options.get(plugin, {})
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Read file, environment and arguments; arguments win over the environment, which wins over the file.
+
+        Args:
+            path: The file; None means BOTDOCK_CONFIG, else `botdock.toml` here, else in the platform's config folder.
+            environ: In place of `os.environ`: BOTDOCK_<SECTION>__<KEY>, and the old runner's MINIO_* names.
+            overrides: Nested like the file, such as `{"runtime": {"timeout": "30s"}}`.
+
+        Raises:
+            ConfigError: With every problem: `source: key.path: problem`.
+        """
+        from botdock.config.loading import load
+
+        return load(cls, path, os.environ if environ is None else environ, overrides or {})

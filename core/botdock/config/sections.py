@@ -1,0 +1,215 @@
+"""The sections of the configuration, with their defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from botdock.model.container import PullPolicy
+from botdock.model.limits import DEFAULT_LIMITS, GIB, MIB, Limits
+from botdock.model.units import Bytes, Seconds
+
+SECRET = "secret"  # noqa: S105 - the name of a mark, not a secret
+"""Metadata key of fields that no repr, log or listing may show."""
+
+
+def _masked(value: object) -> str:
+    return "'***'" if value else "''"
+
+
+def secret() -> Any:
+    """Return an attrs field for a text that is never shown."""
+    return attrs.field(default="", repr=_masked, metadata={SECRET: True})
+
+
+@attrs.frozen(kw_only=True)
+class DockerConfig:
+    """The Docker engine.
+
+    Attributes:
+        host: `unix:///run/docker.sock`, `tcp://host:2376`; empty means DOCKER_HOST, else Docker's default socket.
+        api_version: Such as `1.41`; empty means the newest that both sides speak.
+        tls_verify: Whether to talk TLS and check the daemon's certificate.
+        cert_path: Folder with `ca.pem`, `cert.pem` and `key.pem`.
+        connect_timeout: To open a connection.
+        memory_limit: Default memory of a container on this engine; 0 means `runtime.limits.memory`.
+        cpu_shares: Relative weight when processors are short; 0 means the daemon's default.
+        user: `uid:gid` that bots run as; never 0.
+        runtime: OCI runtime such as `runsc`; empty means the daemon's default.
+    """
+
+    host: str = ""
+    api_version: str = ""
+    tls_verify: bool = False
+    cert_path: str = ""
+    connect_timeout: Seconds = 5.0
+    memory_limit: Bytes = 0
+    cpu_shares: int = 0
+    user: str = "65532:65532"
+    runtime: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class MinIOConfig:
+    """MinIO or any other S3.
+
+    Attributes:
+        endpoint: `host:port`.
+        access_key: Name of the key.
+        secret_key: The key.
+        use_ssl: Whether to talk TLS.
+        bucket_name: One bucket for everything, with a prefix per area; empty means the three buckets below.
+        region: Such as `us-east-1`; empty means the server's.
+        code_bucket: Where code lies.
+        results_bucket: Where results go.
+        logs_bucket: Where logs go.
+    """
+
+    endpoint: str = ""
+    access_key: str = secret()
+    secret_key: str = secret()
+    use_ssl: bool = False
+    bucket_name: str = ""
+    region: str = ""
+    code_bucket: str = "custom-bots"
+    results_bucket: str = "backtests"
+    logs_bucket: str = "bot-logs"
+
+
+@attrs.frozen(kw_only=True)
+class LoggingConfig:
+    """What is done with the bots' output.
+
+    Attributes:
+        sinks: Names of log sinks that get every line.
+        sink_queue: Lines that wait for a slow sink before lines are dropped and counted.
+        output_tail: Bytes of the end of the log that `ExecutionResult.output` holds.
+        drain_timeout: How long, after a container's end, the rest of its log may take.
+    """
+
+    sinks: tuple[str, ...] = ()
+    sink_queue: int = 10_000
+    output_tail: Bytes = 64 * 1024
+    drain_timeout: Seconds = 10.0
+
+
+@attrs.frozen(kw_only=True)
+class MetricsConfig:
+    """What is done with botdock's own metrics.
+
+    Attributes:
+        exporters: Names of exporters that are told after each execution.
+    """
+
+    exporters: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class RuntimeConfig:
+    """Defaults of every execution.
+
+    Attributes:
+        images: Image per runtime, in place of the runtime's own default.
+        limits: What an execution may use when it says nothing.
+        timeout: Wall time of a run that is not long-running.
+        grace: Between SIGTERM and SIGKILL.
+        network: Network of an execution that names none.
+    """
+
+    images: dict[str, str] = attrs.field(factory=dict)
+    limits: Limits = DEFAULT_LIMITS
+    timeout: Seconds = 3600.0
+    grace: Seconds = 10.0
+    network: str = "none"
+
+
+@attrs.frozen(kw_only=True)
+class ContainersConfig:
+    """How patiently the engine is spoken to.
+
+    Attributes:
+        pull: When images are pulled.
+        pull_timeout: For one pull.
+        call_timeout: For any other single call.
+        retries: How often a call that failed for a transient reason is tried again.
+    """
+
+    pull: PullPolicy = PullPolicy.MISSING
+    pull_timeout: Seconds = 900.0
+    call_timeout: Seconds = 60.0
+    retries: int = 2
+
+
+@attrs.frozen(kw_only=True)
+class CodeConfig:
+    """How large a code archive may be.
+
+    Attributes:
+        total_bytes: Bytes unpacked.
+        entries: Files, folders and links.
+        file_bytes: Bytes of one file.
+        ratio: Unpacked bytes per packed byte, checked once 1 MiB has come out.
+        depth: Nested folders.
+        name_bytes: Bytes of one whole name.
+    """
+
+    total_bytes: Bytes = 1 * GIB
+    entries: int = 100_000
+    file_bytes: Bytes = 512 * MIB
+    ratio: int = 200
+    depth: int = 64
+    name_bytes: int = 1024
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """What the operator allows; callers can loosen nothing beyond it.
+
+    Attributes:
+        networks: Networks an execution may name.
+        max_limits: Upper bounds of an execution's limits; None means unbounded.
+        max_timeout: Upper bound of the wall time; 0 means unbounded, and it binds long-running ones too.
+        engines: Engines that may be used; empty means any.
+        runtimes: Runtimes that may be used; empty means any.
+        local_code: Whether code may be a folder or an archive of this machine; without it only storage keys are.
+        unenforced: Features of the strict profile that an isolating engine may lack; see `botdock doctor`.
+    """
+
+    networks: tuple[str, ...] = ("none",)
+    max_limits: Limits = attrs.field(factory=Limits)
+    max_timeout: Seconds = 0.0
+    engines: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
+    local_code: bool = True
+    unenforced: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class PluginsConfig:
+    """Which plugins are loaded.
+
+    Attributes:
+        allowed: Distributions or entry-point names; empty means all.
+        blocked: The same, never loaded.
+        prefer: For a name that two distributions register, which wins: `"runtime:bash" = "my-distribution"`.
+    """
+
+    allowed: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+    prefer: dict[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Features:
+    """Feature flags; looked at in one place, the factory.
+
+    Attributes:
+        log_sinks: Whether lines go to the configured sinks.
+        metrics: Whether operations are counted and exported.
+        persistence: Whether results and logs of executables that ask for it go to the storage.
+    """
+
+    log_sinks: bool = True
+    metrics: bool = True
+    persistence: bool = True

@@ -1,0 +1,101 @@
+"""The nouns of botdock, and the seams that plugins fill in. Needs nothing but attrs."""
+
+from botdock.model._validation import JSON, MAX_ENVIRONMENT_STRING
+from botdock.model.checks import Check, CheckStatus
+from botdock.model.container import (
+    ContainerInfo,
+    ContainerSpec,
+    ContainerState,
+    ContainerStatus,
+    ImageInfo,
+    Mount,
+    PullPolicy,
+)
+from botdock.model.engine import Engine, EngineCapabilities, Feature, PullProgress
+from botdock.model.executable import ENTRYPOINTS, Executable
+from botdock.model.execution_id import new_execution_id
+from botdock.model.limits import DEFAULT_LIMITS, Limits
+from botdock.model.logs import (
+    LogChunk,
+    LogCursor,
+    LogLine,
+    LogSink,
+    LogSource,
+    LogStream,
+    LogSummary,
+    Stream,
+)
+from botdock.model.metrics import MetricsExporter, MetricsSnapshot, OperationStats
+from botdock.model.outcome import Outcome, Phase, Status
+from botdock.model.plugins import EnginePlugin, LogSinkPlugin, MetricsExporterPlugin, StorageBackendPlugin
+from botdock.model.result import ExecutionResult
+from botdock.model.runtime import (
+    ContextDelivery,
+    ExecutionContext,
+    ResultFormat,
+    Runtime,
+    RuntimeCapabilities,
+)
+from botdock.model.storage import (
+    ByteReader,
+    DeleteFailure,
+    ObjectInfo,
+    ObjectReader,
+    StorageArea,
+    StorageBackend,
+    validate_key,
+)
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "ENTRYPOINTS",
+    "JSON",
+    "MAX_ENVIRONMENT_STRING",
+    "ByteReader",
+    "Check",
+    "CheckStatus",
+    "ContainerInfo",
+    "ContainerSpec",
+    "ContainerState",
+    "ContainerStatus",
+    "ContextDelivery",
+    "DeleteFailure",
+    "Engine",
+    "EngineCapabilities",
+    "EnginePlugin",
+    "Executable",
+    "ExecutionContext",
+    "ExecutionResult",
+    "Feature",
+    "ImageInfo",
+    "Limits",
+    "LogChunk",
+    "LogCursor",
+    "LogLine",
+    "LogSink",
+    "LogSinkPlugin",
+    "LogSource",
+    "LogStream",
+    "LogSummary",
+    "MetricsExporter",
+    "MetricsExporterPlugin",
+    "MetricsSnapshot",
+    "Mount",
+    "ObjectInfo",
+    "ObjectReader",
+    "OperationStats",
+    "Outcome",
+    "Phase",
+    "PullPolicy",
+    "PullProgress",
+    "ResultFormat",
+    "Runtime",
+    "RuntimeCapabilities",
+    "Status",
+    "StorageArea",
+    "StorageBackend",
+    "StorageBackendPlugin",
+    "Stream",
+    "new_execution_id",
+    "validate_key",
+]

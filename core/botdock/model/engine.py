@@ -1,0 +1,195 @@
+"""The seam to whatever runs containers: Docker, Kubernetes, a plain process."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from botdock.model.container import ContainerInfo, ContainerSpec, ContainerStatus, ImageInfo, PullPolicy
+    from botdock.model.logs import LogCursor, LogStream
+
+
+class Feature(StrEnum):
+    """What the strict profile asks an engine to enforce."""
+
+    NETWORK = "network"
+    NON_ROOT = "non_root"
+    READ_ONLY_ROOT = "read_only_root"
+    READ_ONLY_CODE = "read_only_code"
+    CAPABILITIES = "capabilities"
+    NO_NEW_PRIVILEGES = "no_new_privileges"
+    SECCOMP = "seccomp"
+    MEMORY = "memory"
+    SWAP = "swap"
+    CPU = "cpu"
+    PIDS = "pids"
+    OPEN_FILES = "open_files"
+    FILE_SIZE = "file_size"
+    TMPFS = "tmpfs"
+
+
+@attrs.frozen(kw_only=True)
+class EngineCapabilities:
+    """What an engine can do, on this machine, now.
+
+    Attributes:
+        engine: Its name.
+        version: Of the engine and its interface, for people.
+        enforced: What of the strict profile it enforces.
+        missing: Each feature it does not enforce, with the reason and the command or setting that mends it.
+        private_filesystem: Whether the bot sees `Mount.target`; without, it sees `Mount.source` on this machine.
+        separate_streams: Whether stdout and stderr can be told apart.
+        exact_bytes: Whether logs hold every byte as it was written.
+        resumable_logs: Whether `read_logs` can continue from a cursor after a loss.
+    """
+
+    engine: str
+    version: str = ""
+    enforced: frozenset[Feature] = frozenset()
+    missing: Mapping[Feature, str] = attrs.field(factory=dict)
+    private_filesystem: bool = True
+    separate_streams: bool = True
+    exact_bytes: bool = True
+    resumable_logs: bool = True
+
+    @property
+    def isolates(self) -> bool:
+        """Whether it enforces the whole of the strict profile."""
+        return self.enforced == frozenset(Feature)
+
+
+@attrs.frozen(kw_only=True)
+class PullProgress:
+    """How far a pull is.
+
+    Attributes:
+        image: The image being pulled.
+        current: Bytes so far.
+        total: Bytes in all, as far as is known yet; 0 for not known.
+    """
+
+    image: str
+    current: int
+    total: int
+
+
+class Engine(ABC):
+    """Runs containers; small, so that it is written in an afternoon. All methods may be called from several threads.
+
+    `ContainerService` stands above it and adds policy, retries and metrics, so an engine does what it is told, once,
+    within the time it is given, and raises a `ContainerError` of the right kind when it cannot. It never interprets
+    an exit code, and it never leaves a container behind when `create` raises.
+
+    The life of a container: `create`, `attach`, `start`, `wait`, `fetch_result`, `remove`. An identity is what
+    `create` returned: an opaque text. Times are in seconds.
+
+    Example:
+        The fake in `botdock.testing` is a complete engine of about a hundred lines; `botdock.testing.EngineContract`
+        holds any engine to what is written here.
+    """
+
+    @abstractmethod
+    def capabilities(self) -> EngineCapabilities:
+        """Say what this engine enforces and delivers.
+
+        Raises:
+            EngineUnavailableError: It does not answer.
+        """
+
+    @abstractmethod
+    def ensure_image(
+        self,
+        image: str,
+        *,
+        policy: PullPolicy,
+        timeout: float,
+        progress: Callable[[PullProgress], None] | None = None,
+    ) -> ImageInfo:
+        """Make sure that the image is there, and say which it is.
+
+        Args:
+            image: Its reference.
+            policy: Whether to pull.
+            timeout: Seconds for all of it.
+            progress: Told how far the pull is, a few times a second at most.
+
+        Raises:
+            ImageError: It is absent, and may not or cannot be pulled.
+        """
+
+    @abstractmethod
+    def create(self, spec: ContainerSpec, *, timeout: float) -> str:
+        """Create a container that is ready to start, and return its identity.
+
+        Raises:
+            ContainerConflictError: One of that name exists.
+            ContainerError: It cannot be created; nothing of it is left.
+        """
+
+    @abstractmethod
+    def attach(self, container_id: str, *, timeout: float) -> LogStream:
+        """Open the streams of a container that has not been started, so that its first byte is not missed."""
+
+    @abstractmethod
+    def start(self, container_id: str, *, timeout: float) -> None:
+        """Start it. Returns as soon as the engine has accepted it.
+
+        Raises:
+            ContainerError: It did not start (no such program in the image, for one).
+        """
+
+    @abstractmethod
+    def read_logs(self, container_id: str, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
+        """Read the log from `cursor` on; with `follow` until the container ends, without it what is there now."""
+
+    @abstractmethod
+    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+        """Wait for the end, at most `timeout` seconds; return the final status, or None when it still runs.
+
+        Raises:
+            ContainerNotFoundError: It is gone.
+            EngineUnavailableError: The engine went away; the container may go on.
+        """
+
+    @abstractmethod
+    def inspect(self, container_id: str, *, timeout: float) -> ContainerStatus:
+        """Say what is known of it now.
+
+        Raises:
+            ContainerNotFoundError: The engine knows no such container.
+        """
+
+    @abstractmethod
+    def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
+        """Ask it to end (SIGTERM), and kill it (SIGKILL) after `grace` seconds; return when it has ended.
+
+        One that has ended already is left alone. A `grace` of 0 kills at once.
+        """
+
+    @abstractmethod
+    def remove(self, container_id: str, *, timeout: float) -> None:
+        """Remove it, killing it first if it runs; one that is not there is no error."""
+
+    @abstractmethod
+    def list(self, labels: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
+        """List the containers, running or not, that carry all of `labels`."""
+
+    @abstractmethod
+    def fetch_result(self, container_id: str, *, limit: int, timeout: float) -> bytes:
+        """Return what the bot wrote into `ContainerSpec.result`; empty when it wrote nothing.
+
+        Args:
+            container_id: The container, which has ended.
+            limit: Bytes; of a longer file `limit + 1` are returned, so that the caller sees that it is longer.
+            timeout: Seconds.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections; containers go on. Never raises, and may be called twice."""

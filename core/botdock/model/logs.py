@@ -1,0 +1,190 @@
+"""What a bot writes, from the engine's bytes to a reader's lines."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import TYPE_CHECKING, Self
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Stream(StrEnum):
+    """The two streams of a bot."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+@attrs.frozen
+class LogChunk:
+    """Bytes of one stream, as the engine delivered them: no meaning is given to where a chunk ends.
+
+    Attributes:
+        stream: Which stream they are from.
+        data: The bytes, at least one; exactly what the bot wrote.
+        time_ns: When they were seen, nanoseconds since the epoch, or 0 where the engine cannot say.
+    """
+
+    stream: Stream
+    data: bytes
+    time_ns: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class LogCursor:
+    """How much of each stream has been stored; a reader that takes over skips exactly that.
+
+    Attributes:
+        stdout: Bytes of stdout stored.
+        stderr: Bytes of stderr stored.
+        anchor: The engine's own opaque mark that makes the skipping cheap (a timestamp, an offset), or empty.
+    """
+
+    stdout: int = 0
+    stderr: int = 0
+    anchor: str = ""
+
+
+@attrs.frozen
+class LogLine:
+    """One line as a sink or a reader gets it.
+
+    Attributes:
+        stream: Which stream it is from.
+        data: Its bytes without the newline; a very long line comes in pieces.
+        time_ns: When its first byte was seen, nanoseconds since the epoch.
+        complete: Whether a newline ended it; False for a piece of a long line and for an unterminated last one.
+    """
+
+    stream: Stream
+    data: bytes
+    time_ns: int = 0
+    complete: bool = True
+
+    @property
+    def text(self) -> str:
+        """The line as text, with what is not UTF-8 replaced."""
+        return self.data.decode("utf-8", "replace")
+
+
+@attrs.frozen(kw_only=True)
+class LogSource:
+    """Where a line comes from.
+
+    Attributes:
+        execution_id: The run.
+        id: The executable's id.
+        runtime: The runtime's name.
+    """
+
+    execution_id: str
+    id: str
+    runtime: str
+
+
+@attrs.frozen(kw_only=True)
+class LogSummary:
+    """What is stored of a log, with its proof.
+
+    Attributes:
+        bytes: Bytes of both streams.
+        lines: Newlines of both streams, plus an unterminated last line of each.
+        sha256: Hash over `stdout`'s and `stderr`'s own hashes, see `LogCollector.get_collection_status`.
+        streams: Per stream its bytes, lines and SHA-256.
+        gaps: How often bytes were missing (the engine had lost them, or a limit dropped them).
+        complete: Whether the log was drained to its end and the exit was known.
+    """
+
+    bytes: int = 0
+    lines: int = 0
+    sha256: str = ""
+    streams: dict[str, dict[str, int | str]] = attrs.field(factory=dict)
+    gaps: int = 0
+    complete: bool = False
+
+
+class LogStream(ABC):
+    """The bytes of a container's two streams, as they come; what `Engine.attach` and `Engine.read_logs` return.
+
+    It must not lose, repeat or reorder bytes of one stream. It is read by one thread; `close` may be
+    called by another, and then a waiting `read` returns.
+
+    Example:
+        >>> class Nothing(LogStream):
+        ...     ended = True
+        ...     def read(self, timeout): return ()
+        ...     def fileno(self): return None
+        ...     def close(self): pass
+        >>> with Nothing() as stream:
+        ...     stream.read(0.0), stream.ended
+        ((), True)
+    """
+
+    @property
+    @abstractmethod
+    def ended(self) -> bool:
+        """Whether the end of the log has been read; after that, `read` returns nothing."""
+
+    @abstractmethod
+    def read(self, timeout: float) -> Sequence[LogChunk]:
+        """Return what has come, waiting at most `timeout` seconds for the first byte.
+
+        Args:
+            timeout: Seconds; 0 returns what is there already.
+
+        Returns:
+            Chunks in the order in which they came; neighbours of one stream may be joined. Empty when nothing came in
+            time, and at the end.
+
+        Raises:
+            ContainerError: The stream broke before its end; `read_logs` from a cursor continues it.
+        """
+
+    @abstractmethod
+    def fileno(self) -> int | None:
+        """Return a descriptor that is readable when `read(0)` has something, so that one loop can serve many streams.
+
+        None where there is no such descriptor; the collector then polls.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the connection; never raises, and may be called twice."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+
+class LogSink(ABC):
+    """Somewhere else that lines go: a log system, a file, a chat.
+
+    Each sink has a thread and a bounded queue of its own: one that is slow, blocks or raises delays nobody;
+    what it could not take is counted.
+
+    Example:
+        >>> class Count(LogSink):
+        ...     lines = 0
+        ...     def write(self, source, lines): self.lines += len(lines)
+        ...     def close(self): pass
+        >>> sink = Count()
+        >>> sink.write(LogSource(execution_id="01", id="bot", runtime="bash"), [LogLine(Stream.STDOUT, b"hi")])
+        >>> sink.lines
+        1
+    """
+
+    @abstractmethod
+    def write(self, source: LogSource, lines: Sequence[LogLine]) -> None:
+        """Take some lines of one execution, in their order."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Deliver what is held back and let go; called once, after the last `write`."""

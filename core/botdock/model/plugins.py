@@ -1,0 +1,87 @@
+"""What plugins register: small descriptions, whose factories do the heavy imports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from botdock.config import Config
+    from botdock.model.checks import Check
+    from botdock.model.engine import Engine
+    from botdock.model.logs import LogSink
+    from botdock.model.metrics import MetricsExporter
+    from botdock.model.storage import StorageArea, StorageBackend
+
+
+def _no_checks(_config: Config) -> Iterable[Check]:
+    return ()
+
+
+@attrs.frozen(kw_only=True)
+class EnginePlugin:
+    """An engine that can be had.
+
+    Attributes:
+        name: As in `--engine NAME`.
+        summary: One line for `botdock plugins`.
+        factory: Makes the engine; imports its client library here. May raise `EngineUnavailableError`.
+        automatic: Whether it may be chosen when nobody names an engine; only for engines that isolate.
+        checks: What `botdock doctor` asks; does not raise.
+    """
+
+    name: str
+    summary: str = ""
+    factory: Callable[[Config], Engine]
+    automatic: bool = False
+    checks: Callable[[Config], Iterable[Check]] = _no_checks
+
+
+@attrs.frozen(kw_only=True)
+class StorageBackendPlugin:
+    """A storage that can be had.
+
+    Attributes:
+        name: As in `storage = NAME`.
+        summary: One line for `botdock plugins`.
+        factory: Opens the backend of one area; imports its client library here.
+        checks: What `botdock doctor` asks; does not raise.
+    """
+
+    name: str
+    summary: str = ""
+    factory: Callable[[Config, StorageArea], StorageBackend]
+    checks: Callable[[Config], Iterable[Check]] = _no_checks
+
+
+@attrs.frozen(kw_only=True)
+class LogSinkPlugin:
+    """A sink of log lines that can be had.
+
+    Attributes:
+        name: As in `logging.sinks`.
+        summary: One line for `botdock plugins`.
+        factory: Opens the sink.
+    """
+
+    name: str
+    summary: str = ""
+    factory: Callable[[Config], LogSink]
+
+
+@attrs.frozen(kw_only=True)
+class MetricsExporterPlugin:
+    """An exporter of metrics that can be had.
+
+    Attributes:
+        name: As in `metrics.exporters`.
+        summary: One line for `botdock plugins`.
+        factory: Opens the exporter.
+    """
+
+    name: str
+    summary: str = ""
+    factory: Callable[[Config], MetricsExporter]

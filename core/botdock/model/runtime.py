@@ -1,0 +1,143 @@
+"""The seam to a language: how a tree of code is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+ENTRYPOINT_SCRIPT = "entrypoint.sh"
+"""The file that every runtime generates and every container starts: `/bin/sh <files>/entrypoint.sh`."""
+CONTEXT_FILE = "context.json"
+"""Beside the entrypoint script: everything about this one run, as JSON; see `ExecutionContext.to_json`."""
+ENVIRONMENT_FILE = "environment"
+"""Beside it too: the bot's variables as `NAME=value`, each ended by a NUL, sorted: for wrappers that read no JSON."""
+CONFIG_FILE = "config.json"
+"""Beside it too: the config alone, as JSON; what `BOT_CONFIG_FILE` names when the config is too long for a variable."""
+READY_FIFO = "ready"
+"""Beside it too, where an engine keeps containers waiting: a FIFO whose end of file says that the context is there."""
+
+
+class ContextDelivery(StrEnum):
+    """How a runtime's wrapper learns what it is to run."""
+
+    FILE = "file"
+    """It reads `CONTEXT_FILE` or `ENVIRONMENT_FILE` when it starts to run; its container can be kept waiting."""
+    ENVIRONMENT = "environment"
+    """The variables are in the container's environment from its creation; simple, and never pooled."""
+
+
+class ResultFormat(StrEnum):
+    """What a runtime's wrapper writes into the result file."""
+
+    ENVELOPE = "envelope"
+    """An object with `value` and what the wrapper knows about it; see `entrypoints.read_result`."""
+    VALUE = "value"
+    """The JSON value itself, or nothing."""
+
+
+@attrs.frozen(kw_only=True)
+class RuntimeCapabilities:
+    """What the wrapper of a runtime can do.
+
+    Attributes:
+        context: How it learns what to run.
+        result: What it writes into the result file.
+    """
+
+    context: ContextDelivery = ContextDelivery.FILE
+    result: ResultFormat = ResultFormat.ENVELOPE
+
+
+def _no_problems(_tree: Path, _script: str) -> Iterable[str]:
+    return ()
+
+
+@attrs.frozen(kw_only=True)
+class Runtime:
+    r"""A language that bots are written in.
+
+    The files it generates are the same for every bot: a runtime is never shown an id, a config or a script name when
+    it writes code, so there is nothing that it could splice into shell or source text. All that differs between runs
+    travels as data, in `CONTEXT_FILE` and `ENVIRONMENT_FILE`.
+
+    Example:
+        >>> runtime = Runtime(
+        ...     name="busybox", image="busybox:1.36", suffixes=(".sh",), interpreters=("sh",),
+        ...     scripts={"bot": ("main.sh",), "backtest": ("backtest.sh",)},
+        ...     files=lambda: {"entrypoint.sh": b'#!/bin/sh\ncd "$CODE_MOUNT_DIR" && exec sh "$SCRIPT_PATH"\n'},
+        ...     capabilities=RuntimeCapabilities(context=ContextDelivery.ENVIRONMENT, result=ResultFormat.VALUE),
+        ... )
+        >>> runtime.knows("busybox")
+        True
+
+    Attributes:
+        name: Canonical name, such as `python311`.
+        aliases: Other names for it, such as `python3.11`.
+        summary: One line for `botdock plugins`.
+        image: Default image; stock, small, and with a POSIX `/bin/sh`.
+        interpreters: Programs any one of which is enough, for engines without images: `("python3.11", "python3")`.
+        suffixes: Endings of its scripts, such as `(".py",)`.
+        scripts: Per entrypoint, the names a script may have when nobody says; the first that exists is taken.
+        files: Returns what the wrapper consists of, name to bytes; `entrypoint.sh` must be among it.
+        check: Yields, for a tree and a script that exists in it, what is wrong with them in words.
+        capabilities: What its wrapper can do.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    summary: str = ""
+    image: str
+    interpreters: tuple[str, ...]
+    suffixes: tuple[str, ...]
+    scripts: Mapping[str, tuple[str, ...]]
+    files: Callable[[], Mapping[str, bytes]]
+    check: Callable[[Path, str], Iterable[str]] = _no_problems
+    capabilities: RuntimeCapabilities = attrs.field(factory=RuntimeCapabilities)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The canonical name and the aliases."""
+        return (self.name, *self.aliases)
+
+    def knows(self, name: str) -> bool:
+        """Whether `name` is its name or one of its aliases; case does not matter."""
+        return name.casefold() in {known.casefold() for known in self.names}
+
+    def find_script(self, tree: Path, entrypoint: str) -> str | None:
+        """Return the script of `entrypoint` that `tree` holds under one of the usual names, or None."""
+        return next((name for name in self.scripts.get(entrypoint, ()) if (tree / name).is_file()), None)
+
+    def recognises(self, tree: Path, entrypoint: str) -> bool:
+        """Whether `tree` looks like code of this runtime: it holds a script under one of the usual names."""
+        return self.find_script(tree, entrypoint) is not None
+
+
+@attrs.frozen(kw_only=True)
+class ExecutionContext:
+    """What a wrapper must know to run one bot once.
+
+    Attributes:
+        id: The executable's id, `main`'s first argument.
+        entrypoint: `bot` or `backtest`.
+        script: The script, relative to the tree.
+        config: `main`'s second argument.
+        code_dir: Where the bot sees its tree.
+        files_dir: Where the bot sees the generated files.
+        result_file: Where the wrapper writes the result.
+        result_limit: Bytes the result may have.
+        variables: The caller's own variables and secrets.
+    """
+
+    id: str
+    entrypoint: str
+    script: str
+    config: Mapping[str, Any]
+    code_dir: str
+    files_dir: str
+    result_file: str
+    result_limit: int
+    variables: Mapping[str, str] = attrs.field(factory=dict, repr=lambda value: f"<{len(value)} variables>")

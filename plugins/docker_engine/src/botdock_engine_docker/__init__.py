@@ -1,0 +1,1 @@
+"""Run botdock's bots on a Docker engine, strictly isolated."""

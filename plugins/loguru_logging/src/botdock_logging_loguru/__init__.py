@@ -1,0 +1,1 @@
+"""Send every line a bot writes to loguru."""

@@ -1,0 +1,1 @@
+"""Run botdock's bots as plain processes: no daemon, no isolation."""

@@ -1,0 +1,1 @@
+"""Export botdock's metrics to Prometheus."""

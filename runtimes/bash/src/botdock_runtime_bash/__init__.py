@@ -1,0 +1,1 @@
+"""Run bash jobs with botdock."""

@@ -1,0 +1,1 @@
+"""Run Node.js 20 bots with botdock."""

@@ -1,0 +1,1 @@
+"""Run Python 3.11 bots with botdock."""
