@@ -28,6 +28,7 @@ from botdock.model.logs import (
 from botdock.model.metrics import MetricsExporter, MetricsSnapshot, OperationStats
 from botdock.model.outcome import Outcome, Phase, Status
 from botdock.model.plugins import EnginePlugin, LogSinkPlugin, MetricsExporterPlugin, StorageBackendPlugin
+from botdock.model.progress import Progress
 from botdock.model.result import ExecutionResult
 from botdock.model.runtime import (
     ContextDelivery,
@@ -86,6 +87,7 @@ __all__ = [
     "OperationStats",
     "Outcome",
     "Phase",
+    "Progress",
     "PullPolicy",
     "PullProgress",
     "ResultFormat",

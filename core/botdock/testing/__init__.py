@@ -1,0 +1,35 @@
+"""Contracts, strategies and fakes for those who test botdock's plugins, or their use of botdock.
+
+Needs pytest and hypothesis, which botdock itself does not; so nothing of botdock imports this package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botdock.testing.engine import EngineContract as EngineContract
+    from botdock.testing.fake_engine import FakeEngine as FakeEngine
+    from botdock.testing.runtime import RuntimeContract as RuntimeContract
+    from botdock.testing.storage import StorageContract as StorageContract
+
+_HOMES = {
+    "EngineContract": "engine",
+    "FakeEngine": "fake_engine",
+    "RuntimeContract": "runtime",
+    "StorageContract": "storage",
+}
+
+__all__ = ["EngineContract", "FakeEngine", "RuntimeContract", "StorageContract"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'botdock.testing' has no attribute {name!r}")
+    return getattr(import_module(f"botdock.testing.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
