@@ -1,0 +1,209 @@
+"""Containers with policy, patience and counts: what stands between the orchestrator and an engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from botdock._log import logger
+from botdock.config.sections import ContainersConfig, Policy
+from botdock.errors import (
+    BotdockError,
+    CapabilityError,
+    ContainerError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+)
+from botdock.model.container import ContainerInfo, ContainerSpec, ContainerStatus, ImageInfo
+from botdock.model.engine import Engine, EngineCapabilities, PullProgress
+from botdock.model.logs import LogChunk, LogCursor, LogStream
+from botdock.services.lines import lines_of
+
+T = TypeVar("T")
+
+RETRY_PAUSE = 0.2
+"""Seconds before the second attempt; each further one waits twice as long."""
+
+
+class ContainerService:
+    """The eight operations of the seed, and what it takes to do them well.
+
+    Every call has a timeout. What changes nothing is tried again when the engine failed for a transient reason;
+    what changes something is not, because nobody knows whether the first attempt took effect.
+
+    Args:
+        engine: Does the work.
+        config: How patiently it is spoken to.
+        policy: What it must enforce.
+        on_operation: Told of each call: its name, seconds, whether it succeeded.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: ContainersConfig,
+        policy: Policy,
+        *,
+        on_operation: Callable[[str, float, bool], None] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._config = config
+        self._policy = policy
+        self._record = on_operation or (lambda _operation, _seconds, _success: None)
+        self._lock = threading.Lock()
+        self._capabilities: EngineCapabilities | None = None
+        self._pulls: dict[str, threading.Lock] = {}
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """What the engine can do; asked once."""
+        with self._lock:
+            if self._capabilities is None:
+                self._capabilities = self._patiently("capabilities", self._engine.capabilities)
+            return self._capabilities
+
+    def check_enforcement(self) -> None:
+        """Refuse an engine that isolates but cannot enforce all that the policy asks for.
+
+        An engine that isolates nothing, such as `process`, runs only when somebody named it: that is consent.
+
+        Raises:
+            CapabilityError: Naming each feature, the engine's reason, and what mends it.
+        """
+        capabilities = self.capabilities
+        if not capabilities.private_filesystem:
+            return
+        missing = {
+            feature.value: reason
+            for feature, reason in capabilities.missing.items()
+            if feature.value not in self._policy.unenforced
+        }
+        if missing:
+            said = "; ".join(f"{feature}: {reason}" for feature, reason in sorted(missing.items()))
+            raise CapabilityError(
+                f"engine {capabilities.engine!r} cannot enforce {said}",
+                engine=capabilities.engine,
+                missing=missing,
+                hint="`botdock doctor` says how to mend it; an operator can accept the risk with policy.unenforced.",
+            )
+
+    def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo:
+        """Make sure that the image is there; callers that want the same one at once share one pull.
+
+        Raises:
+            ImageError: It is absent, and may not or cannot be pulled.
+        """
+        with self._lock:
+            pulling = self._pulls.setdefault(image, threading.Lock())
+        with pulling:
+            return self._patiently(
+                "pull",
+                lambda: self._engine.ensure_image(
+                    image, policy=self._config.pull, timeout=self._config.pull_timeout, progress=progress
+                ),
+            )
+
+    def create_container(self, spec: ContainerSpec) -> str:
+        """Create a container, and return the engine's identity of it.
+
+        Raises:
+            CapabilityError: The engine cannot enforce the policy.
+            ContainerConflictError: The execution has a container already.
+        """
+        self.check_enforcement()
+        return self._once("create", lambda: self._engine.create(spec, timeout=self._config.call_timeout))
+
+    def attach(self, container_id: str) -> LogStream:
+        """Open the streams of a container that has not been started."""
+        return self._once("attach", lambda: self._engine.attach(container_id, timeout=self._config.call_timeout))
+
+    def start_container(self, container_id: str) -> None:
+        """Start a container."""
+        self._once("start", lambda: self._engine.start(container_id, timeout=self._config.call_timeout))
+
+    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+        """Wait for its end, at most `timeout` seconds; return the final status, or None when it still runs."""
+        return self._guarded("wait", lambda: self._engine.wait(container_id, timeout=timeout))
+
+    def stop_container(self, container_id: str, *, grace: float) -> None:
+        """Ask it to end, and kill it after `grace` seconds; return when it has ended."""
+        timeout = grace + self._config.call_timeout
+        self._once("stop", lambda: self._engine.stop(container_id, grace=grace, timeout=timeout))
+
+    def get_container_status(self, container_id: str) -> ContainerStatus:
+        """Return what is known of a container.
+
+        Raises:
+            ContainerNotFoundError: The engine knows no such container.
+        """
+        return self._patiently("inspect", lambda: self._engine.inspect(container_id, timeout=self._config.call_timeout))
+
+    def list_containers(self, labels: Mapping[str, str]) -> Sequence[ContainerInfo]:
+        """Return the containers that carry all of `labels`, running or not."""
+        return self._patiently("list", lambda: self._engine.list(labels, timeout=self._config.call_timeout))
+
+    def read_logs(self, container_id: str, cursor: LogCursor, *, follow: bool) -> LogStream:
+        """Open the log from `cursor` on."""
+        timeout = self._config.call_timeout
+        return self._once(
+            "read_logs", lambda: self._engine.read_logs(container_id, cursor=cursor, follow=follow, timeout=timeout)
+        )
+
+    def get_container_logs(self, container_id: str, *, tail: int) -> str:
+        """Return the last `tail` lines that a container wrote, both streams, as text."""
+        chunks: list[LogChunk] = []
+        with self.read_logs(container_id, LogCursor(), follow=False) as stream:
+            deadline = time.monotonic() + self._config.call_timeout
+            while not stream.ended and time.monotonic() < deadline:
+                chunks.extend(stream.read(1.0))
+        last = [line.text for line in lines_of(chunks)]
+        return "\n".join(last[-tail:] if tail else [])
+
+    def fetch_result(self, container_id: str, *, limit: int) -> bytes:
+        """Return what the bot wrote as its result: at most `limit` bytes, one more when it is longer."""
+        timeout = self._config.call_timeout
+        return self._patiently(
+            "fetch_result", lambda: self._engine.fetch_result(container_id, limit=limit, timeout=timeout)
+        )
+
+    def remove_container(self, container_id: str) -> None:
+        """Remove a container, running or not; one that is not there is no error."""
+        self._patiently("remove", lambda: self._engine.remove(container_id, timeout=self._config.call_timeout))
+
+    def close(self) -> None:
+        """Let go of the engine; containers go on."""
+        self._engine.close()
+
+    def _patiently(self, operation: str, call: Callable[[], T]) -> T:
+        """Call, and call again when the engine failed for a reason that may pass."""
+        for attempt in range(self._config.retries):
+            try:
+                return self._once(operation, call)
+            except (EngineUnavailableError, EngineTimeoutError) as error:
+                logger.bind(operation=operation, error=error.message).debug("engine call failed; trying again")
+                time.sleep(RETRY_PAUSE * 2**attempt)
+        return self._once(operation, call)
+
+    def _once(self, operation: str, call: Callable[[], T]) -> T:
+        started = time.monotonic()
+        try:
+            value = self._guarded(operation, call)
+        except BotdockError:
+            self._record(operation, time.monotonic() - started, False)  # noqa: FBT003 - the callback's signature
+            raise
+        self._record(operation, time.monotonic() - started, True)  # noqa: FBT003 - the same
+        return value
+
+    def _guarded(self, operation: str, call: Callable[[], T]) -> T:
+        """Call; what a third party's engine raises by mistake becomes a `ContainerError`."""
+        try:
+            return call()
+        except BotdockError:
+            raise
+        except Exception as error:
+            engine = type(self._engine).__name__
+            raise ContainerError(
+                f"{engine}.{operation} failed: {type(error).__name__}: {error}", engine=engine, operation=operation
+            ) from error
