@@ -1,0 +1,87 @@
+"""Finds plugins among what is installed, without importing any."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import attrs
+
+from botdock._plugins.records import Origin, PluginStage, RejectedError, describe, guarded, normalise
+from botdock.hookspecs import PROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+UNKNOWN = "(unknown)"
+
+
+@attrs.frozen(kw_only=True)
+class Candidate:
+    """A plugin that has been found.
+
+    Attributes:
+        origin: Where it comes from.
+        load: Imports it.
+    """
+
+    origin: Origin
+    load: Callable[[], object]
+
+
+def discover() -> list[Candidate]:
+    """Return the plugins that are installed, sorted; of a distribution seen twice, what stands first on `sys.path`."""
+    try:
+        found = [_candidate(point) for point in metadata.entry_points(group=PROJECT)]
+    except Exception:  # noqa: BLE001 - one broken distribution, of whatever project, hides all the others there
+        found = list(_discover_one_by_one())
+    return sorted(found, key=lambda candidate: (candidate.origin.name, candidate.origin.distribution))
+
+
+def _discover_one_by_one() -> Iterator[Candidate]:
+    """Yield what `discover` would, with a broken distribution as a candidate that does not load."""
+    seen: set[str] = set()
+    for distribution in metadata.distributions():
+        name = _text_of(distribution, "Name") or UNKNOWN
+        if name != UNKNOWN and normalise(name) in seen:
+            continue
+        seen.add(normalise(name))
+        yield from _of_distribution(distribution, name)
+
+
+def _of_distribution(distribution: metadata.Distribution, name: str) -> Iterator[Candidate]:
+    try:
+        yield from [_candidate(point) for point in distribution.entry_points.select(group=PROJECT)]
+    except Exception as error:  # noqa: BLE001 - see `discover`
+        if f"[{PROJECT}]" in (distribution.read_text("entry_points.txt") or ""):
+            yield _unreadable(name, f"its entry_points.txt cannot be read: {describe(error)}")
+
+
+def _unreadable(distribution: str, reason: str) -> Candidate:
+    def load() -> object:
+        raise RejectedError(PluginStage.IMPORT, reason)
+
+    return Candidate(origin=Origin(name=distribution, distribution=distribution), load=load)
+
+
+def _candidate(point: metadata.EntryPoint) -> Candidate:
+    origin = Origin(
+        name=point.name,
+        distribution=_text_of(point.dist, "Name") or UNKNOWN,
+        version=_text_of(point.dist, "Version"),
+        module=point.value,
+    )
+    return Candidate(origin=origin, load=lambda: _load(point))
+
+
+def _load(point: metadata.EntryPoint) -> object:
+    with guarded(PluginStage.IMPORT):
+        return point.load()
+
+
+def _text_of(distribution: metadata.Distribution | None, key: str) -> str:
+    """Return a field of a distribution's metadata, or an empty text when it, or all of it, is missing."""
+    try:
+        return (distribution.metadata.get_all(key) or [""])[0] if distribution else ""
+    except Exception:  # noqa: BLE001 - remains of a removed distribution have no metadata; versions of Python differ
+        return ""
