@@ -1,0 +1,75 @@
+"""What a container is to do in a test, described once: a real engine runs it as a shell script, the fake plays it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from botdock.model.runtime import ENTRYPOINT_SCRIPT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FAREWELL_EXIT_CODE = 3
+"""What a program with a farewell exits with."""
+
+NO_SUCH_PROGRAM = "/botdock/no-such-program"
+"""A command that no image holds."""
+
+
+@attrs.frozen(kw_only=True)
+class Program:
+    """A program of a test: it writes stdout, then stderr, then its result, waits if it is to, and exits.
+
+    Attributes:
+        stdout: Bytes it writes to stdout.
+        stderr: Bytes it writes to stderr, after those.
+        result: Bytes it writes into the result file.
+        exit_code: What it exits with.
+        forever: Whether it then goes on until it is stopped.
+        ignores_term: Whether SIGTERM means nothing to it.
+        farewell: What it writes to stdout on SIGTERM, before it exits with `FAREWELL_EXIT_CODE`; None for no handler.
+        shows_environment: Whether it begins by printing its environment, one `NAME=value` a line.
+        missing: Whether there is no such program.
+    """
+
+    stdout: bytes = b""
+    stderr: bytes = b""
+    result: bytes = b""
+    exit_code: int = 0
+    forever: bool = False
+    ignores_term: bool = False
+    farewell: bytes | None = None
+    shows_environment: bool = False
+    missing: bool = False
+
+    def command(self, files: str, result: str) -> tuple[str, ...]:
+        """Return the command, where the program sees its files in `files` and its result file as `result`."""
+        if self.missing:
+            return (NO_SUCH_PROGRAM,)
+        return ("/bin/sh", f"{files}/{ENTRYPOINT_SCRIPT}", files, result)
+
+    def write(self, folder: Path) -> None:
+        """Write the shell script and the data that it prints into `folder`, readable by everyone."""
+        files = {"stdout": self.stdout, "stderr": self.stderr, "result": self.result, "farewell": self.farewell or b""}
+        files[ENTRYPOINT_SCRIPT] = "".join(f"{line}\n" for line in self._lines()).encode()
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+            (folder / name).chmod(0o644)
+
+    def _lines(self) -> Iterator[str]:
+        yield "files=$1 result=$2"
+        if self.ignores_term:
+            yield "trap '' TERM"
+        elif self.farewell is not None:
+            yield f"trap 'cat \"$files/farewell\"; exit {FAREWELL_EXIT_CODE}' TERM"
+        if self.shows_environment:
+            yield "env"
+        for name, target in (("stdout", ""), ("stderr", " >&2"), ("result", ' >"$result"')):
+            if getattr(self, name):
+                yield f'cat "$files/{name}"{target}'
+        if self.forever:
+            yield "while :; do sleep 1 & wait $!; done"  # `wait` lets a trap run at once; a foreground sleep would not
+        yield f"exit {self.exit_code}"
