@@ -1,0 +1,73 @@
+"""The testbed by hand: `python -m testbed images|up|down|clean`, from the folder `tests`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+
+from testbed.cache import cache_dir
+from testbed.console import TestbedError, say
+from testbed.daemon import PrivateDaemon
+from testbed.images import ensure_images
+from testbed.provision import Lease, find_engine, is_ci, may_own_a_daemon
+
+
+def prepare() -> None:
+    """Build or pull the images, so that the tests find them; what cannot be had is the tests' to skip or to fail."""
+    lease = Lease() if may_own_a_daemon() else None
+    try:
+        ensure_images(find_engine(lease.daemon if lease else None).host)
+        say(f"ready; images are kept in {cache_dir()}")
+    except TestbedError as error:
+        if is_ci():
+            raise
+        say(f"tests that need Docker will be skipped: {error}")
+    finally:
+        if lease is not None:
+            lease.give_back()
+
+
+def up() -> None:
+    """Start a private daemon with the images, and print how to use it."""
+    daemon = _manual_daemon()
+    daemon.start()
+    ensure_images(daemon.host)
+    print(f"export DOCKER_HOST={daemon.host}")
+
+
+def down() -> None:
+    """Stop what `up` started."""
+    _manual_daemon().stop()
+
+
+def clean() -> None:
+    """Delete the cache folder with all that was built."""
+    for folder in cache_dir().glob("daemon-*"):
+        PrivateDaemon(folder).delete()
+    shutil.rmtree(cache_dir())
+
+
+def _manual_daemon() -> PrivateDaemon:
+    folder = cache_dir() / "daemon-manual"
+    folder.mkdir(exist_ok=True)
+    return PrivateDaemon(folder)
+
+
+COMMANDS = {"images": prepare, "up": up, "down": down, "clean": clean}
+
+
+def main() -> int:
+    """Run the command that was named."""
+    parser = argparse.ArgumentParser(prog="python -m testbed", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    try:
+        COMMANDS[parser.parse_args().command]()
+    except TestbedError as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

