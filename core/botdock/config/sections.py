@@ -133,12 +133,14 @@ class ContainersConfig:
         pull_timeout: For one pull.
         call_timeout: For any other single call.
         retries: How often a call that failed for a transient reason is tried again.
+        reconnect_timeout: How long an engine may be away while a bot runs before the execution is given up.
     """
 
     pull: PullPolicy = PullPolicy.MISSING
     pull_timeout: Seconds = 900.0
     call_timeout: Seconds = 60.0
     retries: int = 2
+    reconnect_timeout: Seconds = 15.0
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,192 @@
+"""Makes the services, each from its section of the configuration and the plugins that were found.
+
+This is the one place where feature flags are looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from typing import Any
+
+import attrs
+
+from botdock.config import (
+    CodeConfig,
+    Config,
+    ContainersConfig,
+    LoggingConfig,
+    MetricsConfig,
+    RuntimeConfig,
+)
+from botdock.entrypoints import EntrypointManager
+from botdock.errors import BotdockError, EngineUnavailableError, PolicyError
+from botdock.model import Engine, Limits, StorageArea, StorageBackend
+from botdock.orchestrator import BotOrchestrator, Services, Setting
+from botdock.plugin_manager import PluginManager
+from botdock.services.code import CodeService
+from botdock.services.container import ContainerService
+from botdock.services.logs import LogCollector
+from botdock.services.metrics import MetricsService
+from botdock.services.sinks import SinkFanOut
+from botdock.services.storage import StorageService
+
+
+class ServiceFactory:
+    """Makes the services of one runner.
+
+    Args:
+        config: The configuration; every `create_*` method can be given another section in its place.
+        plugins: Where engines, runtimes, storages, sinks and exporters come from.
+    """
+
+    def __init__(self, config: Config, plugins: PluginManager) -> None:
+        self._config = config
+        self._plugins = plugins
+        self._metrics: MetricsService | None = None
+
+    @property
+    def metrics(self) -> MetricsService:
+        """The one metrics service that the others report to."""
+        if self._metrics is None:
+            self._metrics = self.create_metrics_service()
+        return self._metrics
+
+    def create_metrics_service(self, config: MetricsConfig | None = None) -> MetricsService:
+        """Make the metrics service, with the exporters that the configuration names."""
+        names = (config or self._config.metrics).exporters if self._config.features.metrics else ()
+        return MetricsService([self._plugins.metrics_exporter(name).factory(self._config) for name in names])
+
+    def create_container_service(self, config: ContainersConfig | None = None) -> ContainerService:
+        """Make the container service over the configured engine, or over the first isolating one that answers.
+
+        Raises:
+            NotFoundError: No engine of that name is installed.
+            EngineUnavailableError: None answers.
+        """
+        _, engine = self.open_engine()
+        return self._container_service(engine, config)
+
+    def create_code_service(
+        self, config: CodeConfig | None = None, *, storage: StorageService | None = None
+    ) -> CodeService:
+        """Make the code service, over `storage` or one of its own."""
+        source = storage or self.create_storage_service()
+        return CodeService(
+            config or self._config.code,
+            open_object=source.retrieve_code,
+            storage_name=self._config.storage,
+            local_code=self._config.policy.local_code,
+        )
+
+    def create_storage_service(self, name: str | None = None) -> StorageService:
+        """Make the storage service over the storage backend of that name, by default the configured one.
+
+        Raises:
+            NotFoundError: No storage backend of that name is installed.
+        """
+        plugin = self._plugins.storage_backend(name or self._config.storage)
+
+        def open_backend(area: StorageArea) -> StorageBackend:
+            return plugin.factory(self._config, area)
+
+        return StorageService(open_backend, on_operation=self._storage_operation)
+
+    def create_entrypoint_manager(self, config: RuntimeConfig | None = None) -> EntrypointManager:
+        """Make the entrypoint manager, with every runtime that is installed."""
+        return EntrypointManager(self._plugins.runtimes(), (config or self._config.runtime).images)
+
+    def create_log_collector(self, config: LoggingConfig | None = None) -> LogCollector:
+        """Make the log collector, with the sinks that the configuration names.
+
+        Raises:
+            NotFoundError: No sink of that name is installed.
+        """
+        section = config or self._config.logging
+        names = section.sinks if self._config.features.log_sinks else ()
+        sinks = {name: self._plugins.log_sink(name).factory(self._config) for name in names}
+        fan_out = SinkFanOut(sinks, capacity=section.sink_queue)
+        return LogCollector(section, sinks=fan_out, on_operation=self.metrics.record_log_operation)
+
+    def create_orchestrator(self) -> BotOrchestrator:
+        """Make everything, joined."""
+        engine_name, engine = self.open_engine()
+        storage = self.create_storage_service()
+        services = Services(
+            containers=self._container_service(engine, None),
+            code=self.create_code_service(storage=storage),
+            storage=storage,
+            entrypoints=self.create_entrypoint_manager(),
+            logs=self.create_log_collector(),
+            metrics=self.metrics,
+        )
+        setting = Setting(
+            config=self._config,
+            engine=engine_name,
+            owner=self.owner,
+            user=self._config.docker.user,
+            limits=self._default_limits(engine_name),
+        )
+        return BotOrchestrator(services, setting, home=self._config.home_dir, notify=self._plugins.notify)
+
+    @property
+    def owner(self) -> str:
+        """Names the state folder in the labels of containers, so that a runner touches only its own."""
+        return hashlib.sha256(f"{platform.node()}:{self._config.home_dir}".encode()).hexdigest()[:16]
+
+    def open_engine(self) -> tuple[str, Engine]:
+        """Open the configured engine, or the first isolating one that answers; return its name too.
+
+        Raises:
+            NotFoundError: No engine of that name is installed.
+            PolicyError: The policy does not allow it.
+            EngineUnavailableError: None answers.
+        """
+        if not self._config.engine:
+            return self._first_that_answers()
+        plugin = self._plugins.engine(self._config.engine)
+        self._check_allowed(plugin.name)
+        return plugin.name, plugin.factory(self._config)
+
+    def _check_allowed(self, engine: str) -> None:
+        allowed = self._config.policy.engines
+        if allowed and engine not in allowed:
+            raise PolicyError(
+                f"engine {engine!r} is not allowed here; allowed: {', '.join(allowed)}", setting="policy.engines"
+            )
+
+    def _first_that_answers(self) -> tuple[str, Engine]:
+        refusals: list[str] = []
+        allowed = self._config.policy.engines
+        for name, plugin in sorted(self._plugins.engines().items()):
+            if not plugin.automatic or (allowed and name not in allowed):
+                continue
+            try:
+                engine = plugin.factory(self._config)
+                engine.capabilities()
+            except BotdockError as error:
+                refusals.append(f"{name}: {error.message}")
+            else:
+                return name, engine
+        said = "; ".join(refusals) or "no engine that isolates is installed"
+        raise EngineUnavailableError(
+            f"no engine to run on ({said})",
+            operation="open",
+            hint="Start Docker (`botdock doctor` says how), or name an engine: `--engine process` does not isolate.",
+        )
+
+    def _default_limits(self, engine: str) -> Limits:
+        limits = self._config.runtime.limits.over(Config().runtime.limits)
+        memory = self._config.docker.memory_limit
+        return attrs.evolve(limits, memory=memory) if engine == "docker" and memory else limits
+
+    def _container_service(self, engine: Engine, config: ContainersConfig | None) -> ContainerService:
+        return ContainerService(
+            engine,
+            config or self._config.containers,
+            self._config.policy,
+            on_operation=self.metrics.record_container_operation,
+        )
+
+    def _storage_operation(self, operation: str, seconds: float, size: int, success: Any) -> None:
+        self.metrics.record_storage_operation(operation, size, bool(success), seconds)

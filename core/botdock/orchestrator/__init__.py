@@ -1,0 +1,7 @@
+"""Takes an execution through its phases."""
+
+from botdock.orchestrator.bot_orchestrator import BotOrchestrator
+from botdock.orchestrator.execution import Execution
+from botdock.orchestrator.preparation import Services, Setting
+
+__all__ = ["BotOrchestrator", "Execution", "Services", "Setting"]

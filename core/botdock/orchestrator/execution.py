@@ -1,0 +1,209 @@
+"""An execution under way: from the start of its container to its result."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from botdock._log import logger
+from botdock.errors import (
+    BotdockError,
+    ContainerNotFoundError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    LogError,
+)
+from botdock.model import ContainerStatus, ExecutionResult, LogChunk, LogLine, Outcome, Status
+from botdock.orchestrator.conclusion import Conclusion
+from botdock.orchestrator.run import Run
+from botdock.services.interfaces import Containers, Logs
+from botdock.services.lines import lines_of
+from botdock.services.log_files import LogReader
+
+WAIT_SLICE = 30.0
+"""Seconds of one call to the engine's `wait`; the whole wait is as long as the bot may run."""
+RECONNECT_PAUSE = 0.25
+"""Seconds between attempts to reach an engine that went away."""
+
+
+class Execution:
+    """One run of an executable; safe to use from several threads.
+
+    Attributes:
+        execution_id: The run; sorts by time.
+        container_id: The engine's identity of its container.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        containers: Containers,
+        logs: Logs,
+        conclusion: Conclusion,
+        grace: float,
+        reconnect_timeout: float,
+        on_done: Callable[[ExecutionResult], None],
+    ) -> None:
+        self.execution_id = run.execution_id
+        self._run = run
+        self._containers = containers
+        self._logs = logs
+        self._conclusion = conclusion
+        self._grace = grace
+        self._reconnect_timeout = reconnect_timeout
+        self._on_done = on_done
+        self._lock = threading.Lock()
+        self._ended_by: Outcome | None = None
+        self._failure = ""
+        self._exited = threading.Event()
+        self._done = threading.Event()
+        self._result: ExecutionResult | None = None
+
+    @property
+    def container_id(self) -> str:
+        """The engine's identity of its container."""
+        return self._run.container_id
+
+    @property
+    def result(self) -> ExecutionResult:
+        """The result; of one that still runs, what is known so far, with the status `running`."""
+        if self._result is not None:
+            return self._result
+        return self._run.result(status=Status.RUNNING, message="running")
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended and everything of it is stored and cleaned up."""
+        return self._done.is_set()
+
+    def wait(self, timeout: float | None = None) -> ExecutionResult | None:
+        """Wait for the end, at most `timeout` seconds; return the result, or None when it still runs."""
+        return self._result if self._done.wait(timeout) else None
+
+    def stop(self, grace: float | None = None) -> None:
+        """Ask it to end, and kill it after `grace` seconds (None means the configured ones); returns when it has ended.
+
+        One that has ended already is left alone.
+
+        Raises:
+            ContainerError: The engine could not stop it.
+        """
+        self._end(Outcome.STOPPED, self._grace if grace is None else grace)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.stop(grace=0.0)
+
+    def stream(self, *, follow: bool = True) -> Iterator[LogChunk]:
+        """Yield the bytes it wrote and, with `follow`, those it writes, until its log has ended."""
+        try:
+            return self._logs.stream_logs(self.execution_id, follow=follow)
+        except LogError:  # it has ended: nothing more will come
+            return self._stored()
+
+    def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
+        """Yield the lines it wrote and, with `follow`, those it writes, until its log has ended."""
+        return lines_of(self.stream(follow=follow))
+
+    def begin(self) -> None:
+        """Watch over the container from now on, in a thread of its own."""
+        name = f"botdock-{self.execution_id}"
+        threading.Thread(target=self._watch, args=(time.monotonic(),), name=name, daemon=True).start()
+
+    def on_limit(self) -> None:
+        """It wrote more than it may: end it, without keeping the log collector waiting."""
+        self._end_soon(Outcome.OUTPUT_LIMIT)
+
+    def on_failure(self, error: BotdockError) -> None:
+        """Its log can be stored no longer: end it, without keeping the log collector waiting."""
+        self._failure = self._failure or error.message
+        self._end_soon(Outcome.INFRASTRUCTURE_ERROR)
+
+    def _stored(self) -> Iterator[LogChunk]:
+        try:
+            with LogReader(self._run.journal.logs) as reader:
+                yield from reader.read()
+        except FileNotFoundError as error:
+            raise LogError(f"the log of execution {self.execution_id} is gone") from error
+
+    def _end(self, why: Outcome, grace: float) -> None:
+        with self._lock:
+            if self._exited.is_set():
+                return
+            self._ended_by = self._ended_by or why
+        self._containers.stop_container(self.container_id, grace=grace)
+
+    def _end_soon(self, why: Outcome) -> None:
+        threading.Thread(target=self._end_quietly, args=(why, 0.0), daemon=True).start()
+
+    def _end_quietly(self, why: Outcome, grace: float) -> None:
+        try:
+            self._end(why, grace)
+        except BotdockError as error:
+            logger.bind(execution_id=self.execution_id, error=error.message).warning("could not end the container")
+
+    def _watch(self, started: float) -> None:
+        """See it to its end; whatever happens, there is a result afterwards."""
+        with logger.contextualize(execution_id=self.execution_id):
+            try:
+                self._result = self._see_to_its_end(started)
+            except Exception as error:  # noqa: BLE001 - the one place where a defect of ours becomes a result, not a hang
+                logger.bind(error=repr(error)).error("execution failed")
+                self._result = self._conclusion.failed(self._run, f"botdock failed: {error!r}")
+            finally:
+                self._exited.set()
+            try:
+                self._on_done(self._result)
+            finally:
+                self._done.set()
+
+    def _see_to_its_end(self, started: float) -> ExecutionResult:
+        status = self._wait_for_exit(started)
+        duration = time.monotonic() - started
+        with self._lock:
+            self._exited.set()
+            ended_by, failure = self._ended_by, self._failure
+        return self._conclusion.conclude(self._run, status, ended_by=ended_by, failure=failure, duration=duration)
+
+    def _wait_for_exit(self, started: float) -> ContainerStatus | None:
+        """Wait until the container has ended, ending it when its wall time is over; None when nobody can tell."""
+        with self._conclusion.waiting(self._run):
+            deadline = self._deadline(started)
+            while True:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    self._end_quietly(Outcome.TIMED_OUT, self._grace)
+                    deadline = float("inf")
+                    continue
+                try:
+                    status = self._wait_once(min(remaining, WAIT_SLICE))
+                except ContainerNotFoundError as error:
+                    self._give_up(Outcome.LOST, f"the container is gone: {error.message}")
+                    return None
+                except BotdockError as error:
+                    self._give_up(Outcome.INFRASTRUCTURE_ERROR, error.message)
+                    return None
+                if status is not None:
+                    return status
+
+    def _deadline(self, started: float) -> float:
+        allowance = self._run.allowance
+        return started + allowance.timeout if allowance and allowance.timeout is not None else float("inf")
+
+    def _wait_once(self, timeout: float) -> ContainerStatus | None:
+        """Wait for a slice; an engine that is away is given some time to come back."""
+        give_up = time.monotonic() + self._reconnect_timeout
+        while True:
+            try:
+                return self._containers.wait(self.container_id, timeout=timeout)
+            except (EngineUnavailableError, EngineTimeoutError):
+                if time.monotonic() >= give_up:
+                    raise
+                self._done.wait(RECONNECT_PAUSE)
+
+    def _give_up(self, outcome: Outcome, failure: str) -> None:
+        with self._lock:
+            self._ended_by = outcome
+            self._failure = self._failure or failure

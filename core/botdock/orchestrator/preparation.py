@@ -1,0 +1,200 @@
+"""From an executable to a container that runs: the phases before the bot's own time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import attrs
+
+from botdock._log import logger
+from botdock.config import Config
+from botdock.entrypoints import environment_of
+from botdock.errors import BotdockError, ExecutableError
+from botdock.model import ContextDelivery, Limits, LogSource, Phase, Progress, PullProgress, Runtime
+from botdock.orchestrator.allowance import allowance, check_runtime
+from botdock.orchestrator.layout import Layout
+from botdock.orchestrator.run import Run
+from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Metrics, Storage
+from botdock.services.manifest import detect_runtime, read_manifest
+
+
+@attrs.frozen(kw_only=True)
+class Services:
+    """The six services that the orchestrator joins."""
+
+    containers: Containers
+    code: Code
+    storage: Storage
+    entrypoints: Entrypoints
+    logs: Logs
+    metrics: Metrics
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """What is the same for every execution of one runner.
+
+    Attributes:
+        config: The configuration.
+        engine: Name of the engine.
+        owner: Names the state folder in the labels of containers.
+        user: `uid:gid` that bots run as.
+        limits: What an execution may use when nobody says.
+    """
+
+    config: Config
+    engine: str
+    owner: str
+    user: str
+    limits: Limits
+
+
+class Preparation:
+    """Takes a run through the phases from `validate` to `start`.
+
+    Args:
+        services: What does the work.
+        setting: What is the same for every execution.
+    """
+
+    def __init__(self, services: Services, setting: Setting) -> None:
+        self._services = services
+        self._setting = setting
+
+    def validate(self, run: Run) -> None:
+        """Refuse what can be refused before anything exists."""
+        with run.clock.phase(Phase.VALIDATE):
+            if not run.executable.file_path:
+                raise ExecutableError(["file_path: names no code; give a folder, an archive, or a key of the storage"])
+            self._settle(run)
+            if run.executable.runtime is not None:
+                run.runtime = self._services.entrypoints.validate_runtime(run.executable.runtime)
+                check_runtime(run.runtime.name, self._setting.config)
+            self._services.containers.check_enforcement()
+
+    def prepare(self, run: Run, *, on_limit: Callable[[], None], on_failure: Callable[[BotdockError], None]) -> None:
+        """Go through the phases that make something, up to a container that runs.
+
+        Raises:
+            BotdockError: With the phase that failed; `undo` removes what was made until then.
+        """
+        self._fetch(run)
+        layout = Layout.of(run, self._services.containers.capabilities)
+        with run.clock.phase(Phase.PULL):
+            self._pull(run)
+        with run.clock.phase(Phase.GENERATE):
+            environment = self._generate(run, layout)
+        with run.clock.phase(Phase.CREATE):
+            spec = layout.spec(run, owner=self._setting.owner, user=self._setting.user, environment=environment)
+            run.container_id = self._services.containers.create_container(spec)
+            run.journal.event("created", container_id=run.container_id)
+        with run.clock.phase(Phase.ATTACH):
+            self._attach(run, on_limit, on_failure)
+        with run.clock.phase(Phase.START):
+            self._services.containers.start_container(run.container_id)
+
+    def undo(self, run: Run) -> list[str]:
+        """Remove container, log collection and workspace; each whatever became of the others.
+
+        Returns:
+            What could not be removed, in words.
+        """
+        problems: list[str] = []
+        if run.container_id:
+            self._attempt(problems, "container", lambda: self._services.containers.remove_container(run.container_id))
+        if run.collecting:
+            self._attempt(problems, "log collection", lambda: self._stop_collection(run))
+        if run.workspace is not None:
+            workspace = run.workspace
+            self._attempt(problems, "workspace", lambda: self._services.code.cleanup_workspace(workspace))
+        return problems
+
+    def _stop_collection(self, run: Run) -> None:
+        run.collecting = False
+        self._services.logs.stop_collection(run.execution_id)
+        self._services.logs.forget(run.execution_id)
+
+    @staticmethod
+    def _attempt(problems: list[str], what: str, removal: Callable[[], None]) -> None:
+        try:
+            removal()
+        except (BotdockError, OSError) as error:
+            problems.append(f"{what}: {error}")
+            logger.bind(what=what, error=str(error)).warning("clean-up left something behind")
+
+    def _settle(self, run: Run, manifest: Limits | None = None) -> None:
+        setting = self._setting
+        run.allowance = allowance(run.executable, setting.config, defaults=setting.limits, manifest=manifest)
+
+    def _fetch(self, run: Run) -> None:
+        code = self._services.code
+        file_path = run.executable.file_path
+        with run.clock.phase(Phase.FETCH):
+            run.workspace = code.prepare_workspace(run.journal.workspace)
+            source = code.download_code(file_path, run.workspace.spool, run.meter(Phase.FETCH, file_path))
+        with run.clock.phase(Phase.EXTRACT):
+            code.extract_code(source, run.workspace.code, run.meter(Phase.EXTRACT, file_path))
+        with run.clock.phase(Phase.VALIDATE):
+            self._recognise(run)
+
+    def _recognise(self, run: Run) -> None:
+        """Settle runtime, script and limits, now that the code's own manifest can be read."""
+        assert run.workspace is not None, "code was fetched into it"  # noqa: S101 - for the type checker
+        tree, executable, entrypoints = run.workspace.code, run.executable, self._services.entrypoints
+        manifest = read_manifest(tree)
+        if run.runtime is None:
+            named = manifest.runtime if manifest else None
+            run.runtime = (
+                entrypoints.validate_runtime(named)
+                if named
+                else detect_runtime(tree, executable.entrypoint, self._runtimes())
+            )
+            check_runtime(run.runtime.name, self._setting.config)
+        scripts = {**(manifest.entrypoints if manifest else {}), **executable.entrypoint_files}
+        run.script = self._services.code.validate_code_structure(
+            tree, run.runtime, executable.entrypoint, scripts.get(executable.entrypoint)
+        )
+        self._settle(run, manifest.limits if manifest else None)
+
+    def _runtimes(self) -> list[Runtime]:
+        entrypoints = self._services.entrypoints
+        return [entrypoints.validate_runtime(name) for name in entrypoints.get_supported_runtimes()]
+
+    def _pull(self, run: Run) -> None:
+        assert run.runtime is not None, "recognised before"  # noqa: S101 - for the type checker
+        reference = self._services.entrypoints.get_docker_image(run.runtime.name)
+
+        def report(progress: PullProgress) -> None:
+            run.progress(
+                Progress(phase=Phase.PULL, what=progress.image, current=progress.current, total=progress.total)
+            )
+
+        run.image = self._services.containers.pull_image(reference, report)
+
+    def _generate(self, run: Run, layout: Layout) -> dict[str, str]:
+        assert run.runtime is not None, "recognised before"  # noqa: S101 - for the type checker
+        context = layout.context(run)
+        assert run.workspace is not None, "code was fetched into it"  # noqa: S101 - for the type checker
+        self._services.entrypoints.create_entrypoint_script(run.runtime, context, run.workspace.files)
+        in_environment = run.runtime.capabilities.context is ContextDelivery.ENVIRONMENT
+        return environment_of(context) if in_environment else {}
+
+    def _attach(self, run: Run, on_limit: Callable[[], None], on_failure: Callable[[BotdockError], None]) -> None:
+        assert run.runtime is not None and run.allowance is not None, "settled before"  # noqa: S101, PT018 - for the type checker
+        containers = self._services.containers
+        container_id = run.container_id
+        stream = containers.attach(container_id)
+        with contextlib.ExitStack() as on_error:
+            on_error.callback(stream.close)
+            self._services.logs.start_collection(
+                stream,
+                run.journal.logs,
+                source=LogSource(execution_id=run.execution_id, id=run.executable.id, runtime=run.runtime.name),
+                limit=run.allowance.limits.output or 0,
+                on_limit=on_limit,
+                on_failure=on_failure,
+                reopen=lambda cursor: containers.read_logs(container_id, cursor, follow=True),
+            )
+            on_error.pop_all()
+        run.collecting = True

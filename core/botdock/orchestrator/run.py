@@ -1,0 +1,89 @@
+"""What is known of one execution while it is under way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from botdock.model import Executable, ExecutionResult, ImageInfo, LogSummary, Phase, Progress, Runtime, Status
+from botdock.orchestrator.allowance import Allowance
+from botdock.orchestrator.journal import Journal
+from botdock.orchestrator.phases import PhaseClock
+from botdock.services.code import Workspace
+from botdock.services.interfaces import Meter
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@attrs.define(kw_only=True)
+class Run:
+    """One execution; filled in phase by phase.
+
+    Attributes:
+        execution_id: The run.
+        executable: What is run.
+        engine: Name of the engine.
+        journal: Its folder.
+        clock: Times its phases.
+        progress: Told how far long steps are.
+        workspace: Where the code and the generated files lie, once there is one.
+        runtime: Its language, once it is known.
+        allowance: What it may use, once that is settled.
+        script: The script that is run, once it is known.
+        image: The image, once it is there.
+        container_id: The engine's identity, once there is a container.
+        collecting: Whether its log is being collected.
+    """
+
+    execution_id: str
+    executable: Executable
+    engine: str
+    journal: Journal
+    clock: PhaseClock
+    progress: ProgressCallback
+    workspace: Workspace | None = None
+    runtime: Runtime | None = None
+    allowance: Allowance | None = None
+    script: str = ""
+    image: ImageInfo = attrs.field(factory=lambda: ImageInfo(reference=""))
+    container_id: str = ""
+    collecting: bool = False
+
+    def meter(self, phase: Phase, what: str) -> Meter:
+        """Return what a long step reports its bytes to."""
+        return lambda current, total: self.progress(Progress(phase=phase, what=what, current=current, total=total))
+
+    def request(self) -> dict[str, Any]:
+        """Return what was asked for, secrets left out: only their names."""
+        document = attrs.asdict(self.executable)
+        document["secrets"] = sorted(self.executable.secrets)
+        return document | {"execution_id": self.execution_id, "engine": self.engine}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the executable as it was asked for, secrets left out."""
+        document = {**self.request(), "execution_id": "", "engine": ""}
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    def result(self, **known: Any) -> ExecutionResult:
+        """Return the result as far as it is known, with `known` filled in."""
+        executable = self.executable
+        facts: dict[str, Any] = {
+            "execution_id": self.execution_id,
+            "id": executable.id,
+            "runtime": self.runtime.name if self.runtime else executable.runtime or "",
+            "engine": self.engine,
+            "entrypoint": executable.entrypoint,
+            "status": Status.RUNNING,
+            "phases": dict(self.clock.seconds),
+            "log": LogSummary(),
+            "container_id": self.container_id,
+            "image": self.image.reference,
+            "image_digest": self.image.digest,
+            "is_long_running": executable.is_long_running,
+            "metadata": {"segment": executable.segment, "script": self.script},
+        }
+        return ExecutionResult(**(facts | known))

@@ -1,0 +1,113 @@
+# ruff: noqa: D102 - each method is documented where it is implemented
+"""What the orchestrator asks of each service: their methods, whoever implements them.
+
+The services of `botdock.services` and the fakes of `botdock.testing` both fit; a contract test holds them to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from botdock.errors import BotdockError
+from botdock.model import (
+    ByteReader,
+    ContainerInfo,
+    ContainerSpec,
+    ContainerStatus,
+    EngineCapabilities,
+    ExecutionContext,
+    ExecutionResult,
+    ImageInfo,
+    LogChunk,
+    LogCursor,
+    LogSource,
+    LogStream,
+    LogSummary,
+    ObjectInfo,
+    PullProgress,
+    Runtime,
+)
+from botdock.services.code import CodeSource, Workspace
+
+Meter = Callable[[int, int], None]
+"""Told how far a step is: bytes so far, bytes in all (0 for not known)."""
+
+
+class Containers(Protocol):
+    """See `ContainerService`."""
+
+    @property
+    def capabilities(self) -> EngineCapabilities: ...
+    def check_enforcement(self) -> None: ...
+    def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo: ...
+    def create_container(self, spec: ContainerSpec) -> str: ...
+    def attach(self, container_id: str) -> LogStream: ...
+    def start_container(self, container_id: str) -> None: ...
+    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None: ...
+    def stop_container(self, container_id: str, *, grace: float) -> None: ...
+    def get_container_status(self, container_id: str) -> ContainerStatus: ...
+    def list_containers(self, labels: Mapping[str, str]) -> Sequence[ContainerInfo]: ...
+    def read_logs(self, container_id: str, cursor: LogCursor, *, follow: bool) -> LogStream: ...
+    def get_container_logs(self, container_id: str, *, tail: int) -> str: ...
+    def fetch_result(self, container_id: str, *, limit: int) -> bytes: ...
+    def remove_container(self, container_id: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class Code(Protocol):
+    """See `CodeService`."""
+
+    def prepare_workspace(self, directory: Path) -> Workspace: ...
+    def download_code(self, file_path: str, spool: Path, progress: Meter | None = None) -> CodeSource: ...
+    def extract_code(self, source: CodeSource, destination: Path, progress: Meter | None = None) -> object: ...
+    def validate_code_structure(self, tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str: ...
+    def cleanup_workspace(self, workspace: Workspace) -> None: ...
+
+
+class Storage(Protocol):
+    """See `StorageService`."""
+
+    def store_results(self, execution_id: str, id: str, data: bytes) -> ObjectInfo: ...  # noqa: A002 - the field's name
+    def store_logs(self, execution_id: str, id: str, name: str, reader: ByteReader) -> ObjectInfo: ...  # noqa: A002 - the same
+    def store_analysis(self, id: str, analysis: bytes) -> ObjectInfo: ...  # noqa: A002 - the same
+    def close(self) -> None: ...
+
+
+class Entrypoints(Protocol):
+    """See `EntrypointManager`."""
+
+    def get_supported_runtimes(self) -> tuple[str, ...]: ...
+    def validate_runtime(self, name: str) -> Runtime: ...
+    def get_docker_image(self, name: str) -> str: ...
+    def create_entrypoint_script(self, runtime: Runtime, context: ExecutionContext, directory: Path) -> Path: ...
+
+
+class Logs(Protocol):
+    """See `LogCollector`."""
+
+    def start_collection(
+        self,
+        stream: LogStream,
+        directory: Path,
+        *,
+        source: LogSource,
+        limit: int,
+        on_limit: Callable[[], None] = ...,
+        on_failure: Callable[[BotdockError], None] = ...,
+        reopen: Callable[[LogCursor], LogStream] | None = ...,
+    ) -> None: ...
+    def wait_drained(self, execution_id: str, timeout: float) -> bool: ...
+    def stop_collection(self, execution_id: str) -> LogSummary: ...
+    def collect_logs(self, execution_id: str, size: int | None = None) -> str: ...
+    def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]: ...
+    def forget(self, execution_id: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class Metrics(Protocol):
+    """See `MetricsService`."""
+
+    def record_execution(self, result: ExecutionResult) -> None: ...
+    def close(self) -> None: ...
