@@ -5,9 +5,12 @@ BIN := $(VENV)/bin
 MEMBERS := $(wildcard runtimes/* storage_backends/* plugins/*)
 EDITABLE := -e .[yaml] $(foreach member,$(MEMBERS),-e ./$(member))
 READY := $(VENV)/.ready
+MIN_BRANCHES := 90
+PYTEST := $(BIN)/python -m pytest
+WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs clean
+.PHONY: help setup demo test lint bench docs images clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -17,7 +20,35 @@ setup: $(READY) ## Create the virtual environment with everything in it
 $(READY): pyproject.toml constraints.txt $(wildcard */*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "botdock needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || test -x $(BIN)/python || \
+		{ echo "$(PYTHON) cannot create virtual environments; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@echo "setup: installing botdock, its plugins and the tools for tests into $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -b constraints.txt $(EDITABLE) --group dev
 	@touch $@
+
+demo: $(READY) ## Run a bot in each language
+	@$(BIN)/python examples/demo.py
+
+test: lint images ## Check everything, on a real Docker where one can be had
+	@$(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile \
+		--cov --cov-report term --cov-report json --min-branch-coverage $(MIN_BRANCHES)
+
+lint: $(READY) ## Check form, types and the arrows between packages
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+images: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m testbed images
+
+bench: $(READY) ## Measure, each number against what it is compared with
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: $(READY) ## Run every example of the documentation
+	@$(PYTEST) tests/docs
+
+clean: ## Delete the virtual environment and what tools left here
+	rm -rf $(VENV) .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
