@@ -1,0 +1,86 @@
+"""`botdock doctor`: runs every check, and shows what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botdock.config import Config
+from botdock.errors import ConfigError
+from botdock.model import Check, CheckStatus
+from botdock.plugin_manager import PluginManager
+from botdock_cli.check_engines import check_engines
+from botdock_cli.check_machine import check_plugins, check_state, check_storages
+from botdock_cli.check_runtimes import check_images, check_interpreters
+from botdock_cli.output import aligned
+from botdock_cli.settings import where
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from botdock_cli.session import Session
+
+_COLOURS = {CheckStatus.OK: "32", CheckStatus.WARNING: "33", CheckStatus.FAILED: "31"}
+
+
+def examine(session: Session) -> Iterator[Check]:
+    """Yield the checks, each as soon as it is known; none raises."""
+    config = yield from _check_config(session)
+    yield from check_state(config)
+    manager = PluginManager.load(config.plugins)
+    yield from check_plugins(manager, config)
+    engines = check_engines(manager, config)
+    for found in engines.values():
+        yield from found.checks
+    working = [name for name, found in engines.items() if found.isolates]
+    yield _isolation(working)
+    yield from check_storages(manager, config)
+    yield from check_interpreters(manager)
+    yield from check_images(manager, config, working)
+
+
+def _check_config(session: Session) -> Generator[Check, None, Config]:
+    try:
+        config = session.load_config()
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Check(name="config", status=CheckStatus.FAILED, detail=problem, remedy=error.hint or "")
+        return Config()
+    yield Check(name="config", status=CheckStatus.OK, detail=where(session))
+    return config
+
+
+def _isolation(working: Sequence[str]) -> Check:
+    if working:
+        return Check(name="isolation", status=CheckStatus.OK, detail=f"{', '.join(working)} isolates bots")
+    return Check(
+        name="isolation",
+        status=CheckStatus.FAILED,
+        detail="no engine that isolates bots works here",
+        remedy="mend an engine above, or run without isolation: botdock run CODE --engine process",
+    )
+
+
+def is_healthy(checks: Sequence[Check]) -> bool:
+    """Whether nothing failed; that an engine isolates is one of the checks."""
+    return all(check.status is not CheckStatus.FAILED for check in checks)
+
+
+def as_document(checks: Sequence[Check]) -> dict[str, Any]:
+    """Return what `doctor --json` prints."""
+    listed = [
+        {"name": check.name, "status": check.status.value, "detail": check.detail, "remedy": check.remedy}
+        for check in checks
+    ]
+    return {"checks": listed, "ok": is_healthy(checks)}
+
+
+def as_text(checks: Sequence[Check], *, colour: bool) -> Iterator[str]:
+    """Yield a line for each check, and below it what mends it."""
+    lines = aligned([(check.status.value, check.name, " ".join(check.detail.split())) for check in checks])
+    for check, line in zip(checks, lines, strict=True):
+        word = check.status.value
+        yield f"\x1b[{_COLOURS[check.status]}m{word}\x1b[0m{line[len(word) :]}" if colour else line
+        for remedy in check.remedy.splitlines():
+            yield f"         -> {remedy}"
+    failed = sum(check.status is CheckStatus.FAILED for check in checks)
+    yield f"\n{failed} of {len(checks)} checks failed" if failed else "\nall is well"

@@ -1,0 +1,12 @@
+"""One verb a module: its NAME, SUMMARY and HELP, and the function `command` that declares its options.
+
+These modules are imported for every command line, so they import typer and nothing else; what does the work is
+imported by the body of `command`.
+"""
+
+from botdock_cli.commands import config, doctor, pack, plugins, run
+
+VERBS = (run, plugins, doctor, config, pack)
+"""In the order in which `botdock --help` shows them."""
+
+__all__ = ["VERBS"]

@@ -1,0 +1,115 @@
+"""`botdock run`, from the request to the exit code."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
+from botdock.model import ExecutionResult, Outcome, Status
+from botdock_cli import runner as facade
+from botdock_cli.diagnostics import show_log
+from botdock_cli.interrupts import Interrupts
+from botdock_cli.outcomes import cure, exit_code, summary
+from botdock_cli.output import print_json, wants_colour
+from botdock_cli.progress import ProgressBars
+from botdock_cli.relay import Relay
+from botdock_cli.report import EXIT_BROKEN_PIPE, say
+from botdock_cli.session import is_terminal
+
+if TYPE_CHECKING:
+    from botdock.config import Config
+    from botdock.model import Executable
+    from botdock_cli.request import RunRequest
+    from botdock_cli.runner import Execution, Runner
+    from botdock_cli.session import Session
+
+
+def run_to_end(request: RunRequest, session: Session, *, as_json: bool, quiet: bool) -> int:
+    """Run one execution, show what it prints as it comes, and return what to exit with.
+
+    Raises:
+        BotdockError: Botdock could not do its part, or was asked for what cannot be; with `as_json`, the document is
+            printed all the same once there is an execution id.
+    """
+    executable = request.executable()
+    config = session.load_config(request.overrides())
+    show_log(everything=session.debug)
+    relay = Relay(stdout_to_stderr=as_json)
+    with Interrupts() as interrupts:
+        try:
+            result = _run(executable, config, interrupts, relay, quiet=quiet)
+        except KeyboardInterrupt:
+            say("interrupted; nothing is left running")
+            return interrupts.exit_code
+        except BotdockError as error:
+            if as_json and error.execution_id:
+                print_json(_failure(error, executable, config).to_json())
+            raise
+    printed = print_json(result.to_json()) if as_json else 0
+    _tell_end(result, executable, config, relay, quiet=quiet)
+    return _code(result, relay) or printed
+
+
+def _run(
+    executable: Executable, config: Config, interrupts: Interrupts, relay: Relay, *, quiet: bool
+) -> ExecutionResult:
+    with facade.open_runner(config) as runner:
+        execution = _start(runner, executable, interrupts, quiet=quiet)
+        relay.copy(execution.stream(), on_broken=interrupts.stop)
+        result = execution.wait()
+    if result is None or result.outcome is None:
+        raise BotdockError(f"execution {execution.execution_id} has no end", hint="This is a bug in botdock.")
+    return result
+
+
+def _start(runner: Runner, executable: Executable, interrupts: Interrupts, *, quiet: bool) -> Execution:
+    execution = None
+    with ProgressBars() if is_terminal(sys.stderr) and not quiet else nullcontext() as bars:
+        try:
+            execution = runner.start(executable, progress=bars)
+            interrupts.adopt(execution)
+        except KeyboardInterrupt:
+            if execution is not None:  # the signal came in the very moment in which it started
+                execution.kill()
+                execution.wait()
+            raise
+    return execution
+
+
+def _tell_end(result: ExecutionResult, executable: Executable, config: Config, relay: Relay, *, quiet: bool) -> None:
+    advice = cure(result, executable, config)
+    terminal = is_terminal(sys.stderr)
+    shows_summary = terminal and not quiet
+    if terminal and relay.in_mid_line and (advice or shows_summary):
+        sys.stderr.write("\n")
+    if advice:
+        say(advice)
+    if shows_summary:
+        _dim(summary(result))
+
+
+def _dim(line: str) -> None:
+    sys.stderr.write(f"\x1b[2mbotdock: {line}\x1b[0m\n" if wants_colour(sys.stderr) else f"botdock: {line}\n")
+
+
+def _code(result: ExecutionResult, relay: Relay) -> int:
+    if relay.failure is not None:
+        say(f"the bot was stopped, for its output could not be written: {relay.failure.strerror or relay.failure}")
+        return EXIT_INFRASTRUCTURE
+    return EXIT_BROKEN_PIPE if relay.broken else exit_code(result)
+
+
+def _failure(error: BotdockError, executable: Executable, config: Config) -> ExecutionResult:
+    return ExecutionResult(
+        execution_id=error.execution_id or "",
+        id=executable.id,
+        runtime=executable.runtime or "",
+        engine=config.engine,
+        entrypoint=executable.entrypoint,
+        status=Status.ERROR,
+        outcome=Outcome.INFRASTRUCTURE_ERROR,
+        error=str(error),
+        evidence={"phase": error.phase, "error": type(error).__name__},
+    )

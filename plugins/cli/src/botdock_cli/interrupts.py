@@ -1,0 +1,101 @@
+"""What Ctrl-C and SIGTERM do during `botdock run`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Self
+
+from botdock.errors import BotdockError
+from botdock_cli.report import EXIT_INTERRUPTED, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from botdock_cli.runner import Execution
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNAL_BASE = 128
+
+
+class Interrupts:
+    """Turns signals into an orderly end: the first one stops the bot, the second one kills it.
+
+    While there is no execution yet, the first one ends the preparation by `KeyboardInterrupt`, and a second one is
+    told to wait for the cleaning up; a third one is obeyed.
+
+    Once there is one, the handler does nothing but put a note into a queue, which is safe wherever the main thread was
+    interrupted; a thread acts on it, because stopping takes locks that the main thread may be holding.
+
+    Args:
+        tell: Shows a line to the user.
+    """
+
+    def __init__(self, tell: Callable[[str], None] = say) -> None:
+        self.signal_number: int | None = None
+        self._tell = tell
+        self._notes: SimpleQueue[bool] = SimpleQueue()
+        self._execution: Execution | None = None
+        self._before: dict[int, signal._HANDLER] = {}
+        self._early = 0
+
+    @property
+    def exit_code(self) -> int:
+        """What to exit with when the preparation was interrupted: 128 and the signal's number, as shells do."""
+        return EXIT_INTERRUPTED if self.signal_number is None else _SIGNAL_BASE + self.signal_number
+
+    def __enter__(self) -> Self:
+        """Take over the signals, but for those that our parent wants ignored (`nohup`, a shell's `&`)."""
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self.handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back, and let the thread end."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._notes.put(False)  # noqa: FBT003 - no more notes
+
+    def adopt(self, execution: Execution) -> None:
+        """From now on, signals are for this execution."""
+        threading.Thread(target=self._serve, args=(execution,), name="botdock-interrupts", daemon=True).start()
+        self._execution = execution
+
+    def stop(self) -> None:
+        """Do what a signal does, for another reason: nobody reads the output any more."""
+        self._notes.put(True)  # noqa: FBT003 - a note
+
+    def handle(self, number: int, _frame: FrameType | None = None) -> None:
+        """Take a signal.
+
+        Raises:
+            KeyboardInterrupt: There is no execution yet.
+        """
+        self.signal_number = self.signal_number or number
+        if self._execution is not None:
+            self._notes.put(True)  # noqa: FBT003 - a note
+            return
+        self._early += 1
+        if self._early == 2:  # noqa: PLR2004 - the second one
+            self._tell("cleaning up; a moment")
+            return
+        raise KeyboardInterrupt
+
+    def _serve(self, execution: Execution) -> None:
+        if self._notes.get():
+            if self.signal_number is not None:
+                self._tell("stopping the bot; once more kills it")
+            threading.Thread(target=self._guarded, args=(execution.stop,), name="botdock-stop", daemon=True).start()
+        else:
+            return
+        while self._notes.get():
+            self._guarded(execution.kill)
+
+    def _guarded(self, end: Callable[[], object]) -> None:
+        try:
+            end()
+        except BotdockError as error:
+            self._tell(f"the bot could not be stopped: {error.message}")

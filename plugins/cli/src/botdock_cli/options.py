@@ -1,0 +1,26 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from botdock_cli.session import Session
+
+CONFIG_FILE_HELP = "Configuration file. Else $BOTDOCK_CONFIG, ./botdock.toml, or the one of your config folder."
+
+
+def _remember(context: typer.Context, value: str | None) -> str | None:
+    if value is not None:
+        context.ensure_object(Session).config_file = value
+    return value
+
+
+ConfigFile = Annotated[
+    str | None,
+    typer.Option("--config-file", metavar="PATH", help=CONFIG_FILE_HELP, callback=_remember, expose_value=True),
+]
+"""May stand before or after the verb; it reaches the command through the `Session`."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for programs.")]

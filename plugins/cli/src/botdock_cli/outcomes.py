@@ -1,0 +1,92 @@
+"""What the end of an execution means for a shell, and for a person."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from botdock.model import Outcome
+from botdock.model.units import format_bytes
+
+if TYPE_CHECKING:
+    from botdock.config import Config
+    from botdock.model import Executable, ExecutionResult
+
+EXIT_CODES = {
+    Outcome.SUCCEEDED: 0,
+    Outcome.TIMED_OUT: 124,  # as coreutils' timeout
+    Outcome.OOM_KILLED: 137,  # 128 + SIGKILL, as Docker
+    Outcome.STOPPED: 143,  # 128 + SIGTERM
+    Outcome.OUTPUT_LIMIT: 1,
+    Outcome.INFRASTRUCTURE_ERROR: 125,  # as `docker run`
+    Outcome.LOST: 125,
+}
+"""Exit code of each outcome; `failed` and `signaled` have the bot's own."""
+
+_SIGNAL_BASE = 128
+_HIGHEST_CODE = 255
+
+
+def exit_code(result: ExecutionResult) -> int:
+    """Return what `botdock run` exits with."""
+    if result.outcome is Outcome.FAILED:
+        return result.exit_code if result.exit_code and 0 < result.exit_code <= _HIGHEST_CODE else 1
+    if result.outcome is Outcome.SIGNALED:
+        return _signal_code(result)
+    return EXIT_CODES[result.outcome or Outcome.LOST]
+
+
+def _signal_code(result: ExecutionResult) -> int:
+    if result.exit_code is not None and _SIGNAL_BASE < result.exit_code <= _HIGHEST_CODE:
+        return result.exit_code
+    name = str(result.evidence.get("signal", ""))
+    return _SIGNAL_BASE + signal.Signals[name] if name in signal.Signals.__members__ else 1
+
+
+_CURES = {
+    Outcome.TIMED_OUT: "timed out after {timeout} (wall time); raise it with --timeout",
+    Outcome.OOM_KILLED: "killed for using more memory than {memory}; raise it with --memory",
+    Outcome.OUTPUT_LIMIT: "ended for writing more than its limit to stdout and stderr; "
+    "raise it with --set runtime.limits.output=SIZE",
+    Outcome.SIGNALED: "{error}, which botdock did not send",
+    Outcome.INFRASTRUCTURE_ERROR: "botdock could not do its part: {error}\n`botdock doctor` says what works here.",
+    Outcome.LOST: "nobody can say how it ended: {error}\n`botdock doctor` says what works here.",
+}
+
+
+def cure(result: ExecutionResult, executable: Executable, config: Config) -> str | None:
+    """Say how the execution ended and what to do about it; None where the bot's own output and code say it all."""
+    if result.outcome is Outcome.FAILED and not result.exit_code:
+        return f"failed: {result.error}"
+    if result.outcome not in _CURES:
+        return None
+    memory = executable.limits.memory
+    return _CURES[result.outcome].format(
+        timeout=format_seconds(_wall_time(executable, config)),
+        memory="its limit" if memory is None else format_bytes(memory),
+        error=result.error or "no reason is known",
+    )
+
+
+def _wall_time(executable: Executable, config: Config) -> float:
+    if executable.timeout is not None:
+        return executable.timeout
+    return min(config.runtime.timeout, config.policy.max_timeout or config.runtime.timeout)
+
+
+def summary(result: ExecutionResult) -> str:
+    """Return the one line that a terminal shows after a run."""
+    outcome = result.outcome.value if result.outcome else "running"
+    value = "; it returned a value, which --json shows" if result.value is not None else ""
+    return f"{outcome} after {format_seconds(result.duration)} ({result.execution_id}){value}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return `seconds` for people: `250ms`, `1.5s`, `2h30m`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.3g}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return "".join(f"{number}{unit}" for number, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if number)

@@ -1,0 +1,84 @@
+"""Writing to stdout: documents, listings, and the bot's own bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from botdock_cli.report import EXIT_BROKEN_PIPE
+from botdock_cli.session import is_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import BinaryIO, TextIO
+
+
+def print_text(lines: Iterable[str]) -> int:
+    """Print lines on stdout, and return what to exit with: 141 when its reader went away."""
+    return _print("".join(f"{line}\n" for line in lines))
+
+
+def print_json(document: object) -> int:
+    """Print one JSON document on stdout, and return what to exit with.
+
+    It is JSON whatever it holds: NaN and infinities become null, what JSON cannot say becomes text.
+    """
+    return _print(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n")
+
+
+def _print(text: str) -> int:
+    try:
+        binary_stdout().write(text.encode("utf-8", "backslashreplace"))
+        binary_stdout().flush()
+    except BrokenPipeError:
+        abandon_stdout()
+        return EXIT_BROKEN_PIPE
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def binary_stdout() -> BinaryIO:
+    """Return stdout as bytes.
+
+    Raises:
+        BrokenPipeError: There is none: it was closed before we started.
+    """
+    if sys.stdout is None:
+        raise BrokenPipeError
+    return sys.stdout.buffer
+
+
+def abandon_stdout() -> None:
+    """Let what is left for stdout go to nowhere, so that Python does not complain of it when it ends."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError, AttributeError):  # not a real file: nothing is left to complain of
+        return
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal that may be coloured; see https://no-color.org."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def aligned(rows: Sequence[Sequence[str]], *, gap: str = "  ") -> list[str]:
+    """Return each row as a line, its cells in columns; the last column is as long as it likes."""
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    return [
+        gap.join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]]).rstrip()
+        for row in rows
+    ]

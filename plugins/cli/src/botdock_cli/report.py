@@ -1,0 +1,100 @@
+"""Errors, as a person wants to read them, and as a shell wants to count them."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botdock.errors import BotdockError
+
+EXIT_BUG = 125
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+"""128 + SIGPIPE: what a shell reports of any program whose reader went away."""
+
+
+def say(text: str) -> None:
+    """Write one message of botdock's own to stderr: `botdock: text`, its further lines indented.
+
+    A reader that went away is no reason to fail. What a terminal would obey is shown as an escape.
+    """
+    first, *rest = printable(text).splitlines() or [""]
+    lines = [f"botdock: {first}", *(f"  {line}" for line in rest)]
+    try:
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # gone, closed, or never there
+        return
+
+
+def printable(text: str) -> str:
+    """Return `text` with control characters escaped, but for newlines: names come from archives and plugins."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1] for character in text
+    )
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Tell a person about `error`, and return what to exit with."""
+    if debug:
+        traceback.print_exception(error)
+    from botdock.errors import BotdockError
+
+    if isinstance(error, BotdockError):
+        return _report_ours(error)
+    if is_usage_error(error):
+        return _report_usage(error)
+    if isinstance(error, OSError):
+        say(_os_error(error) + _debug_hint(debug=debug))
+        return EXIT_BUG
+    say(
+        f"unexpected {type(error).__name__}: {error}\nThis is a bug in botdock or in a plugin; "
+        f"please report it with the traceback.{_debug_hint(debug=debug)}"
+    )
+    return EXIT_BUG
+
+
+def is_usage_error(error: BaseException) -> bool:
+    """Whether typer refused the command line.
+
+    Newer versions of typer carry a click of their own, older ones need click: no class is common to both.
+    """
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _report_ours(error: BotdockError) -> int:
+    first, *more = _problems(error)
+    phase = f" (phase: {error.phase})" if error.phase and error.exit_code == EXIT_BUG else ""
+    say(f"{first}{phase}")
+    for problem in more:
+        say(problem)
+    if error.hint:
+        for line in printable(error.hint).splitlines():
+            sys.stderr.write(f"  {line}\n")
+    return error.exit_code
+
+
+def _problems(error: BotdockError) -> Iterator[str]:
+    yield from getattr(error, "problems", None) or (error.message,)
+
+
+def _report_usage(error: BaseException) -> int:
+    message: str = error.format_message()  # type: ignore[attr-defined] # asked for by is_usage_error
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command_path", "botdock")
+    say(f"{message}\n`{command} --help` shows what there is.")
+    code: int = error.exit_code  # type: ignore[attr-defined] # asked for by is_usage_error
+    return code
+
+
+def _os_error(error: OSError) -> str:
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or type(error).__name__}{where}"
+
+
+def _debug_hint(*, debug: bool) -> str:
+    return "" if debug else "\nBOTDOCK_DEBUG=1 shows the traceback."

@@ -1,0 +1,41 @@
+"""What the global options said, for the commands and for whoever reports an error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TextIO
+
+    from botdock.config import Config
+
+
+class Session:
+    """One call of `botdock`.
+
+    Attributes:
+        config_file: The file that `--config-file` named, before or after the verb.
+        debug: Whether an error shows its traceback, and botdock its whole log.
+    """
+
+    __slots__ = ("config_file", "debug")
+
+    def __init__(self) -> None:
+        self.config_file: str | None = None
+        self.debug = False
+
+    def load_config(self, overrides: Mapping[str, Any] | None = None) -> Config:
+        """Read the configuration.
+
+        Raises:
+            ConfigError: With every problem of it.
+        """
+        from botdock.config import Config
+
+        return Config.load(self.config_file, overrides=overrides)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether `stream` is there and is a terminal."""
+    return stream is not None and not stream.closed and stream.isatty()
