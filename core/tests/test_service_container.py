@@ -1,0 +1,196 @@
+"""Policy, patience and counts above an engine."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+from botdock.config import ContainersConfig, Policy
+from botdock.errors import CapabilityError, ContainerError, ContainerNotFoundError, EngineUnavailableError, ImageError
+from botdock.model import (
+    DEFAULT_LIMITS,
+    ContainerSpec,
+    ContainerState,
+    EngineCapabilities,
+    Feature,
+    ImageInfo,
+    LogCursor,
+    Mount,
+    PullPolicy,
+    PullProgress,
+)
+from botdock.services.container import ContainerService
+from botdock.testing.fake_engine import FakeEngine
+from botdock.testing.script import Script
+
+PATIENT = ContainersConfig(call_timeout=5, retries=2)
+
+
+def service(engine: FakeEngine, policy: Policy | None = None, **options: object) -> ContainerService:
+    return ContainerService(engine, PATIENT, policy or Policy(), **options)  # type: ignore[arg-type] # test options
+
+
+def spec(tmp_path: Path, name: str = "botdock-1") -> ContainerSpec:
+    mount = Mount(source=str(tmp_path), target="/bot")
+    return ContainerSpec(
+        name=name,
+        image="image",
+        command=("/bin/sh",),
+        environment={},
+        labels={"a": "1"},
+        working_dir="/bot",
+        code=mount,
+        files=mount,
+        result=mount,
+        limits=DEFAULT_LIMITS,
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botdock.services.container.RETRY_PAUSE", 0.0)
+
+
+def test_a_container_goes_through_its_life(tmp_path: Path) -> None:
+    containers = service(FakeEngine(Script(output=(Script.out(b"a\nb\nc\n"),), exit_code=4, result=b"{}")))
+    container_id = containers.create_container(spec(tmp_path))
+    with containers.attach(container_id):
+        containers.start_container(container_id)
+        status = containers.wait(container_id, timeout=10)
+    assert status is not None
+    assert (status.state, status.exit_code) == (ContainerState.EXITED, 4)
+    assert containers.get_container_status(container_id).exit_code == 4
+    assert [info.container_id for info in containers.list_containers({"a": "1"})] == [container_id]
+    assert containers.get_container_logs(container_id, tail=2) == "b\nc"
+    assert containers.get_container_logs(container_id, tail=0) == ""
+    assert containers.fetch_result(container_id, limit=10) == b"{}"
+    containers.remove_container(container_id)
+    with pytest.raises(ContainerNotFoundError):
+        containers.get_container_status(container_id)
+    containers.close()
+
+
+def test_stop_ends_what_runs(tmp_path: Path) -> None:
+    containers = service(FakeEngine(Script(forever=True)))
+    container_id = containers.create_container(spec(tmp_path))
+    containers.start_container(container_id)
+    assert containers.wait(container_id, timeout=0.01) is None
+    containers.stop_container(container_id, grace=1)
+    assert containers.wait(container_id, timeout=5) is not None
+
+
+def test_what_changes_nothing_is_tried_again() -> None:
+    engine = FakeEngine()
+    engine.fail("list", EngineUnavailableError("away"), times=2)
+    assert list(service(engine).list_containers({})) == []
+    assert engine.operations.count("list") == 3
+
+
+def test_what_stays_away_is_reported() -> None:
+    engine = FakeEngine()
+    engine.fail("list", EngineUnavailableError("away"), times=None)
+    with pytest.raises(EngineUnavailableError, match="away"):
+        service(engine).list_containers({})
+    assert engine.operations.count("list") == 3
+
+
+def test_what_changes_something_is_not_tried_again(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.fail("create", EngineUnavailableError("away"))
+    with pytest.raises(EngineUnavailableError):
+        service(engine).create_container(spec(tmp_path))
+    assert engine.operations.count("create") == 1
+
+
+def test_a_foreign_exception_of_an_engine_becomes_a_container_error() -> None:
+    engine = FakeEngine()
+    engine.fail("inspect", KeyError("oops"))
+    with pytest.raises(ContainerError, match=r"FakeEngine.inspect failed: KeyError"):
+        service(engine).get_container_status("x")
+
+
+def test_every_call_is_recorded_with_its_success() -> None:
+    engine = FakeEngine()
+    engine.fail("fetch_result", ContainerError("no"))
+    seen: list[tuple[str, bool]] = []
+    containers = service(engine, on_operation=lambda name, _seconds, success: seen.append((name, success)))
+    containers.list_containers({})
+    with pytest.raises(ContainerError):
+        containers.fetch_result("x", limit=1)
+    assert seen == [("list", True), ("fetch_result", False)]
+
+
+def test_capabilities_are_asked_once() -> None:
+    engine = FakeEngine()
+    containers = service(engine)
+    assert containers.capabilities.engine == containers.capabilities.engine == "fake"
+    assert engine.operations.count("capabilities") == 1
+
+
+LACKING = EngineCapabilities(
+    engine="weak", enforced=frozenset(Feature) - {Feature.SWAP}, missing={Feature.SWAP: "boot with swapaccount=1"}
+)
+
+
+def test_an_engine_that_cannot_enforce_the_policy_is_refused_with_its_reason(tmp_path: Path) -> None:
+    engine = FakeEngine(capabilities=LACKING)
+    with pytest.raises(CapabilityError, match="swapaccount") as caught:
+        service(engine).create_container(spec(tmp_path))
+    assert caught.value.missing == {"swap": "boot with swapaccount=1"}
+    assert "create" not in engine.operations
+
+
+def test_an_operator_can_accept_what_is_not_enforced(tmp_path: Path) -> None:
+    containers = service(FakeEngine(capabilities=LACKING), Policy(unenforced=("swap",)))
+    assert containers.create_container(spec(tmp_path))
+
+
+def test_an_engine_without_isolation_was_named_and_so_is_not_refused() -> None:
+    open_air = attrs.evolve(LACKING, private_filesystem=False, enforced=frozenset())
+    service(FakeEngine(capabilities=open_air)).check_enforcement()
+
+
+def test_an_absent_image_is_an_image_error() -> None:
+    with pytest.raises(ImageError):
+        service(FakeEngine(images=())).pull_image("nowhere")
+
+
+def test_callers_that_want_the_same_image_pull_one_after_the_other() -> None:
+    inside = threading.Semaphore(0)
+    together: list[int] = []
+
+    class Slow(FakeEngine):
+        busy = 0
+
+        def ensure_image(
+            self,
+            image: str,
+            *,
+            policy: PullPolicy,
+            timeout: float,
+            progress: Callable[[PullProgress], None] | None = None,
+        ) -> ImageInfo:
+            self.busy += 1
+            together.append(self.busy)
+            inside.release()
+            info = super().ensure_image(image, policy=policy, timeout=timeout, progress=progress)
+            self.busy -= 1
+            return info
+
+    containers = service(Slow(images=(), pullable=("image",)))
+    threads = [threading.Thread(target=containers.pull_image, args=("image",)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(together) == 1
+
+
+def test_read_logs_continues_from_a_cursor(tmp_path: Path) -> None:
+    containers = service(FakeEngine(Script(output=(Script.out(b"abcdef"),))))
+    container_id = containers.create_container(spec(tmp_path))
+    containers.start_container(container_id)
+    containers.wait(container_id, timeout=5)
+    with containers.read_logs(container_id, LogCursor(stdout=4), follow=False) as stream:
+        assert b"".join(chunk.data for chunk in stream.read(5)) == b"ef"
