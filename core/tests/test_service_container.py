@@ -6,6 +6,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+
 from botdock.config import ContainersConfig, Policy
 from botdock.errors import CapabilityError, ContainerError, ContainerNotFoundError, EngineUnavailableError, ImageError
 from botdock.model import (

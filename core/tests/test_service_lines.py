@@ -1,9 +1,10 @@
 """From chunks to lines."""
 
-from botdock.model import LogChunk, Stream
-from botdock.services.lines import MAX_PIECE, LineSplitter, lines_of
 from hypothesis import given
 from hypothesis import strategies as st
+
+from botdock.model import LogChunk, Stream
+from botdock.services.lines import MAX_PIECE, LineSplitter, lines_of
 
 CHUNKS = st.lists(
     st.builds(LogChunk, st.sampled_from(Stream), st.text("ab\n\r", min_size=1).map(str.encode), st.integers(0, 99))

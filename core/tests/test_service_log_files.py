@@ -4,11 +4,12 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from botdock.errors import LogError
 from botdock.model import LogChunk, Stream
 from botdock.services.log_files import LogReader, LogWriter, combined_hash, read_tail, stream_file
-from hypothesis import given
-from hypothesis import strategies as st
 
 CHUNKS = st.lists(st.builds(LogChunk, st.sampled_from(Stream), st.binary(min_size=1, max_size=40), st.integers(0, 9)))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+
 from botdock.config import LoggingConfig
 from botdock.errors import BotdockError, ContainerError, LogError
 from botdock.model import LogChunk, LogCursor, LogLine, LogSink, LogSource, LogStream, Stream

@@ -4,6 +4,7 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
+
 from botdock.model import ExecutionResult, LogSummary, MetricsExporter, MetricsSnapshot, OperationStats, Outcome
 from botdock.model.metrics import DURATION_BUCKETS
 from botdock.services.metrics import MetricsService, summary_table

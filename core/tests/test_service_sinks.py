@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+
 from botdock.model import LogLine, LogSink, LogSource, Stream
 from botdock.services import sinks as module
 from botdock.services.sinks import SinkFanOut
