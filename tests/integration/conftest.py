@@ -1,0 +1,51 @@
+"""Bots written inline, and a runner on a real Docker that must leave nothing behind."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock import Config, DockerRunner, Executable
+
+MakeBot = Callable[..., Executable]
+
+SCRIPTS = {"python311": "main.py", "nodejs20": "main.js", "bash": "main.sh"}
+
+
+@pytest.fixture
+def make_bot(tmp_path: Path) -> MakeBot:
+    """Return a function that writes a bot and returns its executable: `make_bot(source, runtime=..., files=...)`."""
+
+    def make(
+        source: str, *, runtime: str = "python311", files: dict[str, str] | None = None, **fields: Any
+    ) -> Executable:
+        tree = tmp_path / f"code-{len(list(tmp_path.glob('code-*')))}"
+        tree.mkdir()
+        script = fields.pop("script", SCRIPTS[runtime])
+        for name, text in {script: source, **(files or {})}.items():
+            path = tree / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text))
+        kind = fields.get("entrypoint", "bot")
+        defaults = {"id": "probe", "timeout": 60.0, "entrypoint_files": {kind: script}}
+        return Executable(runtime=runtime, file_path=str(tree), **{**defaults, **fields})
+
+    return make
+
+
+@pytest.fixture
+def runner(docker_config: Config) -> Iterator[DockerRunner]:
+    """A runner on a real Docker; afterwards no container and no workspace of it may be left."""
+    with DockerRunner(docker_config) as runner:
+        yield runner
+        assert left_behind(runner) == []
+
+
+def left_behind(runner: DockerRunner) -> list[str]:
+    """Return what is left of executions: names of containers and workspaces."""
+    containers = [container.name for container in runner.list_managed_containers()]
+    return containers + [str(path) for path in runner.config.home_dir.glob("executions/*/workspace")]

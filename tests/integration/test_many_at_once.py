@@ -1,0 +1,48 @@
+"""Fifty bots at once, each with its own answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from botdock import DockerRunner, Executable, ExecutionResult, Limits, Outcome
+
+pytestmark = pytest.mark.docker
+
+MakeBot = Callable[..., Executable]
+
+AT_ONCE = 50
+SOURCE = """
+def main(id, config):
+    print("line of", config["number"])
+    return {"number": config["number"]}
+"""
+
+
+def test_fifty_runs_at_once(runner: DockerRunner, make_bot: MakeBot) -> None:
+    small = Limits(memory=64 * 1024 * 1024)
+    bots = [make_bot(SOURCE, id=f"bot-{n}", config={"number": n}, limits=small, timeout=300.0) for n in range(AT_ONCE)]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        results = list(threads.map(runner.run, bots))
+    assert [problem(number, result) for number, result in enumerate(results) if problem(number, result)] == []
+    assert len({result.execution_id for result in results}) == AT_ONCE
+    assert len({result.container_id for result in results}) == AT_ONCE
+
+
+def problem(number: int, result: ExecutionResult) -> str:
+    """Say what is wrong with the result of bot `number`, or nothing."""
+    expected = (Outcome.SUCCEEDED, {"number": number}, f"line of {number}\n")
+    found = (result.outcome, result.value, result.output)
+    return "" if found == expected else f"{number}: {found} {result.error}"
+
+
+def test_inside_asyncio(runner: DockerRunner, make_bot: MakeBot) -> None:
+    async def both() -> list[ExecutionResult]:
+        bots = [make_bot(SOURCE, config={"number": number}) for number in range(2)]
+        return await asyncio.gather(*(runner.arun(bot) for bot in bots))
+
+    results = asyncio.run(both())
+    assert [problem(number, result) for number, result in enumerate(results)] == ["", ""]

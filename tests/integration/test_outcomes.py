@@ -1,0 +1,228 @@
+"""Every outcome on a real Docker, with its evidence."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import closing
+
+import docker
+import pytest
+
+from botdock import BotdockError, Config, DockerRunner, Executable, Limits, Outcome
+from botdock.config import ContainersConfig, RuntimeConfig
+from botdock.errors import EngineUnavailableError, ImageError
+from botdock.model import PullPolicy, Status
+
+pytestmark = pytest.mark.docker
+
+MakeBot = Callable[..., Executable]
+
+MIB = 1024 * 1024
+
+
+def test_succeeded(runner: DockerRunner, make_bot: MakeBot) -> None:
+    bot = make_bot(
+        """
+        import sys
+
+        def main(id, config):
+            print("to stdout")
+            print("to stderr", file=sys.stderr)
+            return {"id": id, "doubled": config["n"] * 2}
+        """,
+        config={"n": 21},
+    )
+    result = runner.run(bot)
+    assert result.outcome is Outcome.SUCCEEDED, result
+    assert result.status is Status.SUCCESS
+    assert result.exit_code == 0
+    assert result.value == {"id": "probe", "doubled": 42}
+    assert result.evidence["exit_code"] == 0
+    assert result.evidence["oom_killed"] is False
+    assert sorted(result.output.splitlines()) == ["to stderr", "to stdout"]
+    assert (result.log.bytes, result.log.lines, result.log.gaps, result.log.complete) == (20, 2, 0, True)
+    assert result.log.streams["stdout"]["sha256"] == hashlib.sha256(b"to stdout\n").hexdigest()
+    assert result.image_digest.startswith("sha256:")
+    assert {"validate", "fetch", "extract", "generate", "pull", "create", "attach", "start", "wait"} <= set(
+        result.phases
+    )
+    assert {"stream", "collect", "store", "clean_up"} <= set(result.phases)
+
+
+@pytest.mark.parametrize(
+    ("source", "exit_code", "said"),
+    [
+        ("def main(id, config):\n    raise ValueError('no such symbol')", 1, "no such symbol"),
+        ("import sys\ndef main(id, config):\n    sys.exit(3)", 3, "3"),
+        ("def main(id, config):\n    return {'status': 'error', 'message': 'no'}", None, "status is 'error'"),
+    ],
+)
+def test_failed(runner: DockerRunner, make_bot: MakeBot, source: str, exit_code: int | None, said: str) -> None:
+    result = runner.run(make_bot(source))
+    assert result.outcome is Outcome.FAILED, result
+    assert exit_code is None or result.exit_code == exit_code
+    assert said in result.error
+    assert result.evidence["exit_code"] == result.exit_code
+
+
+def test_signaled(runner: DockerRunner, make_bot: MakeBot) -> None:
+    source = "import os, signal\ndef main(id, config):\n    os.kill(os.getpid(), signal.SIGABRT)"
+    result = runner.run(make_bot(source))
+    assert result.outcome is Outcome.SIGNALED, result
+    assert result.exit_code == 134
+    assert result.evidence["signal"] == "SIGABRT"
+
+
+def test_timed_out(runner: DockerRunner, make_bot: MakeBot) -> None:
+    source = """
+    import time
+
+    def main(id, config):
+        print("begun")
+        try:
+            time.sleep(600)
+        finally:
+            print("finally")
+    """
+    result = runner.run(make_bot(source, timeout=2.0))
+    assert result.outcome is Outcome.TIMED_OUT, result
+    assert result.output == "begun\nfinally\n"
+    assert result.duration >= 2.0
+
+
+def test_stopped_and_the_bot_sees_the_signal(runner: DockerRunner, make_bot: MakeBot) -> None:
+    source = """
+    import time
+
+    def main(id, config):
+        print("running")
+        try:
+            time.sleep(600)
+        finally:
+            print("closing orders")
+    """
+    execution = runner.start(make_bot(source, is_long_running=True))
+    lines = execution.logs(follow=True)
+    assert next(lines).text == "running"
+    assert execution.result.status is Status.RUNNING
+    execution.stop()
+    assert [line.text for line in lines] == ["closing orders"]
+    result = execution.wait(timeout=30)
+    assert result is not None
+    assert result.outcome is Outcome.STOPPED, result
+
+
+def test_a_bot_that_ignores_the_signal_is_killed_after_the_grace(runner: DockerRunner, make_bot: MakeBot) -> None:
+    source = """
+    import signal, time
+
+    def main(id, config):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("deaf", flush=True)
+        while True:
+            time.sleep(1)
+    """
+    execution = runner.start(make_bot(source))
+    assert next(execution.logs(follow=True)).text == "deaf"
+    execution.stop(grace=0.5)
+    result = execution.wait(timeout=30)
+    assert result is not None
+    assert result.outcome is Outcome.STOPPED, result
+    assert result.exit_code == 137
+
+
+def test_oom_killed(runner: DockerRunner, make_bot: MakeBot) -> None:
+    source = "def main(id, config):\n    return len(bytearray(512 * 1024 * 1024))"
+    result = runner.run(make_bot(source, limits=Limits(memory=64 * MIB)))
+    assert result.outcome is Outcome.OOM_KILLED, result
+    assert result.exit_code == 137
+    assert result.evidence["oom_killed"] is True
+
+
+def test_the_death_of_a_child_by_memory_is_evidence_and_not_the_outcome(
+    runner: DockerRunner, make_bot: MakeBot
+) -> None:
+    source = """
+    import subprocess, sys
+
+    def main(id, config):
+        hog = "x = bytearray(512 * 1024 * 1024)"
+        return subprocess.run([sys.executable, "-c", hog]).returncode
+    """
+    result = runner.run(make_bot(source, limits=Limits(memory=64 * MIB)))
+    assert result.outcome is Outcome.SUCCEEDED, result
+    assert result.value == -9
+    assert result.evidence["oom_killed"] is True
+
+
+def test_output_limit(runner: DockerRunner, make_bot: MakeBot) -> None:
+    source = "def main(id, config):\n    while True:\n        print('x' * 1000)"
+    result = runner.run(make_bot(source, limits=Limits(output=256 * 1024)))
+    assert result.outcome is Outcome.OUTPUT_LIMIT, result
+    assert result.log.bytes <= 256 * 1024
+    assert result.log.gaps >= 1
+
+
+def test_a_backtest_without_a_usable_value_has_failed(runner: DockerRunner, make_bot: MakeBot) -> None:
+    source = "def main(id, config):\n    return object()"
+    result = runner.run(make_bot(source, entrypoint="backtest"))
+    assert result.outcome is Outcome.FAILED, result
+    assert runner.run(make_bot(source)).outcome is Outcome.SUCCEEDED
+
+
+def test_a_container_that_somebody_else_removed_is_no_fault_of_the_bot(
+    runner: DockerRunner, make_bot: MakeBot, docker_host: str
+) -> None:
+    source = "import time\ndef main(id, config):\n    print('up')\n    time.sleep(600)"
+    execution = runner.start(make_bot(source))
+    assert next(execution.logs(follow=True)).text == "up"
+    with closing(docker.APIClient(base_url=docker_host)) as client:
+        client.remove_container(execution.container_id, force=True)
+    result = execution.wait(timeout=60)
+    assert result is not None
+    assert result.outcome in {Outcome.LOST, Outcome.SIGNALED}, result
+    assert result.evidence is not None
+
+
+def test_an_absent_image_is_named_and_leaves_nothing(
+    make_docker_config: Callable[..., Config], make_bot: MakeBot
+) -> None:
+    config = make_docker_config(
+        runtime=RuntimeConfig(images={"python311": "botdock-test/absent:1"}),
+        containers=ContainersConfig(pull=PullPolicy.NEVER),
+    )
+    with DockerRunner(config) as runner:
+        with pytest.raises(ImageError, match="botdock-test/absent:1") as caught:
+            runner.run(make_bot("def main(id, config): pass"))
+        assert caught.value.hint
+        assert caught.value.phase == "pull"
+        assert runner.list_managed_containers() == []
+    assert list(config.home_dir.glob("executions/*")) == []
+
+
+def test_an_image_without_a_shell_is_an_infrastructure_error(
+    make_docker_config: Callable[..., Config], make_bot: MakeBot, docker_host: str
+) -> None:
+    with closing(docker.APIClient(base_url=docker_host)) as client:
+        client.import_image_from_data(b"\0" * 10240, repository="botdock-test/empty", tag="1")
+    config = make_docker_config(runtime=RuntimeConfig(images={"bash": "botdock-test/empty:1"}))
+    with DockerRunner(config) as runner:
+        with pytest.raises(BotdockError, match="/bin/sh") as caught:
+            runner.run(make_bot("echo hello", runtime="bash"))
+        assert caught.value.phase == "start"
+        assert caught.value.exit_code == 125
+        assert runner.list_managed_containers() == []
+    assert list(config.home_dir.glob("executions/*/workspace")) == []
+
+
+def test_a_daemon_that_is_not_there_is_said_in_a_line(
+    make_docker_config: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    absent = f"unix://{tmp_path_factory.mktemp('s')}/none.sock"
+    with (
+        pytest.raises(EngineUnavailableError, match=r"none\.sock") as caught,
+        DockerRunner(make_docker_config(host=absent)),
+    ):
+        pytest.fail("it must not open")
+    assert caught.value.hint

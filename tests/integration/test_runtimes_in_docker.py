@@ -1,0 +1,115 @@
+"""The contract with the bot, for each runtime, in its image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from botdock import DockerRunner, Executable, Outcome
+
+pytestmark = pytest.mark.docker
+
+MakeBot = Callable[..., Executable]
+
+PYTHON = """
+import os
+
+def main(id, config):
+    print("seen:", os.environ["BOT_ID"], os.getcwd())
+    return {"id": id, "symbol": config["symbol"]}
+"""
+NODE = """
+exports.main = async (id, config) => {
+  console.log("seen:", process.env.BOT_ID, process.cwd());
+  return { id, symbol: config.symbol };
+};
+"""
+NODE_MODULE = """
+export async function main(id, config) {
+  console.log("seen:", process.env.BOT_ID, process.cwd());
+  return { id, symbol: config.symbol };
+}
+"""
+PYTHON_STOP = """
+import time
+
+def main(id, config):
+    print("up")
+    try:
+        time.sleep(600)
+    finally:
+        print("down")
+"""
+NODE_STOP = """
+process.on("SIGTERM", () => { console.log("down"); process.exit(0); });
+exports.main = () => { console.log("up"); return new Promise(() => setInterval(() => {}, 1000)); };
+"""
+BASH_STOP = """
+trap 'echo down; exit 0' TERM
+echo up
+while :; do sleep 0.1; done
+"""
+BASH = """
+echo "seen: $BOT_ID $PWD"
+case "$BOT_CONFIG" in *'"symbol": "BTC"'* | *'"symbol":"BTC"'*) ;; *) exit 9 ;; esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("runtime", "script", "source", "value"),
+    [
+        ("python311", "main.py", PYTHON, {"id": "probe", "symbol": "BTC"}),
+        ("nodejs20", "main.js", NODE, {"id": "probe", "symbol": "BTC"}),
+        ("nodejs20", "main.mjs", NODE_MODULE, {"id": "probe", "symbol": "BTC"}),
+        ("bash", "main.sh", BASH, None),
+    ],
+)
+def test_a_bot_sees_what_it_was_given(
+    runner: DockerRunner, make_bot: MakeBot, runtime: str, script: str, source: str, value: object
+) -> None:
+    result = runner.run(make_bot(source, runtime=runtime, script=script, config={"symbol": "BTC"}))
+    assert result.outcome is Outcome.SUCCEEDED, result
+    assert result.output == "seen: probe /bot\n"
+    assert result.value == value
+
+
+@pytest.mark.parametrize(
+    ("runtime", "source"),
+    [
+        ("python311", "import sys\ndef main(id, config):\n    sys.exit(7)"),
+        ("nodejs20", "exports.main = () => process.exit(7);"),
+        ("bash", "exit 7"),
+    ],
+)
+def test_the_exit_code_is_the_bots_own(runner: DockerRunner, make_bot: MakeBot, runtime: str, source: str) -> None:
+    result = runner.run(make_bot(source, runtime=runtime))
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 7)
+    assert result.output == ""
+
+
+@pytest.mark.parametrize(
+    ("runtime", "source"),
+    [
+        ("python311", "def main(id, config):\n    print(len(config['blob']))"),
+        ("nodejs20", "exports.main = (id, config) => console.log(config.blob.length);"),
+        ("bash", 'grep -o x "$BOT_CONFIG_FILE" | wc -l | tr -d " "'),
+    ],
+)
+def test_a_config_of_a_megabyte_arrives(runner: DockerRunner, make_bot: MakeBot, runtime: str, source: str) -> None:
+    result = runner.run(make_bot(source, runtime=runtime, config={"blob": "x" * 1_000_000}))
+    assert result.output == "1000000\n", result
+
+
+@pytest.mark.parametrize(
+    ("runtime", "source"), [("python311", PYTHON_STOP), ("nodejs20", NODE_STOP), ("bash", BASH_STOP)]
+)
+def test_a_stop_reaches_the_bots_own_code(runner: DockerRunner, make_bot: MakeBot, runtime: str, source: str) -> None:
+    execution = runner.start(make_bot(source, runtime=runtime))
+    lines = execution.logs(follow=True)
+    assert next(lines).text == "up"
+    execution.stop()
+    assert [line.text for line in lines] == ["down"]
+    result = execution.wait(timeout=30)
+    assert result is not None
+    assert result.outcome is Outcome.STOPPED, result
