@@ -173,8 +173,8 @@ def drill_daemon(pytestconfig: pytest.Config) -> Iterator[PrivateDaemon]:
         lease.give_back()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def clean_environment() -> dict[str, str]:
     """A newcomer's environment: without what CI, pytest or this shell have set for Python, Docker and botdock."""
-    unwanted = ("PYTHON", "DOCKER_", "BOTDOCK_", "COVERAGE", "COV_", "PYTEST_", "UV_", "MINIO_", "CI")
+    unwanted = ("PYTHON", "DOCKER_", "BOTDOCK_", "COVERAGE", "COV_", "PYTEST_", "VIRTUAL_ENV", "MINIO_")
     return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}

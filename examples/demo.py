@@ -1,0 +1,108 @@
+"""What `make demo` shows: a bot in each language, run by the installed command `botdock`.
+
+First by the process engine, which needs nothing and isolates nothing; then, where a Docker engine answers, in
+locked-down containers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from botdock import Config, DockerRunner
+from botdock.errors import BotdockError
+
+EXAMPLES = Path(__file__).parent
+COMMAND = Path(sys.executable).with_name("botdock")
+
+DEMOS = {
+    "hello-python": ("python3", "--config", '{"symbol": "BTC"}'),
+    "sma-crossover": ("python3", "--entrypoint", "backtest"),
+    "hello-node": ("node",),
+    "report-bash": ("bash",),
+}
+"""Example, the program that it needs without Docker, and options."""
+
+VALUE_WIDTH = 400
+
+
+def main() -> int:
+    """Run them all; return 1 when one that could run did not succeed."""
+    with tempfile.TemporaryDirectory(prefix="botdock-demo-") as home:
+        os.environ |= {"BOTDOCK_HOME": home, "BOTDOCK_CONTAINERS__PULL_TIMEOUT": "120s"}
+        failed = [name for name, (program, *_) in DEMOS.items() if has(program, name) and not run_plain(name)]
+        isolated = docker_answers()
+        for name in DEMOS if isolated else ():
+            run_isolated(name)
+    if not isolated:
+        print(
+            "\nTo run them isolated, start Docker and say: .venv/bin/botdock run examples/hello-python --engine docker"
+        )
+    if failed:
+        print(f"not succeeded: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def has(program: str, name: str) -> bool:
+    """Whether a program is there; says so in a line when it is not."""
+    found = shutil.which(program) is not None
+    if not found:
+        print(f"\n== examples/{name}: left out, since {program} is not installed here")
+    return found
+
+
+def run_plain(name: str) -> bool:
+    """Run an example by the process engine; its own output comes out on stderr as it is printed."""
+    print(f"\n== examples/{name}, by the process engine", flush=True)
+    done = subprocess.run(command(name, "process"), stdout=subprocess.PIPE, check=False)
+    return show(done.stdout)
+
+
+def run_isolated(name: str) -> None:
+    """Run an example in a container; what Docker cannot do here is said in a line."""
+    print(f"\n== examples/{name}, isolated by Docker", flush=True)
+    done = subprocess.run(command(name, "docker"), capture_output=True, check=False)
+    said = done.stderr.decode(errors="replace")
+    if done.stdout:
+        print(said, end="")
+        show(done.stdout)
+    else:
+        print(f"   not run: {next(iter(said.splitlines()), 'no reason was given')}")
+
+
+def command(name: str, engine: str) -> list[str]:
+    """Return the command line of an example."""
+    return [str(COMMAND), "run", str(EXAMPLES / name), "--engine", engine, "--json", *DEMOS[name][1:]]
+
+
+def show(document: bytes) -> bool:
+    """Print result and outcome, and say whether the outcome is `succeeded`."""
+    if not document:
+        return False
+    result = json.loads(document)
+    value = json.dumps(result["value"])
+    print(f"   result:  {value if len(value) <= VALUE_WIDTH else value[:VALUE_WIDTH] + ' ...'}")
+    print(
+        f"   outcome: {result['outcome']}, exit code {result['exit_code']}, {result['duration_seconds']:.2f} s",
+        flush=True,
+    )
+    return bool(result["outcome"] == "succeeded")
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine answers that can run bots as the policy asks for; says why not in a line."""
+    try:
+        DockerRunner(Config.load(overrides={"engine": "docker"})).close()
+    except BotdockError as error:
+        print(f"\nDocker: {error.message.splitlines()[0]}")
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

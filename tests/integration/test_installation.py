@@ -1,0 +1,228 @@
+"""What a newcomer gets: wheels, built without the workspace, installed by pip into a fresh environment."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONSTRAINTS = ROOT / "constraints.txt"
+STANDARD = {
+    "botdock-cli",
+    "botdock-engine-docker",
+    "botdock-engine-process",
+    "botdock-runtime-bash",
+    "botdock-runtime-nodejs20",
+    "botdock-runtime-python311",
+    "botdock-storage-local-fs",
+}
+LANGUAGE = "acmeshell"
+"""Name of the runtime that a third party makes of a copy of `runtimes/bash`."""
+
+
+class Installation:
+    """A fresh virtual environment with what was installed into it.
+
+    Args:
+        folder: Where it is made.
+        environment: What its programs are run with: nothing of this session's.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self._environment = {**environment, "HOME": str(folder), "BOTDOCK_HOME": str(folder / "state")}
+        self.run(sys.executable, "-m", "venv", str(folder))
+
+    def program(self, name: str) -> str:
+        """Return the path of one of its programs."""
+        return str(self.folder / "bin" / name)
+
+    def run(self, *command: str, exit_code: int = 0) -> str:
+        """Run a command in a folder that is not the repository, and return its stdout."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == exit_code, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def pip_install(self, *requirements: str) -> None:
+        """Install by pip, pinned as everything here."""
+        pip = (self.program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        self.run(*pip, "--constraint", str(CONSTRAINTS), *requirements)
+
+    def python(self, source: str) -> str:
+        """Run a few lines of Python."""
+        return self.run(self.program("python"), "-c", source)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]) -> list[Path]:
+    """The wheel of every distribution, built without the sources of the workspace."""
+    folder = tmp_path_factory.mktemp("wheels")
+    uv = str(Path(sys.executable).with_name("uv"))
+    command = [uv, "build", "--quiet", "--all-packages", "--wheel", "--no-sources", "--out-dir", str(folder), str(ROOT)]
+    done = subprocess.run(
+        [*command, "--build-constraints", str(CONSTRAINTS)],
+        env=clean_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return sorted(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installation(
+    wheels: list[Path], tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]
+) -> Installation:
+    """A fresh environment with `botdock[standard]`.
+
+    The wheels are named one by one: a requirement by name alone would be looked for in the package index as well.
+    """
+    installed = Installation(tmp_path_factory.mktemp("newcomer") / "venv", clean_environment)
+    core = next(wheel for wheel in wheels if wheel.name.startswith("botdock-"))
+    members = [str(wheel) for wheel in wheels if distribution(wheel) in STANDARD]
+    installed.pip_install(f"botdock[standard] @ {core.as_uri()}", *members)
+    return installed
+
+
+def distribution(wheel: Path) -> str:
+    return wheel.name.split("-")[0].replace("_", "-")
+
+
+def names(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def test_each_wheel_has_one_package_of_its_own_and_its_types(wheels: list[Path]) -> None:
+    assert len(wheels) == 10
+    for wheel in wheels:
+        package = distribution(wheel).replace("-", "_")
+        tops = {name.split("/")[0] for name in names(wheel) if ".dist-info/" not in name}
+        assert tops == {package}
+        assert f"{package}/py.typed" in names(wheel)
+        assert not [name for name in names(wheel) if "/tests/" in name or name.endswith(".pyc")]
+
+
+def test_each_member_says_what_it_adds(wheels: list[Path]) -> None:
+    for wheel in wheels:
+        if distribution(wheel) in {"botdock", "botdock-cli"}:
+            continue
+        with zipfile.ZipFile(wheel) as archive:
+            [file] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+            assert re.match(r"\[botdock\]\n\w+ = \w+\.plugin\n", archive.read(file).decode())
+
+
+def test_standard_is_what_it_says(installation: Installation) -> None:
+    listed = json.loads(installation.run(installation.program("python"), "-m", "pip", "list", "--format", "json"))
+    ours = {entry["name"] for entry in listed if entry["name"].startswith("botdock")}
+    assert ours == STANDARD | {"botdock"}
+    installation.run(installation.program("python"), "-m", "pip", "check")
+
+
+def test_the_command_finds_what_is_installed(installation: Installation) -> None:
+    said = installation.run(installation.program("botdock"), "plugins", "--json")
+    for name in STANDARD - {"botdock-cli"}:
+        assert name in said
+    assert installation.run(installation.program("botdock"), "--help")
+
+
+def test_the_installed_command_runs_a_bot(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("def main(id, config):\n    return {'sum': config['a'] + config['b']}\n")
+    command = (installation.program("botdock"), "run", str(tmp_path), "--engine", "process")
+    result = json.loads(installation.run(*command, "--json", "--config", '{"a": 1, "b": 2}'))
+    assert result["outcome"] == "succeeded"
+    assert result["value"] == {"sum": 3}
+
+
+HEAVY = ("docker", "minio", "requests", "urllib3", "prometheus_client", "rich", "yaml", "hypothesis", "pytest")
+LOADED = f"import json, sys; print(json.dumps([name for name in {(*HEAVY, 'typer', 'cattrs')} if name in sys.modules]))"
+
+
+def test_importing_botdock_imports_nothing_heavy(installation: Installation) -> None:
+    assert json.loads(installation.python(f"import botdock; {LOADED}")) == []
+
+
+def test_discovery_imports_nothing_heavy(installation: Installation) -> None:
+    discover = "from botdock import PluginManager; manager = PluginManager.load()"
+    used = "assert list(manager.runtimes) and list(manager.engines) and list(manager.storage_backends)"
+    loaded = json.loads(installation.python(f"{discover}; {used}; {LOADED}"))
+    assert set(loaded) <= {"cattrs"}
+
+
+def test_help_imports_nothing_heavy(installation: Installation) -> None:
+    source = f"from botdock_cli.main import main; code = main(['--help']); {LOADED}; sys.exit(code)"
+    loaded = json.loads(installation.python(source).splitlines()[-1])
+    assert loaded == ["typer"]
+
+
+def test_a_third_partys_types_are_checked_against_what_is_installed(installation: Installation) -> None:
+    python = installation.program("python")
+    code = str(ROOT / "tests/typing/third_party.py")
+    config = installation.folder / "mypy.ini"
+    config.write_text("[mypy]\n")
+    mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file", str(config), "--python-executable", python)
+    installation.run(*mypy, "--cache-dir", str(installation.folder / "mypy"), code)
+    wrong = installation.folder / "wrong.py"
+    wrong.write_text("from botdock import Executable\nExecutable(id=1)\n")
+    said = installation.run(*mypy, "--cache-dir", str(installation.folder / "mypy"), str(wrong), exit_code=1)
+    assert "arg-type" in said
+
+
+@pytest.fixture(scope="module")
+def third_party(installation: Installation) -> Path:
+    """A copy of `runtimes/bash` outside the repository, renamed in every file, and installed."""
+    copy = installation.folder / "acme-shell"
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache")
+    shutil.copytree(ROOT / "runtimes/bash", copy, ignore=ignored)
+    (copy / "src/botdock_runtime_bash").rename(copy / "src/acme_shell")
+    for file in copy.rglob("*"):
+        if file.is_file():
+            file.write_text(renamed(file.read_text()))
+    installation.pip_install("pytest", "hypothesis", str(copy))
+    return copy
+
+
+def renamed(text: str) -> str:
+    text = text.replace("botdock_runtime_bash", "acme_shell").replace("botdock-runtime-bash", "acme-shell")
+    text = text.replace('name="bash"', f'name="{LANGUAGE}"').replace('runtime = "bash"', f'runtime = "{LANGUAGE}"')
+    return re.sub(r"aliases=\([^)]*\)", f'aliases=("{LANGUAGE}5",)', text)
+
+
+def test_a_copy_of_a_runtime_is_a_third_partys_plugin(installation: Installation, third_party: Path) -> None:
+    assert third_party.is_dir()
+    said = installation.run(installation.program("botdock"), "plugins", "--json")
+    assert LANGUAGE in said
+    assert "acme-shell" in said
+
+
+def test_its_contract_test_of_five_lines_passes(installation: Installation, third_party: Path) -> None:
+    contract = third_party / "tests" / "test_contract.py"
+    candidates = [path for path in third_party.glob("tests/test_*.py") if "RuntimeContract" in path.read_text()]
+    assert candidates, f"no contract test beside {contract}"
+    code = [
+        line for line in candidates[0].read_text().splitlines() if line.strip() and not line.startswith(('"""', "#"))
+    ]
+    assert len(code) <= 10
+    said = installation.run(
+        installation.program("python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(candidates[0])
+    )
+    assert " passed" in said
+
+
+def test_it_runs_a_bot(installation: Installation, third_party: Path, tmp_path: Path) -> None:
+    assert third_party.is_dir()
+    (tmp_path / "main.sh").write_text('echo "hello from $BOT_ID"\n')
+    command = (installation.program("botdock"), "run", str(tmp_path), "--engine", "process", "--runtime", LANGUAGE)
+    assert installation.run(*command, "--id", "acme") == "hello from acme\n"

@@ -1,0 +1,104 @@
+"""Written as a third party would: a plugin and an application, checked by `mypy --strict` against what is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import assert_type
+
+from botdock import (
+    BotdockError,
+    Check,
+    CheckStatus,
+    Config,
+    ContextDelivery,
+    DockerRunner,
+    EnginePlugin,
+    Executable,
+    Execution,
+    ExecutionResult,
+    Limits,
+    LogSink,
+    LogSinkPlugin,
+    MetricsExporterPlugin,
+    Outcome,
+    ResultFormat,
+    Runtime,
+    RuntimeCapabilities,
+    StorageBackendPlugin,
+    hookimpl,
+)
+from botdock.errors import NotFoundError
+from botdock.model import Engine, LogLine, MetricsExporter, Stream
+
+
+def files() -> Mapping[str, bytes]:
+    return {"entrypoint.sh": b'#!/bin/sh\ncd "$CODE_MOUNT_DIR" && exec perl "$SCRIPT_PATH"\n'}
+
+
+def check(tree: Path, script: str) -> Iterator[str]:
+    if not (tree / script).read_text().startswith("use strict"):
+        yield f"{script} does not use strict"
+
+
+@hookimpl
+def botdock_runtimes() -> Iterable[Runtime]:
+    yield Runtime(
+        name="perl5",
+        image="perl:5-slim",
+        interpreters=("perl",),
+        suffixes=(".pl",),
+        scripts={"bot": ("main.pl",), "backtest": ("backtest.pl",)},
+        files=files,
+        check=check,
+        capabilities=RuntimeCapabilities(context=ContextDelivery.ENVIRONMENT, result=ResultFormat.VALUE),
+    )
+
+
+def open_engine(config: Config) -> Engine:
+    raise BotdockError(f"nothing behind it; {config.engine}", hint="Choose another engine.")
+
+
+def look(config: Config) -> Iterable[Check]:
+    yield Check(name="podman", status=CheckStatus.FAILED, detail=str(config.options_for("podman").get("socket")))
+
+
+@hookimpl
+def botdock_engines() -> Iterable[EnginePlugin]:
+    yield EnginePlugin(name="podman", factory=open_engine, automatic=True, checks=look)
+
+
+def kinds() -> tuple[type[StorageBackendPlugin], type[LogSinkPlugin], type[MetricsExporterPlugin]]:
+    return StorageBackendPlugin, LogSinkPlugin, MetricsExporterPlugin
+
+
+def sinks(sink: LogSink, exporter: MetricsExporter) -> tuple[LogSink, MetricsExporter]:
+    return sink, exporter
+
+
+def application(config: Config) -> int | None:
+    bot = Executable(id="hello", runtime="python3.11", file_path="bots/hello", limits=Limits(memory=2**28), timeout=30)
+    with DockerRunner(config) as runner:
+        result = runner.run(bot)
+        assert_type(result, ExecutionResult)
+        assert_type(result.outcome, Outcome | None)
+        assert_type(result.exit_code, int | None)
+        assert_type(result.phases, dict[str, float])
+        execution = runner.start(bot)
+        assert_type(execution, Execution)
+        for line in execution.logs(follow=True):
+            assert_type(line, LogLine)
+            assert_type(line.stream, Stream)
+        execution.stop()
+        assert_type(execution.wait(timeout=5), ExecutionResult | None)
+    return result.exit_code
+
+
+async def inside_asyncio(runner: DockerRunner, bot: Executable) -> ExecutionResult:
+    assert_type(await runner.astart(bot), Execution)
+    return await runner.arun(bot)
+
+
+def nearest(error: NotFoundError) -> tuple[str, ...]:
+    assert_type(error.phase, str | None)
+    return error.known
