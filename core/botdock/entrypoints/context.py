@@ -1,0 +1,110 @@
+"""What a bot is told about its run: the variables of the contract, and the context document."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from botdock.errors import ExecutableError
+from botdock.model import MAX_ENVIRONMENT_STRING
+from botdock.model.runtime import CONFIG_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from botdock.model import ExecutionContext
+
+CONTEXT_VERSION = 1
+"""Version of the context document; a wrapper that knows another one must not guess."""
+
+MAX_ENVIRONMENT_BYTES = 1024 * 1024
+"""Bytes that the caller's own variables may take together, as `execve` counts them.
+
+Linux lets arguments and environment take a quarter of the stack limit, 2 MiB where that is the usual 8 MiB (execve(2)).
+The config, up to twice 128 KiB, must fit beside them.
+"""
+_POINTER = 8
+"""Bytes of the pointer that `execve` keeps for each string, besides the string and its NUL."""
+
+
+def config_text(context: ExecutionContext) -> str:
+    """Return the config as JSON: its keys in their own order, ASCII alone, so that no locale can garble it."""
+    return json.dumps(context.config, allow_nan=False, separators=(",", ":"))
+
+
+def environment_of(context: ExecutionContext) -> dict[str, str]:
+    """Return the variables that the contract gives to a bot, those of the caller among them.
+
+    A config that is too long for one variable is not among them: `CONFIG_FILE` names the file that holds it.
+
+    Raises:
+        ExecutableError: The script's name is not text, or the caller's variables are too much for any program.
+    """
+    if problems := [*_script_problems(context.script), *_size_problems(context.variables)]:
+        raise ExecutableError(problems)
+    kind = context.entrypoint.upper()
+    return {
+        **context.variables,
+        "ID": context.id,
+        f"{kind}_ID": context.id,
+        "ENTRYPOINT_TYPE": context.entrypoint,
+        "CODE_MOUNT_DIR": context.code_dir,
+        "SCRIPT_PATH": _operand(context.script),
+        "BOTDOCK_RESULT_FILE": context.result_file,
+        **_config_variables(context, kind),
+    }
+
+
+def _config_variables(context: ExecutionContext, kind: str) -> dict[str, str]:
+    text = config_text(context)
+    if fits_a_variable(context, text):
+        return {"CONFIG": text, f"{kind}_CONFIG": text}
+    path = f"{context.files_dir}/{CONFIG_FILE}"
+    return {"CONFIG_FILE": path, f"{kind}_CONFIG_FILE": path}
+
+
+def fits_a_variable(context: ExecutionContext, text: str) -> bool:
+    """Whether the config's text fits the variable with the longest name."""
+    return len(f"{context.entrypoint.upper()}_CONFIG={text}") <= MAX_ENVIRONMENT_STRING
+
+
+def _operand(script: str) -> str:
+    """Return a relative path that no program takes for an option."""
+    return f"./{script}" if script.startswith("-") else script
+
+
+def _script_problems(script: str) -> Iterator[str]:
+    try:
+        script.encode()
+    except UnicodeEncodeError:
+        yield f"entrypoint_files: the script's name {script!r} is not valid text"
+
+
+def _size_problems(variables: Mapping[str, str]) -> Iterator[str]:
+    size = sum(len(f"{name}={value}".encode()) + 1 + _POINTER for name, value in variables.items())
+    if size > MAX_ENVIRONMENT_BYTES:
+        yield (
+            f"env: the variables take {size} bytes together; {MAX_ENVIRONMENT_BYTES} are allowed "
+            "(what is large belongs into config, which has no such bound)"
+        )
+
+
+def context_document(context: ExecutionContext) -> dict[str, Any]:
+    """Return the content of `context.json`: all that a wrapper must know, and a version.
+
+    Its keys: `version id entrypoint script code_dir config environment result_file result_limit`.
+
+    Raises:
+        ExecutableError: As `environment_of`.
+    """
+    return {
+        "version": CONTEXT_VERSION,
+        "id": context.id,
+        "entrypoint": context.entrypoint,
+        "script": context.script,
+        "code_dir": context.code_dir,
+        "config": context.config,
+        "environment": dict(sorted(environment_of(context).items())),
+        "result_file": context.result_file,
+        "result_limit": context.result_limit,
+    }

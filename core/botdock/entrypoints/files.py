@@ -1,0 +1,98 @@
+"""Writes what stands beside a bot's code: the runtime's program, and the context of one run.
+
+They are two steps, so that an engine can keep a container waiting: the program is there when it starts, the context
+comes when a bot is there to run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from botdock.entrypoints.context import config_text, context_document, environment_of, fits_a_variable
+from botdock.errors import BotdockError, EntrypointError
+from botdock.model.runtime import CONFIG_FILE, CONTEXT_FILE, ENTRYPOINT_SCRIPT, ENVIRONMENT_FILE, READY_FIFO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdock.model import ExecutionContext, Runtime
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO})
+
+_PROGRAM_MODE = 0o755
+_DATA_MODE = 0o644
+"""Others read it too: the bot runs as another user than botdock."""
+
+
+def write_program(runtime: Runtime, directory: Path) -> Path:
+    """Write the files of a runtime, which are the same for every bot, and return the path of `entrypoint.sh`.
+
+    Raises:
+        EntrypointError: The runtime does not give what it must, or the files cannot be written.
+    """
+    for name, content in sorted(_program(runtime).items()):
+        _write(directory / name, content, _PROGRAM_MODE if name == ENTRYPOINT_SCRIPT else _DATA_MODE)
+    return directory / ENTRYPOINT_SCRIPT
+
+
+def write_context(context: ExecutionContext, directory: Path) -> None:
+    """Write what one run is told: `context.json`, `environment`, and `config.json` where it fits no variable.
+
+    Raises:
+        ExecutableError: As `environment_of`.
+        EntrypointError: The files cannot be written.
+    """
+    for name, content in _context_files(context).items():
+        _write(directory / name, content, _DATA_MODE)
+
+
+def _context_files(context: ExecutionContext) -> dict[str, bytes]:
+    environment = sorted(environment_of(context).items())
+    files = {
+        ENVIRONMENT_FILE: b"".join(f"{name}={value}".encode() + b"\0" for name, value in environment),
+        CONTEXT_FILE: json.dumps(context_document(context), allow_nan=False, separators=(",", ":")).encode(),
+    }
+    text = config_text(context)
+    return files if fits_a_variable(context, text) else {CONFIG_FILE: text.encode(), **files}
+
+
+def _program(runtime: Runtime) -> Mapping[str, bytes]:
+    try:
+        files = dict(runtime.files())
+    except BotdockError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
+        _refuse(runtime, f"its files() raised {type(error).__name__}: {error}", error)
+    if ENTRYPOINT_SCRIPT not in files:
+        _refuse(runtime, f"its files() give no {ENTRYPOINT_SCRIPT}")
+    for name, content in files.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _TAKEN:
+            _refuse(runtime, f"its files() give {name!r}, which is no plain file name or is taken by botdock")
+        if not isinstance(content, bytes):
+            _refuse(runtime, f"its files() give {type(content).__name__} for {name!r}, not bytes")
+    return files
+
+
+def _refuse(runtime: Runtime, problem: str, cause: Exception | None = None) -> NoReturn:
+    raise EntrypointError(
+        f"runtime {runtime.name!r}: {problem}",
+        hint="Its plugin must be mended; `botdock plugins` names the distribution it comes from.",
+    ) from cause
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write a file whose mode does not depend on the umask; a link in its place is not followed."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+    except OSError as error:
+        raise EntrypointError(
+            f"cannot write {path}: {error.strerror}", hint="Look at the disk that botdock's state folder is on."
+        ) from error
