@@ -67,8 +67,12 @@ def _missing(setting: str, names: Iterable[str], find: Callable[[str], object]) 
         try:
             find(name)
         except BotdockError as error:
-            detail = f"{setting}: {error.message}"
-            yield Check(name="plugins", status=CheckStatus.FAILED, detail=detail, remedy=error.hint or "")
+            yield Check(
+                name=f"config.{setting}",
+                status=CheckStatus.FAILED,
+                detail=error.message,
+                remedy=error.hint or "",
+            )
 
 
 def check_storages(manager: PluginManager, config: Config) -> Iterator[Check]:

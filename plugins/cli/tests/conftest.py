@@ -1,0 +1,176 @@
+"""Fixtures: a facade that does what a test says, and the command line in this process and in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+import pytest
+
+from botdock.config import Config
+from botdock.errors import BotdockError
+from botdock.model import Executable, ExecutionResult, LogChunk, Outcome, Progress, Stream
+from botdock_cli import main as command_line
+
+SUCCEEDED = ExecutionResult(execution_id="01run", id="bot", outcome=Outcome.SUCCEEDED, exit_code=0)
+
+
+class FakeExecution:
+    """Yields the chunks of a test, and ends when they do; `stop` and `kill` are noted."""
+
+    execution_id = "01run"
+
+    def __init__(self, chunks: Iterator[LogChunk], result: ExecutionResult | None) -> None:
+        self.chunks = chunks
+        self.outcome = result
+        self.stopped = threading.Event()
+        self.killed = threading.Event()
+
+    def stream(self) -> Iterator[LogChunk]:
+        return self.chunks
+
+    def wait(self, timeout: float | None = None) -> ExecutionResult | None:
+        return self.outcome
+
+    def stop(self, grace: float | None = None) -> None:
+        self.stopped.set()
+
+    def kill(self) -> None:
+        self.killed.set()
+
+
+class FakeRunner:
+    """A facade whose one execution a test describes."""
+
+    def __init__(self) -> None:
+        self.chunks: list[LogChunk] = []
+        self.result: ExecutionResult | None = SUCCEEDED
+        self.error: BaseException | None = None
+        self.reports: list[Progress] = []
+        self.on_start: Callable[[], None] = lambda: None
+        self.stream: Callable[[], Iterator[LogChunk]] = lambda: iter(self.chunks)
+        self.config: Config | None = None
+        self.executable: Executable | None = None
+        self.execution: FakeExecution | None = None
+        self.closed = False
+
+    def start(self, executable: Executable, *, progress: Callable[[Progress], None] | None = None) -> FakeExecution:
+        self.executable = executable
+        self.on_start()
+        for report in self.reports:
+            if progress is not None:
+                progress(report)
+        if self.error is not None:
+            raise self.error
+        self.execution = FakeExecution(self.stream(), self.result)
+        return self.execution
+
+    def says(self, data: bytes, stream: Stream = Stream.STDOUT) -> None:
+        self.chunks.append(LogChunk(stream, data))
+
+    def ends(self, outcome: Outcome, **facts: Any) -> None:
+        self.result = attrs.evolve(SUCCEEDED, outcome=outcome, **facts)
+
+    def fails(self, error: BotdockError, *, execution_id: str | None = None, phase: str | None = None) -> None:
+        error.execution_id, error.phase = execution_id, phase
+        self.error = error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+
+@attrs.frozen
+class Run:
+    """What one call of the command line left."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def out(self) -> str:
+        return self.stdout.decode()
+
+    @property
+    def err(self) -> str:
+        return self.stderr.decode()
+
+
+CommandLine = Callable[..., Run]
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """State of its own, and no configuration of whoever runs the tests."""
+    home = tmp_path / "home"
+    for name in [name for name in os.environ if name.startswith(("BOTDOCK_", "MINIO_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("BOTDOCK_HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return home
+
+
+@pytest.fixture
+def fake_runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
+    """The facade that `botdock run` gets."""
+    runner = FakeRunner()
+
+    def open_runner(config: Config) -> FakeRunner:
+        runner.config = config
+        return runner
+
+    monkeypatch.setattr("botdock_cli.runner.open_runner", open_runner)
+    return runner
+
+
+@pytest.fixture
+def make_execution() -> Callable[[], FakeExecution]:
+    """An execution of a bot that says nothing."""
+    return lambda: FakeExecution(iter(()), SUCCEEDED)
+
+
+@pytest.fixture
+def cli(capfdbinary: pytest.CaptureFixture[bytes]) -> CommandLine:
+    """Run a command line in this process."""
+
+    def call(*args: str) -> Run:
+        capfdbinary.readouterr()
+        code = command_line.main(list(args))
+        sys.stdout.flush()
+        captured = capfdbinary.readouterr()
+        return Run(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def newcomer(own_home: Path) -> dict[str, str]:
+    """The environment of somebody who has set nothing for Python."""
+    ours = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+@pytest.fixture
+def botdock(newcomer: dict[str, str]) -> CommandLine:
+    """Run a command line in a process of its own."""
+
+    def call(*args: str, stdin: bytes = b"", **environment: str) -> Run:
+        command = [sys.executable, "-m", "botdock_cli", *args]
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, env=newcomer | environment, check=False, timeout=60
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    return call

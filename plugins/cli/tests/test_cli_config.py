@@ -1,0 +1,91 @@
+"""`botdock config`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock.config import Config, document
+
+
+def test_what_is_printed_is_a_configuration_to_start_from(cli: Callable[..., Any], tmp_path: Path) -> None:
+    shown = cli("config")
+    assert shown.code == 0
+    copy = tmp_path / "copy.toml"
+    copy.write_text(shown.out)
+    assert Config.load(copy) == Config.load()
+
+
+def test_settings_that_somebody_made_are_told_with_their_source(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("botdock.toml").write_text('engine = "process"\n[runtime.limits]\npids = 7\n')
+    monkeypatch.setenv("BOTDOCK_RUNTIME__TIMEOUT", "30s")
+    shown = cli("config").out
+    used = Path("botdock.toml").absolute()
+    assert f"# from {used}, the environment and the defaults" in shown
+    assert f"# engine is set by {used}" in shown
+    assert f"# runtime.limits.pids is set by {used}" in shown
+    assert "# runtime.timeout is set by environment BOTDOCK_RUNTIME__TIMEOUT" in shown
+    assert tomllib.loads(shown)["runtime"]["timeout"] == 30.0
+
+
+def test_secrets_are_masked(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINIO_SECRET_KEY", "hunter2")
+    assert "hunter2" not in cli("config").out + cli("config", "--json").out
+    assert json.loads(cli("config", "--json").out)["minio"]["secret_key"] == "***"
+
+
+def test_json_is_the_same_document(cli: Callable[..., Any]) -> None:
+    assert json.loads(cli("config", "--json").out) == document(Config.load())
+
+
+def test_path_shows_the_file_that_is_used_and_where_it_was_looked_for(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("config", "--path").out.startswith("no configuration file\n")
+    here = Path("botdock.toml").absolute()
+    here.write_text("")
+    assert cli("config", "--path").out.startswith(f"{here}\n  working folder: {here} (used)\n")
+    named = tmp_path / "named.toml"
+    named.write_text("")
+    monkeypatch.setenv("BOTDOCK_CONFIG", str(named))
+    shown = cli("config", "--path").out
+    assert f"BOTDOCK_CONFIG: {named} (used)" in shown
+    assert f"working folder: {here} (there, not used)" in shown
+
+
+def test_path_as_json(cli: Callable[..., Any], tmp_path: Path) -> None:
+    named = tmp_path / "named.toml"
+    named.write_text("")
+    shown = json.loads(cli("config", "--path", "--json", "--config-file", str(named)).out)
+    assert shown["path"] == str(named)
+    assert shown["candidates"][0] == {"source": "--config-file", "path": str(named), "exists": True}
+
+
+@pytest.mark.parametrize("args", [["config"], ["config", "--path"], ["plugins"], ["run", "bot"]])
+def test_a_named_file_that_is_not_there_is_refused(cli: Callable[..., Any], args: list[str]) -> None:
+    told = cli(*args, "--config-file", "no-such.toml")
+    assert (told.code, told.stdout) == (2, b"")
+    assert "no-such.toml: there is no such file" in told.err
+
+
+def test_every_problem_of_the_file_is_told_on_a_line_of_its_own(cli: Callable[..., Any]) -> None:
+    Path("botdock.toml").write_text('engin = "docker"\n[runtime]\ntimeout = -1\n[runtime.limits]\npids = "many"\n')
+    told = cli("config")
+    assert (told.code, told.stdout) == (2, b"")
+    problems = [line for line in told.err.splitlines() if line.startswith("botdock: ")]
+    assert len(problems) == 3
+    assert "did you mean engine?" in told.err
+
+
+def test_what_is_no_toml_names_the_line(cli: Callable[..., Any]) -> None:
+    Path("botdock.toml").write_text("engine = 'docker'\nstorage == 3\n")
+    told = cli("config")
+    assert told.code == 2
+    assert "line 2" in told.err

@@ -1,0 +1,115 @@
+"""Ctrl-C: the first stops, the second kills; before there is a bot, it ends the preparation."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from botdock.errors import ContainerError
+from botdock_cli.interrupts import SIGNALS, Interrupts
+
+PATIENCE = 10.0
+
+
+class Told(list[str]):
+    """What the user was told."""
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def press(number: int = signal.SIGINT) -> None:
+    """Send ourselves a signal; Python runs its handler before the next line."""
+    os.kill(os.getpid(), number)
+
+
+def test_the_first_signal_stops_and_the_second_kills(make_execution: Callable[..., Any], told: Told) -> None:
+    execution = make_execution()
+    with Interrupts(told.append) as interrupts:
+        interrupts.adopt(execution)
+        press()
+        assert execution.stopped.wait(PATIENCE)
+        assert not execution.killed.is_set()
+        press()
+        assert execution.killed.wait(PATIENCE)
+    assert told == ["stopping the bot; once more kills it"]
+
+
+def test_a_stop_that_takes_its_time_does_not_delay_the_kill(make_execution: Callable[..., Any], told: Told) -> None:
+    execution = make_execution()
+    execution.stop = lambda: execution.killed.wait(PATIENCE) and execution.stopped.set()
+    with Interrupts(told.append) as interrupts:
+        interrupts.adopt(execution)
+        press(signal.SIGTERM)
+        press(signal.SIGTERM)
+        assert execution.stopped.wait(PATIENCE)
+
+
+def test_a_stop_for_another_reason_says_nothing(make_execution: Callable[..., Any], told: Told) -> None:
+    execution = make_execution()
+    with Interrupts(told.append) as interrupts:
+        interrupts.adopt(execution)
+        interrupts.stop()
+        assert execution.stopped.wait(PATIENCE)
+    assert told == []
+
+
+def test_a_stop_that_fails_is_told(make_execution: Callable[..., Any], told: Told) -> None:
+    execution = make_execution()
+
+    def fail() -> None:
+        try:
+            raise ContainerError("the daemon is gone")
+        finally:
+            execution.stopped.set()
+
+    execution.stop = fail
+    with Interrupts(told.append) as interrupts:
+        interrupts.adopt(execution)
+        press()
+        assert execution.stopped.wait(PATIENCE)
+        press()
+        assert execution.killed.wait(PATIENCE)
+    assert "the bot could not be stopped: the daemon is gone" in told
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_before_there_is_an_execution_a_signal_ends_the_preparation(number: int, code: int, told: Told) -> None:
+    with Interrupts(told.append) as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            press(number)
+        assert interrupts.exit_code == code
+
+
+def test_cleaning_up_is_not_interrupted_by_a_second_signal_but_by_a_third(told: Told) -> None:
+    with Interrupts(told.append):
+        with pytest.raises(KeyboardInterrupt):
+            press()
+        press()
+        assert told == ["cleaning up; a moment"]
+        with pytest.raises(KeyboardInterrupt):
+            press()
+
+
+def test_handlers_are_given_back() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with Interrupts():
+        assert [signal.getsignal(number) for number in SIGNALS] != before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_a_signal_that_our_parent_wants_ignored_stays_ignored(told: Told) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts(told.append) as interrupts:
+            press(signal.SIGHUP)
+        assert interrupts.signal_number is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,0 +1,89 @@
+"""`botdock pack`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def tree() -> Path:
+    folder = Path("mybot")
+    (folder / "lib").mkdir(parents=True)
+    (folder / "main.py").write_text("def main(id, config): ...\n")
+    (folder / "lib" / "data.csv").write_text("1,2\n")
+    return folder
+
+
+def test_a_folder_becomes_a_zip_of_its_name_here(cli: Callable[..., Any], tree: Path) -> None:
+    done = cli("pack", str(tree))
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("mybot.zip: ")
+    assert f"sha256 {hashlib.sha256(Path('mybot.zip').read_bytes()).hexdigest()}" in done.out
+    with zipfile.ZipFile("mybot.zip") as archive:
+        assert archive.read("lib/data.csv") == b"1,2\n"
+
+
+def test_json_describes_the_archive(cli: Callable[..., Any], tree: Path) -> None:
+    document = json.loads(cli("pack", "mybot/", "--json").out)
+    data = Path("mybot.zip").read_bytes()
+    assert document["path"] == "mybot.zip"
+    assert document["sha256"] == hashlib.sha256(data).hexdigest()
+    assert document["bytes"] > 0
+    assert document["entries"] >= 2
+
+
+def test_the_name_of_the_output_says_the_format(cli: Callable[..., Any], tree: Path) -> None:
+    assert cli("pack", "mybot", "-o", "out.tar.gz").code == 0
+    with tarfile.open("out.tar.gz", "r:gz") as archive:
+        assert "main.py" in [name.removeprefix("./") for name in archive.getnames()]
+
+
+def test_the_format_may_be_named(cli: Callable[..., Any], tree: Path) -> None:
+    assert cli("pack", "mybot", "--format", "tar").code == 0
+    assert tarfile.is_tarfile("mybot.tar")
+
+
+def test_the_same_folder_gives_the_same_bytes(cli: Callable[..., Any], tree: Path) -> None:
+    cli("pack", "mybot", "-o", "one.zip")
+    cli("pack", "mybot", "-o", "two.zip")
+    assert Path("one.zip").read_bytes() == Path("two.zip").read_bytes()
+
+
+def test_an_archive_that_is_there_is_replaced_only_by_force(cli: Callable[..., Any], tree: Path) -> None:
+    Path("mybot.zip").write_text("precious")
+    told = cli("pack", "mybot")
+    assert (told.code, Path("mybot.zip").read_text()) == (2, "precious")
+    assert "--force" in told.err
+    assert cli("pack", "mybot", "--force").code == 0
+    assert zipfile.is_zipfile("mybot.zip")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["absent"], "absent does not exist"),
+        (["mybot/main.py"], "mybot/main.py is no folder"),
+        (["mybot", "-o", "mybot/inside.zip"], "it would hold itself"),
+        (["mybot", "-o", "mybot"], "mybot is a folder"),
+        (["mybot", "-o", "no/such/x.zip"], "no/such is no folder"),
+        (["mybot", "--format", "rar"], "rar"),
+        (["mybot", "-o", "x.rar"], "rar"),
+    ],
+)
+def test_what_cannot_be_packed_is_refused_and_nothing_is_left(
+    cli: Callable[..., Any], tree: Path, args: list[str], said: str
+) -> None:
+    before = sorted(Path().rglob("*"))
+    told = cli("pack", *args)
+    assert (told.code, told.stdout) == (2, b"")
+    assert said in told.err
+    assert "Traceback" not in told.err
+    assert sorted(Path().rglob("*")) == before

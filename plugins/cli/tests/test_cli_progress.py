@@ -1,0 +1,66 @@
+"""Progress bars: only for what is long, only once each, and gone at the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from botdock.model import Phase, Progress
+from botdock_cli import progress as module
+from botdock_cli.progress import WORTH_SHOWING, ProgressBars
+
+
+class FakeBars:
+    def __init__(self) -> None:
+        self.tasks: list[str] = []
+        self.updates: list[tuple[int, int, int | None]] = []
+        self.stopped = 0
+
+    def add_task(self, description: str) -> int:
+        self.tasks.append(description)
+        return len(self.tasks) - 1
+
+    def update(self, task: int, *, completed: int, total: int | None) -> None:
+        self.updates.append((task, completed, total))
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> FakeBars:
+    fake = FakeBars()
+    monkeypatch.setattr(module, "_start_bars", lambda: fake)
+    return fake
+
+
+def pulling(current: int, total: int = 0) -> Progress:
+    return Progress(phase=Phase.PULL, what="bash:5", current=current, total=total)
+
+
+def test_a_step_has_one_bar_that_moves(bars: FakeBars) -> None:
+    with ProgressBars() as report:
+        report(pulling(0))
+        report(pulling(5, 10))
+    assert bars.tasks == ["pulling bash:5"]
+    assert bars.updates == [(0, 0, None), (0, 5, 10)]
+    assert bars.stopped == 1
+
+
+def test_only_a_large_archive_is_worth_a_bar(bars: FakeBars) -> None:
+    with ProgressBars() as report:
+        report(Progress(phase=Phase.EXTRACT, what="small.zip", current=1, total=WORTH_SHOWING - 1))
+        report(Progress(phase=Phase.EXTRACT, what="large.zip", current=1, total=WORTH_SHOWING))
+    assert bars.tasks == ["unpacking large.zip"]
+
+
+def test_a_report_that_comes_late_is_dropped(bars: FakeBars) -> None:
+    with ProgressBars() as report:
+        pass
+    report(pulling(1))
+    assert (bars.tasks, bars.stopped) == ([], 0)
+
+
+def test_the_real_bars_are_drawn_on_stderr_and_taken_away(capfd: pytest.CaptureFixture[str]) -> None:
+    with ProgressBars() as report:
+        report(pulling(5, 10))
+    assert capfd.readouterr().out == ""

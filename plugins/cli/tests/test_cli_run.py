@@ -1,0 +1,295 @@
+"""`botdock run` over a facade that does what the test says."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock.errors import ArchiveError, ConfigError, ImageError, NotFoundError, PolicyError
+from botdock.model import LogChunk, Outcome, Phase, Progress, Stream
+
+PATIENCE = 10.0
+DOCUMENT_KEYS = {
+    "execution_id", "id", "runtime", "engine", "outcome", "exit_code", "value", "error", "evidence",
+    "duration_seconds", "phases", "container_id", "image", "image_digest", "log",
+}  # fmt: skip
+
+
+def test_both_streams_come_out_as_they_are(cli: Callable[..., Any], fake_runner: Any) -> None:
+    fake_runner.says(b"no newline, \xff\xfe and \0")
+    fake_runner.says(b"error\r\n", Stream.STDERR)
+    fake_runner.says(b" - the end")
+    done = cli("run", "bot")
+    assert (done.code, done.stdout, done.stderr) == (0, b"no newline, \xff\xfe and \0 - the end", b"error\r\n")
+
+
+def test_each_chunk_is_out_before_the_next_one_is_asked_for(
+    cli: Callable[..., Any], fake_runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    seen: list[bytes] = []
+
+    def stream() -> Iterator[LogChunk]:
+        for line in (b"one\n", b"two\n"):
+            yield LogChunk(Stream.STDOUT, line)
+            seen.append(os.read(reading, 100))
+
+    fake_runner.stream = stream
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        from botdock_cli.main import main
+
+        assert main(["run", "bot"]) == 0
+    assert seen == [b"one\n", b"two\n"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "facts", "code"),
+    [
+        (Outcome.SUCCEEDED, {"exit_code": 0}, 0),
+        (Outcome.FAILED, {"exit_code": 1}, 1),
+        (Outcome.FAILED, {"exit_code": 7}, 7),
+        (Outcome.FAILED, {"exit_code": 255}, 255),
+        (Outcome.FAILED, {"exit_code": 0}, 1),
+        (Outcome.FAILED, {"exit_code": None}, 1),
+        (Outcome.FAILED, {"exit_code": 3221225477}, 1),
+        (Outcome.SIGNALED, {"exit_code": 139}, 139),
+        (Outcome.SIGNALED, {"exit_code": None, "evidence": {"signal": "SIGSEGV"}}, 139),
+        (Outcome.SIGNALED, {"exit_code": None, "evidence": {"signal": "signal 63"}}, 1),
+        (Outcome.TIMED_OUT, {"exit_code": None}, 124),
+        (Outcome.OOM_KILLED, {"exit_code": 137}, 137),
+        (Outcome.STOPPED, {"exit_code": 0}, 143),
+        (Outcome.OUTPUT_LIMIT, {"exit_code": 137}, 1),
+        (Outcome.INFRASTRUCTURE_ERROR, {"exit_code": None}, 125),
+        (Outcome.LOST, {"exit_code": None}, 125),
+    ],
+)
+def test_every_outcome_has_its_exit_code(
+    cli: Callable[..., Any], fake_runner: Any, outcome: Outcome, facts: dict[str, Any], code: int
+) -> None:
+    fake_runner.ends(outcome, **facts)
+    assert cli("run", "bot").code == code
+
+
+@pytest.mark.parametrize(
+    ("outcome", "options", "said"),
+    [
+        (Outcome.TIMED_OUT, ["--timeout", "30s"], "timed out after 30s (wall time); raise it with --timeout"),
+        (Outcome.TIMED_OUT, [], "timed out after 1h (wall time); raise it with --timeout"),
+        (Outcome.TIMED_OUT, ["--set", "policy.max_timeout=90"], "timed out after 1m30s"),
+        (Outcome.TIMED_OUT, ["--timeout", "250ms"], "timed out after 250ms"),
+        (Outcome.OOM_KILLED, ["--memory", "64MiB"], "killed for using more memory than 64 MiB; raise it with --memory"),
+        (Outcome.OOM_KILLED, [], "more memory than its limit; raise it with --memory"),
+        (Outcome.OUTPUT_LIMIT, [], "raise it with --set runtime.limits.output=SIZE"),
+        (Outcome.SIGNALED, [], "the reason {in braces}, which botdock did not send"),
+        (Outcome.INFRASTRUCTURE_ERROR, [], "botdock could not do its part: the reason {in braces}"),
+        (Outcome.LOST, [], "nobody can say how it ended: the reason {in braces}"),
+        (Outcome.FAILED, [], "failed: the reason {in braces}"),
+    ],
+)
+def test_an_end_that_the_bot_does_not_explain_is_explained_with_its_cure(
+    cli: Callable[..., Any], fake_runner: Any, outcome: Outcome, options: list[str], said: str
+) -> None:
+    fake_runner.ends(outcome, exit_code=None, error="the reason {in braces}")
+    told = cli("run", "bot", *options)
+    assert told.err.startswith("botdock: ")
+    assert said in told.err
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.STOPPED])
+def test_an_end_that_speaks_for_itself_adds_nothing(
+    cli: Callable[..., Any], fake_runner: Any, outcome: Outcome
+) -> None:
+    fake_runner.ends(outcome, exit_code=7, value={"pnl": 1})
+    done = cli("run", "bot")
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_json_is_one_document_on_stdout_and_the_log_on_stderr(cli: Callable[..., Any], fake_runner: Any) -> None:
+    fake_runner.says(b"out\n")
+    fake_runner.says(b"err\n", Stream.STDERR)
+    fake_runner.ends(Outcome.SUCCEEDED, value={"pnl": math.nan}, runtime="bash", engine="process")
+    done = cli("run", "bot", "--json")
+    document = json.loads(done.stdout)
+    assert document.keys() >= DOCUMENT_KEYS
+    assert document["outcome"] == "succeeded"
+    assert document["value"] == {"pnl": None}
+    assert document["log"].keys() >= {"bytes", "lines", "sha256", "gaps"}
+    assert done.stderr == b"out\nerr\n"
+
+
+def test_json_of_a_failed_run_keeps_its_exit_code(cli: Callable[..., Any], fake_runner: Any) -> None:
+    fake_runner.ends(Outcome.TIMED_OUT, exit_code=None)
+    done = cli("run", "bot", "--json")
+    assert (done.code, json.loads(done.stdout)["exit_code"]) == (124, None)
+
+
+def test_json_of_our_own_failure_is_a_document_too(cli: Callable[..., Any], fake_runner: Any) -> None:
+    error = ImageError("no such image 'x:1'", image="x:1", hint="docker pull x:1")
+    fake_runner.fails(error, execution_id="01run", phase="pull")
+    done = cli("run", "bot", "--json", "--runtime", "bash")
+    document = json.loads(done.stdout)
+    assert done.code == 125
+    assert document.keys() >= DOCUMENT_KEYS
+    assert (document["outcome"], document["execution_id"], document["id"]) == ("infrastructure_error", "01run", "bot")
+    assert document["evidence"] == {"phase": "pull", "error": "ImageError"}
+    assert done.err == "botdock: no such image 'x:1' (phase: pull)\n  docker pull x:1\n"
+
+
+def test_a_failure_before_there_is_an_execution_prints_no_document(cli: Callable[..., Any], fake_runner: Any) -> None:
+    fake_runner.fails(NotFoundError("runtime", "pythn", ["python311", "bash"]))
+    done = cli("run", "bot", "--json")
+    assert (done.code, done.stdout) == (2, b"")
+    assert "did you mean python311?" in done.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (NotFoundError("engine", "dokcer", ["docker"]), 2, "did you mean docker?"),
+        (PolicyError("network 'x' is not allowed", setting="policy.networks"), 2, "policy.networks in botdock.toml"),
+        (ArchiveError("entry '../x' leaves the tree", entry="../x", limit="traversal"), 2, "'../x' leaves the tree"),
+        (ConfigError(["a: b: wrong", "a: c: worse"]), 2, "botdock: a: b: wrong\nbotdock: a: c: worse\n"),
+    ],
+)
+def test_an_error_of_botdock_is_told_with_its_hint(
+    cli: Callable[..., Any], fake_runner: Any, error: Any, code: int, said: str
+) -> None:
+    fake_runner.fails(error)
+    told = cli("run", "bot")
+    assert told.code == code
+    assert said in told.err
+    assert "Traceback" not in told.err
+
+
+def test_options_reach_the_configuration_and_the_executable(cli: Callable[..., Any], fake_runner: Any) -> None:
+    done = cli(
+        "run", "bots/a.zip", "--engine", "process", "--pull", "never", "--set", "runtime.grace=3s", "--pids", "9"
+    )
+    assert done.code == 0
+    assert fake_runner.config.engine == "process"
+    assert fake_runner.config.containers.pull == "never"
+    assert fake_runner.config.runtime.grace == 3.0
+    assert (fake_runner.executable.id, fake_runner.executable.limits.pids) == ("a", 9)
+    assert fake_runner.closed
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_configuration_file_may_be_named_before_or_after_the_verb(
+    cli: Callable[..., Any], fake_runner: Any, tmp_path: Any, *, before: bool
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('engine = "process"\n')
+    named = ["--config-file", str(path)]
+    done = cli(*named, "run", "bot") if before else cli("run", "bot", *named)
+    assert done.code == 0
+    assert fake_runner.config.engine == "process"
+
+
+def test_an_unknown_configuration_key_is_refused_with_the_nearest(cli: Callable[..., Any], fake_runner: Any) -> None:
+    told = cli("run", "bot", "--set", "runtime.timout=3")
+    assert told.code == 2
+    assert "timeout" in told.err
+    assert fake_runner.executable is None
+
+
+def test_a_broken_pipe_stops_the_bot_and_ends_like_any_unix_program(
+    fake_runner: Any, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    def stream() -> Iterator[LogChunk]:
+        yield LogChunk(Stream.STDOUT, b"nobody reads this\n")
+        assert fake_runner.execution.stopped.wait(PATIENCE)
+        yield LogChunk(Stream.STDOUT, b"nor this\n")
+
+    fake_runner.stream = stream
+    fake_runner.ends(Outcome.STOPPED)
+    with os.fdopen(writing, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        from botdock_cli.main import main
+
+        assert main(["run", "bot"]) == 141
+    assert capfdbinary.readouterr().err == b""
+
+
+def test_a_full_disk_behind_stdout_is_told(
+    fake_runner: Any, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_runner.says(b"x" * 100)
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        from botdock_cli.main import main
+
+        assert main(["run", "bot"]) == 125
+    assert b"could not be written: No space left on device" in capfdbinary.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_during_the_preparation_is_one_line(
+    cli: Callable[..., Any], fake_runner: Any, number: int, code: int
+) -> None:
+    fake_runner.on_start = lambda: os.kill(os.getpid(), number)
+    told = cli("run", "bot")
+    assert (told.code, told.err) == (code, "botdock: interrupted; nothing is left running\n")
+    assert fake_runner.closed
+
+
+def test_ctrl_c_stops_a_running_bot_and_shows_its_last_words(cli: Callable[..., Any], fake_runner: Any) -> None:
+    def stream() -> Iterator[LogChunk]:
+        yield LogChunk(Stream.STDOUT, b"working\n")
+        os.kill(os.getpid(), signal.SIGINT)
+        assert fake_runner.execution.stopped.wait(PATIENCE)
+        yield LogChunk(Stream.STDOUT, b"goodbye\n")
+
+    fake_runner.stream = stream
+    fake_runner.ends(Outcome.STOPPED)
+    done = cli("run", "bot")
+    assert (done.code, done.out) == (143, "working\ngoodbye\n")
+    assert done.err == "botdock: stopping the bot; once more kills it\n"
+
+
+def test_an_execution_without_an_end_is_our_fault(cli: Callable[..., Any], fake_runner: Any) -> None:
+    fake_runner.result = None
+    told = cli("run", "bot")
+    assert told.code == 125
+    assert "01run has no end" in told.err
+
+
+def test_no_progress_is_shown_where_there_is_no_terminal(cli: Callable[..., Any], fake_runner: Any) -> None:
+    fake_runner.reports = [Progress(phase=Phase.PULL, what="python:3.11", current=1, total=2)]
+    assert cli("run", "bot").stderr == b""
+
+
+class TestOnATerminal:
+    @pytest.fixture(autouse=True)
+    def terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setattr("botdock_cli.execution.is_terminal", lambda stream: True)
+
+    def test_a_summary_follows_the_output_on_a_line_of_its_own(self, cli: Callable[..., Any], fake_runner: Any) -> None:
+        fake_runner.says(b"no newline")
+        fake_runner.ends(Outcome.SUCCEEDED, duration=1.25, value=3)
+        done = cli("run", "bot")
+        assert done.out == "no newline"
+        assert done.err == ("\nbotdock: succeeded after 1.25s (01run); it returned a value, which --json shows\n")
+
+    def test_quiet_leaves_it_out(self, cli: Callable[..., Any], fake_runner: Any) -> None:
+        fake_runner.says(b"no newline")
+        assert cli("run", "bot", "--quiet").stderr == b""
+
+    def test_progress_is_shown_and_gone_before_the_first_byte(self, cli: Callable[..., Any], fake_runner: Any) -> None:
+        fake_runner.reports = [Progress(phase=Phase.PULL, what="python:3.11", current=1, total=2)]
+        fake_runner.says(b"hello\n")
+        done = cli("run", "bot")
+        assert done.out == "hello\n"
+        assert "botdock: succeeded" in done.err
