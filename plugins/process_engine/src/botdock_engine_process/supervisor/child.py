@@ -1,0 +1,90 @@
+"""Starting the bot: a process group and session of its own, limits, and word of what went wrong."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from typing import Any, NoReturn
+
+RESTORED = (
+    signal.SIGCHLD,
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGPIPE,
+    signal.SIGTERM,
+    signal.SIGXFSZ,
+)
+"""Signals that Python or a runner's parent may have set to be ignored, which a program inherits."""
+
+GO = b"!"
+
+
+class Child:
+    """The bot's process, which waits for `release` before it becomes the bot.
+
+    Until then it ends when the supervisor does, so there is no moment at which a bot runs that no record names.
+    """
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        stdout, stdout_write = os.pipe()
+        stderr, stderr_write = os.pipe()
+        go_read, self._go = os.pipe()
+        self._errors, errors_write = os.pipe()
+        self.stdout = stdout
+        self.stderr = stderr
+        self.pid = os.fork()
+        if self.pid == 0:  # pragma: no cover - the forked child, where nothing is measured
+            os.close(self._go)
+            _become_bot(plan, go=go_read, stdout=stdout_write, stderr=stderr_write, errors=errors_write)
+        for descriptor in (stdout_write, stderr_write, go_read, errors_write):
+            os.close(descriptor)
+
+    def release(self) -> str:
+        """Let it become the bot; return what went wrong with that, or an empty text."""
+        os.write(self._go, GO)
+        os.close(self._go)
+        with open(self._errors, "rb") as errors:  # ends when the descriptor is closed by a successful exec
+            return errors.read().decode("utf-8", "replace")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to its whole group; it has not been reaped, so the number is still its own."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # it is about to become the leader of its group, or the last of the group is gone
+            os.kill(self.pid, number)
+        except PermissionError:  # what is left of the group runs as somebody else, by way of a set-uid program
+            return
+
+
+def _become_bot(
+    plan: dict[str, Any], *, go: int, stdout: int, stderr: int, errors: int
+) -> NoReturn:  # pragma: no cover - the forked child, where nothing is measured
+    doing = "cannot start"
+    try:
+        os.setsid()
+        if os.read(go, 1) != GO:
+            os._exit(127)
+        for number in RESTORED:
+            signal.signal(number, signal.SIG_DFL)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(stdout, 1)
+        os.dup2(stderr, 2)
+        os.umask(0o022)
+        doing = f"cannot enter the folder {plan['working_dir']}"
+        os.chdir(plan["working_dir"])
+        doing = "cannot set the limits"
+        for name, value in plan["limits"].items():
+            _limit(getattr(resource, name), value)
+        doing = f"cannot run {plan['command'][0]}"
+        os.execvpe(plan["command"][0], plan["command"], plan["environment"])
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must be told
+        os.write(errors, f"{doing}: {getattr(error, 'strerror', None) or error}".encode())
+    os._exit(127)
+
+
+def _limit(kind: int, value: int) -> None:  # pragma: no cover - the forked child, where nothing is measured
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))

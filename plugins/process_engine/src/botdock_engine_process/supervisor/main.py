@@ -1,0 +1,194 @@
+"""The supervisor's own life: start the bot, copy what it writes, do as told, record its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import Any, TypeAlias
+
+from botdock_engine_process.supervisor import layout
+from botdock_engine_process.supervisor.child import Child
+from botdock_engine_process.supervisor.log import Bells, LogFile
+from botdock_engine_process.supervisor.records import claim_record, identity_of, read_record, write_record
+
+Report: TypeAlias = Callable[[str], None]
+"""Tells whoever started us how it went: an empty text, or what went wrong. Called once."""
+
+READ_BYTES = 256 * 1024
+DRAIN_SECONDS = 1.0
+"""How long, after the bot's end, a process that left its group may hold the bot's pipes open."""
+SHUTDOWN_GRACE = 5.0
+"""Between SIGTERM and SIGKILL when the supervisor itself is told to end, as at the shutdown of the machine."""
+
+
+class Supervisor:
+    """Runs one bot once; the working directory is the folder of the container.
+
+    The log is the truth: it is written whether or not anybody reads it, so neither a slow reader nor the death of the
+    runner stops the bot.
+    """
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self._plan = plan
+        self._log = LogFile(layout.LOG, plan["output"] + layout.OUTPUT_HEADROOM)
+        self._bells = Bells(layout.BELLS)
+        self._control = os.open(layout.CONTROL, os.O_RDWR | os.O_NONBLOCK)  # writing too: so it never ends
+        self._unread = b""
+        self._kill_at = inf
+        self._ended = False
+        self._error = ""
+        self._started_at: float | None = None
+        self._poll = select.poll()
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self._pipes: set[int] = set()
+
+    def run(self, report: Report) -> None:
+        """Run the bot to its end."""
+        self._listen_for_signals()
+        self._on(self._control, self._obey)
+        self._bells.scan()
+        self._child = Child(self._plan)
+        self._begin(report)
+        while not self._ended:
+            self._turn(self._kill_at)
+            if time.monotonic() >= self._kill_at:
+                self._child.signal(signal.SIGKILL)
+                self._kill_at = inf
+        self._finish()
+
+    def _begin(self, report: Report) -> None:
+        child = self._child
+        self._started_at = time.time()
+        identity = identity_of(child.pid)
+        write_record(layout.BOT, {"pid": child.pid, "identity": identity, "started_at": self._started_at})
+        self._error = child.release()
+        for pipe, stream in ((child.stdout, layout.STDOUT), (child.stderr, layout.STDERR)):
+            self._pipes.add(pipe)
+            self._on(pipe, partial(self._copy, pipe, stream))
+        if self._error:
+            self._started_at = None
+            self._await_failed_child()
+        report(self._error)
+
+    def _await_failed_child(self) -> None:
+        os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)
+        self._ended = True
+
+    def _on(self, descriptor: int, handler: Callable[[], None]) -> None:
+        self._handlers[descriptor] = handler
+        self._poll.register(descriptor, select.POLLIN)
+
+    def _turn(self, deadline: float) -> None:
+        left = None if deadline == inf else max(0.0, deadline - time.monotonic()) * 1000
+        for descriptor, _ in self._poll.poll(left):
+            self._handlers[descriptor]()
+
+    def _listen_for_signals(self) -> None:
+        self._signals, write = os.pipe()
+        for descriptor in (self._signals, write):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)  # what matters is that its number comes through the pipe
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        self._on(self._signals, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if signal.SIGTERM in os.read(self._signals, 1024):
+            self._stop(SHUTDOWN_GRACE)
+        # WNOWAIT: until it is reaped its number stays its own, and the group can still be signalled safely
+        self._ended = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _obey(self) -> None:
+        *lines, self._unread = (self._unread + os.read(self._control, 4096)).split(b"\n")
+        for line in lines:
+            word, _, argument = line.partition(b" ")
+            if word == layout.BELL:
+                self._bells.scan()
+            elif word == layout.STOP:
+                self._stop(float(argument))
+
+    def _stop(self, grace: float) -> None:
+        self._child.signal(signal.SIGTERM if grace > 0 else signal.SIGKILL)
+        self._kill_at = min(self._kill_at, time.monotonic() + grace)
+
+    def _copy(self, pipe: int, stream: int) -> None:
+        data = os.read(pipe, READ_BYTES)
+        if not data:
+            self._close_pipe(pipe)
+        elif not self._error:
+            self._keep(stream, data)
+
+    def _keep(self, stream: int, data: bytes) -> None:
+        try:
+            if not self._log.append(stream, data):
+                self._error = f"{layout.ERROR_OUTPUT}: it wrote more than {self._plan['output']} bytes"
+        except OSError as error:
+            self._error = f"the log could not be written: {error.strerror}"
+        if self._error:
+            self._child.signal(signal.SIGKILL)
+        self._bells.ring()
+
+    def _close_pipe(self, pipe: int) -> None:
+        self._poll.unregister(pipe)
+        self._pipes.discard(pipe)
+        os.close(pipe)
+
+    def _finish(self) -> None:
+        finished_at = time.time()
+        self._child.signal(signal.SIGKILL)  # what the bot has left running
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._pipes and time.monotonic() < deadline:
+            self._turn(deadline)
+        _, status, usage = os.wait4(self._child.pid, 0)
+        self._log.close()
+        write_record(layout.EXIT, self._ending(status, finished_at, usage.ru_maxrss))
+        self._bells.scan()
+        self._bells.close()
+
+    def _ending(self, status: int, finished_at: float, max_rss_kib: int) -> dict[str, Any]:
+        code = os.waitstatus_to_exitcode(status)
+        number = -code if code < 0 else None
+        started = self._started_at is not None
+        return {
+            "exit_code": (code if number is None else 128 + number) if started else None,
+            "signal": number if started else None,
+            "started_at": self._started_at,
+            "finished_at": finished_at,
+            "max_rss_kib": max_rss_kib,
+            "error": self._error,
+        }
+
+
+def supervise(folder: str, report: Report) -> None:
+    """Run the bot of a container to its end, if nobody does already."""
+    os.umask(0o077)
+    os.chdir(folder)
+    if not claim_record(layout.SUPERVISOR, {"pid": os.getpid(), "identity": identity_of(os.getpid())}):
+        report("it has been started already")
+    elif (plan := read_record(layout.PLAN)) is None:
+        report("its plan is gone")
+    else:
+        os.unlink(layout.PLAN)
+        Supervisor(plan).run(report)
+
+
+def main() -> None:
+    """Leave the runner, and supervise the container whose folder is the one argument."""
+    if os.fork():  # so that nobody need reap us: we belong to init as soon as the first process ends
+        os._exit(0)
+    supervise(sys.argv[1], _report_on_stdout)
+
+
+def _report_on_stdout(problem: str) -> None:
+    os.write(1, f"-{problem}".encode() if problem else b"+")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)  # whoever reads our answer sees its end
+    os.close(null)
