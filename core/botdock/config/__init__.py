@@ -1,6 +1,7 @@
 """The configuration tree, and how it is read: strictly, and with every problem at once."""
 
 from botdock.config.config import Config
+from botdock.config.documents import document, to_toml
 from botdock.config.sections import (
     CodeConfig,
     ContainersConfig,
@@ -26,4 +27,6 @@ __all__ = [
     "PluginsConfig",
     "Policy",
     "RuntimeConfig",
+    "document",
+    "to_toml",
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from botdock.config import rules
 from botdock.config.sections import (
     CodeConfig,
     ContainersConfig,
@@ -55,7 +56,7 @@ class Config:
     """
 
     engine: str = ""
-    storage: str = "local-fs"
+    storage: str = attrs.field(default="local-fs", validator=rules.NAME)
     home: str = ""
     docker: DockerConfig = attrs.field(factory=DockerConfig)
     minio: MinIOConfig = attrs.field(factory=MinIOConfig)

@@ -6,12 +6,17 @@ from typing import Any
 
 import attrs
 
+from botdock.config import rules
 from botdock.model.container import PullPolicy
 from botdock.model.limits import DEFAULT_LIMITS, GIB, MIB, Limits
 from botdock.model.units import Bytes, Seconds
 
 SECRET = "secret"  # noqa: S105 - the name of a mark, not a secret
 """Metadata key of fields that no repr, log or listing may show."""
+
+
+def _complete(limits: Limits) -> Limits:
+    return limits.over(DEFAULT_LIMITS)
 
 
 def _masked(value: object) -> str:
@@ -39,14 +44,14 @@ class DockerConfig:
         runtime: OCI runtime such as `runsc`; empty means the daemon's default.
     """
 
-    host: str = ""
-    api_version: str = ""
+    host: str = attrs.field(default="", validator=rules.HOST)
+    api_version: str = attrs.field(default="", validator=rules.VERSION)
     tls_verify: bool = False
     cert_path: str = ""
-    connect_timeout: Seconds = 5.0
-    memory_limit: Bytes = 0
-    cpu_shares: int = 0
-    user: str = "65532:65532"
+    connect_timeout: Seconds = attrs.field(default=5.0, validator=rules.WAIT)
+    memory_limit: Bytes = attrs.field(default=0, validator=rules.MEMORY_OR_NONE)
+    cpu_shares: int = attrs.field(default=0, validator=rules.number(0, 262_144))  # the kernel's largest
+    user: str = attrs.field(default="65532:65532", validator=rules.USER)
     runtime: str = ""
 
 
@@ -88,10 +93,10 @@ class LoggingConfig:
         drain_timeout: How long, after a container's end, the rest of its log may take.
     """
 
-    sinks: tuple[str, ...] = ()
-    sink_queue: int = 10_000
-    output_tail: Bytes = 64 * 1024
-    drain_timeout: Seconds = 10.0
+    sinks: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
+    sink_queue: int = attrs.field(default=10_000, validator=rules.COUNT)
+    output_tail: Bytes = attrs.field(default=64 * 1024, validator=rules.COUNT_OR_NONE)
+    drain_timeout: Seconds = attrs.field(default=10.0, validator=rules.WAIT_OR_NONE)
 
 
 @attrs.frozen(kw_only=True)
@@ -102,7 +107,7 @@ class MetricsConfig:
         exporters: Names of exporters that are told after each execution.
     """
 
-    exporters: tuple[str, ...] = ()
+    exporters: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
 
 
 @attrs.frozen(kw_only=True)
@@ -111,17 +116,17 @@ class RuntimeConfig:
 
     Attributes:
         images: Image per runtime, in place of the runtime's own default.
-        limits: What an execution may use when it says nothing.
+        limits: What an execution may use when it says nothing; what is None becomes `DEFAULT_LIMITS`' value.
         timeout: Wall time of a run that is not long-running.
         grace: Between SIGTERM and SIGKILL.
         network: Network of an execution that names none.
     """
 
-    images: dict[str, str] = attrs.field(factory=dict)
-    limits: Limits = DEFAULT_LIMITS
-    timeout: Seconds = 3600.0
-    grace: Seconds = 10.0
-    network: str = "none"
+    images: dict[str, str] = attrs.field(factory=dict, validator=rules.MAPPING)
+    limits: Limits = attrs.field(default=DEFAULT_LIMITS, converter=_complete)
+    timeout: Seconds = attrs.field(default=3600.0, validator=rules.WAIT)
+    grace: Seconds = attrs.field(default=10.0, validator=rules.WAIT_OR_NONE)
+    network: str = attrs.field(default="none", validator=rules.NAME)
 
 
 @attrs.frozen(kw_only=True)
@@ -137,10 +142,10 @@ class ContainersConfig:
     """
 
     pull: PullPolicy = PullPolicy.MISSING
-    pull_timeout: Seconds = 900.0
-    call_timeout: Seconds = 60.0
-    retries: int = 2
-    reconnect_timeout: Seconds = 15.0
+    pull_timeout: Seconds = attrs.field(default=900.0, validator=rules.WAIT)
+    call_timeout: Seconds = attrs.field(default=60.0, validator=rules.WAIT)
+    retries: int = attrs.field(default=2, validator=rules.number(0, 100))
+    reconnect_timeout: Seconds = attrs.field(default=15.0, validator=rules.WAIT_OR_NONE)
 
 
 @attrs.frozen(kw_only=True)
@@ -156,12 +161,12 @@ class CodeConfig:
         name_bytes: Bytes of one whole name.
     """
 
-    total_bytes: Bytes = 1 * GIB
-    entries: int = 100_000
-    file_bytes: Bytes = 512 * MIB
-    ratio: int = 200
-    depth: int = 64
-    name_bytes: int = 1024
+    total_bytes: Bytes = attrs.field(default=1 * GIB, validator=rules.COUNT)
+    entries: int = attrs.field(default=100_000, validator=rules.COUNT)
+    file_bytes: Bytes = attrs.field(default=512 * MIB, validator=rules.COUNT)
+    ratio: int = attrs.field(default=200, validator=rules.COUNT)
+    depth: int = attrs.field(default=64, validator=rules.COUNT)
+    name_bytes: int = attrs.field(default=1024, validator=rules.COUNT)
 
 
 @attrs.frozen(kw_only=True)
@@ -178,13 +183,13 @@ class Policy:
         unenforced: Features of the strict profile that an isolating engine may lack; see `botdock doctor`.
     """
 
-    networks: tuple[str, ...] = ("none",)
+    networks: tuple[str, ...] = attrs.field(default=("none",), validator=rules.NAMES)
     max_limits: Limits = attrs.field(factory=Limits)
-    max_timeout: Seconds = 0.0
-    engines: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = ()
+    max_timeout: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
+    engines: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
+    runtimes: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     local_code: bool = True
-    unenforced: tuple[str, ...] = ()
+    unenforced: tuple[str, ...] = attrs.field(default=(), validator=rules.FEATURES)
 
 
 @attrs.frozen(kw_only=True)
@@ -197,9 +202,9 @@ class PluginsConfig:
         prefer: For a name that two distributions register, which wins: `"runtime:bash" = "my-distribution"`.
     """
 
-    allowed: tuple[str, ...] = ()
-    blocked: tuple[str, ...] = ()
-    prefer: dict[str, str] = attrs.field(factory=dict)
+    allowed: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
+    blocked: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
+    prefer: dict[str, str] = attrs.field(factory=dict, validator=rules.MAPPING)
 
 
 @attrs.frozen(kw_only=True)

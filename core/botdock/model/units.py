@@ -19,10 +19,12 @@ Bytes = Annotated[int, Unit.BYTES]
 Seconds = Annotated[float, Unit.SECONDS]
 """A number of seconds; outside Python it may be written with a unit."""
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtKMGT]?)([iI]?)[bB]?")
+_SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?\s*([kmgtKMGT]?)([iI]?)[bB]?")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
+_DURATION = re.compile(rf"(?:{_NUMBER}(?:ms|s|m|h|d))+")
+_DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
+_LONGEST = 10**15
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -40,9 +42,10 @@ def parse_bytes(text: object) -> int:
     match = _SIZE.fullmatch(stripped)
     if match is None:
         raise ValueError(f"{text!r} is not a size; write bytes, or for example '512MiB' or '1.5GB'")
-    number, letter, binary = match.groups()
+    whole, fraction, letter, binary = match.groups(default="")
     decimal = letter and not binary and stripped[-1] in "bB"
-    return int(float(number) * (1000 if decimal else 1024) ** _POWERS[letter.lower()])
+    factor = (1000 if decimal else 1024) ** _POWERS[letter.lower()]
+    return int(whole + fraction) * factor // 10 ** len(fraction)
 
 
 def parse_seconds(text: object) -> float:
@@ -51,10 +54,10 @@ def parse_seconds(text: object) -> float:
     Raises:
         ValueError: Saying what a duration looks like.
     """
-    if isinstance(text, int | float) and not isinstance(text, bool):
+    if isinstance(text, int | float) and not isinstance(text, bool) and abs(text) < _LONGEST:
         return float(text)
     stripped = text.strip() if isinstance(text, str) else ""
-    if re.fullmatch(r"\d+(\.\d+)?", stripped):
+    if re.fullmatch(_NUMBER, stripped):
         return float(stripped)
     if not _DURATION.fullmatch(stripped):
         raise ValueError(f"{text!r} is not a duration; write seconds, or for example '30s', '2h30m' or '250ms'")

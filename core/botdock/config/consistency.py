@@ -1,0 +1,54 @@
+"""What no single setting can say: settings that contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from botdock.errors import nearest
+
+if TYPE_CHECKING:
+    from botdock.config.config import Config
+
+Paths: TypeAlias = list[tuple[str | int, ...]]
+"""The settings that contradict each other; the first is the one to change."""
+
+
+def contradictions(config: Config) -> Iterator[tuple[Paths, str]]:
+    """Yield each contradiction: where, and in words."""
+    yield from _network(config)
+    yield from _limits(config)
+    yield from _engine(config)
+
+
+def _network(config: Config) -> Iterator[tuple[Paths, str]]:
+    network, allowed = config.runtime.network, config.policy.networks
+    if network not in allowed:
+        near = nearest(network, allowed)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        paths: Paths = [("runtime", "network"), ("policy", "networks")]
+        yield paths, f"{network!r} is not among policy.networks: {', '.join(allowed) or 'none at all'}{guess}"
+
+
+def _limits(config: Config) -> Iterator[tuple[Paths, str]]:
+    defaults = config.runtime.limits.given()
+    for name, bound in config.policy.max_limits.given().items():
+        path = ("policy", "max_limits", name)
+        if defaults[name] > bound:
+            text = f"runtime.limits.{name} is {defaults[name]}, more than policy.max_limits.{name}, {bound}"
+            yield [("runtime", "limits", name), path], text
+    bound_memory = config.policy.max_limits.memory
+    if bound_memory is not None and config.docker.memory_limit > bound_memory:
+        text = (
+            f"docker.memory_limit is {config.docker.memory_limit}, more than policy.max_limits.memory, {bound_memory}"
+        )
+        yield [("docker", "memory_limit")], text
+
+
+def _engine(config: Config) -> Iterator[tuple[Paths, str]]:
+    allowed = config.policy.engines
+    if config.engine and allowed and config.engine not in allowed:
+        yield (
+            [("engine",), ("policy", "engines")],
+            f"{config.engine!r} is not among policy.engines: {', '.join(allowed)}",
+        )

@@ -1,0 +1,88 @@
+"""Rules for single values: used when a section is made in Python, and, all at once, when one is read from outside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from botdock.errors import ConfigError, nearest
+from botdock.model._validation import number_problem
+from botdock.model.engine import Feature
+from botdock.model.executable import MAX_TIMEOUT
+from botdock.model.limits import RANGES
+
+_LARGEST = 2**62
+_SHORTEST = 0.001
+_SCHEMES = ("unix://", "tcp://", "http://", "https://", "ssh://", "npipe://")
+_USER = re.compile(r"[1-9][0-9]{0,9}:[1-9][0-9]{0,9}")
+
+
+@attrs.frozen
+class Rule:
+    """A validator for attrs that can also be asked.
+
+    Attributes:
+        problem: Says in words why a value of the right type is wrong, or returns None.
+    """
+
+    problem: Callable[[Any], str | None]
+
+    def __call__(self, _instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        """Raise a `ConfigError` if `value` is wrong."""
+        if problem := self.problem(value):
+            raise ConfigError([f"{attribute.name}: {problem}"])
+
+
+def number(low: float, high: float = _LARGEST, unit: str = "") -> Rule:
+    """Return the rule that a number lies within bounds, both included."""
+    return Rule(lambda value: number_problem(value, low, high, unit))
+
+
+WAIT = number(_SHORTEST, MAX_TIMEOUT, " seconds")
+"""A wait that is bounded, and not nothing."""
+WAIT_OR_NONE = number(0, MAX_TIMEOUT, " seconds")
+COUNT = number(1)
+COUNT_OR_NONE = number(0)
+
+
+def _names_problem(names: Iterable[str]) -> str | None:
+    return "holds an empty name" if any(not name.strip() for name in names) else None
+
+
+def _mapping_problem(mapping: Mapping[str, str]) -> str | None:
+    empty = [key for key, value in mapping.items() if not key.strip() or not value.strip()]
+    return f"{empty[0]!r} stands for nothing" if empty else None
+
+
+def _features_problem(names: Iterable[str]) -> str | None:
+    known = [feature.value for feature in Feature]
+    for name in names:
+        if name not in known:
+            near = nearest(name, known)
+            return f"{name!r} is no feature; " + (f"did you mean {near[0]}?" if near else f"there are: {known}")
+    return None
+
+
+def _host_problem(host: str) -> str | None:
+    if not host or host.startswith(_SCHEMES):
+        return None
+    return f"{host!r} is no address of a daemon; write for example unix:///run/docker.sock or tcp://host:2376"
+
+
+def _memory_problem(size: int) -> str | None:
+    return number_problem(size, *RANGES["memory"], " bytes, or 0") if size else None
+
+
+NAME = Rule(lambda text: None if text.strip() else "must not be empty")
+NAMES = Rule(_names_problem)
+MAPPING = Rule(_mapping_problem)
+FEATURES = Rule(_features_problem)
+HOST = Rule(_host_problem)
+MEMORY_OR_NONE = Rule(_memory_problem)
+USER = Rule(lambda text: None if _USER.fullmatch(text) else f"{text!r} must be 'uid:gid', numbers, and neither 0")
+VERSION = Rule(
+    lambda text: None if re.fullmatch(r"([0-9]+\.[0-9]+)?", text) else f"{text!r} must be a version such as 1.41"
+)

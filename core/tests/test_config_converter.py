@@ -1,0 +1,144 @@
+"""The strict converter, with classes of its own: it serves all outside data, not only the configuration."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import attrs
+import pytest
+
+from botdock.config import rules
+from botdock.config.converter import structure
+from botdock.config.sections import secret
+from botdock.errors import ConfigError
+from botdock.model import Limits
+from botdock.model.units import Bytes, Seconds
+
+
+class Colour(StrEnum):
+    RED = "red"
+    GREEN = "green"
+
+
+@attrs.frozen(kw_only=True)
+class Inner:
+    size: Bytes | None = None
+    wait: Seconds = attrs.field(default=1.0, validator=rules.WAIT)
+    password: str = secret()
+
+
+@attrs.frozen(kw_only=True)
+class Manifest:
+    name: str
+    count: int = 0
+    share: float = 0.0
+    on: bool = False
+    colour: Colour = Colour.RED
+    parts: tuple[str, ...] = ()
+    lists: list[int] = attrs.field(factory=list)
+    table: dict[str, str] = attrs.field(factory=dict)
+    anything: dict[str, Any] = attrs.field(factory=dict)
+    inner: Inner = attrs.field(factory=Inner)
+    limits: Limits = attrs.field(factory=Limits)
+
+
+def problems(**data: object) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        structure({"name": "x", **data}, Manifest, "bot.toml")
+    return list(caught.value.problems)
+
+
+def test_good_data_becomes_an_object() -> None:
+    data = {
+        "name": "x",
+        "count": 3,
+        "share": 1,
+        "on": True,
+        "colour": "green",
+        "parts": ["a", "b"],
+        "lists": [1],
+        "table": {"a b": "c"},
+        "anything": {"deep": [{"x": None}]},
+        "inner": {"size": "1.5KiB", "wait": "1m30s", "password": "p"},
+        "limits": {"memory": "64MiB"},
+    }
+    inner, limits = Inner(size=1536, wait=90.0, password="p"), Limits(memory=64 * 1024**2)
+    fields = {**data, "colour": Colour.GREEN, "parts": ("a", "b"), "inner": inner, "limits": limits}
+    manifest = structure(data, Manifest, "bot.toml")
+    assert attrs.asdict(manifest, recurse=False) == fields
+    assert isinstance(manifest.share, float)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"count": "1"}, "count: must be a whole number, not '1'"),
+        ({"count": 1.0}, "count: must be a whole number, not 1.0"),
+        ({"count": True}, "count: must be a whole number, not true"),
+        ({"share": False}, "share: must be a number, not false"),
+        ({"share": 10**100}, "share: must be a number, not a number"),
+        ({"on": 1}, "on: must be true or false, not 1"),
+        ({"on": None}, "on: must be true or false, not nothing"),
+        ({"name": 5}, "name: must be text, not 5"),
+        ({"name": b"x"}, "name: must be text, not a bytes"),
+        ({"count": "x" * 100}, "count: must be a whole number, not '" + "x" * 59 + "..."),
+        ({"colour": "gren"}, "colour: must be one of red, green, not 'gren'; did you mean green?"),
+        ({"colour": ["red"]}, "colour: must be one of red, green, not a list"),
+        ({"parts": "a"}, "parts: must be a list, not text"),
+        ({"parts": ["a", 2]}, "parts.1: must be text, not 2"),
+        ({"table": ["a"]}, "table: must be a table, not a list"),
+        ({"table": {"a b": 1}}, 'table."a b": must be text, not 1'),
+        ({"table": {1: "a"}}, "table.1: a key must be text, not a number"),
+        ({"inner": 7}, "inner: must be a table, not a number"),
+        (
+            {"inner": {"size": "lots"}},
+            "inner.size: 'lots' is not a size; write bytes, or for example '512MiB' or '1.5GB'",
+        ),
+        ({"inner": {"size": True}}, "inner.size: must be a number or text such as '512MiB', not true"),
+        ({"inner": {"size": 1.5}}, "inner.size: 1.5 is not a size; write bytes, or for example '512MiB' or '1.5GB'"),
+        ({"inner": {"wait": 0}}, "inner.wait: 0.0 must be 0.001 to 31622400.0 seconds"),
+        ({"inner": {"wait": float("nan")}}, "inner.wait: nan is not a duration; write seconds, or for example '30s'"),
+        ({"inner": {"siez": 1}}, "inner.siez: unknown; did you mean size?"),
+        ({"inner": {"qq": 1}}, "inner.qq: unknown; there are: size, wait, password"),
+        ({"limits": {"pids": 0}}, "limits.pids: 0 must be 1 to 4194304"),
+    ],
+)
+def test_wrong_data_is_told_with_its_path(data: dict[str, object], said: str) -> None:
+    (problem,) = problems(**data)
+    assert problem.startswith(f"bot.toml: {said}")
+
+
+def test_what_is_missing_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"^bot\.toml: name: is missing$"):
+        structure({}, Manifest, "bot.toml")
+
+
+@pytest.mark.parametrize("data", [None, [], "x", 3])
+def test_a_document_that_is_no_table_is_told(data: object) -> None:
+    with pytest.raises(ConfigError, match=r"^bot\.toml: document: must be a table, not "):
+        structure(data, Manifest, "bot.toml")
+
+
+def test_all_problems_are_told_at_once() -> None:
+    found = problems(count="1", nam="x", inner={"wait": -1, "size": "x"}, parts=[1, 2], limits={"cpus": 1e9})
+    assert {problem.split(": ")[1] for problem in found} == {
+        "count",
+        "nam",
+        "inner.wait",
+        "inner.size",
+        "parts.0",
+        "parts.1",
+        "limits.cpus",
+    }
+
+
+@pytest.mark.parametrize("value", [12345678, ["12345678"], {"12345678": 1}, None])
+def test_a_secret_is_never_shown(value: object) -> None:
+    (problem,) = problems(inner={"password": value})
+    assert problem == "bot.toml: inner.password: must be text (its value is a secret, and not shown)"
+
+
+def test_a_long_wrong_value_makes_no_long_message() -> None:
+    (problem,) = problems(inner={"size": "x" * 100_000})
+    assert len(problem) < 500

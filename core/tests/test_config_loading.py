@@ -1,0 +1,168 @@
+"""Where the configuration comes from, and what wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock import Config
+from botdock.config.loading import find_config_file
+from botdock.errors import ConfigError
+from botdock.model import Limits
+from botdock.model.limits import DEFAULT_LIMITS, MIB
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, and an empty folder of the platform's configuration."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def problems(path: str | Path | None = None, environ: dict[str, str] | None = None, **overrides: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        Config.load(path, environ=environ or {}, overrides=overrides)
+    return list(caught.value.problems)
+
+
+def test_without_any_source_the_defaults_hold() -> None:
+    assert Config.load(environ={}) == Config()
+
+
+def test_arguments_win_over_the_environment_and_that_over_the_file(folder: Path) -> None:
+    write(folder / "botdock.toml", 'engine = "file"\nstorage = "file"\nhome = "file"\n[runtime]\ntimeout = "1m"')
+    environ = {"BOTDOCK_ENGINE": "environment", "BOTDOCK_STORAGE": "environment"}
+    config = Config.load(environ=environ, overrides={"engine": "argument", "runtime": {"grace": "3s"}})
+    assert (config.engine, config.storage, config.home) == ("argument", "environment", "file")
+    assert (config.runtime.timeout, config.runtime.grace) == (60.0, 3.0)
+
+
+def test_the_file_is_looked_for_in_the_documented_order(folder: Path) -> None:
+    assert find_config_file(None, {}) is None
+    platform = write(folder / "xdg" / "botdock" / "botdock.toml", "")
+    assert find_config_file(None, {}) == platform
+    write(folder / "botdock.toml", "")
+    assert find_config_file(None, {}) == Path("botdock.toml")
+    variable, named = write(folder / "variable.toml", ""), write(folder / "named.toml", "")
+    assert find_config_file(None, {"BOTDOCK_CONFIG": str(variable)}) == variable
+    assert find_config_file(named, {"BOTDOCK_CONFIG": str(variable)}) == named
+    assert find_config_file(None, {"BOTDOCK_CONFIG": ""}) == Path("botdock.toml")
+
+
+def test_a_file_that_was_named_must_be_there() -> None:
+    assert problems("absent.toml") == ["absent.toml: there is no such file"]
+    named = {"BOTDOCK_CONFIG": "absent.toml"}
+    assert problems(environ=named) == ["environment BOTDOCK_CONFIG: absent.toml: there is no such file"]
+
+
+def test_a_file_that_cannot_be_read_is_told(folder: Path) -> None:
+    assert problems(folder) == [f"{folder}: cannot be read: Is a directory"]
+    (folder / "latin.toml").write_bytes(b'home = "\xe9"')
+    assert problems("latin.toml") == ["latin.toml: is not UTF-8: invalid continuation byte at byte 8"]
+
+
+def test_a_syntax_error_is_told_with_its_line(folder: Path) -> None:
+    write(folder / "botdock.toml", 'engine = "docker"\n[runtime\n')
+    (problem,) = problems()
+    assert problem.startswith("botdock.toml: line 2, column 9: ")
+    write(folder / "botdock.toml", "engine = ")
+    assert problems()[0].startswith("botdock.toml: Invalid value (at end of document)")
+    write(folder / "botdock.toml", "x = " + "[" * 100_000)
+    assert problems() == ["botdock.toml: is nested too deeply"]
+
+
+def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: Path) -> None:
+    write(folder / "botdock.toml", '[runtime.limits]\nmemory = "lots"\n[contaners]\n[docker]\nuser = "0:0"')
+    environ = {"BOTDOCK_DOCKER__HOTS": "x", "BOTDOCK_CODE__RATIO": "many", "MINIO_SSL": "maybe"}
+    found = problems(environ=environ, containers={"retries": -1}, policy={"unenforced": ["memry"]})
+    assert sorted(found) == [
+        "arguments: containers.retries: -1 must be 0 to 100",
+        "arguments: policy.unenforced: 'memry' is no feature; did you mean memory?",
+        "botdock.toml: contaners: unknown; did you mean containers?",
+        "botdock.toml: docker.user: '0:0' must be 'uid:gid', numbers, and neither 0",
+        "botdock.toml: runtime.limits.memory: 'lots' is not a size; write bytes, or for example '512MiB' or '1.5GB'",
+        "environment BOTDOCK_CODE__RATIO: must be a whole number, not 'many'",
+        "environment BOTDOCK_DOCKER__HOTS: unknown; did you mean BOTDOCK_DOCKER__HOST?",
+        "environment MINIO_SSL: must be true or false, not 'maybe'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"runtime": {"timeout": -1}}, "runtime.timeout: -1.0 must be"),
+        ({"runtime": {"network": " "}}, "runtime.network: must not be empty"),
+        ({"runtime": {"images": {"bash": ""}}}, "runtime.images: 'bash' stands for nothing"),
+        ({"storage": ""}, "storage: must not be empty"),
+        ({"logging": {"sinks": [""]}}, "logging.sinks: holds an empty name"),
+        ({"docker": {"memory_limit": 1}}, "docker.memory_limit: 1 must be"),
+        ({"docker": {"host": "localhost"}}, "docker.host: 'localhost' is no address of a daemon"),
+        ({"docker": {"api_version": "new"}}, "docker.api_version: 'new' must be a version"),
+        ({"policy": {"unenforced": ["qqq"]}}, "policy.unenforced: 'qqq' is no feature; there are: ['network', "),
+        ({"policy": {"max_limits": {"pids": 0}}}, "policy.max_limits.pids: 0 must be"),
+        ({"containers": {"pull": "mising"}}, "containers.pull: must be one of missing, always, never"),
+        ({"engine": None}, "engine: must be text, not nothing"),
+        ({"options": {"x": 1}}, "options.x: must be a table, not a number"),
+    ],
+)
+def test_a_wrong_value_is_told(overrides: dict[str, Any], said: str) -> None:
+    (problem,) = problems(**overrides)
+    assert problem.startswith(f"arguments: {said}")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            {"runtime": {"network": "bridg"}, "policy": {"networks": ["none", "bridge"]}},
+            "runtime.network: 'bridg' is not among policy.networks: none, bridge; did you mean bridge?",
+        ),
+        ({"policy": {"networks": []}}, "policy.networks: 'none' is not among policy.networks: none at all"),
+        (
+            {"policy": {"max_limits": {"pids": 5}}},
+            "policy.max_limits.pids: runtime.limits.pids is 128, more than policy.max_limits.pids, 5",
+        ),
+        (
+            {"runtime": {"limits": {"pids": 9}}, "policy": {"max_limits": {"pids": 5}}},
+            "runtime.limits.pids: runtime.limits.pids is 9, more than policy.max_limits.pids, 5",
+        ),
+        (
+            {"docker": {"memory_limit": "1GiB"}, "policy": {"max_limits": {"memory": "512MiB"}}},
+            "docker.memory_limit: docker.memory_limit is 1073741824, more than policy.max_limits.memory, 536870912",
+        ),
+        (
+            {"engine": "docker", "policy": {"engines": ["podman"]}},
+            "engine: 'docker' is not among policy.engines: podman",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_told(overrides: dict[str, Any], said: str) -> None:
+    assert problems(**overrides) == [f"arguments: {said}"]
+
+
+def test_limits_that_nobody_names_keep_their_defaults(folder: Path) -> None:
+    write(folder / "botdock.toml", '[runtime.limits]\nmemory = "256MiB"')
+    assert Config.load(environ={}).runtime.limits == Limits(memory=256 * MIB).over(DEFAULT_LIMITS)
+
+
+def test_a_section_made_in_python_keeps_the_same_rules() -> None:
+    from botdock.config import RuntimeConfig
+
+    with pytest.raises(ConfigError, match=r"timeout: -1 must be"):
+        RuntimeConfig(timeout=-1)
+
+
+def test_a_class_derived_from_the_configuration_is_what_comes_back() -> None:
+    class Mine(Config):
+        pass
+
+    assert type(Mine.load(environ={})) is Mine
