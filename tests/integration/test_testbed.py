@@ -6,13 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 import docker
-import pytest
-
 from botdock.config import Config
 from testbed.daemon import PrivateDaemon
-from testbed.mirror import DEFAULT, deb822_mirrors, find_mirror, one_line_mirrors
-
-pytestmark = pytest.mark.docker
 
 
 def run_in(host: str, image: str, *command: str) -> str:
@@ -46,38 +41,3 @@ def test_a_drill_daemon_is_another_one_and_comes_back(
     assert drill_daemon.answers()
     assert drill_daemon.pid != before
     assert docker_daemon is None or docker_daemon.pid not in {before, drill_daemon.pid}
-
-
-ONE_LINE = """
-# deb http://commented.example/debian bookworm main
-deb [arch=amd64 signed-by=/x.gpg] http://mirror.example/debian/ bookworm main contrib
-deb http://vendor.example/apt cloud-bookworm main
-deb-src http://source.example/debian bookworm main
-"""
-
-DEB822 = """
-Types: deb
-# a comment
-URIs: https://mirror.example/debian
-Suites: bookworm bookworm-updates
-Components: main
-
-Types: deb
-URIs: https://vendor.example
-Suites: nodistro
-Components: main
-
-Enabled: no
-Types: deb
-URIs: https://off.example/debian
-Suites: bookworm
-Components: main
-"""
-
-
-def test_the_mirror_is_that_of_the_machine(tmp_path: Path) -> None:
-    assert list(one_line_mirrors(ONE_LINE)) == ["http://mirror.example/debian"]
-    assert list(deb822_mirrors(DEB822)) == ["https://mirror.example/debian"]
-    assert find_mirror(tmp_path) == DEFAULT
-    (tmp_path / "sources.list").write_text(ONE_LINE)
-    assert find_mirror(tmp_path) == "http://mirror.example/debian"

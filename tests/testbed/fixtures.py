@@ -34,6 +34,13 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput[_WORKER_FOLDER] = str(_session_lease(node.config).daemon.folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Docker, so that `-m "not docker"` leaves out just that."""
+    for item in items:
+        if {"docker_host", "drill_daemon"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.docker)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the session's daemon, also after Ctrl-C."""
     lease = config.stash.get(_LEASE, None)
