@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import docker
+
 from botdock.config import Config
 from testbed.daemon import PrivateDaemon
 
