@@ -9,7 +9,7 @@ from botdock.entrypoints.files import write_context, write_program
 from botdock.errors import NotFoundError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from botdock.model import ExecutionContext, Runtime
 
@@ -23,14 +23,22 @@ class EntrypointManager:
         ()
     """
 
-    def __init__(self, runtimes: Mapping[str, Runtime], images: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        runtimes: Mapping[str, Runtime],
+        images: Mapping[str, str],
+        *,
+        find: Callable[[str], Runtime] | None = None,
+    ) -> None:
         """Make a manager.
 
         Args:
             runtimes: By canonical name.
             images: In place of a runtime's own image; the keys are names or aliases of runtimes.
+            find: Asked for a name that is none of `runtimes`: it knows why, such as two plugins that claim it.
         """
         self._runtimes = dict(runtimes)
+        self._find = find
         self._images = {name.casefold(): image for name, image in images.items()}
 
     def get_supported_runtimes(self) -> tuple[str, ...]:
@@ -46,6 +54,8 @@ class EntrypointManager:
         """
         called = [runtime for runtime in self._runtimes.values() if runtime.name.casefold() == name.casefold()]
         found = called or [runtime for runtime in self._runtimes.values() if runtime.knows(name)]
+        if not found and self._find is not None:
+            return self._find(name)
         if not found:
             raise NotFoundError("runtime", name, {known for each in self._runtimes.values() for known in each.names})
         if len(found) > 1:

@@ -94,7 +94,9 @@ class ServiceFactory:
 
     def create_entrypoint_manager(self, config: RuntimeConfig | None = None) -> EntrypointManager:
         """Make the entrypoint manager, with every runtime that is installed."""
-        return EntrypointManager(self._plugins.runtimes(), (config or self._config.runtime).images)
+        return EntrypointManager(
+            self._plugins.runtimes(), (config or self._config.runtime).images, find=self._plugins.runtime
+        )
 
     def create_log_collector(self, config: LoggingConfig | None = None) -> LogCollector:
         """Make the log collector, with the sinks that the configuration names.

@@ -97,15 +97,15 @@ def _evidence(status: ContainerStatus | None, reading: ResultReading, entrypoint
 def _died_of_memory(status: ContainerStatus, reading: ResultReading) -> bool:
     """Whether the *main* program was the one that the kernel killed: another one's death is only evidence."""
     killed = status.signal == signal.SIGKILL or status.exit_code == _KILLED
-    return status.oom_killed and killed and reading.exit_code is None
+    return status.oom_killed and killed and reading.exit_code != status.exit_code
 
 
 def _fatal_signal(status: ContainerStatus, reading: ResultReading) -> int | None:
-    """Return the signal that ended the main program; a wrapper that reports an exit code proves there was none."""
+    """Return the signal that ended the main program; a wrapper that announced this very exit code proves there was none."""
     if status.signal:
         return status.signal
     number = (status.exit_code or 0) - SIGNAL_BASE
-    return number if reading.exit_code is None and 0 < number <= _HIGHEST_SIGNAL else None
+    return number if reading.exit_code != status.exit_code and 0 < number <= _HIGHEST_SIGNAL else None
 
 
 def _signal_name(number: int) -> str:
