@@ -11,17 +11,40 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from botdock.testing.engine import EngineContract as EngineContract
     from botdock.testing.fake_engine import FakeEngine as FakeEngine
+    from botdock.testing.fake_logs import FakeLogs as FakeLogs
+    from botdock.testing.fake_services import FakeCode as FakeCode
+    from botdock.testing.fake_services import FakeContainers as FakeContainers
+    from botdock.testing.fake_services import FakeEntrypoints as FakeEntrypoints
+    from botdock.testing.fake_services import FakeMetrics as FakeMetrics
+    from botdock.testing.fake_services import FakeStorage as FakeStorage
     from botdock.testing.runtime import RuntimeContract as RuntimeContract
     from botdock.testing.storage import StorageContract as StorageContract
 
 _HOMES = {
     "EngineContract": "engine",
+    "FakeCode": "fake_services",
+    "FakeContainers": "fake_services",
     "FakeEngine": "fake_engine",
+    "FakeEntrypoints": "fake_services",
+    "FakeLogs": "fake_logs",
+    "FakeMetrics": "fake_services",
+    "FakeStorage": "fake_services",
     "RuntimeContract": "runtime",
     "StorageContract": "storage",
 }
 
-__all__ = ["EngineContract", "FakeEngine", "RuntimeContract", "StorageContract"]
+__all__ = [
+    "EngineContract",
+    "FakeCode",
+    "FakeContainers",
+    "FakeEngine",
+    "FakeEntrypoints",
+    "FakeLogs",
+    "FakeMetrics",
+    "FakeStorage",
+    "RuntimeContract",
+    "StorageContract",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,243 @@
+"""Five of the six services in memory, for testing what joins them; the sixth is in `fake_logs`.
+
+Each passes the same contract as the real one, see `botdock.testing.services`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from botdock.entrypoints import EntrypointManager
+from botdock.errors import BotdockError, CodeError, NotFoundError
+from botdock.model import (
+    ByteReader,
+    ContainerInfo,
+    ContainerSpec,
+    ContainerStatus,
+    Engine,
+    EngineCapabilities,
+    ExecutionContext,
+    ExecutionResult,
+    ImageInfo,
+    LogChunk,
+    LogCursor,
+    LogStream,
+    ObjectInfo,
+    PullPolicy,
+    PullProgress,
+    Runtime,
+)
+from botdock.services.code import CodeKind, CodeSource, Workspace
+from botdock.services.interfaces import Meter
+from botdock.services.lines import lines_of
+
+TIMEOUT = 10.0
+"""Seconds of every call that the fakes make; nothing in memory takes as long."""
+
+
+class FakeContainers:
+    """A container service without policy, retries or counts.
+
+    Args:
+        engine: Usually a `FakeEngine`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """Ask the engine."""
+        return self.engine.capabilities()
+
+    def check_enforcement(self) -> None:
+        """Let everything pass."""
+
+    def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo:
+        """Ask the engine."""
+        return self.engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=TIMEOUT, progress=progress)
+
+    def create_container(self, spec: ContainerSpec) -> str:
+        """Ask the engine."""
+        return self.engine.create(spec, timeout=TIMEOUT)
+
+    def attach(self, container_id: str) -> LogStream:
+        """Ask the engine."""
+        return self.engine.attach(container_id, timeout=TIMEOUT)
+
+    def start_container(self, container_id: str) -> None:
+        """Ask the engine."""
+        self.engine.start(container_id, timeout=TIMEOUT)
+
+    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+        """Ask the engine."""
+        return self.engine.wait(container_id, timeout=timeout)
+
+    def stop_container(self, container_id: str, *, grace: float) -> None:
+        """Ask the engine."""
+        self.engine.stop(container_id, grace=grace, timeout=grace + TIMEOUT)
+
+    def get_container_status(self, container_id: str) -> ContainerStatus:
+        """Ask the engine."""
+        return self.engine.inspect(container_id, timeout=TIMEOUT)
+
+    def list_containers(self, labels: Mapping[str, str]) -> Sequence[ContainerInfo]:
+        """Ask the engine."""
+        return self.engine.list(labels, timeout=TIMEOUT)
+
+    def read_logs(self, container_id: str, cursor: LogCursor, *, follow: bool) -> LogStream:
+        """Ask the engine."""
+        return self.engine.read_logs(container_id, cursor=cursor, follow=follow, timeout=TIMEOUT)
+
+    def get_container_logs(self, container_id: str, *, tail: int) -> str:
+        """Read what is there."""
+        with self.read_logs(container_id, LogCursor(), follow=False) as stream:
+            chunks: list[LogChunk] = []
+            while not stream.ended:
+                chunks.extend(stream.read(TIMEOUT))
+        texts = [line.text for line in lines_of(chunks)]
+        return "\n".join(texts[-tail:] if tail else [])
+
+    def fetch_result(self, container_id: str, *, limit: int) -> bytes:
+        """Ask the engine."""
+        return self.engine.fetch_result(container_id, limit=limit, timeout=TIMEOUT)
+
+    def remove_container(self, container_id: str) -> None:
+        """Ask the engine."""
+        self.engine.remove(container_id, timeout=TIMEOUT)
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.engine.close()
+
+
+class FakeCode:
+    """A code service that knows trees by name.
+
+    Args:
+        trees: Per `file_path`, the files of a tree by name.
+    """
+
+    def __init__(self, trees: Mapping[str, Mapping[str, bytes]]) -> None:
+        self._trees = {name: dict(files) for name, files in trees.items()}
+
+    def prepare_workspace(self, directory: Path) -> Workspace:
+        """Make the folders."""
+        workspace = Workspace(
+            root=directory,
+            code=directory / "code",
+            files=directory / "files",
+            result=directory / "result",
+            spool=directory / "spool",
+        )
+        workspace.files.mkdir(parents=True)
+        workspace.result.touch()
+        return workspace
+
+    def download_code(self, file_path: str, spool: Path, progress: Meter | None = None) -> CodeSource:  # noqa: ARG002 - the interface
+        """Look the name up."""
+        if file_path not in self._trees:
+            raise CodeError(f"no code {file_path!r}", source=file_path)
+        return CodeSource(kind=CodeKind.FOLDER, path=Path(file_path), origin=file_path)
+
+    def extract_code(self, source: CodeSource, destination: Path, progress: Meter | None = None) -> int:
+        """Write the files of the tree, and return how many there are."""
+        files = self._trees[source.origin]
+        for name, data in files.items():
+            path = destination / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            if progress:
+                progress(len(data), 0)
+        return len(files)
+
+    def validate_code_structure(self, tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
+        """Look for the script."""
+        found = script or runtime.find_script(tree, entrypoint)
+        if found is None or not (tree / found).is_file():
+            raise CodeError(f"no script {found!r}", source=str(tree))
+        return found
+
+    def cleanup_workspace(self, workspace: Workspace) -> None:
+        """Remove the folders."""
+        shutil.rmtree(workspace.root, ignore_errors=True)
+
+
+class FakeStorage:
+    """A storage service whose objects are in `objects`; raises `error` when that is set."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.error: BotdockError | None = None
+        self.closed = False
+
+    def _put(self, key: str, data: bytes) -> ObjectInfo:
+        if self.error:
+            raise self.error
+        self.objects[key] = data
+        return ObjectInfo(key=key, size=len(data), etag=str(hash(data)), modified=datetime.now(UTC))
+
+    def store_results(self, execution_id: str, id: str, data: bytes) -> ObjectInfo:  # noqa: A002, ARG002 - the interface
+        """Keep the result of an execution."""
+        return self._put(f"executions/{execution_id}/result.json", data)
+
+    def store_logs(self, execution_id: str, id: str, name: str, reader: ByteReader) -> ObjectInfo:  # noqa: A002 - the interface
+        """Keep one file of a log."""
+        return self._put(f"logs/{id}/{execution_id}/{name}", reader.read())
+
+    def store_analysis(self, id: str, analysis: bytes) -> ObjectInfo:  # noqa: A002 - the interface
+        """Keep the latest backtest."""
+        return self._put(f"{id}/analysis.json", analysis)
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+
+class FakeEntrypoints:
+    """An entrypoint manager that writes the runtime's files and nothing else.
+
+    Args:
+        runtimes: Those that there are.
+    """
+
+    def __init__(self, runtimes: Sequence[Runtime]) -> None:
+        self._runtimes = {runtime.name: runtime for runtime in runtimes}
+
+    def get_supported_runtimes(self) -> tuple[str, ...]:
+        """Return their names."""
+        return tuple(sorted(self._runtimes))
+
+    def validate_runtime(self, name: str) -> Runtime:
+        """Return the runtime of that name or alias."""
+        for runtime in self._runtimes.values():
+            if runtime.knows(name):
+                return runtime
+        raise NotFoundError("runtime", name, self._runtimes)
+
+    def get_docker_image(self, name: str) -> str:
+        """Return the runtime's own image."""
+        return self.validate_runtime(name).image
+
+    def create_entrypoint_script(self, runtime: Runtime, context: ExecutionContext, directory: Path) -> Path:
+        """Write the runtime's files."""
+        return EntrypointManager(self._runtimes, {}).create_entrypoint_script(runtime, context, directory)
+
+
+class FakeMetrics:
+    """A metrics service that keeps every result in `results`."""
+
+    def __init__(self) -> None:
+        self.results: list[ExecutionResult] = []
+        self.closed = False
+
+    def record_execution(self, result: ExecutionResult) -> None:
+        """Keep it."""
+        self.results.append(result)
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True

@@ -1,0 +1,77 @@
+"""The record on disk, and the clock of the phases."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from botdock.errors import BotdockError, CodeError
+from botdock.model import ExecutionResult, Outcome, Phase
+from botdock.orchestrator.journal import Journal
+from botdock.orchestrator.phases import PhaseClock
+
+
+def test_the_outcome_is_written_last_and_nobody_else_may_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "01")
+    journal.open({"id": "bot"})
+    assert json.loads((journal.directory / "request.json").read_text()) == {"id": "bot"}
+    assert journal.directory.stat().st_mode & 0o777 == 0o700
+    journal.event("created", container_id="c")
+    journal.finish(ExecutionResult(execution_id="01", id="bot", outcome=Outcome.SUCCEEDED, value=[1]))
+    events = [json.loads(line) for line in (journal.directory / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["created", "finished"]
+    assert all(event["monotonic_ns"] and event["time_ns"] for event in events)
+    assert json.loads((journal.directory / "outcome.json").read_text())["outcome"] == "succeeded"
+    assert json.loads((journal.directory / "result.json").read_text()) == {"value": [1]}
+    assert not list(journal.directory.glob("*.tmp"))
+
+
+def test_events_before_and_after_are_ignored(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "01")
+    journal.event("early")
+    journal.open({})
+    journal.close()
+    journal.event("late")
+    assert (journal.directory / "events.jsonl").read_text() == ""
+
+
+def test_discarding_leaves_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "01")
+    journal.open({})
+    journal.discard()
+    assert list((tmp_path / "executions").iterdir()) == []
+
+
+def test_a_state_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "executions").write_text("in the way")
+    with pytest.raises(BotdockError, match="cannot write the state folder") as caught:
+        Journal(tmp_path, "01").open({})
+    assert "BOTDOCK_HOME" in str(caught.value)
+
+
+def test_a_phase_is_timed_and_counts_on_when_entered_again() -> None:
+    seen: list[Phase] = []
+    clock = PhaseClock(seen.append)
+    for phase in (Phase.VALIDATE, Phase.FETCH, Phase.VALIDATE):
+        with clock.phase(phase):
+            pass
+    assert seen == [Phase.VALIDATE, Phase.FETCH, Phase.VALIDATE]
+    assert list(clock.seconds) == ["validate", "fetch"]
+
+
+def test_an_error_names_the_phase_that_it_broke() -> None:
+    clock = PhaseClock()
+    with pytest.raises(CodeError) as caught, clock.phase(Phase.FETCH):
+        raise CodeError("no", source="x")
+    assert caught.value.phase == "fetch"
+    assert "fetch" in clock.seconds
+
+
+@pytest.mark.parametrize(("number", "hint"), [(errno.ENOSPC, "Free some space"), (errno.EIO, None)])
+def test_an_error_of_the_machine_becomes_one_of_ours(number: int, hint: str | None) -> None:
+    with pytest.raises(BotdockError) as caught, PhaseClock().phase(Phase.EXTRACT):
+        raise OSError(number, "strange", "/some/file")
+    assert caught.value.message == "extract: strange (/some/file)"
+    assert (caught.value.hint or "").startswith(hint or "")
+    assert caught.value.phase == "extract"

@@ -1,0 +1,329 @@
+"""An execution from end to end, over fakes: phases, outcomes, and nothing left behind."""
+
+import json
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from botdock.config import Config, ContainersConfig, RuntimeConfig
+from botdock.errors import (
+    BotdockError,
+    CodeError,
+    ContainerError,
+    ContainerNotFoundError,
+    EngineUnavailableError,
+    ExecutableError,
+    ImageError,
+    NotFoundError,
+    PolicyError,
+    StorageError,
+)
+from botdock.model import Executable, Limits, Outcome, Phase, Status
+from botdock.testing.fake_engine import FakeEngine
+from botdock.testing.script import Script
+
+MakeStage = Callable[..., Any]
+MakeBot = Callable[..., Executable]
+
+ENVELOPE = {"botdock": 1, "exit_code": 0, "has_value": True, "value": {"pnl": 1.5}}
+
+
+def envelope(**changes: Any) -> bytes:
+    return json.dumps(ENVELOPE | changes).encode()
+
+
+def test_a_run_goes_through_every_phase_and_leaves_only_its_record(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    script = Script(output=(Script.out(b"hello\n"), Script.err(b"oops")), result=envelope())
+    stage = make_stage(FakeEngine(script, check_mounts=True))
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert (result.outcome, result.status, result.exit_code) == (Outcome.SUCCEEDED, Status.SUCCESS, 0)
+    assert result.value == {"pnl": 1.5}
+    assert result.output == "hello\noops"
+    assert (result.log.bytes, result.log.lines, result.log.complete) == (10, 2, True)
+    assert set(result.phases) == {phase.value for phase in Phase}
+    assert stage.leftovers == []
+    (record,) = stage.records()
+    outcome = json.loads((record / "outcome.json").read_text())
+    assert (outcome["outcome"], outcome["log"]["sha256"]) == ("succeeded", result.log.sha256)
+    assert stage.metrics.results == [result]
+    assert [hook for hook, _ in stage.notices] == ["botdock_before_execution", "botdock_after_execution"]
+
+
+def test_streams_are_opened_before_the_start(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage()
+    stage.orchestrator.execute_bot(make_bot())
+    operations = stage.engine.operations
+    assert operations.index("create") < operations.index("attach") < operations.index("start")
+
+
+OUTCOMES = [
+    (Script(exit_code=3, result=envelope(exit_code=3, has_value=False)), Outcome.FAILED),
+    (Script(exit_code=137), Outcome.SIGNALED),
+    (Script(exit_code=134, signal=signal.SIGABRT), Outcome.SIGNALED),
+    (Script(exit_code=137, oom_killed=True), Outcome.OOM_KILLED),
+    (Script(exit_code=None, error="daemon confused"), Outcome.INFRASTRUCTURE_ERROR),
+    (Script(exit_code=1, result=envelope(exit_code=1, value={"status": "error"})), Outcome.FAILED),
+]
+
+
+@pytest.mark.parametrize(("script", "outcome"), OUTCOMES)
+def test_outcomes_are_told_apart(make_stage: MakeStage, make_bot: MakeBot, script: Script, outcome: Outcome) -> None:
+    stage = make_stage(FakeEngine(script))
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert result.outcome is outcome
+    assert result.status is Status.ERROR
+    assert result.exit_code == script.exit_code
+    assert result.error
+    assert stage.leftovers == []
+
+
+def test_wall_time(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    result = stage.orchestrator.execute_bot(make_bot(timeout=0.05))
+    assert (result.outcome, stage.leftovers) == (Outcome.TIMED_OUT, [])
+
+
+def test_output_limit_keeps_the_head(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"x" * 100),), forever=True)))
+    result = stage.orchestrator.execute_bot(make_bot(limits=Limits(output=10)))
+    assert (result.outcome, result.output, result.log.gaps) == (Outcome.OUTPUT_LIMIT, "x" * 10, 1)
+
+
+@pytest.mark.parametrize("by", ["execution_id", "container_id"])
+def test_a_long_running_bot_returns_at_once_and_stops_on_request(
+    make_stage: MakeStage, make_bot: MakeBot, by: str
+) -> None:
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"tick\n"),), forever=True, farewell=b"bye\n")))
+    result = stage.orchestrator.execute_bot(make_bot(is_long_running=True))
+    assert (result.status, result.outcome, result.exit_code) == (Status.RUNNING, None, None)
+    execution = stage.orchestrator.find(result.execution_id)
+    assert execution is not None
+    assert not execution.done
+    assert next(iter(execution.logs(follow=True))).text == "tick"
+    stage.orchestrator.stop_execution(getattr(execution, by))
+    final = execution.wait(10)
+    assert final is not None
+    assert (final.outcome, final.exit_code, final.output) == (Outcome.STOPPED, 3, "tick\nbye\n")
+    assert stage.orchestrator.find(result.execution_id) is None
+    assert [line.text for line in execution.logs()] == ["tick", "bye"]
+    execution.stop()
+    assert execution.result == final
+
+
+def test_a_bot_that_ignores_sigterm_is_killed_after_the_grace(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True, ignores_term=True)))
+    execution = stage.orchestrator.begin(make_bot())
+    execution.stop(grace=0.05)
+    result = execution.wait(10)
+    assert result is not None
+    assert (result.outcome, result.exit_code) == (Outcome.STOPPED, 137)
+
+
+def test_closing_stops_what_runs(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    executions = [stage.orchestrator.begin(make_bot()) for _ in range(3)]
+    stage.orchestrator.close()
+    assert [execution.result.outcome for execution in executions] == [Outcome.STOPPED] * 3
+    assert stage.leftovers == []
+    assert stage.storage.closed
+    assert stage.metrics.closed
+
+
+USER_MISTAKES: list[tuple[dict[str, Any], type[BotdockError], str]] = [
+    ({"runtime": "shel"}, NotFoundError, "validate"),
+    ({"file_path": ""}, ExecutableError, "validate"),
+    ({"network": "wide-open"}, PolicyError, "validate"),
+    ({"file_path": "nowhere"}, CodeError, "fetch"),
+    ({"entrypoint_files": {"bot": "missing.sh"}}, CodeError, "validate"),
+]
+
+
+@pytest.mark.parametrize(("fields", "error", "phase"), USER_MISTAKES)
+def test_a_users_mistake_leaves_nothing_at_all(
+    make_stage: MakeStage, make_bot: MakeBot, fields: dict[str, Any], error: type[BotdockError], phase: str
+) -> None:
+    stage = make_stage()
+    with pytest.raises(error) as caught:
+        stage.orchestrator.execute_bot(make_bot(**fields))
+    assert (caught.value.phase, caught.value.exit_code) == (phase, 2)
+    assert stage.leftovers == []
+    assert stage.records() == []
+
+
+PHASES = [("ensure_image", "pull"), ("create", "create"), ("attach", "attach"), ("start", "start")]
+
+
+@pytest.mark.parametrize(("operation", "phase"), PHASES)
+def test_an_engine_that_fails_before_the_start_is_an_error_with_its_phase_and_a_record(
+    make_stage: MakeStage, make_bot: MakeBot, operation: str, phase: str
+) -> None:
+    stage = make_stage()
+    stage.engine.fail(operation, ContainerError("out of order"))
+    with pytest.raises(ContainerError) as caught:
+        stage.orchestrator.execute_bot(make_bot())
+    assert (caught.value.phase, caught.value.exit_code) == (phase, 125)
+    assert stage.leftovers == []
+    (record,) = stage.records()
+    outcome = json.loads((record / "outcome.json").read_text())
+    assert outcome["execution_id"] == caught.value.execution_id
+    assert (outcome["outcome"], outcome["evidence"]["phase"]) == ("infrastructure_error", phase)
+    assert stage.notices[-1][0] == "botdock_on_execution_error"
+    assert stage.metrics.results[-1].outcome is Outcome.INFRASTRUCTURE_ERROR
+
+
+def test_an_absent_image_is_an_image_error(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    with pytest.raises(ImageError):
+        make_stage(FakeEngine(images=())).orchestrator.execute_bot(make_bot())
+
+
+def test_an_engine_that_goes_away_while_the_bot_runs_is_a_result(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    stage.engine.fail("wait", EngineUnavailableError("connection refused"), times=None)
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, None)
+    assert "connection refused" in result.error
+
+
+def test_an_engine_that_comes_back_is_waited_for(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    config = Config(containers=ContainersConfig(reconnect_timeout=30), runtime=RuntimeConfig(timeout=30))
+    stage = make_stage(FakeEngine(Script(exit_code=0, result=envelope())), config=config)
+    stage.engine.fail("wait", EngineUnavailableError("restarting"), times=2)
+    assert stage.orchestrator.execute_bot(make_bot()).outcome is Outcome.SUCCEEDED
+
+
+def test_a_container_that_vanishes_is_lost(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage()
+    stage.engine.fail("wait", ContainerNotFoundError("no such container"))
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert (result.outcome, result.exit_code) == (Outcome.LOST, None)
+
+
+def test_a_result_that_cannot_be_fetched_fails_a_backtest_only(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage()
+    stage.engine.fail("fetch_result", ContainerError("no"), times=2)
+    assert stage.orchestrator.execute_bot(make_bot()).outcome is Outcome.SUCCEEDED
+    assert stage.orchestrator.execute_backtest(make_bot(entrypoint="backtest")).outcome is Outcome.FAILED
+
+
+def test_what_cannot_be_cleaned_up_is_evidence(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage()
+    stage.engine.fail("remove", ContainerError("device busy"))
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert result.outcome is Outcome.SUCCEEDED
+    assert "device busy" in result.evidence["left_behind"][0]
+
+
+def test_results_and_logs_are_stored_only_when_asked_for(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"line\n"),), result=envelope())))
+    stage.orchestrator.execute_bot(make_bot())
+    assert stage.storage.objects == {}
+    result = stage.orchestrator.execute_backtest(make_bot(entrypoint="backtest", persist_results=True))
+    assert json.loads(stage.storage.objects["bot/analysis.json"]) == {"pnl": 1.5}
+    assert stage.storage.objects[f"logs/bot/{result.execution_id}/stdout.0"] == b"line\n"
+    assert f"executions/{result.execution_id}/result.json" in stage.storage.objects
+
+
+def test_a_storage_that_fails_changes_nothing_of_the_outcome(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(result=envelope())))
+    stage.storage.error = StorageError("away")
+    result = stage.orchestrator.execute_bot(make_bot(persist_results=True))
+    assert result.outcome is Outcome.SUCCEEDED
+    assert "away" in result.evidence["not_stored"][0]
+
+
+def test_secrets_reach_the_context_but_no_record_and_no_label(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    executable = make_bot(secrets={"API_KEY": "canary-value"})
+    execution = stage.orchestrator.begin(executable)
+    (record,) = stage.records()
+    assert b"canary-value" in (record / "workspace/files/context.json").read_bytes()
+    (info,) = stage.engine.list({}, timeout=1)
+    assert "canary-value" not in repr(info) + repr(executable)
+    execution.kill()
+    execution.wait(10)
+    assert not [path for path in record.rglob("*") if path.is_file() and b"canary-value" in path.read_bytes()]
+    assert json.loads((record / "request.json").read_text())["secrets"] == ["API_KEY"]
+
+
+def test_an_interrupted_caller_leaves_no_bot_running(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    execution = stage.orchestrator.begin(make_bot())
+    real_wait, calls = execution.wait, []
+
+    def interrupted(timeout: float | None = None) -> object:
+        calls.append(timeout)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return real_wait(timeout)
+
+    monkeypatch.setattr(execution, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stage.orchestrator.finish(execution)
+    assert execution.result.outcome is Outcome.STOPPED
+    assert stage.leftovers == []
+
+
+def test_an_interrupt_while_preparing_leaves_nothing(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage()
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage.engine, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stage.orchestrator.execute_bot(make_bot())
+    assert (stage.leftovers, stage.records()) == ([], [])
+
+
+def test_a_backtest_must_be_one(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    with pytest.raises(ExecutableError, match="not a backtest"):
+        make_stage().orchestrator.execute_backtest(make_bot())
+
+
+def test_the_runtime_is_recognised_when_nobody_names_it(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    assert make_stage().orchestrator.execute_bot(make_bot(runtime=None)).runtime == "shell"
+
+
+def test_a_manifest_names_script_and_limits(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    manifest = b'runtime = "sh"\n[entrypoints]\nbot = "other.sh"\n[limits]\npids = 9\n'
+    stage = make_stage(described={"bot.toml": manifest, "other.sh": b"", "main.sh": b""})
+    result = stage.orchestrator.execute_bot(make_bot(runtime=None, file_path="described"))
+    assert result.metadata["script"] == "other.sh"
+    spec = next(call.arguments["spec"] for call in stage.engine.calls if call.operation == "create")
+    assert spec.limits.pids == 9
+
+
+def test_a_container_that_this_runner_did_not_start_is_stopped_all_the_same(make_stage: MakeStage) -> None:
+    with pytest.raises(ContainerNotFoundError):
+        make_stage().orchestrator.stop_execution("unknown")
+
+
+def test_a_defect_of_ours_is_a_result_and_not_a_hang(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage()
+    monkeypatch.setattr("botdock.orchestrator.conclusion.judge", lambda **_: {}["defect"])
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert result.outcome is Outcome.INFRASTRUCTURE_ERROR
+    assert "KeyError" in result.error
+    assert stage.leftovers == []
+
+
+def test_progress_of_a_pull_is_reported(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    seen: list[Any] = []
+    stage = make_stage(FakeEngine(images=(), pullable=("shell:1",)))
+    stage.orchestrator.execute_bot(make_bot(), seen.append)
+    assert {progress.phase for progress in seen} >= {Phase.PULL, Phase.EXTRACT}
+
+
+def test_results_are_plain_values(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    result = make_stage().orchestrator.execute_bot(make_bot(segment=4))
+    assert result.metadata["segment"] == 4
+    assert attrs.evolve(result).to_json() == json.loads(json.dumps(result.to_json()))

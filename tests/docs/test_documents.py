@@ -1,0 +1,147 @@
+"""Every shown Python example runs, every shown command exists, every link leads somewhere."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from botdock.hookspecs import BotdockSpecs
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+BINARIES = Path(sys.executable).parent
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return [text for found, text in FENCE.findall(document.read_text()) if found == language]
+
+
+def runnable() -> list[object]:
+    """Return the Python examples that do something when they are run, not those that define a bot or a plugin."""
+    return [
+        pytest.param(block, id=f"{document.relative_to(ROOT)}-{number}")
+        for document in DOCUMENTS
+        for number, block in enumerate(blocks(document, "python"))
+        if "DockerRunner(" in block
+    ]
+
+
+def definitions() -> list[object]:
+    return [
+        pytest.param(block, id=f"{document.relative_to(ROOT)}-{number}")
+        for document in DOCUMENTS
+        for number, block in enumerate(blocks(document, "python"))
+        if "DockerRunner(" not in block
+    ]
+
+
+def shown_commands() -> list[str]:
+    lines = (line for document in DOCUMENTS for block in blocks(document, "console") for line in block.splitlines())
+    return sorted({line[2:].strip() for line in lines if line.startswith("$ ")})
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, docker_host: str, docker_images: Mapping[str, str]) -> dict[str, str]:
+    """The environment of somebody who just followed the README, with the testbed's Docker."""
+    images = {f"BOTDOCK_RUNTIME__IMAGES__{name.upper()}": image for name, image in docker_images.items()}
+    return {
+        "PATH": f"{BINARIES}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "BOTDOCK_HOME": str(tmp_path / "state"),
+        "BOTDOCK_DOCKER__HOST": docker_host,
+        **images,
+    }
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("example", runnable())
+def test_an_example_that_runs_bots_runs(example: str, newcomer: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=ROOT,
+        env=newcomer,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("example", definitions())
+def test_an_example_that_defines_something_is_python(example: str) -> None:
+    exec(compile(example, "example", "exec"), {"__name__": "example"})
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    "command", [one for one in shown_commands() if one.startswith("botdock ") and "squares" not in one]
+)
+def test_a_shown_command_works(command: str, newcomer: dict[str, str]) -> None:
+    done = subprocess.run(
+        command.split(), cwd=ROOT, env=newcomer, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode in ({0, 1} if " doctor" in command else {0}), done.stderr
+
+
+@pytest.mark.parametrize("command", [one for one in shown_commands() if one.startswith("make ")])
+def test_a_shown_target_exists(command: str) -> None:
+    target = command.split()[1]
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in LINK.findall(document.read_text()):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_heading_of_each_hook_is_its_signature() -> None:
+    expected = []
+    for name, spec in inspect.getmembers(BotdockSpecs, inspect.isfunction):
+        parameters = [parameter for parameter in inspect.signature(spec).parameters if parameter != "self"]
+        expected.append(f"`{name}({', '.join(parameters)})`")
+    headings = re.findall(r"^## (`.*`)$", (ROOT / "docs/reference/hooks.md").read_text(), re.MULTILINE)
+    assert sorted(headings) == sorted(expected)
+
+
+def test_the_awk_runtime_of_the_tutorial_works(tmp_path: Path, newcomer: dict[str, str]) -> None:
+    """Follow the tutorial as a reader would, without a network: `pip install` becomes a folder on the path."""
+    text = (ROOT / "docs/tutorial/write-a-runtime.md").read_text()
+    module, (pyproject, *_), (bot,) = blocks_of(text, "python")[0], blocks_of(text, "toml"), blocks_of(text, "awk")
+    (tmp_path / "botdock_awk.py").write_text(module)
+    (tmp_path / "botdock_awk-0.1.0.dist-info").mkdir()
+    metadata = tmp_path / "botdock_awk-0.1.0.dist-info"
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: botdock-awk\nVersion: 0.1.0\n")
+    entry_points = pyproject.split("[project.entry-points.botdock]")[1].split("[tool")[0].replace('"', "")
+    (metadata / "entry_points.txt").write_text(f"[botdock]{entry_points}")
+    (tmp_path / "squares").mkdir()
+    (tmp_path / "squares" / "main.awk").write_text(bot)
+    environment = {**newcomer, "PYTHONPATH": str(tmp_path)}
+    (command,) = (line[2:] for line in text.splitlines() if line.startswith("$ botdock run"))
+    done = subprocess.run(
+        [*command.split(), "--json"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"last": 81' in done.stdout
+    assert "squares for squares" in done.stderr
+
+
+def blocks_of(text: str, language: str) -> list[str]:
+    return [block for found, block in FENCE.findall(text) if found == language]
