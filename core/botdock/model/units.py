@@ -45,7 +45,7 @@ def parse_bytes(text: object) -> int:
     whole, fraction, letter, binary = match.groups(default="")
     decimal = letter and not binary and stripped[-1] in "bB"
     factor = (1000 if decimal else 1024) ** _POWERS[letter.lower()]
-    return int(whole + fraction) * factor // 10 ** len(fraction)
+    return int(int(whole + fraction) * factor // 10 ** len(fraction))
 
 
 def parse_seconds(text: object) -> float:

@@ -1,0 +1,24 @@
+"""What `botdock-metrics-prometheus` registers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from botdock import Config, MetricsExporter, MetricsExporterPlugin, hookimpl
+
+
+def _open(config: Config) -> MetricsExporter:
+    from botdock_metrics_prometheus.exporter import PrometheusExporter
+    from botdock_metrics_prometheus.settings import read_settings
+
+    return PrometheusExporter(read_settings(config))
+
+
+@hookimpl
+def botdock_metrics_exporters() -> Iterable[MetricsExporterPlugin]:
+    """Register the exporter `prometheus`."""
+    yield MetricsExporterPlugin(
+        name="prometheus",
+        summary="An endpoint that Prometheus scrapes, or a file for its node exporter.",
+        factory=_open,
+    )
