@@ -1,0 +1,125 @@
+"""Finds the script of an entrypoint in a tree of code."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botdock.errors import CodeError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botdock.model import Runtime
+
+_LOOKED_AT = 2000
+"""Files that are looked at to say what there is instead."""
+_SHOWN = 5
+
+
+def settle_script(tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
+    """Return the script to run, relative to the tree and normalised.
+
+    A name without an ending that is no file gets the endings of the runtime: `main` means `main.js` to Node.
+
+    Raises:
+        CodeError: There is none, or it is no file within the tree.
+    """
+    if script is None:
+        found = runtime.find_script(tree, entrypoint)
+        if found is None:
+            raise _nothing_usual(tree, runtime, entrypoint)
+        return _checked(tree, found)
+    name = _normalised(tree, script)
+    candidates = [name, *(name + suffix for suffix in runtime.suffixes)]
+    for candidate in candidates:
+        if _kind(tree, candidate) == stat.S_IFREG:
+            return _checked(tree, candidate)
+    raise _no_such_script(tree, runtime, name)
+
+
+def inside(tree: Path, name: str) -> bool:
+    """Whether a name still lies within the tree when its links are followed."""
+    top = os.path.realpath(tree)
+    return os.path.commonpath([top, os.path.realpath(tree / name)]) == top
+
+
+def _checked(tree: Path, name: str) -> str:
+    if not inside(tree, name):
+        raise CodeError(f"script {name!r} is a link that leads out of the code", source=str(tree))
+    return name
+
+
+def _normalised(tree: Path, script: str) -> str:
+    problem = None
+    name = os.path.normpath(script) if script else ""
+    if not script or "\0" in script or not _is_text(script):
+        problem = "is no name of a file"
+    elif script.startswith("/"):
+        problem = "is absolute; name it relative to the code"
+    elif name == ".." or name.startswith("../"):
+        problem = "leads out of the code"
+    if problem:
+        raise CodeError(f"script {script[:120]!r} {problem}", source=str(tree))
+    return name
+
+
+def _is_text(script: str) -> bool:
+    try:
+        script.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _kind(tree: Path, name: str) -> int | None:
+    try:
+        return stat.S_IFMT((tree / name).stat().st_mode)
+    except OSError:
+        return None
+
+
+def _no_such_script(tree: Path, runtime: Runtime, name: str) -> CodeError:
+    if not inside(tree, name):
+        return CodeError(f"script {name!r} is a link that leads out of the code", source=str(tree))
+    kind = _kind(tree, name)
+    if kind is not None:
+        what = "a folder" if kind == stat.S_IFDIR else "no regular file"
+        return CodeError(
+            f"script {name!r} is {what}; name a file", source=str(tree), hint=_what_there_is(tree, runtime)
+        )
+    near = nearest(name, _scripts(tree, runtime))
+    hint = f"Did you mean {' or '.join(near)}?" if near else _what_there_is(tree, runtime)
+    return CodeError(f"the code holds no script {name[:120]!r}", source=str(tree), hint=hint)
+
+
+def _nothing_usual(tree: Path, runtime: Runtime, entrypoint: str) -> CodeError:
+    usual = ", ".join(runtime.scripts.get(entrypoint, ())) or "none by itself"
+    return CodeError(
+        f"the code holds no script for the entrypoint {entrypoint!r}; {runtime.name} looks for {usual}",
+        source=str(tree),
+        hint=f"{_what_there_is(tree, runtime)} Name one with --script, or in [entrypoints] of bot.toml.",
+    )
+
+
+def _what_there_is(tree: Path, runtime: Runtime) -> str:
+    names = list(itertools.islice(_scripts(tree, runtime), _SHOWN))
+    if names:
+        return f"There is {', '.join(names)}."
+    return f"The code holds no file that ends with {' or '.join(runtime.suffixes)}."
+
+
+def _scripts(tree: Path, runtime: Runtime) -> Iterator[str]:
+    for name in itertools.islice(_files(tree), _LOOKED_AT):
+        if name.endswith(runtime.suffixes):
+            yield name
+
+
+def _files(tree: Path) -> Iterator[str]:
+    for folder, folders, files in os.walk(tree):
+        folders.sort()
+        for name in sorted(files):
+            yield os.path.relpath(Path(folder) / name, tree)

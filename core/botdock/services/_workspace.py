@@ -1,0 +1,104 @@
+"""The folder of one execution: its code, what is generated for it, and what it returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+from botdock.errors import StorageError
+from botdock.services._removal import remove_tree
+
+_OURS = 0o700
+_ALL_READ = 0o755
+_ALL_WRITE = 0o666
+
+
+@attrs.frozen(kw_only=True)
+class Workspace:
+    """What an execution needs on disk, while it lives.
+
+    Attributes:
+        root: The folder of all of it; ours alone, so that what lies in it may be open to the user that bots run as.
+        code: Where the bot's tree goes; not there yet.
+        files: Where the generated files go; readable for all.
+        result: What the bot returns; an empty file that anybody may write to.
+        spool: Where code is put on its way from the storage; not there yet.
+    """
+
+    root: Path
+    code: Path
+    files: Path
+    result: Path
+    spool: Path
+
+
+def make_workspace(directory: Path) -> Workspace:
+    """Make a workspace, or nothing.
+
+    Raises:
+        StorageError: The folder is there already, or the disk refuses.
+    """
+    root = Path(os.path.abspath(directory))  # noqa: PTH100 - `absolute()` keeps '..', which a bind mount must not see
+    workspace = Workspace(
+        root=root, code=root / "code", files=root / "files", result=root / "result", spool=root / "spool"
+    )
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=_OURS)
+    except OSError as error:
+        raise _failure("make", root, error) from error
+    try:
+        _fill(workspace)
+    except OSError as error:
+        remove_workspace(workspace)
+        raise _failure("make", root, error) from error
+    return workspace
+
+
+def _fill(workspace: Workspace) -> None:
+    """Modes are set once more, since the umask takes from those given to mkdir and open."""
+    workspace.root.chmod(_OURS)
+    workspace.files.mkdir()
+    workspace.files.chmod(_ALL_READ)
+    workspace.result.touch(exist_ok=False)
+    workspace.result.chmod(_ALL_WRITE)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Make a file to write, which is removed again when an error passes through."""
+    with path.open("xb") as file:
+        try:
+            yield file
+            file.flush()
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def remove_workspace(workspace: Workspace, *, timeout: float = 60.0) -> None:
+    """Remove a workspace, whatever the bot made of it; nothing happens when it is gone.
+
+    Args:
+        workspace: The workspace.
+        timeout: Seconds after which it gives up.
+
+    Raises:
+        StorageError: Something stays, because it is another user's, or because somebody still writes.
+    """
+    try:
+        remove_tree(workspace.root, timeout=timeout)
+    except OSError as error:
+        raise _failure("remove", workspace.root, error) from error
+
+
+def _failure(doing: str, root: Path, error: OSError) -> StorageError:
+    hint = "Make room there, let this user write there, or choose another place with BOTDOCK_HOME."
+    if isinstance(error, FileExistsError):
+        hint = "Remove it if no execution uses it: an execution id is used once."
+    return StorageError(f"cannot {doing} the workspace {root}: {error.strerror or error}", backend=str(root), hint=hint)
