@@ -1,0 +1,119 @@
+"""Where the body of an HTTP answer ends: with the connection, after so many bytes, or with its last chunk."""
+
+from __future__ import annotations
+
+import http.client
+from abc import ABC, abstractmethod
+
+SWITCHING_PROTOCOLS = 101
+LONGEST_CHUNK_HEAD = 1024
+"""Bytes of the line that begins a chunk; a longer one is no chunk."""
+
+
+class Body(ABC):
+    """Takes what comes from the connection apart; `ended` once all of it was there."""
+
+    ended = False
+
+    @abstractmethod
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes of the body that are in `data`."""
+
+    def finish(self) -> None:
+        """Hear that the connection has ended.
+
+        Raises:
+            http.client.IncompleteRead: More was to come.
+        """
+        if not self.ended:
+            raise http.client.IncompleteRead(b"")
+
+
+class Endless(Body):
+    """Ends with the connection."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return all of it."""
+        return data
+
+    def finish(self) -> None:
+        """Take the end of the connection for the end."""
+        self.ended = True
+
+
+class Sized(Body):
+    """Ends after so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self.ended = size == 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what belongs to it."""
+        taken = data[: self._left]
+        self._left -= len(taken)
+        self.ended = self._left == 0
+        return taken
+
+
+class Chunked(Body):
+    """Ends with a chunk of no bytes, so that an end can be told from a broken connection."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        """The beginning of a line that says how long a chunk is."""
+        self._left = 0
+        """Bytes that are still to come of the current chunk, with the line end after it."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes that are in the chunks."""
+        parts: list[bytes] = []
+        position = 0
+        while position < len(data) and not self.ended:
+            position = self._take(data, position, parts) if self._left else self._begin(data, position)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _take(self, data: bytes, position: int, parts: list[bytes]) -> int:
+        payload = max(0, self._left - 2)
+        if part := data[position : position + payload]:
+            parts.append(part)
+        taken = min(self._left, len(data) - position)
+        self._left -= taken
+        return position + taken
+
+    def _begin(self, data: bytes, position: int) -> int:
+        end = data.find(b"\n", position)
+        stop = len(data) if end < 0 else end + 1
+        self._head += data[position:stop]
+        if len(self._head) > LONGEST_CHUNK_HEAD:
+            raise ValueError("an answer whose chunks have no length")
+        if end >= 0:
+            size = int(self._head.partition(b";")[0], 16)
+            self._head = b""
+            self.ended = size == 0
+            self._left = size + 2
+        return stop
+
+
+def body_of(head: bytes) -> tuple[int, Body]:
+    """Return the status of an answer with this head, and what its body is.
+
+    Raises:
+        http.client.BadStatusLine: It is no HTTP.
+    """
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, _, rest = first.partition(" ")
+    if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
+        raise http.client.BadStatusLine(first[:200])
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(rest[:3]), _choose(int(rest[:3]), headers)
+
+
+def _choose(status: int, headers: dict[str, str]) -> Body:
+    if status == SWITCHING_PROTOCOLS:
+        return Endless()
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        return Chunked()
+    if "content-length" in headers:
+        return Sized(int(headers["content-length"]))
+    return Endless()

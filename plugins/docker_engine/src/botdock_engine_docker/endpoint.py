@@ -1,0 +1,137 @@
+"""Where the Docker engine listens, from the configuration and Docker's own environment variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+
+from botdock.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from botdock.config import Config
+
+PLUGIN = "docker"
+DEFAULT_SOCKET = "/var/run/docker.sock"
+"""Where Docker's own packages listen; the docker command has the same default."""
+FORWARD = "ssh -nNT -L /tmp/remote-docker.sock:/var/run/docker.sock USER@HOST"
+"""The command that makes a Docker behind ssh look like a local socket."""
+OPTIONS: Mapping[str, type] = {"shared_disk": bool}
+"""The settings of `[options.docker]`."""
+
+
+@attrs.frozen(kw_only=True)
+class Certificates:
+    """The files of a mutual TLS connection, named as the docker command names them.
+
+    Attributes:
+        authority: Who signed the daemon's certificate; None for the system's authorities.
+        client: Our certificate and its key, where we have one.
+    """
+
+    authority: str | None = None
+    client: tuple[str, str] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Endpoint:
+    """Where the engine listens.
+
+    Attributes:
+        url: The address as a user writes it; what messages name.
+        socket: Path of its Unix socket, or empty.
+        address: Host and port of its TCP socket; not used with `socket`.
+        certificates: For TLS; None for a plain connection.
+        shared_disk: Whether it sees our files under the same paths, so that they can be bind-mounted.
+    """
+
+    url: str
+    socket: str = ""
+    address: tuple[str, int] = ("", 0)
+    certificates: Certificates | None = None
+    shared_disk: bool = True
+
+
+def find_endpoint(config: Config, environ: Mapping[str, str] | None = None) -> Endpoint:
+    """Return where the engine listens: `docker.host`, else DOCKER_HOST, else Docker's own socket.
+
+    Args:
+        config: The configuration.
+        environ: In place of `os.environ`.
+
+    Raises:
+        ConfigError: The address, the certificates or `[options.docker]` are wrong.
+    """
+    environ = os.environ if environ is None else environ
+    options = _read_options(config.options_for(PLUGIN))
+    url, source = config.docker.host.strip(), "docker.host"
+    if not url:
+        url, source = environ.get("DOCKER_HOST", "").strip() or f"unix://{DEFAULT_SOCKET}", "DOCKER_HOST"
+    endpoint = _parse(url, source)
+    if not endpoint.socket and _wants_tls(config, environ, url):
+        endpoint = attrs.evolve(endpoint, certificates=_find_certificates(config, environ))
+    return attrs.evolve(endpoint, shared_disk=options.get("shared_disk", bool(endpoint.socket)))
+
+
+def _parse(url: str, source: str) -> Endpoint:
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "unix" if parts.netloc + parts.path:
+            return Endpoint(url=url, socket=f"/{(parts.netloc + parts.path).lstrip('/')}")
+        case "tcp" | "http" | "https":
+            return Endpoint(url=url, address=_host_and_port(parts, url, source))
+        case "ssh":
+            raise ConfigError(
+                [f"{source}: {url!r}: an engine behind ssh is not spoken to directly"],
+                hint=f"Forward its socket with `{FORWARD}` and set docker.host = 'unix:///tmp/remote-docker.sock', "
+                "with [options.docker] shared_disk = false if it does not see this machine's files.",
+            )
+    raise ConfigError([f"{source}: {url!r} is no address of Docker; write unix:///path/to.sock or tcp://host:port"])
+
+
+def _host_and_port(parts: SplitResult, url: str, source: str) -> tuple[str, int]:
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if not parts.hostname or not port:
+        raise ConfigError([f"{source}: {url!r} needs a host and a port, such as tcp://127.0.0.1:2376"])
+    return parts.hostname, port
+
+
+def _wants_tls(config: Config, environ: Mapping[str, str], url: str) -> bool:
+    from_environment = not config.docker.host and bool(environ.get("DOCKER_TLS_VERIFY"))
+    return config.docker.tls_verify or from_environment or url.startswith("https:")
+
+
+def _find_certificates(config: Config, environ: Mapping[str, str]) -> Certificates:
+    if not (chosen := config.docker.cert_path or environ.get("DOCKER_CERT_PATH", "")):
+        return Certificates()
+    folder = Path(chosen).expanduser()
+    names = {name: folder / f"{name}.pem" for name in ("ca", "cert", "key")}
+    if missing := [str(path) for path in names.values() if not path.is_file()]:
+        raise ConfigError(
+            [f"docker.cert_path: no file {path}" for path in missing],
+            hint="The folder holds ca.pem, cert.pem and key.pem, as the docker command's does.",
+        )
+    return Certificates(authority=str(names["ca"]), client=(str(names["cert"]), str(names["key"])))
+
+
+def _read_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    if problems := [problem for name, value in options.items() if (problem := _option_problem(name, value))]:
+        raise ConfigError(problems)
+    return dict(options)
+
+
+def _option_problem(name: str, value: object) -> str | None:
+    if name not in OPTIONS:
+        near = " or ".join(nearest(name, OPTIONS) or OPTIONS)
+        return f"options.{PLUGIN}.{name}: unknown key; did you mean {near}?"
+    if not isinstance(value, OPTIONS[name]):
+        return f"options.{PLUGIN}.{name}: must be true or false, not {value!r}"
+    return None

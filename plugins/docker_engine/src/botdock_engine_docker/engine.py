@@ -1,0 +1,212 @@
+"""The engine `docker`: each method of `Engine`, on a Docker daemon that sees our files."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TYPE_CHECKING, Self
+
+from botdock.errors import ContainerError, ContainerNotFoundError, ImageError
+from botdock.model import Engine
+from botdock_engine_docker.capabilities import Probe, probe
+from botdock_engine_docker.client import DockerClient, path
+from botdock_engine_docker.containers import CLEAN_UP, Containers
+from botdock_engine_docker.deadline import Deadline
+from botdock_engine_docker.endpoint import find_endpoint
+from botdock_engine_docker.errors import translated
+from botdock_engine_docker.images import Images
+from botdock_engine_docker.logs import LogReader
+from botdock_engine_docker.profile import Tuning, create_request
+from botdock_engine_docker.results import find_result, make_writable, read_bounded
+from botdock_engine_docker.status import read_status
+from botdock_engine_docker.streams import AttachStream, End
+from botdock_engine_docker.waiting import Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from botdock.config import Config
+    from botdock.model import (
+        ContainerInfo,
+        ContainerSpec,
+        ContainerStatus,
+        EngineCapabilities,
+        ImageInfo,
+        LogCursor,
+        LogStream,
+        PullPolicy,
+        PullProgress,
+    )
+    from botdock_engine_docker.refusals import Call
+    from botdock_engine_docker.wire import Wire
+
+PROBE_TIMEOUT = 30.0
+"""Seconds for the look at the daemon; `GET /info` counts containers, and so may take a while on a full machine."""
+REMOTE = (
+    "Set [options.docker] shared_disk = true if the daemon sees this machine's files under the same paths; "
+    "otherwise run botdock on the daemon's machine."
+)
+NO_PROGRAM = "Set runtime.images to an image that has it, and a POSIX shell."
+
+
+class DockerEngine(Engine):
+    """Runs containers on a Docker daemon, each under the strict profile."""
+
+    def __init__(self, client: DockerClient, *, tuning: Tuning | None = None) -> None:
+        self._client = client
+        self._tuning = tuning or Tuning()
+        self._containers = Containers(client)
+        self._waiter = Waiter(client, self._containers)
+        self._images = Images(client)
+        self._programs: set[tuple[str, str]] = set()
+        """The programs that were found, each with the digest of its image."""
+        self._probe: Probe | None = None
+        self._probing = Lock()
+        self._results: dict[str, str] = {}
+        """Where the results lie of the containers that we created."""
+        self._ends: dict[str, ContainerStatus] = {}
+        """How containers ended that are still there: an end does not change."""
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """Return the engine that a configuration describes.
+
+        Raises:
+            ConfigError: The address, the certificates or the options are wrong.
+        """
+        docker = config.docker
+        client = DockerClient(
+            find_endpoint(config), api_version=docker.api_version, connect_timeout=docker.connect_timeout
+        )
+        return cls(client, tuning=Tuning(cpu_shares=docker.cpu_shares, runtime=docker.runtime))
+
+    def probe(self, *, timeout: float = PROBE_TIMEOUT) -> Probe:
+        """Look at the daemon, once.
+
+        Raises:
+            EngineUnavailableError: It does not answer.
+        """
+        with self._probing:
+            if self._probe is None:
+                self._probe = probe(self._client, timeout=timeout)
+            return self._probe
+
+    def capabilities(self) -> EngineCapabilities:
+        """Say what the daemon enforces."""
+        return self.probe().capabilities
+
+    def ensure_image(
+        self,
+        image: str,
+        *,
+        policy: PullPolicy,
+        timeout: float,
+        progress: Callable[[PullProgress], None] | None = None,
+    ) -> ImageInfo:
+        """Make sure that the image is there, and say which it is."""
+        return self._images.ensure(image, policy=policy, timeout=timeout, progress=progress)
+
+    def create(self, spec: ContainerSpec, *, timeout: float) -> str:
+        """Create a container under the strict profile."""
+        deadline = Deadline(timeout)
+        call = self._client.about("create", timeout=timeout)
+        if not self._client.endpoint.shared_disk:
+            raise call.error(ContainerError, f"{call.url} does not see this machine's files", hint=REMOTE)
+        machine = self.probe(timeout=deadline.timeout).machine
+        image = self._images.look(spec.image, timeout=deadline.timeout)
+        request = create_request(spec, machine=machine, tuning=self._tuning, volumes=image.volumes)
+        make_writable(spec.result.source)
+        try:
+            container_id = self._containers.create(spec, request, timeout=deadline.timeout)
+        except ImageError:
+            self._images.forget(spec.image)
+            raise
+        self._require_program(container_id, spec, image.info.digest, deadline)
+        self._results[container_id] = spec.result.source
+        return container_id
+
+    def attach(self, container_id: str, *, timeout: float) -> LogStream:
+        """Open the streams of a container that has not been started."""
+        call = self._client.about("attach", timeout=timeout, container_id=container_id)
+        target = path("/containers/{}/attach", container_id) + "?stream=1&stdout=1&stderr=1"
+        wire = self._client.open(call, "POST", target, headers={"Connection": "Upgrade", "Upgrade": "tcp"})
+        return AttachStream(wire, self._end_of(container_id, call), call)
+
+    def start(self, container_id: str, *, timeout: float) -> None:
+        """Start it."""
+        self._containers.start(container_id, timeout=timeout)
+
+    def read_logs(self, container_id: str, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
+        """Read the log from the cursor on."""
+        call = self._client.about("read_logs", timeout=timeout, container_id=container_id)
+        target = path("/containers/{}/logs", container_id) + "?stdout=1&stderr=1&timestamps=1&follow="
+
+        def open_log(following: bool) -> Wire:  # noqa: FBT001 - it is called with one positional flag
+            return self._client.open(call, "GET", target + str(int(following)), headers={"Connection": "close"})
+
+        return LogReader(open_log, cursor=cursor, follow=follow, end=self._end_of(container_id, call), call=call)
+
+    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+        """Wait for the end."""
+        if status := self._ends.get(container_id):
+            return status
+        if status := self._waiter.wait(container_id, timeout=timeout):
+            self._ends[container_id] = status
+        return status
+
+    def inspect(self, container_id: str, *, timeout: float) -> ContainerStatus:
+        """Say what is known of it now."""
+        return read_status(self._containers.inspect(container_id, timeout=timeout))
+
+    def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
+        """Ask it to end, and kill it after the grace."""
+        self._waiter.stop(container_id, grace=grace, timeout=timeout)
+
+    def remove(self, container_id: str, *, timeout: float) -> None:
+        """Remove it."""
+        self._containers.remove(container_id, timeout=timeout)
+        self._results.pop(container_id, None)
+        self._ends.pop(container_id, None)
+
+    def list(self, labels: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
+        """List the containers that carry all of the labels."""
+        return self._containers.list(labels, timeout=timeout)
+
+    def fetch_result(self, container_id: str, *, limit: int, timeout: float) -> bytes:
+        """Return what the bot wrote into its result."""
+        source = self._results.get(container_id)
+        if source is None:
+            inspected = self._containers.inspect(container_id, timeout=timeout, operation="fetch_result")
+            source = find_result(inspected)
+        if source is None:
+            return b""
+        with translated(self._client.about("fetch_result", timeout=timeout, container_id=container_id)):
+            return read_bounded(source, limit)
+
+    def close(self) -> None:
+        """Let go of the connections; containers go on."""
+        self._client.close()
+
+    def _end_of(self, container_id: str, call: Call) -> End:
+        def has_ended(timeout: float) -> bool:
+            try:
+                return self.wait(container_id, timeout=timeout) is not None
+            except ContainerNotFoundError:
+                return True
+
+        return End(has_ended, call)
+
+    def _require_program(self, container_id: str, spec: ContainerSpec, digest: str, deadline: Deadline) -> None:
+        """Refuse an image that lacks the program: docker-init would start, and say so in the bot's own stderr."""
+        program = spec.command[0]
+        if not program.startswith("/") or (digest, program) in self._programs:
+            return
+        try:
+            found = self._containers.has_file(container_id, program, timeout=deadline.timeout)
+        except BaseException:
+            self._containers.remove(container_id, timeout=CLEAN_UP)
+            raise
+        if not found:
+            self._containers.remove(container_id, timeout=CLEAN_UP)
+            call = self._client.about("create", timeout=CLEAN_UP)
+            raise call.error(ContainerError, f"image {spec.image!r} has no program {program}", hint=NO_PROGRAM)
+        self._programs.add((digest, program))

@@ -1,0 +1,87 @@
+"""Pulling an image: errors that come inside the stream are seen, and progress is summed over the layers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import docker.auth
+import docker.utils
+
+from botdock.errors import EngineTimeoutError
+from botdock.model import PullProgress
+from botdock_engine_docker.errors import translated
+from botdock_engine_docker.refusals import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from botdock_engine_docker.client import DockerClient
+    from botdock_engine_docker.refusals import Call
+
+INTERVAL = 0.25
+"""Seconds between two reports."""
+COMPLETE = frozenset({"Download complete", "Pull complete", "Already exists", "Verifying Checksum", "Extracting"})
+"""What Docker says of a layer whose bytes are all there."""
+IN_STREAM = 500
+"""The status that an error inside the stream would have had."""
+
+
+def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable[[PullProgress], None] | None) -> None:
+    """Pull an image.
+
+    Raises:
+        ImageError: It cannot be had.
+        EngineTimeoutError: It took too long; the engine has been told to stop.
+    """
+    call = client.about("ensure_image", timeout=timeout, image=image)
+    with translated(call):
+        repository, tag = docker.utils.parse_repository_tag(image)
+        registry, _ = docker.auth.resolve_repository_name(repository)
+        headers = client.registry_headers(registry)
+    parameters = {"fromImage": repository, "tag": tag or "latest"}
+    meter = PullMeter(image, progress)
+    try:
+        for event in client.lines(call, "POST", "/images/create", params=parameters, headers=headers):
+            _raise_for_error(event, call)
+            meter.hear(event)
+    except EngineTimeoutError as error:
+        problem = f"pulling {image} took longer than {timeout:g} s"
+        raise call.error(EngineTimeoutError, problem, hint="containers.pull_timeout says how long.") from error
+    meter.report()
+
+
+def _raise_for_error(event: Mapping[str, Any], call: Call) -> None:
+    detail = event.get("errorDetail") or {}
+    if words := detail.get("message") or event.get("error"):
+        raise refusal(IN_STREAM, str(words), call)
+
+
+class PullMeter:
+    """Sums up how far the layers are, and reports it a few times a second."""
+
+    def __init__(self, image: str, progress: Callable[[PullProgress], None] | None) -> None:
+        self._image = image
+        self._progress = progress
+        self._current: dict[str, int] = {}
+        self._total: dict[str, int] = {}
+        self._reported = 0.0
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Take one line of the engine's."""
+        layer, status = str(event.get("id", "")), event.get("status")
+        if status == "Downloading":
+            detail = event.get("progressDetail") or {}
+            self._current[layer] = int(detail.get("current") or 0)
+            self._total[layer] = max(int(detail.get("total") or 0), self._current[layer])
+        elif status in COMPLETE and layer in self._total:
+            self._current[layer] = self._total[layer]
+        if time.monotonic() - self._reported >= INTERVAL:
+            self.report()
+
+    def report(self) -> None:
+        """Report where it stands."""
+        self._reported = time.monotonic()
+        if self._progress is not None:
+            current, total = sum(self._current.values()), sum(self._total.values())
+            self._progress(PullProgress(image=self._image, current=current, total=total))

@@ -1,0 +1,139 @@
+"""What Docker answers when it will not: the HTTP status and its words, as one of botdock's errors."""
+
+from __future__ import annotations
+
+import json
+from typing import TypeVar
+
+import attrs
+
+from botdock.errors import (
+    ContainerConflictError,
+    ContainerError,
+    ContainerNotFoundError,
+    EngineUnavailableError,
+    ImageError,
+)
+
+ENGINE = "docker"
+ERROR_STATUS, NOT_FOUND = 400, 404
+_SHOWN = 600
+"""Characters of the daemon's words that a message repeats."""
+
+_Error = TypeVar("_Error", bound=ContainerError)
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """What was asked of which engine, for the message when it fails.
+
+    Attributes:
+        operation: The method of `Engine`, such as `create`.
+        url: Where the engine listens.
+        timeout: Seconds that it had.
+        container_id: The container it was about, if any.
+        image: The image it was about, if any.
+    """
+
+    operation: str
+    url: str
+    timeout: float = 0.0
+    container_id: str | None = None
+    image: str = ""
+
+    def error(self, kind: type[_Error], problem: str, *, hint: str | None = None) -> _Error:
+        """Return an error of a kind that says what went wrong with this call."""
+        message = f"{ENGINE}: {self.operation}: {problem[:_SHOWN]}"
+        return kind(message, engine=ENGINE, operation=self.operation, container_id=self.container_id, hint=hint)
+
+    def image_error(self, problem: str, *, hint: str | None = None) -> ImageError:
+        """Return the error that says what went wrong with the image."""
+        message = f"{ENGINE}: image {self.image!r}: {problem[:_SHOWN]}"
+        return ImageError(message, image=self.image, engine=ENGINE, hint=hint)
+
+
+@attrs.frozen
+class _Rule:
+    """What a word in the daemon's answer means."""
+
+    words: str
+    error: type[ContainerError]
+    hint: str | None
+
+
+_NAME = "An execution has one container; `docker rm` it if it is a leftover, or `botdock recover`."
+_IMAGE = "Check the name; `docker pull` tries it, and runtime.images names another image for a runtime."
+_PROGRAM = "The image lacks that program, or may not run it: set runtime.images to an image that has it."
+_OLD = "Leave docker.api_version empty, so that the newest version that both sides speak is used."
+_DISK = "Free some space: `docker system df` shows what takes it, `docker system prune` removes what is unused."
+_NETWORK = "`docker network ls` lists the networks there are; `none` is always there."
+_RUNTIME = "Mend docker.runtime, or add the runtime to the daemon: `docker info` lists those it knows."
+_MOUNT = (
+    "The daemon must see the same files as this process: with a remote one set [options.docker] shared_disk = false."
+)
+_INIT = "Install it beside the daemon: `apt install tini`, or Docker's own packages, which bring docker-init."
+_LOGIN = "`docker login` to the registry as the user that runs botdock."
+_REGISTRY = "Is the registry reachable from the daemon's machine? `docker pull` shows more."
+_LIMIT = "Wait, or `docker login`: registries allow more pulls to those they know."
+
+_RULES = (
+    _Rule("no such container", ContainerNotFoundError, None),
+    _Rule("no such image", ImageError, _IMAGE),
+    _Rule("manifest unknown", ImageError, _IMAGE),
+    _Rule("repository does not exist", ImageError, _IMAGE),
+    _Rule("invalid reference format", ImageError, _IMAGE),
+    _Rule("manifest for", ImageError, _IMAGE),
+    _Rule("toomanyrequests", ImageError, _LIMIT),
+    _Rule("unauthorized", ImageError, _LOGIN),
+    _Rule("pull access denied", ImageError, _LOGIN),
+    _Rule("already in use by container", ContainerConflictError, _NAME),
+    _Rule("client version", EngineUnavailableError, _OLD),
+    _Rule("no space left on device", ContainerError, _DISK),
+    _Rule("bind source path does not exist", ContainerError, _MOUNT),
+    _Rule("docker-init", ContainerError, _INIT),
+    _Rule("runtime specified", ContainerError, _RUNTIME),
+    _Rule("unknown or invalid runtime name", ContainerError, _RUNTIME),
+    _Rule("unable to start container process: exec:", ContainerError, _PROGRAM),
+    _Rule("executable file not found", ContainerError, _PROGRAM),
+)
+"""The first whose words are in the answer decides; the words are those of Docker 20.10 to 28."""
+
+_IMAGE_RULES = (
+    _Rule("no such host", ImageError, _REGISTRY),
+    _Rule("timeout", ImageError, _REGISTRY),
+    _Rule("connection refused", ImageError, _REGISTRY),
+    _Rule("server misbehaving", ImageError, _REGISTRY),
+    _Rule("denied", ImageError, _LOGIN),
+    _Rule("not found", ImageError, _IMAGE),
+)
+"""More of them for answers about an image."""
+
+_OF_A_CONTAINER = frozenset({"start", "attach", "inspect", "wait", "stop", "remove", "read_logs", "fetch_result"})
+"""Operations on a container: where nothing else is known, a 404 means that it is not there."""
+
+
+def refusal(status: int, words: str, call: Call) -> ContainerError:
+    """Return botdock's error for an answer of `status` that says `words`."""
+    lower = words.lower()
+    rules = _RULES + _IMAGE_RULES if call.image and call.operation == "ensure_image" else _RULES
+    rule = next((rule for rule in rules if rule.words in lower), None) or _by_status(status, lower, call)
+    problem = words.strip() or f"HTTP status {status}"
+    if rule.error is ImageError or (call.operation == "ensure_image" and rule.error is ContainerError):
+        return call.image_error(problem, hint=rule.hint)
+    return call.error(rule.error, problem, hint=rule.hint)
+
+
+def _by_status(status: int, words: str, call: Call) -> _Rule:
+    if status == NOT_FOUND and "network" in words:
+        return _Rule("", ContainerError, _NETWORK)
+    if status == NOT_FOUND and call.operation in _OF_A_CONTAINER:
+        return _Rule("", ContainerNotFoundError, None)
+    return _Rule("", ContainerError, None)
+
+
+def explanation(data: bytes) -> str:
+    """Return what an answer says that is an error."""
+    try:
+        return str(json.loads(data)["message"])
+    except (ValueError, KeyError, TypeError):
+        return data.decode("utf-8", "replace").strip()

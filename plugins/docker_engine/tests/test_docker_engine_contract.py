@@ -1,0 +1,35 @@
+"""The engine contract, on a real Docker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from botdock.config import Config, DockerConfig
+from botdock.model import Engine
+from botdock.testing import EngineContract
+from botdock_engine_docker.engine import DockerEngine
+
+
+@pytest.mark.docker
+class TestDockerEngineKeepsTheContract(EngineContract):
+    @pytest.fixture
+    def engine(self, docker_host: str) -> Iterator[Engine]:
+        engine = DockerEngine.from_config(Config(docker=DockerConfig(host=docker_host)))
+        yield engine
+        engine.close()
+
+    @pytest.fixture
+    def reopened(self, docker_host: str) -> Iterator[Engine]:
+        engine = DockerEngine.from_config(Config(docker=DockerConfig(host=docker_host)))
+        yield engine
+        engine.close()
+
+    @pytest.fixture
+    def image(self, bash_image: str) -> str:
+        return bash_image
+
+    @pytest.fixture
+    def absent_image(self) -> str:
+        return "botdock/no-such-image:0"
