@@ -1,0 +1,33 @@
+"""Safe archives: zip and tar into a new folder, a folder into a zip or a tar, and a folder into a folder.
+
+Nothing that a hostile archive can say makes a file appear outside the folder, takes more than the limits allow, or
+leaves anything behind once it is refused. Useful alone; `ArchiveError` and `StorageError` are in `botdock.errors`.
+
+Example:
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     bot = Path(place, "bot")
+    ...     bot.mkdir()
+    ...     _ = (bot / "main.py").write_text("def main(id, config): ...")
+    ...     packed = pack(bot, Path(place, "bot.zip"))
+    ...     found = extract(Path(place, "bot.zip"), Path(place, "unpacked"))
+    >>> found
+    ExtractReport(format=<ArchiveFormat.ZIP: 'zip'>, entries=1, bytes=25)
+"""
+
+from botdock.archive._extract import ExtractReport, copy_tree, detect, extract
+from botdock.archive._formats import ArchiveFormat
+from botdock.archive._limits import ArchiveLimits
+from botdock.archive._pack import PackReport, pack
+
+__all__ = [
+    "ArchiveFormat",
+    "ArchiveLimits",
+    "ExtractReport",
+    "PackReport",
+    "copy_tree",
+    "detect",
+    "extract",
+    "pack",
+]

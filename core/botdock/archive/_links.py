@@ -1,0 +1,100 @@
+"""Whether symbolic links stay inside the tree."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from botdock.archive._names import fold
+from botdock.archive._refusal import refusal, shown
+from botdock.errors import ArchiveError
+
+MAX_CHAIN = 40
+"""Links that one link may lead through; Linux follows no more (MAXSYMLINKS)."""
+
+
+class Link(NamedTuple):
+    """A symbolic link: its name in the archive, its path in the tree, and what it points to."""
+
+    name: str
+    path: str
+    target: str
+
+
+class _End(NamedTuple):
+    """The folded segments of where a link ends, and how many links lead there."""
+
+    at: list[str]
+    length: int
+
+
+class Links:
+    """All symbolic links of a tree, resolved as the kernel would, once all are known.
+
+    Only then: `a/../x` is inside as text, but is outside where `a` is itself a link, and `a` may come later. Names
+    are compared folded, because a file system may do so too.
+    """
+
+    def __init__(self) -> None:
+        self._links: dict[str, Link] = {}
+        self._ends: dict[str, _End] = {}
+
+    def add(self, link: Link) -> None:
+        """Take up a link.
+
+        Raises:
+            ArchiveError: Its target is absolute.
+        """
+        if link.target.startswith("/"):
+            raise _leaves(link)
+        self._links[fold(link.path)] = link
+
+    def made(self) -> list[tuple[str, str]]:
+        """Return path and target of each."""
+        return [(link.path, link.target) for link in self._links.values()]
+
+    def check(self) -> None:
+        """Refuse the first link that leads out of the tree, or in a circle.
+
+        Raises:
+            ArchiveError: With the limit `link_escape`.
+        """
+        for key, link in self._links.items():
+            self._end(key, link, 1)
+
+    def _end(self, key: str, link: Link, chain: int) -> _End:
+        """Return where a link ends; each is walked once, however many lead to it."""
+        if chain > MAX_CHAIN:
+            raise _endless(link)
+        if key not in self._ends:
+            self._ends[key] = self._walk(key, link, chain)
+        return self._ends[key]
+
+    def _walk(self, key: str, link: Link, chain: int) -> _End:
+        at = key.split("/")[:-1]
+        longest = 0
+        for part in fold(link.target).split("/"):
+            if part == ".." and not at:
+                raise _leaves(link)
+            at, length = self._step(at, part, chain)
+            longest = max(longest, length)
+        if longest >= MAX_CHAIN:
+            raise _endless(link)
+        return _End(at, longest + 1)
+
+    def _step(self, at: list[str], part: str, chain: int) -> _End:
+        if part in {"", "."}:
+            return _End(at, 0)
+        if part == "..":
+            return _End(at[:-1], 0)
+        there = [*at, part]
+        key = "/".join(there)
+        inner = self._links.get(key)
+        return _End(there, 0) if inner is None else self._end(key, inner, chain + 1)
+
+
+def _leaves(link: Link) -> ArchiveError:
+    return refusal(f"is a link to {shown(link.target)}, which leads out", limit="link_escape", entry=link.name)
+
+
+def _endless(link: Link) -> ArchiveError:
+    return refusal("leads in a circle, or through too many links", limit="link_escape", entry=link.name)

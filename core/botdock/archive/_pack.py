@@ -1,0 +1,116 @@
+"""A folder into an archive: the same tree always gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from botdock.archive._admit import admit
+from botdock.archive._budget import Budget
+from botdock.archive._destination import PREFIX, SUFFIX
+from botdock.archive._entry import FILE_MODE, Items, OnProgress
+from botdock.archive._folder import folder_items
+from botdock.archive._formats import ArchiveFormat, format_for
+from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits
+from botdock.archive._refusal import guard
+from botdock.archive._tree import Tree
+from botdock.archive._write_tar import write_tar
+from botdock.archive._write_zip import write_zip
+
+_File = io.BufferedRandom
+
+
+@attrs.frozen(kw_only=True)
+class PackReport:
+    """What was written.
+
+    Attributes:
+        format: What the archive is.
+        entries: Files, folders and links in it.
+        bytes: Bytes of all files, unpacked.
+        sha256: Of the archive, as 64 hexadecimal digits.
+    """
+
+    format: ArchiveFormat
+    entries: int
+    bytes: int
+    sha256: str
+
+
+def pack(
+    tree: Path,
+    target: Path,
+    *,
+    format: ArchiveFormat | None = None,  # noqa: A002 - what the standard library's archivers call it
+    limits: ArchiveLimits = DEFAULT_LIMITS,
+    progress: OnProgress | None = None,
+) -> PackReport:
+    """Write a folder into an archive, which is complete or not there; one that was there before is replaced.
+
+    The same tree gives the same bytes with the same release of zlib, bzip2 or xz, whatever the machine, the user, the
+    umask and the times of the files: entries are sorted, times fixed, owners 0, modes 0755 or 0644. Symbolic links are
+    kept; of a file with several hard links each name gets its own copy. What `extract` with the same limits would
+    refuse is refused here. The archive itself is left out where it lies in the tree.
+
+    Args:
+        tree: The folder; its content, not itself, stands at the top of the archive.
+        target: The file to write; its folder must be there.
+        format: What to write; None means what the target's name says.
+        limits: Those that the archive is to be extracted with.
+        progress: Told the bytes read so far, and 0, about once a MiB.
+
+    Raises:
+        ArchiveError: As from `extract`; `source` where something cannot be read or changes meanwhile.
+        StorageError: The disk is full, or cannot be written.
+
+    Example:
+        >>> pack(Path("examples/hello"), Path("hello.zip")).sha256  # doctest: +SKIP
+        '0f343b0931126a20f133d67c2b018a3b5dca8eb1b7b1dd5b5a4d5ec1b8b8a1f2'
+    """
+    with guard(str(tree), target):
+        chosen = format or format_for(target)
+        with _replacing(target) as (file, hidden):
+            items = folder_items(tree, limits, skip=_inside(tree, target.parent, {target.name, hidden}))
+            return _write(items, file, chosen, limits, Budget(limits, progress=progress))
+
+
+def _write(items: Items, file: _File, chosen: ArchiveFormat, limits: ArchiveLimits, budget: Budget) -> PackReport:
+    tree = Tree(limits)
+    admitted = admit(items, tree, budget)
+    if chosen is ArchiveFormat.ZIP:
+        write_zip(admitted, file)
+    else:
+        write_tar(admitted, file, chosen)
+    tree.finish()
+    budget.compare(file.seek(0, os.SEEK_END))
+    budget.report()
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return PackReport(format=chosen, entries=tree.entries, bytes=budget.bytes, sha256=digest)
+
+
+def _inside(tree: Path, folder: Path, names: set[str]) -> frozenset[str]:
+    """Return `names` as paths below the tree; none, where their folder does not lie in it."""
+    there = Path(os.path.relpath(os.path.realpath(folder), os.path.realpath(tree)))
+    return frozenset() if ".." in there.parts else frozenset((there / name).as_posix() for name in names)
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[tuple[_File, str]]:
+    """Give a hidden file beside the target, and its name; it takes the target's place at the end, or is removed."""
+    descriptor, name = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=target.parent)
+    hidden = Path(name)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file, hidden.name
+        hidden.chmod(FILE_MODE)
+        hidden.replace(target)
+    finally:
+        hidden.unlink(missing_ok=True)

@@ -1,0 +1,167 @@
+"""Archives of any content, hostile ones too, in memory; and hypothesis strategies for them."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+import unicodedata
+import warnings
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import attrs
+from hypothesis import strategies as st
+
+Kind: TypeAlias = Literal["file", "folder", "symlink", "hard_link", "device", "fifo"]
+
+_TAR_TYPES: dict[Kind, bytes] = {
+    "file": tarfile.REGTYPE,
+    "folder": tarfile.DIRTYPE,
+    "symlink": tarfile.SYMTYPE,
+    "hard_link": tarfile.LNKTYPE,
+    "device": tarfile.CHRTYPE,
+    "fifo": tarfile.FIFOTYPE,
+}
+
+_ZIP_TYPES: dict[Kind, int] = {
+    "file": stat.S_IFREG,
+    "folder": stat.S_IFDIR,
+    "symlink": stat.S_IFLNK,
+    "device": stat.S_IFCHR,
+    "fifo": stat.S_IFIFO,
+}
+
+
+@attrs.frozen
+class Member:
+    """One entry to be written as it is, whether any program should accept it or not.
+
+    Attributes:
+        name: The name.
+        content: Of a file.
+        kind: What it is; zip knows no hard links.
+        mode: Permission bits.
+        target: What a link points to.
+    """
+
+    name: str
+    content: bytes = attrs.field(default=b"", kw_only=True)
+    kind: Kind = attrs.field(default="file", kw_only=True)
+    mode: int = attrs.field(default=0o644, kw_only=True)
+    target: str = attrs.field(default="", kw_only=True)
+
+
+def tar_of(
+    members: Iterable[Member], *, compression: Literal["", "gz", "bz2", "xz"] = "", form: int = tarfile.PAX_FORMAT
+) -> bytes:
+    """Return a tar with these members, in this order."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=f"w:{compression}", format=form) as archive:  # type: ignore[call-overload]  # the mode is put together
+        for member in members:
+            archive.addfile(_tar_info(member), io.BytesIO(member.content))
+    return file.getvalue()
+
+
+def zip_of(members: Iterable[Member], *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a zip with these members, in this order."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # zipfile warns of names that come twice, which is the point
+        for member in members:
+            content = member.target.encode() if member.kind == "symlink" else member.content
+            archive.writestr(_zip_info(member, method), content)
+    return file.getvalue()
+
+
+def _tar_info(member: Member) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(member.name)
+    info.type = _TAR_TYPES[member.kind]
+    info.mode = member.mode
+    info.size = len(member.content) if member.kind == "file" else 0
+    info.linkname = member.target
+    return info
+
+
+def _zip_info(member: Member, method: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(member.name)
+    info.filename = member.name  # the constructor would cut it at a NUL
+    info.create_system = 3
+    info.external_attr = (_ZIP_TYPES[member.kind] | member.mode) << 16
+    info.compress_type = method
+    return info
+
+
+def snapshot(folder: Path) -> dict[str, tuple[str, bytes]]:
+    """Return all that lies below `folder`: type and mode, and the content of each file or the target of each link."""
+    return {path.relative_to(folder).as_posix(): _seen(path) for path in sorted(folder.rglob("*"))}
+
+
+def _seen(path: Path) -> tuple[str, bytes]:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return "link", os.fsencode(path.readlink())
+    return stat.filemode(mode), path.read_bytes() if stat.S_ISREG(mode) else b""
+
+
+def member_names() -> st.SearchStrategy[str]:
+    """Names that collide often, and now and then climb, are absolute, or cannot be."""
+    usual = st.sampled_from(["a", "b", "c", "A", "dir", "link", "main.py", "ä", "a\u0308", ".hidden", "ß", "ss"])
+    odd = st.sampled_from(["..", ".", "", "\\", "C:", "x" * 256, "nul\0", "new\nline", "\udc80"]) | st.text(max_size=4)
+    segments = st.lists(st.one_of(usual, usual, usual, odd), min_size=1, max_size=4)
+    return st.builds(
+        lambda start, parts, end: start + "/".join(parts) + end,
+        st.sampled_from(["", "", "", "", "./", "/", "../"]),
+        segments,
+        st.sampled_from(["", "", "", "/"]),
+    )
+
+
+def members(*, kinds: Iterable[Kind] = tuple(_TAR_TYPES)) -> st.SearchStrategy[Member]:
+    """Entries of any kind, of which many break a rule."""
+    targets = member_names() | st.sampled_from(["..", "../..", "a/..", "link/..", "a", "link", "/etc/passwd"])
+    return st.builds(
+        Member,
+        member_names(),
+        content=st.binary(max_size=600),
+        kind=st.sampled_from([*["file"] * 3, *kinds]),
+        mode=st.sampled_from([0o644, 0o755, 0o600, 0o777, 0o1755, 0o4755]),
+        target=targets,
+    )
+
+
+Tree: TypeAlias = "dict[str, Tree | bytes]"
+"""A folder by name: folders, and the content of files."""
+
+
+def trees() -> st.SearchStrategy[Tree]:
+    """Harmless trees: any printable names, any content, empty folders, and at least one file."""
+    name = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"], exclude_characters="/\\:"), min_size=1)
+    safe = name.filter(lambda text: text.strip(".") and len(text.encode()) < 200)
+    files: st.SearchStrategy[Tree | bytes] = st.binary(max_size=200)
+    inner = st.recursive(files, lambda parts: _folders(safe, parts), max_leaves=8)
+    return _folders(safe, inner).map(lambda tree: {**tree, "~": b"one file"})
+
+
+def _folders(names: st.SearchStrategy[str], parts: st.SearchStrategy[Tree | bytes]) -> st.SearchStrategy[Tree]:
+    return st.lists(st.tuples(names, parts), max_size=4, unique_by=lambda item: _alike(item[0])).map(dict)
+
+
+def _alike(name: str) -> str:
+    """Return what names share that some file system takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def write_tree(folder: Path, tree: Tree) -> Path:
+    """Make `tree` below a new folder; files whose content begins with `#!` may be executed."""
+    folder.mkdir()
+    for name, what in tree.items():
+        if isinstance(what, bytes):
+            (folder / name).write_bytes(what)
+            (folder / name).chmod(0o755 if what.startswith(b"#!") else 0o644)
+        else:
+            write_tree(folder / name, what)
+    return folder
