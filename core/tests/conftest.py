@@ -57,7 +57,7 @@ def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
         settings = config or Config(
             runtime=RuntimeConfig(timeout=30, grace=1),
             containers=ContainersConfig(call_timeout=10, reconnect_timeout=0.1),
-            logging=LoggingConfig(drain_timeout=5),
+            logging=LoggingConfig(drain_timeout=1),
         )
         fake = engine or FakeEngine()
         storage, metrics = FakeStorage(), FakeMetrics()

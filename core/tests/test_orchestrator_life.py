@@ -309,7 +309,8 @@ def test_a_defect_of_ours_is_a_result_and_not_a_hang(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = make_stage()
-    monkeypatch.setattr("botdock.orchestrator.conclusion.judge", lambda **_: {}["defect"])
+    defects: dict[str, object] = {}
+    monkeypatch.setattr("botdock.orchestrator.conclusion.judge", lambda **_: defects["defect"])
     result = stage.orchestrator.execute_bot(make_bot())
     assert result.outcome is Outcome.INFRASTRUCTURE_ERROR
     assert "KeyError" in result.error

@@ -1,6 +1,6 @@
 """Five of the six services in memory, for testing what joins them; the sixth is in `fake_logs`.
 
-Each passes the same contract as the real one, see `botdock.testing.services`.
+Each passes the same tests as the real one.
 """
 
 from __future__ import annotations
