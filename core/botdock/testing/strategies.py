@@ -1,0 +1,133 @@
+"""Hypothesis strategies for what an `Executable` may hold: any value that the model lets through.
+
+Example:
+    >>> from hypothesis import given
+    >>> @given(configs())
+    ... def test_my_runtime(config):
+    ...     assert isinstance(config, dict)
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from botdock.model.executable import ENTRYPOINTS, RESERVED_ENVIRONMENT
+from botdock.model.storage import MAX_SEGMENT_BYTES
+
+SAFE_INTEGER = 2**53 - 1
+"""The largest integer that survives in a language whose numbers are doubles (ECMAScript's MAX_SAFE_INTEGER)."""
+
+AWKWARD_NAMES = (
+    "-n",
+    "--eval=1",
+    "a b",
+    "it's",
+    '"quoted"',
+    "$(touch pwned)",
+    "`touch pwned`",
+    "a;b&&c|d",
+    "*?[x]",
+    "#",
+    "%41?x=1#y",
+    "back\\slash",
+    "~",
+    "line\nbreak",
+    " ",
+    "é",
+    "\U0001f600",
+    "...",
+)
+"""Names that a shell, a URL or an option parser would take for something else."""
+
+AWKWARD_TEXTS = (*AWKWARD_NAMES, "", "\n", "'\"\\", "EOF\n", "${HOME}", "\x01\x7f", "\r\n", "\u2028", "</script>")
+
+INTERPRETED_VARIABLES = frozenset(
+    {"_", "BASH", "BASHOPTS", "CDPATH", "ENV", "EUID", "GROUPS", "HOME", "IFS", "LANG", "OLDPWD", "OPTARG", "OPTIND"}
+    | {"PATH", "POSIXLY_CORRECT", "PPID", "PS4", "PWD", "RANDOM", "SECONDS", "SHELLOPTS", "SHLVL", "TERM", "TZ", "UID"}
+)
+"""Variables that a shell sets itself or acts upon, so that no script sees them as they were given."""
+
+
+def ids() -> st.SearchStrategy[str]:
+    """Return ids of executables: 1 to 128 of `A-Z a-z 0-9 . _ -`, beginning with a letter or a digit."""
+    return st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
+
+
+def entrypoints() -> st.SearchStrategy[str]:
+    """Return `bot` or `backtest`."""
+    return st.sampled_from(ENTRYPOINTS)
+
+
+def texts(*, max_size: int = 40) -> st.SearchStrategy[str]:
+    """Return texts of JSON: any characters at all, lone surrogates among them."""
+    return st.sampled_from(AWKWARD_TEXTS) | st.text(st.characters(exclude_categories=()), max_size=max_size)
+
+
+def json_values(*, largest_integer: int = SAFE_INTEGER, max_leaves: int = 12) -> st.SearchStrategy[Any]:
+    """Return JSON values as `json.loads` gives them.
+
+    Args:
+        largest_integer: Of the integers, by absolute value.
+        max_leaves: Values that are no array or object.
+    """
+    numbers = st.integers(-largest_integer, largest_integer) | st.floats(allow_nan=False, allow_infinity=False)
+    leaves = st.none() | st.booleans() | numbers | texts()
+    values = st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=4) | _objects(inner, max_size=4), max_leaves=max_leaves
+    )
+    return values.map(_read_back)
+
+
+def configs(*, largest_integer: int = SAFE_INTEGER, max_size: int = 5) -> st.SearchStrategy[dict[str, Any]]:
+    """Return configs: JSON objects.
+
+    Args:
+        largest_integer: Of the integers in them, by absolute value.
+        max_size: Keys of the object itself.
+    """
+    return _objects(json_values(largest_integer=largest_integer), max_size=max_size).map(_read_back)
+
+
+def environments(*, max_size: int = 5) -> st.SearchStrategy[dict[str, str]]:
+    """Return variables of the caller's own, of up to `max_size` names; none that the contract or a shell sets."""
+    names = st.sampled_from(("__proto__", "constructor", "a", "X1")) | st.from_regex(
+        r"[A-Za-z_][A-Za-z0-9_]{0,30}", fullmatch=True
+    )
+    usable = names.filter(lambda name: name not in RESERVED_ENVIRONMENT | INTERPRETED_VARIABLES)
+    values = st.sampled_from(AWKWARD_TEXTS) | st.text(_encodable("\0"))
+    return st.dictionaries(usable, values, max_size=max_size)
+
+
+def script_names(suffix: str, *, max_folders: int = 2) -> st.SearchStrategy[str]:
+    """Return names of scripts, relative to their tree, that end in `suffix`; any name that Linux allows.
+
+    Args:
+        suffix: Such as `.py`.
+        max_folders: Folders of the tree that the script may lie below.
+    """
+    scripts = _segments(MAX_SEGMENT_BYTES - len(suffix.encode())).map(lambda stem: stem + suffix)
+    folders = st.lists(_segments(MAX_SEGMENT_BYTES), max_size=max_folders)
+    return st.builds(lambda above, script: "/".join([*above, script]), folders, scripts)
+
+
+def _segments(max_bytes: int) -> st.SearchStrategy[str]:
+    drawn = st.text(_encodable("/\0"), min_size=1, max_size=max_bytes // 4)
+    return (st.sampled_from(AWKWARD_NAMES) | drawn).filter(lambda name: name not in {".", ".."})
+
+
+def _encodable(without: str) -> st.SearchStrategy[str]:
+    """Return characters that UTF-8 can carry, without some."""
+    return st.characters(codec="utf-8", exclude_characters=without)
+
+
+def _objects(values: st.SearchStrategy[Any], *, max_size: int) -> st.SearchStrategy[dict[str, Any]]:
+    keys = st.sampled_from(("__proto__", "constructor", "status", "1")) | texts(max_size=10)
+    return st.dictionaries(keys, values, max_size=max_size)
+
+
+def _read_back(value: Any) -> Any:
+    """Return what JSON makes of it: two surrogates that are a pair become one character."""
+    return json.loads(json.dumps(value))
