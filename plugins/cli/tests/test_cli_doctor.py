@@ -137,7 +137,7 @@ def test_a_machine_that_isolates_is_healthy(machine: Machine, doctor: Callable[.
 
 
 def test_an_engine_that_does_not_answer_is_told_with_the_command_that_mends_it(
-    machine: Machine, doctor: Callable
+    machine: Machine, doctor: Callable[..., Any]
 ) -> None:
     machine.unavailable = "no daemon"
     found = doctor(healthy=False)
@@ -172,9 +172,21 @@ def test_what_cannot_be_enforced_fails_until_the_policy_allows_it(
     assert doctor()["dock.swap"]["status"] == "warning"
 
 
-def test_an_engine_s_own_word_on_a_feature_is_not_repeated(machine: Machine, doctor: Callable[..., Any]) -> None:
-    machine.add("dock", check("dock", "ok", "its own words"), automatic=True)
-    assert doctor()["dock"]["detail"] == "its own words"
+def test_an_engine_that_speaks_for_itself_is_not_repeated(machine: Machine, doctor: Callable[..., Any]) -> None:
+    machine.add("dock", check("dock.engine", "ok", "its own words"), automatic=True)
+    found = doctor()
+    assert found["dock.engine"]["detail"] == "its own words"
+    assert "dock" not in found
+
+
+def test_the_policy_counts_for_what_an_engine_itself_says(
+    machine: Machine, doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.enforced -= {Feature.SWAP}
+    machine.add("dock", check("dock.swap", "failed", "no swap accounting"), automatic=True)
+    assert doctor(healthy=False)["dock.swap"]["status"] == "failed"
+    monkeypatch.setenv("BOTDOCK_POLICY__UNENFORCED", "swap")
+    assert doctor()["dock.swap"]["status"] == "warning"
 
 
 def test_an_engine_whose_checks_raise_has_failed(machine: Machine, doctor: Callable[..., Any]) -> None:
@@ -201,8 +213,8 @@ def test_the_configured_engine_is_needed(
 def test_interpreters_matter_where_there_is_a_process_engine(machine: Machine, doctor: Callable[..., Any]) -> None:
     machine.add("process", check("process", "warning", "isolates nothing"))
     found = doctor()
-    assert found["process.shell"]["status"] == "ok"
-    assert found["process.odd"]["detail"].startswith("no-such-interpreter is not on PATH")
+    assert found["process.runtime.shell"]["status"] == "ok"
+    assert found["process.runtime.odd"]["detail"].startswith("no-such-interpreter is not on PATH")
 
 
 def test_an_absent_image_that_is_never_pulled_names_the_command(
@@ -245,7 +257,7 @@ def test_a_broken_plugin_is_a_warning_with_the_way_out(
             ),
         ),
     )
-    assert doctor()["plugin.ruby"]["remedy"] == "mend or remove it: pip uninstall ruby-bots"
+    assert doctor()["plugin.ruby"]["remedy"] == "pip install --upgrade ruby-bots, or pip uninstall it"
 
 
 @pytest.mark.parametrize(
@@ -280,4 +292,4 @@ def test_colour_marks_the_status(machine: Machine, cli: Callable[..., Any], monk
     monkeypatch.setattr("botdock_cli.output.wants_colour", lambda stream: True)
     shown = cli("doctor")
     assert "\x1b[32mok\x1b[0m" in shown.out
-    assert shown.out.endswith("all is well\n")
+    assert shown.out.endswith("nothing failed, 2 warnings\n")

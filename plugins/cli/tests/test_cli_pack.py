@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from botdock.archive import ArchiveFormat
+from botdock_cli.commands.pack import Format
+
 
 @pytest.fixture
 def tree() -> Path:
@@ -36,8 +39,10 @@ def test_json_describes_the_archive(cli: Callable[..., Any], tree: Path) -> None
     data = Path("mybot.zip").read_bytes()
     assert document["path"] == "mybot.zip"
     assert document["sha256"] == hashlib.sha256(data).hexdigest()
-    assert document["bytes"] > 0
-    assert document["entries"] >= 2
+    assert document["size"] == len(data)
+    assert document["bytes"] == 30
+    assert document["entries"] == 3
+    assert document["format"] == "zip"
 
 
 def test_the_name_of_the_output_says_the_format(cli: Callable[..., Any], tree: Path) -> None:
@@ -49,6 +54,19 @@ def test_the_name_of_the_output_says_the_format(cli: Callable[..., Any], tree: P
 def test_the_format_may_be_named(cli: Callable[..., Any], tree: Path) -> None:
     assert cli("pack", "mybot", "--format", "tar").code == 0
     assert tarfile.is_tarfile("mybot.tar")
+
+
+def test_the_formats_are_those_of_the_archives() -> None:
+    assert [kind.value for kind in Format] == [kind.value for kind in ArchiveFormat]
+
+
+def test_the_folder_we_are_in_can_be_packed(
+    cli: Callable[..., Any], tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree)
+    assert cli("pack", ".").code == 0
+    with zipfile.ZipFile("mybot.zip") as archive:
+        assert "mybot.zip" not in archive.namelist()
 
 
 def test_the_same_folder_gives_the_same_bytes(cli: Callable[..., Any], tree: Path) -> None:
@@ -71,11 +89,10 @@ def test_an_archive_that_is_there_is_replaced_only_by_force(cli: Callable[..., A
     [
         (["absent"], "absent does not exist"),
         (["mybot/main.py"], "mybot/main.py is no folder"),
-        (["mybot", "-o", "mybot/inside.zip"], "it would hold itself"),
         (["mybot", "-o", "mybot"], "mybot is a folder"),
         (["mybot", "-o", "no/such/x.zip"], "no/such is no folder"),
         (["mybot", "--format", "rar"], "rar"),
-        (["mybot", "-o", "x.rar"], "rar"),
+        (["mybot", "-o", "x.rar"], "says no format"),
     ],
 )
 def test_what_cannot_be_packed_is_refused_and_nothing_is_left(

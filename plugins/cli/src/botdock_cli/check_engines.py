@@ -50,16 +50,22 @@ def _not_needed(found: EngineFindings) -> EngineFindings:
 
 
 def _examine(plugin: EnginePlugin, config: Config) -> EngineFindings:
-    checks = guarded(plugin.name, lambda: plugin.checks(config))
+    checks = _tolerating(guarded(plugin.name, lambda: plugin.checks(config)), plugin, config)
     failed = any(check.status is CheckStatus.FAILED for check in checks)
     if failed or not plugin.automatic:
         return EngineFindings(checks=tuple(checks), isolates=False)
-    probed = guarded(plugin.name, lambda: _probe(plugin, config))
     known = {check.name for check in checks}
-    checks += [check for check in probed if check.name not in known or check.status is CheckStatus.FAILED]
-    return EngineFindings(
-        checks=tuple(checks), isolates=all(check.status is not CheckStatus.FAILED for check in checks)
-    )
+    probed = [check for check in guarded(plugin.name, lambda: _probe(plugin, config)) if check.name not in known]
+    if checks:  # its own words say more than that it answers
+        probed = [check for check in probed if check.status is not CheckStatus.OK]
+    isolates = all(check.status is not CheckStatus.FAILED for check in probed)
+    return EngineFindings(checks=(*checks, *probed), isolates=isolates)
+
+
+def _tolerating(checks: list[Check], plugin: EnginePlugin, config: Config) -> list[Check]:
+    """Make warnings of those failures that the policy puts up with."""
+    tolerated = {f"{plugin.name}.{feature}" for feature in config.policy.unenforced}
+    return [at_most_warning(check) if check.name in tolerated else check for check in checks]
 
 
 def _probe(plugin: EnginePlugin, config: Config) -> Iterator[Check]:

@@ -50,7 +50,7 @@ def check_plugins(manager: PluginManager, config: Config) -> Iterator[Check]:
             name=f"plugin.{record.name}",
             status=CheckStatus.WARNING,
             detail=f"{record.distribution} {record.version}: {record.stage}: {record.reason}",
-            remedy=f"mend or remove it: pip uninstall {record.distribution}"
+            remedy=f"pip install --upgrade {record.distribution}, or pip uninstall it"
             if record.module and record.version
             else "correct it in botdock.toml",
         )

@@ -28,7 +28,7 @@ def check_interpreters(manager: PluginManager) -> Iterator[Check]:
         found = next(filter(None, map(shutil.which, runtime.interpreters)), None)
         wanted = " or ".join(runtime.interpreters)
         yield Check(
-            name=f"{PROCESS_ENGINE}.{name}",
+            name=f"{PROCESS_ENGINE}.runtime.{name}",
             status=CheckStatus.OK if found else CheckStatus.WARNING,
             detail=found or f"{wanted} is not on PATH, so the process engine cannot run it",
             remedy="" if found else f"install {wanted}, or use an engine with images",

@@ -82,5 +82,13 @@ def as_text(checks: Sequence[Check], *, colour: bool) -> Iterator[str]:
         yield f"\x1b[{_COLOURS[check.status]}m{word}\x1b[0m{line[len(word) :]}" if colour else line
         for remedy in check.remedy.splitlines():
             yield f"         -> {remedy}"
+    yield ""
+    yield _tally(checks)
+
+
+def _tally(checks: Sequence[Check]) -> str:
     failed = sum(check.status is CheckStatus.FAILED for check in checks)
-    yield f"\n{failed} of {len(checks)} checks failed" if failed else "\nall is well"
+    warnings = sum(check.status is CheckStatus.WARNING for check in checks)
+    if failed:
+        return f"{failed} of {len(checks)} checks failed"
+    return f"nothing failed, {warnings} warning{'s' if warnings != 1 else ''}" if warnings else "all is well"

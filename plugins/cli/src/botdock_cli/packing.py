@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from botdock.archive import pack
+from botdock.archive import ArchiveFormat, pack
 from botdock.errors import CodeError, UserError
 from botdock.model.units import format_bytes
 
@@ -28,10 +28,12 @@ class Packed:
 
     Attributes:
         path: The archive.
+        size: Its bytes.
         report: What it holds.
     """
 
     path: Path
+    size: int
     report: PackReport
 
 
@@ -40,7 +42,7 @@ def pack_folder(folder: str, *, output: str | None, format: str | None, force: b
 
     Raises:
         CodeError: It is no folder.
-        PackError: The archive would lie inside the folder, or is there already and `force` is not given.
+        PackError: The archive is there already and `force` is not given, or its folder is not there.
         ArchiveError: It holds what no archive may.
     """
     tree = Path(folder)
@@ -48,15 +50,14 @@ def pack_folder(folder: str, *, output: str | None, format: str | None, force: b
         said = "is no folder" if tree.exists() else "does not exist"
         raise CodeError(f"{folder} {said}", source=folder, hint="botdock pack DIR takes the folder of a bot.")
     target = Path(output) if output else Path(f"{Path(os.path.abspath(folder)).name or 'bot'}.{format or 'zip'}")  # noqa: PTH100 - resolve() would follow links
-    _check_target(tree, target, force=force)
-    return Packed(path=target, report=pack(tree, target, format=format))
+    _check_target(target, force=force)
+    report = pack(tree, target, format=ArchiveFormat(format) if format else None)
+    return Packed(path=target, size=target.stat().st_size, report=report)
 
 
-def _check_target(tree: Path, target: Path, *, force: bool) -> None:
+def _check_target(target: Path, *, force: bool) -> None:
     if target.is_dir():
         raise PackError(f"{target} is a folder", hint=f"-o {target / 'bot.zip'} writes into it.")
-    if target.resolve().is_relative_to(tree.resolve()):
-        raise PackError(f"{target} lies inside {tree}: it would hold itself", hint="Write elsewhere: -o ../bot.zip")
     if target.exists() and not force:
         raise PackError(f"{target} is there already", hint="--force replaces it; -o FILE writes another one.")
     if not target.parent.is_dir():
@@ -71,6 +72,7 @@ def as_document(packed: Packed) -> dict[str, Any]:
         "format": str(report.format),
         "entries": report.entries,
         "bytes": report.bytes,
+        "size": packed.size,
         "sha256": report.sha256,
     }
 
@@ -78,5 +80,6 @@ def as_document(packed: Packed) -> dict[str, Any]:
 def as_text(packed: Packed) -> Iterator[str]:
     """Yield what was made."""
     report = packed.report
-    yield f"{packed.path}: {report.entries} entries, {format_bytes(report.bytes)}"
+    sizes = f"{format_bytes(report.bytes)}, packed into {format_bytes(packed.size)}"
+    yield f"{packed.path}: {report.entries} entries, {sizes}"
     yield f"sha256 {report.sha256}"

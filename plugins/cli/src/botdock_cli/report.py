@@ -7,8 +7,6 @@ import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from botdock.errors import BotdockError
 
 EXIT_BUG = 125
@@ -67,19 +65,14 @@ def is_usage_error(error: BaseException) -> bool:
 
 
 def _report_ours(error: BotdockError) -> int:
-    first, *more = _problems(error)
-    phase = f" (phase: {error.phase})" if error.phase and error.exit_code == EXIT_BUG else ""
-    say(f"{first}{phase}")
-    for problem in more:
-        say(problem)
+    problems: list[str] = list(getattr(error, "problems", ())) or [error.message]
+    if error.phase and error.exit_code == EXIT_BUG:
+        problems[0] += f" (phase: {error.phase})"
     if error.hint:
-        for line in printable(error.hint).splitlines():
-            sys.stderr.write(f"  {line}\n")
+        problems[-1] += f"\n{error.hint}"
+    for problem in problems:
+        say(problem)
     return error.exit_code
-
-
-def _problems(error: BotdockError) -> Iterator[str]:
-    yield from getattr(error, "problems", None) or (error.message,)
 
 
 def _report_usage(error: BaseException) -> int:
