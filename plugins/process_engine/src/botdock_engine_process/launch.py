@@ -29,6 +29,8 @@ def launch(folder: ContainerFolder, *, timeout: float) -> str:
         TimeoutError: It did not answer in time.
         OSError: It could not be started at all.
     """
+    if not sys.executable:
+        return "this Python does not know where its own program is, so it cannot start another"
     command = [sys.executable, "-I", "-S", "-c", _CODE, str(folder.path), _OUR_PARENT]
     errors = folder.file(SUPERVISOR_ERRORS)
     with errors.open("wb") as stderr, _timeouts():

@@ -27,12 +27,14 @@ def is_alive(record: dict[str, Any]) -> bool:
 
 def wait_for_end(record: dict[str, Any] | None, timeout: float) -> None:
     """Return when the process has ended, or after `timeout` seconds at most; where neither can be told, soon."""
+    if record and not is_alive(record):
+        return
     descriptor = _open(record["pid"]) if record else None
     if descriptor is None:
         time.sleep(max(0.0, min(POLL_SECONDS, timeout)))
         return
     try:
-        if record and is_alive(record):  # else the number had passed to another process before it was opened
+        if record and is_alive(record):  # else the number passed to another process before it was opened
             wait_readable(descriptor, timeout)
     finally:
         os.close(descriptor)

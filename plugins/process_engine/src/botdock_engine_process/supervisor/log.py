@@ -1,5 +1,7 @@
 """Writing the log, and telling its readers."""
 
+# ruff: noqa: PTH108, PTH118, PTH208 - importing pathlib would lengthen the start of every bot
+
 from __future__ import annotations
 
 import os
@@ -39,7 +41,8 @@ class LogFile:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
-            os.ftruncate(self._descriptor, self._end)
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._end)
             raise
         self._end += len(frame)
 
@@ -70,12 +73,10 @@ class Bells:
         self._open.clear()
 
     def _connect(self, name: str) -> None:
-        path = os.path.join(self._folder, name)
         try:
-            self._open[name] = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            self._open[name] = os.open(self._path(name), os.O_WRONLY | os.O_NONBLOCK)
         except OSError:  # nobody listens any more: a reader that was killed
-            with suppress(OSError):
-                os.unlink(path)
+            self._take_down(name)
         else:
             self._write(name, CONNECTED)
 
@@ -86,3 +87,11 @@ class Bells:
             return
         except OSError:
             os.close(self._open.pop(name))
+            self._take_down(name)
+
+    def _take_down(self, name: str) -> None:
+        with suppress(OSError):
+            os.unlink(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._folder, name)

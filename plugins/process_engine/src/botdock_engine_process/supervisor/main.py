@@ -1,5 +1,7 @@
 """The supervisor's own life: start the bot, copy what it writes, do as told, record its end."""
 
+# ruff: noqa: PTH108 - importing pathlib would lengthen the start of every bot
+
 from __future__ import annotations
 
 import os
@@ -7,20 +9,22 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from math import inf
-from typing import Any, TypeAlias
 
 from botdock_engine_process.supervisor import layout
 from botdock_engine_process.supervisor.child import Child
 from botdock_engine_process.supervisor.log import Bells, LogFile
 from botdock_engine_process.supervisor.records import claim_record, identity_of, read_record, write_record
 
-Report: TypeAlias = Callable[[str], None]
-"""Tells whoever started us how it went: an empty text, or what went wrong. Called once."""
+TYPE_CHECKING = False  # type checkers take it for typing's, whose import alone would take a third of our start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 READ_BYTES = 256 * 1024
+LONGEST_POLL = 86_400.0
+"""Seconds; `poll` takes no more milliseconds than fit into a C int."""
 DRAIN_SECONDS = 1.0
 """How long, after the bot's end, a process that left its group may hold the bot's pipes open."""
 SHUTDOWN_GRACE = 5.0
@@ -48,21 +52,29 @@ class Supervisor:
         self._handlers: dict[int, Callable[[], None]] = {}
         self._pipes: set[int] = set()
 
-    def run(self, report: Report) -> None:
-        """Run the bot to its end."""
+    def run(self, report: Callable[[str], None]) -> None:
+        """Run the bot to its end.
+
+        Args:
+            report: Told once how the start went: an empty text, or what went wrong.
+        """
         self._listen_for_signals()
         self._on(self._control, self._obey)
         self._bells.scan()
         self._child = Child(self._plan)
-        self._begin(report)
-        while not self._ended:
-            self._turn(self._kill_at)
-            if time.monotonic() >= self._kill_at:
-                self._child.signal(signal.SIGKILL)
-                self._kill_at = inf
-        self._finish()
+        try:
+            problem = self._begin()
+            if not problem:
+                report("")
+                self._attend()
+            self._finish()
+            if problem:
+                report(problem)  # only now, so that whoever hears of it finds it recorded
+        except BaseException:  # nobody would look after the bot any more
+            self._child.signal(signal.SIGKILL)
+            raise
 
-    def _begin(self, report: Report) -> None:
+    def _begin(self) -> str:
         child = self._child
         self._started_at = time.time()
         identity = identity_of(child.pid)
@@ -73,20 +85,22 @@ class Supervisor:
             self._on(pipe, partial(self._copy, pipe, stream))
         if self._error:
             self._started_at = None
-            self._await_failed_child()
-        report(self._error)
+        return self._error
 
-    def _await_failed_child(self) -> None:
-        os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOWAIT)
-        self._ended = True
+    def _attend(self) -> None:
+        while not self._ended:
+            self._turn(self._kill_at)
+            if time.monotonic() >= self._kill_at:
+                self._child.signal(signal.SIGKILL)
+                self._kill_at = inf
 
     def _on(self, descriptor: int, handler: Callable[[], None]) -> None:
         self._handlers[descriptor] = handler
         self._poll.register(descriptor, select.POLLIN)
 
     def _turn(self, deadline: float) -> None:
-        left = None if deadline == inf else max(0.0, deadline - time.monotonic()) * 1000
-        for descriptor, _ in self._poll.poll(left):
+        left = min(max(0.0, deadline - time.monotonic()), LONGEST_POLL)
+        for descriptor, _ in self._poll.poll(left * 1000):
             self._handlers[descriptor]()
 
     def _listen_for_signals(self) -> None:
@@ -151,6 +165,7 @@ class Supervisor:
         self._log.close()
         write_record(layout.EXIT, self._ending(status, finished_at, usage.ru_maxrss))
         self._bells.scan()
+        self._bells.ring()
         self._bells.close()
 
     def _ending(self, status: int, finished_at: float, max_rss_kib: int) -> dict[str, Any]:
@@ -167,7 +182,7 @@ class Supervisor:
         }
 
 
-def supervise(folder: str, report: Report) -> None:
+def supervise(folder: str, report: Callable[[str], None]) -> None:
     """Run the bot of a container to its end, if nobody does already."""
     os.umask(0o077)
     os.chdir(folder)
@@ -180,14 +195,14 @@ def supervise(folder: str, report: Report) -> None:
         Supervisor(plan).run(report)
 
 
-def main() -> None:
+def main() -> None:  # pragma: no cover - runs without site-packages, so where nothing is measured
     """Leave the runner, and supervise the container whose folder is the one argument."""
     if os.fork():  # so that nobody need reap us: we belong to init as soon as the first process ends
         os._exit(0)
     supervise(sys.argv[1], _report_on_stdout)
 
 
-def _report_on_stdout(problem: str) -> None:
+def _report_on_stdout(problem: str) -> None:  # pragma: no cover - as `main`
     os.write(1, f"-{problem}".encode() if problem else b"+")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)  # whoever reads our answer sees its end

@@ -1,11 +1,16 @@
 """Small JSON files that are whole or absent, and the identities of processes."""
 
+# ruff: noqa: PTH105, PTH108, PTH110, PTH123 - importing pathlib would lengthen the start of every bot
+
 from __future__ import annotations
 
 import json
 import os
 from contextlib import suppress
-from typing import Any
+
+TYPE_CHECKING = False  # type checkers take it for typing's, whose import alone would take a third of our start
+if TYPE_CHECKING:
+    from typing import Any
 
 NO_PROC = "unverified"
 """The identity of a process on a system without /proc."""
@@ -29,11 +34,11 @@ def claim_record(path: str, record: dict[str, Any]) -> bool:
 
 
 def read_record(path: str) -> dict[str, Any] | None:
-    """Return a record, or None where there is none."""
+    """Return a record, or None where there is none, or none that a crash of the machine left whole."""
     try:
         with open(path, "rb") as file:
             record: dict[str, Any] = json.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     return record
 

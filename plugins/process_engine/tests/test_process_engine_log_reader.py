@@ -1,0 +1,121 @@
+"""The reader of the log file, held to a model."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdock.errors import ContainerError, ContainerNotFoundError
+from botdock.model import LogCursor, Stream
+from botdock_engine_process import streams
+from botdock_engine_process.engine import ProcessEngine
+from botdock_engine_process.streams import FrameReader
+from botdock_engine_process.supervisor import layout
+
+CALL = 30.0
+KINDS = {Stream.STDOUT: layout.STDOUT, Stream.STDERR: layout.STDERR}
+Frames = list[tuple[Stream, bytes]]
+
+frames = st.lists(st.tuples(st.sampled_from(Stream), st.binary(min_size=1, max_size=40)), max_size=20)
+
+
+def packed(written: Frames) -> bytes:
+    return b"".join(
+        layout.FRAME.pack(number, len(data), KINDS[stream]) + data for number, (stream, data) in enumerate(written)
+    )
+
+
+def joined(written: Frames, stream: Stream) -> bytes:
+    return b"".join(data for kind, data in written if kind is stream)
+
+
+def read_all(content: bytes, **arguments: Any) -> Frames:
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        reader = FrameReader(file.fileno(), **arguments)
+        found: Frames = []
+        while chunks := reader.next_chunks():
+            found += [(chunk.stream, chunk.data) for chunk in chunks]
+        return found
+
+
+@given(written=frames, stdout=st.integers(0, 900), stderr=st.integers(0, 900))
+def test_what_is_behind_the_cursor_is_read_and_nothing_else(written: Frames, stdout: int, stderr: int) -> None:
+    found = read_all(packed(written), cursor=LogCursor(stdout=stdout, stderr=stderr))
+    assert joined(found, Stream.STDOUT) == joined(written, Stream.STDOUT)[stdout:]
+    assert joined(found, Stream.STDERR) == joined(written, Stream.STDERR)[stderr:]
+    assert all(data for _, data in found)
+
+
+@given(written=frames, torn=st.integers(1, 60))
+def test_a_frame_that_is_not_whole_is_not_read(written: Frames, torn: int) -> None:
+    content = packed([*written, (Stream.STDOUT, b"x" * 60)])[:-torn]
+    assert read_all(content, cursor=LogCursor()) == written
+
+
+@given(written=frames, later=frames)
+def test_what_is_written_after_the_end_is_not_read(written: Frames, later: Frames) -> None:
+    end = len(packed(written))
+    assert read_all(packed(written + later), cursor=LogCursor(), end=end) == written
+
+
+@given(written=frames, block=st.integers(60, 200))
+def test_blocks_may_end_anywhere(written: Frames, block: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "BLOCK", block)
+        assert read_all(packed(written), cursor=LogCursor()) == written
+
+
+def test_a_stream_whose_log_is_gone_leaves_nothing_open(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    (state / container_id / layout.LOG).unlink()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(ContainerNotFoundError):
+        engine.attach(container_id, timeout=CALL)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert list((state / container_id / layout.BELLS).iterdir()) == []
+
+
+def test_a_closed_stream_has_no_descriptor_and_leaves_no_bell(
+    engine: ProcessEngine, state: Path, shell_spec: Any
+) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    stream = engine.attach(container_id, timeout=CALL)
+    assert stream.fileno() is not None
+    stream.close()
+    assert stream.fileno() is None
+    assert list(stream.read(1.0)) == []
+    assert list((state / container_id / layout.BELLS).iterdir()) == []
+
+
+def test_a_reader_that_no_supervisor_answers_learns_of_its_death(
+    engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "LOOK_SECONDS", 0.01)
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    with engine.attach(container_id, timeout=CALL) as stream:
+        assert list(stream.read(0.02)) == []
+        (state / container_id / layout.SUPERVISOR).write_text('{"pid": 1, "identity": "long dead"}')
+        assert list(stream.read(CALL)) == []
+        assert stream.ended
+
+
+def test_errors_of_the_system_are_errors_of_the_container(
+    engine: ProcessEngine, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("botdock_engine_process.engine.remove_folder", fail)
+    with pytest.raises(ContainerError, match=r"cannot remove container .*Permission denied") as caught:
+        engine.remove(container_id, timeout=CALL)
+    assert caught.value.container_id == container_id
+    monkeypatch.undo()

@@ -1,0 +1,250 @@
+"""Runners and supervisors that die, and what their successors find."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock.errors import ContainerError, EngineTimeoutError
+from botdock.model import ContainerState, LogCursor, Stream
+from botdock_engine_process import folder as folders
+from botdock_engine_process.engine import ProcessEngine
+from botdock_engine_process.processes import is_alive, kill_group, wait_for_end
+from botdock_engine_process.supervisor.records import identity_of
+
+CALL = 30.0
+Eventually = Callable[[Callable[[], object]], None]
+
+RUNNER = """
+import os, pathlib, pickle, signal, sys
+from botdock_engine_process.engine import ProcessEngine
+
+engine = ProcessEngine(pathlib.Path(sys.argv[1]), warn=lambda _: None)
+container_id = engine.create(pickle.loads(bytes.fromhex(sys.argv[2])), timeout=30)
+stream = engine.attach(container_id, timeout=30)
+engine.start(container_id, timeout=30)
+while not stream.read(30):
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def start_and_die(state: Path, spec: Any) -> None:
+    """Start a container in a runner that is killed as soon as it has seen the first output."""
+    import pickle
+
+    command = [sys.executable, "-c", RUNNER, str(state), pickle.dumps(spec).hex()]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+
+
+def test_a_bot_outlives_its_runner_and_a_successor_has_all_of_it(
+    engine: ProcessEngine, state: Path, tmp_path: Path, shell_spec: Any
+) -> None:
+    spec = shell_spec("echo before; until [ -e go ]; do sleep 0.01; done; printf after; exit 9")
+    start_and_die(state, spec)
+    assert engine.inspect(spec.name, timeout=CALL).state is ContainerState.RUNNING
+    with engine.read_logs(spec.name, cursor=LogCursor(stdout=3), follow=True, timeout=CALL) as stream:
+        assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"ore\n"
+        (tmp_path / "go").touch()
+        rest = b""
+        while not stream.ended:
+            rest += b"".join(chunk.data for chunk in stream.read(CALL))
+    assert rest == b"after"
+    status = engine.wait(spec.name, timeout=CALL)
+    assert status is not None
+    assert status.exit_code == 9
+
+
+def test_a_bot_that_ended_while_nobody_looked_is_known(
+    engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
+) -> None:
+    spec = shell_spec("echo all there is; exit 5")
+    start_and_die(state, spec)
+    eventually(lambda: engine.inspect(spec.name, timeout=CALL).state is ContainerState.EXITED)
+    assert engine.inspect(spec.name, timeout=CALL).exit_code == 5
+
+
+def test_a_dead_supervisor_is_noticed_and_its_bot_killed(
+    engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
+) -> None:
+    container_id = engine.create(shell_spec("echo ready; exec sleep 600"), timeout=CALL)
+    stream = engine.attach(container_id, timeout=CALL)
+    engine.start(container_id, timeout=CALL)
+    assert [(chunk.stream, chunk.data) for chunk in stream.read(CALL)] == [(Stream.STDOUT, b"ready\n")]
+    bot = record(state, container_id, "bot.json")
+    os.kill(record(state, container_id, "supervisor.json")["pid"], signal.SIGKILL)
+    while not stream.ended:
+        assert list(stream.read(CALL)) == []
+    stream.close()
+    status = engine.wait(container_id, timeout=CALL)
+    assert status is not None
+    assert (status.state, status.exit_code) == (ContainerState.EXITED, None)
+    assert "supervisor died" in status.error
+    assert is_alive(bot)
+    engine.remove(container_id, timeout=CALL)
+    eventually(lambda: not is_alive(bot))
+
+
+def test_a_supervisor_that_is_told_to_end_stops_its_bot(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
+    container_id = started(
+        engine, shell_spec("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 1 & wait; done")
+    )
+    os.kill(record(state, container_id, "supervisor.json")["pid"], signal.SIGTERM)
+    status = engine.wait(container_id, timeout=CALL)
+    assert status is not None
+    assert status.exit_code == 3
+
+
+def test_a_supervisor_that_does_not_answer_is_killed_with_its_bot(
+    engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
+) -> None:
+    container_id = started(engine, shell_spec("echo up; exec sleep 600"))
+    supervisor, bot = (record(state, container_id, name) for name in ("supervisor.json", "bot.json"))
+    os.kill(supervisor["pid"], signal.SIGSTOP)
+    with pytest.raises(EngineTimeoutError, match="has not ended"):
+        engine.stop(container_id, grace=0.0, timeout=0.1)
+    engine.remove(container_id, timeout=0.1)
+    eventually(lambda: not is_alive(supervisor) and not is_alive(bot))
+
+
+def test_a_later_process_of_the_same_number_is_never_killed() -> None:
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
+        identity = identity_of(process.pid)
+        kill_group({"pid": process.pid, "identity": "an earlier one"})
+        wait_for_end({"pid": process.pid, "identity": "an earlier one"}, 1000.0)
+        assert is_alive({"pid": process.pid, "identity": identity})
+        kill_group({"pid": process.pid, "identity": identity})
+        assert process.wait(CALL) == -signal.SIGKILL
+
+
+def test_a_zombie_is_dead() -> None:
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert identity_of(process.pid) is None
+
+
+@pytest.mark.parametrize("kernel", ["without pidfd", "older than 5.3"])
+def test_without_pidfd_the_end_is_polled_for(
+    engine: ProcessEngine, shell_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    if kernel == "without pidfd":
+        monkeypatch.delattr(os, "pidfd_open")
+    else:
+        monkeypatch.setattr(os, "pidfd_open", lambda _: (tmp_path / "no such system call").stat())
+    container_id = started(engine, shell_spec("echo up; until [ -e go ]; do sleep 0.01; done; exit 8"))
+    assert engine.wait(container_id, timeout=0.05) is None
+    (tmp_path / "go").touch()
+    status = engine.wait(container_id, timeout=CALL)
+    assert status is not None
+    assert status.exit_code == 8
+
+
+def test_a_python_that_does_not_know_itself_starts_nothing(
+    engine: ProcessEngine, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    monkeypatch.setattr(sys, "executable", "")
+    with pytest.raises(ContainerError, match="does not know where its own program is"):
+        engine.start(container_id, timeout=CALL)
+
+
+def test_a_supervisor_that_crashes_at_its_start_says_how(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    (state / container_id / "plan.json").write_text("{}")
+    with pytest.raises(ContainerError, match=r"the supervisor crashed: [^$]*KeyError"):
+        engine.start(container_id, timeout=CALL)
+
+
+def test_a_container_whose_memory_the_machine_lost_is_not_listed(
+    engine: ProcessEngine, state: Path, shell_spec: Any
+) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    (state / container_id / "spec.json").unlink()
+    assert list(engine.list({}, timeout=CALL)) == []
+    engine.remove(container_id, timeout=CALL)
+    assert list(state.iterdir()) == []
+
+
+def test_a_grace_of_months_is_no_trouble(engine: ProcessEngine, shell_spec: Any) -> None:
+    script = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 1 & wait; done"
+    container_id = started(engine, shell_spec(script))
+    engine.stop(container_id, grace=1e8, timeout=CALL)
+    assert engine.inspect(container_id, timeout=CALL).exit_code == 3
+
+
+def test_wait_for_one_that_has_not_begun_returns_none(engine: ProcessEngine, shell_spec: Any) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    assert engine.wait(container_id, timeout=0.05) is None
+
+
+def test_what_a_runner_left_half_made_is_swept(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
+    old, fresh = state / ".new-old", state / ".gone-fresh"
+    for place in (old, fresh):
+        (place / "home").mkdir(parents=True)
+    long_ago = time.time() - 2 * folders.STALE_SECONDS
+    os.utime(old, (long_ago, long_ago))
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    assert not old.exists()
+    assert fresh.exists()
+    assert [info.container_id for info in engine.list({}, timeout=CALL)] == [container_id]
+
+
+def test_a_create_that_fails_half_way_leaves_nothing(
+    engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("botdock_engine_process.creation.write_record", disk_full)
+    with pytest.raises(ContainerError, match=r"cannot create container .*: .*No space left on device"):
+        engine.create(shell_spec("true"), timeout=CALL)
+    assert list(state.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_renamed_leaves_nothing(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
+    state.mkdir()
+    spec = shell_spec("true")
+    (state / spec.name).write_text("a file where a folder should be")
+    with pytest.raises(ContainerError):
+        engine.create(spec, timeout=CALL)
+    assert [path.name for path in state.iterdir()] == [spec.name]
+
+
+def test_folders_that_the_bot_has_closed_are_opened_for_removal(tmp_path: Path) -> None:
+    closed = tmp_path / "a" / "b"
+    closed.mkdir(parents=True)
+    (tmp_path / "link").symlink_to("/")
+    for place in (closed, closed.parent):
+        place.chmod(0o000)
+    folders.open_up(tmp_path)
+    assert [oct(place.stat().st_mode & 0o777) for place in (closed, closed.parent)] == ["0o700", "0o700"]
+
+
+def test_removal_wakes_who_reads_the_log(engine: ProcessEngine, shell_spec: Any) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    with engine.attach(container_id, timeout=CALL) as stream:
+        engine.remove(container_id, timeout=CALL)
+        assert list(stream.read(CALL)) == []
+        assert stream.ended
+
+
+def started(engine: ProcessEngine, spec: Any) -> str:
+    container_id = engine.create(spec, timeout=CALL)
+    with engine.attach(container_id, timeout=CALL) as stream:
+        engine.start(container_id, timeout=CALL)
+        assert stream.read(CALL), "it said nothing"
+    return container_id
+
+
+def record(state: Path, container_id: str, name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((state / container_id / name).read_text())
+    return loaded

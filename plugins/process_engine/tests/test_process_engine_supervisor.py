@@ -1,0 +1,258 @@
+"""The supervisor, run in a process of the test's own so that what it does is measured."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from botdock_engine_process.creation import create
+from botdock_engine_process.folder import ContainerFolder
+from botdock_engine_process.supervisor import layout
+from botdock_engine_process.supervisor.child import Child
+from botdock_engine_process.supervisor.log import Bells, LogFile
+from botdock_engine_process.supervisor.main import supervise
+from botdock_engine_process.supervisor.records import claim_record, identity_of, read_record, write_record
+
+SECONDS = 30.0
+
+
+@attrs.frozen
+class Supervised:
+    folder: ContainerFolder
+    process: BaseProcess
+    answers: Connection
+
+    def answer(self) -> str:
+        assert self.answers.poll(SECONDS), "the supervisor did not answer"
+        answer: str = self.answers.recv()
+        return answer
+
+    def ending(self) -> dict[str, Any]:
+        self.process.join(SECONDS)
+        ending: dict[str, Any] = json.loads(self.folder.file(layout.EXIT).read_text())
+        return ending
+
+
+@pytest.fixture
+def supervised(tmp_path: Path, shell_spec: Any) -> Iterator[Callable[..., Supervised]]:
+    """Return a function that supervises a shell script."""
+    started: list[Supervised] = []
+
+    def start(script: str, **overrides: object) -> Supervised:
+        spec = shell_spec(script, **overrides)
+        path = tmp_path / "state" / spec.name
+        create(path, spec)
+        return supervise_folder(path)
+
+    def supervise_folder(path: Path) -> Supervised:
+        answers, theirs = multiprocessing.Pipe(duplex=False)
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=supervise, args=(str(path), theirs.send))
+        process.start()
+        theirs.close()
+        started.append(Supervised(ContainerFolder(path), process, answers))
+        return started[-1]
+
+    start.again = supervise_folder  # type: ignore[attr-defined] # the same, for a folder that there is
+    yield start
+    for one in started:
+        one.process.join(SECONDS)
+        one.answers.close()
+        one.process.close()
+
+
+def test_it_records_the_log_and_the_end(supervised: Any) -> None:
+    one = supervised("printf out; printf err >&2; exit 6")
+    assert one.answer() == ""
+    ending = one.ending()
+    assert (ending["exit_code"], ending["signal"], ending["error"]) == (6, None, "")
+    assert ending["started_at"] <= ending["finished_at"]
+    assert sorted(frames(one.folder)) == [(layout.STDOUT, b"out"), (layout.STDERR, b"err")]
+
+
+def test_it_stops_with_grace_and_then_kills(supervised: Any) -> None:
+    one = supervised("trap '' TERM; echo up; while :; do sleep 1 & wait; done")
+    assert one.answer() == ""
+    one.folder.tell(b"stop 0.05")
+    assert one.ending()["signal"] == 9
+
+
+def test_it_heeds_lines_that_come_in_pieces_and_knows_no_others(supervised: Any) -> None:
+    one = supervised("exec sleep 600")
+    assert one.answer() == ""
+    with one.folder.file(layout.CONTROL).open("wb", buffering=0) as control:
+        for piece in (b"dance\nbe", b"ll\nst", b"op 0\n"):
+            control.write(piece)
+    assert one.ending()["exit_code"] == 137
+
+
+def test_it_ends_its_bot_when_it_is_told_to_end(supervised: Any) -> None:
+    one = supervised("exec sleep 600")
+    assert one.answer() == ""
+    one.process.terminate()
+    assert one.ending()["signal"] == 15
+
+
+def test_it_says_why_a_bot_did_not_start(supervised: Any) -> None:
+    one = supervised("", command=("/no/such/program",))
+    assert one.answer() == "cannot run /no/such/program: No such file or directory"
+    ending = one.ending()
+    assert (ending["exit_code"], ending["signal"], ending["started_at"]) == (None, None, None)
+    assert ending["error"].startswith("cannot run")
+
+
+def test_it_stops_a_flood(supervised: Any) -> None:
+    from botdock.model import DEFAULT_LIMITS
+
+    one = supervised("yes", limits=attrs.evolve(DEFAULT_LIMITS, output=10))
+    assert one.answer() == ""
+    assert one.ending()["error"] == "output limit: it wrote more than 10 bytes"
+    assert sum(len(data) for _, data in frames(one.folder)) == 10 + layout.OUTPUT_HEADROOM
+
+
+def test_a_log_that_cannot_be_written_ends_the_bot(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
+    spec = shell_spec("echo hello; exec sleep 600")
+    path = tmp_path / "state" / spec.name
+    create(path, spec)
+    (path / layout.LOG).unlink()
+    (path / layout.LOG).symlink_to("/dev/full")
+    one = supervised.again(path)
+    assert one.answer() == ""
+    assert one.ending()["error"] == "the log could not be written: No space left on device"
+    assert one.ending()["signal"] == 9
+
+
+def test_a_second_supervisor_leaves_at_once(supervised: Any) -> None:
+    first = supervised("exit 2")
+    assert first.answer() == ""
+    first.ending()
+    assert supervised.again(first.folder.path).answer() == "it has been started already"
+
+
+def test_without_a_plan_nothing_is_started(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
+    spec = shell_spec("true")
+    create(tmp_path / spec.name, spec)
+    (tmp_path / spec.name / layout.PLAN).unlink()
+    assert supervised.again(tmp_path / spec.name).answer() == "its plan is gone"
+
+
+def test_a_supervisor_that_fails_takes_its_bot_along(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
+    spec = shell_spec("exec sleep 600")
+    path = tmp_path / "state" / spec.name
+    create(path, spec)
+    one = supervised.again(path)
+    assert one.answer() == ""
+    bot = json.loads(one.folder.file(layout.BOT).read_text())
+    one.folder.tell(b"stop soon")  # no number
+    one.process.join(SECONDS)
+    assert one.process.exitcode == 1
+    assert identity_of(bot["pid"]) != bot["identity"]
+
+
+def test_a_log_keeps_its_whole_frames_when_a_write_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = LogFile(str(tmp_path / "log"), 1000)
+    assert log.append(layout.STDOUT, b"whole")
+    write, sizes = os.write, iter([4])
+
+    def half(descriptor: int, data: bytes) -> int:
+        for size in sizes:
+            return write(descriptor, bytes(data)[:size])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", half)
+    with pytest.raises(OSError, match="No space left"):
+        log.append(layout.STDOUT, b"torn")
+    log.close()
+    assert frames(ContainerFolder(tmp_path)) == [(layout.STDOUT, b"whole")]
+
+
+def test_bells_hear_and_those_of_the_dead_are_taken_down(tmp_path: Path) -> None:
+    for name in ("alive", "dead", "dies"):
+        os.mkfifo(tmp_path / name)
+    alive, dies = (os.open(tmp_path / name, os.O_RDONLY | os.O_NONBLOCK) for name in ("alive", "dies"))
+    bells = Bells(str(tmp_path))
+    bells.scan()
+    os.close(dies)
+    bells.ring()
+    assert os.read(alive, 10) == layout.CONNECTED + layout.RUNG
+    assert [path.name for path in tmp_path.iterdir()] == ["alive"]
+    for _ in range(70_000):  # more than a pipe holds
+        bells.ring()
+    bells.close()
+    os.close(alive)
+
+
+def test_a_folder_of_bells_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
+    Bells(str(tmp_path / "gone")).scan()
+
+
+def test_records_are_replaced_and_claimed(tmp_path: Path) -> None:
+    path = str(tmp_path / "record")
+    assert read_record(path) is None
+    assert claim_record(path, {"n": 1})
+    assert not claim_record(path, {"n": 2})
+    assert read_record(path) == {"n": 1}
+    write_record(path, {"n": 3})
+    assert read_record(path) == {"n": 3}
+    assert [found.name for found in tmp_path.iterdir()] == ["record"]
+    assert (tmp_path / "record").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_record_that_is_not_whole_is_none(tmp_path: Path) -> None:
+    (tmp_path / "record").write_text('{"n": ')
+    assert read_record(str(tmp_path / "record")) is None
+
+
+def test_a_child_that_leads_no_group_yet_is_signalled_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = Child.__new__(Child)
+    child.pid = 4_194_305  # above the kernel's largest number
+    signalled: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _: signalled.append(pid))
+    child.signal(15)
+    assert signalled == [child.pid]
+
+
+def test_a_group_of_somebody_elses_processes_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError
+
+    child = Child.__new__(Child)
+    child.pid = 1
+    monkeypatch.setattr(os, "killpg", forbidden)
+    child.signal(15)
+
+
+@pytest.mark.parametrize(("there", "identity"), [(True, None), (False, "unverified")])
+def test_without_proc_a_process_is_known_by_its_number_alone(
+    monkeypatch: pytest.MonkeyPatch, there: bool, identity: str | None
+) -> None:
+    def no_proc(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("builtins.open", no_proc)
+    monkeypatch.setattr(os.path, "exists", lambda _: there)
+    assert identity_of(os.getpid()) == identity
+
+
+def test_without_proc_a_dead_process_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "exists", lambda _: False)
+    assert identity_of(4_194_305) is None  # above the kernel's largest number
+
+
+def frames(folder: ContainerFolder) -> list[tuple[int, bytes]]:
+    data, found = folder.file(layout.LOG).read_bytes(), []
+    while data:
+        _, size, stream = layout.FRAME.unpack_from(data)
+        end = layout.FRAME.size + size
+        found.append((stream, data[layout.FRAME.size : end]))
+        data = data[end:]
+    return found
