@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
 import tomllib
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdock.config import Config, MinIOConfig, document, to_toml
+from botdock.config import Config, MinIOConfig, RuntimeConfig, config, document, documents, to_toml
 
 SECRET = "hunter2"
 CONFIG = Config(
@@ -73,6 +76,12 @@ VALUES = st.recursive(
 @given(st.dictionaries(PLAIN_TEXT, VALUES, max_size=5))
 def test_toml_reads_back_as_it_was_written(data: dict[str, object]) -> None:
     assert tomllib.loads(to_toml(data)) == data
+
+
+@pytest.mark.parametrize("module", [config, documents])
+def test_every_example_in_a_docstring_is_true(module: ModuleType) -> None:
+    outcome = doctest.testmod(module, extraglobs={"RuntimeConfig": RuntimeConfig})
+    assert (outcome.attempted > 0, outcome.failed) == (True, 0)
 
 
 def test_importing_the_configuration_is_cheap() -> None:

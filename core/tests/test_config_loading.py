@@ -166,3 +166,16 @@ def test_a_class_derived_from_the_configuration_is_what_comes_back() -> None:
         pass
 
     assert type(Mine.load(environ={})) is Mine
+
+
+def test_state_lies_in_the_platforms_folder_unless_somebody_says_otherwise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    assert Config.load(environ={}).home_dir == folder / "state" / "botdock"
+    assert Config.load(environ={"BOTDOCK_HOME": "here"}).home_dir == folder / "here"
+
+
+def test_settings_of_a_plugin_are_empty_when_there_are_none() -> None:
+    config = Config(options={"gcs": {"bucket": "b"}})
+    assert (config.options_for("gcs"), config.options_for("other")) == ({"bucket": "b"}, {})

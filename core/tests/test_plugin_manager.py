@@ -254,9 +254,10 @@ def test_an_event_reaches_every_plugin_whatever_one_of_them_does() -> None:
     def only_one_argument(result: ExecutionResult) -> None:
         seen.append(result.execution_id)
 
-    manager = two()
+    manager = two(PluginsConfig(blocked=("c",)))
     manager.register(SimpleNamespace(botdock_after_execution=botdock_after_execution), name="bad")
     manager.register(SimpleNamespace(hook=only_one_argument), name="good")
+    manager.register(SimpleNamespace(hook=only_one_argument), name="c")
     logged: list[str] = []
     logger.enable("botdock")
     handler = logger.add(lambda message: logged.append(message.record["extra"]["reason"]))

@@ -228,9 +228,11 @@ def test_a_distribution_whose_entry_points_cannot_be_read_hides_nobody(site: Pat
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
     (tmp_path / "remains-1.dist-info").mkdir()
 
-    found = report(tmp_path, site, site)
+    newer = install(tmp_path / "newer", wheel(tmp_path, "talks", GOOD.format(name="talks"), version="9.0"))
+    found = report(tmp_path, newer, site)
 
-    assert record_of(found, "talks")["stage"] == "loaded"
+    talks = record_of(found, "talks")
+    assert (talks["stage"], talks["version"]) == ("loaded", "9.0")
     broken = record_of(found, "broken")
     assert broken["stage"] == "import"
     assert "its entry_points.txt cannot be read" in broken["reason"]

@@ -124,7 +124,7 @@ def configs(draw: st.DrawFn) -> Config:
 
 
 @given(config=configs())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_a_configuration_that_is_written_down_reads_back_the_same(config: Config, tmp_path_factory: Any) -> None:
     path: Path = tmp_path_factory.mktemp("config") / "botdock.toml"
     path.write_text(to_toml(document(config, show_secrets=True)), encoding="utf-8", newline="")
@@ -132,7 +132,7 @@ def test_a_configuration_that_is_written_down_reads_back_the_same(config: Config
 
 
 @given(config=configs(), secret=st.text("abcdefgh", min_size=12))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_no_listing_shows_a_secret(config: Config, secret: str) -> None:
     import attrs
 
@@ -150,6 +150,7 @@ def _schema(plain: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries({}, optional=fields)
 
 
+@settings(deadline=None)
 @given(_schema(document(Config())) | st.dictionaries(TEXT | st.integers(), PLAIN))
 def test_any_garbage_is_a_configuration_or_an_error_in_words(garbage: dict[Any, Any]) -> None:
     _loads_or_says_why(overrides=garbage)
@@ -158,13 +159,14 @@ def test_any_garbage_is_a_configuration_or_an_error_in_words(garbage: dict[Any, 
 SETTINGS = [PREFIX + name for name in _variables(Config)] + list(OLD_NAMES)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(SETTINGS) | TEXT.map(lambda text: PREFIX + text), TEXT))
 def test_any_environment_is_a_configuration_or_an_error_in_words(environ: dict[str, str]) -> None:
     _loads_or_says_why(environ=environ)
 
 
 @given(data=st.binary(max_size=200) | TEXT.map(str.encode))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_any_file_is_a_configuration_or_an_error_in_words(data: bytes, tmp_path_factory: Any) -> None:
     path: Path = tmp_path_factory.mktemp("config") / "botdock.toml"
     path.write_bytes(data)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PrometheusExporter(MetricsExporter):
-    """Shows the last snapshot to Prometheus, with a registry of its own, so that each of several runners can have one."""
+    """Shows the last snapshot to Prometheus, from a registry of its own, so that each runner can have one."""
 
     def __init__(self, settings: Settings) -> None:
         """Open the endpoint, if there is to be one.

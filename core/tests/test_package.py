@@ -1,0 +1,73 @@
+"""What `import botdock` gives, and what it costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import botdock
+from botdock import config, model
+
+HEAVY = ("attrs", "cattrs", "docker", "loguru", "minio", "pluggy", "rich", "typer")
+
+
+@pytest.mark.parametrize("name", botdock.__all__)
+def test_every_public_name_can_be_had_and_comes_from_where_a_type_checker_finds_it(name: str) -> None:
+    home = botdock._HOMES.get(name, "botdock.model")
+    assert getattr(botdock, name) is getattr(importlib.import_module(home), name)
+
+
+def test_a_name_that_is_not_public_is_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'botdock' has no attribute 'Runner'"):
+        _ = botdock.Runner
+
+
+def test_a_type_checker_sees_exactly_the_public_names() -> None:
+    tree = ast.parse(Path(botdock.__file__).read_text(encoding="utf-8"))
+    checked = next(node for node in tree.body if isinstance(node, ast.If))
+    names = [alias.asname for node in ast.walk(checked) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(filter(None, names)) == botdock.__all__
+
+
+@pytest.mark.parametrize("package", [botdock, config])
+def test_public_names_are_sorted_and_listed(package: object) -> None:
+    names = getattr(package, "__all__")  # noqa: B009 - of any of the packages
+    assert names == sorted(names)
+    assert set(names) <= set(dir(package))
+
+
+def test_the_model_exports_exactly_what_it_imports() -> None:
+    tree = ast.parse(Path(model.__file__).read_text(encoding="utf-8"))
+    imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(imported) == sorted(model.__all__)
+    assert len(set(model.__all__)) == len(model.__all__)
+
+
+def test_names_are_completed_in_a_shell() -> None:
+    assert dir(botdock) == sorted(botdock.__all__)
+
+
+def modules_after(code: str) -> set[str]:
+    command = [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    return set(done.stdout.split())
+
+
+def test_importing_botdock_imports_nothing_heavy() -> None:
+    assert modules_after("import botdock").isdisjoint(HEAVY)
+
+
+def test_importing_the_model_imports_nothing_but_attrs() -> None:
+    modules = modules_after("import botdock.model")
+    assert modules.isdisjoint(set(HEAVY) - {"attrs"})
+    assert "botdock.config" not in modules
+
+
+def test_discovery_imports_neither_docker_nor_minio() -> None:
+    modules = modules_after("from botdock import PluginManager; PluginManager.load().records")
+    assert modules.isdisjoint({"docker", "minio", "cattrs", "rich", "typer", "prometheus_client"})
