@@ -1,6 +1,8 @@
 """The configuration that stands in the environment: BOTDOCK_<SECTION>__<KEY>, and the old runner's MINIO_*.
 
-A text is read as what its field wants: `true`, `8`, `a,b`, and JSON where the field is a table.
+A text is read as what its field wants: `true`, `8`, `a,b`, and JSON where the field is a table. Tables also take one
+key each: BOTDOCK_RUNTIME__IMAGES__PYTHON311, BOTDOCK_OPTIONS__LOCAL_FS__ROOT. There, `_` in the name of a plugin stands
+for `-`, and a value that is JSON is read as JSON, because only the plugin knows what it wants.
 """
 
 from __future__ import annotations
