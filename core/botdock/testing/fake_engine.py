@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from botdock.errors import (
     ContainerConflictError,
     ContainerError,
-    ContainerNotFoundError,
     EngineTimeoutError,
     ImageError,
 )
@@ -21,121 +20,33 @@ from botdock.model import (
     ContainerStatus,
     Engine,
     EngineCapabilities,
-    Feature,
     ImageInfo,
     LogCursor,
     LogStream,
     PullPolicy,
     PullProgress,
-    Stream,
 )
-from botdock.model.logs import LogChunk
-from botdock.testing.fake_container import SIGKILL, SIGTERM, FakeContainer, World
+from botdock.testing.fake_container import SIGKILL, SIGTERM, FakeContainer
+from botdock.testing.fake_controls import FAKE_CAPABILITIES, Behaviour, FakeControls
 from botdock.testing.fake_stream import FakeLogStream
-from botdock.testing.faults import Call, Faults
+from botdock.testing.faults import Call
 from botdock.testing.script import Script
 
 __all__ = ["FAKE_CAPABILITIES", "Behaviour", "Call", "FakeEngine", "Script"]
-
-Behaviour: TypeAlias = Script | Callable[[ContainerSpec], Script]
-"""What containers do: all the same, or as a function of what they are created from."""
-
-FAKE_CAPABILITIES = EngineCapabilities(engine="fake", version="1", enforced=frozenset(Feature))
-"""It claims to enforce everything, so that the strictest policy lets it pass."""
 
 PULLED_BYTES = 1024
 """What every image of the fake weighs."""
 
 
-class FakeEngine(Engine):
+class FakeEngine(FakeControls, Engine):
     r"""Runs scripts in place of containers, and fails on request.
 
     Example:
         >>> engine = FakeEngine(Script(output=(Script.out(b"hi\n"),), exit_code=7))
         >>> engine.fail("start", ContainerError("no"), times=1)   # the first `start` raises, the second works
 
-    Args:
-        behaviour: What containers do.
-        capabilities: What it says of itself.
-        images: Images that are there; None for whatever is asked for.
-        pullable: Images that can be pulled when they are absent.
-        check_mounts: Whether `create` refuses a mount whose source does not exist, as real engines do.
-        has_fileno: Whether its log streams have a descriptor.
+    Its arguments are those of `FakeControls`.
     """
-
-    def __init__(
-        self,
-        behaviour: Behaviour | None = None,
-        *,
-        capabilities: EngineCapabilities = FAKE_CAPABILITIES,
-        images: Sequence[str] | None = None,
-        pullable: Sequence[str] = (),
-        check_mounts: bool = False,
-        has_fileno: bool = True,
-    ) -> None:
-        self._behaviour: Behaviour = behaviour or Script()
-        self._capabilities = capabilities
-        self._any_image = images is None
-        self._pullable = frozenset(pullable)
-        self._check_mounts = check_mounts
-        self._has_fileno = has_fileno
-        self._breaks: list[int] = []
-        self._closed = False
-        self._world = World(images=set(images or ()))
-        self.faults = Faults()
-
-    # What a test says to it
-
-    def script(self, name: str, script: Script) -> None:
-        """Let the container that will be called `name` do `script`, whatever the others do."""
-        self._world.scripts[name] = script
-
-    def fail(self, operation: str, error: Exception, *, times: int | None = 1, after: int = 0) -> None:
-        """Let calls raise; see `Faults.fail`."""
-        self.faults.fail(operation, error, times=times, after=after)
-
-    def delay(self, operation: str, seconds: float) -> None:
-        """Let calls be late; one that is later than its timeout raises `EngineTimeoutError` at its timeout."""
-        self.faults.delay(operation, seconds)
-
-    def break_stream(self, after: int, *, times: int = 1) -> None:
-        """Let the next `times` streams that are opened break after `after` bytes."""
-        self._breaks.extend([after] * times)
-
-    def emit(self, container_id: str, data: bytes, stream: Stream = Stream.STDOUT) -> None:
-        """Let a container write something now."""
-        with self._world.changed:
-            self._find(container_id, "emit").write(LogChunk(stream, data))
-
-    def finish(self, container_id: str, *, exit_code: int | None = 0, oom_killed: bool = False) -> None:
-        """Let a running container end now, of itself."""
-        with self._world.changed:
-            self._find(container_id, "finish").finish(exit_code=exit_code, oom_killed=oom_killed)
-
-    def successor(self) -> FakeEngine:
-        """Return another engine over the same containers and images, as a runner has it that takes over."""
-        other = FakeEngine(
-            self._behaviour,
-            capabilities=self._capabilities,
-            pullable=tuple(self._pullable),
-            check_mounts=self._check_mounts,
-            has_fileno=self._has_fileno,
-        )
-        other._any_image = self._any_image
-        other._world = self._world
-        return other
-
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """All calls that it got, in their order."""
-        return self.faults.calls
-
-    @property
-    def operations(self) -> tuple[str, ...]:
-        """The methods that were called, in their order."""
-        return tuple(call.operation for call in self.calls)
-
-    # What an engine does
 
     def capabilities(self) -> EngineCapabilities:
         """Say what it was told to say."""
@@ -260,17 +171,6 @@ class FakeEngine(Engine):
             self._world.wait_until(lambda: self._closed, min(delay, timeout))
         if delay > timeout:
             raise EngineTimeoutError(f"no answer within {timeout:g} s", engine="fake", operation=operation)
-
-    def _find(self, container_id: str, operation: str) -> FakeContainer:
-        try:
-            return self._world.containers[container_id]
-        except KeyError:
-            raise ContainerNotFoundError(
-                f"there is no container {container_id!r}",
-                engine="fake",
-                operation=operation,
-                container_id=container_id,
-            ) from None
 
     def _check(self, spec: ContainerSpec) -> None:
         sources = (spec.code.source, spec.files.source, spec.result.source) if self._check_mounts else ()
