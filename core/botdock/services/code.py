@@ -128,6 +128,12 @@ class CodeService:
         if found is None:
             return self._download(file_path, spool, progress)
         path, is_folder = found
+        if is_folder and spool.resolve().is_relative_to(path.resolve()):
+            raise CodeError(
+                f"code at {file_path!r} holds botdock's own state at {spool.parent}, so it would be copied into itself",
+                source=file_path,
+                hint="Keep the code in a folder of its own, or choose another place with BOTDOCK_HOME.",
+            )
         return CodeSource(kind=CodeKind.FOLDER if is_folder else CodeKind.ARCHIVE, path=path, origin=file_path)
 
     def extract_code(self, source: CodeSource, destination: Path, progress: Meter | None = None) -> None:

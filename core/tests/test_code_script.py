@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdock.errors import CodeError
+from botdock.model import Runtime
+from botdock.services._script import settle_script
+
+NODE = Runtime(
+    name="nodejs20",
+    image="node:20-slim",
+    interpreters=("node",),
+    suffixes=(".js", ".mjs", ".cjs"),
+    scripts={"bot": ("main.js", "index.js"), "backtest": ("backtest.js",)},
+    files=dict,
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    tree = tmp_path / "tree"
+    (tree / "src").mkdir(parents=True)
+    (tmp_path / "outside.js").write_text("secret")
+    for name in ("index.js", "src/strategy.mjs", "src/util.js", "run", "notes.txt"):
+        (tree / name).write_text("x")
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        (None, "index.js"),
+        ("index.js", "index.js"),
+        ("index", "index.js"),
+        ("src/strategy", "src/strategy.mjs"),
+        ("./src//strategy.mjs", "src/strategy.mjs"),
+        ("src/../index.js", "index.js"),
+        ("run", "run"),
+        ("notes.txt", "notes.txt"),
+    ],
+)
+def test_a_script_is_found(tree: Path, script: str | None, found: str) -> None:
+    assert settle_script(tree, NODE, "bot", script) == found
+
+
+def test_a_file_comes_before_a_folder_of_its_name(tree: Path) -> None:
+    (tree / "main").mkdir()
+    (tree / "main.js").write_text("x")
+    assert settle_script(tree, NODE, "bot", "main") == "main.js"
+
+
+def test_a_link_within_the_code_is_followed(tree: Path) -> None:
+    (tree / "link.js").symlink_to("src/util.js")
+    assert settle_script(tree, NODE, "bot", "link.js") == "link.js"
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("indx.js", r"the code holds no script 'indx.js'\nDid you mean index.js\?"),
+        ("zzzz", "There is index.js, src/strategy.mjs, src/util.js."),
+        ("src", "'src' is a folder; name a file"),
+        (".", "'.' is a folder; name a file"),
+        ("/etc/passwd", "is absolute; name it relative to the code"),
+        ("../outside.js", "leads out of the code"),
+        ("..", "leads out of the code"),
+        ("src/../../outside", "leads out of the code"),
+        ("", "is no name of a file"),
+        ("a\0b", "is no name of a file"),
+        ("\ud800", "is no name of a file"),
+        ("x" * 10_000, "the code holds no script"),
+    ],
+)
+def test_what_is_no_script_is_refused_with_what_there_is(tree: Path, script: str, says: str) -> None:
+    with pytest.raises(CodeError, match=says):
+        settle_script(tree, NODE, "bot", script)
+
+
+@pytest.mark.parametrize("target", ["../outside.js", "/etc/passwd", "/nowhere"])
+@pytest.mark.parametrize("name", ["link.js", "main.js"])
+def test_a_link_out_of_the_code_is_refused(tree: Path, target: str, name: str) -> None:
+    (tree / name).symlink_to(target)
+    with pytest.raises(CodeError, match="is a link that leads out of the code"):
+        settle_script(tree, NODE, "bot", name)
+
+
+def test_a_usual_name_that_leads_out_is_refused_too(tree: Path) -> None:
+    (tree / "main.js").symlink_to("../outside.js")
+    with pytest.raises(CodeError, match="is a link that leads out of the code"):
+        settle_script(tree, NODE, "bot", None)
+
+
+def test_a_folder_that_leads_out_is_refused(tree: Path) -> None:
+    (tree / "up").symlink_to("..")
+    with pytest.raises(CodeError, match="is a link that leads out of the code"):
+        settle_script(tree, NODE, "bot", "up/outside.js")
+
+
+def test_a_fifo_is_no_script(tree: Path) -> None:
+    os.mkfifo(tree / "fifo.js")
+    with pytest.raises(CodeError, match="is no regular file"):
+        settle_script(tree, NODE, "bot", "fifo.js")
+
+
+def test_without_a_usual_name_the_usual_ones_and_those_there_are_named(tree: Path) -> None:
+    with pytest.raises(CodeError) as caught:
+        settle_script(tree, NODE, "backtest", None)
+    assert str(caught.value) == (
+        "the code holds no script for the entrypoint 'backtest'; nodejs20 looks for backtest.js\n"
+        "There is index.js, src/strategy.mjs, src/util.js. Name one with --script, or in [entrypoints] of bot.toml."
+    )
+
+
+def test_an_empty_tree_says_what_it_should_hold(tmp_path: Path) -> None:
+    with pytest.raises(CodeError, match=r"no file that ends with \.js or \.mjs or \.cjs"):
+        settle_script(tmp_path, NODE, "bot", "main.js")
+
+
+@given(script=st.text(max_size=50) | st.lists(st.sampled_from(["..", ".", "src", "up", "/", "index.js"])).map("/".join))
+def test_any_text_names_a_file_of_the_tree_or_is_refused(tmp_path_factory: pytest.TempPathFactory, script: str) -> None:
+    tree = tmp_path_factory.getbasetemp() / "any" / "tree"
+    tree.mkdir(parents=True, exist_ok=True)
+    (tree / "index.js").write_text("x")
+    (tree.parent / "index.js").write_text("x")
+    if not (tree / "up").is_symlink():
+        (tree / "up").symlink_to("..")
+    try:
+        found = settle_script(tree, NODE, "bot", script)
+    except CodeError:
+        return
+    assert found in {"index.js", "up/tree/index.js"}

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import socket
+import zipfile
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from botdock.config import CodeConfig
+from botdock.errors import ArchiveError, CodeError, ObjectNotFoundError, StorageError, StorageKeyError
+from botdock.model import ByteReader, Runtime
+from botdock.services.code import CodeKind, CodeService, CodeSource, Workspace
+from botdock.testing._byte_sources import BrokenSourceError, DribblingSource, DyingSource
+
+
+class Objects(dict[str, bytes]):
+    """The objects of a storage, opened by key."""
+
+    def open(self, key: str) -> AbstractContextManager[ByteReader]:
+        if key not in self:
+            raise ObjectNotFoundError(key, backend="local-fs (/srv/bots/code)", hint="Did you mean bots/hello.zip?")
+        return nullcontext(DribblingSource(self[key], step=1000))
+
+
+@pytest.fixture
+def objects() -> Objects:
+    return Objects()
+
+
+@pytest.fixture
+def service(objects: Objects) -> CodeService:
+    return CodeService(CodeConfig(), open_object=objects.open, storage_name="local-fs", local_code=True)
+
+
+@pytest.fixture
+def strict_service(objects: Objects) -> CodeService:
+    return CodeService(CodeConfig(), open_object=objects.open, storage_name="local-fs", local_code=False)
+
+
+@pytest.fixture
+def workspace(service: CodeService, tmp_path: Path) -> Workspace:
+    return service.prepare_workspace(tmp_path / "home/executions/1/workspace")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "hello-python"
+    folder.mkdir()
+    (folder / "main.py").write_text("def main(id, config): ...\n")
+    return folder
+
+
+def zipped(**files: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("__", "."), text)
+    return packed.getvalue()
+
+
+class TestDownload:
+    def test_a_folder_stays_where_it_is(self, service: CodeService, workspace: Workspace, tree: Path) -> None:
+        source = service.download_code(str(tree), workspace.spool)
+        assert source == CodeSource(kind=CodeKind.FOLDER, path=tree, origin=str(tree))
+        assert not workspace.spool.exists()
+
+    def test_a_relative_folder_is_found_from_here(
+        self, service: CodeService, workspace: Workspace, tree: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tree.parent)
+        assert service.download_code(tree.name, workspace.spool).path == tree
+
+    def test_a_folder_of_the_user_is_found_by_a_tilde(
+        self, service: CodeService, workspace: Workspace, tree: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", str(tree.parent))
+        assert service.download_code(f"~/{tree.name}", workspace.spool).path == tree
+
+    def test_an_archive_on_disk_stays_where_it_is(
+        self, service: CodeService, workspace: Workspace, tmp_path: Path
+    ) -> None:
+        (tmp_path / "bot.zip").write_bytes(zipped(main__py=""))
+        source = service.download_code(str(tmp_path / "bot.zip"), workspace.spool)
+        assert (source.kind, source.path) == (CodeKind.ARCHIVE, tmp_path / "bot.zip")
+
+    def test_an_object_is_spooled_and_hashed(
+        self, service: CodeService, workspace: Workspace, objects: Objects
+    ) -> None:
+        objects["bots/hello.zip"] = data = bytes(range(256)) * 20
+        seen: list[tuple[int, int]] = []
+        source = service.download_code("bots/hello.zip", workspace.spool, lambda *step: seen.append(step))
+        assert source == CodeSource(
+            kind=CodeKind.OBJECT,
+            path=workspace.spool,
+            origin="bots/hello.zip",
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+        assert workspace.spool.read_bytes() == data
+        assert seen == [(1000, 0), (2000, 0), (3000, 0), (4000, 0), (5000, 0), (5120, 0)]
+
+    def test_what_is_on_this_machine_comes_before_a_key(
+        self, service: CodeService, workspace: Workspace, objects: Objects, tree: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        objects[tree.name] = b"object"
+        monkeypatch.chdir(tree.parent)
+        assert service.download_code(tree.name, workspace.spool).kind is CodeKind.FOLDER
+
+    def test_without_local_code_only_keys_are_looked_at(
+        self,
+        strict_service: CodeService,
+        workspace: Workspace,
+        objects: Objects,
+        tree: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        objects[tree.name] = b"object"
+        monkeypatch.chdir(tree.parent)
+        assert strict_service.download_code(tree.name, workspace.spool).kind is CodeKind.OBJECT
+        with pytest.raises(StorageKeyError, match=r"policy.local_code is off"):
+            strict_service.download_code(str(tree), workspace.spool)
+        with pytest.raises(ObjectNotFoundError, match=r"Did you mean bots/hello.zip"):
+            strict_service.download_code("bots/helo.zip", workspace.spool)
+
+    def test_a_source_that_dies_leaves_no_spool(
+        self, service: CodeService, workspace: Workspace, objects: Objects, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(objects, "open", lambda _: nullcontext(DyingSource(b"half")))
+        service = CodeService(CodeConfig(), open_object=objects.open, storage_name="local-fs", local_code=True)
+        with pytest.raises(BrokenSourceError):
+            service.download_code("a", workspace.spool)
+        assert not workspace.spool.exists()
+
+    def test_a_full_disk_leaves_no_spool(
+        self, service: CodeService, workspace: Workspace, objects: Objects, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        objects["a"] = b"x"
+        with pytest.raises(StorageError, match=r"cannot fetch 'a' .*No space left") as caught:
+            service.download_code("a", workspace.spool, full)
+        assert caught.value.hint is not None
+        assert not workspace.spool.exists()
+
+    def test_a_spool_that_is_there_is_not_touched(
+        self, service: CodeService, workspace: Workspace, objects: Objects
+    ) -> None:
+        objects["a"] = b"x"
+        workspace.spool.write_bytes(b"another's")
+        with pytest.raises(StorageError, match="File exists"):
+            service.download_code("a", workspace.spool)
+        assert workspace.spool.read_bytes() == b"another's"
+
+    def test_an_object_that_no_archive_can_be_as_large_as_is_refused(
+        self, workspace: Workspace, objects: Objects
+    ) -> None:
+        config = CodeConfig(total_bytes=1000, entries=1, name_bytes=10)
+        service = CodeService(config, open_object=objects.open, storage_name="local-fs", local_code=True)
+        objects["huge"] = bytes(10_000)
+        with pytest.raises(CodeError, match="object 'huge' is larger than any archive"):
+            service.download_code("huge", workspace.spool)
+        assert not workspace.spool.exists()
+
+
+class TestWhatIsNoCode:
+    def test_nothing_of_that_name(
+        self, service: CodeService, workspace: Workspace, tree: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tree.parent)
+        with pytest.raises(CodeError) as caught:
+            service.download_code("helo-python", workspace.spool)
+        assert str(caught.value) == (
+            "no folder or archive at 'helo-python' on this machine, "
+            "and no object 'helo-python' in local-fs (/srv/bots/code)\nDid you mean hello-python?"
+        )
+        assert caught.value.source == "helo-python"
+
+    def test_the_first_wrong_part_of_a_path_is_mended(
+        self, service: CodeService, workspace: Workspace, tree: Path
+    ) -> None:
+        with pytest.raises(CodeError, match=f"Did you mean {tree}/main.py"):
+            service.download_code(f"{tree.parent}/helo-python/main.py", workspace.spool)
+        with pytest.raises(CodeError, match=rf"Did you mean {tree}\?"):
+            service.download_code(f"{tree.parent}/helo-python/zzz", workspace.spool)
+
+    def test_without_a_neighbour_the_storage_may_know_one(self, service: CodeService, workspace: Workspace) -> None:
+        with pytest.raises(CodeError, match=r"Did you mean bots/hello.zip"):
+            service.download_code("bots/helo.zip", workspace.spool)
+
+    def test_a_path_that_cannot_be_a_key(self, service: CodeService, workspace: Workspace) -> None:
+        with pytest.raises(CodeError, match="and it cannot be a key in local-fs: '/no/such/folder': begins"):
+            service.download_code("/no/such/folder", workspace.spool)
+
+    def test_no_name_at_all(self, service: CodeService, workspace: Workspace) -> None:
+        with pytest.raises(CodeError, match="no code is named"):
+            service.download_code("", workspace.spool)
+
+    @pytest.mark.parametrize("text", ["a\0b", "\ud800", "x" * 5000, "a/" * 3000, "~nobody-of-this-name/x", "a\nb"])
+    def test_a_text_that_no_path_can_be(self, service: CodeService, workspace: Workspace, text: str) -> None:
+        with pytest.raises(CodeError, match="no folder or archive at"):
+            service.download_code(text, workspace.spool)
+
+    @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+    def test_a_device_is_never_read(self, service: CodeService, workspace: Workspace, device: str) -> None:
+        with pytest.raises(CodeError, match=f"code at '{device}' is a character device"):
+            service.download_code(device, workspace.spool)
+
+    def test_a_fifo_is_never_opened(self, service: CodeService, workspace: Workspace, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "fifo")
+        with pytest.raises(CodeError, match="is a FIFO"):
+            service.download_code(str(tmp_path / "fifo"), workspace.spool)
+
+    def test_a_socket(
+        self, service: CodeService, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("socket")
+            with pytest.raises(CodeError, match="is a socket"):
+                service.download_code("socket", workspace.spool)
+
+    def test_a_link_to_itself(self, service: CodeService, workspace: Workspace, tmp_path: Path) -> None:
+        (tmp_path / "loop").symlink_to("loop")
+        with pytest.raises(CodeError, match="symbolic links"):
+            service.download_code(str(tmp_path / "loop"), workspace.spool)
+
+    def test_what_this_user_may_not_read(
+        self, service: CodeService, workspace: Workspace, tree: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with pytest.raises(CodeError, match="cannot be read by this user"):
+            service.download_code(str(tree), workspace.spool)
+
+    def test_a_folder_that_holds_the_workspace(
+        self, service: CodeService, workspace: Workspace, tmp_path: Path
+    ) -> None:
+        with pytest.raises(CodeError, match="holds botdock's own state"):
+            service.download_code(str(tmp_path), workspace.spool)
+
+
+class TestExtract:
+    def test_a_folder_is_copied(self, service: CodeService, workspace: Workspace, tree: Path) -> None:
+        service.extract_code(service.download_code(str(tree), workspace.spool), workspace.code)
+        assert (workspace.code / "main.py").read_text() == (tree / "main.py").read_text()
+
+    def test_an_object_is_unpacked_and_its_spool_removed(
+        self, service: CodeService, workspace: Workspace, objects: Objects
+    ) -> None:
+        objects["a.zip"] = zipped(main__py="print()")
+        service.extract_code(service.download_code("a.zip", workspace.spool), workspace.code)
+        assert (workspace.code / "main.py").read_text() == "print()"
+        assert not workspace.spool.exists()
+
+    def test_an_archive_on_disk_is_kept(self, service: CodeService, workspace: Workspace, tmp_path: Path) -> None:
+        (tmp_path / "bot.zip").write_bytes(zipped(main__py="print()"))
+        service.extract_code(service.download_code(str(tmp_path / "bot.zip"), workspace.spool), workspace.code)
+        assert (workspace.code / "main.py").exists()
+        assert (tmp_path / "bot.zip").exists()
+
+    @pytest.mark.parametrize("data", [b"", b"no archive"])
+    def test_what_is_no_archive_is_refused_by_the_name_that_was_given(
+        self, service: CodeService, workspace: Workspace, objects: Objects, data: bytes
+    ) -> None:
+        objects["bots/a.zip"] = data
+        source = service.download_code("bots/a.zip", workspace.spool)
+        with pytest.raises(ArchiveError, match=r"bots/a.zip") as caught:
+            service.extract_code(source, workspace.code)
+        assert str(workspace.spool) not in str(caught.value)
+        assert not workspace.code.exists()
+
+    def test_the_configured_limits_hold(self, workspace: Workspace, objects: Objects) -> None:
+        config = CodeConfig(file_bytes=10)
+        service = CodeService(config, open_object=objects.open, storage_name="local-fs", local_code=True)
+        objects["a.zip"] = zipped(main__py="x" * 11)
+        with pytest.raises(ArchiveError) as caught:
+            service.extract_code(service.download_code("a.zip", workspace.spool), workspace.code)
+        assert caught.value.limit == "file_bytes=10"
+
+    def test_every_limit_of_the_configuration_is_one_of_the_archives(self) -> None:
+        from botdock.archive import ArchiveLimits
+
+        assert attrs.asdict(ArchiveLimits()) == attrs.asdict(CodeConfig())
+
+
+class TestStructure:
+    def test_the_script_is_returned_when_the_runtime_agrees(self, service: CodeService, tree: Path) -> None:
+        assert service.validate_code_structure(tree, runtime(), "bot", None) == "main.py"
+
+    def test_what_the_runtime_finds_is_said(self, service: CodeService, tree: Path) -> None:
+        picky = runtime(check=lambda _, script: [f"{script} line 1: no main", f"{script} line 2: no sense"])
+        with pytest.raises(CodeError, match=r"main.py line 1: no main\nmain.py line 2: no sense") as caught:
+            service.validate_code_structure(tree, picky, "bot", None)
+        assert caught.value.source == str(tree)
+
+    def test_the_manifest_is_read(self, service: CodeService, tree: Path) -> None:
+        assert service.read_manifest(tree) is None
+        (tree / "bot.toml").write_text('runtime = "python3.11"')
+        manifest = service.read_manifest(tree)
+        assert manifest is not None
+        assert manifest.runtime == "python3.11"
+
+
+def runtime(**changes: Any) -> Runtime:
+    return attrs.evolve(
+        Runtime(
+            name="python311",
+            image="python:3.11",
+            interpreters=("python3",),
+            suffixes=(".py",),
+            scripts={"bot": ("main.py", "bot.py"), "backtest": ("backtest.py",)},
+            files=dict,
+        ),
+        **changes,
+    )
