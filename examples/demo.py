@@ -97,7 +97,8 @@ def show(document: bytes) -> bool:
 def docker_answers() -> bool:
     """Whether a Docker engine answers that can run bots as the policy asks for; says why not in a line."""
     try:
-        DockerRunner(Config.load(overrides={"engine": "docker"})).close()
+        with DockerRunner(Config.load(overrides={"engine": "docker"})) as runner:
+            runner.list_managed_containers()
     except BotdockError as error:
         print(f"\nDocker: {error.message.splitlines()[0]}")
         return False

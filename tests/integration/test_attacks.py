@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from botdock import DockerRunner, Executable, ExecutionResult, Limits, Outcome
-from testbed.packages import find_program
+from botdock.errors import ArchiveError
 
 pytestmark = pytest.mark.docker
 
@@ -126,24 +125,27 @@ def test_an_output_flood_ends_at_the_limit_and_not_the_disk(runner: DockerRunner
     assert stored == result.log.bytes <= 2 * MIB
 
 
-def test_a_set_uid_program_in_the_code_gains_nothing(runner: DockerRunner, make_bot: MakeBot) -> None:
-    program = find_program("docker-init") or find_program("cat")
-    assert program is not None
-    bot = make_bot(
-        """
-        import subprocess
+def test_a_set_uid_program_in_the_code_is_refused(runner: DockerRunner, make_bot: MakeBot) -> None:
+    bot = make_bot("def main(id, config):\n    return {}", files={"elevate": "#!/bin/sh\n"})
+    (Path(bot.file_path) / "elevate").chmod(0o4755)
+    with pytest.raises(ArchiveError, match="'elevate' has a set-uid"):
+        runner.run(bot)
 
-        def main(id, config):
-            command = ["/bot/elevate", "cat", "/proc/self/status"]
-            return dict(line.split(":", 1) for line in subprocess.check_output(command, text=True).splitlines())
-        """
-    )
-    elevate = Path(bot.file_path) / "elevate"
-    shutil.copyfile(program, elevate)
-    elevate.chmod(0o4755)
-    status = value_of(runner.run(bot))
+
+def test_a_set_uid_program_of_the_image_gains_nothing(runner: DockerRunner, make_bot: MakeBot) -> None:
+    source = """
+    import os, stat, subprocess
+
+    def main(id, config):
+        marked = bool(os.stat("/bin/su").st_mode & stat.S_ISUID)
+        with subprocess.Popen(["/bin/su"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+            status = open(f"/proc/{child.pid}/status").read()
+        return dict(line.split(":", 1) for line in status.splitlines()) | {"marked": marked}
+    """
+    status = value_of(runner.run(make_bot(source)))
+    assert status["marked"] is True
+    assert str(status["Name"]).strip() == "su"
     assert str(status["Uid"]).split() == ["65532"] * 4
-    assert str(status["Gid"]).split() == ["65532"] * 4
     assert str(status["NoNewPrivs"]).strip() == "1"
 
 
