@@ -155,7 +155,7 @@ class TestStorage:
             return fake, lambda key: fake.objects[key]
 
         def backend(area: StorageArea) -> LocalFsBackend:
-            return LocalFsBackend(tmp_path / area)
+            return LocalFsBackend(tmp_path, area)
 
         def read(key: str) -> bytes:
             for area in (StorageArea.LOGS, StorageArea.RESULTS):

@@ -130,8 +130,15 @@ class LogCollector:
         return read_tail(directory, size or self._config.output_tail).decode("utf-8", "replace")
 
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
-        """Yield what is stored, from the first byte on; with `follow` what comes as well, until the log has ended."""
-        collection = self._collection(execution_id)
+        """Return what is stored, from the first byte on; with `follow` what comes as well, until the log has ended.
+
+        Raises:
+            LogError: At once, when no such log is being collected here.
+        """
+        return self._read(self._collection(execution_id), follow=follow)
+
+    @staticmethod
+    def _read(collection: Collection, *, follow: bool) -> Iterator[LogChunk]:
         with LogReader(collection.directory) as reader:
             while True:
                 seen, ended = collection.progress()
