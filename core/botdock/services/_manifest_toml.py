@@ -57,8 +57,9 @@ def _limits(table: dict[str, Any], problems: Problems) -> Limits:
     problems.unknown(table, _LIMITS, "limits.")
     values = {name: _limit(name, table[name], problems) for name in _LIMITS if name in table}
     limits = Limits(**values)
-    for problem in limits.problems():
-        problems.add("limits", problem)
+    for found in limits.problems():
+        name, _, problem = found.partition(": ")
+        problems.add(f"limits.{name}", problem)
     return limits
 
 
