@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from botdock import Config
 from botdock.hookspecs import BotdockSpecs
 
 ROOT = Path(__file__).parents[2]
@@ -145,3 +146,15 @@ def test_the_awk_runtime_of_the_tutorial_works(tmp_path: Path, newcomer: dict[st
 
 def blocks_of(text: str, language: str) -> list[str]:
     return [block for found, block in FENCE.findall(text) if found == language]
+
+
+@pytest.mark.parametrize("block", blocks(ROOT / "docs/how-to/configure.md", "toml"))
+def test_a_shown_configuration_is_valid(block: str, tmp_path: Path) -> None:
+    path = tmp_path / "botdock.toml"
+    path.write_text(block)
+    Config.load(path, environ={})
+
+
+def test_shown_variables_are_valid() -> None:
+    (block,) = (block for block in blocks(ROOT / "docs/how-to/configure.md", "text") if "BOTDOCK_HOME" in block)
+    Config.load(environ=dict(line.split("=", 1) for line in block.splitlines()))
