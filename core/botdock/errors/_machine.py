@@ -1,0 +1,115 @@
+"""What botdock, an engine or a storage could not do."""
+
+from __future__ import annotations
+
+from botdock.errors._base import BotdockError
+
+
+class PluginLoadError(BotdockError):
+    """A plugin that was asked for by name did not load.
+
+    Attributes:
+        distribution: Where the plugin comes from.
+        reason: Why it did not load.
+    """
+
+    def __init__(self, message: str, *, distribution: str, reason: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.distribution = distribution
+        self.reason = reason
+
+
+class EntrypointError(BotdockError):
+    """The files that start a bot could not be generated."""
+
+
+class StorageError(BotdockError):
+    """The storage could not do its part.
+
+    Attributes:
+        key: The key it was about, if any.
+        backend: The storage, and where it is.
+    """
+
+    def __init__(
+        self, message: str, *, backend: str = "storage", key: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+        self.backend = backend
+
+
+class StorageUnavailableError(StorageError):
+    """The storage does not answer; trying again later may help."""
+
+
+class ContainerError(BotdockError):
+    """The engine could not do its part.
+
+    Attributes:
+        engine: The name of the engine.
+        operation: What was asked of it, such as `create`.
+        container_id: The container it was about, if any.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        engine: str = "",
+        operation: str = "",
+        container_id: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.engine = engine
+        self.operation = operation
+        self.container_id = container_id
+
+
+class EngineUnavailableError(ContainerError):
+    """The engine does not answer, refuses us, or is too old."""
+
+
+class EngineTimeoutError(ContainerError):
+    """The engine did not answer in time."""
+
+
+class CapabilityError(ContainerError):
+    """The engine cannot enforce what the policy asks for.
+
+    Attributes:
+        missing: Each feature that is not enforced, with the engine's reason.
+    """
+
+    def __init__(self, message: str, *, engine: str, missing: dict[str, str], hint: str | None = None) -> None:
+        super().__init__(message, engine=engine, operation="create", hint=hint)
+        self.missing = missing
+
+
+class ImageError(ContainerError):
+    """The image is absent and cannot be pulled.
+
+    Attributes:
+        image: The reference that was asked for.
+    """
+
+    def __init__(self, message: str, *, image: str, engine: str = "", hint: str | None = None) -> None:
+        super().__init__(message, engine=engine, operation="ensure_image", hint=hint)
+        self.image = image
+
+
+class ContainerNotFoundError(ContainerError):
+    """The engine knows no such container."""
+
+
+class ContainerConflictError(ContainerError):
+    """The name is taken: an execution never has two containers."""
+
+
+class LogError(BotdockError):
+    """The log could not be written or read."""
+
+
+class MetricsError(BotdockError):
+    """Metrics could not be exported."""

@@ -1,0 +1,15 @@
+"""What somebody may have meant."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to two of `known` that `name` may have been meant to be, the nearest first."""
+    by_fold = {candidate.casefold(): candidate for candidate in known}
+    return [by_fold[fold] for fold in difflib.get_close_matches(name.casefold(), by_fold, n=2, cutoff=0.6)]

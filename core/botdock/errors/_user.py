@@ -1,0 +1,142 @@
+"""What the caller can mend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdock.errors._base import UserError
+from botdock.errors._nearest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class _ProblemsError(UserError):
+    """Several problems at once, so that a user mends them in one go."""
+
+    def __init__(self, problems: Sequence[str], *, hint: str | None = None) -> None:
+        super().__init__("\n".join(problems), hint=hint)
+        self.problems = tuple(problems)
+
+
+class ConfigError(_ProblemsError):
+    """The configuration is wrong.
+
+    Attributes:
+        problems: One line each, as `source: key.path: problem`.
+    """
+
+
+class ExecutableError(_ProblemsError):
+    """An `Executable` is wrong.
+
+    Attributes:
+        problems: One line each, as `field: problem`.
+    """
+
+
+class PolicyError(UserError):
+    """The request exceeds what the operator's policy allows.
+
+    Attributes:
+        setting: The configuration key that decides it, such as `policy.networks`.
+    """
+
+    def __init__(self, message: str, *, setting: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint or f"An operator can allow it with {setting} in botdock.toml.")
+        self.setting = setting
+
+
+class NotFoundError(UserError):
+    """Nothing of that name is registered.
+
+    Attributes:
+        kind: What was looked for: `runtime`, `engine`, `storage backend` ...
+        name: The name that was asked for.
+        known: The names that there are.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> None:
+        self.kind = kind
+        self.name = name
+        self.known = tuple(sorted(known))
+        near = nearest(name, self.known)
+        there = f"known: {', '.join(self.known)}" if self.known else f"no {kind} is installed"
+        said = f"did you mean {' or '.join(near)}? ({there})" if near else there
+        super().__init__(
+            f"unknown {kind} {name!r}; {said}",
+            hint=hint or "`botdock plugins` lists what is installed, and what could not be loaded and why.",
+        )
+
+
+class PluginConflictError(UserError):
+    """Two distributions registered the same name, so neither is used.
+
+    Attributes:
+        kind: The kind of the name: `runtime`, `engine` ...
+        name: The name both claim.
+        distributions: The distributions that claim it.
+    """
+
+    def __init__(self, kind: str, name: str, distributions: Sequence[str]) -> None:
+        self.kind = kind
+        self.name = name
+        self.distributions = tuple(distributions)
+        key = f"{kind.split(maxsplit=1)[0]}:{name}"
+        super().__init__(
+            f"{kind} {name!r} is registered by {' and by '.join(self.distributions)}; neither is used",
+            hint=f'Pick one in botdock.toml: [plugins.prefer] "{key}" = "{self.distributions[0]}"; '
+            "or uninstall the other.",
+        )
+
+
+class CodeError(UserError):
+    """The bot's code is absent, is no code, or is not what its runtime needs.
+
+    Attributes:
+        source: The folder, archive or key that was given.
+    """
+
+    def __init__(self, message: str, *, source: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.source = source
+
+
+class ArchiveError(UserError):
+    """An archive is refused; nothing of it was made visible.
+
+    Attributes:
+        entry: The name of the offending entry as it stands in the archive, or None for the archive as a whole.
+        limit: The rule or the limit that refused it, such as `traversal` or `total_bytes=536870912`.
+    """
+
+    def __init__(self, message: str, *, entry: str | None = None, limit: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.entry = entry
+        self.limit = limit
+
+
+class StorageKeyError(UserError):
+    """No storage may hold this key.
+
+    Attributes:
+        key: The key as it was given.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"storage key {key[:120]!r}: {problem}")
+        self.key = key
+
+
+class ObjectNotFoundError(UserError):
+    """The storage holds no such object.
+
+    Attributes:
+        key: The key that was asked for.
+        backend: The storage that was asked, and where it looked.
+    """
+
+    def __init__(self, key: str, *, backend: str, hint: str | None = None) -> None:
+        super().__init__(f"no object {key!r} in {backend}", hint=hint)
+        self.key = key
+        self.backend = backend

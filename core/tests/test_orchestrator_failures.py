@@ -1,0 +1,108 @@
+"""What fails, in each phase: who is to blame, what is recorded, and that nothing is left behind."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from botdock.config import Config, ContainersConfig, RuntimeConfig
+from botdock.errors import (
+    BotdockError,
+    CodeError,
+    ContainerError,
+    ContainerNotFoundError,
+    EngineUnavailableError,
+    ExecutableError,
+    ImageError,
+    NotFoundError,
+    PolicyError,
+)
+from botdock.model import Executable, Outcome
+from botdock.testing.fake_engine import FakeEngine
+from botdock.testing.script import Script
+
+MakeStage = Callable[..., Any]
+MakeBot = Callable[..., Executable]
+
+ENVELOPE = {"botdock": 1, "exit_code": 0, "has_value": True, "value": {"pnl": 1.5}}
+
+
+def envelope(**changes: Any) -> bytes:
+    return json.dumps(ENVELOPE | changes).encode()
+
+
+USER_MISTAKES: list[tuple[dict[str, Any], type[BotdockError], str]] = [
+    ({"runtime": "shel"}, NotFoundError, "validate"),
+    ({"file_path": ""}, ExecutableError, "validate"),
+    ({"network": "wide-open"}, PolicyError, "validate"),
+    ({"file_path": "nowhere"}, CodeError, "fetch"),
+    ({"entrypoint_files": {"bot": "missing.sh"}}, CodeError, "validate"),
+]
+
+
+@pytest.mark.parametrize(("fields", "error", "phase"), USER_MISTAKES)
+def test_a_users_mistake_leaves_nothing_at_all(
+    make_stage: MakeStage, make_bot: MakeBot, fields: dict[str, Any], error: type[BotdockError], phase: str
+) -> None:
+    stage = make_stage()
+    with pytest.raises(error) as caught:
+        stage.orchestrator.execute_bot(make_bot(**fields))
+    assert (caught.value.phase, caught.value.exit_code) == (phase, 2)
+    assert stage.leftovers == []
+    assert stage.records() == []
+
+
+PHASES = [("ensure_image", "pull"), ("create", "create"), ("attach", "attach"), ("start", "start")]
+
+
+@pytest.mark.parametrize(("operation", "phase"), PHASES)
+def test_an_engine_that_fails_before_the_start_is_an_error_with_its_phase_and_a_record(
+    make_stage: MakeStage, make_bot: MakeBot, operation: str, phase: str
+) -> None:
+    stage = make_stage()
+    stage.engine.fail(operation, ContainerError("out of order"))
+    with pytest.raises(ContainerError) as caught:
+        stage.orchestrator.execute_bot(make_bot())
+    assert (caught.value.phase, caught.value.exit_code) == (phase, 125)
+    assert stage.leftovers == []
+    (record,) = stage.records()
+    outcome = json.loads((record / "outcome.json").read_text())
+    assert outcome["execution_id"] == caught.value.execution_id
+    assert (outcome["outcome"], outcome["evidence"]["phase"]) == ("infrastructure_error", phase)
+    assert stage.notices[-1][0] == "botdock_on_execution_error"
+    assert stage.metrics.results[-1].outcome is Outcome.INFRASTRUCTURE_ERROR
+
+
+def test_an_absent_image_is_an_image_error(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    with pytest.raises(ImageError):
+        make_stage(FakeEngine(images=())).orchestrator.execute_bot(make_bot())
+
+
+def test_an_engine_that_goes_away_while_the_bot_runs_is_a_result(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    stage.engine.fail("wait", EngineUnavailableError("connection refused"), times=None)
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, None)
+    assert "connection refused" in result.error
+
+
+def test_an_engine_that_comes_back_is_waited_for(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    config = Config(containers=ContainersConfig(reconnect_timeout=30), runtime=RuntimeConfig(timeout=30))
+    stage = make_stage(FakeEngine(Script(exit_code=0, result=envelope())), config=config)
+    stage.engine.fail("wait", EngineUnavailableError("restarting"), times=2)
+    assert stage.orchestrator.execute_bot(make_bot()).outcome is Outcome.SUCCEEDED
+
+
+def test_a_container_that_vanishes_is_lost(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage()
+    stage.engine.fail("wait", ContainerNotFoundError("no such container"))
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert (result.outcome, result.exit_code) == (Outcome.LOST, None)
+
+
+def test_a_result_that_cannot_be_fetched_fails_a_backtest_only(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage()
+    stage.engine.fail("fetch_result", ContainerError("no"), times=2)
+    assert stage.orchestrator.execute_bot(make_bot()).outcome is Outcome.SUCCEEDED
+    assert stage.orchestrator.execute_backtest(make_bot(entrypoint="backtest")).outcome is Outcome.FAILED
