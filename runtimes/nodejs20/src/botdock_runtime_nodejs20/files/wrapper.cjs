@@ -1,0 +1,158 @@
+// Runs a Node.js bot: calls its script's main(id, config, {signal}), and writes what that resolves to into the result
+// file. It lies beside context.json, is the same for every bot, and prints nothing of its own. What can be done before
+// the bot is known comes first: where a FIFO named `ready` lies beside it, it waits there.
+'use strict';
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { Result } = require('./botdock-result.cjs');
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 };
+const UNSETTLED = 13; // what Node itself exits with when a promise that it waits for can never settle
+
+// What a signal does. The bot's own handlers run, and then it is theirs to end the bot; so it is `main`'s, once it has
+// looked at the signal that it was given. With neither, the process exits, and its 'exit' handlers run.
+class Termination {
+  #controller;
+
+  constructor() {
+    this.exitCode = undefined; // of an end that a signal has begun
+    for (const name of Object.keys(SIGNALS)) process.on(name, () => this.#receive(name));
+  }
+
+  // The third argument of `main`; with a getter, so that we know whether the bot uses it.
+  get argument() {
+    const termination = this;
+    return {
+      get signal() {
+        termination.#controller ??= new AbortController();
+        return termination.#controller.signal;
+      },
+    };
+  }
+
+  #receive(name) {
+    if (this.exitCode !== undefined) return; // a second signal does not disturb it
+    this.exitCode = SIGNALS[name];
+    this.#controller?.abort();
+    if (!this.#controller && process.listenerCount(name) === 1) process.exit(this.exitCode);
+  }
+
+  // Whether an error only says that the bot was told to end.
+  isReason(error) {
+    return error?.name === 'AbortError' || (error !== undefined && error === this.#controller?.signal.reason);
+  }
+}
+
+function waitUntilReady() {
+  const ready = path.join(__dirname, 'ready');
+  if (fs.statSync(ready, { throwIfNoEntry: false })?.isFIFO()) fs.readFileSync(ready);
+}
+
+// Take on the bot's environment and folder, and return the path of its script.
+function enter(context) {
+  for (const [name, value] of Object.entries(context.environment)) process.env[name] = value;
+  process.chdir(context.code_dir);
+  const script = path.join(context.code_dir, context.script);
+  process.argv.splice(1, Infinity, script);
+  return require.resolve(script);
+}
+
+// The type of the package that a folder belongs to, as Node looks it up: in the nearest package.json.
+function packageType(folder) {
+  const file = path.join(folder, 'package.json');
+  if (fs.existsSync(file)) return JSON.parse(fs.readFileSync(file, 'utf8')).type;
+  return folder === path.dirname(folder) ? undefined : packageType(path.dirname(folder));
+}
+
+// ES modules are imported; all else is required, as the old runner did, so that `module.parent` is set. A script that
+// turns out to be an ES module which awaits at its top level is imported, too.
+async function load(script) {
+  const isModule = path.extname(script) === '.js' && packageType(path.dirname(script)) === 'module';
+  if (!isModule && path.extname(script) !== '.mjs') {
+    try {
+      return require(script);
+    } catch (error) {
+      if (error?.code !== 'ERR_REQUIRE_ASYNC_MODULE') throw error;
+    }
+  }
+  return import(require('node:url').pathToFileURL(script).href);
+}
+
+function findMain(exported, script) {
+  const candidates = [exported?.main, exported?.default, exported?.default?.main, exported];
+  const main = candidates.find((candidate) => typeof candidate === 'function');
+  if (main === undefined) {
+    throw new TypeError(`${script} exports no function: neither main, nor default, nor the module itself`);
+  }
+  return main;
+}
+
+// Write out what a stream still holds. Pipes and files are written to at once; other kinds are not.
+function flush(stream) {
+  return new Promise((resolve) => (stream.writableLength ? stream.write('', resolve) : resolve()));
+}
+
+// Leave the frames of this file out of what is shown of an error and its causes.
+function hide(error) {
+  const foreign = (line) => !(/^\s*(at|-) /.test(line) && line.includes(__filename));
+  for (let each = error, depth = 0; each instanceof Error && depth < 10; each = each.cause, depth += 1) {
+    each.stack = each.stack.split('\n').filter(foreign).join('\n');
+    if (Array.isArray(each.requireStack)) each.requireStack = each.requireStack.filter((file) => file !== __filename);
+  }
+}
+
+// Let Node itself show an error and end, as if nothing stood between it and the bot. The bot is over: none of its
+// handlers is asked.
+function crash(error) {
+  try {
+    hide(error);
+  } catch {
+    // Its stack is no text, or cannot be changed: then it is shown as it is.
+  }
+  process.removeAllListeners('uncaughtException');
+  process.removeAllListeners('unhandledRejection');
+  Promise.reject(error);
+}
+
+// Run the bot, and end as it ends. Whoever calls process.exit, the result is written by the handler of 'exit'.
+async function run(context, result, termination) {
+  let value;
+  try {
+    const main = findMain(await load(enter(context)), context.script);
+    value = await main(context.id, context.config, termination.argument);
+  } catch (error) {
+    if (termination.exitCode !== undefined) {
+      process.exitCode = termination.exitCode;
+      if (termination.isReason(error)) process.exit();
+    }
+    result.fail(error);
+    return crash(error);
+  }
+  if (result.take(value)) process.exitCode ||= 1;
+  await flush(process.stdout);
+  await flush(process.stderr);
+  process.exit();
+}
+
+// Record how the process ends. An empty event loop is the end of a bot whose `main` has not settled: then it never will.
+function watch(result) {
+  let idle = false;
+  process.on('beforeExit', () => (idle = true));
+  process.on('exit', (code) => {
+    if (idle && code === 0) process.exitCode = UNSETTLED;
+    result.write((process.exitCode ?? code) & 0xff);
+  });
+  process.on('uncaughtExceptionMonitor', (error) => {
+    const survives = process.listenerCount('uncaughtException') || process.hasUncaughtExceptionCaptureCallback();
+    if (!survives) result.fail(error);
+  });
+  process.on('SIGXFSZ', () => {}); // a file that grows past its limit is an error like any other, not the end
+}
+
+waitUntilReady();
+const termination = new Termination();
+const context = JSON.parse(fs.readFileSync(path.join(__dirname, 'context.json'), 'utf8'));
+const result = new Result(context);
+watch(result);
+run(context, result, termination);
