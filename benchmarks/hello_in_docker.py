@@ -24,12 +24,12 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import docker  # noqa: E402 - after the path of the testbed
 
-from botdock import Config, DockerRunner, Executable, PluginManager  # noqa: E402
-from botdock.model import ContainerSpec, Mount, new_execution_id  # noqa: E402
-from botdock_engine_docker.engine import DockerEngine  # noqa: E402
-from botdock_engine_docker.profile import Tuning, create_request  # noqa: E402
-from testbed.images import ensure_images  # noqa: E402
-from testbed.provision import Lease, find_engine, may_own_a_daemon  # noqa: E402
+from botdock import Config, DockerRunner, Executable, PluginManager  # noqa: E402 - after the path of the testbed
+from botdock.model import ContainerSpec, Mount, new_execution_id  # noqa: E402 - after the path of the testbed
+from botdock_engine_docker.engine import DockerEngine  # noqa: E402 - after the path of the testbed
+from botdock_engine_docker.profile import Tuning, create_request  # noqa: E402 - after the path of the testbed
+from testbed.images import ensure_images  # noqa: E402 - after the path of the testbed
+from testbed.provision import Lease, find_engine, may_own_a_daemon  # noqa: E402 - after the path of the testbed
 
 ROUNDS = 30
 

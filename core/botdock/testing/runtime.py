@@ -7,7 +7,7 @@ import pytest
 pytest.register_assert_rewrite("botdock.testing._runtime_tests")
 
 from botdock.testing._bot import Bot, Ended, bot, need_interpreter  # noqa: E402 - imported after pytest was told
-from botdock.testing._runtime_tests import RuntimeTests  # noqa: E402
+from botdock.testing._runtime_tests import RuntimeTests  # noqa: E402 - after their assertions are to be rewritten
 
 __all__ = ["Bot", "Ended", "RuntimeContract", "bot", "need_interpreter"]
 

@@ -14,12 +14,12 @@ pytest.register_assert_rewrite(
 )
 
 from botdock.errors import StorageKeyError  # noqa: E402 - what follows must be imported after pytest was told of it
-from botdock.model.storage import MAX_KEY_BYTES  # noqa: E402
-from botdock.testing._byte_sources import DribblingSource, listed, put_bytes, read_bytes  # noqa: E402
-from botdock.testing._storage_keys import storage_keys  # noqa: E402
-from botdock.testing._storage_listing import ListingTests  # noqa: E402
-from botdock.testing._storage_machine import StorageMachine  # noqa: E402
-from botdock.testing._storage_objects import ObjectTests  # noqa: E402
+from botdock.model.storage import MAX_KEY_BYTES  # noqa: E402 - after their assertions are to be rewritten
+from botdock.testing._byte_sources import DribblingSource, listed, put_bytes, read_bytes  # noqa: E402 - after their assertions are to be rewritten
+from botdock.testing._storage_keys import storage_keys  # noqa: E402 - after their assertions are to be rewritten
+from botdock.testing._storage_listing import ListingTests  # noqa: E402 - after their assertions are to be rewritten
+from botdock.testing._storage_machine import StorageMachine  # noqa: E402 - after their assertions are to be rewritten
+from botdock.testing._storage_objects import ObjectTests  # noqa: E402 - after their assertions are to be rewritten
 
 if TYPE_CHECKING:
     from botdock.model import StorageBackend
