@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -248,3 +249,28 @@ def started(engine: ProcessEngine, spec: Any) -> str:
 def record(state: Path, container_id: str, name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((state / container_id / name).read_text())
     return loaded
+
+
+def test_a_fifo_that_is_full_has_been_heard_of(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert not folders.ring(tmp_path / "fifo", b"!"), "nobody reads it"
+    descriptor = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    for _ in range(20):
+        assert folders.ring(tmp_path / "fifo", b"!" * 4096), "whether or not it fits"
+    os.close(descriptor)
+
+
+def test_removal_tries_again_when_a_folder_was_closed(
+    engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    remove, refusals = shutil.rmtree, [PermissionError(13, "Permission denied")]
+
+    def refuse_once(path: Path) -> None:
+        if refusals:
+            raise refusals.pop()
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse_once)
+    engine.remove(container_id, timeout=CALL)
+    assert list(state.iterdir()) == []

@@ -24,6 +24,9 @@ from botdock_engine_process.supervisor.records import claim_record, identity_of,
 
 SECONDS = 30.0
 
+# Forking is quick, and the child touches nothing that another thread of the tests might hold.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 
 @attrs.frozen
 class Supervised:
@@ -55,7 +58,7 @@ def supervised(tmp_path: Path, shell_spec: Any) -> Iterator[Callable[..., Superv
 
     def supervise_folder(path: Path) -> Supervised:
         answers, theirs = multiprocessing.Pipe(duplex=False)
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("fork")
         process = context.Process(target=supervise, args=(str(path), theirs.send))
         process.start()
         theirs.close()
@@ -79,9 +82,12 @@ def test_it_records_the_log_and_the_end(supervised: Any) -> None:
     assert sorted(frames(one.folder)) == [(layout.STDOUT, b"out"), (layout.STDERR, b"err")]
 
 
-def test_it_stops_with_grace_and_then_kills(supervised: Any) -> None:
+def test_it_stops_with_grace_and_then_kills(
+    supervised: Any, eventually: Callable[[Callable[[], object]], None]
+) -> None:
     one = supervised("trap '' TERM; echo up; while :; do sleep 1 & wait; done")
     assert one.answer() == ""
+    eventually(lambda: frames(one.folder))
     one.folder.tell(b"stop 0.05")
     assert one.ending()["signal"] == 9
 

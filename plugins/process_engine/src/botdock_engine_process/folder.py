@@ -146,7 +146,7 @@ def ring(fifo: Path, message: bytes) -> bool:
         os.write(descriptor, message)
     except BlockingIOError:  # full: there is more to hear in it than this
         return True
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader went away just now
         return False
     finally:
         os.close(descriptor)
