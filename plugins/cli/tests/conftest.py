@@ -122,6 +122,12 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture(autouse=True)
+def untouched_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Botdock's log stays as other tests in this process expect it."""
+    monkeypatch.setattr("botdock_cli.execution.show_log", lambda *, everything: None)
+
+
 @pytest.fixture
 def fake_runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
     """The facade that `botdock run` gets."""

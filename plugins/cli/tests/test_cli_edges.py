@@ -22,7 +22,7 @@ from botdock_cli.session import is_terminal
 def test_botdock_s_own_log_shows_warnings_with_their_data(capfd: pytest.CaptureFixture[str]) -> None:
     show_log(everything=False)
     try:
-        named = logger.patch(lambda record: record.update(name="botdock.services"))
+        named = logger.patch(lambda record: record.__setitem__("name", "botdock.services"))
         named.bind(path="/x\x1b").warning("not stored")
         named.info("all is well")
     finally:
@@ -60,7 +60,7 @@ def test_a_signal_in_the_very_moment_of_the_start_leaves_no_bot_running(
     assert fake_runner.execution.killed.is_set()
 
 
-def test_ctrl_c_during_any_other_verb_is_one_line(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_during_any_other_verb_ends_quietly(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(session: object) -> None:
         raise KeyboardInterrupt
 
@@ -75,3 +75,12 @@ def test_the_process_ends_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(SystemExit) as ended:
         command_line.run()
     assert ended.value.code == 2
+
+
+def test_ctrl_c_before_anything_has_begun_is_one_line(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(app: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("typer.main.get_command", interrupted)
+    told = cli("doctor")
+    assert (told.code, told.err) == (130, "botdock: interrupted\n")

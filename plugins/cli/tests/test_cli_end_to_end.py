@@ -85,6 +85,7 @@ def test_config_variables_and_secrets_reach_the_bot(botdock: Callable[..., Any],
     code = bot('printf "%s|%s|%s|%s" "$BOT_CONFIG" "$A" "$FROM_HERE" "$KEY"\n')
     options = ("--config", "@-", "--env", "A=1=2", "--env", "FROM_HERE", "--secret", "KEY")
     done = botdock("run", code, *BASH, *options, stdin=b'{"x": "y"}', FROM_HERE="here", KEY="hidden", OTHER="never")
+    assert done.code == 0, done.err
     config, *rest = done.out.split("|")
     assert json.loads(config) == {"x": "y"}
     assert rest == ["1=2", "here", "hidden"]
@@ -167,6 +168,18 @@ def test_an_archive_made_by_pack_runs(botdock: Callable[..., Any], bot: Callable
     assert (done.code, done.out) == (0, "from an archive\n")
 
 
+def test_an_engine_that_does_not_answer_is_told_with_what_mends_it(
+    botdock: Callable[..., Any], bot: Callable[[str], str], own_home: Path
+) -> None:
+    where = ("--engine", "docker", "--set", "docker.host=unix:///no/such.sock")
+    told = botdock("run", bot("echo never\n"), *BASH, *where)
+    assert (told.code, told.stdout) == (125, b"")
+    assert "/no/such.sock" in told.err
+    assert "docker.host" in told.err
+    assert "Traceback" not in told.err
+    assert nothing_is_left(own_home)
+
+
 def hostile(tmp_path: Path) -> str:
     path = tmp_path / "hostile.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -198,21 +211,20 @@ BAD_INPUT = [
     (["--set", "runtime.timout=3"], {2}, "timeout"),
     (["--set", "runtime.limits.pids=many"], {2}, "runtime.limits.pids"),
     (["--env", "NOT_SET_HERE"], {2}, "NOT_SET_HERE"),
-    (["--engine", "docker", "--set", "docker.host=unix:///no/such.sock"], {125}, "/no/such.sock"),
     (["--set", "home=/proc/no"], {125}, "/proc/no"),
 ]
 
 
 @pytest.mark.parametrize(("options", "codes", "said"), BAD_INPUT, ids=[" ".join(row[0])[:40] for row in BAD_INPUT])
 def test_bad_input_is_one_clear_error(
-    botdock: Callable[..., Any],
+    cli: Callable[..., Any],
     bot: Callable[[str], str],
     own_home: Path,
     options: list[str],
     codes: set[int],
     said: str,
 ) -> None:
-    told = botdock("run", bot("echo never\n"), *BASH, *options)
+    told = cli("run", bot("echo never\n"), *BASH, *options)
     assert told.code in codes, told.err
     assert said in told.err
     assert "Traceback" not in told.err
@@ -230,11 +242,11 @@ def test_bad_input_is_one_clear_error(
     ],
 )
 def test_code_that_is_none_is_refused(
-    botdock: Callable[..., Any], own_home: Path, name: str, content: bytes | None, said: str
+    cli: Callable[..., Any], own_home: Path, name: str, content: bytes | None, said: str
 ) -> None:
     if content is not None:
         Path(name).write_bytes(content)
-    told = botdock("run", name, *BASH)
+    told = cli("run", name, *BASH)
     assert told.code == 2, told.err
     assert said in told.err
     assert "Traceback" not in told.err
