@@ -54,7 +54,7 @@ class Pull(StrEnum):
     NEVER = "never"
 
 
-def command(  # noqa: PLR0917, RUF100 - the options of the design, each by its name
+def command(
     context: typer.Context,
     code: Annotated[str, typer.Argument(metavar="CODE", help="Folder, archive, or key in the storage.")],
     *,
