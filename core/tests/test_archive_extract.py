@@ -133,10 +133,10 @@ def test_a_single_folder_at_the_top_is_kept(tmp_path: Path) -> None:
 
 
 def test_names_are_normalised(tmp_path: Path) -> None:
-    members = [Member("./", kind="folder"), Member("./a//b/./c"), Member("a/", kind="folder")]
+    members = [Member("./", kind="folder"), Member("./a//b/./c"), Member("a/", kind="folder"), Member("a/d/e")]
     report = extract(io.BytesIO(tar_of(members)), tmp_path / "out")
-    assert list(snapshot(tmp_path / "out")) == ["a", "a/b", "a/b/c"]
-    assert report.entries == 3
+    assert list(snapshot(tmp_path / "out")) == ["a", "a/b", "a/b/c", "a/d", "a/d/e"]
+    assert report.entries == 5
 
 
 def test_hard_links_to_earlier_files_share_them(tmp_path: Path) -> None:

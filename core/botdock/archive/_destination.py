@@ -9,12 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from botdock.archive._entry import FOLDER_MODE, Chunks
+from botdock.archive._entry import FOLDER_MODE, PREFIX, SUFFIX, Chunks
 from botdock.archive._refusal import refusal
 from botdock.errors import ArchiveError
-
-PREFIX, SUFFIX = ".botdock-", ".partial"
-"""Of the hidden name that everything unfinished has; only a process that was killed leaves one behind."""
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}

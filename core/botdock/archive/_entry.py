@@ -16,6 +16,9 @@ OnProgress: TypeAlias = Callable[[int, int], None]
 """Is told the bytes unpacked so far, and the bytes of the packed archive or 0; about once a MiB."""
 
 
+PREFIX, SUFFIX = ".botdock-", ".partial"
+"""Of the hidden name that everything unfinished has; only a process that was killed leaves one behind."""
+
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
 EXECUTABLE_MODE = 0o755

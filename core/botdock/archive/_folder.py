@@ -6,23 +6,23 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import filterfalse, islice
 from pathlib import Path
 
-from botdock.archive._entry import FOLDER_MODE, Entry, Item, Items, Kind, kind_of
+from botdock.archive._entry import FOLDER_MODE, PREFIX, SUFFIX, Entry, Item, Items, Kind, kind_of
 from botdock.archive._limits import ArchiveLimits
 from botdock.archive._refusal import refusal
 from botdock.archive._source import CHUNK
 from botdock.errors import ArchiveError
 
 
-def folder_items(tree: Path, limits: ArchiveLimits, *, skip: frozenset[str] = frozenset()) -> Items:
+def folder_items(tree: Path, limits: ArchiveLimits, *, skip: str = "") -> Items:
     """Yield what lies in a folder, each folder before its content, in the order of the names' code points.
 
     Args:
         tree: The folder; it may itself be a link.
         limits: How many entries one folder may have.
-        skip: Paths to leave out.
+        skip: A path to leave out, as is everything of ours that is unfinished.
 
     Raises:
         ArchiveError: `source`: something cannot be read, or changes meanwhile; `entries`.
@@ -31,23 +31,27 @@ def folder_items(tree: Path, limits: ArchiveLimits, *, skip: frozenset[str] = fr
         yield from _items(root, "", limits, skip)
 
 
-def _items(folder: int, prefix: str, limits: ArchiveLimits, skip: frozenset[str]) -> Items:
+def _items(folder: int, prefix: str, limits: ArchiveLimits, skip: str) -> Items:
     for name in _names(folder, prefix, limits):
         path = prefix + name
-        if path not in skip:
+        if path != skip:
             yield from _item(folder, name, path, limits, skip)
 
 
 def _names(folder: int, prefix: str, limits: ArchiveLimits) -> list[str]:
     with os.scandir(folder) as found:
-        names = sorted(entry.name for entry in islice(found, limits.entries + 1))
+        names = sorted(islice(filterfalse(_is_unfinished, (entry.name for entry in found)), limits.entries + 1))
     if len(names) > limits.entries:
         reason = f"is one too many; {limits.entries} files, folders and links are allowed"
         raise refusal(reason, limit=f"entries={limits.entries}", entry=prefix + names[-1])
     return names
 
 
-def _item(folder: int, name: str, path: str, limits: ArchiveLimits, skip: frozenset[str]) -> Items:
+def _is_unfinished(name: str) -> bool:
+    return name.startswith(PREFIX) and name.endswith(SUFFIX)
+
+
+def _item(folder: int, name: str, path: str, limits: ArchiveLimits, skip: str) -> Items:
     kind = kind_of(_status(folder, name, path).st_mode)
     if kind is Kind.FILE:
         with _opened(path, name, folder) as descriptor:

@@ -14,8 +14,7 @@ import attrs
 
 from botdock.archive._admit import admit
 from botdock.archive._budget import Budget
-from botdock.archive._destination import PREFIX, SUFFIX
-from botdock.archive._entry import FILE_MODE, Items, OnProgress
+from botdock.archive._entry import FILE_MODE, PREFIX, SUFFIX, Items, OnProgress
 from botdock.archive._folder import folder_items
 from botdock.archive._formats import ArchiveFormat, format_for
 from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits
@@ -76,8 +75,8 @@ def pack(
     """
     with guard(str(tree), target):
         chosen = format or format_for(target)
-        with _replacing(target) as (file, hidden):
-            items = folder_items(tree, limits, skip=_inside(tree, target.parent, {target.name, hidden}))
+        with _replacing(target) as file:
+            items = folder_items(tree, limits, skip=_inside(tree, target))
             return _write(items, file, chosen, limits, Budget(limits, progress=progress))
 
 
@@ -96,20 +95,20 @@ def _write(items: Items, file: _File, chosen: ArchiveFormat, limits: ArchiveLimi
     return PackReport(format=chosen, entries=tree.entries, bytes=budget.bytes, sha256=digest)
 
 
-def _inside(tree: Path, folder: Path, names: set[str]) -> frozenset[str]:
-    """Return `names` as paths below the tree; none, where their folder does not lie in it."""
-    there = Path(os.path.relpath(os.path.realpath(folder), os.path.realpath(tree)))
-    return frozenset() if ".." in there.parts else frozenset((there / name).as_posix() for name in names)
+def _inside(tree: Path, target: Path) -> str:
+    """Return the path of `target` below the tree, or one that nothing in the tree has."""
+    folder = os.path.relpath(os.path.realpath(target.parent), os.path.realpath(tree))
+    return Path(folder, target.name).as_posix()
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[tuple[_File, str]]:
-    """Give a hidden file beside the target, and its name; it takes the target's place at the end, or is removed."""
+def _replacing(target: Path) -> Iterator[_File]:
+    """Give a hidden file beside the target; it takes the target's place at the end, or is removed."""
     descriptor, name = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=target.parent)
     hidden = Path(name)
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            yield file, hidden.name
+            yield file
         hidden.chmod(FILE_MODE)
         hidden.replace(target)
     finally:

@@ -49,10 +49,6 @@ class ByteStream:
         while self._advance():
             yield self._piece
 
-    def at_end(self) -> bool:
-        """Tell whether nothing is left."""
-        return not self._piece and not self._advance()
-
     def _advance(self) -> bool:
         self._piece = memoryview(next(self._pieces, b""))
         return bool(self._piece)
