@@ -8,14 +8,13 @@ import socket
 import zipfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 
 from botdock.config import CodeConfig
 from botdock.errors import ArchiveError, CodeError, ObjectNotFoundError, StorageError, StorageKeyError
-from botdock.model import ByteReader, Runtime
+from botdock.model import ByteReader
 from botdock.services.code import CodeKind, CodeService, CodeSource, Workspace
 from botdock.testing._byte_sources import BrokenSourceError, DribblingSource, DyingSource
 
@@ -288,35 +287,3 @@ class TestExtract:
         from botdock.archive import ArchiveLimits
 
         assert attrs.asdict(ArchiveLimits()) == attrs.asdict(CodeConfig())
-
-
-class TestStructure:
-    def test_the_script_is_returned_when_the_runtime_agrees(self, service: CodeService, tree: Path) -> None:
-        assert service.validate_code_structure(tree, runtime(), "bot", None) == "main.py"
-
-    def test_what_the_runtime_finds_is_said(self, service: CodeService, tree: Path) -> None:
-        picky = runtime(check=lambda _, script: [f"{script} line 1: no main", f"{script} line 2: no sense"])
-        with pytest.raises(CodeError, match=r"main.py line 1: no main\nmain.py line 2: no sense") as caught:
-            service.validate_code_structure(tree, picky, "bot", None)
-        assert caught.value.source == str(tree)
-
-    def test_the_manifest_is_read(self, service: CodeService, tree: Path) -> None:
-        assert service.read_manifest(tree) is None
-        (tree / "bot.toml").write_text('runtime = "python3.11"')
-        manifest = service.read_manifest(tree)
-        assert manifest is not None
-        assert manifest.runtime == "python3.11"
-
-
-def runtime(**changes: Any) -> Runtime:
-    return attrs.evolve(
-        Runtime(
-            name="python311",
-            image="python:3.11",
-            interpreters=("python3",),
-            suffixes=(".py",),
-            scripts={"bot": ("main.py", "bot.py"), "backtest": ("backtest.py",)},
-            files=dict,
-        ),
-        **changes,
-    )

@@ -41,12 +41,10 @@ class StorageService:
         on_operation: Told of each operation: `storage.put`, `storage.get`, `storage.delete`; seconds; bytes; success.
 
     Example:
-        >>> from botdock import Config
-        >>> from botdock.plugin_manager import PluginManager
-        >>> def store(config: Config, execution_id: str, value: bytes) -> str:
-        ...     plugin = PluginManager(config).storage_backend(config.storage)
-        ...     service = StorageService(lambda area: plugin.factory(config, area))
-        ...     return service.store_results(execution_id, "hello", value).key
+        >>> from botdock.testing.memory_storage import MemoryBackend
+        >>> service = StorageService(lambda area: MemoryBackend())
+        >>> service.store_results("01jd9pz7p0k0v6r3h2m4n5q8st", "hello", b"{}").key
+        'executions/01jd9pz7p0k0v6r3h2m4n5q8st/result.json'
     """
 
     def __init__(
