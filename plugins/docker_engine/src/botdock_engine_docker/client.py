@@ -18,11 +18,13 @@ import docker.auth
 import docker.errors
 import requests
 from docker.tls import TLSConfig
+from requests.adapters import HTTPAdapter
 
 from botdock.errors import EngineTimeoutError, EngineUnavailableError
 from botdock_engine_docker.deadline import Deadline
 from botdock_engine_docker.errors import translated
 from botdock_engine_docker.refusals import ERROR_STATUS, Call, explanation
+from botdock_engine_docker.transport import SCHEME, UnixAdapter
 from botdock_engine_docker.wire import Wire, open_wire
 
 if TYPE_CHECKING:
@@ -170,12 +172,13 @@ def _open_session(endpoint: Endpoint, connect_timeout: float) -> docker.APIClien
             version=".".join(map(str, OLDEST_API)),  # it then asks nobody; the version is chosen by `_choose`
             timeout=connect_timeout,  # type: ignore[arg-type] # a float is as good to requests, which gets it
             tls=_tls(endpoint),
-            max_pool_size=IDLE_CONNECTIONS,
         )
     session.trust_env = False  # the engine is spoken to directly, whatever proxies and netrc there are
-    for scheme in ("http://", "https://"):
-        if not endpoint.socket:
-            session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=IDLE_CONNECTIONS))
+    if endpoint.socket:
+        session.mount(SCHEME, UnixAdapter(endpoint.socket, idle=IDLE_CONNECTIONS))
+    else:
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=IDLE_CONNECTIONS))
     return session
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
-from botdock.errors import ContainerError, ContainerNotFoundError, ImageError
+from botdock.errors import ContainerError, ImageError
 from botdock.model import Engine
 from botdock_engine_docker.capabilities import Probe, probe
 from botdock_engine_docker.client import DockerClient, path
@@ -18,7 +18,7 @@ from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.profile import Tuning, create_request
 from botdock_engine_docker.results import find_result, make_writable, read_bounded
 from botdock_engine_docker.status import read_status
-from botdock_engine_docker.streams import AttachStream, End
+from botdock_engine_docker.streams import SETTLE, AttachStream, End
 from botdock_engine_docker.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -187,13 +187,12 @@ class DockerEngine(Engine):
         self._client.close()
 
     def _end_of(self, container_id: str, call: Call) -> End:
-        def has_ended(timeout: float) -> bool:
-            try:
-                return self.wait(container_id, timeout=timeout) is not None
-            except ContainerNotFoundError:
-                return True
+        def open_wait() -> Wire:
+            waiting = self._client.about(call.operation, timeout=SETTLE, container_id=container_id)
+            target = path("/containers/{}/wait", container_id)
+            return self._client.open(waiting, "POST", target, headers={"Connection": "close"})
 
-        return End(has_ended, call)
+        return End(open_wait, call)
 
     def _require_program(self, container_id: str, spec: ContainerSpec, digest: str, deadline: Deadline) -> None:
         """Refuse an image that lacks the program: docker-init would start, and say so in the bot's own stderr."""

@@ -132,6 +132,7 @@ _BY_CAUSE = (
     (http.client.HTTPException, _garbage),
     (docker.errors.TLSParameterError, _insecure),
     (docker.errors.InvalidVersion, _settings),
+    (docker.errors.InvalidRepository, lambda call, cause: call.image_error(str(cause))),
     (requests.exceptions.InvalidURL, _settings),
     (requests.ConnectionError, _gone),
     (urllib3.exceptions.HTTPError, _gone),

@@ -1,0 +1,127 @@
+"""What the daemon says that it can enforce, and what `botdock doctor` makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock.config import Config, DockerConfig
+from botdock.errors import EngineUnavailableError
+from botdock.model import Check, CheckStatus, Feature
+from botdock_engine_docker import checks
+from botdock_engine_docker.engine import DockerEngine
+
+
+def info(**changed: Any) -> dict[str, Any]:
+    everything = {
+        "MemoryLimit": True,
+        "SwapLimit": True,
+        "CpuCfsQuota": True,
+        "PidsLimit": True,
+        "NCPU": 4,
+        "CgroupVersion": "2",
+        "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"],
+        "LiveRestoreEnabled": True,
+        "DockerRootDir": "/",
+    }
+    return {**everything, **changed}
+
+
+def examine(fake_docker: Any, options: dict[str, Any] | None = None) -> dict[str, Check]:
+    config = Config(docker=DockerConfig(host=fake_docker.url), options={"docker": options or {}})
+    return {check.name: check for check in checks.checks(config)}
+
+
+def test_a_daemon_that_enforces_everything_isolates(fake_docker: Any, engine: DockerEngine) -> None:
+    fake_docker.says("GET", "/info", info())
+    capabilities = engine.capabilities()
+    assert capabilities.isolates
+    assert capabilities.missing == {}
+    assert capabilities.engine == "docker"
+    assert capabilities.version == "Docker 20.10.24 (API 1.41, cgroup v2)"
+
+
+def test_the_daemon_is_looked_at_once(fake_docker: Any, engine: DockerEngine) -> None:
+    engine.capabilities()
+    engine.capabilities()
+    assert fake_docker.targets("GET") == ["/version", "/info"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "feature", "remedy"),
+    [
+        ({"MemoryLimit": False}, Feature.MEMORY, "cgroup"),
+        ({"SwapLimit": False}, Feature.SWAP, "swapaccount=1"),
+        ({"CpuCfsQuota": False}, Feature.CPU, "cgroup"),
+        ({"PidsLimit": False}, Feature.PIDS, "cgroup"),
+        ({"SecurityOptions": ["name=seccomp,profile=unconfined"]}, Feature.SECCOMP, "seccomp"),
+        ({"SecurityOptions": None}, Feature.SECCOMP, "seccomp"),
+    ],
+)
+def test_what_is_missing_has_a_reason_and_a_remedy(
+    fake_docker: Any, engine: DockerEngine, changed: dict[str, Any], feature: Feature, remedy: str
+) -> None:
+    fake_docker.says("GET", "/info", info(**changed))
+    capabilities = engine.capabilities()
+    assert set(capabilities.missing) == {feature}
+    assert remedy in capabilities.missing[feature]
+    assert capabilities.enforced == frozenset(Feature) - {feature}
+    check = examine(fake_docker)[f"docker.{feature}"]
+    assert check.status is CheckStatus.FAILED
+    assert remedy in check.remedy
+
+
+def test_an_old_daemon_does_not_say_its_cgroup_version(fake_docker: Any, engine: DockerEngine) -> None:
+    fake_docker.says("GET", "/info", info(CgroupVersion=""))
+    assert "cgroup v1" in engine.capabilities().version
+
+
+def test_windows_containers_are_none_of_ours(fake_docker: Any, engine: DockerEngine) -> None:
+    said = {"Version": "28", "ApiVersion": "1.47", "MinAPIVersion": "1.24", "Os": "windows"}
+    fake_docker.says("GET", "/version", said)
+    with pytest.raises(EngineUnavailableError, match="windows containers"):
+        engine.capabilities()
+
+
+def test_an_answer_that_is_no_info_is_refused(fake_docker: Any, engine: DockerEngine) -> None:
+    fake_docker.says("GET", "/info", ["no"])
+    with pytest.raises(EngineUnavailableError, match="no Docker engine"):
+        engine.capabilities()
+
+
+def test_doctor_finds_a_good_daemon_good(fake_docker: Any) -> None:
+    fake_docker.says("GET", "/info", info())
+    found = examine(fake_docker)
+    assert set(found) == {"docker.engine", "docker.isolation", "docker.disk", "docker.live_restore"}
+    assert found["docker.engine"].detail == f"Docker 20.10.24 (API 1.41, cgroup v2) at {fake_docker.url}"
+    del found["docker.disk"]  # this machine's may be full
+    assert {check.status for check in found.values()} == {CheckStatus.OK}
+
+
+def test_doctor_says_what_else_could_be_better(fake_docker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "LOW_DISK", 2**80)
+    options = ["name=seccomp,profile=default", "name=selinux"]
+    fake_docker.says("GET", "/info", info(LiveRestoreEnabled=False, SecurityOptions=options))
+    found = examine(fake_docker)
+    for name, remedy in {"live_restore": "daemon.json", "selinux": "chcon", "disk": "docker system prune"}.items():
+        assert found[f"docker.{name}"].status is CheckStatus.WARNING
+        assert remedy in found[f"docker.{name}"].remedy
+
+
+def test_doctor_warns_of_a_daemon_elsewhere(fake_docker: Any) -> None:
+    found = examine(fake_docker, {"shared_disk": False})
+    assert found["docker.shared_disk"].status is CheckStatus.FAILED
+    assert "docker.disk" not in found
+
+
+def test_a_disk_that_nobody_may_look_at_is_not_mentioned(fake_docker: Any, tmp_path: Path) -> None:
+    fake_docker.says("GET", "/info", info(DockerRootDir=str(tmp_path / "absent")))
+    assert "docker.disk" not in examine(fake_docker)
+
+
+def test_doctor_repeats_what_is_wrong_with_the_configuration(fake_docker: Any) -> None:
+    (check,) = examine(fake_docker, {"shared_disc": True}).values()
+    assert (check.name, check.status) == ("docker.config", CheckStatus.FAILED)
+    assert "did you mean shared_disk" in check.detail

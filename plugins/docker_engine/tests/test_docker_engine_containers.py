@@ -1,0 +1,341 @@
+"""The life of a container, against a daemon that answers what a real one answers only now and then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from botdock.errors import (
+    ContainerConflictError,
+    ContainerError,
+    ContainerNotFoundError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+)
+from botdock.model import ContainerSpec, ContainerState
+from botdock_engine_docker import containers, waiting
+from botdock_engine_docker.engine import DockerEngine
+from botdock_engine_docker.status import read_info, read_status, read_time
+
+CALL = 20.0
+GONE = {"message": "No such container: c1"}
+CREATED_AT = "2026-01-02T03:04:05.123456789Z"
+
+
+def inspected(status: str = "exited", **state: Any) -> dict[str, Any]:
+    zero = "0001-01-01T00:00:00Z"
+    return {
+        "Id": "c1",
+        "State": {"Status": status, "ExitCode": 0, "StartedAt": zero, "FinishedAt": zero, "Error": "", **state},
+        "Mounts": [],
+    }
+
+
+@pytest.fixture
+def spec(make_spec: Callable[..., ContainerSpec]) -> ContainerSpec:
+    return make_spec()
+
+
+def listed(spec: ContainerSpec, *, state: str = "created", name: str = "") -> dict[str, Any]:
+    return {"Id": "c9", "Names": [f"/{name or spec.name}"], "State": state, "Labels": dict(spec.labels)}
+
+
+class TestCreate:
+    def test_the_name_and_the_profile_are_sent(
+        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec
+    ) -> None:
+        fake_docker.says("POST", "/containers/create", {"Id": "c1", "Warnings": ["the kernel is odd"]}, status=201)
+        assert engine.create(spec, timeout=CALL) == "c1"
+        sent = next(request for request in fake_docker.requests if request.method == "POST")
+        assert sent.target.endswith("/containers/create?name=botdock-01")
+        assert sent.body["HostConfig"]["ReadonlyRootfs"] is True
+
+    def test_the_result_can_be_written_by_the_bot(
+        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec
+    ) -> None:
+        fake_docker.says("POST", "/containers/create", {"Id": "c1"}, status=201)
+        Path(spec.result.source).chmod(0o600)
+        engine.create(spec, timeout=CALL)
+        assert Path(spec.result.source).stat().st_mode & 0o777 == 0o666
+
+    def test_a_name_that_is_taken_is_a_conflict_and_stays(
+        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec
+    ) -> None:
+        words = {"message": 'Conflict. The container name "/x" is already in use by container "y".'}
+        fake_docker.says("POST", "/containers/create", words, status=409)
+        with pytest.raises(ContainerConflictError):
+            engine.create(spec, timeout=CALL)
+        assert fake_docker.targets("DELETE") == []
+
+    def test_a_daemon_that_does_not_see_our_files_is_refused(
+        self, fake_docker: Any, make_engine: Callable[..., DockerEngine], spec: ContainerSpec
+    ) -> None:
+        engine = make_engine(fake_docker.url, options={"shared_disk": False})
+        with pytest.raises(ContainerError, match="does not see this machine's files") as caught:
+            engine.create(spec, timeout=CALL)
+        assert "shared_disk = true" in (caught.value.hint or "")
+        assert fake_docker.requests == []
+
+    def test_what_a_cut_off_create_left_is_removed(
+        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec
+    ) -> None:
+        fake_docker.on("POST", "/containers/create", fake_docker.STAY)
+        fake_docker.says("GET", "/containers/json", [], [listed(spec, name="other"), listed(spec)])
+        fake_docker.says("DELETE", "/containers/c9", None)
+        with pytest.raises(EngineTimeoutError):
+            engine.create(spec, timeout=0.5)
+        assert fake_docker.targets("DELETE") == ["/containers/c9?force=1&v=1"]
+
+    def test_what_another_has_started_is_left_alone(
+        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec
+    ) -> None:
+        fake_docker.on("POST", "/containers/create", b"")
+        fake_docker.says("GET", "/containers/json", [listed(spec, state="running")])
+        with pytest.raises(EngineUnavailableError):
+            engine.create(spec, timeout=CALL)
+        assert fake_docker.targets("DELETE") == []
+
+    @pytest.mark.parametrize("broken", [b"", b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}"])
+    def test_a_clean_up_that_fails_does_not_hide_the_error(
+        self,
+        fake_docker: Any,
+        engine: DockerEngine,
+        spec: ContainerSpec,
+        monkeypatch: pytest.MonkeyPatch,
+        broken: bytes,
+    ) -> None:
+        monkeypatch.setattr(containers, "CLEAN_UP", 0.2)
+        fake_docker.on("POST", "/containers/create", fake_docker.STAY)
+        fake_docker.on("GET", "/containers/json", broken)
+        with pytest.raises(EngineTimeoutError):
+            engine.create(spec, timeout=0.5)
+
+    def test_an_image_without_the_program_is_refused_and_nothing_is_left(
+        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec
+    ) -> None:
+        fake_docker.says("POST", "/containers/create", {"Id": "c1"}, status=201)
+        fake_docker.on("HEAD", "/archive", b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
+        fake_docker.says("DELETE", "/containers/c1", None)
+        with pytest.raises(ContainerError, match="image 'bots:1' has no program /bin/sh"):
+            engine.create(spec, timeout=CALL)
+        assert fake_docker.targets("DELETE") == ["/containers/c1?force=1&v=1"]
+
+    def test_a_look_for_the_program_that_fails_leaves_nothing(
+        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec
+    ) -> None:
+        fake_docker.says("POST", "/containers/create", {"Id": "c1"}, status=201)
+        fake_docker.on("HEAD", "/archive", b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+        fake_docker.says("DELETE", "/containers/c1", None)
+        with pytest.raises(ContainerError):
+            engine.create(spec, timeout=CALL)
+        assert fake_docker.targets("DELETE") == ["/containers/c1?force=1&v=1"]
+
+    def test_a_program_is_looked_for_once_per_image(
+        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec
+    ) -> None:
+        fake_docker.says("POST", "/containers/create", {"Id": "c1"}, status=201)
+        for command in (("/bin/sh",), ("/bin/sh", "x"), ("sh",)):
+            engine.create(attrs.evolve(spec, command=command), timeout=CALL)
+        assert fake_docker.targets("HEAD") == ["/containers/c1/archive?path=%2Fbin%2Fsh"]
+
+
+class TestWait:
+    def test_the_end_is_told(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("POST", "/wait", {"StatusCode": 3})
+        fake_docker.says("GET", "/containers/c1/json", inspected(ExitCode=3, OOMKilled=True))
+        status = engine.wait("c1", timeout=CALL)
+        assert status is not None
+        assert (status.exit_code, status.oom_killed, status.signal) == (3, True, None)
+        assert engine.wait("c1", timeout=CALL) == status
+        assert len(fake_docker.targets("POST")) == 1
+
+    def test_a_container_that_goes_on_is_none(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.on("POST", "/wait", fake_docker.STAY)
+        fake_docker.says("GET", "/containers/c1/json", inspected("running"))
+        assert engine.wait("c1", timeout=0.1) is None
+        assert engine.wait("c1", timeout=0.0) is None
+
+    def test_a_daemon_that_comes_back_in_time_is_waited_for(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.on("POST", "/wait", b"", b"", fake_docker.reply(b'{"StatusCode": 0}'))
+        fake_docker.says("GET", "/containers/c1/json", inspected())
+        status = engine.wait("c1", timeout=CALL)
+        assert status is not None
+        assert len(fake_docker.targets("POST")) == 3
+
+    def test_a_daemon_that_stays_away_is_unavailable(
+        self, fake_docker: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(waiting, "RECONNECT", 0.2)
+        fake_docker.on("POST", "/wait", b"")
+        with pytest.raises(EngineUnavailableError):
+            engine.wait("c1", timeout=CALL)
+
+    def test_a_container_that_was_never_started_has_not_ended(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("POST", "/wait", {"StatusCode": 0})
+        fake_docker.says("GET", "/containers/c1/json", inspected("created"))
+        assert engine.wait("c1", timeout=0.2) is None
+
+    def test_a_container_that_is_gone_is_not_found(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("POST", "/wait", GONE, status=404)
+        with pytest.raises(ContainerNotFoundError):
+            engine.wait("c1", timeout=CALL)
+
+
+class TestStop:
+    def test_one_that_ends_in_time_is_not_killed(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("POST", "/kill", None, status=204)
+        fake_docker.says("POST", "/wait", {"StatusCode": 0})
+        fake_docker.says("GET", "/containers/c1/json", inspected())
+        engine.stop("c1", grace=CALL, timeout=CALL)
+        assert fake_docker.targets("POST") == ["/containers/c1/kill?signal=SIGTERM", "/containers/c1/wait"]
+
+    def test_one_that_does_not_is(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("POST", "/kill", None, status=204)
+        fake_docker.on("POST", "/wait", fake_docker.STAY, fake_docker.reply(b'{"StatusCode": 137}'))
+        fake_docker.says("GET", "/containers/c1/json", inspected(ExitCode=137))
+        engine.stop("c1", grace=0.1, timeout=CALL)
+        assert [target.partition("/c1/")[2] for target in fake_docker.targets("POST")] == [
+            "kill?signal=SIGTERM",
+            "wait",
+            "kill?signal=SIGKILL",
+            "wait",
+        ]
+
+    def test_no_grace_kills_at_once(self, fake_docker: Any, engine: DockerEngine) -> None:
+        words = {"message": "Container c1 is not running"}
+        fake_docker.says("POST", "/kill", words, status=409)
+        engine.stop("c1", grace=0.0, timeout=CALL)
+        assert fake_docker.targets("POST") == ["/containers/c1/kill?signal=SIGKILL"]
+
+    def test_one_that_cannot_be_killed_is_said(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("POST", "/kill", None, status=204)
+        fake_docker.on("POST", "/wait", fake_docker.STAY)
+        with pytest.raises(EngineTimeoutError, match="it was killed, and has not ended"):
+            engine.stop("c1", grace=0.0, timeout=0.1)
+
+    def test_other_trouble_is_raised(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("POST", "/kill", {"message": "cannot kill container: permission denied"}, status=500)
+        with pytest.raises(ContainerError, match="cannot kill"):
+            engine.stop("c1", grace=1.0, timeout=CALL)
+
+
+class TestRemove:
+    def test_its_log_and_volumes_go_too(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("DELETE", "/containers/c1", None)
+        engine.remove("c1", timeout=CALL)
+        assert fake_docker.targets("DELETE") == ["/containers/c1?force=1&v=1"]
+
+    def test_one_that_is_gone_is_no_error(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("DELETE", "/containers/c1", GONE, status=404)
+        engine.remove("c1", timeout=CALL)
+
+    @pytest.mark.parametrize("status", [200, 404])
+    def test_a_removal_under_way_is_waited_for(self, fake_docker: Any, engine: DockerEngine, status: int) -> None:
+        words = {"message": "removal of container c1 is already in progress"}
+        fake_docker.says("DELETE", "/containers/c1", words, status=409)
+        fake_docker.says("POST", "/wait", {"message": "No such container"}, status=status)
+        engine.remove("c1", timeout=CALL)
+        assert fake_docker.targets("POST") == ["/containers/c1/wait?condition=removed"]
+
+    def test_a_busy_one_is_tried_again(self, fake_docker: Any, engine: DockerEngine) -> None:
+        busy = fake_docker.reply(b'{"message": "device or resource busy"}', status=500)
+        fake_docker.on("DELETE", "/containers/c1", busy, fake_docker.reply(b""))
+        engine.remove("c1", timeout=CALL)
+        assert len(fake_docker.targets("DELETE")) == 2
+
+    def test_one_that_stays_busy_is_said(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("DELETE", "/containers/c1", {"message": "device or resource busy"}, status=500)
+        with pytest.raises(ContainerError, match="busy"):
+            engine.remove("c1", timeout=CALL)
+        assert len(fake_docker.targets("DELETE")) == containers.REMOVE_TRIES
+
+    def test_an_absent_daemon_is_not_tried_again(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.on("DELETE", "/containers/c1", b"")
+        with pytest.raises(EngineUnavailableError):
+            engine.remove("c1", timeout=CALL)
+        assert len(fake_docker.targets("DELETE")) == 1
+
+
+class TestResult:
+    def test_a_successor_finds_it_by_its_mount(self, fake_docker: Any, engine: DockerEngine, tmp_path: Path) -> None:
+        (tmp_path / "r").write_bytes(b"12345")
+        mounts = [
+            {"Type": "bind", "Source": "/code", "RW": False},
+            {"Type": "tmpfs", "Source": "", "RW": True},
+            {"Type": "bind", "Source": str(tmp_path / "r"), "RW": True},
+        ]
+        fake_docker.says("GET", "/containers/c1/json", {**inspected(), "Mounts": mounts})
+        assert engine.fetch_result("c1", limit=3, timeout=CALL) == b"1234"
+
+    def test_a_container_without_one_has_an_empty_one(self, fake_docker: Any, engine: DockerEngine) -> None:
+        fake_docker.says("GET", "/containers/c1/json", inspected())
+        assert engine.fetch_result("c1", limit=3, timeout=CALL) == b""
+
+    @pytest.mark.parametrize("kind", ["absent", "link", "folder", "fifo"])
+    def test_what_is_no_file_of_ours_is_not_read(
+        self, fake_docker: Any, engine: DockerEngine, tmp_path: Path, kind: str
+    ) -> None:
+        result = tmp_path / "result"
+        make: dict[str, Callable[[], object]] = {
+            "absent": lambda: None,
+            "link": lambda: result.symlink_to("/etc/passwd"),
+            "folder": result.mkdir,
+            "fifo": lambda: os.mkfifo(result),
+        }
+        make[kind]()
+        mount = {"Type": "bind", "Source": str(result), "RW": True}
+        fake_docker.says("GET", "/containers/c1/json", {**inspected(), "Mounts": [mount]})
+        if kind == "absent":
+            assert engine.fetch_result("c1", limit=3, timeout=CALL) == b""
+        else:
+            with pytest.raises(ContainerError):
+                engine.fetch_result("c1", limit=3, timeout=CALL)
+
+
+class TestStatus:
+    def test_times_are_in_utc(self) -> None:
+        assert read_time(CREATED_AT) == datetime(2026, 1, 2, 3, 4, 5, 123456, UTC)
+        assert read_time("2026-01-02T05:04:05+02:00") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        assert read_time("0001-01-01T00:00:00Z") is None
+        assert read_time("") is None
+
+    @pytest.mark.parametrize(
+        ("word", "state", "code"),
+        [
+            ("created", ContainerState.CREATED, None),
+            ("running", ContainerState.RUNNING, None),
+            ("paused", ContainerState.RUNNING, None),
+            ("exited", ContainerState.EXITED, 9),
+            ("dead", ContainerState.EXITED, 9),
+            ("removing", ContainerState.UNKNOWN, None),
+        ],
+    )
+    def test_an_exit_code_is_known_after_the_end(self, word: str, state: ContainerState, code: int | None) -> None:
+        status = read_status(inspected(word, ExitCode=9, Error="why"))
+        assert (status.state, status.exit_code, status.error) == (state, code, "why")
+
+    @settings(deadline=None)
+    @given(st.integers(0, 255), st.booleans())
+    def test_no_exit_code_is_interpreted(self, code: int, oom: bool) -> None:
+        status = read_status(inspected(ExitCode=code, OOMKilled=oom))
+        assert (status.exit_code, status.signal, status.oom_killed) == (code, None, oom)
+
+    def test_a_line_of_a_listing_may_lack_all_but_its_id(self) -> None:
+        info = read_info({"Id": "c1", "Names": None, "Labels": None})
+        assert (info.name, info.labels, info.state, info.created_at) == ("", {}, ContainerState.UNKNOWN, None)
+        assert read_info({"Id": "c1", "Created": 0}).created_at is None
+        created_at = read_info({"Id": "c1", "Created": 1_700_000_000}).created_at
+        assert created_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+def test_start_of_one_that_runs_is_no_error(fake_docker: Any, engine: DockerEngine) -> None:
+    fake_docker.on("POST", "/start", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n")
+    engine.start("c1", timeout=CALL)

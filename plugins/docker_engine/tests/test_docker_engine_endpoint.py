@@ -1,0 +1,117 @@
+"""Where Docker listens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock.config import Config, DockerConfig
+from botdock.errors import ConfigError
+from botdock_engine_docker.endpoint import Endpoint, find_endpoint
+
+
+def find(host: str = "", environ: dict[str, str] | None = None, **fields: Any) -> Endpoint:
+    options = fields.pop("options", {})
+    return find_endpoint(Config(docker=DockerConfig(host=host, **fields), options={"docker": options}), environ or {})
+
+
+def test_without_any_setting_it_is_dockers_own_socket() -> None:
+    assert find().socket == "/var/run/docker.sock"
+
+
+def test_docker_host_of_the_environment_is_used_where_nothing_is_configured() -> None:
+    assert find(environ={"DOCKER_HOST": "unix:///a.sock"}).socket == "/a.sock"
+    assert find("unix:///b.sock", environ={"DOCKER_HOST": "unix:///a.sock"}).socket == "/b.sock"
+
+
+@pytest.mark.parametrize("url", ["unix:///run/d.sock", "unix://run/d.sock"])
+def test_a_unix_socket_shares_our_disk(url: str) -> None:
+    endpoint = find(url)
+    assert (endpoint.socket, endpoint.shared_disk, endpoint.url) == ("/run/d.sock", True, url)
+
+
+@pytest.mark.parametrize("url", ["tcp://farm.example:2375", "http://farm.example:2375"])
+def test_a_tcp_address_does_not(url: str) -> None:
+    endpoint = find(url)
+    assert (endpoint.address, endpoint.shared_disk) == (("farm.example", 2375), False)
+    assert endpoint.certificates is None
+
+
+def test_an_option_says_otherwise() -> None:
+    assert find("tcp://127.0.0.1:2375", options={"shared_disk": True}).shared_disk
+    assert not find("unix:///forwarded.sock", options={"shared_disk": False}).shared_disk
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ssh://me@farm", "behind ssh"),
+        ("tcp://farm", "needs a host and a port"),
+        ("tcp://:2375", "needs a host and a port"),
+        ("tcp://farm:high", "needs a host and a port"),
+        ("tcp://farm:99999", "needs a host and a port"),
+        ("npipe:////./pipe/docker", "no address of Docker"),
+        ("unix://", "no address of Docker"),
+        ("/var/run/docker.sock", "no address of Docker"),
+    ],
+)
+def test_a_wrong_address_is_a_mistake(url: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        find(environ={"DOCKER_HOST": url})
+    assert caught.value.problems[0].startswith("DOCKER_HOST: ")
+
+
+def test_a_wrong_address_in_the_configuration_is_found_there() -> None:
+    with pytest.raises(ConfigError) as caught:
+        find("ssh://me@farm")
+    assert caught.value.problems[0].startswith("docker.host: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"shared_disc": True}, "options.docker.shared_disc: unknown key; did you mean shared_disk?"),
+        ({"zzz": 1}, "options.docker.zzz: unknown key; did you mean shared_disk?"),
+        ({"shared_disk": "yes"}, "options.docker.shared_disk: must be true or false, not 'yes'"),
+    ],
+)
+def test_a_wrong_option_is_named(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find(options=options)
+    assert caught.value.problems == (problem,)
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Path:
+    for name in ("ca", "cert", "key"):
+        (tmp_path / f"{name}.pem").touch()
+    return tmp_path
+
+
+def test_certificates_are_found_by_dockers_names(certificates: Path) -> None:
+    found = find("tcp://farm:2376", tls_verify=True, cert_path=str(certificates)).certificates
+    assert found is not None
+    assert found.authority == str(certificates / "ca.pem")
+    assert found.client == (str(certificates / "cert.pem"), str(certificates / "key.pem"))
+
+
+def test_dockers_own_variables_ask_for_tls_as_well(certificates: Path) -> None:
+    environ = {"DOCKER_HOST": "tcp://farm:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(certificates)}
+    assert find(environ=environ).certificates is not None
+    assert find("tcp://other:2375", environ=environ).certificates is None
+
+
+def test_tls_without_certificates_of_our_own_trusts_the_systems_authorities() -> None:
+    found = find("https://farm:2376").certificates
+    assert found is not None
+    assert (found.authority, found.client) == (None, None)
+
+
+def test_missing_certificates_are_all_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    with pytest.raises(ConfigError) as caught:
+        find("tcp://farm:2376", tls_verify=True, cert_path=str(tmp_path))
+    assert len(caught.value.problems) == 2
+    assert "cert.pem" in caught.value.problems[0]

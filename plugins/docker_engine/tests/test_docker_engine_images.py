@@ -1,0 +1,172 @@
+"""Images: there, absent, pulled, and what goes wrong meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from botdock.errors import ContainerError, EngineTimeoutError, ImageError
+from botdock.model import ContainerSpec, ImageInfo, PullPolicy, PullProgress
+from botdock_engine_docker.engine import DockerEngine
+from botdock_engine_docker.images import read_image
+from botdock_engine_docker.pulling import PullMeter
+
+CALL = 20.0
+ABSENT = {"message": "No such image: bots:1"}
+
+
+def ensure(
+    engine: DockerEngine,
+    policy: PullPolicy = PullPolicy.MISSING,
+    image: str = "bots:1",
+    *,
+    timeout: float = CALL,
+    progress: Callable[[PullProgress], None] | None = None,
+) -> ImageInfo:
+    return engine.ensure_image(image, policy=policy, timeout=timeout, progress=progress)
+
+
+def absent_at_first(fake_docker: Any) -> None:
+    there = fake_docker.reply(json.dumps({"Id": "sha256:1d", "RepoDigests": ["bots@sha256:d1"]}).encode())
+    fake_docker.on("GET", "/images/", fake_docker.reply(json.dumps(ABSENT).encode(), status=404), there)
+
+
+def pull_says(fake_docker: Any, *events: dict[str, Any]) -> None:
+    lines = "\r\n".join(json.dumps(event) for event in events).encode()
+    fake_docker.on("POST", "/images/create", fake_docker.reply(lines))
+
+
+def test_an_image_that_is_there_is_not_pulled(fake_docker: Any, engine: DockerEngine) -> None:
+    assert ensure(engine) == ImageInfo(reference="bots:1", digest="sha256:d1", pulled=False)
+    assert fake_docker.targets("POST") == []
+
+
+def test_what_is_known_of_an_image_is_not_asked_twice(fake_docker: Any, engine: DockerEngine) -> None:
+    ensure(engine)
+    ensure(engine, PullPolicy.NEVER)
+    assert fake_docker.targets("GET").count("/images/bots%3A1/json") == 1
+
+
+def test_a_missing_image_is_pulled(fake_docker: Any, engine: DockerEngine) -> None:
+    absent_at_first(fake_docker)
+    pull_says(fake_docker, {"status": "Pulling from bots"}, {"status": "Pull complete", "id": "a"})
+    assert ensure(engine) == ImageInfo(reference="bots:1", digest="sha256:d1", pulled=True)
+    assert fake_docker.targets("POST") == ["/images/create?fromImage=bots&tag=1"]
+
+
+@pytest.mark.parametrize(
+    ("image", "query"),
+    [
+        ("bots", "fromImage=bots&tag=latest"),
+        ("farm.example:5000/a/bots:2", "fromImage=farm.example%3A5000%2Fa%2Fbots&tag=2"),
+        ("bots@sha256:d1", "fromImage=bots&tag=sha256%3Ad1"),
+    ],
+)
+def test_references_are_taken_apart_as_docker_does(
+    fake_docker: Any, engine: DockerEngine, image: str, query: str
+) -> None:
+    pull_says(fake_docker)
+    ensure(engine, PullPolicy.ALWAYS, image)
+    assert fake_docker.targets("POST") == [f"/images/create?{query}"]
+
+
+def test_always_pulls_what_is_there(fake_docker: Any, engine: DockerEngine) -> None:
+    pull_says(fake_docker, {"status": "Status: Image is up to date"})
+    assert ensure(engine, PullPolicy.ALWAYS).pulled
+
+
+def test_never_pulls_nothing_and_says_what_to_do(fake_docker: Any, engine: DockerEngine) -> None:
+    fake_docker.says("GET", "/images/", ABSENT, status=404)
+    with pytest.raises(ImageError, match="forbids to pull it") as caught:
+        ensure(engine, PullPolicy.NEVER)
+    assert caught.value.image == "bots:1"
+    assert "docker pull bots:1" in (caught.value.hint or "")
+    assert fake_docker.targets("POST") == []
+
+
+@pytest.mark.parametrize(
+    "event", [{"errorDetail": {"message": "manifest unknown"}, "error": "x"}, {"error": "manifest unknown"}]
+)
+def test_an_error_inside_the_stream_is_seen(fake_docker: Any, engine: DockerEngine, event: dict[str, Any]) -> None:
+    absent_at_first(fake_docker)
+    pull_says(fake_docker, {"status": "Pulling"}, event)
+    with pytest.raises(ImageError, match="manifest unknown"):
+        ensure(engine)
+
+
+def test_a_pull_that_is_refused_is_an_error_of_the_image(fake_docker: Any, engine: DockerEngine) -> None:
+    absent_at_first(fake_docker)
+    fake_docker.says("POST", "/images/create", {"message": "unauthorized: log in"}, status=500)
+    with pytest.raises(ImageError, match="unauthorized") as caught:
+        ensure(engine)
+    assert "docker login" in (caught.value.hint or "")
+
+
+def test_a_pull_that_is_cut_off_is_an_error(fake_docker: Any, engine: DockerEngine) -> None:
+    absent_at_first(fake_docker)
+    fake_docker.on("POST", "/images/create", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{")
+    with pytest.raises(ContainerError):
+        ensure(engine)
+
+
+def test_a_pull_that_takes_too_long_says_which_setting_says_how_long(fake_docker: Any, engine: DockerEngine) -> None:
+    absent_at_first(fake_docker)
+    fake_docker.on("POST", "/images/create", fake_docker.STAY)
+    with pytest.raises(EngineTimeoutError, match="pulling bots:1 took longer") as caught:
+        ensure(engine, timeout=0.5)
+    assert "containers.pull_timeout" in (caught.value.hint or "")
+
+
+def test_a_reference_that_is_none_is_an_error_of_the_image(fake_docker: Any, engine: DockerEngine) -> None:
+    fake_docker.says("GET", "/images/", {"message": "invalid reference format"}, status=400)
+    with pytest.raises(ImageError):
+        ensure(engine, image="https://bots")
+
+
+def test_the_progress_is_the_sum_over_the_layers(fake_docker: Any, engine: DockerEngine) -> None:
+    absent_at_first(fake_docker)
+    reports: list[PullProgress] = []
+    pull_says(
+        fake_docker,
+        {"status": "Downloading", "id": "a", "progressDetail": {"current": 10, "total": 100}},
+        {"status": "Downloading", "id": "b", "progressDetail": {"current": 1, "total": 50}},
+        {"status": "Download complete", "id": "a"},
+        {"status": "Already exists", "id": "c"},
+        {"status": "Extracting", "id": "b", "progressDetail": {"current": 5, "total": 5}},
+    )
+    ensure(engine, progress=reports.append)
+    assert reports[-1] == PullProgress(image="bots:1", current=150, total=150)
+    assert len(reports) <= 3
+
+
+def test_a_layer_of_unknown_size_is_counted_as_far_as_it_is() -> None:
+    reports: list[PullProgress] = []
+    meter = PullMeter("bots", reports.append)
+    meter.hear({"status": "Downloading", "id": "a", "progressDetail": {"current": 7}})
+    meter.hear({"status": "Downloading", "id": "b", "progressDetail": None})
+    meter.report()
+    assert (reports[-1].current, reports[-1].total) == (7, 7)
+
+
+def test_without_a_listener_nothing_is_reported() -> None:
+    PullMeter("bots", None).report()
+
+
+def test_an_image_without_a_registry_has_its_own_id() -> None:
+    image = read_image("bots:1", {"Id": "sha256:1d", "RepoDigests": [], "Config": {"Volumes": {"/b": {}, "/a": {}}}})
+    assert image.info.digest == "sha256:1d"
+    assert image.volumes == ("/a", "/b")
+
+
+def test_a_create_that_misses_its_image_forgets_it(
+    fake_docker: Any, engine: DockerEngine, make_spec: Callable[..., ContainerSpec]
+) -> None:
+    ensure(engine)
+    fake_docker.says("POST", "/containers/create", {"message": "No such image: bots:1"}, status=404)
+    with pytest.raises(ImageError):
+        engine.create(make_spec(), timeout=CALL)
+    ensure(engine)
+    assert fake_docker.targets("GET").count("/images/bots%3A1/json") == 2
