@@ -61,10 +61,10 @@ class Bot:
         write_program(self.runtime, self.files)
         write_context(self.context, self.files)
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start what has been prepared, as an engine would, with next to nothing in its environment."""
+    def start(self, **image: str) -> subprocess.Popen[bytes]:
+        """Start what has been prepared, as an engine would; in the environment are PATH, HOME and those of `image`."""
         folder = Path(sys.executable).parent
-        environment = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": self.context.code_dir}
+        environment = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": self.context.code_dir, **image}
         if self.runtime.capabilities.context is ContextDelivery.ENVIRONMENT:
             environment = {**environment, **environment_of(self.context)}
         return subprocess.Popen(

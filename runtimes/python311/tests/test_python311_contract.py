@@ -19,7 +19,8 @@ import sys, time
 def main(id, config):
     try:
         print("waiting")
-        time.sleep(600)
+        while True:
+            time.sleep(0.02)
     finally:
         print("stopped")
         sys.exit(3)

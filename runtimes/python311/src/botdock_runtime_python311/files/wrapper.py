@@ -16,14 +16,16 @@ import stat
 import sys
 from importlib.machinery import ModuleSpec, SourceFileLoader
 
-from _botdock_result import Result  # type: ignore[import-not-found]  # it lies beside this file
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
+    from _botdock_result import Result  # type: ignore[import-not-found]  # it lies beside this file
+
 HERE = os.path.dirname(os.path.abspath(__file__))
+PATIENCE = 1.0
+"""Seconds that an asynchronous bot has to take notice of its cancellation, before it is interrupted."""
 
 
 class Termination:
@@ -58,6 +60,8 @@ class Termination:
 
 def main() -> None:
     """Run the bot that `context.json` describes, and end as it ends."""
+    from _botdock_result import Result  # here: processes that the bot spawns load this file, and nothing beside it
+
     termination = Termination()
     buffer_lines()
     wait_until_ready()
@@ -96,12 +100,13 @@ class Leaving:
     """What SIGTERM does once `main` is over and only threads of the bot keep the process: nobody can unwind them."""
 
     def __init__(self, result: Result, termination: Termination) -> None:
-        self.result = result
+        self.result, self.termination = result, termination
         termination.become(self)
         atexit.register(termination.become, termination.note)  # the last one in is the first to run
 
     def __call__(self, signum: int, _frame: object) -> None:
         """Say how it ended, run what `atexit` knows, and go."""
+        self.termination.begin()
         self.result.write(128 + signum)
         atexit._run_exitfuncs()  # noqa: SLF001 - what `exit` does, without waiting for threads
         try:
@@ -196,17 +201,8 @@ def run_async(awaitable: Awaitable[Any], termination: Termination) -> object:
     import asyncio
 
     async def supervise() -> object:
-        loop = asyncio.get_running_loop()
-        bot: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # there is one, this one
-
-        def cancel(signum: int, frame: object) -> None:
-            if asyncio.current_task(loop) is bot:
-                termination.exit(signum, frame)  # it may be in a call that blocks: only an exception gets it out
-            termination.begin()
-            bot.cancel()
-            loop.call_soon_threadsafe(int)  # wakes the loop from its wait for events
-
-        termination.become(cancel)
+        cancellation = Cancellation(asyncio.get_running_loop(), asyncio.current_task(), termination)
+        termination.become(cancellation.ask)
         return await awaitable
 
     try:
@@ -215,6 +211,34 @@ def run_async(awaitable: Awaitable[Any], termination: Termination) -> object:
         if termination.begun:
             raise SystemExit(128 + signal.SIGTERM) from None
         raise
+
+
+class Cancellation:
+    """What SIGTERM does to an asynchronous bot: it is cancelled, and interrupted where it lets no event through."""
+
+    def __init__(self, loop: Any, task: Any, termination: Termination) -> None:
+        self.loop, self.task, self.termination = loop, task, termination
+
+    def ask(self, _signum: int, _frame: object) -> None:
+        """Cancel it, and look again a second later."""
+        import threading
+
+        self.termination.begun = True
+        self.termination.become(self.insist)
+        self.task.cancel()
+        self.loop.call_soon_threadsafe(self.termination.begin)  # once the loop turns, the bot knows
+        again = threading.Timer(PATIENCE, self.remind)
+        again.daemon = True
+        again.start()
+
+    def remind(self) -> None:
+        """Signal again, from another thread, if the loop has not turned."""
+        if self.termination.handler == self.insist:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def insist(self, signum: int, frame: object) -> None:
+        """Get it out of a call that blocks; the loop has not turned, so no `finally` block awaits anything."""
+        self.termination.exit(signum, frame)
 
 
 def exit_code_of(code: object) -> int:

@@ -1,0 +1,90 @@
+"""What is wrong with a Python script, said before it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdock_runtime_python311 import check
+
+
+def problems(tree: Path, source: str | bytes) -> list[str]:
+    (tree / "main.py").write_bytes(source.encode() if isinstance(source, str) else source)
+    return list(check.problems(tree, "main.py"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def main(id, config): ...",
+        "async def main(id, config): ...",
+        "def main(*args): ...",
+        "def main(id, config, extra=1): ...",
+        "def main(id, config, *, extra=1): ...",
+        "@traced\ndef main(): ...",
+        "main = print",
+        "main: object = print",
+        "main, other = print, print",
+        "(main := print)",
+        "class main:\n    def __init__(self, id, config): ...",
+        "from strategy import main",
+        "from strategy import run as main",
+        "from strategy import *",
+        "import main",
+        "try:\n    from fast import main\nexcept ImportError:\n    from slow import main",
+        "if True:\n    def main(id, config): ...",
+        "def __getattr__(name): ...",
+        b"# coding: latin-1\nname = '\xe9'\ndef main(id, config): ...",
+        "\ufeffdef main(id, config): ...",
+    ],
+)
+def test_a_script_with_a_main_is_fine(tmp_path: Path, source: str | bytes) -> None:
+    assert problems(tmp_path, source) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("", "main.py defines no main; it needs a function main(id, config)"),
+        ("def mian(id, config): ...", "defines no main (did you mean mian?)"),
+        ("def run():\n    def main(id, config): ...", "defines no main"),
+        ("class Bot:\n    def main(self): ...", "defines no main"),
+        ("run = lambda main: (main := 1)", "defines no main"),
+        ("import os.main", "defines no main"),
+        ("def main(): ...", "line 1: main takes 0 arguments"),
+        ("def main(one): ...", "line 1: main takes 1 arguments"),
+        ("def main(a, b, c): ...", "line 1: main takes 3 arguments"),
+        ("def main(id, config, *, broker): ...", "main needs broker by name"),
+    ],
+)
+def test_a_script_without_a_usable_main_is_told_so(tmp_path: Path, source: str, problem: str) -> None:
+    (found,) = problems(tmp_path, source)
+    assert problem in found
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("def main(:\n", "main.py, line 1: invalid syntax"),
+        ("def main(id, config): ...\nx = (\n", "main.py, line 2: '(' was never closed"),
+        (b"\x00", "main.py is not Python source: "),
+        (b"x = '\xff'\n", "main.py"),
+    ],
+)
+def test_a_syntax_error_is_named_by_the_same_python_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | bytes, problem: str
+) -> None:
+    monkeypatch.setattr(check, "IMAGE_PYTHON", sys.version_info[:2])
+    (found,) = problems(tmp_path, source)
+    assert found.startswith(problem)
+    monkeypatch.setattr(check, "IMAGE_PYTHON", (3, 99))
+    assert problems(tmp_path, source) == [], "another Python may well know this syntax"
+
+
+@given(source=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+def test_any_bytes_are_judged_without_a_crash(tmp_path_factory: pytest.TempPathFactory, source: bytes) -> None:
+    assert all(isinstance(found, str) for found in problems(tmp_path_factory.mktemp("tree"), source))

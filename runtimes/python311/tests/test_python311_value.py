@@ -1,0 +1,131 @@
+"""What a Python bot returns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from botdock.testing.runtime import Ended, bot
+from botdock.testing.strategies import json_values
+from botdock_runtime_python311.runtime import PYTHON311
+
+
+def run(source: str, **more: Any) -> Ended:
+    with bot(PYTHON311, dedent(source), **more) as made:
+        return made.run()
+
+
+def returning(expression: str, **more: Any) -> Ended:
+    return run(f"import enum, collections, math\ndef main(id, config):\n    return {expression}", **more)
+
+
+@given(value=json_values(largest_integer=10**400))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_json_comes_back_as_it_was(value: object) -> None:
+    ended = returning(f"__import__('json').loads({json.dumps(value)!r})")
+    assert json.dumps(ended.reading.value) == json.dumps(value)
+    assert ended.reading.present == (value is not None)
+    assert (ended.stdout, ended.stderr) == (b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "nonfinite"),
+    [
+        ("math.nan", None, 1),
+        ("{'a': [1.5, math.inf, (-math.inf, 2)], 'b': math.nan}", {"a": [1.5, None, [None, 2]], "b": None}, 3),
+        ("type('Float64', (float,), {})('nan')", None, 1),
+        ("type('Float64', (float,), {})(2.5)", 2.5, 0),
+        ("{1: True, None: 2, 1.5: 'x'}", {"1": True, "null": 2, "1.5": "x"}, 0),
+        ("enum.IntEnum('Side', 'BUY SELL').SELL", 2, 0),
+        ("collections.OrderedDict(b=1, a=(2,))", {"b": 1, "a": [2]}, 0),
+        ("'\\ud800'", "\ud800", 0),
+    ],
+)
+def test_nan_and_infinities_become_null_and_are_counted(expression: str, value: object, nonfinite: int) -> None:
+    reading = returning(expression).reading
+    assert (reading.present, reading.value, reading.nonfinite) == (True, value, nonfinite)
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("{1, 2}", "not JSON: $ is of type set"),
+        ("{'a': [0, {'b': b'x'}]}", "not JSON: $.a[1].b is of type bytes"),
+        ("{'x': {(1, 2): 3}}", "not JSON: $.x has a key of type tuple"),
+        ("(lambda loop: (loop.append(loop), loop)[1])([])", "not JSON: it is nested too deep, or holds itself"),
+        ("10**5000", "not JSON: ValueError: Exceeds the limit"),
+        ("[iter(())]", "not JSON: $[0] is of type tuple_iterator"),
+        ("__import__('re').compile('')", "not JSON: $ is of type Pattern"),
+        ("type('Odd', (dict,), {'items': lambda self: 1 / 0})(a=1j)", "not JSON: ZeroDivisionError"),
+    ],
+)
+def test_what_is_not_json_is_named(expression: str, problem: str) -> None:
+    ended = returning(expression)
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"", b""), "a bot's value is a courtesy"
+    assert not ended.reading.present
+    assert ended.reading.problem.startswith(problem)
+
+
+def test_a_backtest_without_a_value_that_is_json_has_failed() -> None:
+    ended = returning("{'equity': {1.0}}", entrypoint="backtest")
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (1, b"", b"")
+    assert (ended.reading.exit_code, ended.reading.problem) == (1, "not JSON: $.equity is of type set")
+
+
+def test_nothing_returned_is_no_value() -> None:
+    ended = returning("None", entrypoint="backtest")
+    assert (ended.exit_code, ended.reading.present, ended.reading.problem) == (0, False, "")
+
+
+def test_a_mapping_whose_status_is_error_is_a_failure() -> None:
+    ended = returning("{'status': 'error', 'message': 'no data'}")
+    assert (ended.exit_code, ended.reading.declared_error, ended.reading.error) == (1, True, "no data")
+    assert (ended.stdout, ended.stderr) == (b"", b"")
+
+
+def test_a_value_that_is_too_long_is_told_by_its_limit() -> None:
+    ended = returning("'x' * 2000", result_limit=1000)
+    assert (ended.exit_code, ended.reading.exit_code, ended.reading.present) == (0, 0, False)
+    assert ended.reading.problem == "longer than the 1000 bytes that a result may have"
+
+
+def test_a_limit_too_small_for_the_reason_leaves_the_exit_code() -> None:
+    ended = returning("'x' * 2000", result_limit=40)
+    assert (ended.reading.exit_code, ended.reading.present) == (0, False)
+    assert (ended.exit_code, ended.stderr) == (0, b"")
+    assert returning("'x'", result_limit=1).exit_code == 0
+
+
+def test_a_result_file_that_cannot_be_written_goes_unmentioned() -> None:
+    with bot(PYTHON311, "def main(id, config):\n    return 1") as made:
+        Path(made.context.result_file).unlink()
+        made.prepare()
+        with made.start() as process:
+            stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr) == (0, b"", b"")
+
+
+def test_a_disk_that_is_full_takes_the_reason_in_place_of_the_value() -> None:
+    ended = run("""
+        import resource
+
+        def main(id, config):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+            return "x" * 10_000
+    """)
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert (ended.reading.exit_code, ended.reading.present) == (0, False)
+    assert ended.reading.problem == "it could not be written into the result file"
+
+
+def test_an_asynchronous_main_is_awaited() -> None:
+    assert run("async def main(id, config):\n    return [id, config]", id="x", config={"a": 1}).reading.value == [
+        "x",
+        {"a": 1},
+    ]
+    assert run("async def late():\n    return 5\ndef main(id, config):\n    return late()").reading.value == 5
