@@ -134,12 +134,15 @@ def test_a_set_uid_program_in_the_code_is_refused(runner: DockerRunner, make_bot
 
 def test_a_set_uid_program_of_the_image_gains_nothing(runner: DockerRunner, make_bot: MakeBot) -> None:
     source = """
-    import os, stat, subprocess
+    import os, stat, subprocess, time
 
     def main(id, config):
         marked = bool(os.stat("/bin/su").st_mode & stat.S_ISUID)
         with subprocess.Popen(["/bin/su"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
-            status = open(f"/proc/{child.pid}/status").read()
+            status, tries = "", 0
+            while not status.startswith("Name:\\tsu\\n") and tries < 500:  # it is still becoming `su`
+                status, tries = open(f"/proc/{child.pid}/status").read(), tries + 1
+                time.sleep(0.01)
         return dict(line.split(":", 1) for line in status.splitlines()) | {"marked": marked}
     """
     status = value_of(runner.run(make_bot(source)))

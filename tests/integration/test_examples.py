@@ -1,0 +1,65 @@
+"""Every example runs: in a container, and as `make demo` shows it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from botdock import DockerRunner, Executable, Outcome, PluginManager
+from botdock.model import ENTRYPOINTS
+from botdock.services.manifest import read_manifest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PATIENCE = 10.0
+"""Seconds after its first line in which an example that has an end has ended; others are then stopped."""
+
+
+def runnable() -> list[tuple[str, str]]:
+    """Return example and entrypoint of all that can be run."""
+    folders = sorted(path for path in EXAMPLES.iterdir() if path.is_dir() and not (path / "pyproject.toml").exists())
+    return [(folder.name, kind) for folder in folders for kind in ENTRYPOINTS if has(folder, kind)]
+
+
+def has(folder: Path, kind: str) -> bool:
+    manifest = read_manifest(folder)
+    if manifest and manifest.entrypoints:
+        return kind in manifest.entrypoints
+    return any(runtime.recognises(folder, kind) for runtime in PluginManager.load().runtimes().values())
+
+
+@pytest.mark.parametrize(("example", "entrypoint"), runnable())
+def test_an_example_runs_in_a_container(runner: DockerRunner, example: str, entrypoint: str) -> None:
+    bot = Executable(id=example, entrypoint=entrypoint, file_path=str(EXAMPLES / example), timeout=60.0)
+    execution = runner.start(bot)
+    lines = execution.logs(follow=True)
+    first = next(lines, None)
+    result = execution.wait(timeout=PATIENCE)
+    if result is None:
+        execution.stop()
+        result = execution.wait(timeout=30)
+    assert result is not None
+    assert result.outcome in {Outcome.SUCCEEDED, Outcome.STOPPED}, (result.error, result.output)
+    assert first is not None or result.value is not None
+
+
+def test_there_is_an_example_for_each_runtime() -> None:
+    recognised = {
+        runtime.name
+        for example, kind in runnable()
+        for runtime in PluginManager.load().runtimes().values()
+        if runtime.recognises(EXAMPLES / example, kind)
+    }
+    assert recognised >= {"python311", "nodejs20", "bash"}
+
+
+def test_the_demo_runs_a_bot_of_each_language(clean_environment: dict[str, str], tmp_path: Path) -> None:
+    environment = {**clean_environment, "DOCKER_HOST": f"unix://{tmp_path}/none.sock", "HOME": str(tmp_path)}
+    command = [sys.executable, str(EXAMPLES / "demo.py")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("outcome: succeeded") + done.stdout.count("is not installed here") >= 4
+    assert "To run them isolated" in done.stdout
+    assert "Traceback" not in done.stderr
