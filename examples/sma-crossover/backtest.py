@@ -1,6 +1,7 @@
 """Backtest of a moving-average crossover: long while the fast average is above the slow one, else out of the market."""
 
 import csv
+import itertools
 import math
 import statistics
 from pathlib import Path
@@ -72,7 +73,7 @@ def find_trades(days, closes, positions):
 
 
 def measure(equity, trades):
-    changes = [after / before - 1 for before, after in zip(equity, equity[1:], strict=False)]
+    changes = [after / before - 1 for before, after in itertools.pairwise(equity)]
     deviation = statistics.pstdev(changes)
     peak, drawdown = equity[0], 0.0
     for value in equity:
