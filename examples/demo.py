@@ -29,6 +29,8 @@ DEMOS = {
 """Example, the program that it needs without Docker, and options."""
 
 VALUE_WIDTH = 400
+NOT_OUR_PART = 125
+"""What `botdock` exits with when it could not do its part, such as getting the image."""
 
 
 def main() -> int:
@@ -68,11 +70,11 @@ def run_isolated(name: str) -> None:
     print(f"\n== examples/{name}, isolated by Docker", flush=True)
     done = subprocess.run(command(name, "docker"), capture_output=True, check=False)
     said = done.stderr.decode(errors="replace")
-    if done.stdout:
+    if done.returncode == NOT_OUR_PART:
+        print(f"   not run: {said.splitlines()[0].removeprefix('botdock: ')}")
+    else:
         print(said, end="")
         show(done.stdout)
-    else:
-        print(f"   not run: {next(iter(said.splitlines()), 'no reason was given')}")
 
 
 def command(name: str, engine: str) -> list[str]:

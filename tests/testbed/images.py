@@ -45,8 +45,8 @@ IMAGES: Mapping[str, TestImage] = MappingProxyType(
         "python311": TestImage(
             tag="botdock-test/python:3.11", upstream="python:3.11-slim", kind="python", command="python3"
         ),
-        "nodejs20": TestImage(tag="botdock-test/node:20", upstream="node:20-slim", kind="node", command="node"),
-        "bash": TestImage(tag="botdock-test/bash:5", upstream="bash:5", kind="bash", command="bash"),
+        "nodejs20": TestImage(tag="botdock-test/node:20", upstream="node:20-alpine", kind="node", command="node"),
+        "bash": TestImage(tag="botdock-test/bash:5", upstream="bash:5.2", kind="bash", command="bash"),
     }
 )
 """By the canonical name of the runtime."""

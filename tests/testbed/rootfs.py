@@ -50,7 +50,7 @@ def rootfs_tar(kind: str) -> Path:
 
 def _build(folder: Path) -> None:
     if os.geteuid() != 0:
-        raise TestbedError("building the images takes root; pull python:3.11-slim, node:20-slim and bash:5 instead")
+        raise TestbedError("building the images takes root; pull python:3.11-slim, node:20-alpine and bash:5.2 instead")
     ensure_programs("debootstrap")
     for stale in cache_dir().glob("build-*"):
         shutil.rmtree(stale, ignore_errors=True)
