@@ -65,8 +65,13 @@ DOCKER = st.builds(
 )
 MINIO = st.builds(
     MinIOConfig,
-    **dict.fromkeys(("endpoint", "access_key", "secret_key", "bucket_name", "region", "code_bucket"), TEXT),
+    **dict.fromkeys(("endpoint", "access_key", "secret_key", "bucket_name", "region", "code_bucket", "prefix", "cert_file"), TEXT),
     use_ssl=st.booleans(),
+    create_buckets=st.booleans(),
+    **dict.fromkeys(("connect_timeout", "read_timeout", "total_timeout"), WAIT),
+    retries=st.integers(0, 100),
+    part_size=st.integers(5 * 2**20, 2**30),
+    parallel_parts=st.integers(1, 64),
 )
 LOGGING = st.builds(
     LoggingConfig, sinks=NAMES, sink_queue=COUNT, output_tail=st.integers(0, 2**53), drain_timeout=WAIT_OR_NONE

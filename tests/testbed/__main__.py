@@ -5,24 +5,36 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Callable
 
 from testbed.cache import cache_dir
 from testbed.console import TestbedError, say
 from testbed.daemon import PrivateDaemon
 from testbed.images import ensure_images
+from testbed.minio_program import ensure_minio
 from testbed.provision import Lease, find_engine, is_ci, may_own_a_daemon
 
 
 def prepare() -> None:
-    """Build or pull the images, so that the tests find them; what cannot be had is the tests' to skip or to fail."""
-    lease = Lease() if may_own_a_daemon() else None
+    """Build or pull what the tests need, so that they find it; what cannot be had is theirs to skip or to fail."""
+    _prepare("Docker", _prepare_images)
+    _prepare("MinIO", ensure_minio)
+    say(f"ready; what was built is kept in {cache_dir()}")
+
+
+def _prepare(what: str, make: Callable[[], object]) -> None:
     try:
-        ensure_images(find_engine(lease.daemon if lease else None).host)
-        say(f"ready; images are kept in {cache_dir()}")
+        make()
     except TestbedError as error:
         if is_ci():
             raise
-        say(f"tests that need Docker will be skipped: {error}")
+        say(f"tests that need {what} will be skipped: {error}")
+
+
+def _prepare_images() -> None:
+    lease = Lease() if may_own_a_daemon() else None
+    try:
+        ensure_images(find_engine(lease.daemon if lease else None).host)
     finally:
         if lease is not None:
             lease.give_back()

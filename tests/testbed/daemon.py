@@ -18,9 +18,9 @@ import requests
 from testbed.cgroups import prepare_cgroups
 from testbed.console import TestbedError, run, wait_until
 from testbed.packages import SYSTEM_PATH, ensure_programs, find_program
+from testbed.processes import end_process, read_or_empty
 
 START_TIMEOUT = 90.0
-STOP_TIMEOUT = 30.0
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
@@ -136,11 +136,11 @@ class PrivateDaemon:
         pid = self.pid
         if pid is None:
             return
-        _end_process(pid, number)
+        end_process(pid, number)
         # The kernel kills its containerd after it; a successor that came earlier would wait for the dying one.
         containerd_pid = self.run_dir / "exec/containerd/containerd.pid"
         if containerd_pid.is_file():
-            _end_process(int(containerd_pid.read_text()), None)
+            end_process(int(containerd_pid.read_text()), None)
         for file in (containerd_pid, self.pid_file, self.socket):
             file.unlink(missing_ok=True)
 
@@ -148,7 +148,7 @@ class PrivateDaemon:
         """Return the daemon, containerd and its shims, which are told apart by our folder in their arguments."""
         mark = str(self.run_dir).encode()
         return [
-            int(entry.parent.name) for entry in Path("/proc").glob("[0-9]*/cmdline") if mark in _read_or_empty(entry)
+            int(entry.parent.name) for entry in Path("/proc").glob("[0-9]*/cmdline") if mark in read_or_empty(entry)
         ]
 
     def log_tail(self, lines: int = 20) -> str:
@@ -191,27 +191,3 @@ def _accepts(path: str) -> bool:
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DOCKER_", "COVERAGE_"))}
     return {**kept, "PATH": SYSTEM_PATH}
-
-
-def _end_process(pid: int, number: signal.Signals | None) -> None:
-    """Send a signal, if one is given, and wait for the end; one that does not end in time is killed."""
-    if number is not None:
-        os.kill(pid, number)
-    if not wait_until(lambda: not _lives(pid), timeout=STOP_TIMEOUT):
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not _lives(pid), timeout=STOP_TIMEOUT)
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process runs; one that has ended, and that nobody has waited for, does not."""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    state = _read_or_empty(Path(f"/proc/{pid}/stat")).rpartition(b") ")[2][:1]
-    return state not in {b"", b"Z", b"X"}
-
-
-def _read_or_empty(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""

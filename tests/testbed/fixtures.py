@@ -67,13 +67,13 @@ def _session_daemon(config: pytest.Config) -> PrivateDaemon | None:
     return _session_lease(config).daemon if may_own_a_daemon() else None
 
 
-def _shown(config: pytest.Config) -> AbstractContextManager[None]:
+def shown(config: pytest.Config) -> AbstractContextManager[None]:
     """Let what the testbed says through pytest's capture."""
     manager: Any = config.pluginmanager.getplugin("capturemanager")
     return nullcontext() if manager is None else manager.global_and_fixture_disabled()
 
 
-def _unavailable(error: TestbedError) -> NoReturn:
+def unavailable(error: TestbedError) -> NoReturn:
     """Skip where a user has no Docker; fail where skipping would hide that nothing was tested."""
     from testbed.provision import is_ci
 
@@ -90,10 +90,10 @@ def _engine(pytestconfig: pytest.Config) -> Engine:
     daemon = _session_daemon(pytestconfig)
     lock = cache_dir() / "start.lock" if daemon is None else daemon.folder / "start.lock"
     try:
-        with _shown(pytestconfig), locked(lock):
+        with shown(pytestconfig), locked(lock):
             return find_engine(daemon)
     except TestbedError as error:
-        _unavailable(error)
+        unavailable(error)
 
 
 @pytest.fixture(scope="session")
@@ -119,10 +119,10 @@ def _images(host: str, config: pytest.Config) -> Mapping[str, str]:
     from testbed.images import ensure_images
 
     try:
-        with _shown(config), locked(cache_dir() / "images.lock"):
+        with shown(config), locked(cache_dir() / "images.lock"):
             return ensure_images(host)
     except TestbedError as error:
-        _unavailable(error)
+        unavailable(error)
 
 
 @pytest.fixture(scope="session")
@@ -170,12 +170,12 @@ def drill_daemon(pytestconfig: pytest.Config) -> Iterator[PrivateDaemon]:
         pytest.skip("restart drill: it kills the Docker daemon, so it needs one of its own, which only root can start")
     lease = Lease()
     try:
-        with _shown(pytestconfig):
+        with shown(pytestconfig):
             lease.daemon.start()
         _images(lease.daemon.host, pytestconfig)
         yield lease.daemon
     except TestbedError as error:
-        _unavailable(error)
+        unavailable(error)
     finally:
         lease.give_back()
 

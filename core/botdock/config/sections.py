@@ -61,7 +61,7 @@ class MinIOConfig:
 
     Attributes:
         endpoint: `host:port`.
-        access_key: Name of the key.
+        access_key: Name of the key; empty, with an empty `secret_key`, means that requests are not signed.
         secret_key: The key.
         use_ssl: Whether to talk TLS.
         bucket_name: One bucket for everything, with a prefix per area; empty means the three buckets below.
@@ -69,6 +69,15 @@ class MinIOConfig:
         code_bucket: Where code lies.
         results_bucket: Where results go.
         logs_bucket: Where logs go.
+        prefix: What every key begins with, such as `team-a`, where several share a bucket.
+        cert_file: PEM file of the authorities that are trusted; empty means SSL_CERT_FILE, else the usual ones.
+        create_buckets: Whether a bucket that is not there is made when something is first written to it.
+        connect_timeout: To open a connection.
+        read_timeout: How long a server may send, or take, not a single byte.
+        total_timeout: For one request with its repetitions, such as a part of an object, or a page of a listing.
+        retries: How often a request that failed for a transient reason is tried again.
+        part_size: Bytes of one part of an upload; 5 MiB is S3's least, and an object has at most 10,000 parts.
+        parallel_parts: Parts of one upload that are on their way at once; each is held in memory.
     """
 
     endpoint: str = ""
@@ -80,6 +89,15 @@ class MinIOConfig:
     code_bucket: str = "custom-bots"
     results_bucket: str = "backtests"
     logs_bucket: str = "bot-logs"
+    prefix: str = ""
+    cert_file: str = ""
+    create_buckets: bool = True
+    connect_timeout: Seconds = attrs.field(default=5.0, validator=rules.WAIT)
+    read_timeout: Seconds = attrs.field(default=30.0, validator=rules.WAIT)
+    total_timeout: Seconds = attrs.field(default=120.0, validator=rules.WAIT)
+    retries: int = attrs.field(default=3, validator=rules.number(0, 100))
+    part_size: Bytes = attrs.field(default=8 * MIB, validator=rules.number(5 * MIB, 5 * GIB))  # S3's own bounds
+    parallel_parts: int = attrs.field(default=2, validator=rules.number(1, 64))
 
 
 @attrs.frozen(kw_only=True)
