@@ -21,10 +21,10 @@ EXAMPLES = Path(__file__).parent
 COMMAND = Path(sys.executable).with_name("botdock")
 
 DEMOS = {
-    "hello-python": ("python3", "--config", '{"symbol": "BTC"}'),
+    "hello-python": ("python3", "--config", '{"name": "Ada"}'),
     "sma-crossover": ("python3", "--entrypoint", "backtest"),
-    "hello-node": ("node",),
-    "report-bash": ("bash",),
+    "commonjs-bot": ("node",),
+    "bash-report": ("bash",),
 }
 """Example, the program that it needs without Docker, and options."""
 
