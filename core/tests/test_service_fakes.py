@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botdock_runtime_bash.plugin import botdock_runtimes
 
 from botdock.config import CodeConfig, ContainersConfig, LoggingConfig, Policy
 from botdock.entrypoints import EntrypointManager
@@ -45,6 +44,7 @@ from botdock.testing import (
     FakeStorage,
 )
 from botdock.testing.script import Script
+from botdock_runtime_bash.plugin import botdock_runtimes
 from botdock_storage_local_fs.backend import LocalFsBackend
 
 (BASH,) = botdock_runtimes()

@@ -101,7 +101,7 @@ def _died_of_memory(status: ContainerStatus, reading: ResultReading) -> bool:
 
 
 def _fatal_signal(status: ContainerStatus, reading: ResultReading) -> int | None:
-    """Return the signal that ended the main program; a wrapper that announced this very exit code proves there was none."""
+    """Return the signal that ended the main program; there was none if the wrapper announced this very exit code."""
     if status.signal:
         return status.signal
     number = (status.exit_code or 0) - SIGNAL_BASE
