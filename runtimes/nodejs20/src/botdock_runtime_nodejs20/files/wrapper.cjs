@@ -17,6 +17,7 @@ class Termination {
 
   constructor() {
     this.exitCode = undefined; // of an end that a signal has begun
+    this.failed = false; // whether `main` rejected after that, for a reason of its own
     for (const name of Object.keys(SIGNALS)) process.on(name, () => this.#receive(name));
   }
 
@@ -39,7 +40,7 @@ class Termination {
   }
 
   // Whether an error only says that the bot was told to end.
-  isReason(error) {
+  explains(error) {
     return error?.name === 'AbortError' || (error !== undefined && error === this.#controller?.signal.reason);
   }
 }
@@ -65,11 +66,16 @@ function packageType(folder) {
   return folder === path.dirname(folder) ? undefined : packageType(path.dirname(folder));
 }
 
+function isModule(script) {
+  const suffix = path.extname(script);
+  return suffix === '.mjs' || (suffix === '.js' && packageType(path.dirname(script)) === 'module');
+}
+
 // ES modules are imported; all else is required, as the old runner did, so that `module.parent` is set. A script that
-// turns out to be an ES module which awaits at its top level is imported, too.
+// turns out to be an ES module which awaits at its top level is imported, too. One with a backslash in its path can only
+// be required: Node refuses to import it.
 async function load(script) {
-  const isModule = path.extname(script) === '.js' && packageType(path.dirname(script)) === 'module';
-  if (!isModule && path.extname(script) !== '.mjs') {
+  if (!isModule(script) || script.includes('\\')) {
     try {
       return require(script);
     } catch (error) {
@@ -122,10 +128,8 @@ async function run(context, result, termination) {
     const main = findMain(await load(enter(context)), context.script);
     value = await main(context.id, context.config, termination.argument);
   } catch (error) {
-    if (termination.exitCode !== undefined) {
-      process.exitCode = termination.exitCode;
-      if (termination.isReason(error)) process.exit();
-    }
+    termination.failed = termination.exitCode !== undefined;
+    if (termination.failed && termination.explains(error)) process.exit(termination.exitCode);
     result.fail(error);
     return crash(error);
   }
@@ -136,11 +140,12 @@ async function run(context, result, termination) {
 }
 
 // Record how the process ends. An empty event loop is the end of a bot whose `main` has not settled: then it never will.
-function watch(result) {
+function watch(result, termination) {
   let idle = false;
   process.on('beforeExit', () => (idle = true));
   process.on('exit', (code) => {
     if (idle && code === 0) process.exitCode = UNSETTLED;
+    if (termination.failed) process.exitCode = termination.exitCode;
     result.write((process.exitCode ?? code) & 0xff);
   });
   process.on('uncaughtExceptionMonitor', (error) => {
@@ -154,5 +159,5 @@ waitUntilReady();
 const termination = new Termination();
 const context = JSON.parse(fs.readFileSync(path.join(__dirname, 'context.json'), 'utf8'));
 const result = new Result(context);
-watch(result);
+watch(result, termination);
 run(context, result, termination);
