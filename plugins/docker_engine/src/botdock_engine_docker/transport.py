@@ -52,8 +52,9 @@ class UnixAdapter(HTTPAdapter):
 
     def __init__(self, path: str, *, idle: int) -> None:
         super().__init__()
-        self._pool = HTTPConnectionPool("docker", maxsize=idle, path=path)
-        self._pool.ConnectionCls = UnixConnection
+        self._path = path
+        self._idle = idle
+        self._pool = self._make_pool()
 
     def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> HTTPConnectionPool:
         """Return the only pool there is."""
@@ -64,5 +65,11 @@ class UnixAdapter(HTTPAdapter):
         return str(request.path_url)
 
     def close(self) -> None:
-        """Let go of the idle connections."""
-        self._pool.close()
+        """Let go of the idle connections; a later request makes new ones."""
+        old, self._pool = self._pool, self._make_pool()
+        old.close()
+
+    def _make_pool(self) -> HTTPConnectionPool:
+        pool = HTTPConnectionPool("docker", maxsize=self._idle, path=self._path)
+        pool.ConnectionCls = UnixConnection
+        return pool
