@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.testing.runtime import Bot, Ended, bot
+from botdock.testing.runtime import Bot, Ended, bot, need_interpreter
 from botdock_runtime_nodejs20 import check
 from botdock_runtime_nodejs20.runtime import NODEJS20
 
@@ -199,6 +199,7 @@ def test_what_is_wrong_is_said_before_it_runs(
 
 
 def test_the_wrapper_is_valid_to_node() -> None:
+    need_interpreter(NODEJS20)
     for name, content in NODEJS20.files().items():
         if name.endswith(".cjs"):
             checked = subprocess.run(

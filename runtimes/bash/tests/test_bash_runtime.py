@@ -1,0 +1,146 @@
+"""What a bash job finds, how it ends, and what is said of it before it runs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock.testing.runtime import Ended, bot
+from botdock_runtime_bash import check
+from botdock_runtime_bash.runtime import BASH
+
+
+def run(source: str, **more: Any) -> Ended:
+    with bot(BASH, source, **more) as made:
+        return made.run()
+
+
+def test_what_it_writes_to_the_result_file_is_its_value() -> None:
+    ended = run("""echo '{"rows": [1, null, NaN]}' > "$BOTDOCK_RESULT_FILE"; exit 4""")
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (4, b"", b"")
+    assert (ended.reading.value, ended.reading.nonfinite) == ({"rows": [1, None, None]}, 1)
+
+
+def test_a_result_that_is_not_json_is_a_problem_and_none_is_none() -> None:
+    assert run('echo nonsense > "$BOTDOCK_RESULT_FILE"').reading.problem.startswith("the bot's result is not JSON")
+    assert not run("true").reading.problem
+
+
+def test_a_result_whose_status_is_error_is_declared() -> None:
+    reading = run("""echo '{"status": "error", "message": "no data"}' > "$BOTDOCK_RESULT_FILE" """).reading
+    assert (reading.declared_error, reading.error) == (True, "no data")
+
+
+def test_variables_that_bash_will_not_set_do_not_break_the_start() -> None:
+    variables = {
+        "UID": "0",
+        "EUID": "0",
+        "PPID": "1",
+        "BASHPID": "1",
+        "GROUPS": "x",
+        "BASH_VERSINFO": "x",
+        "FUNCNAME": "x",
+    }
+    ended = run('echo "$OTHER"', variables={**variables, "OTHER": "arrived"})
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"arrived\n", b"")
+
+
+def test_a_path_of_its_own_does_not_break_the_start() -> None:
+    ended = run('echo "$PATH"', variables={"PATH": "/nowhere", "HOME": "/home/of/its/own"})
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"/nowhere\n", b"")
+
+
+def test_variables_may_take_a_mebibyte_together() -> None:
+    variables = {f"PART_{n}": "z" * 130_000 for n in range(8)}
+    ended = run("echo $((${#PART_0} + ${#PART_7}))", variables=variables, config={"blob": "x" * 130_000})
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"260000\n", b"")
+
+
+def test_no_shell_of_ours_remains_and_nothing_else_is_in_its_environment() -> None:
+    with bot(BASH, 'echo "$$ $0 $PWD"; compgen -e | tr "\\n" " "', script="deep/job.sh") as made:
+        made.prepare()
+        with made.start() as process:
+            said = made.finish(process).stdout.decode().splitlines()
+    assert said[0] == f"{process.pid} deep/job.sh {made.context.code_dir}"
+    ours = {"BOT_CONFIG", "BOT_ID", "CODE_MOUNT_DIR", "CONFIG", "ENTRYPOINT_TYPE", "ID", "SCRIPT_PATH"}
+    assert set(said[1].split()) == ours | {"BOTDOCK_RESULT_FILE", "HOME", "PATH", "PWD", "SHLVL"}
+
+
+def test_files_beside_the_script_can_be_sourced() -> None:
+    source = 'source ./lib.sh; source "$(dirname "$0")/beside.sh"'
+    ended = run(source, script="deep/job.sh", tree={"lib.sh": "echo lib", "deep/beside.sh": "echo beside"})
+    assert ended.stdout == b"lib\nbeside\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "exit_code"),
+    [
+        ("exit 0", 0),
+        ("exit 300", 44),
+        ("false", 1),
+        ("nowhere", 127),
+        ("set -e; false; echo on", 1),
+        ("kill -9 $$", -9),
+    ],
+)
+def test_the_exit_code_is_its_own(source: str, exit_code: int) -> None:
+    assert run(source).exit_code == exit_code
+
+
+def test_sigterm_ends_a_script_without_a_trap() -> None:
+    with bot(BASH, "echo up; while :; do sleep 0.05; done") as made:
+        made.prepare()
+        with made.start() as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"up\n"
+            process.send_signal(signal.SIGTERM)
+            ended = made.finish(process)
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (-signal.SIGTERM, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (b"echo fine\n", None),
+        (b"#!/usr/bin/env bash\necho fine\n", None),
+        (b"#!/bin/sh -e\necho fine\n", None),
+        (b"", None),
+        (b"cat <<'END'\r\n\r\nEND\r\n", "main.sh has Windows line endings"),
+        (b"#!/bin/bash\r\necho\r\n", "main.sh has Windows line endings"),
+        (b"cat > x.csv <<'END'\na,b\r\nEND\n", None),
+        (b"#!/usr/bin/env python3\nprint()\n", "main.sh asks for /usr/bin/env python3 in its first line"),
+        (b"if true; then\necho\n", "main.sh, line 3: syntax error: unexpected end of file"),
+        (b"touch ran\nfi\n", "main.sh, line 2: syntax error near unexpected token `fi'"),
+    ],
+)
+def test_what_is_wrong_is_said_before_it_runs(tmp_path: Path, source: bytes, problem: str | None) -> None:
+    (tmp_path / "main.sh").write_bytes(source)
+    found = list(check.problems(tmp_path, "main.sh"))
+    assert [text[: len(problem or "")] for text in found] == ([problem] if problem else [])
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_bash_its_syntax_is_left_to_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "main.sh").write_text("fi")
+    monkeypatch.setenv("PATH", "")
+    assert list(check.problems(tmp_path, "main.sh")) == []
+
+
+def test_a_bash_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "main.sh").write_text("fi")
+
+    def hangs(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("bash", 10)
+
+    monkeypatch.setattr(subprocess, "run", hangs)
+    assert list(check.problems(tmp_path, "main.sh")) == []
+
+
+def test_the_wrapper_is_valid_to_bash() -> None:
+    wrapper = BASH.files()["wrapper.bash"]
+    checked = subprocess.run(["bash", "-n"], input=wrapper, capture_output=True, check=False, timeout=60)
+    assert (checked.returncode, checked.stderr) == (0, b"")
