@@ -83,7 +83,7 @@ def test_the_images_own_ideas_are_overridden(request_of: Callable[..., Any]) -> 
 
 
 def test_the_volumes_of_an_image_become_sized_and_temporary(request_of: Callable[..., Any]) -> None:
-    tmpfs = host(request_of(volumes=("/data", "/tmp", "/bot")))["Tmpfs"]
+    tmpfs = host(request_of(volumes=("/data/", "/tmp", "/bot")))["Tmpfs"]
     assert set(tmpfs) == {"/tmp", "/data"}
     assert tmpfs["/data"] == tmpfs["/tmp"]
 

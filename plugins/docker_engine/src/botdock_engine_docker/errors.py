@@ -17,6 +17,7 @@ import urllib3.exceptions
 from docker.credentials.errors import StoreError
 
 from botdock.errors import BotdockError, ContainerError, EngineTimeoutError, EngineUnavailableError
+from botdock_engine_docker.frames import FrameError
 from botdock_engine_docker.refusals import Call, refusal
 
 FOREIGN = (
@@ -101,7 +102,7 @@ def _slow_connect(call: Call, _cause: BaseException) -> ContainerError:
 
 
 def _slow(call: Call, _cause: BaseException) -> ContainerError:
-    return call.error(EngineTimeoutError, f"no answer from {call.url} within {call.timeout:g} s", hint=SLOW)
+    return call.error(EngineTimeoutError, f"no answer from {call.url} within {round(call.timeout, 1):g} s", hint=SLOW)
 
 
 def _garbage(call: Call, cause: BaseException) -> ContainerError:
@@ -119,6 +120,7 @@ def _settings(call: Call, cause: BaseException) -> ContainerError:
 
 
 _BY_CAUSE = (
+    (FrameError, lambda call, cause: call.error(ContainerError, f"the stream broke: {cause}")),
     (FileNotFoundError, _absent),
     (PermissionError, _denied),
     (ConnectionRefusedError, _refused),

@@ -6,6 +6,7 @@ Everything that the profile turns off is written out, so that neither the image 
 from __future__ import annotations
 
 import re
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -173,7 +174,7 @@ def _file_systems(spec: ContainerSpec, volumes: Iterable[str]) -> dict[str, Any]
     size = spec.limits.over(DEFAULT_LIMITS).tmpfs or 0
     return {
         "ReadonlyRootfs": True,
-        "Tmpfs": {target: _tmpfs(size) for target in sorted({TMP, *volumes} - ours)},
+        "Tmpfs": {target: _tmpfs(size) for target in sorted({TMP, *map(normpath, volumes)} - ours)},
         "Mounts": [
             _bind(spec.code, read_only=True),
             _bind(spec.files, read_only=True),

@@ -46,7 +46,7 @@ def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable
             _raise_for_error(event, call)
             meter.hear(event)
     except EngineTimeoutError as error:
-        problem = f"pulling {image} took longer than {timeout:g} s"
+        problem = f"pulling {image} took longer than {round(timeout, 1):g} s"
         raise call.error(EngineTimeoutError, problem, hint="containers.pull_timeout says how long.") from error
     meter.report()
 

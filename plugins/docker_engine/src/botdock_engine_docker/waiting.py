@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WAIT_PIECE = 60.0
 """Seconds of one call that waits: a connection that died unnoticed is replaced after them."""
-LAST_LOOK = 5.0
+LAST_LOOK = 10.0
 """Seconds that the look at a container may take that has just ended, however little time is left."""
 RECONNECT = 30.0
 """Seconds that a daemon may be away while somebody waits: a restart takes a few."""
@@ -77,7 +77,7 @@ class Waiter:
                 self._client.send(call, "POST", path("/containers/{}/wait", container_id))
             except EngineTimeoutError:
                 return None
-        inspected = self._containers.inspect(container_id, timeout=max(left, LAST_LOOK), operation="wait")
+        inspected = self._containers.inspect(container_id, timeout=LAST_LOOK, operation="wait")
         status = read_status(inspected)
         if status.state is ContainerState.CREATED and left > 0:
             Backoff(Deadline(left)).pause()  # it does not run, but it has not ended either
