@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from botdock.testing.runtime import Ended, bot
-from botdock_runtime_bash import check
+from botdock_runtime_bash import check, plugin
 from botdock_runtime_bash.runtime import BASH
 
 
@@ -144,3 +144,7 @@ def test_the_wrapper_is_valid_to_bash() -> None:
     wrapper = BASH.files()["wrapper.bash"]
     checked = subprocess.run(["bash", "-n"], input=wrapper, capture_output=True, check=False, timeout=60)
     assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+def test_the_plugin_registers_it() -> None:
+    assert list(plugin.botdock_runtimes()) == [BASH]

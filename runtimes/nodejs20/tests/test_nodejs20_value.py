@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from botdock.testing.runtime import Bot, Ended, bot, need_interpreter
-from botdock_runtime_nodejs20 import check
+from botdock_runtime_nodejs20 import check, plugin
 from botdock_runtime_nodejs20.runtime import NODEJS20
 
 
@@ -206,3 +206,7 @@ def test_the_wrapper_is_valid_to_node() -> None:
                 ["node", "--check", "-"], input=content, capture_output=True, check=False, timeout=60
             )
             assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+def test_the_plugin_registers_it() -> None:
+    assert list(plugin.botdock_runtimes()) == [NODEJS20]

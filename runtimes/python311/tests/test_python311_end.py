@@ -157,6 +157,25 @@ def test_a_forked_child_that_comes_back_writes_no_result() -> None:
     assert ended.reading.value == "parent"
 
 
+def test_a_forked_child_ends_by_sigterm_without_a_word() -> None:
+    source = """
+        import os, signal
+        from waiting import wait
+
+        def main(id, config):
+            ready, up = os.pipe()
+            child = os.fork()
+            if not child:
+                os.write(up, b".")
+                wait()
+            os.read(ready, 1)
+            os.kill(child, signal.SIGTERM)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    """
+    ended = run(source, tree=WAITING)
+    assert (ended.exit_code, ended.stdout, ended.stderr, ended.reading.value) == (0, b"", b"", -signal.SIGTERM)
+
+
 def test_sigterm_runs_finally_and_context_managers() -> None:
     ended = stop("""
         import contextlib

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from botdock.testing.runtime import Ended, bot
+from botdock_runtime_python311 import plugin
 from botdock_runtime_python311.runtime import PYTHON311
 
 
@@ -161,3 +162,7 @@ def test_it_is_called_in_the_main_thread_with_positions() -> None:
 def test_the_config_keeps_its_order() -> None:
     source = "def main(id, config):\n    return list(config)"
     assert run(source, config=json.loads('{"b": 1, "a": 2, "c": 3}')).reading.value == ["b", "a", "c"]
+
+
+def test_the_plugin_registers_it() -> None:
+    assert list(plugin.botdock_runtimes()) == [PYTHON311]

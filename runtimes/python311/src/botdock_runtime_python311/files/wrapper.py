@@ -36,8 +36,9 @@ class Termination:
         self.begun = False
         self.again = False
         self.become(self.exit)
+        os.register_at_fork(after_in_child=lambda: self.become(signal.SIG_DFL))  # a bot's children end as children do
 
-    def become(self, handler: Callable[[int, Any], None]) -> None:
+    def become(self, handler: Any) -> None:
         """Replace our handler by another one of ours."""
         if signal.getsignal(signal.SIGTERM) == self.handler:
             signal.signal(signal.SIGTERM, handler)
