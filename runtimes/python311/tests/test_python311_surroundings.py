@@ -88,6 +88,13 @@ def test_processes_of_its_own_find_its_functions() -> None:
     assert run(source).reading.value == [2, 4]
 
 
+def test_an_image_may_keep_scripts_folders_off_the_import_path() -> None:
+    with bot(PYTHON311, "import helper\ndef main(id, config):\n    return 1", tree={"helper.py": ""}) as made:
+        made.prepare()
+        with made.start(PYTHONSAFEPATH="1") as process:
+            assert made.finish(process).reading.value == 1
+
+
 def test_nothing_is_written_into_its_tree() -> None:
     with bot(PYTHON311, "import helper\ndef main(id, config):\n    pass", tree={"helper.py": ""}) as made:
         made.run()

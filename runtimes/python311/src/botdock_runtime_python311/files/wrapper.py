@@ -61,6 +61,7 @@ class Termination:
 
 def main() -> None:
     """Run the bot that `context.json` describes, and end as it ends."""
+    sys.path.insert(0, HERE)  # Python has done so itself, unless PYTHONSAFEPATH is set
     from _botdock_result import Result  # here: processes that the bot spawns load this file, and nothing beside it
 
     termination = Termination()
@@ -149,7 +150,7 @@ def enter(context: dict[str, Any]) -> str:
     folders = [folder for folder in (beside, vendor, tree) if os.path.isdir(folder)]
     if beside == tree:
         folders = folders[1:]
-    sys.path[:] = folders + [folder for folder in sys.path if folder != HERE and folder not in folders]
+    sys.path[:] = folders + [folder for folder in sys.path if os.path.abspath(folder) != HERE and folder not in folders]
     return script
 
 
