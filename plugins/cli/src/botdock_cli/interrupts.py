@@ -1,11 +1,12 @@
-"""What Ctrl-C and SIGTERM do during `botdock run`."""
+"""What Ctrl-C and SIGTERM do while a bot runs, or while something is being written."""
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ParamSpec, Self
 
 from botdock.errors import BotdockError
 from botdock_cli.report import EXIT_INTERRUPTED, say
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from botdock_cli.runner import Execution
+
+P = ParamSpec("P")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNAL_BASE = 128
@@ -99,3 +102,18 @@ class Interrupts:
             end()
         except BotdockError as error:
             self._tell(f"the bot could not be stopped: {error.message}")
+
+
+def interruptible(work: Callable[P, int]) -> Callable[P, int]:
+    """Let a signal end `work` as Ctrl-C does: it cleans up, and then returns 128 and the signal's number."""
+
+    @functools.wraps(work)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> int:
+        with Interrupts() as interrupts:
+            try:
+                return work(*args, **kwargs)
+            except KeyboardInterrupt:
+                say("interrupted; no half of a file or an object is left")
+                return interrupts.exit_code
+
+    return guarded

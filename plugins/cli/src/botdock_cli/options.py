@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from botdock_cli.completion import complete_storages
 from botdock_cli.session import Session
 
 CONFIG_FILE_HELP = "Configuration file. Else $BOTDOCK_CONFIG, ./botdock.toml, or the one of your config folder."
@@ -24,3 +26,20 @@ ConfigFile = Annotated[
 """May stand before or after the verb; it reaches the command through the `Session`."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for programs.")]
+
+StorageName = Annotated[
+    str | None,
+    typer.Option("--storage", metavar="NAME", help="Else the configured one.", autocompletion=complete_storages),
+]
+"""Which storage."""
+
+
+class Area(StrEnum):
+    """What objects are for; a test holds them to `botdock.model.StorageArea`, which takes too long to import."""
+
+    CODE = "code"
+    RESULTS = "results"
+    LOGS = "logs"
+
+
+AreaOption = Annotated[Area, typer.Option("--area", help="What the objects are for.")]

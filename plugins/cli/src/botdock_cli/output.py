@@ -6,19 +6,25 @@ import json
 import math
 import os
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from botdock_cli.report import EXIT_BROKEN_PIPE
 from botdock_cli.session import is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO, TextIO
 
 
 def print_text(lines: Iterable[str]) -> int:
     """Print lines on stdout, and return what to exit with: 141 when its reader went away."""
-    return _print("".join(f"{line}\n" for line in lines))
+    return _print(["".join(f"{line}\n" for line in lines)])
+
+
+def stream_text(lines: Iterable[str]) -> int:
+    """Print lines as they come, however many; return what to exit with."""
+    return _print(f"{line}\n" for line in lines)
 
 
 def print_json(document: object) -> int:
@@ -26,12 +32,30 @@ def print_json(document: object) -> int:
 
     It is JSON whatever it holds: NaN and infinities become null, what JSON cannot say becomes text.
     """
-    return _print(json.dumps(_plain(document), indent=2, allow_nan=False) + "\n")
+    return _print([f"{_json(document)}\n"])
 
 
-def _print(text: str) -> int:
+def stream_json(documents: Iterable[object]) -> int:
+    """Print a JSON list as `print_json` would, but each document as it comes; return what to exit with."""
+    return _print(_list_pieces(documents))
+
+
+def _list_pieces(documents: Iterable[object]) -> Iterator[str]:
+    before = "["
+    for document in documents:
+        yield f"{before}\n{textwrap.indent(_json(document), '  ')}"
+        before = ","
+    yield "[]\n" if before == "[" else "\n]\n"
+
+
+def _json(document: object) -> str:
+    return json.dumps(_plain(document), indent=2, allow_nan=False)
+
+
+def _print(pieces: Iterable[str]) -> int:
     try:
-        binary_stdout().write(text.encode("utf-8", "backslashreplace"))
+        for piece in pieces:
+            binary_stdout().write(piece.encode("utf-8", "backslashreplace"))
         binary_stdout().flush()
     except BrokenPipeError:
         abandon_stdout()

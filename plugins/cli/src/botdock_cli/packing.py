@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from botdock.archive import ArchiveFormat, pack
-from botdock.errors import CodeError, UserError
+from botdock.errors import CodeError
 from botdock.model.units import format_bytes
+from botdock_cli.files import check_target
+from botdock_cli.interrupts import interruptible
+from botdock_cli.output import print_json, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botdock.archive import PackReport
-
-
-class PackError(UserError):
-    """The archive may not be written where it was asked for."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,12 +36,23 @@ class Packed:
     report: PackReport
 
 
-def pack_folder(folder: str, *, output: str | None, format: str | None, force: bool) -> Packed:  # noqa: A002 - the option's name
+@interruptible
+def pack_to_file(folder: str, *, output: str | None, format: str | None, force: bool, as_json: bool) -> int:  # noqa: A002 - the option's name
+    """Pack `folder`, say what was made, and return what to exit with.
+
+    Raises:
+        BotdockError: As from `pack_folder`.
+    """
+    packed = pack_folder(folder, output=output, format=format, force=force)
+    return print_json(as_document(packed)) if as_json else print_text(as_text(packed))
+
+
+def pack_folder(folder: str, *, output: str | None, format: str | None, force: bool) -> Packed:  # noqa: A002 - the same
     """Pack `folder`.
 
     Raises:
         CodeError: It is no folder.
-        PackError: The archive is there already and `force` is not given, or its folder is not there.
+        TargetError: The archive is there already and `force` is not given, or its folder is not there.
         ArchiveError: It holds what no archive may.
     """
     tree = Path(folder)
@@ -50,18 +60,9 @@ def pack_folder(folder: str, *, output: str | None, format: str | None, force: b
         said = "is no folder" if tree.exists() else "does not exist"
         raise CodeError(f"{folder} {said}", source=folder, hint="botdock pack DIR takes the folder of a bot.")
     target = Path(output) if output else Path(f"{Path(os.path.abspath(folder)).name or 'bot'}.{format or 'zip'}")  # noqa: PTH100 - resolve() would follow links
-    _check_target(target, force=force)
+    check_target(target, force=force, name="bot.zip")
     report = pack(tree, target, format=ArchiveFormat(format) if format else None)
     return Packed(path=target, size=target.stat().st_size, report=report)
-
-
-def _check_target(target: Path, *, force: bool) -> None:
-    if target.is_dir():
-        raise PackError(f"{target} is a folder", hint=f"-o {target / 'bot.zip'} writes into it.")
-    if target.exists() and not force:
-        raise PackError(f"{target} is there already", hint="--force replaces it; -o FILE writes another one.")
-    if not target.parent.is_dir():
-        raise PackError(f"{target.parent} is no folder", hint=f"mkdir -p {target.parent}")
 
 
 def as_document(packed: Packed) -> dict[str, Any]:
@@ -77,9 +78,9 @@ def as_document(packed: Packed) -> dict[str, Any]:
     }
 
 
-def as_text(packed: Packed) -> Iterator[str]:
-    """Yield what was made."""
+def as_text(packed: Packed, *, name: str | None = None) -> Iterator[str]:
+    """Yield what was made; `name` says what to call it, else its path does."""
     report = packed.report
     sizes = f"{format_bytes(report.bytes)}, packed into {format_bytes(packed.size)}"
-    yield f"{packed.path}: {report.entries} entries, {sizes}"
+    yield f"{name or packed.path}: {report.entries} entries, {sizes}"
     yield f"sha256 {report.sha256}"

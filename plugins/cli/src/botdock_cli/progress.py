@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Self
 
+import attrs
+
+from botdock.model import Progress
 from botdock.model.outcome import Phase
+from botdock_cli.session import is_terminal
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from botdock.model import Progress
+    from botdock.model import ByteReader
 
 WORTH_SHOWING = 16 * 1024 * 1024
 """Bytes; to unpack less takes no longer than to read that it is being unpacked."""
-_VERBS = {Phase.FETCH: "fetching", Phase.EXTRACT: "unpacking", Phase.PULL: "pulling"}
+WORTH_SHOWING_AFAR = 1024 * 1024
+"""Bytes; the same for what may cross a network."""
+_VERBS = {Phase.FETCH: "fetching", Phase.EXTRACT: "unpacking", Phase.PULL: "pulling", Phase.STORE: "storing"}
 
 
 class ProgressBars:
     """One transient bar a step on stderr; gone before the bot's first byte is shown.
 
     rich is imported with the first report that is worth showing. Called from any thread.
+
+    Args:
+        least: Bytes below which no bar is shown; a pull always has one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, least: int = WORTH_SHOWING) -> None:
+        self._least = least
         self._lock = threading.Lock()
         self._bars: Bars | None = None
         self._tasks: dict[tuple[Phase, str], TaskID] = {}
@@ -33,8 +47,11 @@ class ProgressBars:
     def __call__(self, progress: Progress) -> None:
         """Take a report."""
         with self._lock:
-            if not self._closed and _worth_showing(progress):
+            if not self._closed and self._is_worth_showing(progress):
                 self._show(progress)
+
+    def _is_worth_showing(self, progress: Progress) -> bool:
+        return progress.phase is Phase.PULL or max(progress.total, progress.current) >= self._least
 
     def _show(self, progress: Progress) -> None:
         bars = self._bars = self._bars or _start_bars()
@@ -59,8 +76,30 @@ class ProgressBars:
         self.close()
 
 
-def _worth_showing(progress: Progress) -> bool:
-    return progress.phase is Phase.PULL or max(progress.total, progress.current) >= WORTH_SHOWING
+def bars_on_terminal(*, shown: bool = True) -> AbstractContextManager[ProgressBars | None]:
+    """Return the bars of a transfer, or None where nobody would see them, or they are not to be shown."""
+    return ProgressBars(least=WORTH_SHOWING_AFAR) if shown and is_terminal(sys.stderr) else nullcontext()
+
+
+def watched(source: ByteReader, bars: ProgressBars | None, *, phase: Phase, what: str, total: int) -> ByteReader:
+    """Return `source`, or one that moves a bar as it is read."""
+    return _Watched(source, bars, Progress(phase=phase, what=what, total=total)) if bars else source
+
+
+class _Watched:
+    """Passes bytes on, and reports how many."""
+
+    def __init__(self, source: ByteReader, bars: ProgressBars, progress: Progress) -> None:
+        self._source = source
+        self._bars = bars
+        self._progress = progress
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, and empty bytes at the end."""
+        data = self._source.read(size)
+        self._progress = attrs.evolve(self._progress, current=self._progress.current + len(data))
+        self._bars(self._progress)
+        return data
 
 
 def _start_bars() -> Bars:

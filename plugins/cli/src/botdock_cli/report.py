@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import traceback
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # typing's own takes longer to import than all of this
 if TYPE_CHECKING:
     from botdock.errors import BotdockError
 
@@ -39,6 +38,8 @@ def printable(text: str) -> str:
 def report(error: BaseException, *, debug: bool) -> int:
     """Tell a person about `error`, and return what to exit with."""
     if debug:
+        import traceback
+
         traceback.print_exception(error)
     from botdock.errors import BotdockError
 
@@ -54,6 +55,17 @@ def report(error: BaseException, *, debug: bool) -> int:
         f"please report it with the traceback.{_debug_hint(debug=debug)}"
     )
     return EXIT_BUG
+
+
+def report_interrupt() -> int:
+    """Tell a person that nothing more is done, and return what to exit with."""
+    say("interrupted")
+    return EXIT_INTERRUPTED
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether `error` is what Python 3.11 makes of an interrupt that comes while a class is being made."""
+    return isinstance(error.__cause__, KeyboardInterrupt)
 
 
 def is_usage_error(error: BaseException) -> bool:
