@@ -65,7 +65,9 @@ DOCKER = st.builds(
 )
 MINIO = st.builds(
     MinIOConfig,
-    **dict.fromkeys(("endpoint", "access_key", "secret_key", "bucket_name", "region", "code_bucket", "prefix", "cert_file"), TEXT),
+    **dict.fromkeys(
+        ("endpoint", "access_key", "secret_key", "bucket_name", "region", "code_bucket", "prefix", "cert_file"), TEXT
+    ),
     use_ssl=st.booleans(),
     create_buckets=st.booleans(),
     **dict.fromkeys(("connect_timeout", "read_timeout", "total_timeout"), WAIT),

@@ -182,10 +182,10 @@ class MinioServer:
         if find_program("openssl") is None:
             raise TestbedError("a MinIO server with TLS needs `openssl` to make its certificate")
         self._certificates.mkdir(parents=True)
-        options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=testbed".split()
-        names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+        options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        names = ["-subj", "/CN=testbed", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
         files = ["-keyout", str(self._certificates / "private.key"), "-out", self.cert_file]
-        run(["openssl", *options, *names, *files], timeout=60)
+        run(["openssl", "req", *options, *names, *files], timeout=60)
 
     def _end(self, number: signal.Signals) -> None:
         if (pid := self.pid) is not None:

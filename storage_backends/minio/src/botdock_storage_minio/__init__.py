@@ -1,0 +1,1 @@
+"""Keep botdock's code, results and logs in MinIO or any other S3."""

@@ -1,0 +1,131 @@
+"""Where the objects of an area lie, from the section `[minio]`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from botdock.errors import ConfigError, StorageKeyError
+from botdock.model import StorageArea, validate_key
+from botdock.model.storage import MAX_KEY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botdock.config import MinIOConfig
+
+_ENDPOINT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
+_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """A bucket, or a part of one, that is the namespace of one area.
+
+    Attributes:
+        url: Of the server, such as `http://127.0.0.1:9000`.
+        bucket: Name of the bucket.
+        prefix: What the name of every object of ours begins with: empty, or something that ends with `/`.
+    """
+
+    url: str
+    bucket: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        """Name the place, for messages; there is no secret in it."""
+        path = f"/{self.prefix}" if self.prefix else ""
+        return f"minio ({self.url}/{self.bucket}{path.rstrip('/')})"
+
+    def name_of(self, key: str) -> str:
+        """Return the name of the object that holds a key.
+
+        Raises:
+            StorageKeyError: Not a key, or one that MinIO refuses.
+        """
+        name = self.prefix + validate_key(key)
+        if len(name.encode()) > MAX_KEY_BYTES:
+            room = MAX_KEY_BYTES - len(self.prefix.encode())
+            raise StorageKeyError(key, f"is longer than {room} bytes, which is what the prefix {self.prefix!r} leaves")
+        if any(segment.strip() in {".", ".."} for segment in key.split("/")):
+            raise StorageKeyError(key, "holds a segment that is '.' or '..' but for spaces, which MinIO refuses")
+        return name
+
+    def key_of(self, name: str) -> str | None:
+        """Return the key that an object holds; None for what somebody else put there and that is no key."""
+        key = name.removeprefix(self.prefix)
+        return key if self.can_hold(key) else None
+
+    def can_hold(self, key: str) -> bool:
+        """Whether `key` could be an object here."""
+        try:
+            self.name_of(key)
+        except StorageKeyError:
+            return False
+        return True
+
+
+def place_of(config: MinIOConfig, area: StorageArea) -> Place:
+    """Return where an area lies: a bucket of its own, or with `bucket_name` a prefix in the one bucket.
+
+    Raises:
+        ConfigError: With every setting that is wrong.
+    """
+    if problems := [f"minio.{problem}" for problem in _problems(config)]:
+        raise ConfigError(problems)
+    own = {
+        StorageArea.CODE: config.code_bucket,
+        StorageArea.RESULTS: config.results_bucket,
+        StorageArea.LOGS: config.logs_bucket,
+    }
+    parts = [config.prefix.strip("/"), area.value if config.bucket_name else ""]
+    return Place(
+        url=f"{'https' if config.use_ssl else 'http'}://{config.endpoint}",
+        bucket=config.bucket_name or own[area],
+        prefix="".join(f"{part}/" for part in parts if part),
+    )
+
+
+def _problems(config: MinIOConfig) -> Iterator[str]:
+    yield from _endpoint_problems(config)
+    if bool(config.access_key) != bool(config.secret_key):
+        missing, there = ("secret_key", "access_key") if config.access_key else ("access_key", "secret_key")
+        yield f"{missing}: must be set where {there} is (or neither, for a server that takes unsigned requests)"
+    if config.region and not _REGION.fullmatch(config.region):
+        yield f"region: {config.region!r} is no name of a region; write for example us-east-1"
+    if config.cert_file and not Path(config.cert_file).expanduser().is_file():
+        yield f"cert_file: there is no file {config.cert_file!r}"
+    yield from _bucket_problems(config)
+    yield from _prefix_problems(config.prefix)
+
+
+def _endpoint_problems(config: MinIOConfig) -> Iterator[str]:
+    endpoint = config.endpoint
+    if not endpoint:
+        yield "endpoint: must be set, as host:port, such as 127.0.0.1:9000 (or MINIO_ENDPOINT)"
+    elif "@" in endpoint:  # what stands before it may be a password, so that nothing of it is repeated
+        yield "endpoint: must hold no credentials; they are access_key and secret_key"
+    elif "://" in endpoint:
+        yield f"endpoint: write host:port without {endpoint.partition('://')[0]}://; use_ssl = true means https"
+    elif not _ENDPOINT.fullmatch(endpoint):
+        yield f"endpoint: {endpoint!r} is no host:port; write for example 127.0.0.1:9000"
+
+
+def _bucket_problems(config: MinIOConfig) -> Iterator[str]:
+    names = ("bucket_name",) if config.bucket_name else ("code_bucket", "results_bucket", "logs_bucket")
+    for name in names:
+        bucket = getattr(config, name)
+        if not _BUCKET.fullmatch(bucket):
+            yield f"{name}: {bucket!r} is no name of a bucket: 3 to 63 of a-z, 0-9, '-' and '.', no '..'"
+
+
+def _prefix_problems(prefix: str) -> Iterator[str]:
+    if prefix.strip("/"):
+        try:
+            validate_key(prefix.strip("/"))
+        except StorageKeyError as error:
+            yield f"prefix: {error.message.removeprefix('storage key ')}"
