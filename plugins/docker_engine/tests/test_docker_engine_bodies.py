@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdock_engine_docker.bodies import Body, Chunked, Endless, Sized, body_of
+from botdock_engine_docker.bodies import Answer, Body, Chunked, Endless, Sized, body_of
 
 payloads = st.lists(st.binary(min_size=1, max_size=50), max_size=15)
 
@@ -81,3 +81,26 @@ def test_the_head_says_what_the_body_is(head: bytes, status: int, kind: type[Bod
 def test_what_is_no_http_is_refused(head: bytes) -> None:
     with pytest.raises(http.client.BadStatusLine):
         body_of(head)
+
+
+@settings(deadline=None)
+@given(payloads, st.integers(1, 200))
+def test_an_answer_is_the_same_however_it_is_cut(payload: list[bytes], size: int) -> None:
+    data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(payload)
+    answer = Answer()
+    body = b"".join(answer.feed(data[start : start + size]) for start in range(0, len(data), size))
+    assert (answer.status, body, answer.begun, answer.ended) == (200, b"".join(payload), True, True)
+    answer.finish()
+
+
+def test_an_answer_whose_head_does_not_come_is_none() -> None:
+    answer = Answer()
+    assert answer.feed(b"HTTP/1.1 200") == b""
+    assert not answer.begun
+    with pytest.raises(http.client.RemoteDisconnected):
+        answer.finish()
+
+
+def test_an_answer_whose_head_does_not_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="headers do not end"):
+        Answer().feed(b"x" * 70_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeoutError, EngineUnavailableError
 from botdock.model import LogChunk, LogCursor, LogStream, Stream
-from botdock_engine_docker import streams
+from botdock_engine_docker import ending
 from botdock_engine_docker.engine import DockerEngine
 
 CALL = 20.0
@@ -20,6 +21,8 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 STAMP = b"2026-01-02T03:04:05.000000006Z "
 ENDED = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 17\r\n\r\n" + b'{"StatusCode": 0}'
 STILL_RUNS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+NEVER = "0001-01-01T00:00:00Z"
+GONE = {"message": "No such container: c1"}
 
 
 def frame(number: int, data: bytes) -> bytes:
@@ -47,6 +50,14 @@ def written(chunks: Sequence[LogChunk]) -> dict[Stream, bytes]:
     return {kind: b"".join(chunk.data for chunk in chunks if chunk.stream is kind) for kind in Stream}
 
 
+def end(fake_docker: Any, *, status: str = "exited", finished: datetime | None = None) -> None:
+    """Let the container end: `wait` answers, and it is known how it ended."""
+    finished_at = (finished or datetime.now(UTC)).isoformat()
+    state = {"Status": status, "ExitCode": 3, "StartedAt": NEVER, "FinishedAt": finished_at}
+    fake_docker.on("POST", "/wait", ENDED)
+    fake_docker.says("GET", "/containers/c1/json", {"Id": "c1", "State": state})
+
+
 def attach(engine: DockerEngine) -> LogStream:
     return engine.attach("c1", timeout=CALL)
 
@@ -57,7 +68,7 @@ def read_logs(engine: DockerEngine, *, follow: bool = False, stdout: int = 0, st
 
 def test_what_came_with_the_headers_is_not_lost(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out") + frame(2, b"err") + frame(1, b"tail"))
-    fake_docker.on("POST", "/wait", ENDED)
+    end(fake_docker)
     with attach(engine) as stream:
         chunks = drain(stream)
     assert [(chunk.stream, chunk.data) for chunk in chunks] == [
@@ -89,10 +100,39 @@ def test_what_is_no_frame_is_a_broken_stream(fake_docker: Any, engine: DockerEng
 def test_a_stream_that_ends_before_its_container_was_cut(
     fake_docker: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "SETTLE", 0.05)
+    monkeypatch.setattr(ending, "SETTLE", 0.05)
     fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out"))
     fake_docker.on("POST", "/wait", STILL_RUNS + fake_docker.STAY)
+    with attach(engine) as stream, pytest.raises(ContainerError, match="went on"):
+        drain(stream)
+
+
+@pytest.mark.parametrize("state", ["exited", "running"])
+def test_a_stream_that_ended_long_before_its_container_was_cut(
+    fake_docker: Any, engine: DockerEngine, state: str
+) -> None:
+    fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out"))
+    end(fake_docker, status=state, finished=datetime.now(UTC) + timedelta(seconds=30))
     with attach(engine) as stream, pytest.raises(ContainerError, match="while the container went on"):
+        drain(stream)
+
+
+def test_how_it_ended_need_not_be_asked_again(fake_docker: Any, engine: DockerEngine) -> None:
+    fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out"))
+    end(fake_docker)
+    with attach(engine) as stream:
+        drain(stream)
+    before = len(fake_docker.requests)
+    status = engine.wait("c1", timeout=CALL)
+    assert status is not None
+    assert (status.exit_code, len(fake_docker.requests)) == (3, before)
+
+
+def test_a_daemon_that_tells_nonsense_of_the_end_is_said_so(fake_docker: Any, engine: DockerEngine) -> None:
+    fake_docker.on("POST", "/attach", UPGRADED)
+    fake_docker.on("POST", "/wait", ENDED)
+    fake_docker.on("GET", "/containers/c1/json", fake_docker.reply(b"<html>"))
+    with attach(engine) as stream, pytest.raises(EngineUnavailableError, match="does not speak as Docker"):
         drain(stream)
 
 
@@ -105,7 +145,7 @@ def test_a_stream_that_ends_with_the_daemon_was_cut(fake_docker: Any, engine: Do
 
 def test_a_container_that_was_removed_has_ended(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out"))
-    fake_docker.says("POST", "/wait", {"message": "No such container: c1"}, status=404)
+    fake_docker.says("POST", "/wait", GONE, status=404)
     with attach(engine) as stream:
         assert written(drain(stream))[Stream.STDOUT] == b"out"
 
@@ -122,7 +162,7 @@ def test_an_unknown_container_is_not_found(engine: DockerEngine, open_stream: Ca
         (b"<stay>", EngineTimeoutError),
         (b"SSH-2.0\r\n\r\n", EngineUnavailableError),
         (b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\ncut<stay>", ContainerError),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 66_000, EngineUnavailableError),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 17_000, EngineUnavailableError),
         (b"HTTP/1.1 200 ", EngineUnavailableError),
     ],
 )
@@ -152,7 +192,6 @@ def test_close_wakes_who_reads(fake_docker: Any, engine: DockerEngine) -> None:
 def test_close_while_the_end_is_looked_for_is_no_error(
     fake_docker: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("botdock_engine_docker.engine.SETTLE", 0.5)
     fake_docker.on("POST", "/attach", UPGRADED)
     fake_docker.on("POST", "/wait", fake_docker.STAY)
     stream = attach(engine)
@@ -166,11 +205,12 @@ def test_close_while_the_end_is_looked_for_is_no_error(
     stream.close()
     reader.join(CALL)
     assert results == [()]
+    stream.close()
 
 
 def test_the_descriptor_stays_the_same_and_shows_every_connection(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("GET", "/logs?stdout=1&stderr=1&timestamps=1&follow=1", log((1, b"a\n")))
-    fake_docker.on("POST", "/wait", ENDED)
+    end(fake_docker)
     fake_docker.on("GET", "follow=0", log((1, b"a\n"), (1, b"tail")))
     with read_logs(engine, follow=True) as stream:
         descriptor = stream.fileno()
@@ -207,14 +247,15 @@ def test_lines_have_the_daemons_time(fake_docker: Any, engine: DockerEngine) -> 
 def test_a_followed_log_is_read_again_for_what_following_lost(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("GET", "follow=1", log((1, b"a\n"), (2, b"e\n")))
     fake_docker.on("GET", "follow=0", log((1, b"a\n"), (2, b"e\n"), (2, b"e2"), (1, b"tail")))
-    fake_docker.on("POST", "/wait", ENDED)
+    end(fake_docker)
     with read_logs(engine, follow=True, stdout=1) as stream:
         assert written(drain(stream)) == {Stream.STDOUT: b"\ntail", Stream.STDERR: b"e\ne2"}
 
 
 def test_a_followed_log_of_a_container_that_was_removed_ends(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("GET", "follow=1", log((1, b"a\n")))
-    fake_docker.says("POST", "/wait", {"message": "No such container: c1"}, status=404)
+    fake_docker.says("GET", "follow=0", GONE, status=404)
+    fake_docker.says("POST", "/wait", GONE, status=404)
     with read_logs(engine, follow=True) as stream:
         assert written(drain(stream))[Stream.STDOUT] == b"a\n"
 

@@ -1,4 +1,4 @@
-"""Where the body of an HTTP answer ends: with the connection, after so many bytes, or with its last chunk."""
+"""HTTP answers, taken apart as they come: a head, and a body that ends in one of three ways."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import http.client
 from abc import ABC, abstractmethod
 
 SWITCHING_PROTOCOLS = 101
+END_OF_HEAD = b"\r\n\r\n"
+LARGEST_HEAD = 16 * 1024
+"""Bytes of the status line and the headers."""
 LONGEST_CHUNK_HEAD = 1024
 """Bytes of the line that begins a chunk; a longer one is no chunk."""
 
@@ -93,6 +96,59 @@ class Chunked(Body):
             self.ended = size == 0
             self._left = size + 2
         return stop
+
+
+class Answer:
+    """One answer.
+
+    Attributes:
+        status: Its HTTP status; 0 until its head is there.
+    """
+
+    def __init__(self) -> None:
+        self.status = 0
+        self._head = b""
+        self._body: Body | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether its head is there."""
+        return self._body is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of it is there."""
+        return self._body is not None and self._body.ended
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes of the body that are in what has come.
+
+        Raises:
+            http.client.BadStatusLine: It is no HTTP.
+            ValueError: Its head has no end, or a chunk no length.
+        """
+        if self._body is None:
+            data = self._feed_head(data)
+        return self._body.feed(data) if self._body else b""
+
+    def finish(self) -> None:
+        """Hear that the connection has ended.
+
+        Raises:
+            http.client.HTTPException: More was to come.
+        """
+        if self._body is None:
+            raise http.client.RemoteDisconnected("it closed the connection without an answer")
+        self._body.finish()
+
+    def _feed_head(self, data: bytes) -> bytes:
+        self._head += data
+        head, mark, rest = self._head.partition(END_OF_HEAD)
+        if mark:
+            self.status, self._body = body_of(head)
+        elif len(self._head) > LARGEST_HEAD:
+            raise ValueError("an answer whose headers do not end")
+        return rest
 
 
 def body_of(head: bytes) -> tuple[int, Body]:

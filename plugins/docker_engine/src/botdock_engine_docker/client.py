@@ -25,7 +25,7 @@ from botdock_engine_docker.deadline import Deadline
 from botdock_engine_docker.errors import translated
 from botdock_engine_docker.refusals import ERROR_STATUS, Call, explanation
 from botdock_engine_docker.transport import SCHEME, UnixAdapter
-from botdock_engine_docker.wire import Wire, open_wire
+from botdock_engine_docker.wire import Wire, send_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,9 +122,20 @@ class DockerClient:
                     yield json.loads(line)
 
     def open(self, call: Call, method: str, path: str, *, headers: Mapping[str, str]) -> Wire:
-        """Make one call whose answer is a stream without end, on a connection of its own."""
+        """Make one call whose answer is a stream, on a connection of its own, and wait for it to begin."""
+        deadline = Deadline(call.timeout)
+        wire = self.ask(call, method, path, headers=headers)
+        try:
+            wire.begin(deadline.timeout)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    def ask(self, call: Call, method: str, path: str, *, headers: Mapping[str, str]) -> Wire:
+        """Make one call on a connection of its own, and leave it to the reader to wait for the answer."""
         target = f"{self.prefix(timeout=call.timeout)}{path}"
-        return open_wire(self.endpoint, method, target, headers=headers, call=call)
+        return send_request(self.endpoint, method, target, headers=headers, call=call)
 
     def prefix(self, *, timeout: float) -> str:
         """Return what the path of every call begins with, such as `/v1.41`."""

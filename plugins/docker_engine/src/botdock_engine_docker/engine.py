@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Self
 
 from botdock.errors import ContainerError, ImageError
 from botdock.model import Engine
+from botdock_engine_docker.attaching import AttachStream
 from botdock_engine_docker.capabilities import Probe, probe
 from botdock_engine_docker.client import DockerClient, path
 from botdock_engine_docker.containers import CLEAN_UP, Containers
 from botdock_engine_docker.deadline import Deadline
+from botdock_engine_docker.ending import Ending
 from botdock_engine_docker.endpoint import find_endpoint
 from botdock_engine_docker.errors import translated
 from botdock_engine_docker.images import Images
@@ -18,7 +20,6 @@ from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.profile import Tuning, create_request
 from botdock_engine_docker.results import find_result, make_writable, read_bounded
 from botdock_engine_docker.status import read_status
-from botdock_engine_docker.streams import SETTLE, AttachStream, End
 from botdock_engine_docker.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class DockerEngine(Engine):
         call = self._client.about("attach", timeout=timeout, container_id=container_id)
         target = path("/containers/{}/attach", container_id) + "?stream=1&stdout=1&stderr=1"
         wire = self._client.open(call, "POST", target, headers={"Connection": "Upgrade", "Upgrade": "tcp"})
-        return AttachStream(wire, self._end_of(container_id, call), call)
+        return AttachStream(wire, self._ending(container_id, call), call)
 
     def start(self, container_id: str, *, timeout: float) -> None:
         """Start it."""
@@ -139,11 +140,14 @@ class DockerEngine(Engine):
         """Read the log from the cursor on."""
         call = self._client.about("read_logs", timeout=timeout, container_id=container_id)
         target = path("/containers/{}/logs", container_id) + "?stdout=1&stderr=1&timestamps=1&follow="
+        headers = {"Connection": "close"}
+        wire = self._client.open(call, "GET", f"{target}{int(follow)}", headers=headers)
 
-        def open_log(following: bool) -> Wire:  # noqa: FBT001 - it is called with one positional flag
-            return self._client.open(call, "GET", target + str(int(following)), headers={"Connection": "close"})
+        def read_again() -> Wire:
+            return self._client.ask(call, "GET", f"{target}0", headers=headers)
 
-        return LogReader(open_log, cursor=cursor, follow=follow, end=self._end_of(container_id, call), call=call)
+        ending = self._ending(container_id, call)
+        return LogReader(wire, read_again if follow else None, cursor=cursor, ending=ending, call=call)
 
     def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
         """Wait for the end."""
@@ -186,13 +190,16 @@ class DockerEngine(Engine):
         """Let go of the connections; containers go on."""
         self._client.close()
 
-    def _end_of(self, container_id: str, call: Call) -> End:
-        def open_wait() -> Wire:
-            waiting = self._client.about(call.operation, timeout=SETTLE, container_id=container_id)
-            target = path("/containers/{}/wait", container_id)
-            return self._client.open(waiting, "POST", target, headers={"Connection": "close"})
+    def _ending(self, container_id: str, call: Call) -> Ending:
+        def ask(what: str) -> Wire:
+            target = path(f"/containers/{{}}/{what}", container_id)
+            method = "POST" if what == "wait" else "GET"
+            return self._client.ask(call, method, target, headers={"Connection": "close"})
 
-        return End(open_wait, call)
+        def remember(status: ContainerStatus) -> None:
+            self._ends[container_id] = status
+
+        return Ending(ask, remember, call)
 
     def _require_program(self, container_id: str, spec: ContainerSpec, digest: str, deadline: Deadline) -> None:
         """Refuse an image that lacks the program: docker-init would start, and say so in the bot's own stderr."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botdock.errors import ContainerNotFoundError
 from botdock.model import Stream
 from botdock_engine_docker.errors import translated
 from botdock_engine_docker.frames import FrameDecoder, Joiner
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from botdock.model import LogChunk, LogCursor
+    from botdock_engine_docker.ending import Ending
     from botdock_engine_docker.refusals import Call
-    from botdock_engine_docker.streams import End
     from botdock_engine_docker.wire import Wire
 
 TOGETHER_NS = 100_000_000
@@ -29,30 +30,33 @@ class LogReader(WireStream):
     once the container has ended, the log is read once more without following, and what is new in it is delivered.
 
     Args:
-        open_log: Opens the log, following it or not.
+        wire: The log, followed or not.
+        read_again: Asks for the log without following it; None when `wire` does not follow it either.
         cursor: What is stored already.
-        follow: Whether to wait for what is still to come.
-        end: Tells when the container has ended.
+        ending: Tells when the container has ended.
         call: For messages.
     """
 
     def __init__(
-        self, open_log: Callable[[bool], Wire], *, cursor: LogCursor, follow: bool, end: End, call: Call
+        self, wire: Wire, read_again: Callable[[], Wire] | None, *, cursor: LogCursor, ending: Ending, call: Call
     ) -> None:
-        super().__init__(open_log(follow))
-        self._open = open_log
-        self._end = end
+        super().__init__(wire, ending)
         self._call = call
-        self._follow = follow
+        self._ask_again = read_again
+        self._followed = False
         self._delivered = {Stream.STDOUT: cursor.stdout, Stream.STDERR: cursor.stderr}
         self._pass = Pass(self._delivered)
 
     def _step(self, timeout: float) -> Sequence[LogChunk]:
-        if self._follow and self._end.awaited:
-            if self._end.reached(self._wire, timeout):
+        if self._followed:
+            if self._container_has_ended(timeout):
                 self._read_again()
             return ()
-        piece = self._wire.receive(timeout)
+        try:
+            piece = self._wire.receive(timeout)
+        except ContainerNotFoundError:
+            self._ended = True  # somebody has removed it meanwhile, and its log with it
+            return ()
         with translated(self._call):
             chunks = self._pass.feed(piece)
         if self._wire.ended:
@@ -60,15 +64,18 @@ class LogReader(WireStream):
         return chunks
 
     def _finish(self) -> None:
-        if not self._follow or (wire := self._end.begin()) is None:
+        if self._ask_again is None:
             self._ended = True
         else:
-            self._switch(wire)
+            self._followed = True
+            self._await_end()
 
     def _read_again(self) -> None:
-        self._follow = False
+        """Read the whole log once more, now that nothing can be added to it."""
+        if self._ask_again is not None:
+            self._switch(self._ask_again())
         self._pass = Pass(self._delivered)
-        self._switch(self._open(False))  # noqa: FBT003 - what it says is: do not follow
+        self._followed, self._ask_again = False, None
 
 
 class Pass:

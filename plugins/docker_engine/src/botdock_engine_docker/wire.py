@@ -7,13 +7,12 @@ socket. A stream of bytes needs none of it: one socket, one request, and the byt
 from __future__ import annotations
 
 import contextlib
-import http.client
 import socket
 import ssl
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from botdock_engine_docker.bodies import Body, body_of
+from botdock_engine_docker.bodies import Answer
 from botdock_engine_docker.deadline import Deadline
 from botdock_engine_docker.errors import translated
 from botdock_engine_docker.refusals import ERROR_STATUS, explanation, refusal
@@ -27,57 +26,79 @@ if TYPE_CHECKING:
 
 PIECE = 256 * 1024
 """Bytes that are read at once: what a socket holds."""
-LARGEST_HEAD = 64 * 1024
-"""Bytes of the status line and the headers."""
 LARGEST_ERROR = 64 * 1024
 """Bytes that are read of an answer that is an error."""
-_END_OF_HEAD = b"\r\n\r\n"
 
 
 class Wire:
     """The bytes of one answer. Read by one thread; another may close it."""
 
-    def __init__(self, connection: socket.socket, body: Body, call: Call) -> None:
+    def __init__(self, connection: socket.socket, call: Call) -> None:
         self._socket = connection
-        self._body = body
         self._call = call
+        self._answer = Answer()
+        self._refused = b""
         self._reading = Lock()
         self.closed = False
 
     @property
     def ended(self) -> bool:
         """Whether all of the answer has been read."""
-        return self._body.ended
+        return self._answer.ended
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
         return self._socket.fileno()
 
+    def begin(self, timeout: float) -> None:
+        """Wait for the answer to begin.
+
+        It is read byte by byte until then (some 200, in 0.2 ms), so that what comes afterwards stays in the socket,
+        whose descriptor tells of it.
+
+        Raises:
+            ContainerError: It did not come in time, or it is a refusal.
+        """
+        deadline = Deadline(timeout)
+        with self._reading, translated(self._call):
+            while not self._answer.begun or self._is_refusal:
+                data = self._read(PIECE if self._is_refusal else 1, deadline.timeout)
+                if data is None or deadline.passed:
+                    raise TimeoutError
+                self._take(data)
+
     def receive(self, timeout: float) -> bytes:
         """Return what has come, waiting at most `timeout` seconds; empty for nothing in time, and at the end.
 
         Raises:
-            ContainerError: The connection broke before the end.
+            ContainerError: The connection broke before the end, or the answer is a refusal.
         """
         with self._reading, translated(self._call):
             if self.closed or self.ended:
                 return b""
-            if (data := self._read(timeout)) is None:
-                return b""
-            return self._body.feed(data) if data else self._finish()
+            data = self._read(PIECE, timeout)
+            return b"" if data is None else self._take(data)
+
+    def interrupt(self) -> None:
+        """Let the connection look as if the other side had closed it; never raises."""
+        with contextlib.suppress(OSError):  # the other side has, or we have
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection and wake who reads; never raises."""
         self.closed = True
-        with contextlib.suppress(OSError):  # the other side may have gone
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the reader, who then lets go of the lock
-        with self._reading:
+        self.interrupt()
+        with self._reading:  # the reader is awake, and lets go of it
             self._socket.close()
 
-    def _read(self, timeout: float) -> bytes | None:
+    @property
+    def _is_refusal(self) -> bool:
+        return self._answer.status >= ERROR_STATUS
+
+    def _read(self, size: int, timeout: float) -> bytes | None:
         self._socket.settimeout(timeout)
         try:
-            return self._socket.recv(PIECE)
+            return self._socket.recv(size)
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return None
         except (OSError, ValueError):
@@ -85,17 +106,23 @@ class Wire:
                 return None
             raise
 
-    def _finish(self) -> bytes:
-        if not self.closed:
-            self._body.finish()
-        return b""
+    def _take(self, data: bytes) -> bytes:
+        payload = self._answer.feed(data)
+        if self._is_refusal:
+            self._refused += payload
+            if self.ended or not data or len(self._refused) > LARGEST_ERROR:
+                raise refusal(self._answer.status, explanation(self._refused), self._call)
+            return b""
+        if not data and not self.closed:
+            self._answer.finish()
+        return payload
 
 
-def open_wire(endpoint: Endpoint, method: str, target: str, *, headers: Mapping[str, str], call: Call) -> Wire:
-    """Make one request on a connection of its own, and return the connection once its answer begins.
+def send_request(endpoint: Endpoint, method: str, target: str, *, headers: Mapping[str, str], call: Call) -> Wire:
+    """Make one request on a connection of its own; the answer is waited for by who reads it.
 
     Raises:
-        ContainerError: Of the kind that fits.
+        ContainerError: There is no connection.
     """
     deadline = Deadline(call.timeout)
     with translated(call):
@@ -103,17 +130,10 @@ def open_wire(endpoint: Endpoint, method: str, target: str, *, headers: Mapping[
         try:
             connection.settimeout(deadline.timeout)
             connection.sendall(_request(method, target, headers))
-            return _answer(connection, deadline, call)
         except BaseException:
             connection.close()
             raise
-
-
-def _answer(connection: socket.socket, deadline: Deadline, call: Call) -> Wire:
-    status, body = body_of(_read_head(connection, deadline))
-    if status >= ERROR_STATUS:
-        raise refusal(status, explanation(_read_error(connection, body, deadline)), call)
-    return Wire(connection, body, call)
+    return Wire(connection, call)
 
 
 def _connect(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
@@ -141,30 +161,3 @@ def _request(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     lines = [f"{method} {target} HTTP/1.1", "Host: docker", "Content-Length: 0"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode()
-
-
-def _read_head(connection: socket.socket, deadline: Deadline) -> bytes:
-    """Return the status line and headers.
-
-    They are read byte by byte (some 200, in 0.2 ms), so that what comes after them stays in the socket: there it is
-    not lost, and the descriptor tells of it.
-    """
-    head = bytearray()
-    while not head.endswith(_END_OF_HEAD):
-        if len(head) > LARGEST_HEAD:
-            raise ValueError("an answer whose headers do not end")
-        connection.settimeout(deadline.timeout)
-        if not (byte := connection.recv(1)):
-            raise http.client.RemoteDisconnected("it closed the connection without an answer")
-        head += byte
-    return bytes(head).removesuffix(_END_OF_HEAD)
-
-
-def _read_error(connection: socket.socket, body: Body, deadline: Deadline) -> bytes:
-    data = b""
-    while not body.ended and len(data) < LARGEST_ERROR:
-        connection.settimeout(deadline.timeout)
-        if not (piece := connection.recv(PIECE)):
-            break
-        data += body.feed(piece)
-    return data
