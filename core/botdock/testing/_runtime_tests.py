@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from botdock.entrypoints import environment_of, write_context, write_program
@@ -34,6 +34,7 @@ MEBIBYTE = 1024 * 1024
 PROPERTY = settings(
     max_examples=20,  # each is a process or two
     deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each step of shrinking would be a process, too
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 """A contract is run by several classes, and starting an interpreter takes its time."""

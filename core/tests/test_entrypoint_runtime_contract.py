@@ -1,0 +1,102 @@
+"""The contract of runtimes: a third party's simple one meets it, and one that does not is caught."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from botdock.model import ContextDelivery, ResultFormat, Runtime, RuntimeCapabilities
+from botdock.testing import RuntimeContract
+
+HEAD = '#!/bin/sh\ncd "$CODE_MOUNT_DIR" || exit 126\n'
+
+
+def simple(start: str, **capabilities: ContextDelivery) -> Runtime:
+    """Return a runtime whose `entrypoint.sh` is one line, and whose scripts are programs in Python."""
+    return Runtime(
+        name="simple",
+        image="python:3",
+        interpreters=("python3",),
+        suffixes=(".py",),
+        scripts={"bot": ("main.py",), "backtest": ("backtest.py",)},
+        files=lambda: {"entrypoint.sh": f"{HEAD}{start}\n".encode()},
+        capabilities=RuntimeCapabilities(
+            context=capabilities.get("context", ContextDelivery.ENVIRONMENT), result=ResultFormat.VALUE
+        ),
+    )
+
+
+class TestASimpleRuntime(RuntimeContract):
+    runtime = simple('exec python3 "$SCRIPT_PATH"')
+    echo = """
+import json, os
+
+seen = dict(os.environ)
+kind = seen["ENTRYPOINT_TYPE"].upper()
+text = seen.get(f"{kind}_CONFIG") or open(seen[f"{kind}_CONFIG_FILE"]).read()
+with open(seen["BOTDOCK_RESULT_FILE"], "w") as file:
+    json.dump({"id": seen[f"{kind}_ID"], "config": json.loads(text), "environment": seen}, file)
+"""
+    exits = "raise SystemExit(7)"
+    waits = """
+import signal, sys, time
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+try:
+    print("waiting", flush=True)
+    while True:
+        time.sleep(0.02)
+finally:
+    print("stopped")
+"""
+
+
+def held(runtime: Runtime) -> TestASimpleRuntime:
+    """Return the contract, applied to another runtime with the same scripts."""
+    held = TestASimpleRuntime()
+    object.__setattr__(held, "runtime", runtime)
+    return held
+
+
+GOOD = TestASimpleRuntime.runtime
+
+
+def test_a_word_of_its_own_is_caught() -> None:
+    with pytest.raises(AssertionError):
+        held(simple('echo starting; exec python3 "$SCRIPT_PATH"')).test_the_exit_code_is_the_bots_own()
+
+
+def test_an_exit_code_that_is_not_the_bots_is_caught() -> None:
+    with pytest.raises(AssertionError):
+        held(simple('python3 "$SCRIPT_PATH"; exit 0')).test_the_exit_code_is_the_bots_own()
+
+
+def test_a_name_that_a_shell_takes_apart_is_caught() -> None:
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        held(simple("exec python3 $SCRIPT_PATH")).test_a_bot_sees_exactly_what_it_was_given()
+
+
+def test_a_variable_that_is_lost_is_caught() -> None:
+    with pytest.raises((AssertionError, KeyError)):
+        held(simple('unset LONGEST; exec python3 "$SCRIPT_PATH"')).test_the_longest_variable_arrives()
+
+
+def test_one_that_claims_to_wait_and_does_not_is_caught() -> None:
+    claims = simple('exec python3 "$SCRIPT_PATH"', context=ContextDelivery.FILE)
+    with pytest.raises(AssertionError, match="did not wait"):
+        held(claims).test_it_can_be_kept_waiting_for_its_context()
+
+
+def test_an_entrypoint_that_is_no_shell_script_is_caught(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(AssertionError):
+        held(simple("if then")).test_its_program_is_valid_and_the_same_each_time(tmp_path_factory.mktemp("files"))
+
+
+def test_scripts_without_the_endings_of_the_runtime_are_caught() -> None:
+    with pytest.raises(AssertionError):
+        held(attrs.evolve(GOOD, suffixes=(".rb",))).test_it_says_what_it_is()
+
+
+def test_without_its_interpreter_a_bot_is_not_run_and_that_is_said() -> None:
+    with pytest.raises(pytest.skip.Exception, match="none of cobol85 is on PATH"):
+        held(attrs.evolve(GOOD, interpreters=("cobol85",))).test_the_exit_code_is_the_bots_own()
