@@ -115,6 +115,23 @@ def test_a_bot_that_ignores_sigterm_is_killed_after_the_grace(make_stage: MakeSt
     assert (result.outcome, result.exit_code) == (Outcome.STOPPED, 137)
 
 
+def test_a_container_that_is_removed_while_its_end_is_waited_for_has_been_stopped(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    execution = stage.orchestrator.begin(make_bot())
+    stop = stage.engine.stop
+
+    def late(container_id: str, *, grace: float, timeout: float) -> None:
+        stop(container_id, grace=grace, timeout=timeout)
+        execution.wait(10)
+        raise ContainerNotFoundError("no such container", container_id=container_id)
+
+    monkeypatch.setattr(stage.engine, "stop", late)
+    execution.stop()
+    assert execution.result.outcome is Outcome.STOPPED
+
+
 def test_closing_stops_what_runs(make_stage: MakeStage, make_bot: MakeBot) -> None:
     stage = make_stage(FakeEngine(Script(forever=True)))
     executions = [stage.orchestrator.begin(make_bot()) for _ in range(3)]

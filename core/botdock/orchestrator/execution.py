@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from botdock._log import logger
 from botdock.errors import (
@@ -133,7 +134,8 @@ class Execution:
             if self._exited.is_set():
                 return
             self._ended_by = self._ended_by or why
-        self._containers.stop_container(self.container_id, grace=grace)
+        with suppress(ContainerNotFoundError):  # it ended, and was removed, while we waited for its end
+            self._containers.stop_container(self.container_id, grace=grace)
 
     def _end_soon(self, why: Outcome) -> None:
         threading.Thread(target=self._end_quietly, args=(why, 0.0), daemon=True).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from hypothesis import strategies as st
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock.model import LogCursor, Stream
 from botdock_engine_process import streams
+from botdock_engine_process.bell import Bell
 from botdock_engine_process.engine import ProcessEngine
+from botdock_engine_process.folder import ContainerFolder
 from botdock_engine_process.streams import FrameReader
 from botdock_engine_process.supervisor import layout
+from botdock_engine_process.supervisor.log import Bells
 
 CALL = 30.0
 KINDS = {Stream.STDOUT: layout.STDOUT, Stream.STDERR: layout.STDERR}
@@ -119,3 +123,20 @@ def test_errors_of_the_system_are_errors_of_the_container(
         engine.remove(container_id, timeout=CALL)
     assert caught.value.container_id == container_id
     monkeypatch.undo()
+
+
+def test_a_bell_is_never_seen_before_somebody_listens_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / layout.BELLS).mkdir()
+    make, supervisor = os.mkfifo, Bells(str(tmp_path / layout.BELLS))
+
+    def made_and_looked_at(path: Path, mode: int) -> None:
+        make(path, mode)
+        supervisor.scan()
+
+    monkeypatch.setattr(os, "mkfifo", made_and_looked_at)
+    bell = Bell(ContainerFolder(tmp_path))
+    supervisor.scan()
+    bell.hear()
+    assert bell.connected
+    supervisor.close()
+    bell.close()

@@ -20,9 +20,11 @@ class Bell:
 
     def __init__(self, folder: ContainerFolder) -> None:
         self._path: Path = folder.file(layout.BELLS) / secrets.token_hex(8)
-        os.mkfifo(self._path, 0o600)
-        self._read = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
-        self._write: int | None = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
+        hidden = folder.file(self._path.name)  # the supervisor takes down what nobody listens to, so we listen first
+        os.mkfifo(hidden, 0o600)
+        self._read = os.open(hidden, os.O_RDONLY | os.O_NONBLOCK)
+        self._write: int | None = os.open(hidden, os.O_WRONLY | os.O_NONBLOCK)
+        hidden.rename(self._path)
         folder.tell(layout.BELL)
 
     @property
