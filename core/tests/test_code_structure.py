@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,12 @@ from botdock.config import CodeConfig
 from botdock.errors import CodeError
 from botdock.model import Runtime
 from botdock.services.code import CodeService
+from botdock.testing._code_store import CountingStore
 
 
 @pytest.fixture
 def service() -> CodeService:
-    return CodeService(CodeConfig(), open_object=lambda _: io.BytesIO(), storage_name="none", local_code=True)
+    return CodeService(CodeConfig(), store=CountingStore().code, local_code=True)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from botdock.model import (
     Outcome,
     StorageArea,
 )
-from botdock.services.code import CodeService
+from botdock.services.code import CodeService, CodeStore
 from botdock.services.container import ContainerService
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Metrics, Storage
 from botdock.services.logs import LogCollector
@@ -125,12 +125,13 @@ class TestCode:
         def nothing(key: str) -> Any:
             raise CodeError("no object", source=key)
 
-        return CodeService(CodeConfig(), open_object=nothing, storage_name="none", local_code=True)
+        store = CodeStore(name="none", open=nothing, stat=nothing, location=lambda: "nowhere")
+        return CodeService(CodeConfig(), store=store, local_code=True)
 
     def test_code_comes_into_a_workspace_and_goes(self, code: Code, name: str, tmp_path: Path) -> None:
         workspace = code.prepare_workspace(tmp_path / "work")
-        source = code.download_code(name, workspace.spool)
-        code.extract_code(source, workspace.code)
+        source = code.download_code(name, workspace)
+        workspace = code.extract_code(source, workspace)
         assert (workspace.code / "main.sh").read_bytes() == b"echo\n"
         assert workspace.result.read_bytes() == b""
         assert workspace.files.is_dir()
@@ -144,7 +145,7 @@ class TestCode:
     def test_absent_code_is_a_mistake_of_the_caller(self, code: Code, tmp_path: Path) -> None:
         workspace = code.prepare_workspace(tmp_path / "work")
         with pytest.raises(CodeError):
-            code.download_code("nowhere", workspace.spool)
+            code.download_code("nowhere", workspace)
 
 
 class TestStorage:
@@ -177,6 +178,11 @@ class TestStorage:
         storage.close()
 
 
+
+    def test_a_file_is_stored_as_it_is(self, kept: tuple[Storage, Callable[[str], bytes]], tmp_path: Path) -> None:
+        storage, read = kept
+        (tmp_path / "stdout.0").write_bytes(b"line\n")
+        assert storage.store_logs("01", "bot", "stdout.0", tmp_path / "stdout.0").size == 5
 class TestEntrypoints:
     @pytest.fixture
     def entrypoints(self, real: bool) -> Entrypoints:

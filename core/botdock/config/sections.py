@@ -168,7 +168,7 @@ class ContainersConfig:
 
 @attrs.frozen(kw_only=True)
 class CodeConfig:
-    """How large a code archive may be.
+    """How large a code archive may be, and how many unpacked ones are kept.
 
     Attributes:
         total_bytes: Bytes unpacked.
@@ -177,6 +177,8 @@ class CodeConfig:
         ratio: Unpacked bytes per packed byte, checked once 1 MiB has come out.
         depth: Nested folders.
         name_bytes: Bytes of one whole name.
+        cache_bytes: Bytes that unpacked archives may take below `cache/` of the state folder, each file rounded up to
+            4 KiB; what was used longest ago goes first, and what is in use stays. 0 means that nothing is kept.
     """
 
     total_bytes: Bytes = attrs.field(default=1 * GIB, validator=rules.COUNT)
@@ -185,6 +187,24 @@ class CodeConfig:
     ratio: int = attrs.field(default=200, validator=rules.COUNT)
     depth: int = attrs.field(default=64, validator=rules.COUNT)
     name_bytes: int = attrs.field(default=1024, validator=rules.COUNT)
+    cache_bytes: Bytes = attrs.field(default=2 * GIB, validator=rules.COUNT_OR_NONE)
+
+
+@attrs.frozen(kw_only=True)
+class OutboxConfig:
+    """What waits on this disk for the storage: results and logs that are to be kept.
+
+    Attributes:
+        max_bytes: Bytes that may wait; beyond that the oldest logs are dropped, and results last.
+        max_items: How many objects may wait.
+        retry_interval: Longest pause between two attempts to reach a storage that is away.
+        drain_timeout: How long closing a runner waits for what can be delivered at once; the rest is left to the next.
+    """
+
+    max_bytes: Bytes = attrs.field(default=1 * GIB, validator=rules.COUNT)
+    max_items: int = attrs.field(default=10_000, validator=rules.COUNT)
+    retry_interval: Seconds = attrs.field(default=30.0, validator=rules.WAIT)
+    drain_timeout: Seconds = attrs.field(default=10.0, validator=rules.WAIT_OR_NONE)
 
 
 @attrs.frozen(kw_only=True)

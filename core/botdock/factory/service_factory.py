@@ -24,7 +24,8 @@ from botdock.errors import BotdockError, EngineUnavailableError, PolicyError
 from botdock.model import Engine, Limits, StorageArea, StorageBackend
 from botdock.orchestrator import BotOrchestrator, Services, Setting
 from botdock.plugin_manager import PluginManager
-from botdock.services.code import CodeService
+from botdock.services.cache import CodeCache
+from botdock.services.code import CodeService, CodeStore, archive_limits
 from botdock.services.container import ContainerService
 from botdock.services.logs import LogCollector
 from botdock.services.metrics import MetricsService
@@ -73,13 +74,27 @@ class ServiceFactory:
         """Make the code service, over `storage` or one of its own."""
         source = storage or self.create_storage_service()
         return CodeService(
-            config or self._config.code,
-            open_object=source.retrieve_code,
-            storage_name=self._config.storage,
+        section = config or self._config.code
+        store = CodeStore(
+            name=self._config.storage,
+            open=source.retrieve_code,
+            stat=lambda key: source.backend(StorageArea.CODE).stat(key),
+            location=lambda: source.backend(StorageArea.CODE).location,
+        )
+            section,
+            store=store,
             local_code=self._config.policy.local_code,
         )
+            cache=self._code_cache(section),
+            on_operation=self._cache_operation,
 
     def create_storage_service(self, name: str | None = None) -> StorageService:
+    def _code_cache(self, config: CodeConfig) -> CodeCache | None:
+        if not config.cache_bytes:
+            return None
+        limits = attrs.asdict(archive_limits(config))
+        return CodeCache(self._config.home_dir / "cache", limit=config.cache_bytes, limits=limits)
+
         """Make the storage service over the storage backend of that name, by default the configured one.
 
         Raises:
@@ -192,3 +207,6 @@ class ServiceFactory:
 
     def _storage_operation(self, operation: str, seconds: float, size: int, success: Any) -> None:
         self.metrics.record_storage_operation(operation, size, bool(success), seconds)
+    def _cache_operation(self, operation: str, seconds: float, size: int, success: Any) -> None:
+        self.metrics.record(operation, seconds=seconds, size=size, success=bool(success))
+

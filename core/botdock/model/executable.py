@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,6 +18,8 @@ ENTRYPOINTS = ("bot", "backtest")
 """The two kinds of entrypoint: a bot (its value is a courtesy) and a backtest (its value is the point)."""
 
 MAX_TIMEOUT = 366 * 24 * 3600.0
+
+_DIGEST = re.compile(r"(sha256:)?([0-9a-fA-F]{64})")
 
 RESERVED_ENVIRONMENT = frozenset(
     {
@@ -53,6 +56,9 @@ class Executable:
         entrypoint_files: Script of each entrypoint, relative to the tree; what is absent is found by the runtime.
         config: What `main` gets as its second argument; any JSON object.
         file_path: The code: a folder, an archive on disk, or a key in the configured storage.
+        code: The code itself, as the bytes of an archive; then `file_path` only names it, in messages.
+        code_digest: SHA-256 that the archive's bytes must have, as 64 hexadecimal digits, after `sha256:` or not. An
+            archive that is known by it is run without asking the storage for it.
         is_long_running: Whether `start_container` returns at once; such a run has no wall time by default.
         persist_results: Whether value and log go to the storage.
         segment: The old runner's partition of bots; a label, nothing more.
@@ -72,6 +78,8 @@ class Executable:
     entrypoint_files: Mapping[str, str] = attrs.field(factory=dict)
     config: Mapping[str, Any] = attrs.field(factory=dict)
     file_path: str = ""
+    code: bytes = attrs.field(default=b"", repr=lambda value: f"<{len(value)} bytes>")
+    code_digest: str | None = None
     is_long_running: bool = False
     persist_results: bool = False
     segment: int | None = None
@@ -91,11 +99,19 @@ class Executable:
             yield f"id: {problem}"
         if self.entrypoint not in ENTRYPOINTS:
             yield f"entrypoint: {self.entrypoint!r} must be one of {', '.join(ENTRYPOINTS)}"
+        yield from self._code_problems()
         yield from (f"limits.{problem}" for problem in self.limits.problems())
         yield from self._config_problems()
         yield from self._environment_problems()
         if self.timeout is not None and (problem := number_problem(self.timeout, 0.001, MAX_TIMEOUT, " seconds")):
             yield f"timeout: {problem}"
+
+    def _code_problems(self) -> Iterator[str]:
+        if not isinstance(self.code, bytes):
+            yield f"code: must be bytes, not {type(self.code).__name__}"
+        digest = self.code_digest
+        if digest is not None and not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
+            yield f"code_digest: {str(digest)[:80]!r} must be 64 hexadecimal digits, after 'sha256:' or not"
 
     def _config_problems(self) -> Iterator[str]:
         if not isinstance(self.config, dict):
@@ -117,3 +133,19 @@ class Executable:
                     yield f"{field}: {name} is set by botdock itself; choose another name"
         for name in sorted(set(self.env) & set(self.secrets)):
             yield f"secrets: {name} is in env as well; keep one"
+
+
+def sha256_of(code_digest: str) -> str:
+    """Return the digest that an executable's `code_digest` names, as 64 lower-case hexadecimal digits.
+
+    Raises:
+        ValueError: It names none.
+
+    Example:
+        >>> sha256_of("sha256:" + "AB" * 32) == "ab" * 32
+        True
+    """
+    match = _DIGEST.fullmatch(code_digest)
+    if match is None:
+        raise ValueError(f"{code_digest[:80]!r} is no SHA-256")
+    return match[2].lower()

@@ -65,7 +65,7 @@ class Preparation:
     def validate(self, run: Run) -> None:
         """Refuse what can be refused before anything exists."""
         with run.clock.phase(Phase.VALIDATE):
-            if not run.executable.file_path:
+            if not run.executable.file_path and not run.executable.code:
                 raise ExecutableError(["file_path: names no code; give a folder, an archive, or a key of the storage"])
             self._settle(run)
             if run.executable.runtime is not None:
@@ -128,13 +128,24 @@ class Preparation:
         run.allowance = allowance(run.executable, setting.config, defaults=setting.limits, manifest=manifest)
 
     def _fetch(self, run: Run) -> None:
-        code = self._services.code
-        file_path = run.executable.file_path
+        code, executable = self._services.code, run.executable
         with run.clock.phase(Phase.FETCH):
             run.workspace = code.prepare_workspace(run.journal.workspace)
-            source = code.download_code(file_path, run.workspace.spool, run.meter(Phase.FETCH, file_path))
+            source = code.download_code(
+                executable.file_path,
+                run.workspace,
+                code=executable.code,
+                code_digest=executable.code_digest,
+                progress=run.meter(Phase.FETCH, executable.file_path),
+            )
+            run.fetched(source)
         with run.clock.phase(Phase.EXTRACT):
-            code.extract_code(source, run.workspace.code, run.meter(Phase.EXTRACT, file_path))
+            run.workspace = code.extract_code(
+                source,
+                run.workspace,
+                shared=self._services.containers.capabilities.private_filesystem,
+                progress=run.meter(Phase.EXTRACT, executable.file_path),
+            )
         with run.clock.phase(Phase.VALIDATE):
             self._recognise(run)
 

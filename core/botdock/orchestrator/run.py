@@ -13,7 +13,7 @@ from botdock.model import Executable, ExecutionResult, ImageInfo, LogSummary, Ph
 from botdock.orchestrator.allowance import Allowance
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.phases import PhaseClock
-from botdock.services.code import Workspace
+from botdock.services.code import CodeSource, Workspace
 from botdock.services.interfaces import Meter
 
 ProgressCallback = Callable[[Progress], None]
@@ -37,6 +37,8 @@ class Run:
         image: The image, once it is there.
         container_id: The engine's identity, once there is a container.
         collecting: Whether its log is being collected.
+        evidence: What a reader of the result should know, however the execution ends.
+        metadata: What is known of what was run.
     """
 
     execution_id: str
@@ -52,15 +54,27 @@ class Run:
     image: ImageInfo = attrs.field(factory=lambda: ImageInfo(reference=""))
     container_id: str = ""
     collecting: bool = False
+    evidence: dict[str, Any] = attrs.field(factory=dict)
+    metadata: dict[str, Any] = attrs.field(factory=dict)
+
+    def fetched(self, source: CodeSource) -> None:
+        """Note which code it is."""
+        self.journal.event("fetched", kind=source.kind.value, sha256=source.sha256, cached=source.cached)
+        if source.sha256:
+            self.metadata["code_digest"] = f"sha256:{source.sha256}"
+        if source.note:
+            self.evidence["code"] = source.note
 
     def meter(self, phase: Phase, what: str) -> Meter:
         """Return what a long step reports its bytes to."""
         return lambda current, total: self.progress(Progress(phase=phase, what=what, current=current, total=total))
 
     def request(self) -> dict[str, Any]:
-        """Return what was asked for, secrets left out: only their names."""
-        document = attrs.asdict(self.executable)
-        document["secrets"] = sorted(self.executable.secrets)
+        """Return what was asked for, of secrets only their names, and of code given as bytes only its digest."""
+        executable = self.executable
+        document = attrs.asdict(attrs.evolve(executable, code=b""))
+        document["secrets"] = sorted(executable.secrets)
+        document["code"] = hashlib.sha256(executable.code).hexdigest() if executable.code else None
         return document | {"execution_id": self.execution_id, "engine": self.engine}
 
     def digest(self) -> str:
@@ -84,6 +98,7 @@ class Run:
             "image": self.image.reference,
             "image_digest": self.image.digest,
             "is_long_running": executable.is_long_running,
-            "metadata": {"segment": executable.segment, "script": self.script},
+            "metadata": {"segment": executable.segment, "script": self.script, **self.metadata},
         }
-        return ExecutionResult(**(facts | known))
+        evidence = {**self.evidence, **known.pop("evidence", {})}
+        return ExecutionResult(**(facts | known), evidence=evidence)

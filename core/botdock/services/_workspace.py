@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,10 +24,11 @@ class Workspace:
 
     Attributes:
         root: The folder of all of it; ours alone, so that what lies in it may be open to the user that bots run as.
-        code: Where the bot's tree goes; not there yet.
+        code: Where the bot's tree goes, not there yet; or a tree of the cache, which is not the workspace's own.
         files: Where the generated files go; readable for all.
         result: What the bot returns; an empty file that anybody may write to.
-        spool: Where code is put on its way from the storage; not there yet.
+        spool: Where code is put on its way from the storage, without a cache; not there yet.
+        held: What is let go of once the workspace is gone.
     """
 
     root: Path
@@ -35,6 +36,12 @@ class Workspace:
     files: Path
     result: Path
     spool: Path
+    held: ExitStack = attrs.field(factory=ExitStack, eq=False, repr=False)
+
+    @classmethod
+    def at(cls, root: Path) -> Workspace:
+        """Return the workspace of that folder, whether it is there or not."""
+        return cls(root=root, code=root / "code", files=root / "files", result=root / "result", spool=root / "spool")
 
 
 def make_workspace(directory: Path) -> Workspace:
@@ -44,9 +51,7 @@ def make_workspace(directory: Path) -> Workspace:
         StorageError: The folder is there already, or the disk refuses.
     """
     root = Path(os.path.abspath(directory))  # noqa: PTH100 - `absolute()` keeps '..', which a bind mount must not see
-    workspace = Workspace(
-        root=root, code=root / "code", files=root / "files", result=root / "result", spool=root / "spool"
-    )
+    workspace = Workspace.at(root)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         root.mkdir(mode=_OURS)

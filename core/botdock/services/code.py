@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from enum import StrEnum
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import attrs
 
-from botdock.errors import ArchiveError, BotdockError, CodeError, ObjectNotFoundError, StorageError, StorageKeyError
-from botdock.model import ByteReader, Runtime, validate_key
-from botdock.model.units import format_bytes
+from botdock.errors import BotdockError, CodeError, ObjectNotFoundError, StorageKeyError
+from botdock.model import Runtime, validate_key
+from botdock.model.executable import sha256_of
+from botdock.services._fetching import Fetch, Meter, spool
 from botdock.services._location import local_path, neighbours
 from botdock.services._script import settle_script
-from botdock.services._workspace import Workspace, make_workspace, new_file, remove_workspace
+from botdock.services._supply import (
+    CodeKind,
+    CodeSource,
+    CodeStore,
+    Supply,
+    bytes_supply,
+    check_digest,
+    file_supply,
+    object_supply,
+)
+from botdock.services._unpacking import Unpacking, archive_limits
+from botdock.services._workspace import Workspace, make_workspace, remove_workspace
 from botdock.services.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
     from botdock.config import CodeConfig
+    from botdock.services._metering import Report
+    from botdock.services.cache import CodeCache
 
-__all__ = ["CodeKind", "CodeService", "CodeSource", "Workspace"]
-
-Meter = Callable[[int, int], None]
-"""Told how far a step is: bytes so far, bytes in all (0 for not known)."""
-
-_CHUNK = 1024 * 1024
-_PER_ENTRY = 4096
-"""Bytes that an archive may spend on one entry beside its contents and its name: headers, padding, extensions."""
-
-
-class CodeKind(StrEnum):
-    """Where code comes from."""
-
-    FOLDER = "folder"
-    ARCHIVE = "archive"
-    OBJECT = "object"
-
-
-@attrs.frozen(kw_only=True)
-class CodeSource:
-    """Code that lies on this machine, ready to be extracted.
-
-    Attributes:
-        kind: Where it comes from.
-        path: The folder, the archive, or the spooled bytes of the object.
-        origin: What the user named.
-        size: Bytes of the object; None for the other kinds, which are read where they are.
-        sha256: Digest of the object's bytes, hexadecimal; None for the other kinds.
-    """
-
-    kind: CodeKind
-    path: Path
-    origin: str
-    size: int | None = None
-    sha256: str | None = None
+__all__ = ["CodeKind", "CodeService", "CodeSource", "CodeStore", "Workspace", "archive_limits"]
 
 
 class CodeService:
@@ -64,29 +41,33 @@ class CodeService:
 
     Args:
         config: How large code may be.
-        open_object: Opens an object of the storage's code area, by key.
-        storage_name: Name of the storage, for messages.
+        store: The storage's code area.
         local_code: Whether folders and archives of this machine may be code; see `policy.local_code`.
+        cache: Where unpacked archives are kept; None means that each run fetches and unpacks its own.
+        on_operation: Told of each archive that was found in the cache or was not: `cache.hit` or `cache.miss`; the
+            seconds until then; bytes fetched; success.
 
     Example:
         >>> def tree_of(service: CodeService, file_path: str, directory: Path) -> Path:
         ...     workspace = service.prepare_workspace(directory)
-        ...     service.extract_code(service.download_code(file_path, workspace.spool), workspace.code)
-        ...     return workspace.code
+        ...     source = service.download_code(file_path, workspace)
+        ...     return service.extract_code(source, workspace).code
     """
 
     def __init__(
         self,
         config: CodeConfig,
         *,
-        open_object: Callable[[str], AbstractContextManager[ByteReader]],
-        storage_name: str,
+        store: CodeStore,
         local_code: bool,
+        cache: CodeCache | None = None,
+        on_operation: Report | None = None,
     ) -> None:
-        self._config = config
-        self._open_object = open_object
-        self._storage_name = storage_name
+        self._unpacking = Unpacking(config)
+        self._store = store
         self._local_code = local_code
+        self._report: Report = on_operation or (lambda *_: None)
+        self.cache = cache
 
     def prepare_workspace(self, directory: Path) -> Workspace:
         """Make the folder of an execution, with its result file and a folder for generated files.
@@ -97,64 +78,86 @@ class CodeService:
         return make_workspace(directory)
 
     def cleanup_workspace(self, workspace: Workspace, *, timeout: float = 60.0) -> None:
-        """Remove a workspace, whatever the bot made of it; nothing happens when it is gone.
+        """Remove a workspace, whatever the bot made of it, and let go of its code; nothing happens when it is gone.
+
+        A tree of the cache is not the workspace's own, and stays.
 
         Args:
-            workspace: What `prepare_workspace` returned.
+            workspace: What `prepare_workspace` or `extract_code` returned.
             timeout: Seconds after which it gives up.
 
         Raises:
             StorageError: Something stays.
         """
-        remove_workspace(workspace, timeout=timeout)
+        try:
+            remove_workspace(workspace, timeout=timeout)
+        finally:
+            workspace.held.close()
 
-    def download_code(self, file_path: str, spool: Path, progress: Meter | None = None) -> CodeSource:
-        """Find code: a folder or an archive of this machine is left where it is, an object is streamed to `spool`.
+    def download_code(
+        self,
+        file_path: str,
+        workspace: Workspace,
+        *,
+        code: bytes = b"",
+        code_digest: str | None = None,
+        progress: Meter | None = None,
+    ) -> CodeSource:
+        """Find code: a folder stays where it is, an archive is looked for in the cache and spooled if it is not there.
 
         Args:
             file_path: A folder, an archive, or a key of the storage, tried in this order.
-            spool: A file to be made for an object; its folder must be there.
+            workspace: What it is for; where there is no cache, an archive is spooled into it.
+            code: The archive itself, in place of `file_path`, which then only names it.
+            code_digest: SHA-256 that the archive must have, hexadecimal, after `sha256:` or not.
             progress: Told how far the download is.
 
         Raises:
-            CodeError: There is nothing of that name, or it cannot be code.
-            ObjectNotFoundError: The same, where only the storage is looked at.
+            CodeError: There is nothing of that name, it cannot be code, or it has another digest.
+            ObjectNotFoundError: There is nothing of that name, where only the storage is looked at.
             StorageKeyError: It cannot be a key, where only the storage is looked at.
-            StorageError: The storage, or the disk under the spool, could not do its part.
+            StorageError: The storage, the cache, or the disk under the spool could not do its part.
         """
+        wanted = sha256_of(code_digest) if code_digest else None
+        if code:
+            return self._fetch(bytes_supply(file_path, code), workspace, wanted, progress)
         if not file_path:
             raise CodeError("no code is named", source="", hint="Give a folder, an archive, or a key of the storage.")
         found = local_path(file_path) if self._local_code else None
         if found is None:
-            return self._download(file_path, spool, progress)
+            return self._download(file_path, workspace, wanted, progress)
         path, is_folder = found
-        if is_folder and spool.resolve().is_relative_to(path.resolve()):
-            raise CodeError(
-                f"code at {file_path!r} holds botdock's own state at {spool.parent}, so it would be copied into itself",
-                source=file_path,
-                hint="Keep the code in a folder of its own, or choose another place with BOTDOCK_HOME.",
-            )
-        return CodeSource(kind=CodeKind.FOLDER if is_folder else CodeKind.ARCHIVE, path=path, origin=file_path)
+        if is_folder:
+            _check_folder(file_path, path, workspace, wanted)
+            return CodeSource(kind=CodeKind.FOLDER, path=path, origin=file_path)
+        return self._fetch(file_supply(file_path, path), workspace, wanted, progress)
 
-    def extract_code(self, source: CodeSource, destination: Path, progress: Meter | None = None) -> None:
-        """Unpack or copy code into a new folder, which appears when it is complete; spooled bytes are removed then.
+    def extract_code(
+        self, source: CodeSource, workspace: Workspace, *, shared: bool = False, progress: Meter | None = None
+    ) -> Workspace:
+        """Bring code into a workspace, and return the workspace with it: `code` appears when it is complete.
+
+        Args:
+            source: What `download_code` returned; its spooled bytes are removed.
+            workspace: The workspace.
+            shared: Whether the code may be a tree of the cache, used where it lies: only where the bot cannot write
+                to it, whoever it runs as. Without, it is a copy.
+            progress: Told how far it is.
 
         Raises:
             ArchiveError: The archive is refused; nothing of it is visible.
             StorageError: The disk is full, or cannot be written.
         """
-        from botdock.archive import ArchiveLimits, copy_tree, extract
-
-        limits = ArchiveLimits(**attrs.asdict(self._config))
-        if source.kind is CodeKind.FOLDER:
-            copy_tree(source.path, destination, limits=limits, progress=progress)
-            return
-        try:
-            extract(source.path, destination, limits=limits, progress=progress)
-        except ArchiveError as error:
-            raise _naming_the_origin(error, source) from error
-        if source.kind is CodeKind.OBJECT:
-            source.path.unlink(missing_ok=True)
+        if source.filling is None and not source.cached:
+            self._unpacking.unpack(source, source.path, workspace.code, progress)
+            return workspace
+        tree = source.path
+        if source.filling is not None:
+            tree = source.filling.publish(lambda archive, to: self._unpacking.unpack(source, archive, to, progress))
+        if shared:
+            return attrs.evolve(workspace, code=tree)
+        self._unpacking.copy(tree, workspace.code, progress)
+        return workspace
 
     def read_manifest(self, tree: Path) -> Manifest | None:
         """Return what the code says of itself; see `botdock.services.manifest.read_manifest`."""
@@ -177,39 +180,43 @@ class CodeService:
             raise CodeError("\n".join(problems), source=str(tree))
         return name
 
-    def _download(self, key: str, spool: Path, progress: Meter | None) -> CodeSource:
+    def _download(self, key: str, workspace: Workspace, wanted: str | None, progress: Meter | None) -> CodeSource:
         try:
-            with self._open_object(validate_key(key)) as reader:
-                return self._spool(key, reader, spool, progress or (lambda *_: None))
+            return self._fetch(object_supply(self._store, validate_key(key)), workspace, wanted, progress)
         except (StorageKeyError, ObjectNotFoundError) as error:
             raise self._missing(key, error) from None
 
-    def _spool(self, key: str, reader: ByteReader, spool: Path, progress: Meter) -> CodeSource:
+    def _fetch(self, supply: Supply, workspace: Workspace, wanted: str | None, progress: Meter | None) -> CodeSource:
+        meter = progress or (lambda *_: None)
+        if supply.sha256:
+            check_digest(supply.name, supply.sha256, wanted)
+            wanted = supply.sha256
+        if self.cache is None:
+            return self._fetch_uncached(supply, workspace, wanted, meter)
+        started = time.perf_counter()
+        fetch = Fetch(
+            cache=self.cache,
+            supply=supply,
+            workspace=workspace,
+            wanted=wanted,
+            progress=meter,
+            check_size=self._unpacking.check_size,
+        )
+        source = fetch.run()
+        operation = "cache.hit" if source.cached else "cache.miss"
+        self._report(operation, time.perf_counter() - started, source.size or 0, True)  # noqa: FBT003 - the report's own form
+        return source
+
+    def _fetch_uncached(self, supply: Supply, workspace: Workspace, wanted: str | None, meter: Meter) -> CodeSource:
+        spooled = spool(supply, workspace.spool, self._unpacking.check_size, meter, 0)
         try:
-            with new_file(spool) as file:
-                digest, size = self._copy(key, reader, file, progress)
-        except OSError as error:
-            raise _spool_error(key, spool, error) from error
-        return CodeSource(kind=CodeKind.OBJECT, path=spool, origin=key, size=size, sha256=digest)
-
-    def _copy(self, key: str, reader: ByteReader, file: BinaryIO, progress: Meter) -> tuple[str, int]:
-        digest, size = hashlib.sha256(), 0
-        while chunk := reader.read(_CHUNK):
-            size += len(chunk)
-            self._check_size(key, size)
-            digest.update(chunk)
-            file.write(chunk)
-            progress(size, 0)
-        return digest.hexdigest(), size
-
-    def _check_size(self, key: str, size: int) -> None:
-        config = self._config
-        if size > config.total_bytes + config.entries * (config.name_bytes + _PER_ENTRY):
-            raise CodeError(
-                f"object {key!r} is larger than any archive of {format_bytes(config.total_bytes)} can be",
-                source=key,
-                hint="The bound follows from code.total_bytes and code.entries in botdock.toml.",
-            )
+            check_digest(supply.name, spooled.sha256, wanted)
+        except CodeError:
+            workspace.spool.unlink()
+            raise
+        return CodeSource(
+            kind=supply.kind, path=workspace.spool, origin=supply.name, size=spooled.size, sha256=spooled.sha256
+        )
 
     def _missing(self, file_path: str, error: StorageKeyError | ObjectNotFoundError) -> BotdockError:
         if not self._local_code:
@@ -217,23 +224,23 @@ class CodeService:
             return error
         where = error.message
         if isinstance(error, StorageKeyError):
-            where = f"it cannot be a key in {self._storage_name}: {error.message.removeprefix('storage key ')}"
+            where = f"it cannot be a key in {self._store.name}: {error.message.removeprefix('storage key ')}"
         near = neighbours(file_path)
         hint = f"Did you mean {' or '.join(near)}?" if near else error.hint
         said = f"no folder or archive at {file_path[:200]!r} on this machine, and {where}"
         return CodeError(said, source=file_path, hint=hint)
 
 
-def _spool_error(key: str, spool: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"cannot fetch {key!r} into {spool}: {error.strerror or error}",
-        key=key,
-        backend=str(spool.parent),
-        hint="Free some space, or choose another place with BOTDOCK_HOME.",
-    )
-
-
-def _naming_the_origin(error: ArchiveError, source: CodeSource) -> ArchiveError:
-    """Name the object in place of its spool, which tells a user nothing."""
-    message = error.message.replace(str(source.path), source.origin)
-    return ArchiveError(message, entry=error.entry, limit=error.limit, hint=error.hint)
+def _check_folder(file_path: str, path: Path, workspace: Workspace, wanted: str | None) -> None:
+    if wanted is not None:
+        raise CodeError(
+            f"code at {file_path!r} is a folder, which code_digest says nothing of",
+            source=file_path,
+            hint=f"Pack it first: `botdock pack {file_path}`; the digest is that of the archive.",
+        )
+    if workspace.root.resolve().is_relative_to(path.resolve()):
+        raise CodeError(
+            f"code at {file_path!r} holds botdock's own state at {workspace.root}, so it would be copied into itself",
+            source=file_path,
+            hint="Keep the code in a folder of its own, or choose another place with BOTDOCK_HOME.",
+        )

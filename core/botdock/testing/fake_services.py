@@ -5,6 +5,7 @@ Each passes the same tests as the real one.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from botdock.model import (
     PullProgress,
     Runtime,
 )
+from botdock.model.executable import sha256_of
 from botdock.services.code import CodeKind, CodeSource, Workspace
 from botdock.services.interfaces import Meter
 from botdock.services.lines import lines_of
@@ -126,33 +128,45 @@ class FakeCode:
 
     def prepare_workspace(self, directory: Path) -> Workspace:
         """Make the folders."""
-        workspace = Workspace(
-            root=directory,
-            code=directory / "code",
-            files=directory / "files",
-            result=directory / "result",
-            spool=directory / "spool",
-        )
+        workspace = Workspace.at(directory)
         workspace.files.mkdir(parents=True)
         workspace.result.touch()
         return workspace
 
-    def download_code(self, file_path: str, spool: Path, progress: Meter | None = None) -> CodeSource:  # noqa: ARG002 - the interface
-        """Look the name up."""
+    def download_code(
+        self,
+        file_path: str,
+        workspace: Workspace,  # noqa: ARG002 - the interface
+        *,
+        code: bytes = b"",
+        code_digest: str | None = None,
+        progress: Meter | None = None,  # noqa: ARG002 - the interface
+    ) -> CodeSource:
+        """Look the name up; bytes are the one file `main.sh`."""
+        if code_digest is not None and sha256_of(code_digest) != hashlib.sha256(code).hexdigest():
+            raise CodeError(f"{file_path!r} has another digest than {code_digest}", source=file_path)
+        if code:
+            self._trees[file_path] = {"main.sh": code}
         if file_path not in self._trees:
             raise CodeError(f"no code {file_path!r}", source=file_path)
         return CodeSource(kind=CodeKind.FOLDER, path=Path(file_path), origin=file_path)
 
-    def extract_code(self, source: CodeSource, destination: Path, progress: Meter | None = None) -> int:
-        """Write the files of the tree, and return how many there are."""
-        files = self._trees[source.origin]
-        for name, data in files.items():
-            path = destination / name
+    def extract_code(
+        self,
+        source: CodeSource,
+        workspace: Workspace,
+        *,
+        shared: bool = False,  # noqa: ARG002 - the interface
+        progress: Meter | None = None,
+    ) -> Workspace:
+        """Write the files of the tree."""
+        for name, data in self._trees[source.origin].items():
+            path = workspace.code / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             if progress:
                 progress(len(data), 0)
-        return len(files)
+        return workspace
 
     def validate_code_structure(self, tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
         """Look for the script."""
@@ -171,6 +185,7 @@ class FakeStorage:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self._latest: dict[str, str] = {}
         self.error: BotdockError | None = None
         self.closed = False
 
@@ -182,7 +197,7 @@ class FakeStorage:
 
     def store_results(self, execution_id: str, id: str, data: bytes) -> ObjectInfo:  # noqa: A002, ARG002 - the interface
         """Keep the result of an execution."""
-        return self._put(f"executions/{execution_id}/result.json", data)
+        return self._put(StorageArea.RESULTS, f"executions/{execution_id}/result.json", data)
 
     def store_logs(self, execution_id: str, id: str, name: str, reader: ByteReader) -> ObjectInfo:  # noqa: A002 - the interface
         """Keep one file of a log."""

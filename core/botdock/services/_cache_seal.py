@@ -1,0 +1,127 @@
+"""Makes a tree read-only, and tells later whether it is still what it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import attrs
+from attrs.validators import instance_of
+
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+_BLOCK = 4096
+"""Bytes that a file system keeps a file in, as most do."""
+
+
+@attrs.frozen(kw_only=True)
+class Seal:
+    """What is known of a tree beside it.
+
+    Attributes:
+        entries: Files, folders and links.
+        bytes: What it takes on the disk: each file rounded up to 4 KiB, and 4 KiB for each folder or link.
+        stamp: SHA-256 over what `lstat` says of each entry: name, mode, size, time of change, inode. No write, however
+            well hidden, leaves the time of change as it was.
+        content: SHA-256 over names, modes and contents.
+        limits: The limits under which it was unpacked.
+    """
+
+    entries: int = attrs.field(validator=instance_of(int))
+    bytes: int = attrs.field(validator=instance_of(int))
+    stamp: str = attrs.field(validator=instance_of(str))
+    content: str = attrs.field(validator=instance_of(str))
+    limits: Mapping[str, int] = attrs.field(validator=instance_of(dict))
+
+    @classmethod
+    def of(cls, tree: Path, limits: Mapping[str, int]) -> Seal:
+        """Look at a tree that nobody changes any more."""
+        look = survey(tree)
+        return cls(
+            entries=look.entries, bytes=look.bytes, stamp=look.stamp, content=content_digest(tree), limits=dict(limits)
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Seal | None:
+        """Read a seal back; None when it is absent or not whole."""
+        try:
+            return cls(**json.loads(path.read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError, RecursionError):
+            return None
+
+    def to_json(self) -> str:
+        """Return it as text."""
+        return json.dumps(attrs.asdict(self))
+
+    def allows(self, limits: Mapping[str, int]) -> bool:
+        """Tell whether what was unpacked under the limits of then keeps `limits` as well."""
+        return all(self.limits.get(name, bound + 1) <= bound for name, bound in limits.items())
+
+
+class Look(NamedTuple):
+    """What `lstat` says of all that is in a tree; as in `Seal`."""
+
+    entries: int
+    bytes: int
+    stamp: str
+
+
+def make_read_only(tree: Path) -> None:
+    """Take the right to write from all that is below a tree; the tree itself must still be moved."""
+    for path, found in _walk(tree):
+        if not stat.S_ISLNK(found.st_mode):
+            (tree / path).chmod(stat.S_IMODE(found.st_mode) & ~_WRITABLE)
+
+
+def survey(tree: Path) -> Look:
+    """Look at every entry of a tree, without opening a file.
+
+    Raises:
+        OSError: Something cannot be looked at.
+    """
+    digest, entries, size = hashlib.sha256(), 0, 0
+    for path, found in _walk(tree):
+        entries += 1
+        size += -(-found.st_size // _BLOCK) * _BLOCK if stat.S_ISREG(found.st_mode) else _BLOCK
+        facts = f"{path}/{found.st_mode}/{found.st_size}/{found.st_ctime_ns}/{found.st_ino}\n"
+        digest.update(facts.encode(errors="surrogateescape"))
+    return Look(entries, size, digest.hexdigest())
+
+
+def content_digest(tree: Path) -> str:
+    """Return the SHA-256 over the names, modes and contents of a tree; reads all of it.
+
+    Raises:
+        OSError: Something cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path, found in _walk(tree):
+        facts = f"{path}/{found.st_mode}/{_content(tree / path, found.st_mode)}\n"
+        digest.update(facts.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _content(path: Path, mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return os.readlink(path)  # noqa: PTH115 - pathlib's leaves out what it takes for redundant
+    if not stat.S_ISREG(mode):
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _walk(tree: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield what is below a tree, in one order; the tree itself, whose time changes when it is moved, is left out."""
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        with os.scandir(f"{tree}/{prefix}") as items:
+            found = {item.name: item.stat(follow_symlinks=False) for item in items}
+        for name in sorted(found):
+            yield prefix + name, found[name]
+            if stat.S_ISDIR(found[name].st_mode):
+                pending.append(f"{prefix}{name}/")
