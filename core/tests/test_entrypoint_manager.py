@@ -75,6 +75,13 @@ def test_an_alias_of_two_runtimes_names_both() -> None:
         manager(NODE, runtime("deno", "node")).validate_runtime("node")
 
 
+def test_a_name_that_is_none_of_them_is_asked_for_elsewhere() -> None:
+    asked = {"ruby": runtime("ruby")}
+    found = EntrypointManager({"node": NODE}, {}, find=asked.__getitem__)
+    assert found.validate_runtime("ruby") is asked["ruby"]
+    assert found.validate_runtime("node") is NODE
+
+
 @pytest.mark.parametrize("key", ["python311", "python3.11", "Python"])
 def test_an_image_may_be_configured_under_any_name(key: str) -> None:
     known = manager(PYTHON, NODE, images={key: "registry/own:2"})
