@@ -178,11 +178,6 @@ class TestStorage:
         storage.close()
 
 
-
-    def test_a_file_is_stored_as_it_is(self, kept: tuple[Storage, Callable[[str], bytes]], tmp_path: Path) -> None:
-        storage, read = kept
-        (tmp_path / "stdout.0").write_bytes(b"line\n")
-        assert storage.store_logs("01", "bot", "stdout.0", tmp_path / "stdout.0").size == 5
 class TestEntrypoints:
     @pytest.fixture
     def entrypoints(self, real: bool) -> Entrypoints:

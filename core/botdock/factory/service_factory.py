@@ -73,7 +73,6 @@ class ServiceFactory:
     ) -> CodeService:
         """Make the code service, over `storage` or one of its own."""
         source = storage or self.create_storage_service()
-        return CodeService(
         section = config or self._config.code
         store = CodeStore(
             name=self._config.storage,
@@ -81,20 +80,21 @@ class ServiceFactory:
             stat=lambda key: source.backend(StorageArea.CODE).stat(key),
             location=lambda: source.backend(StorageArea.CODE).location,
         )
+        return CodeService(
             section,
             store=store,
             local_code=self._config.policy.local_code,
-        )
             cache=self._code_cache(section),
             on_operation=self._cache_operation,
+        )
 
-    def create_storage_service(self, name: str | None = None) -> StorageService:
     def _code_cache(self, config: CodeConfig) -> CodeCache | None:
         if not config.cache_bytes:
             return None
         limits = attrs.asdict(archive_limits(config))
         return CodeCache(self._config.home_dir / "cache", limit=config.cache_bytes, limits=limits)
 
+    def create_storage_service(self, name: str | None = None) -> StorageService:
         """Make the storage service over the storage backend of that name, by default the configured one.
 
         Raises:
@@ -205,8 +205,8 @@ class ServiceFactory:
             on_operation=self.metrics.record_container_operation,
         )
 
-    def _storage_operation(self, operation: str, seconds: float, size: int, success: Any) -> None:
-        self.metrics.record_storage_operation(operation, size, bool(success), seconds)
     def _cache_operation(self, operation: str, seconds: float, size: int, success: Any) -> None:
         self.metrics.record(operation, seconds=seconds, size=size, success=bool(success))
 
+    def _storage_operation(self, operation: str, seconds: float, size: int, success: Any) -> None:
+        self.metrics.record_storage_operation(operation, size, bool(success), seconds)
