@@ -185,7 +185,6 @@ class FakeStorage:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        self._latest: dict[str, str] = {}
         self.error: BotdockError | None = None
         self.closed = False
 
@@ -197,7 +196,7 @@ class FakeStorage:
 
     def store_results(self, execution_id: str, id: str, data: bytes) -> ObjectInfo:  # noqa: A002, ARG002 - the interface
         """Keep the result of an execution."""
-        return self._put(StorageArea.RESULTS, f"executions/{execution_id}/result.json", data)
+        return self._put(f"executions/{execution_id}/result.json", data)
 
     def store_logs(self, execution_id: str, id: str, name: str, reader: ByteReader) -> ObjectInfo:  # noqa: A002 - the interface
         """Keep one file of a log."""
