@@ -10,12 +10,13 @@ import os
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from botdock.archive import copy_tree, detect, extract, pack
-from botdock.archive._decompress import step
+from botdock.archive._decompress import PIECE, Inflate, step
 from botdock.errors import ArchiveError, StorageError, StorageUnavailableError
 from botdock.testing.archives import Member, snapshot, tar_of, write_tree, zip_of
 
@@ -121,6 +122,21 @@ def test_a_destination_that_appears_meanwhile(occupy: Callable[[Path], None], tm
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_of_several_at_once_one_wins_and_the_others_are_told(tmp_path: Path) -> None:
+    def attempt(_: int) -> str:
+        try:
+            extract(io.BytesIO(TAR), tmp_path / "out")
+        except ArchiveError as error:
+            return error.limit
+        return "won"
+
+    with ThreadPoolExecutor(4) as threads:
+        ends = list(threads.map(attempt, range(8)))
+    assert sorted(ends) == ["destination"] * 7 + ["won"]
+    assert (tmp_path / "out" / "a").read_bytes() == MEMBERS[0].content
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
 def test_a_destination_without_a_parent(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="No such file"):
         extract(io.BytesIO(TAR), tmp_path / "absent" / "out")
@@ -187,6 +203,17 @@ def test_a_rename_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Path, "rename", broken)
     with pytest.raises(StorageError):
         extract(io.BytesIO(TAR), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_descriptor_left_for_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", broken)
+        with pytest.raises(StorageError, match="Too many open files"):
+            extract(io.BytesIO(TAR), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -280,6 +307,22 @@ def test_whatever_a_decompressor_raises_is_a_refusal(error: type[Exception]) -> 
     with pytest.raises(ArchiveError) as caught:
         step(Codec(), b"", "entry")
     assert (caught.value.limit, caught.value.entry) == ("checksum", "entry")
+
+
+def test_what_zlib_holds_back_is_asked_for(tmp_path: Path) -> None:
+    """It may have taken in everything and still have more to give: here the last byte codes several of output."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31, 9, zlib.Z_HUFFMAN_ONLY)
+    member = Member("f", content=b"a" * (3 * PIECE))
+    data = packer.compress(tar_of([member])) + packer.flush()
+    raw = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
+    packed = raw.compress(b"a" * (PIECE + 3)) + raw.flush()
+    codec = Inflate(-15)
+    assert len(step(codec, packed)) == PIECE
+    assert not codec.needs_input
+    assert len(step(codec, b"")) == 3
+    assert codec.eof
+    extract(Failing(data, ValueError(), 1 << 20), tmp_path / "out")
+    assert (tmp_path / "out" / "f").read_bytes() == member.content
 
 
 def test_decompressors_raise_nothing_but_what_is_mapped() -> None:

@@ -7,9 +7,11 @@ import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import attrs
 import pytest
 
 from botdock.archive import ArchiveLimits, extract
+from botdock.config import CodeConfig
 from botdock.errors import ArchiveError, ConfigError
 from botdock.testing.archives import Member, snapshot, tar_of, zip_of
 
@@ -106,6 +108,17 @@ SETS: dict[str, tuple[list[Member], str, str]] = {
     "a link that is too long": ([link("l", "a/" * 600)], "name_bytes=1024", "l"),
     "a link in a circle": ([link("a", "b"), link("b", "a")], "link_escape", "a"),
     "a link to itself": ([link("a", "./a")], "link_escape", "a"),
+    "links that pile up a path that nothing can have": (
+        [
+            Member("f"),
+            link("a", "f" * 200),
+            link("b", "a" + ("/" + "x" * 200) * 4),
+            link("c", "b" + ("/" + "y" * 200) * 4),
+            link("d", "c" + ("/" + "z" * 200) * 4),
+        ],
+        "link_escape",
+        "d",
+    ),
     "a file through a link": ([link("l", "d"), Member("d/", kind="folder"), Member("l/f")], "link_escape", "l/f"),
     "a file over a link": ([link("l", "f"), Member("l")], "link_escape", "l"),
     "a link over a file": ([Member("l"), link("l", "f")], "duplicate", "l"),
@@ -206,6 +219,21 @@ def test_what_unpacks_to_too_much_of_its_size(data: bytes, tmp_path: Path) -> No
 
 def test_the_ratio_counts_only_past_a_mebibyte(tmp_path: Path) -> None:
     extract(io.BytesIO(zip_of([Member("zeros", content=bytes(1 << 20))])), tmp_path / "out")
+
+
+def test_the_targets_of_links_count_for_the_ratio(tmp_path: Path) -> None:
+    links = [link(f"l{number}", "x/" * 500) for number in range(2000)]
+    assert refused(tar_of(links, compression="xz"), tmp_path).limit == "ratio=200"
+
+
+def test_the_targets_of_links_have_a_total(tmp_path: Path) -> None:
+    links = [link(f"l{number}", "x/" * 500) for number in range(2000)]
+    assert refused(zip_of(links), tmp_path, ArchiveLimits(total_bytes=100)).limit == "total_bytes=100"
+
+
+def test_limits_are_those_of_the_configuration() -> None:
+    configured = attrs.asdict(CodeConfig())
+    assert attrs.asdict(ArchiveLimits()) == {name: configured[name] for name in attrs.asdict(ArchiveLimits())}
 
 
 def test_wrong_limits_are_all_named() -> None:

@@ -251,6 +251,11 @@ def test_more_entries_than_allowed_are_not_even_listed(tmp_path: Path) -> None:
     assert (error.limit, error.entry) == ("entries=5", "f5")
 
 
+def test_long_names_are_not_even_listed(tmp_path: Path) -> None:
+    directory = central(b"n" * 2000, b"x", 0) + b"damaged"
+    assert refused(archive(ONE, directory), tmp_path).limit == "name_bytes=1024"
+
+
 def test_a_stream_that_is_too_large_to_be_kept(tmp_path: Path) -> None:
     class Stream:
         def __init__(self) -> None:

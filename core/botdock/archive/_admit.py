@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
@@ -19,8 +19,10 @@ class Admitted(NamedTuple):
     content: Iterator[bytes | memoryview]
 
 
-def admit(items: Items, tree: Tree, budget: Budget) -> Iterator[Admitted]:
+def admit(items: Items, tree: Tree, budget: Budget) -> Generator[Admitted, None, None]:
     """Yield each entry once it is checked; the content of each must be read before the next.
+
+    To be closed when something fails in between: it holds open what is being read.
 
     Raises:
         ArchiveError: An entry breaks a rule or exceeds a limit. Links are judged at the end, by `tree.finish`.

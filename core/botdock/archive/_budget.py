@@ -51,6 +51,8 @@ class Budget:
         self._file = 0
         if entry.size:
             self._check(entry.size, self.bytes + entry.size)
+        if entry.target:
+            self.beside(len(entry.target))
 
     def spend(self, count: int) -> None:
         """Count bytes of the current file, before they are written."""

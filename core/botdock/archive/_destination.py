@@ -34,7 +34,11 @@ class Destination:
             raise _taken()
         self._path = path
         self._hidden = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=path.parent))
-        self._root = os.open(self._hidden, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._root = os.open(self._hidden, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            self._hidden.rmdir()
+            raise
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -106,6 +107,8 @@ def copy_tree(
 ) -> ExtractReport:
     """Copy a folder by the same rules and with the same result as if it had been packed and extracted.
 
+    Of several hard links each becomes a copy, and what botdock left unfinished (`.botdock-*.partial`) is left out.
+
     Args:
         source: The folder.
         destination: Where; nothing may be there, and its parent must be.
@@ -138,8 +141,8 @@ def _fill(
     destination: Path, items: Items, limits: ArchiveLimits, budget: Budget, found: ArchiveFormat | None
 ) -> ExtractReport:
     tree = Tree(limits)
-    with Destination(destination) as out:
-        for admitted in admit(items, tree, budget):
+    with Destination(destination) as out, closing(admit(items, tree, budget)) as entries:
+        for admitted in entries:
             _put(out, admitted)
         for path, target in tree.finish():
             out.symlink(path, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from botdock.archive._limits import ArchiveLimits
 from botdock.archive._names import fold
 from botdock.archive._refusal import refusal, shown
 from botdock.errors import ArchiveError
@@ -21,9 +22,9 @@ class Link(NamedTuple):
 
 
 class _End(NamedTuple):
-    """The folded segments of where a link ends, and how many links lead there."""
+    """The folded path of where a link ends, and how many links lead there."""
 
-    at: list[str]
+    at: str
     length: int
 
 
@@ -34,7 +35,8 @@ class Links:
     are compared folded, because a file system may do so too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ArchiveLimits) -> None:
+        self._most = 2 * limits.name_bytes  # nothing in the tree has a longer path, even where folding lengthens it
         self._links: dict[str, Link] = {}
         self._ends: dict[str, _End] = {}
 
@@ -70,31 +72,35 @@ class Links:
         return self._ends[key]
 
     def _walk(self, key: str, link: Link, chain: int) -> _End:
-        at = key.split("/")[:-1]
+        at = key.rpartition("/")[0]
         longest = 0
         for part in fold(link.target).split("/"):
             if part == ".." and not at:
                 raise _leaves(link)
             at, length = self._step(at, part, chain)
             longest = max(longest, length)
+            if len(at) > self._most:
+                raise _endless(link)
         if longest >= MAX_CHAIN:
             raise _endless(link)
         return _End(at, longest + 1)
 
-    def _step(self, at: list[str], part: str, chain: int) -> _End:
+    def _step(self, at: str, part: str, chain: int) -> _End:
         if part in {"", "."}:
             return _End(at, 0)
         if part == "..":
-            return _End(at[:-1], 0)
-        there = [*at, part]
-        key = "/".join(there)
-        inner = self._links.get(key)
-        return _End(there, 0) if inner is None else self._end(key, inner, chain + 1)
+            return _End(at.rpartition("/")[0], 0)
+        there = f"{at}/{part}" if at else part
+        inner = self._links.get(there)
+        return _End(there, 0) if inner is None else self._end(there, inner, chain + 1)
 
 
 def _leaves(link: Link) -> ArchiveError:
-    return refusal(f"is a link to {shown(link.target)}, which leads out", limit="link_escape", entry=link.name)
+    reason = f"is a link to {shown(link.target)}, which leads out"
+    return refusal(
+        reason, limit="link_escape", entry=link.name, hint="Put what it leads to in its place, or remove it."
+    )
 
 
 def _endless(link: Link) -> ArchiveError:
-    return refusal("leads in a circle, or through too many links", limit="link_escape", entry=link.name)
+    return refusal("leads in a circle, through too many links, or too deep", limit="link_escape", entry=link.name)

@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
@@ -56,7 +56,7 @@ def pack(
     The same tree gives the same bytes with the same release of zlib, bzip2 or xz, whatever the machine, the user, the
     umask and the times of the files: entries are sorted, times fixed, owners 0, modes 0755 or 0644. Symbolic links are
     kept; of a file with several hard links each name gets its own copy. What `extract` with the same limits would
-    refuse is refused here. The archive itself is left out where it lies in the tree.
+    refuse is refused here. The archive itself, where it lies in the tree, and `.botdock-*.partial` are left out.
 
     Args:
         tree: The folder; its content, not itself, stands at the top of the archive.
@@ -82,11 +82,11 @@ def pack(
 
 def _write(items: Items, file: _File, chosen: ArchiveFormat, limits: ArchiveLimits, budget: Budget) -> PackReport:
     tree = Tree(limits)
-    admitted = admit(items, tree, budget)
-    if chosen is ArchiveFormat.ZIP:
-        write_zip(admitted, file)
-    else:
-        write_tar(admitted, file, chosen)
+    with closing(admit(items, tree, budget)) as admitted:
+        if chosen is ArchiveFormat.ZIP:
+            write_zip(admitted, file)
+        else:
+            write_tar(admitted, file, chosen)
     tree.finish()
     budget.compare(file.seek(0, os.SEEK_END))
     budget.report()

@@ -45,7 +45,7 @@ class Tree:
         self._limits = limits
         self._nodes: dict[str, _Node] = {}
         self._folders: set[str] = {""}
-        self._links = Links()
+        self._links = Links(limits)
         self._rooted = False
         self.files = 0
 

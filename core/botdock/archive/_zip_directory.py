@@ -6,7 +6,9 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from botdock.archive._entry import Entry, Kind
 from botdock.archive._limits import ArchiveLimits
+from botdock.archive._names import check_text
 from botdock.archive._refusal import refusal
 from botdock.archive._source import Source
 from botdock.archive._tar_header import decoded
@@ -64,6 +66,7 @@ def read_directory(source: Source, limits: ArchiveLimits) -> tuple[list[Member],
         if len(members) >= limits.entries:
             reason = f"is one too many; {limits.entries} entries are allowed"
             raise refusal(reason, limit=f"entries={limits.entries}", entry=member.text)
+        check_text(member.text, Entry(name=member.text, kind=Kind.FILE), limits)  # before thousands are kept
         members.append(member)
     members.sort(key=lambda member: member.offset)
     return members, directory.start
