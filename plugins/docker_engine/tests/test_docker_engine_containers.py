@@ -133,7 +133,7 @@ class TestCreate:
     ) -> None:
         fake_docker.says("POST", "/containers/create", {"Id": "c1"}, status=201)
         fake_docker.on("HEAD", "/archive", b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
-        fake_docker.says("DELETE", "/containers/c1", None)
+        fake_docker.says("DELETE", "/containers/c1", GONE, status=404)
         with pytest.raises(ContainerError):
             engine.create(spec, timeout=CALL)
         assert fake_docker.targets("DELETE") == ["/containers/c1?force=1&v=1"]
@@ -327,6 +327,12 @@ class TestStatus:
     def test_no_exit_code_is_interpreted(self, code: int, oom: bool) -> None:
         status = read_status(inspected(ExitCode=code, OOMKilled=oom))
         assert (status.exit_code, status.signal, status.oom_killed) == (code, None, oom)
+
+    def test_a_life_that_seems_to_end_before_it_begins_has_no_length(self) -> None:
+        later = "2026-01-02T03:04:05.2Z"
+        status = read_status(inspected(StartedAt=later, FinishedAt="2026-01-02T03:04:05.1Z"))
+        assert status.started_at == status.finished_at == datetime(2026, 1, 2, 3, 4, 5, 100_000, UTC)
+        assert read_status(inspected("running", StartedAt=later)).finished_at is None
 
     def test_a_line_of_a_listing_may_lack_all_but_its_id(self) -> None:
         info = read_info({"Id": "c1", "Names": None, "Labels": None})

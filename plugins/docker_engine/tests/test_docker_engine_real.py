@@ -11,7 +11,7 @@ import pytest
 
 from botdock.errors import ContainerError, ImageError
 from botdock.model import LogCursor, LogStream, PullPolicy, Stream
-from botdock_engine_docker import checks
+from botdock_engine_docker import checks, ending
 
 pytestmark = pytest.mark.docker
 
@@ -64,6 +64,28 @@ def test_one_loop_serves_many_streams(bash_lab: Any) -> None:
                     selector.unregister(key.fileobj)
                     key.data.close()
     assert sorted(streams.values()) == [b"%d\nend" % number for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("pause", "settle"), [("0.05", 10.0), ("0.5", 0.2)], ids=["it ends soon after", "it goes on for longer"]
+)
+def test_a_stream_that_is_cut_is_seen_and_continued_where_it_stood(
+    bash_lab: Any, monkeypatch: pytest.MonkeyPatch, pause: str, settle: float
+) -> None:
+    monkeypatch.setattr(ending, "SETTLE", settle)
+    script = f"for i in 1 2 3 4 5 6; do echo line $i; sleep {pause}; done; sleep 1.5; printf tail"
+    container_id = bash_lab.engine.create(bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
+    with bash_lab.engine.attach(container_id, timeout=CALL) as stream:
+        bash_lab.engine.start(container_id, timeout=CALL)
+        written = bash_lab.drain(stream, until=lambda written: b"line 2\n" in written[Stream.STDOUT])
+        stream._wire.interrupt()
+        with pytest.raises(ContainerError, match="while the container went on"):
+            bash_lab.drain(stream, into=written)
+    cursor = LogCursor(stdout=len(written[Stream.STDOUT]))
+    with bash_lab.engine.read_logs(container_id, cursor=cursor, follow=True, timeout=CALL) as stream:
+        rest = bash_lab.drain(stream)
+    whole = b"".join(b"line %d\n" % number for number in range(1, 7)) + b"tail"
+    assert written[Stream.STDOUT] + rest[Stream.STDOUT] == whole
 
 
 def test_a_grace_under_a_second_is_kept(bash_lab: Any) -> None:

@@ -42,18 +42,19 @@ class Ending:
         self._on_status = on_status
         self._call = call
         self._log_ended = 0.0
+        self._wire: Wire | None = None
         self._watchdog: Timer | None = None
         self._interrupted = False
         self._inspected: bytes | None = None
 
     def begin(self) -> Wire:
-        """Ask for the end, and return the connection on which it will be told; bounded by a timer, not by a reader."""
+        """Ask for the end, and return the connection on which it will be told; a timer bounds the wait."""
         self._log_ended = time.time()
-        wire = self._ask("wait")
-        self._watchdog = Timer(SETTLE, self._interrupt, (wire,))
+        self._wire = self._ask("wait")
+        self._watchdog = Timer(SETTLE, self._interrupt)
         self._watchdog.daemon = True
         self._watchdog.start()
-        return wire
+        return self._wire
 
     def step(self, wire: Wire, timeout: float) -> Wire | None:
         """Read from the current connection; return the one to go on with, or None when the container has ended.
@@ -71,20 +72,21 @@ class Ending:
             raise
         if self._inspected is not None:
             return self._inspect(wire, data)
-        if not wire.ended:
-            return wire
-        self.cancel()
-        self._inspected = b""
-        return self._ask("json")
+        if wire.ended:
+            self._inspected = b""
+            self._wire = self._ask("json")
+        return self._wire
 
     def cancel(self) -> None:
         """Wait no longer."""
         if self._watchdog is not None:
             self._watchdog.cancel()
 
-    def _interrupt(self, wire: Wire) -> None:
+    def _interrupt(self) -> None:
+        """Wake whoever reads or selects, who then finds the connection broken."""
         self._interrupted = True
-        wire.interrupt()
+        if self._wire is not None:
+            self._wire.interrupt()
 
     def _inspect(self, wire: Wire, data: bytes) -> Wire | None:
         self._inspected = (self._inspected or b"") + data
@@ -95,6 +97,7 @@ class Ending:
             status = read_status(inspected)
         if status.state is not ContainerState.EXITED or self._outlived_its_log(status):
             raise self._cut()
+        self.cancel()
         self._on_status(status)
         return None
 

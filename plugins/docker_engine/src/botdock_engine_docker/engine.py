@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
@@ -206,13 +207,20 @@ class DockerEngine(Engine):
         program = spec.command[0]
         if not program.startswith("/") or (digest, program) in self._programs:
             return
-        try:
-            found = self._containers.has_file(container_id, program, timeout=deadline.timeout)
-        except BaseException:
-            self._containers.remove(container_id, timeout=CLEAN_UP)
-            raise
-        if not found:
-            self._containers.remove(container_id, timeout=CLEAN_UP)
-            call = self._client.about("create", timeout=CLEAN_UP)
+        if not self._has_program(container_id, program, deadline.timeout):
+            self._discard(container_id)
+            call = self._client.about("create", timeout=deadline.timeout)
             raise call.error(ContainerError, f"image {spec.image!r} has no program {program}", hint=NO_PROGRAM)
         self._programs.add((digest, program))
+
+    def _has_program(self, container_id: str, program: str, timeout: float) -> bool:
+        try:
+            return self._containers.has_file(container_id, program, timeout=timeout)
+        except BaseException:
+            self._discard(container_id)
+            raise
+
+    def _discard(self, container_id: str) -> None:
+        """Remove what was just created; why it has to go is told, not that it would not."""
+        with suppress(ContainerError):
+            self._containers.remove(container_id, timeout=CLEAN_UP)

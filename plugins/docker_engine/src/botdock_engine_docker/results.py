@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 WRITABLE_BY_ALL = 0o666
@@ -12,12 +14,9 @@ WRITABLE_BY_ALL = 0o666
 
 def make_writable(path: str) -> None:
     """Let the bot, who is another user, write its result; where it lies, the folder above keeps others out."""
-    try:
-        if os.stat(path).st_mode & stat.S_IWOTH:  # noqa: PTH116 - the path is text from a spec
-            return
-        os.chmod(path, WRITABLE_BY_ALL)  # noqa: PTH101 - as above
-    except OSError:
-        pass  # not ours, or not there: then the engine or the bot says what is wrong, in a place where it is seen
+    with suppress(OSError):  # not ours, or not there: the engine or the bot says so, in a place where it is seen
+        if not Path(path).stat().st_mode & stat.S_IWOTH:
+            Path(path).chmod(WRITABLE_BY_ALL)
 
 
 def read_bounded(path: str, limit: int) -> bytes:

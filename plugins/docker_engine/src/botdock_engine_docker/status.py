@@ -28,13 +28,16 @@ def read_status(inspected: Mapping[str, Any]) -> ContainerStatus:
     """
     state = inspected["State"]
     where = STATES.get(state["Status"], ContainerState.UNKNOWN)
+    started_at, finished_at = read_time(state.get("StartedAt", "")), read_time(state.get("FinishedAt", ""))
+    if started_at and finished_at:  # the daemon notes the start after it, so a very short life may seem to end before
+        started_at = min(started_at, finished_at)
     return ContainerStatus(
         container_id=inspected["Id"],
         state=where,
         exit_code=state["ExitCode"] if where is ContainerState.EXITED else None,
         oom_killed=bool(state.get("OOMKilled")),
-        started_at=read_time(state.get("StartedAt", "")),
-        finished_at=read_time(state.get("FinishedAt", "")),
+        started_at=started_at,
+        finished_at=finished_at,
         error=state.get("Error", ""),
     )
 
