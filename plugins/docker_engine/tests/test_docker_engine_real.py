@@ -81,6 +81,7 @@ def test_a_stream_that_is_cut_is_seen_and_continued_where_it_stood(
         stream._wire.interrupt()
         with pytest.raises(ContainerError, match="while the container went on"):
             bash_lab.drain(stream, into=written)
+    monkeypatch.undo()
     cursor = LogCursor(stdout=len(written[Stream.STDOUT]))
     with bash_lab.engine.read_logs(container_id, cursor=cursor, follow=True, timeout=CALL) as stream:
         rest = bash_lab.drain(stream)
