@@ -73,11 +73,16 @@ class MultipartUpload:
         if not is_transient(error) and not (isinstance(error, S3Error) and error.code == "NoSuchUpload"):
             raise error
         self._abort()
-        if self._note.done:
-            known = self._client.head(self._note.name)
-            if known.etag == _etag_of(etags):
-                return known
-        raise error
+        known = self._look() if self._note.done else None
+        if known is None or known.etag != _etag_of(etags):
+            raise error
+        return known
+
+    def _look(self) -> Known | None:
+        try:
+            return self._client.head(self._note.name)
+        except FOREIGN:
+            return None
 
     def _abort(self) -> None:
         try:
