@@ -157,6 +157,16 @@ def test_an_absent_image_is_an_image_error() -> None:
         service(FakeEngine(images=())).pull_image("nowhere")
 
 
+def test_a_registry_that_stumbled_is_asked_again_and_one_that_refused_is_not() -> None:
+    engine = FakeEngine()
+    engine.fail("ensure_image", ImageError("connection reset", image="image", transient=True))
+    assert service(engine).pull_image("image").reference == "image"
+    engine.fail("ensure_image", ImageError("denied", image="image"))
+    with pytest.raises(ImageError, match="denied"):
+        service(engine).pull_image("image")
+    assert engine.operations.count("ensure_image") == 3
+
+
 def test_callers_that_want_the_same_image_pull_one_after_the_other() -> None:
     inside = threading.Semaphore(0)
     together: list[int] = []

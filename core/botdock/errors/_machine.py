@@ -92,11 +92,15 @@ class ImageError(ContainerError):
 
     Attributes:
         image: The reference that was asked for.
+        transient: Whether trying again may help: the registry stumbled, it did not refuse.
     """
 
-    def __init__(self, message: str, *, image: str, engine: str = "", hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, image: str, engine: str = "", hint: str | None = None, transient: bool = False
+    ) -> None:
         super().__init__(message, engine=engine, operation="ensure_image", hint=hint)
         self.image = image
+        self.transient = transient
 
 
 class ContainerNotFoundError(ContainerError):

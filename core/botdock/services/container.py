@@ -15,6 +15,7 @@ from botdock.errors import (
     ContainerError,
     EngineTimeoutError,
     EngineUnavailableError,
+    ImageError,
 )
 from botdock.model.container import ContainerInfo, ContainerSpec, ContainerStatus, ImageInfo
 from botdock.model.engine import Engine, EngineCapabilities, PullProgress
@@ -181,7 +182,9 @@ class ContainerService:
         for attempt in range(self._config.retries):
             try:
                 return self._once(operation, call)
-            except (EngineUnavailableError, EngineTimeoutError) as error:
+            except (EngineUnavailableError, EngineTimeoutError, ImageError) as error:
+                if isinstance(error, ImageError) and not error.transient:
+                    raise
                 logger.bind(operation=operation, error=error.message).debug("engine call failed; trying again")
                 time.sleep(RETRY_PAUSE * 2**attempt)
         return self._once(operation, call)

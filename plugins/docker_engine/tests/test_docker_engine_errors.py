@@ -183,6 +183,22 @@ def test_a_failed_pull_names_the_image(words: str, hint: str) -> None:
     assert hint in (found.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("words", "transient"),
+    [
+        ("net/http: TLS handshake timeout", True),
+        ("received unexpected HTTP status: 503 Service Unavailable", True),
+        ("read: connection reset by peer", True),
+        ("pull access denied", False),
+        ("manifest unknown", False),
+    ],
+)
+def test_a_registry_that_stumbled_may_be_asked_again(words: str, transient: bool) -> None:
+    found = refusal(500, words, IMAGE)
+    assert isinstance(found, ImageError)
+    assert found.transient is transient
+
+
 @pytest.mark.parametrize("operation", ["start", "wait", "inspect", "attach", "stop", "remove", "read_logs"])
 def test_a_container_that_is_unknown_is_not_found(operation: str) -> None:
     call = Call(operation=operation, url="unix:///d", container_id="c1")

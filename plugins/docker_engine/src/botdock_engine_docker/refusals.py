@@ -46,10 +46,10 @@ class Call:
         message = f"{ENGINE}: {self.operation}: {problem[:_SHOWN]}"
         return kind(message, engine=ENGINE, operation=self.operation, container_id=self.container_id, hint=hint)
 
-    def image_error(self, problem: str, *, hint: str | None = None) -> ImageError:
+    def image_error(self, problem: str, *, hint: str | None = None, transient: bool = False) -> ImageError:
         """Return the error that says what went wrong with the image."""
         message = f"{ENGINE}: image {self.image!r}: {problem[:_SHOWN]}"
-        return ImageError(message, image=self.image, engine=ENGINE, hint=hint)
+        return ImageError(message, image=self.image, engine=ENGINE, hint=hint, transient=transient)
 
 
 @attrs.frozen
@@ -59,9 +59,10 @@ class _Rule:
     words: str
     error: type[ContainerError]
     hint: str | None
+    transient: bool = False
 
 
-_NAME = "An execution has one container; `docker rm` it if it is a leftover, or `botdock recover`."
+_NAME = "An execution has one container; `docker rm` it if it is a leftover."
 _IMAGE = "Check the name; `docker pull` tries it, and runtime.images names another image for a runtime."
 _PROGRAM = "The image lacks that program, or may not run it: set runtime.images to an image that has it."
 _OLD = "Leave docker.api_version empty, so that the newest version that both sides speak is used."
@@ -100,9 +101,12 @@ _RULES = (
 
 _IMAGE_RULES = (
     _Rule("no such host", ImageError, _REGISTRY),
-    _Rule("timeout", ImageError, _REGISTRY),
-    _Rule("connection refused", ImageError, _REGISTRY),
-    _Rule("server misbehaving", ImageError, _REGISTRY),
+    _Rule("timeout", ImageError, _REGISTRY, transient=True),
+    _Rule("connection refused", ImageError, _REGISTRY, transient=True),
+    _Rule("connection reset", ImageError, _REGISTRY, transient=True),
+    _Rule("server misbehaving", ImageError, _REGISTRY, transient=True),
+    _Rule("unexpected http status: 5", ImageError, _REGISTRY, transient=True),
+    _Rule("unexpected eof", ImageError, _REGISTRY, transient=True),
     _Rule("denied", ImageError, _LOGIN),
     _Rule("not found", ImageError, _IMAGE),
 )
@@ -119,7 +123,7 @@ def refusal(status: int, words: str, call: Call) -> ContainerError:
     rule = next((rule for rule in rules if rule.words in lower), None) or _by_status(status, lower, call)
     problem = words.strip() or f"HTTP status {status}"
     if rule.error is ImageError or (call.operation == "ensure_image" and rule.error is ContainerError):
-        return call.image_error(problem, hint=rule.hint)
+        return call.image_error(problem, hint=rule.hint, transient=rule.transient)
     return call.error(rule.error, problem, hint=rule.hint)
 
 
