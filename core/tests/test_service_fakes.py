@@ -165,17 +165,26 @@ class TestStorage:
                     return path.read_bytes()
             raise KeyError(key)
 
-        return StorageService(backend), read
+        return StorageService(backend, outbox=tmp_path / "outbox"), read
 
     def test_results_logs_and_analyses_keep_their_names(self, kept: tuple[Storage, Callable[[str], bytes]]) -> None:
         storage, read = kept
         storage.store_results("01", "bot", b"{}")
         storage.store_logs("01", "bot", "stdout.0", io.BytesIO(b"line\n"))
-        storage.store_analysis("bot", b'{"a": 1}')
+        storage.store_analysis("02", "bot", b'{"a": 1}')
+        receipt = storage.store_analysis("01", "bot", b'{"an": "older one"}')
+        assert (receipt.key, receipt.size) == ("bot/analysis.json", 19)
+        storage.close()
         assert read("executions/01/result.json") == b"{}"
         assert read("logs/bot/01/stdout.0") == b"line\n"
         assert json.loads(read("bot/analysis.json")) == {"a": 1}
+
+    def test_a_file_is_stored_as_it_is(self, kept: tuple[Storage, Callable[[str], bytes]], tmp_path: Path) -> None:
+        storage, read = kept
+        (tmp_path / "stdout.0").write_bytes(b"line\n")
+        assert storage.store_logs("01", "bot", "stdout.0", tmp_path / "stdout.0").size == 5
         storage.close()
+        assert read("logs/bot/01/stdout.0") == b"line\n"
 
 
 class TestEntrypoints:

@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from botdock.errors import ObjectNotFoundError, StorageError, StorageKeyError, UserError
-from botdock.model import DeleteFailure, ObjectInfo, StorageArea
+from botdock.model import DeleteFailure, Receipt, StorageArea
 from botdock.services.storage import DeleteReport, StorageService
 from botdock.testing._byte_sources import BrokenSourceError, DyingSource
 from botdock.testing.memory_storage import MemoryBackend
 
 RUN = "01jd9pz7p0k0v6r3h2m4n5q8st"
+LATER = "01jd9pz7p0k0v6r3h2m4n5q8sv"
 
 
 class Storages:
@@ -55,9 +56,12 @@ class TestNames:
         assert storages.objects(StorageArea.LOGS) == {f"logs/hello/{RUN}/stdout.0": b"hi\n"}
 
     def test_the_latest_analysis_has_the_old_name(self, service: StorageService, storages: Storages) -> None:
-        service.store_analysis("hello", b'{"sharpe": 1}')
-        service.store_analysis("hello", b'{"sharpe": 2}')
-        assert storages.objects(StorageArea.RESULTS) == {"hello/analysis.json": b'{"sharpe": 2}'}
+        service.store_analysis(RUN, "hello", b'{"sharpe": 1}')
+        service.store_analysis(LATER, "hello", b'{"sharpe": 2}')
+        assert storages.objects(StorageArea.RESULTS) == {
+            "hello/analysis.json": b'{"sharpe": 2}',
+            f"hello/analysis/{LATER}.json": b'{"sharpe": 2}',
+        }
 
     @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "../other", "a\nb", "x" * 300])
     def test_an_id_never_reaches_into_another_ones_objects(
@@ -66,7 +70,9 @@ class TestNames:
         with pytest.raises(StorageKeyError):
             service.store_results(name, "hello", b"")
         with pytest.raises(StorageKeyError):
-            service.store_analysis(name, b"{}")
+            service.store_analysis(RUN, name, b"{}")
+        with pytest.raises(StorageKeyError):
+            service.store_analysis(name, "hello", b"{}")
         for execution_id, bot, part in [(name, "hello", "out"), (RUN, name, "out"), (RUN, "hello", name)]:
             with pytest.raises(StorageKeyError):
                 service.store_logs(execution_id, bot, part, io.BytesIO())
@@ -77,7 +83,7 @@ class TestNames:
         self, service: StorageService, storages: Storages, analysis: bytes
     ) -> None:
         with pytest.raises(UserError, match="the analysis of 'hello' is not JSON"):
-            service.store_analysis("hello", analysis)
+            service.store_analysis(RUN, "hello", analysis)
         assert storages.objects(StorageArea.RESULTS) == {}
 
 
@@ -86,14 +92,14 @@ class TestCode:
         storages.objects(StorageArea.CODE)["bots/a.zip"] = b"PK"
         with service.retrieve_code("bots/a.zip") as reader:
             assert reader.read() == b"PK"
-        assert storages.operations == [("storage.get", 2, True)]
+        assert storages.operations == [("get", 2, True)]
 
     def test_absent_code_is_an_error_that_is_counted(self, service: StorageService, storages: Storages) -> None:
         with pytest.raises(ObjectNotFoundError):
             service.retrieve_code("absent")
         with pytest.raises(StorageKeyError):
             service.retrieve_code("../absent")
-        assert storages.operations == [("storage.get", 0, False)] * 2
+        assert storages.operations == [("get", 0, False)] * 2
 
     def test_a_read_that_fails_half_way_is_counted_once_with_what_came(
         self, service: StorageService, storages: Storages, monkeypatch: pytest.MonkeyPatch
@@ -108,7 +114,7 @@ class TestCode:
             reader.read(10)
         reader.close()
         reader.close()
-        assert storages.operations == [("storage.get", 4, False)]
+        assert storages.operations == [("get", 4, False)]
 
 
 class TestDeleting:
@@ -119,7 +125,7 @@ class TestDeleting:
     def test_a_prefix_takes_what_begins_with_it(self, service: StorageService, storages: Storages) -> None:
         assert service.delete_files(StorageArea.LOGS, "logs/a/") == DeleteReport(deleted=2)
         assert list(storages.objects(StorageArea.LOGS)) == ["logs/ab/1"]
-        assert storages.operations == [("storage.delete", 0, True)]
+        assert storages.operations == [("delete", 0, True)]
 
     def test_nothing_to_delete_is_no_error(self, service: StorageService) -> None:
         assert service.delete_files(StorageArea.LOGS, "logs/zzz/") == DeleteReport(deleted=0)
@@ -135,7 +141,7 @@ class TestDeleting:
         failure = DeleteFailure(key="logs/a/1", reason="locked")
         monkeypatch.setattr(MemoryBackend, "delete", lambda _, keys: iter([failure] if list(keys) else []))
         assert service.delete_files(StorageArea.LOGS, "logs/a/") == DeleteReport(deleted=1, failures=(failure,))
-        assert storages.operations == [("storage.delete", 0, False)]
+        assert storages.operations == [("delete", 0, False)]
 
 
 class TestBackends:
@@ -156,12 +162,12 @@ class TestBackends:
 
     def test_a_put_is_counted_with_its_bytes(self, service: StorageService, storages: Storages) -> None:
         service.store_logs(RUN, "hello", "stdout.0", io.BytesIO(b"12345"))
-        assert storages.operations == [("storage.put", 5, True)]
+        assert storages.operations == [("put", 5, True)]
 
     def test_a_put_that_fails_is_counted_too(self, service: StorageService, storages: Storages) -> None:
         with pytest.raises(BrokenSourceError):
             service.store_logs(RUN, "hello", "stdout.0", DyingSource(b"half"))
-        assert storages.operations == [("storage.put", 0, False)]
+        assert storages.operations == [("put", 0, False)]
 
     def test_a_log_file_that_cannot_be_read_is_a_storage_error(self, service: StorageService) -> None:
         class Unreadable:
@@ -172,4 +178,4 @@ class TestBackends:
             service.store_logs(RUN, "hello", "out", Unreadable())
 
     def test_nobody_need_listen(self, storages: Storages) -> None:
-        assert isinstance(StorageService(storages.open).store_results(RUN, "hello", b"{}"), ObjectInfo)
+        assert isinstance(StorageService(storages.open).store_results(RUN, "hello", b"{}"), Receipt)

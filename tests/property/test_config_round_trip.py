@@ -19,6 +19,7 @@ from botdock.config import (
     LoggingConfig,
     MetricsConfig,
     MinIOConfig,
+    OutboxConfig,
     PluginsConfig,
     Policy,
     RuntimeConfig,
@@ -89,6 +90,7 @@ CODE = st.builds(
     CodeConfig,
     **dict.fromkeys(("total_bytes", "entries", "file_bytes", "ratio", "depth", "name_bytes"), COUNT),
 )
+OUTBOX = st.builds(OutboxConfig, max_bytes=COUNT, max_items=COUNT, retry_interval=WAIT, drain_timeout=WAIT_OR_NONE)
 PLUGINS = st.builds(PluginsConfig, allowed=NAMES, blocked=NAMES, prefer=st.dictionaries(NAME, NAME, max_size=3))
 FEATURES = st.builds(Features, log_sinks=st.booleans(), metrics=st.booleans(), persistence=st.booleans())
 
@@ -123,6 +125,7 @@ def configs(draw: st.DrawFn) -> Config:
         runtime=runtime,
         containers=draw(CONTAINERS),
         code=draw(CODE),
+        outbox=draw(OUTBOX),
         policy=policy,
         plugins=draw(PLUGINS),
         features=draw(FEATURES),

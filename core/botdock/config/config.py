@@ -17,6 +17,7 @@ from botdock.config.sections import (
     LoggingConfig,
     MetricsConfig,
     MinIOConfig,
+    OutboxConfig,
     PluginsConfig,
     Policy,
     RuntimeConfig,
@@ -49,6 +50,7 @@ class Config:
         runtime: Defaults of every execution.
         containers: How the engine is spoken to.
         code: Bounds of code archives.
+        outbox: What waits for the storage.
         policy: What callers may ask for.
         plugins: Which plugins are loaded.
         features: Feature flags.
@@ -65,6 +67,7 @@ class Config:
     runtime: RuntimeConfig = attrs.field(factory=RuntimeConfig)
     containers: ContainersConfig = attrs.field(factory=ContainersConfig)
     code: CodeConfig = attrs.field(factory=CodeConfig)
+    outbox: OutboxConfig = attrs.field(factory=OutboxConfig)
     policy: Policy = attrs.field(factory=Policy)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     features: Features = attrs.field(factory=Features)

@@ -29,6 +29,7 @@ from botdock.services.code import CodeService, CodeStore, archive_limits
 from botdock.services.container import ContainerService
 from botdock.services.logs import LogCollector
 from botdock.services.metrics import MetricsService
+from botdock.services.outbox import outbox_folder
 from botdock.services.sinks import SinkFanOut
 from botdock.services.storage import StorageService
 
@@ -105,7 +106,12 @@ class ServiceFactory:
         def open_backend(area: StorageArea) -> StorageBackend:
             return plugin.factory(self._config, area)
 
-        return StorageService(open_backend, on_operation=self._storage_operation)
+        return StorageService(
+            open_backend,
+            outbox=outbox_folder(self._config.home_dir, plugin.name),
+            config=self._config.outbox,
+            on_operation=self._storage_operation,
+        )
 
     def create_entrypoint_manager(self, config: RuntimeConfig | None = None) -> EntrypointManager:
         """Make the entrypoint manager, with every runtime that is installed."""
@@ -144,6 +150,8 @@ class ServiceFactory:
             user=self._config.docker.user,
             limits=self._default_limits(engine_name),
         )
+        if self._config.features.persistence:
+            storage.resume()
         return BotOrchestrator(services, setting, home=self._config.home_dir, notify=self._plugins.notify)
 
     @property

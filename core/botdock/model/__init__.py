@@ -26,6 +26,7 @@ from botdock.model.logs import (
     Stream,
 )
 from botdock.model.metrics import MetricsExporter, MetricsSnapshot, OperationStats
+from botdock.model.outbox import OutboxStatus, Receipt
 from botdock.model.outcome import Outcome, Phase, Status
 from botdock.model.plugins import EnginePlugin, LogSinkPlugin, MetricsExporterPlugin, StorageBackendPlugin
 from botdock.model.progress import Progress
@@ -85,11 +86,13 @@ __all__ = [
     "ObjectInfo",
     "ObjectReader",
     "OperationStats",
+    "OutboxStatus",
     "Outcome",
     "Phase",
     "Progress",
     "PullPolicy",
     "PullProgress",
+    "Receipt",
     "ResultFormat",
     "Runtime",
     "RuntimeCapabilities",

@@ -127,8 +127,9 @@ class BotOrchestrator:
             thread.start()
         for thread in stops:
             thread.join()
-        for service in (self._services.logs, self._services.metrics, self._services.storage, self._services.containers):
-            service.close()
+        services = self._services
+        for service in (services.logs, services.storage, services.containers, services.metrics):
+            service.close()  # metrics last: the others still report to it
 
     def _stop_quietly(self, execution: Execution) -> None:
         try:

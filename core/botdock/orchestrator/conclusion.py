@@ -106,14 +106,13 @@ class Conclusion:
         value = json.dumps(result.value).encode()
         steps: list[Callable[[], Any]] = [lambda: storage.store_results(run.execution_id, result.id, value)]
         if run.executable.entrypoint == "backtest" and result.succeeded:
-            steps.append(lambda: storage.store_analysis(result.id, value))
+            steps.append(lambda: storage.store_analysis(run.execution_id, result.id, value))
         steps.extend(partial(self._store_log, run, stream) for stream in Stream)
         return steps
 
     def _store_log(self, run: Run, stream: Stream) -> None:
         path = stream_file(run.journal.logs, stream)
-        with path.open("rb") as reader:
-            self._services.storage.store_logs(run.execution_id, run.executable.id, path.name, reader)
+        self._services.storage.store_logs(run.execution_id, run.executable.id, path.name, path)
 
     def _finish(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Clean up, and write what is left: the record."""

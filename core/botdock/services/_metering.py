@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from botdock.model import ObjectReader
 
 Report = Callable[[str, float, int, bool], None]
-"""Told of each operation: its name such as `storage.put`, seconds, bytes moved, and whether it succeeded."""
+"""Told of each operation: its name such as `put`, seconds, bytes moved, and whether it succeeded."""
 
 
 class Operation:

@@ -25,8 +25,8 @@ from botdock.model import (
     LogSource,
     LogStream,
     LogSummary,
-    ObjectInfo,
     PullProgress,
+    Receipt,
     Runtime,
 )
 from botdock.services.code import CodeSource, Workspace
@@ -79,9 +79,9 @@ class Code(Protocol):
 class Storage(Protocol):
     """See `StorageService`."""
 
-    def store_results(self, execution_id: str, id: str, data: bytes) -> ObjectInfo: ...  # noqa: A002 - the field's name
-    def store_logs(self, execution_id: str, id: str, name: str, reader: ByteReader) -> ObjectInfo: ...  # noqa: A002 - the same
-    def store_analysis(self, id: str, analysis: bytes) -> ObjectInfo: ...  # noqa: A002 - the same
+    def store_results(self, execution_id: str, id: str, data: bytes) -> Receipt: ...  # noqa: A002 - the field's name
+    def store_logs(self, execution_id: str, id: str, name: str, source: ByteReader | Path) -> Receipt: ...  # noqa: A002 - the same
+    def store_analysis(self, execution_id: str, id: str, analysis: bytes) -> Receipt: ...  # noqa: A002 - the same
     def close(self) -> None: ...
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import io
 import json
 import threading
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import attrs
 
 from botdock._log import logger
+from botdock.config.sections import OutboxConfig
 from botdock.errors import StorageError, StorageKeyError, UserError
-from botdock.model import DeleteFailure, ObjectInfo, StorageArea, validate_key
+from botdock.model import DeleteFailure, OutboxStatus, Receipt, StorageArea, validate_key
+from botdock.services._latest import put_latest, put_object
 from botdock.services._metering import MeteredReader, Operation, Report
+from botdock.services._outbox_item import Item, Parcel
+from botdock.services.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,9 +42,15 @@ class DeleteReport:
 class StorageService:
     """Stores results, logs and analyses, and opens code. Safe to use from several threads.
 
+    With an outbox, what is to be stored is written to this disk at once, and delivered as soon as the storage takes
+    it: neither a storage that is away nor a slow one holds anybody up. Without one, it is stored before the call ends.
+
     Args:
         open_backend: Opens the backend of an area; called when the area is first used.
-        on_operation: Told of each operation: `storage.put`, `storage.get`, `storage.delete`; seconds; bytes; success.
+        outbox: Folder in which waits what is to be stored.
+        config: How much may wait there.
+        on_operation: Told of each operation: `put`, `get`, `delete`, `enqueue`, `deliver`, `drop`; seconds; bytes;
+            success.
 
     Example:
         >>> from botdock.testing.memory_storage import MemoryBackend
@@ -48,47 +60,79 @@ class StorageService:
     """
 
     def __init__(
-        self, open_backend: Callable[[StorageArea], StorageBackend], *, on_operation: Report | None = None
+        self,
+        open_backend: Callable[[StorageArea], StorageBackend],
+        *,
+        outbox: Path | None = None,
+        config: OutboxConfig | None = None,
+        on_operation: Report | None = None,
     ) -> None:
         self._open_backend = open_backend
         self._report: Report = on_operation or (lambda *_: None)
         self._backends: dict[StorageArea, StorageBackend] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._outbox = (
+            Outbox(outbox, config or OutboxConfig(), self._deliver, on_operation=on_operation) if outbox else None
+        )
 
-    def store_results(self, execution_id: str, id: str, data: bytes) -> ObjectInfo:  # noqa: A002 - the field's name
+    def store_results(self, execution_id: str, id: str, data: bytes) -> Receipt:  # noqa: A002 - the field's name
         """Store the result document of an execution as `executions/<execution_id>/result.json`.
 
         Raises:
             StorageKeyError: An id that is no single name.
-            StorageError: The storage could not do its part.
+            StorageError: The storage, or the outbox before it, could not do its part.
         """
         key = f"executions/{_name(execution_id)}/result.json"
-        info = self._put(StorageArea.RESULTS, key, io.BytesIO(data), size=len(data))
-        logger.bind(execution_id=execution_id, id=id, key=key, size=info.size).debug("result stored")
-        return info
+        receipt = self._store(Parcel(area=StorageArea.RESULTS, key=key, execution_id=execution_id), data)
+        logger.bind(execution_id=execution_id, id=id, key=key, size=receipt.size).debug("result stored")
+        return receipt
 
-    def store_logs(self, execution_id: str, id: str, name: str, reader: ByteReader) -> ObjectInfo:  # noqa: A002 - the same
+    def store_logs(self, execution_id: str, id: str, name: str, source: ByteReader | Path) -> Receipt:  # noqa: A002 - the same
         """Store a part of an execution's log as `logs/<id>/<execution_id>/<name>`; it is never written to again.
+
+        Args:
+            execution_id: The run.
+            id: The executable.
+            name: Of the part, such as `stdout.0`.
+            source: What is read to its end; or a file to which bytes are appended at most, and what it holds now is
+                stored: it gets a second name in the outbox, so that even a large one costs next to nothing.
 
         Raises:
             StorageKeyError: An id or a name that is no single name.
-            StorageError: The storage could not do its part.
+            StorageError: The storage, or the outbox before it, could not do its part.
         """
         key = f"logs/{_name(id)}/{_name(execution_id)}/{_name(name)}"
-        return self._put(StorageArea.LOGS, key, reader)
+        return self._store(Parcel(area=StorageArea.LOGS, key=key, execution_id=execution_id), source)
 
-    def store_analysis(self, id: str, analysis: bytes) -> ObjectInfo:  # noqa: A002 - the same
+    def store_analysis(self, execution_id: str, id: str, analysis: bytes) -> Receipt:  # noqa: A002 - the same
         """Store what the latest backtest of `id` returned as `<id>/analysis.json`, the name that it always had.
+
+        The latest is the one whose execution id sorts last, whenever and from wherever it arrives; beside it,
+        `<id>/analysis/<execution_id>.json` says which one that is.
 
         Raises:
             UserError: It is not JSON.
             StorageKeyError: An id that is no single name.
-            StorageError: The storage could not do its part.
+            StorageError: The storage, or the outbox before it, could not do its part.
         """
         key = f"{_name(id)}/analysis.json"
         _check_json(id, analysis)
-        return self._put(StorageArea.RESULTS, key, io.BytesIO(analysis), size=len(analysis))
+        parcel = Parcel(area=StorageArea.RESULTS, key=key, execution_id=_name(execution_id), latest=True)
+        return self._store(parcel, analysis)
+
+    def resume(self) -> None:
+        """Begin to deliver what an earlier process left in the outbox."""
+        if self._outbox:
+            self._outbox.resume()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait, at most `timeout` seconds, until the outbox is empty or the storage takes nothing; say which."""
+        return self._outbox is None or self._outbox.drain(timeout)
+
+    def outbox_status(self) -> OutboxStatus:
+        """Return what waits in the outbox, what failed and what was dropped."""
+        return self._outbox.status() if self._outbox else OutboxStatus()
 
     def retrieve_code(self, key: str) -> ObjectReader:
         """Open a code archive; use it as a context manager.
@@ -98,7 +142,7 @@ class StorageService:
             ObjectNotFoundError: There is no such object.
             StorageError: The storage could not do its part.
         """
-        operation = Operation("storage.get", self._report)
+        operation = Operation("get", self._report)
         try:
             return MeteredReader(self.backend(StorageArea.CODE).get(validate_key(key)), operation)
         except BaseException:
@@ -119,7 +163,7 @@ class StorageService:
                 hint="Name the first characters of the keys, such as 'logs/hello/'.",
             )
         counted = _Counted()
-        with Operation("storage.delete", self._report) as operation:
+        with Operation("delete", self._report) as operation:
             backend = self.backend(area)
             failures = tuple(backend.delete(counted(info.key for info in backend.list(prefix))))
             operation.success = not failures
@@ -133,27 +177,48 @@ class StorageService:
         """
         with self._lock:
             if self._closed:
-                raise StorageError("the storage service is closed", hint="Open a new one, or close this one later.")
+                raise self._closed_error()
             if area not in self._backends:
                 self._backends[area] = self._open_backend(area)
             return self._backends[area]
 
     def close(self) -> None:
-        """Close every backend that was opened; may be called twice."""
+        """Deliver what can be delivered soon, and close every backend that was opened; may be called twice."""
+        if self._outbox:
+            self._outbox.close()
         with self._lock:
             self._closed = True
             backends, self._backends = self._backends, {}
         for backend in backends.values():
             backend.close()
 
-    def _put(self, area: StorageArea, key: str, source: ByteReader, *, size: int | None = None) -> ObjectInfo:
-        with Operation("storage.put", self._report) as operation:
-            try:
-                info = self.backend(area).put(validate_key(key), source, size=size)
-            except OSError as error:  # of the source: a backend lets none out
-                raise StorageError(f"cannot store {key!r}: {error.strerror or error}", key=key) from error
-            operation.size = info.size
-        return info
+    def _store(self, parcel: Parcel, source: ByteReader | Path | bytes) -> Receipt:
+        """Put it into the outbox; or, without one, into the storage."""
+        validate_key(parcel.key)
+        if self._closed:
+            raise self._closed_error()
+        if self._outbox:
+            return self._outbox.add(parcel, source)
+        try:
+            with _opened(source) as reader:
+                size = self._put(parcel, reader)
+        except OSError as error:  # of the source: a backend lets none out
+            raise StorageError(f"cannot store {parcel.key!r}: {error.strerror or error}", key=parcel.key) from error
+        return Receipt(area=parcel.area, key=parcel.key, size=size)
+
+    def _deliver(self, item: Item, source: ByteReader) -> None:
+        self._put(item.parcel, source, size=item.size)
+
+    def _put(self, parcel: Parcel, source: ByteReader, *, size: int | None = None) -> int:
+        with Operation("put", self._report) as operation:
+            backend = self.backend(parcel.area)
+            put = put_latest if parcel.latest else put_object
+            operation.size = put(backend, parcel, source, size=size)
+        return operation.size
+
+    @staticmethod
+    def _closed_error() -> StorageError:
+        return StorageError("the storage service is closed", hint="Open a new one, or close this one later.")
 
 
 class _Counted:
@@ -165,6 +230,15 @@ class _Counted:
         for key in keys:
             self.items += 1
             yield key
+
+
+@contextmanager
+def _opened(source: ByteReader | Path | bytes) -> Iterator[ByteReader]:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            yield file
+    else:
+        yield io.BytesIO(source) if isinstance(source, bytes) else source
 
 
 def _name(text: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from botdock.entrypoints import EntrypointManager
@@ -26,10 +25,11 @@ from botdock.model import (
     LogChunk,
     LogCursor,
     LogStream,
-    ObjectInfo,
     PullPolicy,
     PullProgress,
+    Receipt,
     Runtime,
+    StorageArea,
 )
 from botdock.model.executable import sha256_of
 from botdock.services.code import CodeKind, CodeSource, Workspace
@@ -185,26 +185,32 @@ class FakeStorage:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self._latest: dict[str, str] = {}
         self.error: BotdockError | None = None
         self.closed = False
 
-    def _put(self, key: str, data: bytes) -> ObjectInfo:
+    def _put(self, area: StorageArea, key: str, data: bytes) -> Receipt:
         if self.error:
             raise self.error
         self.objects[key] = data
-        return ObjectInfo(key=key, size=len(data), etag=str(hash(data)), modified=datetime.now(UTC))
+        return Receipt(area=area, key=key, size=len(data))
 
-    def store_results(self, execution_id: str, id: str, data: bytes) -> ObjectInfo:  # noqa: A002, ARG002 - the interface
+    def store_results(self, execution_id: str, id: str, data: bytes) -> Receipt:  # noqa: A002, ARG002 - the interface
         """Keep the result of an execution."""
-        return self._put(f"executions/{execution_id}/result.json", data)
+        return self._put(StorageArea.RESULTS, f"executions/{execution_id}/result.json", data)
 
-    def store_logs(self, execution_id: str, id: str, name: str, reader: ByteReader) -> ObjectInfo:  # noqa: A002 - the interface
+    def store_logs(self, execution_id: str, id: str, name: str, source: ByteReader | Path) -> Receipt:  # noqa: A002 - the interface
         """Keep one file of a log."""
-        return self._put(f"logs/{id}/{execution_id}/{name}", reader.read())
+        data = source.read_bytes() if isinstance(source, Path) else source.read()
+        return self._put(StorageArea.LOGS, f"logs/{id}/{execution_id}/{name}", data)
 
-    def store_analysis(self, id: str, analysis: bytes) -> ObjectInfo:  # noqa: A002 - the interface
-        """Keep the latest backtest."""
-        return self._put(f"{id}/analysis.json", analysis)
+    def store_analysis(self, execution_id: str, id: str, analysis: bytes) -> Receipt:  # noqa: A002 - the interface
+        """Keep the latest backtest: the one whose execution id sorts last."""
+        key = f"{id}/analysis.json"
+        if execution_id < self._latest.get(id, ""):
+            return Receipt(area=StorageArea.RESULTS, key=key, size=len(analysis))
+        self._latest[id] = execution_id
+        return self._put(StorageArea.RESULTS, key, analysis)
 
     def close(self) -> None:
         """Remember that it was closed."""

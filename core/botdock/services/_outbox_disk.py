@@ -1,0 +1,114 @@
+"""Files that are there wholly or not at all, also after a crash or a power cut."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from botdock.model import ByteReader
+
+_CHUNK = 1024 * 1024
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
+"""What file systems say that cannot give a file a second name."""
+
+
+def publish(path: Path, data: bytes) -> None:
+    """Write a small file, in place of one that is there."""
+    draft = path.with_suffix(".tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def keep(source: ByteReader | Path | bytes, path: Path, *, limit: int) -> int:
+    """Bring bytes to the disk as a new file, and return how many.
+
+    Args:
+        source: A file, which gets a second name where that can be, and is copied otherwise; or what is read to its end.
+        path: The new file.
+        limit: How many bytes it may have.
+
+    Raises:
+        OSError: The disk did not take it, or it has more than `limit` bytes (EFBIG); nothing of it is left then.
+    """
+    try:
+        size = _keep(source, path, limit)
+        sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def _keep(source: ByteReader | Path | bytes, path: Path, limit: int) -> int:
+    if isinstance(source, Path):
+        return _link(source, path, limit)
+    descriptor = os.open(path, _NEW, 0o600)
+    try:
+        size = _write(descriptor, source, limit) if isinstance(source, bytes) else _copy(descriptor, source, limit)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return size
+
+
+def _link(source: Path, path: Path, limit: int) -> int:
+    try:
+        os.link(source, path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with source.open("rb") as file:
+            return _keep(file, path, limit)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "no regular file")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return _within(found.st_size, limit)
+
+
+def _copy(descriptor: int, source: ByteReader, limit: int) -> int:
+    size = 0
+    while chunk := source.read(_CHUNK):
+        size += _write(descriptor, chunk, limit - size)
+    return size
+
+
+def _write(descriptor: int, data: bytes, limit: int) -> int:
+    _within(len(data), limit)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    return len(data)
+
+
+def _within(size: int, limit: int) -> int:
+    if size > limit:
+        raise OSError(errno.EFBIG, "larger than all that may wait (outbox.max_bytes)")
+    return size
