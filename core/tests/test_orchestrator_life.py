@@ -33,7 +33,7 @@ def test_a_run_goes_through_every_phase_and_leaves_only_its_record(make_stage: M
     stage = make_stage(FakeEngine(script, check_mounts=True))
     result = stage.orchestrator.execute_bot(make_bot())
     assert (result.outcome, result.status, result.exit_code) == (Outcome.SUCCEEDED, Status.SUCCESS, 0)
-    assert result.value == {"pnl": 1.5}
+    assert result.value == json.loads(result.result_file_contents) == {"pnl": 1.5}
     assert result.output == "hello\noops"
     assert (result.log.bytes, result.log.lines, result.log.complete) == (10, 2, True)
     assert set(result.phases) == {phase.value for phase in Phase}

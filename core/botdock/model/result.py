@@ -35,7 +35,7 @@ class ExecutionResult:
         image: Reference of the image.
         image_digest: Its content address, where the engine has one.
         is_long_running: As it was asked for.
-        result_file_contents: The result document's own bytes, as the old runner returned them.
+        result_file_contents: The value as JSON text, as the old runner returned it; empty when there is none.
         metadata: What else callers of the old runner look for: `segment`, `script`.
     """
 

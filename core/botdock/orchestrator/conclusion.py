@@ -43,7 +43,7 @@ class Conclusion:
     ) -> ExecutionResult:
         """Drain the log, read the result, judge, store, clean up."""
         summary, output = self._drain(run)
-        content, reading = self._collect(run)
+        reading = self._collect(run)
         verdict = judge(
             status=status,
             reading=reading,
@@ -62,7 +62,7 @@ class Conclusion:
             duration=_duration(status, duration),
             evidence=verdict.evidence,
             log=summary,
-            result_file_contents=content,
+            result_file_contents=json.dumps(reading.value).encode() if reading.present else b"",
         )
         return self._finish(run, self._store(run, result))
 
@@ -82,16 +82,15 @@ class Conclusion:
             logs.forget(run.execution_id)
         return summary, output
 
-    def _collect(self, run: Run) -> tuple[bytes, ResultReading]:
+    def _collect(self, run: Run) -> ResultReading:
         assert run.runtime is not None and run.allowance is not None, "settled before it started"  # noqa: S101, PT018 - for the type checker
         limit = run.allowance.limits.result or 0
         with run.clock.phase(Phase.COLLECT):
             try:
                 content = self._services.containers.fetch_result(run.container_id, limit=limit)
             except BotdockError as error:
-                return b"", ResultReading(problem=f"the result could not be fetched: {error.message}")
-            reading = read_result(content, limit, run.runtime, run.executable.entrypoint)
-        return content[:limit], reading
+                return ResultReading(problem=f"the result could not be fetched: {error.message}")
+            return read_result(content, limit, run.runtime, run.executable.entrypoint)
 
     def _store(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Hand value and log to the storage, if asked to; a storage that fails changes nothing of the outcome."""
