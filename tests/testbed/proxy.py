@@ -32,6 +32,7 @@ class Fault:
         body: Of that answer.
         content_type: Of that answer.
         hang: Never answer.
+        drip: Send the head of an answer, without an end, one byte at a time with this many seconds between them.
         lose_answer: Let the server do it, and cut the connection before the first byte of its answer.
         cut_answer: Close the connection after that many bytes of the answer's body.
         short_answer: Send that many bytes of the answer's body as if they were all, with status 200.
@@ -48,6 +49,7 @@ class Fault:
     body: bytes = b""
     content_type: str = "text/plain"
     hang: bool = False
+    drip: float = 0.0
     lose_answer: bool = False
     cut_answer: int | None = None
     short_answer: int | None = None
@@ -154,7 +156,15 @@ class FaultProxy:
             if fault.lose_answer:
                 answer.read()
                 raise CutError
+            if fault.drip:
+                self._drip(connection, fault.drip)
             _pass_on(connection, answer, request, fault)
+
+    def _drip(self, connection: socket.socket, seconds: float) -> None:
+        for byte in _head(200, {"X-Filler": "x" * 10_000}, 0):
+            connection.sendall(bytes([byte]))
+            if self._closing.wait(seconds):
+                raise CutError
 
     def _next(self, request: _Request) -> Fault:
         line = f"{request.method} {request.target}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -17,14 +17,6 @@ from testbed.proxy import FaultProxy
 MIB = 1024 * 1024
 
 
-class OpenBackend(Protocol):
-    """Opens a storage with buckets of its own; `server` is the shared one unless another is given."""
-
-    def __call__(
-        self, *, server: MinioServer | None = None, area: StorageArea = ..., **fields: Any
-    ) -> MinIOBackend: ...
-
-
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pause for a moment only before asking again."""
@@ -32,8 +24,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def open_backend(minio_server: MinioServer, make_minio_config: Callable[..., Config]) -> Iterator[OpenBackend]:
-    """Returns a function that opens a storage; its arguments are fields of `MinIOConfig`."""
+def open_backend(
+    minio_server: MinioServer, make_minio_config: Callable[..., Config]
+) -> Iterator[Callable[..., MinIOBackend]]:
+    """Returns a function that opens a storage with buckets of its own; its arguments are fields of `MinIOConfig`.
+
+    Its `server` is the one that all tests share, unless another is given.
+    """
     with ExitStack() as stack:
 
         def open_one(
@@ -48,7 +45,7 @@ def open_backend(minio_server: MinioServer, make_minio_config: Callable[..., Con
 
 
 @pytest.fixture
-def backend(open_backend: OpenBackend) -> MinIOBackend:
+def backend(open_backend: Callable[..., MinIOBackend]) -> MinIOBackend:
     """A storage with a bucket of its own, which is not there yet."""
     return open_backend()
 
@@ -62,7 +59,7 @@ def proxy(minio_server: MinioServer) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def proxied(open_backend: OpenBackend, proxy: FaultProxy) -> MinIOBackend:
+def proxied(open_backend: Callable[..., MinIOBackend], proxy: FaultProxy) -> MinIOBackend:
     """A storage behind the proxy; its bucket is there, and was asked for before."""
     backend = open_backend(endpoint=proxy.endpoint)
     backend._client.make_own_bucket()

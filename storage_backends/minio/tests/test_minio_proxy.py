@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +14,7 @@ from botdock_storage_minio.backend import MinIOBackend
 from botdock_storage_minio.reader import _FORGIVEN_AFTER
 from testbed.proxy import Fault, FaultProxy
 
+OpenBackend = Callable[..., MinIOBackend]
 MIB = 1024 * 1024
 SMALL = bytes(range(256)) * 40
 LARGE = random.Random(4).randbytes(12 * MIB)
@@ -64,20 +66,26 @@ class TestWhatPasses:
         assert (caught.value.key, caught.value.backend) == ("o", proxied.location)
 
     def test_a_server_that_never_answers_is_waited_for_only_so_long(
-        self, open_backend: object, proxy: FaultProxy
+        self, open_backend: OpenBackend, proxy: FaultProxy
     ) -> None:
-        assert callable(open_backend)
-        backend: MinIOBackend = open_backend(endpoint=proxy.endpoint, read_timeout=0.1, total_timeout=0.5)
+        backend = open_backend(endpoint=proxy.endpoint, read_timeout=0.1, total_timeout=0.5)
         for _ in range(20):
             proxy.inject(Fault(hang=True))
         with pytest.raises(StorageUnavailableError, match=r"did not answer in time|not done within 0\.5 s") as caught:
             backend.stat("o")
         assert "minio.connect_timeout" in (caught.value.hint or "")
 
+    def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for_either(
+        self, open_backend: OpenBackend, proxy: FaultProxy
+    ) -> None:
+        backend = open_backend(endpoint=proxy.endpoint, total_timeout=0.5)
+        proxy.inject(Fault(drip=0.01))
+        with pytest.raises(StorageUnavailableError, match=r"not done within 0\.5 s"):
+            backend.stat("o")
+
     @pytest.mark.parametrize("retries", [0, 1])
-    def test_the_number_can_be_set(self, open_backend: object, proxy: FaultProxy, retries: int) -> None:
-        assert callable(open_backend)
-        backend: MinIOBackend = open_backend(endpoint=proxy.endpoint, retries=retries)
+    def test_the_number_can_be_set(self, open_backend: OpenBackend, proxy: FaultProxy, retries: int) -> None:
+        backend = open_backend(endpoint=proxy.endpoint, retries=retries)
         for _ in range(20):
             proxy.inject(Fault(status=503))
         with pytest.raises(StorageUnavailableError):

@@ -83,8 +83,7 @@ class MinIOBackend(StorageBackend):
         name, call = self._place.name_of(key), self._call("read", key)
         with translated(call):
             opened = self._find(key, lambda: self._open(name, offset, length))
-        retries, timeout = self._config.retries, self._config.total_timeout
-        return MinIOReader(self._client, name, offset, opened, call=call, retries=retries, timeout=timeout)
+        return MinIOReader(self._client, name, offset, opened, call=call, config=self._config)
 
     def put(self, key: str, source: ByteReader, *, size: int | None = None) -> ObjectInfo:
         """Write an object; see `StorageBackend.put`."""

@@ -37,12 +37,9 @@ class BucketClient(Minio):
     """
 
     def __init__(self, config: MinIOConfig, bucket: str) -> None:
-        self._transport = Transport(
-            connect_timeout=config.connect_timeout,
-            read_timeout=config.read_timeout,
-            context=trust(config.cert_file) if config.use_ssl else None,
-        )
-        self._attempts = Attempts(transport=self._transport, retries=config.retries, timeout=config.total_timeout)
+        context = trust(config.cert_file) if config.use_ssl else None
+        self._transport = Transport(connect_timeout=config.connect_timeout, context=context)
+        self._attempts = Attempts(retries=config.retries, timeout=config.total_timeout, silence=config.read_timeout)
         self._bucket = bucket
         self._absent_is_empty = config.create_buckets
         super().__init__(

@@ -12,13 +12,11 @@ import attrs
 import urllib3.exceptions as http
 from minio.error import S3Error, ServerError
 
-from botdock_storage_minio.deadline import Deadline
+from botdock_storage_minio.deadline import Deadline, until
 from botdock_storage_minio.transport import NotS3Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from botdock_storage_minio.transport import Transport
 
 _Result = TypeVar("_Result")
 
@@ -54,27 +52,27 @@ class Attempts:
     """Makes calls, and repeats those that failed for a transient reason, with growing pauses of random length.
 
     Attributes:
-        transport: What the calls go through; it is told how long they may take.
         retries: How often a call is repeated.
         timeout: Seconds for one call with its repetitions.
+        silence: Seconds without a byte.
     """
 
-    transport: Transport
     retries: int
     timeout: float
+    silence: float
     _stopped: threading.Event = attrs.field(factory=threading.Event, init=False)
 
     def run(self, call: Callable[[], _Result]) -> _Result:
         """Return what `call` returns; its last error goes through."""
-        deadline = Deadline(self.timeout)
+        deadline = Deadline(self.timeout, silence=self.silence)
         for number in range(self.retries):
             try:
-                with self.transport.until(deadline):
+                with until(deadline):
                     return call()
             except Exception as error:
                 if not is_transient(error) or not self._pause(number, deadline):
                     raise
-        with self.transport.until(deadline):
+        with until(deadline):
             return call()
 
     def stop(self) -> None:

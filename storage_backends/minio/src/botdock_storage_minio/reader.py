@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Self
 from minio.error import S3Error
 
 from botdock.errors import StorageError
-from botdock_storage_minio.deadline import Deadline
+from botdock_storage_minio.deadline import Deadline, until
 from botdock_storage_minio.errors import FOREIGN, translated
 from botdock_storage_minio.faults import ShortAnswerError, is_transient
-from botdock_storage_minio.transport import PIECE
 
 if TYPE_CHECKING:
+    from botdock.config import MinIOConfig
     from botdock_storage_minio.client import Client, Opened
     from botdock_storage_minio.refusals import Call
 
+_PIECE = 1024 * 1024
+"""Bytes that are read at once, as long as all goes well."""
 _FORGIVEN_AFTER = 1024 * 1024
 """Bytes after which a fault no longer counts: with fewer, a connection that is always cut would be resumed for ever."""
 _CHANGED = frozenset({"NoSuchKey", "NoSuchBucket", "PreconditionFailed"})
@@ -30,20 +32,18 @@ class MinIOReader:
         offset: Of the first byte.
         opened: The answer that brings it.
         call: For messages.
-        retries: How often it is resumed without getting further.
-        timeout: Seconds for one call of `read` that gets no further.
+        config: How often it is resumed without getting further, and how long a piece may take.
     """
 
     def __init__(
-        self, client: Client, name: str, offset: int, opened: Opened, *, call: Call, retries: int, timeout: float
+        self, client: Client, name: str, offset: int, opened: Opened, *, call: Call, config: MinIOConfig
     ) -> None:
         self._client = client
         self._name = name
         self._position = offset
         self._opened = opened
         self._call = call
-        self._retries = retries
-        self._timeout = timeout
+        self._config = config
         self._faults = 0
         self._fault_at = offset
 
@@ -72,11 +72,11 @@ class MinIOReader:
         self.close()
 
     def _piece(self, wanted: int) -> bytes:
-        deadline = Deadline(self._timeout)
+        deadline = Deadline(self._config.total_timeout, silence=self._config.read_timeout)
         while True:
-            deadline.check()
             try:
-                piece = self._next(wanted)
+                with until(deadline):
+                    piece = self._next(wanted)
             except FOREIGN as error:
                 self._resume(error)
             else:
@@ -84,8 +84,11 @@ class MinIOReader:
                 return piece
 
     def _next(self, wanted: int) -> bytes:
-        body = self._opened.body
-        piece = body.read1(min(wanted, PIECE)) if body is not None else b""
+        body, size = self._opened.body, min(wanted, _PIECE)
+        if body is None:
+            raise ShortAnswerError
+        # After a fault, what comes is taken as it comes: when a larger piece is cut, all of it must come again.
+        piece = body.read1(size) if self._faults else body.read(size)
         if not piece:
             raise ShortAnswerError
         return piece
@@ -94,7 +97,7 @@ class MinIOReader:
         self.close()
         if self._position - self._fault_at > _FORGIVEN_AFTER:
             self._faults = 0
-        if not is_transient(error) or self._faults >= self._retries:
+        if not is_transient(error) or self._faults >= self._config.retries:
             raise error
         self._faults += 1
         self._fault_at = self._position

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import io
 import ssl
-import threading
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import urllib3
 from urllib3.exceptions import ProtocolError
 
-from botdock_storage_minio.deadline import Deadline
+from botdock_storage_minio.deadline import BoundedPool, BoundedTLSPool, seconds_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from urllib3.response import BaseHTTPResponse
 
-PIECE = 256 * 1024
-"""Bytes of a body that are read at once."""
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer that is no object; a page of 1,000 keys of 1,024 bytes, each escaped, is a quarter of it."""
 IDLE_CONNECTIONS = 64
@@ -44,29 +39,17 @@ class NotS3Error(Exception):
 
 
 class Transport(urllib3.PoolManager):
-    """Sends requests for `Minio`, once each: who repeats them knows what they mean.
+    """Sends requests for `Minio`, once each: who repeats them knows what they mean. The current deadline bounds them.
 
     Args:
         connect_timeout: Seconds to open a connection.
-        read_timeout: Seconds without a byte.
         context: Whom to trust; None where no TLS is spoken.
     """
 
-    def __init__(self, *, connect_timeout: float, read_timeout: float, context: ssl.SSLContext | None) -> None:
+    def __init__(self, *, connect_timeout: float, context: ssl.SSLContext | None) -> None:
         super().__init__(num_pools=8, maxsize=IDLE_CONNECTIONS, ssl_context=context)
+        self.pool_classes_by_scheme = {"http": BoundedPool, "https": BoundedTLSPool}
         self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
-        self._current = threading.local()
-
-    @contextmanager
-    def until(self, deadline: Deadline) -> Iterator[None]:
-        """Give the requests of this thread until then."""
-        before = getattr(self._current, "deadline", None)
-        self._current.deadline = deadline
-        try:
-            yield
-        finally:
-            self._current.deadline = before
 
     def urlopen(  # type: ignore[override]  # as urllib3 itself does
         self,
@@ -82,33 +65,26 @@ class Transport(urllib3.PoolManager):
             TimeoutError: The deadline has passed.
         """
         streams = not arguments.pop("preload_content", True)
-        deadline: Deadline = self._current.deadline
+        wait = seconds_left()
+        timeout = urllib3.Timeout(connect=min(self._connect_timeout, wait), read=wait)
         arguments |= {"retries": False, "preload_content": False, "decode_content": False}
-        response = super().urlopen(method, url, redirect=False, timeout=self._timeout(deadline), **arguments)
+        response = super().urlopen(method, url, redirect=False, timeout=timeout, **arguments)
         if streams and response.status < _ERROR_STATUS:
             return response
-        whole = _read_whole(response, method, deadline)
+        whole = _read_whole(response, method)
         if whole.status >= _ERROR_STATUS and method != "HEAD" and not _is_xml(whole):
             raise NotS3Error(whole)
         return whole
 
-    def _timeout(self, deadline: Deadline) -> urllib3.Timeout:
-        deadline.check()
-        left = deadline.left
-        return urllib3.Timeout(connect=min(self._connect_timeout, left), read=min(self._read_timeout, left))
 
-
-def _read_whole(response: BaseHTTPResponse, method: str, deadline: Deadline) -> BaseHTTPResponse:
-    data = bytearray()
+def _read_whole(response: BaseHTTPResponse, method: str) -> BaseHTTPResponse:
     with closing(response):
-        while piece := response.read1(PIECE):
-            data += piece
-            if len(data) > LARGEST_ANSWER:
-                raise ProtocolError(f"an answer of more than {LARGEST_ANSWER} bytes, which is no object")
-            deadline.check()
+        data = response.read(LARGEST_ANSWER)
+        if response.read(1):
+            raise ProtocolError(f"an answer of more than {LARGEST_ANSWER} bytes, which is no object")
         response.release_conn()
     return urllib3.HTTPResponse(
-        body=io.BytesIO(bytes(data)),
+        body=io.BytesIO(data),
         headers=response.headers,
         status=response.status,
         reason=response.reason,
