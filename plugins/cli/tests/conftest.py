@@ -15,7 +15,9 @@ import pytest
 
 from botdock.config import Config
 from botdock.errors import BotdockError
-from botdock.model import Executable, ExecutionResult, LogChunk, Outcome, Progress, Stream
+from botdock.model import Executable, ExecutionResult, LogChunk, Outcome, Progress, StorageBackend, Stream
+from botdock.services import StorageService
+from botdock.testing.memory_storage import MemoryBackend
 from botdock_cli import main as command_line
 
 SUCCEEDED = ExecutionResult(execution_id="01run", id="bot", outcome=Outcome.SUCCEEDED, exit_code=0)
@@ -126,6 +128,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def untouched_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Botdock's log stays as other tests in this process expect it."""
     monkeypatch.setattr("botdock_cli.execution.show_log", lambda *, everything: None)
+    monkeypatch.setattr("botdock_cli.diagnostics.show_log", lambda *, everything: None)
 
 
 @pytest.fixture
@@ -139,6 +142,48 @@ def fake_runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
 
     monkeypatch.setattr("botdock_cli.runner.open_runner", open_runner)
     return runner
+
+
+class FakeFactory:
+    """Makes storages over the one backend of a test."""
+
+    backend: StorageBackend = MemoryBackend()
+
+    def __init__(self, *_: object) -> None:
+        """Take what the real one takes."""
+
+    def create_storage_service(self, name: str | None = None) -> StorageService:
+        return StorageService(lambda area: self.backend)
+
+
+@pytest.fixture
+def over(monkeypatch: pytest.MonkeyPatch) -> Callable[[StorageBackend], None]:
+    """Let the storage verbs work over a backend of the test."""
+
+    def use(backend: StorageBackend) -> None:
+        monkeypatch.setattr(FakeFactory, "backend", backend)
+        monkeypatch.setattr("botdock_cli.store.ServiceFactory", FakeFactory)
+
+    return use
+
+
+@pytest.fixture
+def stored(own_home: Path) -> Callable[..., Path]:
+    """Give the file that an object is, in the storage that is configured by default."""
+    return lambda key, area="code": own_home / "storage" / area / key
+
+
+@pytest.fixture
+def store(stored: Callable[..., Path]) -> Callable[..., None]:
+    """Store objects of a few bytes, past the command line."""
+
+    def put(*keys: str, area: str = "code", data: bytes = b"data") -> None:
+        for key in keys:
+            file = stored(key, area)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+
+    return put
 
 
 @pytest.fixture

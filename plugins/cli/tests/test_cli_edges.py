@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from botdock._log import logger
 from botdock.model import LogChunk, Stream
@@ -77,9 +80,36 @@ def test_the_process_ends_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None
     assert ended.value.code == 2
 
 
-def test_ctrl_c_before_anything_has_begun_is_one_line(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(app: object) -> None:
+@pytest.mark.parametrize("interrupt", ["KeyboardInterrupt", "RuntimeError('in __set_name__') from KeyboardInterrupt()"])
+def test_ctrl_c_while_python_still_imports_is_one_line(
+    newcomer: dict[str, str], tmp_path: Path, interrupt: str
+) -> None:
+    (tmp_path / "typer.py").write_text(f"raise {interrupt}\n")
+    command = [sys.executable, "-m", "botdock_cli", "--help"]
+    environment = newcomer | {"PYTHONPATH": str(tmp_path)}
+    told = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert (told.returncode, told.stdout, told.stderr) == (130, b"", b"botdock: interrupted\n")
+
+
+def test_ctrl_c_before_there_is_anything_to_say_it_with_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(args: list[str]) -> int:
         raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        command_line.run()
+    assert ended.value.code == 130
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, typer.Abort])
+def test_ctrl_c_before_anything_has_begun_is_one_line(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, interrupt: type[BaseException]
+) -> None:
+    def interrupted(app: object) -> None:
+        raise interrupt
 
     monkeypatch.setattr("typer.main.get_command", interrupted)
     told = cli("doctor")

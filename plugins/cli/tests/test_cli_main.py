@@ -42,7 +42,9 @@ def test_version_names_both_distributions(cli: Callable[..., Any]) -> None:
     assert (shown.code, shown.out) == (0, "botdock 0.1.0 (command line 0.1.0)\n")
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["run", "--help"], ["doctor", "-h"]])
+@pytest.mark.parametrize(
+    "args", [["--help"], ["--version"], ["run", "--help"], ["doctor", "-h"], ["storage"], ["storage", "get", "-h"]]
+)
 def test_help_imports_nothing_that_it_does_not_need(args: list[str], newcomer: dict[str, str]) -> None:
     program = (
         "import sys; from botdock_cli.main import main; "
@@ -133,6 +135,12 @@ def test_an_unknown_shell_is_refused_without_a_traceback(botdock: Callable[..., 
     assert "Traceback" not in told.err
 
 
+def test_the_front_door_imports_nothing_at_all(newcomer: dict[str, str]) -> None:
+    program = "import sys; before = set(sys.modules); import botdock_cli.main; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=newcomer, check=True)
+    assert set(done.stdout.split()) == {"botdock_cli", "botdock_cli.main"}
+
+
 def complete(botdock: Callable[..., Any], *words: str) -> list[str]:
     asked = botdock(
         _BOTDOCK_COMPLETE="complete_bash", COMP_WORDS=" ".join(("botdock", *words)), COMP_CWORD=str(len(words))
@@ -149,6 +157,10 @@ def complete(botdock: Callable[..., Any], *words: str) -> list[str]:
         (("run", "--runtime", "ba"), ["bash"]),
         (("run", "--engine", "pr"), ["process"]),
         (("run", "--storage", "lo"), ["local-fs"]),
+        (("storage", "s"), ["stat"]),
+        (("storage", "ls", "--storage", "lo"), ["local-fs"]),
+        (("storage", "rm", "--area", "r"), ["results"]),
+        (("pack", "bot", "--storage", "lo"), ["local-fs"]),
     ],
 )
 def test_the_shell_completes_verbs_options_and_the_names_of_plugins(

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botdock.model import Outcome
-from botdock_cli.output import aligned, print_json, print_text, wants_colour
+from botdock_cli.output import aligned, print_json, print_text, stream_json, wants_colour
 
 
 @pytest.fixture
@@ -60,6 +60,17 @@ ANYTHING = st.recursive(
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_document_is_always_json(printed: Callable[[object], Any], document: dict[str, Any]) -> None:
     assert set(printed(document)) == set(document)
+
+
+@given(documents=st.lists(st.dictionaries(st.text(max_size=5), ANYTHING, max_size=3) | ANYTHING, max_size=4))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_list_that_is_streamed_is_the_list_that_is_printed(
+    capfdbinary: pytest.CaptureFixture[bytes], documents: list[Any]
+) -> None:
+    assert print_json(documents) == 0
+    printed_at_once = capfdbinary.readouterr().out
+    assert stream_json(iter(documents)) == 0
+    assert capfdbinary.readouterr().out == printed_at_once
 
 
 def test_listings_are_columns_without_trailing_blanks() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 
 from botdock.model import Phase, Progress
 from botdock_cli import progress as module
-from botdock_cli.progress import WORTH_SHOWING, ProgressBars
+from botdock_cli.progress import WORTH_SHOWING, WORTH_SHOWING_AFAR, ProgressBars, bars_on_terminal, watched
 
 
 class FakeBars:
@@ -64,3 +67,27 @@ def test_the_real_bars_are_drawn_on_stderr_and_taken_away(capfd: pytest.CaptureF
     with ProgressBars() as report:
         report(pulling(5, 10))
     assert capfd.readouterr().out == ""
+
+
+def test_a_source_that_is_watched_moves_a_bar(bars: FakeBars) -> None:
+    data = bytes(WORTH_SHOWING_AFAR)
+    with ProgressBars(least=WORTH_SHOWING_AFAR) as shown:
+        source = watched(io.BytesIO(data), shown, phase=Phase.STORE, what="a.zip", total=len(data))
+        assert source.read(10) + source.read() + source.read() == data
+    assert bars.tasks == ["storing a.zip"]
+    assert bars.updates[0] == (0, 10, len(data))
+    assert bars.updates[-1] == (0, len(data), len(data))
+
+
+def test_a_source_that_nobody_watches_is_left_alone() -> None:
+    source = io.BytesIO()
+    assert watched(source, None, phase=Phase.FETCH, what="a.zip", total=0) is source
+
+
+@pytest.mark.parametrize(
+    ("terminal", "shown", "expected"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_bars_are_for_terminals(monkeypatch: pytest.MonkeyPatch, terminal: bool, shown: bool, expected: bool) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with bars_on_terminal(shown=shown) as found:
+        assert (found is not None) is expected

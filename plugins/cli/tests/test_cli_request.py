@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def test_options_become_the_fields_of_an_executable() -> None:
         secrets={"KEY": "hidden"},
         network="exchange",
         timeout=90.0,
+        persist_results=True,
     )
 
 
@@ -222,3 +224,19 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.text()
 @settings(max_examples=50)
 def test_any_object_comes_out_as_it_went_in(value: dict[str, Any]) -> None:
     assert read_bot_config(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], False),
+        (["--entrypoint", "backtest"], True),
+        (["--persist"], True),
+        (["--entrypoint", "backtest", "--no-persist"], False),
+    ],
+)
+def test_what_a_backtest_returns_is_kept_unless_somebody_says_otherwise(
+    cli: Callable[..., Any], fake_runner: Any, options: list[str], expected: bool
+) -> None:
+    assert cli("run", "bot", *options).code == 0
+    assert fake_runner.executable.persist_results is expected

@@ -82,5 +82,6 @@ def as_text(packed: Packed, *, name: str | None = None) -> Iterator[str]:
     """Yield what was made; `name` says what to call it, else its path does."""
     report = packed.report
     sizes = f"{format_bytes(report.bytes)}, packed into {format_bytes(packed.size)}"
-    yield f"{name or packed.path}: {report.entries} entries, {sizes}"
+    entries = "1 entry" if report.entries == 1 else f"{report.entries} entries"
+    yield f"{name or packed.path}: {entries}, {sizes}"
     yield f"sha256 {report.sha256}"

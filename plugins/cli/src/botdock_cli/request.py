@@ -69,6 +69,7 @@ class RunRequest:
     secret: tuple[str, ...] = attrs.field(default=(), repr=lambda value: f"<{len(value)} secrets>")
     storage: str | None = None
     pull: str | None = None
+    persist: bool | None = None
     settings: tuple[str, ...] = ()
 
     def executable(self, environ: Mapping[str, str] = os.environ) -> Executable:
@@ -92,6 +93,7 @@ class RunRequest:
             "env": _variables("--env", self.env, environ),
             "secrets": _variables("--secret", self.secret, environ),
             "network": self.network,
+            "persist_results": self.entrypoint == "backtest" if self.persist is None else self.persist,
             "timeout": _parsed("--timeout", self.timeout, parse_seconds),
         }
         try:

@@ -56,6 +56,8 @@ def command(
 ) -> int:
     """Pack a folder."""
     kind = format and format.value
+    if put is None and storage is not None:
+        raise typer.BadParameter("names where --put KEY stores it", param_hint="'--storage'")
     if put is None:
         from botdock_cli.packing import pack_to_file
 

@@ -21,7 +21,7 @@ Examples:
   botdock run examples/hello-python
   botdock run examples/sma-crossover --entrypoint backtest --json
   botdock run bot.zip --timeout 5m --memory 1GiB --secret API_KEY
-  botdock run bots/alert.zip --storage minio --config @alert.json
+  botdock run bots/alert.zip --storage minio --config @alert.json --persist
 
 \b
 Exit codes:
@@ -101,6 +101,12 @@ def command(
         typer.Option(metavar="NAME", help="Storage that CODE is a key in.", autocompletion=complete_storages),
     ] = None,
     pull: Annotated[Pull | None, typer.Option(help="When to pull the image. Else the configured policy.")] = None,
+    persist: Annotated[
+        bool | None,
+        typer.Option(
+            "--persist/--no-persist", help="Keep result and log in the storage. Else those of a backtest are."
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override the configuration. Repeatable.")
     ] = None,
@@ -129,6 +135,7 @@ def command(
         secret=tuple(secret or ()),
         storage=storage,
         pull=pull and pull.value,
+        persist=persist,
         settings=tuple(settings or ()),
     )
     return run_to_end(request, context.ensure_object(Session), as_json=json, quiet=quiet)
