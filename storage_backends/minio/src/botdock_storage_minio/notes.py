@@ -110,8 +110,10 @@ class Notes:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if (note := self._read(file)) is not None:
-                yield note
-                self._finish(path, note)
+                try:
+                    yield note
+                finally:
+                    self._finish(path, note)
         finally:
             os.close(file)
 
