@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from botdock_cli.commands import VERBS
 from botdock_cli.options import ConfigFile
@@ -41,7 +42,7 @@ Exit codes:
 `botdock VERB --help` explains a verb. Documentation: the docs folder of the botdock repository."""
 
 
-class _InOurOrder(typer.core.TyperGroup):
+class _InOurOrder(TyperGroup):
     """Lists verbs in the order of `VERBS`; typer would show those that have verbs of their own first."""
 
     def list_commands(self, ctx: object) -> list[str]:

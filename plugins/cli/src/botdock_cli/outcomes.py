@@ -58,7 +58,7 @@ def cure(result: ExecutionResult, executable: Executable, config: Config) -> str
     """Say how the execution ended and what to do about it; None where the bot's own output and code say it all."""
     if result.outcome is Outcome.FAILED and not result.exit_code:
         return f"failed: {result.error}"
-    if result.outcome not in _CURES:
+    if result.outcome is None or result.outcome not in _CURES:
         return None
     memory = executable.limits.memory
     return _CURES[result.outcome].format(
