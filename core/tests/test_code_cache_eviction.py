@@ -141,18 +141,3 @@ def test_what_dead_processes_left_is_swept(runs: CodeRuns) -> None:
     assert runs.left_over() == []
     assert len(runs.cache().trees()) == 2
     assert sorted(path.suffix for path in (cache / "keys").iterdir()) == [".json", ".json"]
-
-
-def test_a_cleanup_that_the_disk_refuses_fails_no_run(runs: CodeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
-    from botdock.services import cache
-
-    service = runs.service()
-    workspace = runs.start("a.zip", service=service)
-
-    def full(*_: object) -> bool:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(cache, "trim", full)
-        runs.end(workspace)
-    assert not workspace.root.exists()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from botdock import Executable, Limits
 from botdock.errors import ExecutableError
-from botdock.model.executable import RESERVED_ENVIRONMENT
+from botdock.model.executable import RESERVED_ENVIRONMENT, sha256_of
 from botdock.model.limits import DEFAULT_LIMITS, MIB, RANGES
 
 
@@ -71,6 +71,11 @@ def test_an_id_of_ten_thousand_characters_makes_a_short_message() -> None:
         ({"timeout": math.inf}, "timeout: inf must be"),
         ({"timeout": "30s"}, "timeout: must be a number, not '30s'"),
         ({"limits": Limits(memory=1)}, "limits.memory: 1 must be"),
+        ({"code": "text"}, "code: must be bytes, not str"),
+        ({"code_digest": ""}, "code_digest: '' must be 64 hexadecimal digits, after 'sha256:' or not"),
+        ({"code_digest": "md5:" + "0" * 64}, "code_digest: 'md5:000"),
+        ({"code_digest": "0" * 63}, "code_digest: '000"),
+        ({"code_digest": 5}, "code_digest: '5' must be"),
     ],
 )
 def test_a_wrong_field_is_told(fields: dict[str, Any], said: str) -> None:
@@ -126,3 +131,18 @@ def test_a_limit_outside_its_range_is_told(name: str) -> None:
     for wrong in (low - 1, high + 1, True, "5", math.nan):
         (problem,) = Limits(**{name: wrong}).problems()  # type: ignore[arg-type]  # wrong on purpose
         assert problem.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("digest", ["ab" * 32, "AB" * 32, "sha256:" + "aB" * 32])
+def test_a_digest_may_be_written_in_several_ways(digest: str) -> None:
+    assert Executable(id="bot", code_digest=digest).code_digest == digest
+    assert sha256_of(digest) == "ab" * 32
+
+
+def test_what_is_no_digest_is_refused() -> None:
+    with pytest.raises(ValueError, match="'ab' is no SHA-256"):
+        sha256_of("ab")
+
+
+def test_code_is_in_no_repr() -> None:
+    assert "code=<6 bytes>" in repr(Executable(id="bot", code=b"secret"))

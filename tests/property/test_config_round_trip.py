@@ -89,6 +89,7 @@ CONTAINERS = st.builds(
 CODE = st.builds(
     CodeConfig,
     **dict.fromkeys(("total_bytes", "entries", "file_bytes", "ratio", "depth", "name_bytes"), COUNT),
+    cache_bytes=st.integers(0, 2**53),
 )
 OUTBOX = st.builds(OutboxConfig, max_bytes=COUNT, max_items=COUNT, retry_interval=WAIT, drain_timeout=WAIT_OR_NONE)
 PLUGINS = st.builds(PluginsConfig, allowed=NAMES, blocked=NAMES, prefer=st.dictionaries(NAME, NAME, max_size=3))

@@ -48,17 +48,20 @@ def trim(shelf: Shelf, limit: int) -> bool:
     """Bring a cache to its size and remove what dead processes left; nothing happens when somebody else is at it.
 
     Returns:
-        Whether it is within its size now.
+        Whether it is within its size now, and nothing waits to be removed until nobody uses it.
     """
     with locked_at_once(shelf.root / "trim") as alone:
         if not alone:
             return False
         sweep(shelf.drafts)
+        shelf.step("swept")
         within = _evict(shelf, limit)
+        shelf.step("evicted")
         _remove_seals_of_nothing(shelf)
-        shelf.clear_aside()
+        _remove_leases_of_nothing(shelf)
+        cleared = shelf.clear_aside()
         _remove_locks_of_nothing(shelf)
-    return within
+    return within and cleared
 
 
 def _evict(shelf: Shelf, limit: int) -> bool:
@@ -98,6 +101,14 @@ def _remove_seals_of_nothing(shelf: Shelf) -> None:
             with locked_at_once(shelf.lock(seal.stem)) as alone:
                 if alone and not shelf.tree(seal.stem).exists():
                     seal.unlink(missing_ok=True)
+
+
+def _remove_leases_of_nothing(shelf: Shelf) -> None:
+    for folder in list((shelf.root / "leases").iterdir()):
+        if not shelf.leases.any_of(folder.name) and not shelf.tree(folder.name).exists():
+            with locked_at_once(shelf.lock(folder.name)) as alone:
+                if alone and not shelf.leases.any_of(folder.name):
+                    shelf.leases.forget(folder.name)
 
 
 def _remove_locks_of_nothing(shelf: Shelf) -> None:

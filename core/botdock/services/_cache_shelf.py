@@ -112,13 +112,15 @@ class Shelf:
         self.seal(sha256).unlink(missing_ok=True)
         self.step("unsealed")
 
-    def clear_aside(self) -> None:
-        """Remove the trees that were taken off and that nobody uses any more."""
-        for path in list((self.root / "aside").iterdir()):
+    def clear_aside(self) -> bool:
+        """Remove the trees that were taken off and that nobody uses any more; tell whether none is left."""
+        aside = self.root / "aside"
+        for path in list(aside.iterdir()):
             if not self.leases.any_of(path.name.partition(".")[0]):
                 with suppress(OSError):  # cleared later
                     _remove(path)
                 self.step("cleared")
+        return not any(aside.iterdir())
 
 
 def _remove(path: Path) -> None:

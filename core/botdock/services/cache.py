@@ -81,8 +81,8 @@ class CodeCache:
         self._limit = limit
         self._patience = patience
         self._shelf = Shelf(root=root, limits=dict(limits), step=on_step)
-        self._ready = False
-        self._within = False
+        self._tidied = False
+        self._settled = False
 
     def use(self, sha256: str, workspace: Path) -> Path | None:
         """Return the tree of an archive, leased to a workspace until that is gone; None when it must be fetched.
@@ -92,7 +92,7 @@ class CodeCache:
         """
         with failures(self.root):
             self._make_ready()
-            if not self._shelf.tree(sha256).is_dir():
+            if not self._shelf.tree(sha256).exists():
                 return None
             with locked(self._shelf.lock(sha256), shared=True, timeout=self._patience):
                 return self._use(sha256, workspace)
@@ -101,7 +101,7 @@ class CodeCache:
         """Note that a workspace which is gone uses a tree no longer, so that it may make room; never raises."""
         with suppress(OSError):  # the lease has ended by itself, with the workspace
             self._shelf.leases.give_back(sha256, workspace)
-        if not self._within:
+        if not self._settled:
             self.tidy()
 
     def tidy(self) -> None:
@@ -146,7 +146,8 @@ class CodeCache:
         """
         with self._alone(sha256):
             with failures(self.root):
-                found = self._use(sha256, workspace) if self._shelf.tree(sha256).is_dir() else None
+                found = self._use(sha256, workspace)
+            self._shelf.step("spooled")
             yield found
 
     def publish(self, sha256: str, draft: Draft, workspace: Path) -> Path:
@@ -156,6 +157,7 @@ class CodeCache:
             StorageError: The cache cannot be used; the tree is not there, or is there and complete.
         """
         shelf = self._shelf
+        shelf.step("unpacked")
         with failures(self.root):
             make_read_only(draft.tree)
             seal = Seal.of(draft.tree, shelf.limits)
@@ -185,8 +187,8 @@ class CodeCache:
         """
         with failures(self.root):
             self._shelf.make()
-            self._ready = True
-            self._within = trim(self._shelf, self._limit)
+            self._tidied = True
+            self._settled = trim(self._shelf, self._limit)
 
     def trees(self) -> list[CachedTree]:
         """Return what is in the cache, what was used last first."""
@@ -214,7 +216,8 @@ class CodeCache:
         return "" if same else "its content is not what it was"
 
     def _make_ready(self) -> None:
-        if not self._ready:
+        self._shelf.make()  # each time: somebody may have removed it all by hand
+        if not self._tidied:
             self.trim()
 
     @contextmanager
@@ -226,7 +229,9 @@ class CodeCache:
             yield
 
     def _use(self, sha256: str, workspace: Path) -> Path | None:
-        """Lease a tree whose lock is held, unless it is damaged."""
+        """Lease a tree whose lock is held, unless it is damaged or not there."""
+        if not self._shelf.tree(sha256).exists():
+            return None
         if problem := self._shelf.problem(sha256):
             logger.bind(sha256=sha256, problem=problem).warning("cached code is not used")
             return None

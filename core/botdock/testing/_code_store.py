@@ -13,6 +13,7 @@ import attrs
 from botdock.config import CodeConfig
 from botdock.errors import StorageUnavailableError
 from botdock.model import ObjectInfo, ObjectReader
+from botdock.services._fetching import Meter
 from botdock.services.cache import CodeCache
 from botdock.services.code import CodeService, CodeStore, Workspace, archive_limits
 from botdock.testing.memory_storage import MemoryBackend
@@ -122,18 +123,24 @@ class CodeRuns:
         shared: bool = True,
         code: bytes = b"",
         code_digest: str | None = None,
+        progress: Meter | None = None,
     ) -> Workspace:
         """Bring code into a new workspace; what fails leaves none."""
         service = service or self.service()
         self._runs += 1
         workspace = service.prepare_workspace(self.home / "executions" / (name or f"run{self._runs}") / "workspace")
         try:
-            source = service.download_code(file_path, workspace, code=code, code_digest=code_digest)
+            source = service.download_code(file_path, workspace, code=code, code_digest=code_digest, progress=progress)
             self.notes.append(source.note)
-            return service.extract_code(source, workspace, shared=shared)
+            return service.extract_code(source, workspace, shared=shared, progress=progress)
         except BaseException:
             service.cleanup_workspace(workspace)
             raise
+
+    def damage(self, tree: Path) -> None:
+        """Change a tree of the cache, as nobody should."""
+        tree.chmod(0o755)
+        (tree / "damage").write_text("")
 
     def end(self, workspace: Workspace) -> None:
         """Remove a workspace."""

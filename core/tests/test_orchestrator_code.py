@@ -1,0 +1,101 @@
+"""What the orchestrator asks of the code service, and what it says of the code that ran."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from botdock.errors import CodeError
+from botdock.model import Executable, Outcome
+from botdock.services.code import CodeSource, Workspace
+from botdock.testing.fake_engine import FakeEngine
+from botdock.testing.fake_services import FakeCode
+
+MakeStage = Callable[..., Any]
+MakeBot = Callable[..., Executable]
+SCRIPT = b"echo hi\n"
+
+
+def test_code_may_be_bytes_that_no_record_holds(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage()
+    result = stage.orchestrator.execute_bot(make_bot(file_path="", code=SCRIPT))
+    assert result.outcome is Outcome.SUCCEEDED
+    (record,) = stage.records()
+    request = json.loads((record / "request.json").read_text())
+    assert request["code"] == hashlib.sha256(SCRIPT).hexdigest()
+
+
+def test_a_digest_is_asked_for(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage()
+    digest = hashlib.sha256(SCRIPT).hexdigest()
+    assert stage.orchestrator.execute_bot(make_bot(code=SCRIPT, code_digest=digest)).succeeded
+    with pytest.raises(CodeError, match="another digest"):
+        stage.orchestrator.execute_bot(make_bot(code=SCRIPT, code_digest="0" * 64))
+    assert stage.leftovers == []
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_only_an_engine_that_shows_the_code_read_only_may_share_it(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, private: bool
+) -> None:
+    engine = FakeEngine()
+    capabilities = attrs.evolve(engine.capabilities(), private_filesystem=private)
+    monkeypatch.setattr(engine, "capabilities", lambda: capabilities)
+    extract, asked = FakeCode.extract_code, []
+
+    def watch(self: FakeCode, source: CodeSource, workspace: Workspace, **how: Any) -> Workspace:
+        asked.append(how["shared"])
+        return extract(self, source, workspace, **how)
+
+    monkeypatch.setattr(FakeCode, "extract_code", watch)
+    make_stage(engine).orchestrator.execute_bot(make_bot())
+    assert asked == [private]
+
+
+def test_a_cached_copy_is_in_the_evidence_however_it_ends(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download = FakeCode.download_code
+
+    def from_the_cache(self: FakeCode, *arguments: Any, **how: Any) -> CodeSource:
+        source = download(self, *arguments, **how)
+        return attrs.evolve(source, sha256="ab", cached=True, note="cached copy, the storage did not answer")
+
+    monkeypatch.setattr(FakeCode, "download_code", from_the_cache)
+    stage = make_stage()
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert result.evidence["code"] == "cached copy, the storage did not answer"
+    assert result.metadata["code_digest"] == "sha256:ab"
+    (record,) = stage.records()
+    events = [json.loads(line) for line in (record / "events.jsonl").read_text().splitlines()]
+    (fetched,) = [event for event in events if event["event"] == "fetched"]
+    assert (fetched["sha256"], fetched["cached"]) == ("ab", True)
+
+
+def test_a_tree_elsewhere_is_what_the_container_shows(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/main.sh").write_bytes(SCRIPT)
+    engine, sources = FakeEngine(), []
+    create = engine.create
+
+    def watch(spec: Any, *, timeout: float) -> str:
+        sources.append(spec.code.source)
+        return create(spec, timeout=timeout)
+
+    monkeypatch.setattr(engine, "create", watch)
+    monkeypatch.setattr(
+        FakeCode, "extract_code", lambda _, __, workspace, **___: attrs.evolve(workspace, code=tmp_path / "shared")
+    )
+    stage = make_stage(engine)
+    assert stage.orchestrator.execute_bot(make_bot()).succeeded
+    assert sources == [str(tmp_path / "shared")]
+    assert (tmp_path / "shared/main.sh").exists()
+    assert stage.leftovers == []

@@ -1,0 +1,248 @@
+"""Runners killed while they fill the code cache, several that fill the same one, and a disk that is full under it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from botdock.config import CodeConfig
+from botdock.errors import StorageError
+from botdock.services.code import CodeStore
+from botdock.testing._code_store import CodeRuns, texts, zipped
+from botdock_storage_local_fs.backend import LocalFsBackend
+
+TREE = 3 * 4096
+LARGE = {"main.py": "x" * 9000, "lib/data": "y" * 31_000}
+PROGRAM = """
+import json, os, signal, sys, threading
+from pathlib import Path
+from botdock.config import CodeConfig
+from botdock.services.code import CodeStore
+from botdock.testing._code_store import CodeRuns, texts
+from botdock_storage_local_fs.backend import LocalFsBackend
+
+home, root, order = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+backend, left = LocalFsBackend(root, "code"), [order["kill_at"]]
+
+def step(name):
+    left[0] -= 1
+    if left[0] == 0:
+        print(name, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def opened(key):
+    with (root / "opened").open("a") as file:
+        file.write(key + "\\n")
+    return backend.get(key)
+
+store = CodeStore(name="local-fs", open=opened, stat=backend.stat, location=lambda: backend.location)
+runs = CodeRuns(home, store, CodeConfig(cache_bytes=order["cache_bytes"]), on_step=step)
+service, wrong = runs.service(), []
+
+def work(number):
+    try:
+        for turn, key in enumerate(order["keys"]):
+            name = f"{os.getpid()}-{number}-{turn}"
+            workspace = runs.start(key, name=name, service=service, progress=lambda *_: step("progress"))
+            if texts(workspace.code)["main.py"] != f"# {key}\\n":
+                wrong.append(f"{name}: {key} has other code")
+            service.cleanup_workspace(workspace)
+    except BaseException as error:
+        wrong.append(f"{key}: {error!r}")
+
+threads = [threading.Thread(target=work, args=(number,)) for number in range(order["threads"])]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+sys.exit("\\n".join(wrong) or 0)
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A storage with six archives."""
+    backend = LocalFsBackend(tmp_path / "storage", "code")
+    for key in "abcdef":
+        backend.put(key, io.BytesIO(zipped(files(key))))
+    backend.put("large", io.BytesIO(zipped(LARGE)))
+    return tmp_path / "storage"
+
+
+def files(key: str) -> dict[str, str]:
+    return {"main.py": f"# {key}\n", "lib/data": key * 1000}
+
+
+@pytest.fixture
+def open_home(root: Path) -> Callable[..., CodeRuns]:
+    def open_it(home: Path, cache_bytes: int = 2 * TREE) -> CodeRuns:
+        backend = LocalFsBackend(root, "code")
+        store = CodeStore(name="local-fs", open=backend.get, stat=backend.stat, location=lambda: backend.location)
+        return CodeRuns(home, store, CodeConfig(cache_bytes=cache_bytes))
+
+    return open_it
+
+
+def child(home: Path, root: Path, *keys: str, threads: int = 1, **order: int) -> subprocess.Popen[str]:
+    asked = {"keys": keys, "threads": threads, "kill_at": 0, "cache_bytes": 2 * TREE} | order
+    command = [sys.executable, "-c", PROGRAM, str(home), str(root), json.dumps(asked)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def opened(root: Path) -> list[str]:
+    return (root / "opened").read_text().split()
+
+
+def test_a_runner_killed_between_any_two_steps_leaves_nothing_half(
+    tmp_path: Path, root: Path, open_home: Callable[..., CodeRuns]
+) -> None:
+    """It finds `b` damaged, fetches it again, and evicts `a` for it; then it is killed, one step later each time."""
+    before = open_home(tmp_path / "before")
+    before.run("a")
+    before.damage(before.start("b", name="ended").code)
+    shutil.rmtree(before.home / "executions/ended")
+    steps: list[str] = []
+    while True:
+        home = tmp_path / f"home{len(steps)}"
+        shutil.copytree(before.home, home, symlinks=True)
+        runs = open_home(home, TREE)
+        with child(home, root, "b", kill_at=len(steps) + 1, cache_bytes=TREE) as process:
+            step, problems = process.communicate(timeout=60)
+        if process.returncode == 0:
+            break
+        assert (process.returncode, problems) == (-signal.SIGKILL, "")
+        steps.append(step.strip())
+        check_after_a_kill(runs)
+    assert len(steps) > 12
+    assert {"progress", "drafted", "spooled", "unpacked", "sealed", "set aside", "unsealed", "attested"} <= set(steps)
+    assert {"published", "leased", "remembered", "swept", "evicted", "cleared"} <= set(steps)
+    assert runs.left_over() == []
+
+
+def check_after_a_kill(runs: CodeRuns) -> None:
+    """What is there is whole; the next runner fetches what is not, and leaves nothing that is not needed."""
+    whole = [tree.sha256 for tree in runs.cache().trees() if not runs.cache().verify(tree.sha256)]
+    for sha256 in whole:
+        tree = runs.home / "cache/code" / sha256
+        assert texts(tree) in [files("a"), files("b")]
+    assert runs.run("b") == files("b")
+    shutil.rmtree(runs.home / "executions")  # as a recovery does with what the dead one left
+    assert runs.run("c") == files("c")
+    runs.cache().trim()
+    assert runs.left_over() == []
+    assert [tree.in_use for tree in runs.cache().trees()] == [False]
+
+
+def test_what_a_killed_runner_had_mounted_is_kept_until_it_is_recovered(
+    tmp_path: Path, root: Path, open_home: Callable[..., CodeRuns]
+) -> None:
+    runs = open_home(tmp_path / "home", TREE)
+    program = PROGRAM.replace(
+        'if texts(workspace.code)["main.py"]', 'os.kill(os.getpid(), 9)\n            if texts("")'
+    )
+    order = {"keys": ["a"], "threads": 1, "kill_at": 0, "cache_bytes": TREE}
+    command = [sys.executable, "-c", program, str(runs.home), str(root), json.dumps(order)]
+    assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
+    (tree,) = runs.cache().trees()
+    mounted = os.open(runs.home / "cache/code" / tree.sha256 / "main.py", os.O_RDONLY)
+    for key in "bcd":
+        runs.run(key)
+    assert os.fstat(mounted).st_nlink == 1
+    assert tree.sha256 in {tree.sha256 for tree in runs.cache().trees() if tree.in_use}
+    shutil.rmtree(runs.home / "executions")
+    runs.run("e")
+    assert os.fstat(mounted).st_nlink == 0
+    os.close(mounted)
+    assert runs.left_over() == []
+
+
+def test_two_processes_and_twenty_runs_fetch_one_archive_once(
+    tmp_path: Path, root: Path, open_home: Callable[..., CodeRuns]
+) -> None:
+    processes = [child(tmp_path / "home", root, "a", threads=10) for _ in range(2)]
+    assert [end_of(process) for process in processes] == [(0, ""), (0, "")]
+    assert opened(root) == ["a"]
+    assert open_home(tmp_path / "home").left_over() == []
+
+
+def test_processes_that_fill_a_cache_too_small_for_all_disturb_nobody(
+    tmp_path: Path, root: Path, open_home: Callable[..., CodeRuns]
+) -> None:
+    orders = ("abcdef" * 3, "fedcba" * 3, "acebdf" * 3)
+    processes = [child(tmp_path / "home", root, *order, threads=3) for order in orders]
+    assert [end_of(process) for process in processes] == [(0, "")] * 3
+    runs = open_home(tmp_path / "home")
+    runs.cache().trim()
+    assert runs.left_over() == []
+    trees = runs.cache().trees()
+    assert sum(tree.bytes for tree in trees) <= 2 * TREE
+    assert [runs.cache().verify(tree.sha256) for tree in trees] == [""] * len(trees)
+
+
+def end_of(process: subprocess.Popen[str]) -> tuple[int, str]:
+    with process:
+        _, problems = process.communicate(timeout=120)
+    return process.returncode, problems
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("only root can mount a small file system")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_is_full_under_the_cache_fails_the_run_and_leaves_nothing(
+    small_disk: Path, open_home: Callable[..., CodeRuns]
+) -> None:
+    """The room that is left grows page by page, so that it ends at each write in turn."""
+    runs = open_home(small_disk / "home")
+    full = 0
+    for pages in range(1, 40):
+        room = os.statvfs(small_disk).f_bavail * 4096
+        with (small_disk / "ballast").open("wb") as ballast:
+            ballast.write(bytes(max(room - pages * 4096, 0)))
+        if said := said_of_a_run(runs):
+            assert "No space left on device" in said
+            assert "\nFree " in said
+        full += bool(said)
+        (small_disk / "ballast").unlink()
+        assert list(runs.home.glob("executions/*/workspace")) == []
+        assert runs.left_over() == []
+        assert [runs.cache().verify(tree.sha256) for tree in runs.cache().trees()] in ([], [""])
+        shutil.rmtree(runs.home, ignore_errors=True)
+    assert 10 < full < 35
+
+
+def said_of_a_run(runs: CodeRuns) -> str:
+    try:
+        assert runs.run("large") == LARGE
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
+def test_a_full_disk_does_not_keep_what_is_cached_from_running(
+    small_disk: Path, open_home: Callable[..., CodeRuns]
+) -> None:
+    runs = open_home(small_disk / "home")
+    runs.run("a")
+    (small_disk / "spare").write_bytes(bytes(8 * 4096))
+    room = os.statvfs(small_disk).f_bavail * 4096
+    (small_disk / "ballast").write_bytes(bytes(room))
+    (small_disk / "spare").unlink()  # room for a workspace, and not for another tree
+    assert runs.run("a") == files("a")
