@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from botdock.errors import (
     ContainerConflictError,
@@ -20,10 +17,9 @@ from botdock.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
 )
-from botdock.model import ContainerSpec, ContainerState
+from botdock.model import ContainerSpec
 from botdock_engine_docker import containers, waiting
 from botdock_engine_docker.engine import DockerEngine
-from botdock_engine_docker.status import read_info, read_status, read_time
 
 CALL = 20.0
 GONE = {"message": "No such container: c1"}
@@ -298,48 +294,6 @@ class TestResult:
         else:
             with pytest.raises(ContainerError):
                 engine.fetch_result("c1", limit=3, timeout=CALL)
-
-
-class TestStatus:
-    def test_times_are_in_utc(self) -> None:
-        assert read_time(CREATED_AT) == datetime(2026, 1, 2, 3, 4, 5, 123456, UTC)
-        assert read_time("2026-01-02T05:04:05+02:00") == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-        assert read_time("0001-01-01T00:00:00Z") is None
-        assert read_time("") is None
-
-    @pytest.mark.parametrize(
-        ("word", "state", "code"),
-        [
-            ("created", ContainerState.CREATED, None),
-            ("running", ContainerState.RUNNING, None),
-            ("paused", ContainerState.RUNNING, None),
-            ("exited", ContainerState.EXITED, 9),
-            ("dead", ContainerState.EXITED, 9),
-            ("removing", ContainerState.UNKNOWN, None),
-        ],
-    )
-    def test_an_exit_code_is_known_after_the_end(self, word: str, state: ContainerState, code: int | None) -> None:
-        status = read_status(inspected(word, ExitCode=9, Error="why"))
-        assert (status.state, status.exit_code, status.error) == (state, code, "why")
-
-    @settings(deadline=None)
-    @given(st.integers(0, 255), st.booleans())
-    def test_no_exit_code_is_interpreted(self, code: int, oom: bool) -> None:
-        status = read_status(inspected(ExitCode=code, OOMKilled=oom))
-        assert (status.exit_code, status.signal, status.oom_killed) == (code, None, oom)
-
-    def test_a_life_that_seems_to_end_before_it_begins_has_no_length(self) -> None:
-        later = "2026-01-02T03:04:05.2Z"
-        status = read_status(inspected(StartedAt=later, FinishedAt="2026-01-02T03:04:05.1Z"))
-        assert status.started_at == status.finished_at == datetime(2026, 1, 2, 3, 4, 5, 100_000, UTC)
-        assert read_status(inspected("running", StartedAt=later)).finished_at is None
-
-    def test_a_line_of_a_listing_may_lack_all_but_its_id(self) -> None:
-        info = read_info({"Id": "c1", "Names": None, "Labels": None})
-        assert (info.name, info.labels, info.state, info.created_at) == ("", {}, ContainerState.UNKNOWN, None)
-        assert read_info({"Id": "c1", "Created": 0}).created_at is None
-        created_at = read_info({"Id": "c1", "Created": 1_700_000_000}).created_at
-        assert created_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
 def test_start_of_one_that_runs_is_no_error(fake_docker: Any, engine: DockerEngine) -> None:

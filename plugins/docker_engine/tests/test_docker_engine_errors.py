@@ -67,6 +67,9 @@ def instance(kind: type[BaseException]) -> BaseException:
     raise AssertionError(f"how is {kind} made?")
 
 
+LATE = urllib3.exceptions.ReadTimeoutError(None, None, "late")  # type: ignore[arg-type]  # it needs no pool
+
+
 @pytest.mark.parametrize("kind", sorted(set(exceptions()), key=repr))
 def test_no_foreign_error_gets_through(kind: type[BaseException]) -> None:
     with pytest.raises(ContainerError) as caught, translated(CALL):
@@ -98,7 +101,7 @@ def aborted(cause: Exception) -> requests.ConnectionError:
         (aborted(http.client.BadStatusLine("SSH-2.0")), EngineUnavailableError, "not speak as Docker", "address"),
         (requests.ReadTimeout("late"), EngineTimeoutError, "within 7 s", "call_timeout"),
         (
-            requests.ConnectionError(urllib3.exceptions.ReadTimeoutError(None, None, "late")),  # type: ignore[arg-type]
+            requests.ConnectionError(LATE),
             EngineTimeoutError,
             "within 7 s",
             "call_timeout",
