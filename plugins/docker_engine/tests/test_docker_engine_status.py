@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from botdock.model import ContainerState
 from botdock_engine_docker.status import read_info, read_status, read_time
 
-CALL = 20.0
-GONE = {"message": "No such container: c1"}
 CREATED_AT = "2026-01-02T03:04:05.123456789Z"
 
 
