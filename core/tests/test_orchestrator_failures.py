@@ -15,6 +15,7 @@ from botdock.errors import (
     EngineUnavailableError,
     ExecutableError,
     ImageError,
+    LogError,
     NotFoundError,
     PolicyError,
 )
@@ -85,6 +86,18 @@ def test_an_engine_that_goes_away_while_the_bot_runs_is_a_result(make_stage: Mak
     result = stage.orchestrator.execute_bot(make_bot())
     assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, None)
     assert "connection refused" in result.error
+
+
+def test_a_log_that_can_be_stored_no_longer_ends_the_bot_and_says_how_to_mend_it(
+    make_stage: MakeStage, make_bot: MakeBot
+) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    execution = stage.orchestrator.begin(make_bot())
+    execution.on_failure(LogError("cannot write the log: No space left on device", hint="Free some space."))
+    result = execution.wait(10)
+    assert result is not None
+    assert (result.outcome, stage.leftovers) == (Outcome.INFRASTRUCTURE_ERROR, [])
+    assert result.error == "cannot write the log: No space left on device. Free some space."
 
 
 def test_an_engine_that_comes_back_is_waited_for(make_stage: MakeStage, make_bot: MakeBot) -> None:

@@ -119,7 +119,8 @@ class Execution:
 
     def on_failure(self, error: BotdockError) -> None:
         """Its log can be stored no longer: end it, without keeping the log collector waiting."""
-        self._failure = self._failure or error.message
+        said = f"{error.message}. {error.hint}" if error.hint else error.message
+        self._failure = self._failure or said
         self._end_soon(Outcome.INFRASTRUCTURE_ERROR)
 
     def _stored(self) -> Iterator[LogChunk]:

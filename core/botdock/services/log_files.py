@@ -70,6 +70,7 @@ class LogWriter:
     """
 
     def __init__(self, directory: Path, *, limit: int) -> None:
+        self._directory = directory
         self._limit = limit
         self.dropped = 0
         try:
@@ -97,7 +98,9 @@ class LogWriter:
             self._streams[stream].append(data)
             _write_all(self._index, RECORD.pack(time_ns, _NUMBERS[stream], len(data)))
         except OSError as error:
-            raise LogError(f"cannot write the log: {error.strerror}", hint=_space_hint()) from error
+            raise LogError(
+                f"cannot write the log in {self._directory}: {error.strerror}", hint=_space_hint()
+            ) from error
 
     @property
     def bytes(self) -> int:
