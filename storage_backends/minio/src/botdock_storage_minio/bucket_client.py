@@ -15,6 +15,7 @@ from minio.deleteobjects import DeleteError, DeleteObject
 from minio.error import S3Error
 
 from botdock_storage_minio.faults import Attempts
+from botdock_storage_minio.refusals import expected_region
 from botdock_storage_minio.transport import Transport
 from botdock_storage_minio.trust import trust
 
@@ -42,6 +43,7 @@ class BucketClient(Minio):
         self._attempts = Attempts(retries=config.retries, timeout=config.total_timeout, silence=config.read_timeout)
         self._bucket = bucket
         self._absent_is_empty = config.create_buckets
+        self._has_region = bool(config.region)
         super().__init__(
             config.endpoint,
             config.access_key or None,
@@ -61,9 +63,17 @@ class BucketClient(Minio):
         self._run(lambda: self._execute("GET", self._bucket, query_params={"location": ""}))
 
     def make_own_bucket(self) -> None:
-        """Make the bucket; one that is there and ours is kept."""
+        """Make the bucket, in the server's region where none is configured; one that is there and ours is kept."""
         try:
-            self._run(lambda: self.make_bucket(self._bucket))
+            self._make_bucket_in(None)
+        except S3Error as error:
+            if (region := expected_region(error)) is None or self._has_region:
+                raise
+            self._make_bucket_in(region)
+
+    def _make_bucket_in(self, region: str | None) -> None:
+        try:
+            self._run(lambda: self.make_bucket(self._bucket, region))
         except S3Error as error:
             if error.code != "BucketAlreadyOwnedByYou":
                 raise

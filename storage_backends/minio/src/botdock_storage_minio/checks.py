@@ -8,7 +8,7 @@ import attrs
 from minio.error import S3Error
 
 from botdock import Check, CheckStatus
-from botdock.errors import BotdockError, ConfigError, StorageUnavailableError
+from botdock.errors import BotdockError, ConfigError, StorageError, StorageUnavailableError
 from botdock.model import StorageArea
 from botdock_storage_minio.client import Client
 from botdock_storage_minio.errors import translated
@@ -49,7 +49,7 @@ def _ask(config: MinIOConfig, places: list[Place]) -> Iterator[Check]:
     except StorageUnavailableError as error:
         yield _failed("endpoint", error)
         return
-    except BotdockError as error:
+    except StorageError as error:
         yield _failed("access", error)
         return
     yield _ok("access", f"{places[0].url} answers and takes the key")

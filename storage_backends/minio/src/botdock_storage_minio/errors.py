@@ -55,7 +55,8 @@ def translated(call: Call) -> Iterator[None]:
     except BotdockError:
         raise
     except FOREIGN as error:
-        raise translate(error, call) from error
+        # A server may repeat a key in its words; then they are not kept as the cause either.
+        raise translate(error, call) from (None if call.betrayed_by(error) else error)
 
 
 def translate(error: BaseException, call: Call) -> BotdockError:
@@ -108,6 +109,6 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], type[StorageError], str,
     ((http_errors.ConnectTimeoutError,), StorageUnavailableError, "it did not take the connection in time", START),
     ((http_errors.TimeoutError,), StorageUnavailableError, "it did not answer in time", SLOW),
     ((ShortAnswerError,), StorageUnavailableError, "less came than there is of it", AGAIN),
-    ((ParseError, UnicodeError), StorageUnavailableError, "it answered what is not S3's XML", API_PORT),
+    ((ParseError, ValueError), StorageUnavailableError, "it answered what is not S3's XML", API_PORT),
 )
 """The first that fits decides; urllib3's errors descend from each other, so the particular ones stand first."""

@@ -43,6 +43,10 @@ class Call:
         message = self._without_secrets(f"cannot {self.doing}{what} {self.place}: {problem}")
         return kind(message, key=self.key or None, backend=str(self.place), hint=hint)
 
+    def betrayed_by(self, error: BaseException) -> bool:
+        """Whether an error repeats a secret."""
+        return any(secret in str(error) for secret in filter(None, self.secrets))
+
     def _without_secrets(self, text: str) -> str:
         for secret in filter(None, self.secrets):
             text = text.replace(secret, "***")
@@ -118,9 +122,14 @@ def refusal(error: S3Error, call: Call) -> BotdockError:
     if (rule := _RULES.get(code)) is None:
         return call.error(StorageError, f"{code or 'refused'}: {words}")
     problem = f"{rule.problem}{_details(code, words, error)}"
-    region = _EXPECTED_REGION.search(words)
-    hint = rule.hint.format(bucket=call.place.bucket, region=region[1] if region else "...")
+    hint = rule.hint.format(bucket=call.place.bucket, region=expected_region(error) or "...")
     return call.error(StorageError, problem, hint)
+
+
+def expected_region(error: S3Error) -> str | None:
+    """Return the region that a server says it is in, when it refuses another."""
+    found = _EXPECTED_REGION.search(error.message or "")
+    return found[1] if found else None
 
 
 def _details(code: str, words: str, error: S3Error) -> str:

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdock.config import MinIOConfig
+from botdock.errors import ConfigError, StorageKeyError
+from botdock.model import StorageArea
+from botdock.testing.storage import storage_keys
+from botdock_storage_minio.settings import Place, place_of
+
+GOOD: dict[str, Any] = {"endpoint": "127.0.0.1:9000", "access_key": "key", "secret_key": "secret"}
+
+
+def problems(**fields: Any) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        place_of(MinIOConfig(**{**GOOD, **fields}), StorageArea.CODE)
+    return caught.value.problems
+
+
+def test_each_area_has_its_bucket_under_the_old_names() -> None:
+    places = [place_of(MinIOConfig(**GOOD), area) for area in StorageArea]
+    assert [(place.bucket, place.prefix) for place in places] == [
+        ("custom-bots", ""),
+        ("backtests", ""),
+        ("bot-logs", ""),
+    ]
+
+
+def test_one_bucket_has_a_prefix_for_each() -> None:
+    config = MinIOConfig(**GOOD, bucket_name="one", prefix="/team/a/", use_ssl=True)
+    assert place_of(config, StorageArea.LOGS) == Place(
+        url="https://127.0.0.1:9000", bucket="one", prefix="team/a/logs/"
+    )
+
+
+@pytest.mark.parametrize("endpoint", ["s3.amazonaws.com", "minio:9000", "[::1]:9000", "my_minio.local"])
+def test_endpoints(endpoint: str) -> None:
+    assert place_of(MinIOConfig(**{**GOOD, "endpoint": endpoint}), StorageArea.CODE).url == f"http://{endpoint}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"endpoint": ""}, "minio.endpoint: must be set"),
+        ({"endpoint": "https://host:9000"}, "minio.endpoint: write host:port without https://; use_ssl = true"),
+        ({"endpoint": "host:9000/path"}, "minio.endpoint: 'host:9000/path' is no host:port"),
+        ({"secret_key": ""}, "minio.secret_key: must be set where access_key is"),
+        ({"access_key": ""}, "minio.access_key: must be set where secret_key is"),
+        ({"region": "eu west"}, "minio.region: 'eu west' is no name of a region"),
+        ({"cert_file": "/nowhere/ca.pem"}, "minio.cert_file: there is no file '/nowhere/ca.pem'"),
+        ({"code_bucket": "A"}, "minio.code_bucket: 'A' is no name of a bucket"),
+        ({"logs_bucket": "a..b"}, "minio.logs_bucket: 'a..b' is no name of a bucket"),
+        ({"bucket_name": "under_score"}, "minio.bucket_name: 'under_score' is no name of a bucket"),
+        ({"prefix": "a/../b"}, "minio.prefix: 'a/../b': holds a segment '.' or '..'"),
+    ],
+)
+def test_a_mistake_is_named(fields: dict[str, str], says: str) -> None:
+    (problem,) = problems(**fields)
+    assert problem.startswith(says)
+
+
+def test_credentials_in_the_endpoint_are_not_repeated() -> None:
+    (problem,) = problems(endpoint="key:hunter2@host:9000")
+    assert "hunter2" not in problem
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    assert len(problems(endpoint="", secret_key="", prefix="\\", code_bucket="x")) == 4
+
+
+@given(endpoint=st.text(), region=st.text(), bucket=st.text(), prefix=st.text())
+def test_any_text_is_a_place_or_an_error_in_words(endpoint: str, region: str, bucket: str, prefix: str) -> None:
+    config = MinIOConfig(**{**GOOD, "endpoint": endpoint, "region": region, "bucket_name": bucket, "prefix": prefix})
+    try:
+        place = place_of(config, StorageArea.CODE)
+    except ConfigError as error:
+        assert all(problem.startswith("minio.") for problem in error.problems)  # noqa: PT017 - both ends are right
+    else:
+        assert place.can_hold("key") or len(place.prefix) > 900
+
+
+@given(key=storage_keys(), prefix=storage_keys(max_bytes=200))
+def test_a_name_leads_back_to_its_key_and_never_out_of_the_prefix(key: str, prefix: str) -> None:
+    place = Place(url="u", bucket="b", prefix=f"{prefix}/")
+    try:
+        name = place.name_of(key)
+    except StorageKeyError:
+        return
+    assert name.startswith(f"{prefix}/")
+    assert place.key_of(name) == key
+    assert len(name.encode()) <= 1024
