@@ -161,6 +161,17 @@ def test_sigterm_aborts_the_signal_and_main_may_finish() -> None:
     assert (ended.exit_code, ended.reading.value, ended.stderr) == (0, "closed", b"")
 
 
+def test_a_bot_may_wait_for_nothing_but_its_signal() -> None:
+    ended = stop("""
+        exports.main = async (id, config, { signal }) => {
+          console.log("up");
+          await new Promise((resolve) => signal.addEventListener("abort", resolve));
+          return "closed";
+        };
+    """)
+    assert (ended.exit_code, ended.reading.value) == (0, "closed")
+
+
 @pytest.mark.parametrize("reason", ["signal.reason", "Object.assign(new Error('x'), { name: 'AbortError' })"])
 def test_rejecting_with_the_abort_is_the_end_that_was_asked_for(reason: str) -> None:
     ended = stop(f"""

@@ -8,6 +8,7 @@ const path = require('node:path');
 const { Result } = require('./botdock-result.cjs');
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 };
+const LONGEST = 2 ** 31 - 1; // milliseconds that a timer of Node's can have
 const UNSETTLED = 13; // what Node itself exits with when a promise that it waits for can never settle
 
 // What a signal does. The bot's own handlers run, and then it is theirs to end the bot; so it is `main`'s, once it has
@@ -26,10 +27,16 @@ class Termination {
     const termination = this;
     return {
       get signal() {
-        termination.#controller ??= new AbortController();
+        termination.#controller ??= termination.#expectAbort();
         return termination.#controller.signal;
       },
     };
+  }
+
+  // A bot that waits for nothing but the abort is not over: something must keep the process until `main` settles.
+  #expectAbort() {
+    setInterval(() => {}, LONGEST);
+    return new AbortController();
   }
 
   #receive(name) {
