@@ -1,4 +1,4 @@
-"""What the orchestrator's tests share: all services faked, so that each test says only what differs."""
+"""What tests share: an orchestrator whose services are all faked, so that each test says only what differs; spools."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from botdock.config import Config, ContainersConfig, LoggingConfig, RuntimeConfig
 from botdock.model import DEFAULT_LIMITS, Executable, Runtime
 from botdock.orchestrator import BotOrchestrator, Services, Setting
+from botdock.services._outbox_spool import Spool
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.fake_logs import FakeLogs
 from botdock.testing.fake_services import FakeCode, FakeContainers, FakeEntrypoints, FakeMetrics, FakeStorage
@@ -92,3 +93,16 @@ def bot(**fields: Any) -> Executable:
 @pytest.fixture
 def make_bot() -> Callable[..., Executable]:
     return bot
+
+
+@pytest.fixture
+def make_spool(tmp_path: Path) -> Callable[..., Spool]:
+    def make(max_bytes: int = 1000, max_items: int = 100) -> Spool:
+        return Spool(tmp_path / "outbox", max_bytes=max_bytes, max_items=max_items)
+
+    return make
+
+
+@pytest.fixture
+def spool(make_spool: Callable[..., Spool]) -> Spool:
+    return make_spool()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botdock.errors import ObjectNotFoundError
+from botdock.errors import ObjectNotFoundError, StorageUnavailableError
 from botdock.model.execution_id import EXECUTION_ID
 
 if TYPE_CHECKING:
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from botdock.services._outbox_item import Parcel
 
 _SUFFIX = ".json"
+_ATTEMPTS = 20
+"""How often a later one may come in between; each takes another process that does the same at this moment."""
 
 
 def put_object(backend: StorageBackend, parcel: Parcel, source: ByteReader, *, size: int | None = None) -> int:
@@ -31,12 +33,20 @@ def put_latest(backend: StorageBackend, parcel: Parcel, source: ByteReader, *, s
     folder = f"{parcel.key.removesuffix(_SUFFIX)}/"
     own = f"{folder}{parcel.execution_id}{_SUFFIX}"
     stored = backend.put(own, source, size=size).size
-    copied = ""
-    while (latest := max(_executions(backend, folder, own))) != copied:
-        copied = _copy(backend, latest, parcel.key)
+    latest = _copy_latest(backend, parcel.key, folder, own)
     for _failure in backend.delete([key for key in _executions(backend, folder, own) if key < latest]):
         continue  # the next one removes it
     return stored
+
+
+def _copy_latest(backend: StorageBackend, key: str, folder: str, own: str) -> str:
+    copied = ""
+    for _ in range(_ATTEMPTS):
+        latest = max(_executions(backend, folder, own), default="")
+        if latest == copied:
+            return latest
+        copied = _copy(backend, latest, key)
+    raise StorageUnavailableError(f"{folder!r} keeps changing", key=key, backend=backend.location)
 
 
 def _copy(backend: StorageBackend, latest: str, key: str) -> str:

@@ -12,10 +12,8 @@ changing                      locked for each change of the above; holds a mark 
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
@@ -28,12 +26,8 @@ from botdock.services._cache_locks import locked, locked_at_once
 from botdock.services._outbox_disk import keep, publish, sync_folder
 from botdock.services._outbox_index import FAILED, ITEMS, Index
 from botdock.services._outbox_item import SUFFIX, Item, Parcel
-from botdock.services._outbox_records import read_drops, read_error, write_drops, write_error
-
-DATA = "data"
-LOCK_TIMEOUT = 10.0
-"""Seconds; nobody holds a lock for longer than a few writes to the disk take."""
-_MARK_BYTES = 16
+from botdock.services._outbox_records import read_drops, read_error, write_error
+from botdock.services._outbox_shared import DATA, LOCK_TIMEOUT, SharedIndex
 
 
 @attrs.frozen(kw_only=True)
@@ -62,8 +56,7 @@ class Spool:
         self.folder = folder
         self._max_bytes = max_bytes
         self._max_items = max_items
-        self._index = Index()
-        self._mark: bytes | None = None
+        self._shared = SharedIndex(folder)
 
     def add(self, parcel: Parcel, source: ByteReader | Path | bytes) -> Added:
         """Take in an object; from the return on, it survives whatever becomes of this process.
@@ -89,7 +82,7 @@ class Spool:
         """Return what waits, in order."""
         if not self.exists():
             return []
-        with self._current() as index:
+        with self._shared.look() as index:
             return list(index.waiting.values())
 
     def open(self, item: Item) -> BufferedReader | None:
@@ -107,12 +100,12 @@ class Spool:
 
     def remove(self, item: Item) -> None:
         """Forget an item that was delivered."""
-        with self._change() as index:
-            self._remove(index, [item])
+        with self._shared.change():
+            self._shared.remove([item])
 
     def refuse(self, item: Item, error: str) -> Item:
         """Note that the storage refused an item, and return it as it is now."""
-        with self._change() as index:
+        with self._shared.change() as index:
             known = index.waiting.get(item.name, item)
             refused = attrs.evolve(known, refusals=known.refusals + 1, error=error)
             if item.name in index.waiting:
@@ -122,7 +115,7 @@ class Spool:
 
     def fail(self, item: Item) -> None:
         """Give an item up, but keep it."""
-        with self._change() as index:
+        with self._shared.change() as index:
             if item.name in index.waiting:
                 self._manifest(item).rename(self.folder / FAILED / (item.name + SUFFIX))
                 sync_folder(self.folder / FAILED)
@@ -151,7 +144,7 @@ class Spool:
         write_error(self.folder, error)
 
     def _make_folders(self) -> None:
-        for name in (ITEMS, FAILED, DATA):
+        for name in (FAILED, DATA, ITEMS):  # the one that says that all are there comes last
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)  # results are nobody else's business
 
@@ -159,7 +152,7 @@ class Spool:
         return self.folder / ITEMS / (item.name + SUFFIX)
 
     def _admit(self, parcel: Parcel, token: str, size: int) -> Added:
-        with self._change() as index:
+        with self._shared.change() as index:
             number, now = index.next_number(), datetime.now(UTC)
             item = Item(name=f"{number:020d}-{token}", parcel=parcel, size=size, created=now)
             before = index.same_key(parcel)
@@ -173,11 +166,11 @@ class Spool:
                     key=parcel.key,
                     hint="Bring the storage back, or let more wait: outbox.max_bytes and outbox.max_items.",
                 )
-            self._drop(index, victims)
+            self._shared.drop(victims)
             self._publish(item)
             index.add(item)
             if before:
-                self._remove(index, [before])
+                self._shared.remove([before])
         return Added(size=size, dropped=victims)
 
     def _publish(self, item: Item) -> None:
@@ -188,64 +181,13 @@ class Spool:
                 self._manifest(item).unlink(missing_ok=True)
             raise
 
-    def _drop(self, index: Index, items: list[Item]) -> None:
-        """Give items up: counted first, by name, so that what a crash leaves of them is known and removed later."""
-        if items:
-            write_drops(self.folder, read_drops(self.folder).plus(items))
-            self._remove(index, items)
-
-    def _finish_drops(self, index: Index) -> None:
-        last = read_drops(self.folder).last
-        known = index.waiting | index.failed
-        self._remove(index, [known[name] for name in last if name in known])
-
-    def _remove(self, index: Index, items: list[Item]) -> None:
-        """Remove the names first: bytes without a name are rubbish, a name without bytes would be a loss."""
-        for folder in {FAILED if item.name in index.failed else ITEMS for item in items}:
-            for item in items:
-                (self.folder / folder / (item.name + SUFFIX)).unlink(missing_ok=True)
-            sync_folder(self.folder / folder)
-        for item in items:
-            (self.folder / DATA / item.data).unlink(missing_ok=True)
-            index.discard(item)
-
     def _sweep(self) -> None:
-        with self._current() as index:
+        with self._shared.look() as index:
             known = {item.data for item in (*index.waiting.values(), *index.failed.values())}
             rubbish = [path for path in (self.folder / DATA).iterdir() if path.name not in known]
             rubbish += (self.folder / ITEMS).glob("*.tmp")
             for path in rubbish:
                 path.unlink(missing_ok=True)
-
-    @contextmanager
-    def _current(self) -> Iterator[Index]:
-        """Give the index, as the folder is now."""
-        with locked(self.folder / "changing", timeout=LOCK_TIMEOUT):
-            mark = self._read_mark()
-            if mark != self._mark:
-                self._index.refresh(self.folder)
-                self._finish_drops(self._index)
-                self._mark = mark
-            yield self._index
-
-    @contextmanager
-    def _change(self) -> Iterator[Index]:
-        """Give the index, and tell everybody that theirs is old; ours is too, should anything go wrong."""
-        with self._current() as index:
-            mark, self._mark = secrets.token_hex(_MARK_BYTES // 2).encode(), None
-            self._write_mark(mark)
-            yield index
-            self._mark = mark
-
-    def _read_mark(self) -> bytes:
-        return (self.folder / "changing").read_bytes()  # locked, so it is there
-
-    def _write_mark(self, mark: bytes) -> None:
-        descriptor = os.open(self.folder / "changing", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.pwrite(descriptor, mark, 0)
-        finally:
-            os.close(descriptor)
 
 
 def read_status(folder: Path) -> OutboxStatus:

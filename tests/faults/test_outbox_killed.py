@@ -1,0 +1,37 @@
+"""A process killed at any line of keeping and delivering: its successor loses nothing and stores nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+MEMORY = Path("/dev/shm")
+"""Where a thousand state folders are made and removed in seconds."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    if os.access(MEMORY, os.W_OK):
+        with tempfile.TemporaryDirectory(dir=MEMORY) as made:
+            yield Path(made)
+    else:
+        yield tmp_path
+
+
+@pytest.mark.parametrize("scenario", ["everything", "too much"])
+def test_a_process_killed_at_any_line_loses_nothing_that_was_acknowledged(folder: Path, scenario: str) -> None:
+    program = Path(__file__).with_name("outbox_life.py")
+    command = [sys.executable, str(program), str(folder), scenario]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert found["code"] == 0, done.stderr
+    assert found["kills"] > 500
