@@ -56,7 +56,7 @@ _CURES = {
 
 def cure(result: ExecutionResult, executable: Executable, config: Config) -> str | None:
     """Say how the execution ended and what to do about it; None where the bot's own output and code say it all."""
-    if result.outcome is Outcome.FAILED and not result.exit_code:
+    if result.outcome is Outcome.FAILED and _failed_silently(result):
         return f"failed: {result.error}"
     if result.outcome is None or result.outcome not in _CURES:
         return None
@@ -66,6 +66,12 @@ def cure(result: ExecutionResult, executable: Executable, config: Config) -> str
         memory="its limit" if memory is None else format_bytes(memory),
         error=result.error or "no reason is known",
     )
+
+
+def _failed_silently(result: ExecutionResult) -> bool:
+    """Whether the bot printed nothing about its failure: its code is no failure, or what it returned is the failure."""
+    declared = isinstance(result.value, dict) and result.value.get("status") == "error"
+    return not result.exit_code or declared or "value_problem" in result.evidence
 
 
 def _wall_time(executable: Executable, config: Config) -> float:

@@ -1,0 +1,108 @@
+"""Each outcome has its exit code, and a word where the bot itself says none."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock.errors import ArchiveError, ConfigError, ImageError, NotFoundError, PolicyError
+from botdock.model import LogChunk, Outcome, Phase, Progress, Stream
+
+PATIENCE = 10.0
+DOCUMENT_KEYS = {
+    "execution_id", "id", "runtime", "engine", "outcome", "exit_code", "value", "error", "evidence",
+    "duration_seconds", "phases", "container_id", "image", "image_digest", "log",
+}  # fmt: skip
+
+
+def test_both_streams_come_out_as_they_are(cli: Callable[..., Any], fake_runner: Any) -> None:
+    fake_runner.says(b"no newline, \xff\xfe and \0")
+    fake_runner.says(b"error\r\n", Stream.STDERR)
+    fake_runner.says(b" - the end")
+    done = cli("run", "bot")
+    assert (done.code, done.stdout, done.stderr) == (0, b"no newline, \xff\xfe and \0 - the end", b"error\r\n")
+
+
+def test_each_chunk_is_out_before_the_next_one_is_asked_for(
+    cli: Callable[..., Any], fake_runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+
+@pytest.mark.parametrize(
+    ("outcome", "facts", "code"),
+    [
+        (Outcome.SUCCEEDED, {"exit_code": 0}, 0),
+        (Outcome.FAILED, {"exit_code": 1}, 1),
+        (Outcome.FAILED, {"exit_code": 7}, 7),
+        (Outcome.FAILED, {"exit_code": 255}, 255),
+        (Outcome.FAILED, {"exit_code": 0}, 1),
+        (Outcome.FAILED, {"exit_code": None}, 1),
+        (Outcome.FAILED, {"exit_code": 3221225477}, 1),
+        (Outcome.SIGNALED, {"exit_code": 139}, 139),
+        (Outcome.SIGNALED, {"exit_code": None, "evidence": {"signal": "SIGSEGV"}}, 139),
+        (Outcome.SIGNALED, {"exit_code": None, "evidence": {"signal": "signal 63"}}, 1),
+        (Outcome.TIMED_OUT, {"exit_code": None}, 124),
+        (Outcome.OOM_KILLED, {"exit_code": 137}, 137),
+        (Outcome.STOPPED, {"exit_code": 0}, 143),
+        (Outcome.OUTPUT_LIMIT, {"exit_code": 137}, 1),
+        (Outcome.INFRASTRUCTURE_ERROR, {"exit_code": None}, 125),
+        (Outcome.LOST, {"exit_code": None}, 125),
+    ],
+)
+def test_every_outcome_has_its_exit_code(
+    cli: Callable[..., Any], fake_runner: Any, outcome: Outcome, facts: dict[str, Any], code: int
+) -> None:
+    fake_runner.ends(outcome, **facts)
+    assert cli("run", "bot").code == code
+
+
+@pytest.mark.parametrize(
+    ("outcome", "options", "said"),
+    [
+        (Outcome.TIMED_OUT, ["--timeout", "30s"], "timed out after 30s (wall time); raise it with --timeout"),
+        (Outcome.TIMED_OUT, [], "timed out after 1h (wall time); raise it with --timeout"),
+        (Outcome.TIMED_OUT, ["--set", "policy.max_timeout=90"], "timed out after 1m30s"),
+        (Outcome.TIMED_OUT, ["--timeout", "250ms"], "timed out after 250ms"),
+        (Outcome.OOM_KILLED, ["--memory", "64MiB"], "killed for using more memory than 64 MiB; raise it with --memory"),
+        (Outcome.OOM_KILLED, [], "more memory than its limit; raise it with --memory"),
+        (Outcome.OUTPUT_LIMIT, [], "raise it with --set runtime.limits.output=SIZE"),
+        (Outcome.SIGNALED, [], "the reason {in braces}, which botdock did not send"),
+        (Outcome.INFRASTRUCTURE_ERROR, [], "botdock could not do its part: the reason {in braces}"),
+        (Outcome.LOST, [], "nobody can say how it ended: the reason {in braces}"),
+        (Outcome.FAILED, [], "failed: the reason {in braces}"),
+    ],
+)
+def test_an_end_that_the_bot_does_not_explain_is_explained_with_its_cure(
+    cli: Callable[..., Any], fake_runner: Any, outcome: Outcome, options: list[str], said: str
+) -> None:
+    fake_runner.ends(outcome, exit_code=None, error="the reason {in braces}")
+    told = cli("run", "bot", *options)
+    assert told.err.startswith("botdock: ")
+    assert said in told.err
+
+
+@pytest.mark.parametrize(
+    "facts", [{"value": {"status": "error"}}, {"evidence": {"value_problem": "$ is a set, which is not JSON"}}]
+)
+def test_a_failure_that_lies_in_the_value_is_told(
+    cli: Callable[..., Any], fake_runner: Any, facts: dict[str, Any]
+) -> None:
+    fake_runner.ends(Outcome.FAILED, exit_code=1, error="of no use", **facts)
+    assert cli("run", "bot").err == "botdock: failed: of no use\n"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.STOPPED])
+def test_an_end_that_speaks_for_itself_adds_nothing(
+    cli: Callable[..., Any], fake_runner: Any, outcome: Outcome
+) -> None:
+    fake_runner.ends(outcome, exit_code=7, value={"pnl": 1})
+    done = cli("run", "bot")
+    assert (done.stdout, done.stderr) == (b"", b"")
