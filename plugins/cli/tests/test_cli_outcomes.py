@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from botdock.errors import ArchiveError, ConfigError, ImageError, NotFoundError, PolicyError
-from botdock.model import LogChunk, Outcome, Phase, Progress, Stream
-
-PATIENCE = 10.0
-DOCUMENT_KEYS = {
-    "execution_id", "id", "runtime", "engine", "outcome", "exit_code", "value", "error", "evidence",
-    "duration_seconds", "phases", "container_id", "image", "image_digest", "log",
-}  # fmt: skip
-
-
-def test_both_streams_come_out_as_they_are(cli: Callable[..., Any], fake_runner: Any) -> None:
-    fake_runner.says(b"no newline, \xff\xfe and \0")
-    fake_runner.says(b"error\r\n", Stream.STDERR)
-    fake_runner.says(b" - the end")
-    done = cli("run", "bot")
-    assert (done.code, done.stdout, done.stderr) == (0, b"no newline, \xff\xfe and \0 - the end", b"error\r\n")
-
-
-def test_each_chunk_is_out_before_the_next_one_is_asked_for(
-    cli: Callable[..., Any], fake_runner: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+from botdock.model import Outcome
 
 
 @pytest.mark.parametrize(
