@@ -131,6 +131,7 @@ def test_a_machine_that_isolates_is_healthy(machine: Machine, doctor: Callable[.
         "isolation": "ok",
         "local-fs": "ok",
         "cloud": "warning",
+        "storage.outbox": "ok",
         "dock.image.shell": "ok",
         "dock.image.odd": "warning",
     }

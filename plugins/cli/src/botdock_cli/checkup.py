@@ -10,6 +10,7 @@ from botdock.model import Check, CheckStatus
 from botdock.plugin_manager import PluginManager
 from botdock_cli.check_engines import check_engines
 from botdock_cli.check_machine import check_plugins, check_state, check_storages
+from botdock_cli.check_outbox import check_outboxes
 from botdock_cli.check_runtimes import check_images, check_interpreters
 from botdock_cli.output import aligned
 from botdock_cli.settings import where
@@ -34,6 +35,7 @@ def examine(session: Session) -> Iterator[Check]:
     working = [name for name, found in engines.items() if found.isolates]
     yield _isolation(working)
     yield from check_storages(manager, config)
+    yield from check_outboxes(config)
     yield from check_interpreters(manager)
     yield from check_images(manager, config, working)
 
