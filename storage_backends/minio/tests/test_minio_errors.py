@@ -217,18 +217,22 @@ def bare(kind: type[BaseException]) -> BaseException:
     return error
 
 
+PACKAGES = {"minio", "urllib3", "http", "botdock_storage_minio", "ssl", "builtins"}
 FOREIGN_KINDS = sorted(
     {
-        *exceptions_of(minio.error),
-        *exceptions_of(urllib3.exceptions),
-        *exceptions_of(http.client),
-        *exceptions_of(faults),
-        NotS3Error,
-        ET.ParseError,
-        *subclasses(ssl.SSLError),
-        *subclasses(OSError),
-    }
-    - set(exceptions_of(errors)),
+        kind
+        for kind in (
+            *exceptions_of(minio.error),
+            *exceptions_of(urllib3.exceptions),
+            *exceptions_of(http.client),
+            *exceptions_of(faults),
+            NotS3Error,
+            ET.ParseError,
+            *subclasses(ssl.SSLError),
+            *subclasses(OSError),
+        )
+        if kind.__module__.split(".")[0] in PACKAGES
+    },
     key=lambda kind: (kind.__module__, kind.__name__),
 )
 

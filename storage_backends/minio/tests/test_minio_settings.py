@@ -93,3 +93,13 @@ def test_a_name_leads_back_to_its_key_and_never_out_of_the_prefix(key: str, pref
     assert name.startswith(f"{prefix}/")
     assert place.key_of(name) == key
     assert len(name.encode()) <= 1024
+
+
+def test_a_key_that_the_prefix_leaves_no_room_for_is_refused() -> None:
+    place = Place(url="u", bucket="b", prefix=f"{'p' * 200}/")
+    with pytest.raises(StorageKeyError, match="longer than 823 bytes, which is what the prefix"):
+        place.name_of("/".join(["k" * 200] * 5))
+
+
+def test_a_place_is_shown_without_a_secret() -> None:
+    assert str(Place(url="http://h:1", bucket="b", prefix="p/q/")) == "minio (http://h:1/b/p/q)"
