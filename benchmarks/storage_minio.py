@@ -21,10 +21,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from minio import Minio  # noqa: E402 - after the path of the testbed
 
-from botdock import Config  # noqa: E402
-from botdock.model import StorageArea  # noqa: E402
-from botdock_storage_minio.backend import MinIOBackend  # noqa: E402
-from testbed.minio import MinioServer  # noqa: E402
+from botdock import Config  # noqa: E402 - as above
+from botdock.model import StorageArea  # noqa: E402 - as above
+from botdock_storage_minio.backend import MinIOBackend  # noqa: E402 - as above
+from testbed.minio import MinioServer  # noqa: E402 - as above
 
 SIZE = 256 * 1024 * 1024
 PIECE = 1024 * 1024
