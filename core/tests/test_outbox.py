@@ -132,6 +132,7 @@ def test_a_storage_that_hangs_holds_nobody_up_for_long(stage: Stage) -> None:
     assert entered.wait(LONG)
     outbox.close()
     assert stage.waiting == 1
+    assert outbox.status().last_error == "the storage did not answer within 0.01 seconds"
     release.set()
 
 

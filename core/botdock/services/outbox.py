@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,7 +29,7 @@ POLL = 0.2
 """Seconds until a process that waits looks again whether another one still delivers."""
 LOOK_AGAIN = 30.0
 """Seconds until an idle process looks whether another one died and left something."""
-AWAY_TIMEOUT = 1.0
+AWAY_TIMEOUT = 2.0
 """Seconds that are waited at most for a storage that did not answer the last time."""
 ABORT_TIMEOUT = 1.0
 """Seconds that a delivery which was told to end may take for it; the process does not wait longer."""
@@ -129,11 +130,19 @@ class Outbox:
         with self._changed:
             self._ending = True
             self._changed.notify_all()
-            while self._is_moving():
+            while self._is_moving() and not self._spool.away():
                 self._changed.wait(POLL)
             self._aborting = True
         if self._thread is not None:
             self._thread.join(ABORT_TIMEOUT)
+            if self._thread.is_alive():
+                self._note_silence()
+
+    def _note_silence(self) -> None:
+        """Let the next process know that it need not wait as long."""
+        with suppress(OSError):
+            if not self._spool.away():
+                self._spool.note_error(f"the storage did not answer within {self._config.drain_timeout:g} seconds")
 
     def _is_moving(self) -> bool:
         moved = self._moved
