@@ -164,6 +164,19 @@ class TestKeys:
             backend.get("bots/helo.zip")
         assert str(caught.value) == f"no object 'bots/helo.zip' in {backend.location}\nDid you mean bots/hello.zip?"
 
+    def test_a_hint_that_cannot_be_had_is_left_out(
+        self, backend: MinIOBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(backend, "bots/hello.zip")
+
+        def fail(prefix: str) -> None:
+            raise OSError(prefix)
+
+        monkeypatch.setattr(backend._client, "page", fail)
+        with pytest.raises(ObjectNotFoundError) as caught:
+            backend.get("bots/helo.zip")
+        assert caught.value.hint is None
+
 
 class TestManyObjects:
     def test_more_than_a_page_is_listed_in_order_and_deleted(
@@ -224,6 +237,17 @@ class TestReaders:
         client, headers = backend._client, {"Content-Encoding": "gzip"}
         client._run(lambda: client._put_object(backend._place.bucket, "a", b"not gzip", dict(headers)))
         assert read(backend, "a") == b"not gzip"
+
+
+def test_connections_are_used_again(backend: MinIOBackend) -> None:
+    put(backend, "a", bytes(3_000_000))
+    pool = backend._client._transport.connection_from_url(backend._place.url)
+    for _ in range(5):
+        assert len(read(backend, "a")) == 3_000_000
+        backend.stat("a")
+        put(backend, "b")
+        keys(backend)
+    assert pool.num_connections == 1
 
 
 def test_a_closed_storage_lets_go_of_its_connections(backend: MinIOBackend) -> None:

@@ -136,6 +136,22 @@ class TestWhatDoesNot:
         with pytest.raises(StorageUnavailableError, match="an answer of more than 1000 bytes"):
             keys(proxied)
 
+    def test_an_error_in_an_answer_of_status_200_is_one(self, proxied: MinIOBackend, proxy: FaultProxy) -> None:
+        proxied.put("o", io.BytesIO(SMALL))
+        body = b"<Error><Code>InternalError</Code><Message>Try again.</Message></Error>"
+        proxy.inject(Fault(target=r"POST .*\?delete", status=200, body=body, content_type="application/xml"))
+        assert list(proxied.delete(["o"])) == []
+        assert keys(proxied) == []
+
+    @pytest.mark.parametrize("fault", [Fault(method="HEAD", status=200), Fault(method="HEAD", status=204)])
+    def test_a_size_is_never_guessed(self, proxied: MinIOBackend, proxy: FaultProxy, fault: Fault) -> None:
+        proxied.put("o", io.BytesIO(SMALL))
+        for _ in range(4):
+            proxy.inject(Fault(target=WELL, short_answer=10))
+        proxy.inject(fault)
+        with pytest.raises(StorageUnavailableError):
+            read(proxied)
+
     def test_a_write_that_is_answered_without_an_etag_did_not_take_place(
         self, proxied: MinIOBackend, proxy: FaultProxy
     ) -> None:

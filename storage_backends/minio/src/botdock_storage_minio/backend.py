@@ -13,7 +13,7 @@ from botdock.errors import BotdockError, ObjectNotFoundError, nearest
 from botdock.model import ByteReader, DeleteFailure, ObjectInfo, ObjectReader, StorageArea
 from botdock_storage_minio.client import Client, Known, Opened
 from botdock_storage_minio.deletion import delete_batch
-from botdock_storage_minio.errors import translated
+from botdock_storage_minio.errors import FOREIGN, translated
 from botdock_storage_minio.listing import walk
 from botdock_storage_minio.nesting import Nesting
 from botdock_storage_minio.notes import Note, Notes
@@ -129,7 +129,7 @@ class MinIOBackend(StorageBackend):
         """Return what is known of an object; see `StorageBackend.stat`."""
         name = self._place.name_of(key)
         with translated(self._call("look at", key)):
-            return _info(key, self._find(key, lambda: self._client.head(name)))
+            return _info(key, self._find(key, lambda: self._client.head(name), near=False))
 
     def abort_stale_uploads(self) -> int:
         """Abort the uploads of processes that died, and return how many there were.
@@ -158,18 +158,24 @@ class MinIOBackend(StorageBackend):
             return Opened(stop=offset)
         return self._client.open_part(name, offset, length)
 
-    def _find(self, key: str, look: Callable[[], _Result]) -> _Result:
+    def _find(self, key: str, look: Callable[[], _Result], *, near: bool = True) -> _Result:
         try:
             return look()
         except S3Error as error:
             if error.code not in {"NoSuchKey", "NoSuchBucket"}:
                 raise
-        raise ObjectNotFoundError(key, backend=self.location, hint=self._near(key))
+        hint = self._near(key) if near or not self._config.create_buckets else None
+        raise ObjectNotFoundError(key, backend=self.location, hint=hint)
 
     def _near(self, key: str) -> str | None:
         """Return a hint to the keys beside `key`; or raise that there is no bucket, where that is an error."""
         folder = f"{key.rpartition('/')[0]}/".lstrip("/")
-        found, _ = self._client.page(self._place.prefix + folder)
+        try:
+            found, _ = self._client.page(self._place.prefix + folder)
+        except FOREIGN as error:
+            if isinstance(error, S3Error) and error.code == "NoSuchBucket":
+                raise
+            return None  # it is no more than a hint
         keys = [self._place.key_of(one.object_name or "") for one in found]
         near = nearest(key, filter(None, keys))
         return f"Did you mean {' or '.join(near)}?" if near else None

@@ -14,7 +14,7 @@ from minio.datatypes import Object, Upload, parse_list_objects
 from minio.deleteobjects import DeleteError, DeleteObject
 from minio.error import S3Error
 
-from botdock_storage_minio.faults import Attempts
+from botdock_storage_minio.faults import Attempts, ShortAnswerError
 from botdock_storage_minio.refusals import expected_region
 from botdock_storage_minio.transport import Transport
 from botdock_storage_minio.trust import trust
@@ -99,7 +99,14 @@ class BucketClient(Minio):
     def delete_many(self, names: list[str]) -> list[DeleteError]:
         """Delete up to `PAGE` objects, and return what could not be deleted."""
         objects = [DeleteObject(name) for name in names]
-        return self._unless_absent(lambda: self._delete_objects(self._bucket, objects, quiet=True).error_list, [])
+
+        def ask() -> list[DeleteError]:
+            errors = self._delete_objects(self._bucket, objects, quiet=True).error_list
+            if any(error.name is None for error in errors):  # under status 200, an error of the whole request
+                raise ShortAnswerError
+            return errors
+
+        return self._unless_absent(ask, [])
 
     def uploads_of(self, name: str) -> list[Upload]:
         """Return the multipart uploads to exactly that name: a MinIO does not list others."""

@@ -8,7 +8,7 @@ import socket
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -80,11 +80,11 @@ class _BoundedSocket(io.RawIOBase):
         self._sock = sock
 
     def readable(self) -> bool:
-        return True
+        return not self.closed
 
-    def readinto(self, buffer: Any, /) -> int | None:
+    def readinto(self, buffer: Any, /) -> int:
         self._sock.settimeout(seconds_left())
-        return self._plain.readinto(buffer)
+        return self._sock.recv_into(buffer)
 
     def close(self) -> None:
         self._plain.close()
@@ -121,10 +121,10 @@ class _BoundedTLSConnection(_Bounded, HTTPSConnection):
 class BoundedPool(HTTPConnectionPool):
     """Connections that hold the deadline."""
 
-    ConnectionCls = _BoundedConnection
+    ConnectionCls = cast("Any", _BoundedConnection)  # urllib3 declares a protocol that its own class does not meet
 
 
 class BoundedTLSPool(HTTPSConnectionPool):
     """Connections with TLS that hold the deadline."""
 
-    ConnectionCls = _BoundedTLSConnection
+    ConnectionCls = cast("Any", _BoundedTLSConnection)

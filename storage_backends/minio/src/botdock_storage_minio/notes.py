@@ -43,7 +43,7 @@ class Note:
     upload: str = ""
     age: float = 0.0
     done: bool = False
-    _file: int = -1
+    _file: int = attrs.field(default=-1, alias="file")
 
     def record(self, upload: str) -> None:
         """Add the upload's id, and bring the note to the disk."""
