@@ -11,6 +11,7 @@ from testbed.cache import cache_dir
 from testbed.console import TestbedError, say
 from testbed.daemon import PrivateDaemon
 from testbed.images import ensure_images
+from testbed.minio import MinioServer
 from testbed.minio_program import ensure_minio
 from testbed.provision import Lease, find_engine, is_ci, may_own_a_daemon
 
@@ -57,6 +58,8 @@ def clean() -> None:
     """Delete the cache folder with all that was built."""
     for folder in cache_dir().glob("daemon-*"):
         PrivateDaemon(folder).delete()
+    for folder in cache_dir().glob("minio-*"):
+        MinioServer(folder).delete()
     shutil.rmtree(cache_dir())
 
 
