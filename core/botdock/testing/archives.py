@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
@@ -167,3 +168,12 @@ def write_tree(folder: Path, tree: Tree) -> Path:
         else:
             write_tree(folder / name, what)
     return folder
+
+
+def open_below(folder: Path) -> list[str]:
+    """Return the descriptors of this process that are open on something in `folder`; others are other tests'."""
+    targets = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            targets.append(str(descriptor.readlink()))
+    return [target for target in targets if target.startswith(str(folder))]
