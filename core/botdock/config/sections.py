@@ -251,7 +251,7 @@ class Features:
 
     Attributes:
         log_sinks: Whether lines go to the configured sinks.
-        metrics: Whether operations are counted and exported.
+        metrics: Whether what is counted goes to the configured exporters.
         persistence: Whether results and logs of executables that ask for it go to the storage.
     """
 

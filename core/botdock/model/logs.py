@@ -93,7 +93,7 @@ class LogSummary:
     Attributes:
         bytes: Bytes of both streams.
         lines: Newlines of both streams, plus an unterminated last line of each.
-        sha256: Hash over `stdout`'s and `stderr`'s own hashes, see `LogCollector.get_collection_status`.
+        sha256: Of the two lines `stdout <its SHA-256>` and `stderr <its SHA-256>`: one hash for both streams.
         streams: Per stream its bytes, lines and SHA-256.
         gaps: How often bytes were missing (the engine had lost them, or a limit dropped them).
         complete: Whether the log was drained to its end and the exit was known.
