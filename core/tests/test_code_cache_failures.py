@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,7 +101,7 @@ def test_a_cache_that_somebody_removes_is_made_again(runs: CodeRuns, store: Coun
     service = runs.service()
     assert runs.cache().trees() == []
     runs.start("a.zip", service=service)
-    shutil.rmtree(runs.home / "cache")
+    runs.clear(runs.home / "cache")
     workspace = runs.start("a.zip", service=service)
     service.cleanup_workspace(workspace)
     assert store.gets == 2
@@ -114,7 +113,7 @@ def test_a_tree_that_goes_while_it_is_looked_at_is_gone(runs: CodeRuns, monkeypa
     take_off = _cache_eviction._take_off
 
     def remove_first(*arguments: object) -> bool:
-        shutil.rmtree(runs.home / "cache/code")
+        runs.clear(runs.home / "cache/code")
         (runs.home / "cache/code").mkdir()
         return take_off(*arguments)  # type: ignore[arg-type] # passed on as they came
 

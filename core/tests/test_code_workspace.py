@@ -84,8 +84,9 @@ def test_removing_takes_everything_and_may_be_done_twice(tmp_path: Path) -> None
 
 def test_no_link_is_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
-    outside.mkdir(mode=0o500)
+    outside.mkdir()
     (outside / "kept").write_text("x")
+    outside.chmod(0o500)
     workspace = make_workspace(tmp_path / "workspace")
     (workspace.files / "folder").symlink_to(outside)
     (workspace.files / "file").symlink_to(outside / "kept")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -141,6 +143,12 @@ class CodeRuns:
         """Change a tree of the cache, as nobody should."""
         tree.chmod(0o755)
         (tree / "damage").write_text("")
+
+    def clear(self, folder: Path) -> None:
+        """Remove a folder with read-only trees in it, as nobody should."""
+        for parent, _, _ in os.walk(folder):
+            Path(parent).chmod(0o755)
+        shutil.rmtree(folder)
 
     def end(self, workspace: Workspace) -> None:
         """Remove a workspace."""

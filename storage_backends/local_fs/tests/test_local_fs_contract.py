@@ -70,6 +70,18 @@ class TestLocalFsThatIgnoresCase(StorageContract):
             monkeypatch.setattr(module, "os", CaseIgnoringOs())
         return LocalFsBackend(tmp_path / "root", "code")
 
+    def test_a_name_that_goes_while_it_is_looked_for_is_in_nobodys_way(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found = iter([True, False])
+        monkeypatch.setattr(_folders, "_has_alias", lambda *_: next(found))
+        folder = os.open(tmp_path, os.O_RDONLY)
+        try:
+            _folders.refuse_alias(folder, "name")
+        finally:
+            os.close(folder)
+        assert next(found, None) is None
+
     def test_the_spelling_that_is_there_is_named(self, backend: StorageBackend) -> None:
         backend.put("Bots/Readme", io.BytesIO(b"x"))
         with pytest.raises(StorageKeyError, match="differs from 'Bots' only in case"):

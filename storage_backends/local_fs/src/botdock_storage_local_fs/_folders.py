@@ -108,13 +108,19 @@ def refuse_alias(folder: int, name: str) -> None:
     Raises:
         BlockedError: Naming the spelling that is there.
     """
-    if not any(_same(folder, name, other) for other in _spellings(name)):
+    if not _has_alias(folder, name):
         return
     with os.scandir(folder) as found:
         names = {item.name for item in found}
-    if name not in names:
-        there = next((other for other in names if _folded(other) == _folded(name)), "another name")
-        raise BlockedError(f"differs from {there!r} only in case, which this file system does not tell apart")
+    there = next((other for other in names if _folded(other) == _folded(name)), None)
+    if name in names or (there is None and not _has_alias(folder, name)):  # or it was deleted meanwhile
+        return
+    shown = there or "another name"
+    raise BlockedError(f"differs from {shown!r} only in case, which this file system does not tell apart")
+
+
+def _has_alias(folder: int, name: str) -> bool:
+    return any(_same(folder, name, other) for other in _spellings(name))
 
 
 def _spellings(name: str) -> set[str]:
