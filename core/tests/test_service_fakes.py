@@ -27,6 +27,7 @@ from botdock.model import (
     Mount,
     Outcome,
     StorageArea,
+    new_execution_id,
 )
 from botdock.services.code import CodeService, CodeStore
 from botdock.services.container import ContainerService
@@ -169,14 +170,15 @@ class TestStorage:
 
     def test_results_logs_and_analyses_keep_their_names(self, kept: tuple[Storage, Callable[[str], bytes]]) -> None:
         storage, read = kept
-        storage.store_results("01", "bot", b"{}")
-        storage.store_logs("01", "bot", "stdout.0", io.BytesIO(b"line\n"))
-        storage.store_analysis("02", "bot", b'{"a": 1}')
-        receipt = storage.store_analysis("01", "bot", b'{"an": "older one"}')
+        earlier, later = new_execution_id(), new_execution_id()
+        storage.store_results(earlier, "bot", b"{}")
+        storage.store_logs(earlier, "bot", "stdout.0", io.BytesIO(b"line\n"))
+        storage.store_analysis(later, "bot", b'{"a": 1}')
+        receipt = storage.store_analysis(earlier, "bot", b'{"an": "older one"}')
         assert (receipt.key, receipt.size) == ("bot/analysis.json", 19)
         storage.close()
-        assert read("executions/01/result.json") == b"{}"
-        assert read("logs/bot/01/stdout.0") == b"line\n"
+        assert read(f"executions/{earlier}/result.json") == b"{}"
+        assert read(f"logs/bot/{earlier}/stdout.0") == b"line\n"
         assert json.loads(read("bot/analysis.json")) == {"a": 1}
 
     def test_a_file_is_stored_as_it_is(self, kept: tuple[Storage, Callable[[str], bytes]], tmp_path: Path) -> None:
