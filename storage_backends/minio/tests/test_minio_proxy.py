@@ -121,6 +121,13 @@ class TestWhatDoesNot:
         assert not isinstance(caught.value, StorageUnavailableError)
         assert proxy.count("^PUT") == 1
 
+    def test_a_folder_removed_meanwhile_denies_nothing(self, proxied: MinIOBackend, proxy: FaultProxy) -> None:
+        proxied.put("folder/a", io.BytesIO(SMALL))
+        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>"
+        proxy.inject(Fault(method="PUT", status=403, body=body, content_type="application/xml"))
+        proxied.put("folder/b", io.BytesIO(SMALL))
+        assert keys(proxied) == ["folder/a", "folder/b"]
+
     def test_a_listing_that_is_no_xml_is_refused(self, proxied: MinIOBackend, proxy: FaultProxy) -> None:
         for _ in range(4):
             proxy.inject(Fault(status=200, body=b"<html><p>Hello", content_type="application/xml"))

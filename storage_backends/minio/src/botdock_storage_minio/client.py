@@ -16,12 +16,14 @@ from botdock_storage_minio.faults import ShortAnswerError
 from botdock_storage_minio.transport import NotS3Error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from urllib3.response import BaseHTTPResponse
 
 _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 _PAST_THE_END = 416
+_REMOVALS = 3
+"""How often a removal may come in between; each takes a deletion of the last neighbour at this very moment."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +58,8 @@ class Opened:
 
 class Client(BucketClient):
     """Reads and writes the objects of one bucket; safe to use from several threads."""
+
+    _may_write = False
 
     def head(self, name: str) -> Known:
         """Say what is known of an object. Errors of the key say why, which the answer to a HEAD alone cannot."""
@@ -113,6 +117,22 @@ class Client(BucketClient):
             result = self._put_object(self._bucket, name, cast("bytes", data))
             return self._written(result.etag, len(data), result.http_headers)
 
+        known = self._despite_removals(put)
+        self._may_write = True
+        return known
+
+    def _despite_removals(self, put: Callable[[], Known]) -> Known:
+        """Write, again where a folder of the key goes in the same instant.
+
+        A MinIO whose last object below a folder is being deleted removes that folder, and answers `AccessDenied` to
+        whoever writes into it just then. That word is believed at once from a server that never let us write here.
+        """
+        for _ in range(_REMOVALS):
+            try:
+                return self._run(put)
+            except S3Error as error:
+                if error.code != "AccessDenied" or not self._may_write:
+                    raise
         return self._run(put)
 
     def create_upload(self, name: str) -> str:
