@@ -8,7 +8,7 @@ import attrs
 
 from botdock.config import rules
 from botdock.model.container import PullPolicy
-from botdock.model.limits import DEFAULT_LIMITS, GIB, MIB, Limits
+from botdock.model.limits import DEFAULT_LIMITS, GIB, KIB, MIB, Limits
 from botdock.model.units import Bytes, Seconds
 
 SECRET = "secret"  # noqa: S105 - the name of a mark, not a secret
@@ -107,14 +107,21 @@ class LoggingConfig:
     Attributes:
         sinks: Names of log sinks that get every line.
         sink_queue: Lines that wait for a slow sink before lines are dropped and counted.
-        output_tail: Bytes of the end of the log that `ExecutionResult.output` holds.
+        output_tail: Bytes of the end of the log that `ExecutionResult.output` holds; as many are kept of the end of a
+            log that went over its output limit.
         drain_timeout: How long, after a container's end, the rest of its log may take.
+        segment_bytes: Bytes of both streams after which a log goes on in new files.
+        compress: Whether files that the log no longer goes on in are compressed (gzip); the newest never are.
+        sync_interval: How long what was stored may take to be safe from a power cut.
     """
 
     sinks: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     sink_queue: int = attrs.field(default=10_000, validator=rules.COUNT)
     output_tail: Bytes = attrs.field(default=64 * 1024, validator=rules.COUNT_OR_NONE)
     drain_timeout: Seconds = attrs.field(default=10.0, validator=rules.WAIT_OR_NONE)
+    segment_bytes: Bytes = attrs.field(default=64 * MIB, validator=rules.number(4 * KIB, 1024 * GIB))
+    compress: bool = True
+    sync_interval: Seconds = attrs.field(default=1.0, validator=rules.WAIT)
 
 
 @attrs.frozen(kw_only=True)

@@ -16,8 +16,10 @@ from botdock.model.executable import ENTRYPOINTS, Executable
 from botdock.model.execution_id import new_execution_id
 from botdock.model.limits import DEFAULT_LIMITS, Limits
 from botdock.model.logs import (
+    GapReason,
     LogChunk,
     LogCursor,
+    LogGap,
     LogLine,
     LogSink,
     LogSource,
@@ -69,10 +71,12 @@ __all__ = [
     "ExecutionContext",
     "ExecutionResult",
     "Feature",
+    "GapReason",
     "ImageInfo",
     "Limits",
     "LogChunk",
     "LogCursor",
+    "LogGap",
     "LogLine",
     "LogSink",
     "LogSinkPlugin",

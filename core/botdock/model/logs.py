@@ -34,18 +34,57 @@ class LogChunk:
     time_ns: int = 0
 
 
+class GapReason(StrEnum):
+    """Why bytes that the bot wrote are not stored."""
+
+    LOST = "lost"
+    """The engine no longer had them when they were to be read: rotated away."""
+    LIMIT = "limit"
+    """They came after the output limit, and before the end that is kept."""
+
+
+@attrs.frozen(kw_only=True)
+class LogGap:
+    """Bytes of one stream that are missing between two stored ones.
+
+    Attributes:
+        stream: Of which stream.
+        size: How many bytes, or None where nobody can know.
+        since_ns: Nanoseconds since the epoch of the last byte before it; 0 for not known.
+        until_ns: The same of the first byte after it.
+        reason: Why they are missing.
+    """
+
+    stream: Stream
+    size: int | None
+    since_ns: int = 0
+    until_ns: int = 0
+    reason: GapReason = GapReason.LOST
+
+
 @attrs.frozen(kw_only=True)
 class LogCursor:
     """How much of each stream has been stored; a reader that takes over skips exactly that.
 
+    The two counts say all where the engine still has the log from its first byte. For one that has rotated its
+    beginning away, the rest tells where what is stored ends.
+
     Attributes:
-        stdout: Bytes of stdout stored.
-        stderr: Bytes of stderr stored.
+        stdout: Bytes of stdout stored, and those of it that are known to be missing.
+        stderr: The same of stderr.
+        first_ns: When the first byte of either stream was seen, nanoseconds since the epoch; 0 for none yet.
+        last_ns: When the last one was seen.
+        stdout_tail: The end of what is stored of stdout; a masked byte is a `*`.
+        stderr_tail: The same of stderr.
         anchor: The engine's own opaque mark that makes the skipping cheap (a timestamp, an offset), or empty.
     """
 
     stdout: int = 0
     stderr: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    stdout_tail: bytes = b""
+    stderr_tail: bytes = b""
     anchor: str = ""
 
 
@@ -91,11 +130,18 @@ class LogSummary:
     """What is stored of a log, with its proof.
 
     Attributes:
-        bytes: Bytes of both streams.
+        bytes: Bytes of both streams that are stored.
         lines: Newlines of both streams, plus an unterminated last line of each.
         sha256: Of the two lines `stdout <its SHA-256>` and `stderr <its SHA-256>`: one hash for both streams.
-        streams: Per stream its bytes, lines and SHA-256.
-        gaps: How often bytes were missing (the engine had lost them, or a limit dropped them).
+        streams: Per stream the bytes, lines and SHA-256 of what is stored, all segments in their order.
+        gaps: How often bytes are missing (the engine had lost them, or a limit dropped them).
+        gap_bytes: How many are missing, as far as that is known.
+        gap_seconds: The time that the gaps span whose size nobody knows.
+        masked: How many secrets were masked.
+        segments: How many segments are kept.
+        removed_segments: How many of the oldest ones retention has removed; what was in them is in no other number.
+        removed_bytes: Bytes of them.
+        removed_lines: Lines of them.
         complete: Whether the log was drained to its end and the exit was known.
     """
 
@@ -104,6 +150,13 @@ class LogSummary:
     sha256: str = ""
     streams: dict[str, dict[str, int | str]] = attrs.field(factory=dict)
     gaps: int = 0
+    gap_bytes: int = 0
+    gap_seconds: float = 0.0
+    masked: int = 0
+    segments: int = 0
+    removed_segments: int = 0
+    removed_bytes: int = 0
+    removed_lines: int = 0
     complete: bool = False
 
 
@@ -128,6 +181,14 @@ class LogStream(ABC):
     @abstractmethod
     def ended(self) -> bool:
         """Whether the end of the log has been read; after that, `read` returns nothing."""
+
+    @property
+    def lost(self) -> Sequence[LogGap]:
+        """What lies between the cursor and the first byte, and is gone; at most one gap a stream.
+
+        Known from the moment on at which `read` has returned a chunk or the end has come. It stays the same then.
+        """
+        return ()
 
     @abstractmethod
     def read(self, timeout: float) -> Sequence[LogChunk]:
