@@ -41,6 +41,8 @@ class GapReason(StrEnum):
     """The engine no longer had them when they were to be read: rotated away."""
     LIMIT = "limit"
     """They came after the output limit, and before the end that is kept."""
+    REMOVED = "removed"
+    """They were stored, and retention has removed them since."""
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,182 @@
+"""One segment that is being written: its three files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from botdock.model.logs import LogChunk, Stream
+from botdock.services.log_store.layout import (
+    RECORD,
+    STREAMS,
+    VERSION,
+    Kind,
+    Record,
+    data_name,
+    index_name,
+    seal_name,
+    write_document,
+)
+from botdock.services.log_store.tally import Tally
+
+Hash = hashlib._Hash  # noqa: SLF001 - its only name
+
+
+class Segment:
+    """The files of one segment, appended to in step: first the bytes of a chunk, then its record.
+
+    Files are opened when they are needed, so that a silent log holds no descriptors. One thread appends; another may
+    `sync`.
+
+    Args:
+        directory: Of the log.
+        number: Of the segment.
+        tally: What is in it already.
+        hashes: Running SHA-256 of what is in it already, by stream.
+        sealed: Whether nothing more is added to it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        number: int,
+        *,
+        tally: Tally | None = None,
+        hashes: dict[Stream, Hash] | None = None,
+        sealed: bool = False,
+    ) -> None:
+        self.sealed = sealed
+        self.number = number
+        self.tally = tally or Tally()
+        self.hashes = hashes or {stream: hashlib.sha256() for stream in STREAMS}
+        self._directory = directory
+        self._names = {stream: data_name(stream, number) for stream in STREAMS}
+        self._index_name = index_name(number)
+        self._descriptors: dict[str, int] = {}
+        self._switching = threading.Lock()
+        self._unsynced = False
+
+    def create(self) -> None:
+        """Make the files, empty, so that whoever reads the log finds all three.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        for name in (*self._names.values(), self._index_name):
+            self._descriptor(name)
+
+    def append(self, chunk: LogChunk, masked: int) -> None:
+        """Store a chunk; all of it or nothing.
+
+        Raises:
+            OSError: The disk took no more.
+        """
+        data = chunk.data
+        record = Record(chunk.time_ns, chunk.stream, Kind.DATA, len(data), zlib.crc32(data), masked)
+        with self._undone_on_error():
+            _write_all(self._descriptor(self._names[chunk.stream]), data)
+            _write_all(self._descriptor(self._index_name), record.pack())
+        self.hashes[chunk.stream].update(data)
+        self.tally.count(record, data.count(b"\n"))
+        self._unsynced = True
+
+    def note(self, record: Record) -> None:
+        """Store a record that has no bytes.
+
+        Raises:
+            OSError: The disk took no more.
+        """
+        with self._undone_on_error():
+            _write_all(self._descriptor(self._index_name), record.pack())
+        self.tally.count(record)
+        self._unsynced = True
+
+    def sync(self) -> None:
+        """Make safe from a power cut what was stored so far; waits for the disk, but keeps no `append` waiting.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        with self._switching:
+            if not self._unsynced:
+                return
+            self._unsynced = False
+            copies = [os.dup(descriptor) for descriptor in self._in_order()]
+        try:
+            for descriptor in copies:
+                os.fdatasync(descriptor)
+        finally:
+            for descriptor in copies:
+                os.close(descriptor)
+
+    def seal(self) -> None:
+        """Write down, safely, that nothing more comes.
+
+        Raises:
+            OSError: The disk took no more.
+        """
+        if self.sealed:
+            return
+        self.sync()
+        hashes = {stream.value: digest.hexdigest() for stream, digest in self.hashes.items()}
+        document = {"version": VERSION, "segment": self.number, "sha256": hashes, **self.tally.to_json()}
+        write_document(self._directory / seal_name(self.number), document)
+        self.sealed = True
+
+    def release(self) -> None:
+        """Close the files; the next `append` opens them again."""
+        with self._switching:
+            if self._unsynced:  # what is open no longer can no longer be synced: the next tick will come
+                return
+            self._close()
+
+    def close(self) -> None:
+        """Close the files."""
+        with self._switching:
+            self._close()
+
+    def _close(self) -> None:
+        descriptors, self._descriptors = self._descriptors, {}
+        for descriptor in descriptors.values():
+            os.close(descriptor)
+
+    def _in_order(self) -> list[int]:
+        """Return the descriptors, the index last: a record may be there only where its bytes are."""
+        return [descriptor for name, descriptor in sorted(self._descriptors.items(), key=self._is_index)]
+
+    def _is_index(self, item: tuple[str, int]) -> bool:
+        return item[0] == self._index_name
+
+    def _descriptor(self, name: str) -> int:
+        descriptor = self._descriptors.get(name)
+        if descriptor is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(self._directory / name, flags, 0o600)
+            with self._switching:
+                self._descriptors[name] = descriptor
+        return descriptor
+
+    @contextmanager
+    def _undone_on_error(self) -> Iterator[None]:
+        """Take back the half of a chunk that a full disk took."""
+        try:
+            yield
+        except OSError:
+            with suppress(OSError):
+                for stream, name in self._names.items():
+                    os.ftruncate(self._descriptor(name), self.tally.streams[stream].bytes)
+                os.ftruncate(self._descriptor(self._index_name), self.tally.records * RECORD.size)
+            raise
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    if written < len(data):
+        view = memoryview(data)[written:]
+        while view:
+            view = view[os.write(descriptor, view) :]

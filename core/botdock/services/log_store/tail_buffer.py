@@ -1,0 +1,76 @@
+"""The end of a log that went over its limit: kept in memory until it is known to be the end."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import attrs
+
+from botdock.model.logs import GapReason, LogGap, Stream
+from botdock.services.log_store.layout import STREAMS
+from botdock.services.log_store.masking import Masked
+
+
+@attrs.frozen
+class Piece:
+    """A chunk, masked.
+
+    Attributes:
+        stream: Of which stream.
+        masked: Its bytes.
+        time_ns: When it was seen.
+    """
+
+    stream: Stream
+    masked: Masked
+    time_ns: int
+
+
+class TailBuffer:
+    """Keeps the newest bytes of both streams together, and counts those that it lets go.
+
+    Args:
+        size: Bytes that are kept; a secret that lies across that border is kept whole.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._pieces: deque[Piece] = deque()
+        self._held = 0
+        self._dropped = dict.fromkeys(STREAMS, 0)
+
+    def add(self, piece: Piece) -> None:
+        """Take a piece, and let go of the oldest bytes that are too many."""
+        self._pieces.append(piece)
+        self._held += len(piece.masked.data)
+        while self._held > self._size and self._trim(self._pieces[0]):
+            pass
+
+    def gaps(self, since_ns: int) -> list[LogGap]:
+        """Return what was let go, per stream."""
+        until_ns = self._pieces[0].time_ns if self._pieces else since_ns
+        return [
+            LogGap(stream=stream, size=size, since_ns=since_ns, until_ns=until_ns, reason=GapReason.LIMIT)
+            for stream, size in self._dropped.items()
+            if size
+        ]
+
+    def take(self) -> list[Piece]:
+        """Return what is kept, and begin anew."""
+        pieces, self._pieces, self._held = list(self._pieces), deque(), 0
+        self._dropped = dict.fromkeys(STREAMS, 0)
+        return pieces
+
+    def clear(self) -> None:
+        """Forget all of it: it will come again."""
+        self.take()
+
+    def _trim(self, oldest: Piece) -> bool:
+        """Let go of what is too much of the oldest piece; return whether that was anything."""
+        gone, kept = oldest.masked.split(self._held - self._size)
+        self._pieces.popleft()
+        if kept.data:
+            self._pieces.appendleft(attrs.evolve(oldest, masked=kept))
+        self._held -= len(gone.data)
+        self._dropped[oldest.stream] += len(gone.data)
+        return bool(gone.data)

@@ -1,0 +1,296 @@
+"""Stores a log, and keeps counts and hashes as it goes; an append costs the same however long the log is."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from botdock.errors import LogError
+from botdock.model.logs import LogChunk, LogCursor, LogGap, LogSummary, Stream
+from botdock.services.log_store.layout import END, LARGEST_MASKED, STREAMS, VERSION, records_of, write_document
+from botdock.services.log_store.ledger import Ledger
+from botdock.services.log_store.masking import Masker
+from botdock.services.log_store.retention import sweep
+from botdock.services.log_store.segment import Segment
+from botdock.services.log_store.summary import hash_stream, summarise
+from botdock.services.log_store.tail_buffer import Piece, TailBuffer
+from botdock.services.log_store.takeover import TAIL, take_over
+
+SEGMENT_BYTES = 64 * 1024 * 1024
+
+
+class LogWriter:
+    """The one who writes the log in a folder; goes on with what lies there.
+
+    One thread appends, flushes and finishes. `sync`, `seal_closed` and `remove_oldest` wait for the disk and are for
+    another one.
+
+    Args:
+        directory: Is made if it is not there.
+        limit: Bytes of both streams together that are stored, or None for no limit. Of what comes after, the end is
+            kept and the rest counted as a gap.
+        tail: Bytes of that end; never more than the limit.
+        segment_bytes: Bytes of both streams after which a new segment is begun.
+        secrets: What is masked.
+
+    Attributes:
+        over_limit: Whether more came than the limit.
+
+    Raises:
+        LogError: The files cannot be written, or the log has ended.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        limit: int | None = None,
+        tail: int = 0,
+        segment_bytes: int = SEGMENT_BYTES,
+        secrets: Iterable[bytes] = (),
+    ) -> None:
+        self.directory = directory
+        self.over_limit = False
+        self._limit = limit
+        self._segment_bytes = segment_bytes
+        known = tuple(secrets)
+        self._maskers = {stream: Masker(known) for stream in STREAMS}
+        self._times = dict.fromkeys(STREAMS, 0)
+        self._rest = TailBuffer(tail if limit is None else min(tail, limit))
+        with self._explained():
+            self._begin()
+
+    def _begin(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if (self.directory / END).exists():
+            raise LogError(f"the log in {self.directory} has ended", hint="Nothing can be added to it.")
+        sweep(self.directory)
+        found = take_over(self.directory)
+        self._hashes, self._tails, self._closed = found.hashes, found.tails, deque(found.unsealed)
+        self._hashed_from = found.removed_segments
+        segment = found.current or Segment(self.directory, found.removed_segments)
+        self._ledger = Ledger(
+            removed=found.removed,
+            removed_segments=found.removed_segments,
+            closed=found.closed,
+            current=segment.tally,
+        )
+        if segment.number == 0:
+            segment.hashes = self._hashes  # of the only segment, the hash of the part is that of the whole
+        self._segment = segment
+        if segment.sealed:
+            self._next_segment()
+        else:
+            segment.create()
+
+    @property
+    def stored(self) -> int:
+        """Bytes that are stored of both streams, those that retention has removed left out."""
+        return self._ledger.kept().bytes
+
+    @property
+    def segment(self) -> int:
+        """Number of the segment that is being written."""
+        return self._segment.number
+
+    @property
+    def cursor(self) -> LogCursor:
+        """From where on the engine has to deliver."""
+        whole = self._ledger.whole()
+        counts = {stream: tally.bytes + tally.missing for stream, tally in whole.streams.items()}
+        return LogCursor(
+            stdout=counts[Stream.STDOUT],
+            stderr=counts[Stream.STDERR],
+            first_ns=whole.first_ns,
+            last_ns=whole.last_ns,
+            stdout_tail=self._tails[Stream.STDOUT],
+            stderr_tail=self._tails[Stream.STDERR],
+        )
+
+    def open_lines(self) -> dict[Stream, bytes]:
+        """Return what is stored of the line that each stream is in the middle of: its end, where it is very long."""
+        return {stream: tail.rpartition(b"\n")[2] for stream, tail in self._tails.items()}
+
+    def append(self, chunk: LogChunk) -> bytes:
+        """Store a chunk; return what has been stored now: less where a secret may begin, more where one did not.
+
+        Raises:
+            LogError: The disk took no more; nothing of what it did not take counts as stored.
+        """
+        self._times[chunk.stream] = chunk.time_ns
+        masked = self._maskers[chunk.stream].feed(chunk.data)
+        return self._admit(Piece(chunk.stream, masked, chunk.time_ns))
+
+    def note_gap(self, gap: LogGap) -> None:
+        """Store that bytes are missing.
+
+        Raises:
+            LogError: The disk took no more.
+        """
+        with self._explained():
+            for record in records_of(gap):
+                self._segment.note(record)
+
+    def rewind(self) -> None:
+        """Forget what is held back: the stream is read again from the cursor on."""
+        for masker in self._maskers.values():
+            masker.reset()
+        self._rest.clear()
+
+    def flush(self) -> list[LogChunk]:
+        """Store what is held back, for nothing more will come; return what has been stored by it.
+
+        Raises:
+            LogError: The disk took no more.
+        """
+        stored = [
+            LogChunk(stream, data, self._times[stream])
+            for stream, masker in self._maskers.items()
+            if (data := self._admit(Piece(stream, masker.finish(), self._times[stream])))
+        ]
+        for gap in self._rest.gaps(since_ns=self._segment.tally.last_ns):
+            self.note_gap(gap)
+        for piece in self._rest.take():
+            self._store(piece)
+            stored.append(LogChunk(piece.stream, piece.masked.data, piece.time_ns))
+        return stored
+
+    def _admit(self, piece: Piece) -> bytes:
+        """Store what the limit has room for, and keep the end of the rest."""
+        whole = piece.masked
+        room = 0 if self.over_limit else len(whole.data)
+        if self._limit is not None:
+            room = min(room, max(self._limit - self.stored, 0))
+        if room >= len(whole.data):
+            self._store(piece)
+            return whole.data
+        self.over_limit = True
+        admitted, rest = whole.split(room)
+        self._store(attrs.evolve(piece, masked=admitted))
+        self._rest.add(attrs.evolve(piece, masked=rest))
+        return admitted.data
+
+    def _store(self, piece: Piece) -> None:
+        data, stream = piece.masked.data, piece.stream
+        if not data:
+            return
+        masked = min(len(piece.masked.spans), LARGEST_MASKED)
+        with self._explained():
+            self._segment.append(LogChunk(stream, data, piece.time_ns), masked)
+            if self._segment.hashes is not self._hashes:
+                self._hashes[stream].update(data)
+            self._tails[stream] = data[-TAIL:] if len(data) >= TAIL else (self._tails[stream] + data)[-TAIL:]
+            if self._segment.tally.bytes >= self._segment_bytes:
+                self._next_segment()
+
+    def _next_segment(self) -> None:
+        closed = self._segment
+        if closed.hashes is self._hashes:
+            self._hashes = {stream: digest.copy() for stream, digest in closed.hashes.items()}
+        following = Segment(self.directory, closed.number + 1)
+        following.create()
+        self._ledger.go_on(following.tally)
+        self._segment = following
+        if not closed.sealed:
+            self._closed.append(closed)
+
+    def sync(self) -> None:
+        """Make safe from a power cut what is stored.
+
+        Raises:
+            LogError: The disk failed.
+        """
+        with self._explained():
+            self._segment.sync()
+
+    def release(self) -> None:
+        """Close the files until something is stored again; for the thread that appends."""
+        self._segment.release()
+
+    def seal_closed(self) -> list[int]:
+        """Seal the segments that the log no longer goes on in; return their numbers.
+
+        Raises:
+            LogError: The disk took no more.
+        """
+        numbers = []
+        with self._explained():
+            while self._closed:
+                self._closed[0].seal()
+                self._closed[0].close()
+                numbers.append(self._closed.popleft().number)
+        return numbers
+
+    def remove_oldest(self) -> bool:
+        """Remove the oldest segment, if it is sealed; return whether it was.
+
+        Raises:
+            LogError: The disk refused.
+        """
+        with self._explained():
+            return self._ledger.remove_oldest(self.directory)
+
+    def finish(self, *, complete: bool) -> LogSummary:
+        """Seal the log, to which nothing more is added; return counts and hashes, which `end.json` holds too.
+
+        Args:
+            complete: Whether the log was read to its end and the exit is known.
+
+        Raises:
+            LogError: The disk took no more.
+        """
+        self.seal_closed()
+        with self._explained():
+            self._segment.seal()
+            summary = self._summary(complete=complete)
+            document = {"version": VERSION, "ended_ns": time.time_ns(), **attrs.asdict(summary)}
+            write_document(self.directory / END, document)
+        return summary
+
+    def summary(self, *, complete: bool) -> LogSummary:
+        """Return counts and hashes of what is stored so far.
+
+        Raises:
+            LogError: What has to be read again for them, since its beginning is gone, cannot be.
+        """
+        with self._explained():
+            return self._summary(complete=complete)
+
+    def close(self) -> None:
+        """Close the files; what was stored stays, and another writer can go on with it."""
+        for segment in (*self._closed, self._segment):
+            segment.close()
+
+    def _summary(self, *, complete: bool) -> LogSummary:
+        first, behind = self._ledger.removed_segments, self.segment + 1
+        return summarise(
+            kept=self._ledger.kept(),
+            removed=self._ledger.removed(),
+            hashes={stream: self._hash(stream, first, behind) for stream in STREAMS},
+            open_lines={stream: bool(tail) and not tail.endswith(b"\n") for stream, tail in self._tails.items()},
+            segments=behind - first,
+            removed_segments=first,
+            complete=complete,
+        )
+
+    def _hash(self, stream: Stream, first: int, behind: int) -> str:
+        """Return the hash of what is kept: the running one, unless its beginning is of bytes that are gone."""
+        if first == self._hashed_from:
+            return self._hashes[stream].hexdigest()
+        return hash_stream(self.directory, stream, range(first, behind))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            said = error.strerror if isinstance(error, OSError) else error
+            raise LogError(
+                f"cannot write the log in {self.directory}: {said}",
+                hint="Free some space, or move the state folder with BOTDOCK_HOME.",
+            ) from error
