@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from botdock.model.logs import LogChunk, Stream
 from botdock.services.log_store.layout import (
@@ -24,7 +25,8 @@ from botdock.services.log_store.layout import (
 )
 from botdock.services.log_store.tally import Tally
 
-Hash = hashlib._Hash  # noqa: SLF001 - its only name
+if TYPE_CHECKING:
+    Hash = hashlib._Hash  # noqa: SLF001 - what `hashlib.sha256` returns has no other name
 
 
 class Segment:

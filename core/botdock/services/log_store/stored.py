@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import cattrs
 
 from botdock.errors import LogError
 from botdock.model.logs import LogChunk, LogSummary
@@ -84,8 +83,8 @@ class StoredLog:
 
 
 def _summary(document: dict[str, Any], directory: Path) -> LogSummary:
-    known = {field.name for field in attrs.fields(LogSummary)}
-    try:
-        return cattrs.structure({key: value for key, value in document.items() if key in known}, LogSummary)
-    except (cattrs.BaseValidationError, ValueError, TypeError) as error:
-        raise LogError(f"{directory / END} is damaged: {error}") from error
+    names = {field.name for field in attrs.fields(LogSummary)}
+    summary = LogSummary(**{name: value for name, value in document.items() if name in names})
+    if any(type(value) is not type(getattr(LogSummary(), name)) for name, value in attrs.asdict(summary).items()):
+        raise LogError(f"{directory / END} is damaged", hint="`botdock logs --verify` says more.")
+    return summary

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import attrs
 
@@ -26,8 +26,11 @@ from botdock.services.log_store.layout import (
     read_document,
     seal_name,
 )
-from botdock.services.log_store.segment import Hash, Segment
+from botdock.services.log_store.segment import Segment
 from botdock.services.log_store.tally import Tally
+
+if TYPE_CHECKING:
+    from botdock.services.log_store.segment import Hash
 
 TAIL = 4096
 """Bytes of the end of a stream that a cursor carries."""
