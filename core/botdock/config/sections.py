@@ -130,9 +130,11 @@ class MetricsConfig:
 
     Attributes:
         exporters: Names of exporters that are told after each execution.
+        interval: How long what was counted meanwhile, such as by a bot that runs for days, may take to reach them.
     """
 
     exporters: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
+    interval: Seconds = attrs.field(default=10.0, validator=rules.WAIT)
 
 
 @attrs.frozen(kw_only=True)
@@ -258,7 +260,7 @@ class Features:
 
     Attributes:
         log_sinks: Whether lines go to the configured sinks.
-        metrics: Whether what is counted goes to the configured exporters.
+        metrics: Whether what is counted goes to the configured exporters and into the state folder.
         persistence: Whether results and logs of executables that ask for it go to the storage.
     """
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from functools import partial
 from typing import Any
 
 import attrs
@@ -28,7 +29,7 @@ from botdock.services.cache import CodeCache
 from botdock.services.code import CodeService, CodeStore, archive_limits
 from botdock.services.container import ContainerService
 from botdock.services.logs import LogCollector
-from botdock.services.metrics import MetricsService
+from botdock.services.metrics import MetricsService, metrics_folder
 from botdock.services.outbox import outbox_folder
 from botdock.services.sinks import SinkFanOut
 from botdock.services.storage import StorageService
@@ -55,9 +56,17 @@ class ServiceFactory:
         return self._metrics
 
     def create_metrics_service(self, config: MetricsConfig | None = None) -> MetricsService:
-        """Make the metrics service, with the exporters that the configuration names."""
-        names = (config or self._config.metrics).exporters if self._config.features.metrics else ()
-        return MetricsService([self._plugins.metrics_exporter(name).factory(self._config) for name in names])
+        """Make the metrics service, with the exporters that the configuration names; it opens them when it starts.
+
+        Raises:
+            NotFoundError: No exporter of that name is installed.
+        """
+        section = config or self._config.metrics
+        if not self._config.features.metrics:
+            return MetricsService()
+        plugins = [self._plugins.metrics_exporter(name) for name in section.exporters]
+        openers = {plugin.name: partial(plugin.factory, self._config) for plugin in plugins}
+        return MetricsService(openers, folder=metrics_folder(self._config.home_dir), interval=section.interval)
 
     def create_container_service(self, config: ContainersConfig | None = None) -> ContainerService:
         """Make the container service over the configured engine, or over the first isolating one that answers.
@@ -150,6 +159,7 @@ class ServiceFactory:
             user=self._config.docker.user,
             limits=self._default_limits(engine_name),
         )
+        self.metrics.start()
         if self._config.features.persistence:
             storage.resume()
         return BotOrchestrator(services, setting, home=self._config.home_dir, notify=self._plugins.notify)

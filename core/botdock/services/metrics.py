@@ -2,68 +2,78 @@
 
 from __future__ import annotations
 
-import bisect
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from itertools import accumulate
+from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 
 from botdock._log import logger
-from botdock.model.metrics import (
-    DURATION_BUCKETS,
-    Labels,
-    MetricsExporter,
-    MetricsSnapshot,
-    OperationStats,
-)
+from botdock.errors import UserError
+from botdock.model.metrics import Labels, MetricsExporter, MetricsSnapshot
 from botdock.model.result import ExecutionResult
-from botdock.model.units import format_bytes
+from botdock.services._metrics_lanes import Lane, close_lanes
+from botdock.services._metrics_ledger import Ledger
+from botdock.services._metrics_series import Admission, LiveSeries, Operations, add_counters, add_operations
+from botdock.services._metrics_table import summary_table
+from botdock.services._metrics_total import MetricsTotal, read_total, reset_total
+
+__all__ = ["MetricsService", "MetricsTotal", "metrics_folder", "read_total", "reset_total", "summary_table"]
+
+NO_EXPORTERS: Mapping[str, Callable[[], MetricsExporter]] = MappingProxyType({})
+KEEP_PAUSE = 1.0
+"""Seconds between two writes of a runner's numbers to the state folder: what a SIGKILL can cost at most."""
 
 
-@attrs.define
-class _Counter:
-    """The mutable twin of `OperationStats`; buckets are counted singly and summed up when somebody looks."""
-
-    count: int = 0
-    errors: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-    buckets: list[int] = attrs.field(factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
-
-    def freeze(self) -> OperationStats:
-        return OperationStats(
-            count=self.count,
-            errors=self.errors,
-            bytes=self.bytes,
-            seconds=self.seconds,
-            buckets=tuple(accumulate(self.buckets)),
-        )
+def metrics_folder(home: Path) -> Path:
+    """Return where the runners of a state folder keep their numbers."""
+    return home / "metrics"
 
 
 class MetricsService:
     """Counts operations, errors, bytes and durations; safe to use from many threads.
 
-    Labels come from bounded sets (operation, runtime, engine, outcome); an id is never one.
+    Labels come from bounded sets (operation, runtime, engine, outcome); an id is never one. Should they not be bounded
+    after all, the surplus is counted as one series, `OTHER`.
 
     Args:
-        exporters: Told of the state after each execution; one that raises is logged and asked again next time.
+        exporters: How to open each, by name. They are opened by `start`, and told of the state of things after
+            executions and every `interval`; one that does not open, raises, or blocks, is logged and delays nobody.
+        folder: Where the numbers are kept for `botdock metrics` and for exporters that want the sum over all runners
+            (see `metrics_folder`); None means nowhere.
+        interval: Seconds.
     """
 
-    def __init__(self, exporters: Sequence[MetricsExporter] = ()) -> None:
-        self._exporters = tuple(exporters)
-        self._lock = threading.Lock()
-        self._counters: dict[tuple[str, Labels], _Counter] = {}
-        self._since = datetime.now(UTC)
+    def __init__(
+        self,
+        exporters: Mapping[str, Callable[[], MetricsExporter]] = NO_EXPORTERS,
+        *,
+        folder: Path | None = None,
+        interval: float = 10.0,
+    ) -> None:
+        self._openers = dict(exporters)
+        self._ledger = Ledger(folder, self._lifetime) if folder else None
+        self._interval = interval
+        self._live = LiveSeries()
+        self._reading = threading.Lock()  # between those who look; those who record do not need it
+        self._operations: Operations = {}
+        self._before_reset: Operations = {}
+        self._version = 0
+        self._since = self._begun = datetime.now(UTC)
+        self._starting = threading.Lock()
+        self._lanes: list[Lane] | None = None
+        self._ledger_lane: Lane | None = None
+        self._closed = False
 
     def record_container_operation(self, operation: str, duration: float, success: bool) -> None:  # noqa: FBT001 - the seed's signature
         """Record one call to an engine, such as `create`, that took `duration` seconds."""
-        self.record(f"container.{operation}", seconds=duration, success=success)
+        self._live.record(f"container.{operation}", (), duration, 0, success)
 
     def record_log_operation(self, operation: str, success: bool, size: int = 0) -> None:  # noqa: FBT001 - the seed's signature
         """Record one step of collecting logs, such as `collect`, over `size` bytes."""
-        self.record(f"log.{operation}", size=size, success=success)
+        self._live.record(f"log.{operation}", (), None, size, success)
 
     def record_storage_operation(
         self,
@@ -73,21 +83,16 @@ class MetricsService:
         duration: float | None = None,
     ) -> None:
         """Record one call to a storage, such as `put`, that moved `size` bytes in `duration` seconds."""
-        self.record(f"storage.{operation}", seconds=duration, size=size, success=success)
+        self._live.record(f"storage.{operation}", (), duration, size, success)
 
     def record_execution(self, result: ExecutionResult) -> None:
-        """Record a finished execution and each of its phases, then tell the exporters."""
-        labels = (("engine", result.engine), ("runtime", result.runtime))
+        """Record a finished execution and each of its phases, and let the exporters know."""
+        engine, runtime = ("engine", result.engine), ("runtime", result.runtime)
         outcome = result.outcome.value if result.outcome else "unknown"
-        self.record(
-            "execution",
-            labels=(labels[0], ("outcome", outcome), labels[1]),
-            seconds=result.duration,
-            size=result.log.bytes,
-            success=result.succeeded,
-        )
+        labels = (engine, ("outcome", outcome), runtime)
+        self._live.record("execution", labels, result.duration, result.log.bytes, result.succeeded)
         for phase, seconds in result.phases.items():
-            self.record(f"phase.{phase}", labels=labels, seconds=seconds)
+            self.record(f"phase.{phase}", labels=(engine, runtime), seconds=seconds)
         self.export()
 
     def record(
@@ -102,30 +107,24 @@ class MetricsService:
             size: Bytes it moved.
             success: Whether it did what it should.
         """
-        bucket = None if seconds is None else bisect.bisect_left(DURATION_BUCKETS, seconds)
-        with self._lock:
-            counter = self._counters.get((name, labels)) or self._counters.setdefault((name, labels), _Counter())
-            counter.count += 1
-            counter.errors += not success
-            counter.bytes += size
-            if seconds is not None and bucket is not None:
-                counter.seconds += seconds
-                counter.buckets[bucket] += 1
+        self._live.record(name, labels, seconds, size, success)
 
     def get_metrics(self) -> MetricsSnapshot:
         """Return everything that was counted, as of one instant."""
-        with self._lock:
-            operations = {key: counter.freeze() for key, counter in self._counters.items()}
-            since = self._since
-        return MetricsSnapshot(taken_at=datetime.now(UTC), since=since, operations=operations)
+        return self._versioned()[1]
 
     def reset_metrics(self) -> MetricsSnapshot:
-        """Begin again from nothing, and return what there was; no record falls between the two."""
-        with self._lock:
-            counters, self._counters = self._counters, {}
-            since, self._since = self._since, datetime.now(UTC)
-        operations = {key: counter.freeze() for key, counter in counters.items()}
-        return MetricsSnapshot(taken_at=self._since, since=since, operations=operations)
+        """Begin again from nothing, and return what there was; no record falls between the two.
+
+        What the state folder holds goes on counting; `botdock metrics --reset` lets that begin again.
+        """
+        with self._reading:
+            self._collect(forget=True)
+            dropped, self._operations = self._operations, {}
+            since, now = self._since, datetime.now(UTC)
+            self._since = now
+            add_operations(self._before_reset, dropped, Admission.of(self._before_reset))
+        return MetricsSnapshot(taken_at=now, since=since, operations=dropped)
 
     def log_metrics_summary(self) -> str:
         """Write a table of all operations to botdock's log, and return it."""
@@ -133,37 +132,79 @@ class MetricsService:
         logger.bind(table=table).info("metrics\n{}", table)
         return table
 
+    def start(self) -> None:
+        """Open the exporters, and begin to keep the numbers in the state folder; a second time does nothing.
+
+        Raises:
+            UserError: The settings of an exporter are wrong.
+        """
+        with self._starting:
+            if self._lanes is not None or self._closed:
+                return
+            opened = self._open_exporters()
+            self._lanes = [self._lane(name, exporter) for name, exporter in opened.items()]
+            if self._ledger is not None:
+                self._ledger_lane = Lane(
+                    "state", self._ledger, self._versioned, interval=self._interval, pause=KEEP_PAUSE
+                )
+
     def export(self) -> None:
-        """Tell the exporters how things stand."""
-        if not self._exporters:
-            return
-        snapshot = self.get_metrics()
-        for exporter in self._exporters:
-            try:
-                exporter.export(snapshot)
-            except Exception as error:  # noqa: BLE001 - a third party's exporter must not break an execution
-                logger.bind(exporter=type(exporter).__name__, error=repr(error)).warning("metrics export failed")
+        """Let the exporters know that there is something new; waits for none of them."""
+        self.start()
+        for lane in self._all_lanes():
+            lane.poke()
 
     def close(self) -> None:
-        """Export once more and let go of the exporters."""
-        self.export()
-        for exporter in self._exporters:
+        """Give the exporters the last numbers, within a bounded time, and let go of them; may be called twice."""
+        self.start()
+        with self._starting:
+            self._closed, lanes, self._lanes = True, self._lanes or [], []
+            ledger, self._ledger_lane = self._ledger_lane, None
+        close_lanes(lanes)
+        if ledger is not None:
+            close_lanes([ledger])  # last: an exporter may want the sum, of which this runner's numbers are a part
+
+    def _open_exporters(self) -> dict[str, MetricsExporter]:
+        opened: dict[str, MetricsExporter] = {}
+        for name, opener in self._openers.items():
             try:
-                exporter.close()
-            except Exception as error:  # noqa: BLE001 - the same
-                logger.bind(exporter=type(exporter).__name__, error=repr(error)).warning("metrics exporter not closed")
+                opened[name] = opener()
+            except UserError:
+                for exporter in opened.values():
+                    exporter.close()
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a third party's exporter lacks, bots run without it
+                logger.bind(exporter=name, error=str(error) or repr(error)).warning("metrics exporter not opened")
+        return opened
 
+    def _lane(self, name: str, exporter: MetricsExporter) -> Lane:
+        ledger = self._ledger if exporter.wants_total else None
+        source = self._versioned if ledger is None else lambda: self._with_total(ledger)
+        return Lane(name, exporter, source, interval=self._interval)
 
-def summary_table(snapshot: MetricsSnapshot) -> str:
-    """Return the snapshot as a table for people: one line per operation and labels."""
-    head = ("operation", "count", "errors", "bytes", "p50", "p95", "p99")
-    rows = [head, *(_row(name, labels, stats) for (name, labels), stats in sorted(snapshot.operations.items()))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    def _all_lanes(self) -> list[Lane]:
+        return [*(self._lanes or []), *([self._ledger_lane] if self._ledger_lane else [])]
 
+    def _with_total(self, ledger: Ledger) -> tuple[int, MetricsSnapshot]:
+        version, snapshot = self._versioned()
+        return version, attrs.evolve(snapshot, total=ledger.total())
 
-def _row(name: str, labels: Labels, stats: OperationStats) -> tuple[str, ...]:
-    shown = name + "".join(f" {key}={value}" for key, value in labels)
-    times = (stats.quantile(share) for share in (0.5, 0.95, 0.99))
-    seconds = ("-" if time is None else f"{time:.3f}s" for time in times)
-    return (shown, str(stats.count), str(stats.errors), format_bytes(stats.bytes), *seconds)
+    def _versioned(self) -> tuple[int, MetricsSnapshot]:
+        with self._reading:
+            self._collect()
+            version, since, operations = self._version, self._since, self._operations.copy()
+        return version, MetricsSnapshot(taken_at=datetime.now(UTC), since=since, operations=operations)
+
+    def _lifetime(self) -> MetricsSnapshot:
+        """Return what was counted since this service was made, whether it was reset or not."""
+        with self._reading:
+            self._collect()
+            operations = self._before_reset.copy()
+            add_operations(operations, self._operations, Admission.of(operations))
+        return MetricsSnapshot(taken_at=datetime.now(UTC), since=self._begun, operations=operations)
+
+    def _collect(self, *, forget: bool = False) -> None:
+        """Add what was recorded meanwhile; with `_reading` held."""
+        counters = self._live.take(forget=forget)
+        self._version += bool(counters) or forget
+        add_counters(self._operations, counters)
