@@ -1,13 +1,124 @@
-"""Botdock's own logger: silent until an application enables it.
+"""Botdock's own logger: silent until an application wants to hear it, see `botdock.logging`.
 
 Importing loguru costs more than all of `import botdock`, so this happens with the first module that logs, not in
-the package's `__init__`. An application that enabled `botdock` before that is respected.
+the package's `__init__`.
+
+loguru switches packages and modules on and off by their names; the latest word on a name, or on one above it, holds.
+Here is written down which words are ours, so that those of the application are told from them and stay.
 """
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from loguru import logger
 
-_decided = {name for name, _ in getattr(logger, "_core").activation_list}  # noqa: B009 - private in loguru's stubs
-if "botdock." not in _decided:
-    logger.disable("botdock")
+__all__ = ["about", "carried", "decide", "exempt", "follow", "logger"]
 
-__all__ = ["logger"]
+CORE = "botdock"
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_lock = threading.Lock()
+_ours: dict[str, bool] = {}
+"""What was said here last of each name: whether it is enabled."""
+_exempt: set[str] = set()
+
+
+def decide(*, enabled: bool) -> None:
+    """Switch botdock and all that follow it on or off, but for what the application has decided on by itself."""
+    with _lock:
+        _say(CORE, enabled=enabled)
+        for name in sorted(set(_ours) - {CORE}):
+            if _is_free(name):
+                _say(name, enabled=enabled)
+
+
+def follow(name: str) -> None:
+    """Let a package or module be on or off as botdock is, now and later; unless the application has decided on it."""
+    with _lock:
+        if not any(_covers(known, name) for known in [*_ours, *_words()]):
+            _say(name, enabled=_is_enabled(CORE))
+
+
+def exempt(name: str) -> None:
+    """Let a module speak even where botdock does not, unless the application has silenced it or its package."""
+    with _lock:
+        _exempt.add(name)
+        if _is_free(name):
+            logger.enable(name)
+
+
+def about(execution_id: str) -> Any:
+    """Return a context in which every record of this thread carries the id of an execution."""
+    return logger.contextualize(execution_id=execution_id)
+
+
+def carried(call: Callable[_P, _T], *, execution_id: str | None = None) -> Callable[_P, _T]:
+    """Return `call` with what records carry here, for another thread: threads do not inherit it by themselves.
+
+    Args:
+        call: What a `threading.Thread` or an executor will run.
+        execution_id: Of the execution it concerns, where this thread serves several; None leaves it as it is here.
+    """
+    context = contextvars.copy_context()
+
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if execution_id is None:
+            return call(*args, **kwargs)
+        with about(execution_id):
+            return call(*args, **kwargs)
+
+    def start(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return context.copy().run(run, *args, **kwargs)  # a copy each: two threads cannot be in one context
+
+    return start
+
+
+def _say(name: str, *, enabled: bool) -> None:
+    """Switch a name, and let the application's own words on what lies below it stand."""
+    theirs = {
+        below: said for below, said in _words().items() if _is_below(below, name) and _ours.get(below) is not said
+    }
+    _ours[name] = enabled
+    (logger.enable if enabled else logger.disable)(name)
+    for below in sorted({*theirs, *(module for module in _exempt if _is_below(module, name))}):
+        (logger.enable if theirs.get(below, True) else logger.disable)(below)
+
+
+def _words() -> dict[str, bool]:
+    """Return what was said of each name, by anybody; the most special names come first, as loguru looks at them."""
+    core = getattr(
+        logger, "_core", None
+    )  # there is no public way to ask; without it, nobody said anything
+    return {name.removesuffix("."): said for name, said in getattr(core, "activation_list", ()) if name}
+
+
+def _decisive(name: str) -> str | None:
+    return next((known for known in _words() if _covers(known, name)), None)
+
+
+def _is_free(name: str) -> bool:
+    """Whether what holds for a name now is our word, or nobody's."""
+    decisive = _decisive(name)
+    return decisive is None or _ours.get(decisive) is _words()[decisive]
+
+
+def _is_enabled(name: str) -> bool:
+    decisive = _decisive(name)
+    return decisive is None or _words()[decisive]
+
+
+def _covers(name: str, other: str) -> bool:
+    return f"{other}.".startswith(f"{name}.")
+
+
+def _is_below(name: str, other: str) -> bool:
+    return name != other and _covers(other, name)
+
+
+if CORE not in _words():
+    decide(enabled=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 import attrs
 
+from botdock._log import follow
 from botdock._plugins.records import Origin, PluginStage, RejectedError, describe, guarded, normalise
 from botdock.hookspecs import PROJECT
 
@@ -76,7 +78,22 @@ def _candidate(point: metadata.EntryPoint) -> Candidate:
 
 def _load(point: metadata.EntryPoint) -> object:
     with guarded(PluginStage.IMPORT):
+        cover(point.value)
         return point.load()
+
+
+def cover(value: str) -> None:
+    """Let what a plugin logs follow botdock's own log, see `botdock.logging`.
+
+    Args:
+        value: An entry point's: `package.module`, or `package.module:name`.
+    """
+    module = value.partition(":")[0].partition("[")[0].strip()
+    package = module.rpartition(".")[0]
+    if package and package not in sys.modules:
+        follow(package)
+    elif module and not hasattr(sys.modules.get(module), "__path__"):  # a package in use is the program's own
+        follow(module)
 
 
 def _text_of(distribution: metadata.Distribution | None, key: str) -> str:

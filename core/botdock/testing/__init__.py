@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from botdock.testing.fake_services import FakeEntrypoints as FakeEntrypoints
     from botdock.testing.fake_services import FakeMetrics as FakeMetrics
     from botdock.testing.fake_services import FakeStorage as FakeStorage
-    from botdock.testing.metrics import MetricsExporterContract as MetricsExporterContract
     from botdock.testing.log_sink import LogSinkContract as LogSinkContract
+    from botdock.testing.metrics import MetricsExporterContract as MetricsExporterContract
     from botdock.testing.runtime import RuntimeContract as RuntimeContract
     from botdock.testing.storage import StorageContract as StorageContract
 
@@ -31,8 +31,8 @@ _HOMES = {
     "FakeLogs": "fake_logs",
     "FakeMetrics": "fake_services",
     "FakeStorage": "fake_services",
-    "MetricsExporterContract": "metrics",
     "LogSinkContract": "log_sink",
+    "MetricsExporterContract": "metrics",
     "RuntimeContract": "runtime",
     "StorageContract": "storage",
 }
@@ -46,8 +46,8 @@ __all__ = [
     "FakeLogs",
     "FakeMetrics",
     "FakeStorage",
-    "MetricsExporterContract",
     "LogSinkContract",
+    "MetricsExporterContract",
     "RuntimeContract",
     "StorageContract",
 ]

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
+import botdock.logging
 from botdock import Config, LogSink
 from botdock.errors import ConfigError
 from botdock.model import LogLine, LogSource, Stream
 from botdock.plugin_manager import PluginManager
+from botdock.testing import LogSinkContract
+from botdock.testing.log_sink import Arrived, Delivered
 from botdock_logging_loguru.sink import printable
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 SOURCE = LogSource(execution_id="01j", id="bot-1", runtime="bash")
 
@@ -38,10 +46,87 @@ def test_a_line_becomes_a_record_that_says_where_it_is_from(records: list[Any]) 
     sink = open_sink()
     sink.write(SOURCE, [LogLine(Stream.STDOUT, b"one"), LogLine(Stream.STDERR, b"two")])
     sink.close()
-    first = {"execution_id": "01j", "bot_id": "bot-1", "runtime": "bash", "stream": "stdout"}
+    first = {"execution_id": "01j", "bot_id": "bot-1", "runtime": "bash", "stream": "stdout", "complete": True}
     assert [record["message"] for record in records] == ["one", "two"]
     assert [record["extra"] for record in records] == [first, {**first, "stream": "stderr"}]
     assert [record["level"].name for record in records] == ["INFO", "INFO"]
+
+
+def test_a_record_has_the_time_of_its_line_and_says_whether_the_line_is_whole(
+    records: list[Any], tmp_path: Path
+) -> None:
+    handler = logger.add(tmp_path / "log", format="{time:YYYY-MM-DD HH:mm:ss.SSSSSS!UTC} {message}")
+    moment = 1_700_000_000_123_456_789
+    open_sink().write(SOURCE, [LogLine(Stream.STDOUT, b"half", moment, complete=False)])
+    logger.remove(handler)
+    (record,) = records
+    assert record["time"] == datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)
+    assert record["extra"]["complete"] is False
+    assert (tmp_path / "log").read_text() == "2023-11-14 22:13:20.123456 half\n"
+
+
+@pytest.mark.parametrize("moment", [0, 2**62, -(2**70)])
+def test_a_line_without_a_time_that_makes_sense_has_that_of_its_record(records: list[Any], moment: int) -> None:
+    before = datetime.now(UTC)
+    open_sink().write(SOURCE, [LogLine(Stream.STDOUT, b"when?", moment)])
+    if moment == 2**62:  # the year 2116
+        assert records[0]["time"] > before
+    else:
+        assert before <= records[0]["time"] <= datetime.now(UTC)
+
+
+def test_a_patcher_of_the_application_sees_the_line_and_has_the_last_word_on_it(records: list[Any]) -> None:
+    def mask(record: Record) -> None:
+        record["message"] = record["message"].replace("hunter2", "***")
+
+    logger.configure(patcher=mask)
+    try:
+        open_sink().write(SOURCE, [LogLine(Stream.STDOUT, b"the password is hunter2")])
+    finally:
+        logger.configure(patcher=lambda _record: None)
+    assert [record["message"] for record in records] == ["the password is ***"]
+
+
+def test_a_stuck_handler_does_not_keep_the_sink_from_closing() -> None:
+    stuck = threading.Event()
+    handler = logger.add(lambda _message: [stuck.wait(30)].clear(), enqueue=True)
+    sink = open_sink()
+    sink.write(SOURCE, [LogLine(Stream.STDOUT, b"held")])
+    sink.close()
+    with logger.contextualize(execution_id="02"):  # needs the lock that waiting for a handler holds
+        pass
+    stuck.set()
+    logger.remove(handler)
+
+
+def test_bots_are_heard_while_botdock_itself_is_silent(records: list[Any]) -> None:
+    botdock.logging.disable()
+    open_sink().write(SOURCE, [LogLine(Stream.STDOUT, b"heard")])
+    botdock.logging.disable()
+    open_sink().write(SOURCE, [LogLine(Stream.STDOUT, b"still heard")])
+    assert [record["message"] for record in records] == ["heard", "still heard"]
+
+
+class TestLoguruSink(LogSinkContract):
+    @pytest.fixture
+    def records(self) -> Iterator[list[Any]]:
+        found: list[Any] = []
+        handler = logger.add(lambda message: found.append(message.record), level=0, catch=False)
+        yield found
+        logger.remove(handler)
+
+    @pytest.fixture
+    def sink(self, records: list[Any]) -> LogSink:
+        return open_sink()
+
+    @pytest.fixture
+    def delivered(self, records: list[Any]) -> Delivered:
+        return lambda: [
+            Arrived(record["extra"]["execution_id"], record["extra"]["stream"], record["message"]) for record in records
+        ]
+
+    def shown(self, line: LogLine) -> str:
+        return printable(line.text)
 
 
 def test_the_levels_can_be_chosen(records: list[Any]) -> None:

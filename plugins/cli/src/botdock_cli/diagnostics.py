@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 
 
 def show_log(*, everything: bool) -> None:
-    """Send botdock's log to stderr: warnings and worse, or everything."""
-    from botdock._log import logger
+    """Send the log of botdock and its plugins to stderr: warnings and worse, or everything."""
+    from loguru import logger
 
+    from botdock.logging import enable
+
+    enable()
     logger.remove()
-    logger.enable("botdock")
     logger.add(_show, level="TRACE" if everything else "WARNING", format="{message}")
 
 
