@@ -25,6 +25,8 @@ _T = TypeVar("_T")
 _lock = threading.Lock()
 _ours: dict[str, bool] = {}
 """What was said here last of each name: whether it is enabled."""
+_kept: dict[str, bool] = {}
+"""What the application said of each name, and what `exempt` did."""
 _exempt: set[str] = set()
 
 
@@ -47,8 +49,9 @@ def follow(name: str) -> None:
 def exempt(name: str) -> None:
     """Let a module speak even where botdock does not, unless the application has silenced it or its package."""
     with _lock:
-        _exempt.add(name)
         if _is_free(name):
+            _exempt.add(name)
+            _kept[name] = True
             logger.enable(name)
 
 
@@ -80,20 +83,28 @@ def carried(call: Callable[_P, _T], *, execution_id: str | None = None) -> Calla
 
 def _say(name: str, *, enabled: bool) -> None:
     """Switch a name, and let the application's own words on what lies below it stand."""
-    theirs = {
-        below: said for below, said in _words().items() if _is_below(below, name) and _ours.get(below) is not said
-    }
+    _remember()
     _ours[name] = enabled
     (logger.enable if enabled else logger.disable)(name)
-    for below in sorted({*theirs, *(module for module in _exempt if _is_below(module, name))}):
-        (logger.enable if theirs.get(below, True) else logger.disable)(below)
+    for below in sorted(below for below in _kept if _is_below(below, name)):
+        (logger.enable if _kept[below] else logger.disable)(below)
+
+
+def _remember() -> None:
+    """Take note of the application's own words: loguru forgets one that says the same as one on a name above it."""
+    for name, said in list(_kept.items()):
+        if _is_enabled(name) is said:
+            continue
+        if name in _exempt:
+            _kept[name] = not said
+        else:
+            del _kept[name]  # the application has said otherwise, perhaps of a name above it
+    _kept.update({name: said for name, said in _words().items() if _ours.get(name) is not said})
 
 
 def _words() -> dict[str, bool]:
     """Return what was said of each name, by anybody; the most special names come first, as loguru looks at them."""
-    core = getattr(
-        logger, "_core", None
-    )  # there is no public way to ask; without it, nobody said anything
+    core = getattr(logger, "_core", None)  # there is no public way to ask; without it, nobody said anything
     return {name.removesuffix("."): said for name, said in getattr(core, "activation_list", ()) if name}
 
 
