@@ -112,9 +112,6 @@ def test_what_the_application_said_of_a_module_stays(is_heard: Any, package: str
     logger.enable("botdock.services.noisy")
     botdock.logging.disable()
     assert is_heard("botdock.services.noisy")
-    logger.enable("botdock")  # as loguru has it: the latest word on a package is one on its modules
-    botdock.logging.disable()
-    assert not is_heard("botdock.services.noisy")
 
 
 def test_a_general_amnesty_of_the_application_holds(is_heard: Any, package: str) -> None:
