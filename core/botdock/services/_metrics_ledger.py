@@ -35,6 +35,7 @@ class Ledger(MetricsExporter):
         self._held = ExitStack()
         self._registered = False
         self._written: MetricsSnapshot | None = None
+        self._summed: MetricsSnapshot | None = None
         self._closed = False
 
     def export(self, snapshot: MetricsSnapshot) -> None:  # noqa: ARG002 - it may begin at a reset, and the file does not
@@ -47,9 +48,10 @@ class Ledger(MetricsExporter):
             self._write()
 
     def total(self) -> MetricsSnapshot | None:
-        """Return the sum over all runners of the folder, with what this one has counted up to now; None if it fails.
+        """Return the sum over all runners of the folder, with what this one has counted up to now.
 
-        Each sum is of files as they are at one instant, and files only grow: a later one is never less.
+        Each sum is of files as they are at one instant, and files only grow: a later one is never less. When it cannot
+        be had, it is the last one that could, or None.
         """
         try:
             with self._lock:
@@ -57,10 +59,10 @@ class Ledger(MetricsExporter):
             if not self._folder.is_dir():
                 return self._counted()
             with open_total(self._folder) as total:
-                return total.sum().snapshot
+                self._summed = total.sum().snapshot
         except OSError as error:
             logger.bind(folder=str(self._folder), error=str(error)).warning("metrics of other runners not read")
-            return None
+        return self._summed
 
     def close(self) -> None:
         """Write the last numbers, and add them, and those of runners that have died, to the total.

@@ -1,139 +1,166 @@
-"""What Prometheus gets to see."""
+"""What Prometheus gets to see, at the endpoint and in the file."""
 
 from __future__ import annotations
 
-import socket
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
+import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
 
 from botdock import Config, MetricsExporter
 from botdock.errors import ConfigError, MetricsError
-from botdock.model import MetricsSnapshot, OperationStats
-from botdock.model.metrics import DURATION_BUCKETS
+from botdock.model import MetricsSnapshot
 from botdock.plugin_manager import PluginManager
 from botdock.services.metrics import MetricsService
+from botdock.testing import MetricsExporterContract
 
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def open_exporter(**options: Any) -> MetricsExporter:
-    return PluginManager.load().metrics_exporter("prometheus").factory(Config(options={"prometheus": options}))
+EXECUTION = {"engine": "docker", "outcome": "failed", "runtime": "bash"}
 
 
 def snapshot() -> MetricsSnapshot:
     service = MetricsService()
-    service.record("container.create", seconds=0.02)
-    service.record("container.create", seconds=7200, success=False)
-    service.record("log.collect", size=100)
-    service.record("execution", labels=(("engine", "docker"), ("outcome", "failed")), seconds=0.3, success=False)
+    service.record_container_operation("create", 0.02, True)
+    service.record_container_operation("create", 7200, False)
+    service.record_log_operation("collect", True, 100)
+    service.record_log_operation("gap", False, 7)
+    service.record_storage_operation("put", 30, True, 0.5)
+    service.record("execution", labels=tuple(EXECUTION.items()), seconds=0.3, size=9, success=False)
+    service.record("phase.pull", labels=(("engine", "docker"), ("runtime", "bash")), seconds=2)
+    service.record("cache.hit", seconds=0.001, size=5)
     return service.get_metrics()
 
 
-def samples_of(text: str) -> Samples:
-    return {
-        (sample.name, frozenset((name, value) for name, value in sample.labels.items() if value)): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def sample(samples: Samples, name: str, **labels: str) -> float | None:
-    return samples.get((name, frozenset(labels.items())))
-
-
-def check(samples: Samples) -> None:
-    create, duration = {"operation": "container.create"}, "botdock_operation_duration_seconds"
-    assert sample(samples, "botdock_operations_total", **create) == 2
-    assert sample(samples, "botdock_operation_errors_total", **create) == 1
-    assert sample(samples, "botdock_operation_bytes_total", operation="log.collect") == 100
-    execution = {"operation": "execution", "engine": "docker", "outcome": "failed"}
-    assert sample(samples, "botdock_operations_total", **execution) == 1
-    assert sample(samples, f"{duration}_bucket", le="0.01", **create) == 0
-    assert sample(samples, f"{duration}_bucket", le="0.025", **create) == 1
-    assert sample(samples, f"{duration}_bucket", le="3600.0", **create) == 1
-    assert sample(samples, f"{duration}_bucket", le="+Inf", **create) == 2
-    assert sample(samples, f"{duration}_count", **create) == 2
-    assert sample(samples, f"{duration}_sum", **create) == 7200.02
-    assert sample(samples, f"{duration}_count", operation="log.collect") is None
-
-
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number: int = free.getsockname()[1]
-        return number
+def is_the_snapshot(value_of: Callable[..., float | None]) -> Callable[[str], None]:
+    def check(text: str) -> None:
+        def value(name: str, **labels: str) -> float | None:
+            return value_of(text, f"botdock_{name}", **labels)
+
+        assert value("container_operations_total", operation="create", result="success") == 1
+        assert value("container_operations_total", operation="create", result="error") == 1
+        duration = "container_operation_duration_seconds"
+        assert value(f"{duration}_bucket", operation="create", le="0.01") == 0
+        assert value(f"{duration}_bucket", operation="create", le="0.025") == 1
+        assert value(f"{duration}_bucket", operation="create", le="3600.0") == 1
+        assert value(f"{duration}_bucket", operation="create", le="+Inf") == 2
+        assert value(f"{duration}_count", operation="create") == 2
+        assert value(f"{duration}_sum", operation="create") == pytest.approx(7200.02)
+        assert value("log_bytes_total", operation="collect") == 100
+        assert value("log_operations_total", operation="gap", result="error") == 1
+        assert value("log_bytes_total", operation="gap") == 7
+        assert value("storage_bytes_total", operation="put") == 30
+        assert value("storage_operation_duration_seconds_sum", operation="put") == 0.5
+        assert value("cache_operations_total", operation="hit", result="success") == 1
+        assert value("executions_total", **EXECUTION) == 1
+        assert value("execution_duration_seconds_bucket", le="0.25", **EXECUTION) == 0
+        assert value("execution_duration_seconds_bucket", le="0.5", **EXECUTION) == 1
+        assert value("execution_output_bytes_total", **EXECUTION) == 9
+        assert value("phase_duration_seconds_sum", phase="pull", engine="docker", runtime="bash") == 2
+        assert value("metrics_folded_records_total") == 0
+        assert value("metrics_since_timestamp_seconds") == pytest.approx(datetime.now(UTC).timestamp(), abs=60)
+
+    return check
 
 
-@pytest.fixture
-def endpoint(port: int) -> Iterator[MetricsExporter]:
-    exporter = open_exporter(port=port)
-    yield exporter
+def test_the_endpoint_shows_the_last_snapshot(
+    endpoint: MetricsExporter, scrape: Callable[[], str], is_the_snapshot: Callable[[str], None]
+) -> None:
+    assert scrape() == ""
+    endpoint.export(snapshot())
+    is_the_snapshot(scrape())
+    endpoint.export(MetricsService().get_metrics())
+    assert "botdock_executions_total" not in scrape()
+
+
+def test_the_endpoint_shows_this_runner_and_the_file_all_of_them(
+    port: int, open_exporter: Callable[..., MetricsExporter], scrape: Callable[[], str], tmp_path: Path
+) -> None:
+    exporter = open_exporter(port=port, textfile=str(tmp_path / "botdock.prom"))
+    nothing = MetricsService().get_metrics()
+    exporter.export(attrs.evolve(nothing, total=snapshot()))
+    assert "botdock_executions_total" not in scrape()
+    assert "botdock_executions_total" in (tmp_path / "botdock.prom").read_text()
     exporter.close()
 
 
-def scrape(port: int) -> str:
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
-        text: str = response.read().decode()
-        return text
-
-
-def test_the_endpoint_shows_the_last_snapshot(port: int, endpoint: MetricsExporter) -> None:
-    assert samples_of(scrape(port)) == {}
-    endpoint.export(snapshot())
-    check(samples_of(scrape(port)))
-    endpoint.export(MetricsService().get_metrics())
-    assert samples_of(scrape(port)) == {}
-
-
-def test_the_endpoint_is_for_this_machine_alone(port: int, endpoint: MetricsExporter) -> None:
-    with socket.socket() as elsewhere:
-        elsewhere.settimeout(10)
-        assert elsewhere.connect_ex(("127.0.0.2", port)) != 0
-
-
-def test_a_closed_endpoint_lets_go_of_its_port(port: int) -> None:
-    for _ in range(2):
-        exporter = open_exporter(port=port)
-        scrape(port)
-        exporter.close()
-
-
-def test_a_port_that_is_taken_is_told(port: int, endpoint: MetricsExporter) -> None:
+def test_a_port_that_is_taken_is_told(
+    port: int, endpoint: MetricsExporter, open_exporter: Callable[..., MetricsExporter]
+) -> None:
     with pytest.raises(MetricsError, match=rf"metrics endpoint 127\.0\.0\.1:{port} cannot be opened: .*\n.*port ="):
         open_exporter(port=port)
 
 
-def test_the_file_holds_the_last_snapshot(tmp_path: Path) -> None:
+def test_the_file_holds_the_last_snapshot_and_can_be_read_by_others(
+    tmp_path: Path, open_exporter: Callable[..., MetricsExporter], is_the_snapshot: Callable[[str], None]
+) -> None:
     file = tmp_path / "botdock.prom"
-    exporter = open_exporter(textfile=str(file))
-    assert not file.exists()
-    exporter.export(MetricsService().get_metrics())
-    exporter.export(snapshot())
-    exporter.close()
-    check(samples_of(file.read_text()))
-    assert list(tmp_path.iterdir()) == [file]
-    assert file.stat().st_mode & 0o004
+    before = os.umask(0o077)
+    try:
+        exporter = open_exporter(textfile=str(file))
+        assert not file.exists()
+        exporter.export(MetricsService().get_metrics())
+        exporter.export(snapshot())
+        exporter.close()
+    finally:
+        os.umask(before)
+    is_the_snapshot(file.read_text())
+    assert [path.name for path in tmp_path.glob("*.prom")] == ["botdock.prom"]
+    assert file.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_file_that_cannot_be_written_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_numbers_that_were_taken_earlier_never_replace_later_ones(
+    tmp_path: Path, open_exporter: Callable[..., MetricsExporter]
+) -> None:
+    file = tmp_path / "botdock.prom"
+    late, early = open_exporter(textfile=str(file)), open_exporter(textfile=str(file))
+    older, newer = MetricsService().get_metrics(), snapshot()
+    late.export(newer)
+    text = file.read_text()
+    early.export(older)
+    assert file.read_text() == text
+    wrong_clock = attrs.evolve(newer, taken_at=datetime.now(UTC) + timedelta(days=1))
+    late.export(wrong_clock)
+    early.export(snapshot())
+    assert file.read_text() != text, "a file from the future stays for ever"
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path, open_exporter: Callable[..., MetricsExporter]) -> None:
+    file = tmp_path / "botdock.prom"
+    exporters = [open_exporter(textfile=str(file)) for _ in range(3)]
+    exporters[0].export(snapshot())
+    whole = len(file.read_text().splitlines())
+    done = threading.Event()
+
+    def write(exporter: MetricsExporter) -> None:
+        while not done.is_set():
+            exporter.export(snapshot())
+
+    threads = [threading.Thread(target=write, args=(exporter,)) for exporter in exporters]
+    for thread in threads:
+        thread.start()
+    lengths = {len(file.read_text().splitlines()) for _ in range(200)}
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert lengths == {whole}
+
+
+def test_a_file_that_cannot_be_written_is_told_and_leaves_no_half_of_it(
+    tmp_path: Path, open_exporter: Callable[..., MetricsExporter]
+) -> None:
     file = tmp_path / "botdock.prom"
     exporter = open_exporter(textfile=str(file))
     file.mkdir()
     with pytest.raises(MetricsError, match=r"metrics file .*botdock\.prom cannot be written: Is a directory"):
         exporter.export(snapshot())
-    assert list(tmp_path.iterdir()) == [file]
+    assert {path.name for path in tmp_path.iterdir()} == {"botdock.prom", ".botdock.prom.lock"}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +175,9 @@ def test_a_file_that_cannot_be_written_is_told_and_leaves_nothing_behind(tmp_pat
         ({"textfile": "/no/such/folder/x.prom"}, "textfile: the folder of '/no/such/folder/x.prom' does not exist"),
     ],
 )
-def test_a_wrong_setting_is_told(options: dict[str, Any], said: str) -> None:
+def test_a_wrong_setting_is_told(
+    options: dict[str, Any], said: str, open_exporter: Callable[..., MetricsExporter]
+) -> None:
     with pytest.raises(ConfigError) as caught:
         open_exporter(**options)
     (problem,) = caught.value.problems
@@ -164,21 +193,32 @@ def test_discovery_does_not_import_the_client() -> None:
     assert "'prometheus_client'" not in done.stdout
 
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
-LABELS = st.dictionaries(TEXT | st.sampled_from(["le", "operation", "engine"]), TEXT, max_size=3)
-STATS = st.lists(st.integers(0, 10**6), min_size=len(DURATION_BUCKETS) + 1, max_size=len(DURATION_BUCKETS) + 1).map(
-    lambda counts: OperationStats(count=sum(counts), buckets=tuple(sorted(counts)), seconds=1.5)
-)
+class Contract(MetricsExporterContract):
+    """The contract, and how many executions the text says there were."""
+
+    @staticmethod
+    def executions(text: str) -> float:
+        lines = [line for line in text.splitlines() if line.startswith("botdock_executions_total{")]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-@given(st.dictionaries(st.tuples(TEXT, LABELS.map(lambda labels: tuple(sorted(labels.items())))), STATS, max_size=4))
-def test_whatever_is_counted_can_be_read_by_prometheus(operations: dict[Any, OperationStats]) -> None:
-    from botdock_metrics_prometheus.collector import SnapshotCollector
+class TestEndpoint(Contract):
+    @pytest.fixture
+    def exporter(self, port: int) -> MetricsExporter:
+        plugin = PluginManager.load().metrics_exporter("prometheus")
+        return plugin.factory(Config(options={"prometheus": {"port": port}}))
 
-    collector, registry = SnapshotCollector(), CollectorRegistry()
-    registry.register(collector)
-    now = datetime.now(UTC)
-    collector.snapshot = MetricsSnapshot(taken_at=now, since=now, operations=operations)
-    families = {family.name: family for family in text_string_to_metric_families(generate_latest(registry).decode())}
-    found = families["botdock_operations"].samples if operations else []
-    assert sorted(one.value for one in found) == sorted(stats.count for stats in operations.values())
+    @pytest.fixture
+    def seen(self, scrape: Callable[[], str]) -> Callable[[], float]:
+        return lambda: self.executions(scrape())
+
+
+class TestTextfile(Contract):
+    @pytest.fixture
+    def exporter(self, tmp_path: Path) -> MetricsExporter:
+        plugin = PluginManager.load().metrics_exporter("prometheus")
+        return plugin.factory(Config(options={"prometheus": {"textfile": str(tmp_path / "x.prom")}}))
+
+    @pytest.fixture
+    def seen(self, tmp_path: Path) -> Callable[[], float]:
+        return lambda: self.executions((tmp_path / "x.prom").read_text())

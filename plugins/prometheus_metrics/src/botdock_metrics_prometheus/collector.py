@@ -2,78 +2,102 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
-import attrs
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from botdock.model import MetricsSnapshot, OperationStats
-from botdock.model.metrics import DURATION_BUCKETS, Labels
+from botdock.model.metrics import DURATION_BUCKETS, OTHER
+from botdock_metrics_prometheus.families import OPERATIONS, PLUGIN, Kind, sort_out
 
 _BOUNDS = (*(str(bound) for bound in DURATION_BUCKETS), "+Inf")
-_OURS = frozenset({"operation", "le"})
-"""Labels that have a meaning of their own here."""
-
-
-@attrs.frozen
-class _Series:
-    labels: tuple[str, ...]
-    stats: OperationStats
+_SUBJECTS = {
+    "container": "on containers and images",
+    "storage": "on the storage",
+    "log": "of the log collector",
+    "cache": "of the code cache",
+    PLUGIN: "that plugins recorded",
+}
 
 
 class SnapshotCollector(Collector):
-    """Answers a scrape from the last snapshot; before the first, with nothing."""
+    """Answers a scrape from one snapshot; before there is one, with nothing."""
 
     def __init__(self) -> None:
         self.snapshot: MetricsSnapshot | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families: three counters and a histogram, each labelled with `operation`."""
-        if self.snapshot is None:
+        """Yield the families, each with its help and its unit."""
+        snapshot = self.snapshot  # once: another may come while this one is told
+        if snapshot is None:
             return
-        names, series = _series(self.snapshot)
-        yield _counter("botdock_operations", "How often it was done.", names, ((s, s.stats.count) for s in series))
-        yield _counter("botdock_operation_errors", "How often it failed.", names, ((s, s.stats.errors) for s in series))
-        yield _counter("botdock_operation_bytes", "Bytes it moved.", names, ((s, s.stats.bytes) for s in series))
-        yield _durations(names, series)
+        kinds = sort_out(snapshot.operations)
+        yield GaugeMetricFamily(
+            "botdock_metrics_since_timestamp_seconds",
+            "When counting began, in seconds since 1970.",
+            value=snapshot.since.timestamp(),
+        )
+        yield _folded(snapshot)
+        if execution := kinds.get("execution"):
+            yield from _executions(execution)
+        if phase := kinds.get("phase"):
+            yield _durations("botdock_phase", "Duration of one phase of an execution.", phase)
+        for name in (*OPERATIONS, PLUGIN):
+            if kind := kinds.get(name):
+                yield from _operations(name, kind)
 
 
-def _series(snapshot: MetricsSnapshot) -> tuple[list[str], list[_Series]]:
-    """Return the names of all labels, and all series; a label that a series lacks is empty, which counts as absent."""
-    found = {_label(name) for _, labels in snapshot.operations for name, _ in labels}
-    names = ["operation", *sorted(found)]
-    return names, [_one(names, key, stats) for key, stats in sorted(snapshot.operations.items(), key=lambda i: i[0])]
-
-
-def _one(names: Sequence[str], key: tuple[str, Labels], stats: OperationStats) -> _Series:
-    operation, labels = key
-    values = {"operation": operation, **{_label(name): value for name, value in labels}}
-    return _Series(tuple(values.get(name, "") for name in names), stats)
-
-
-def _label(name: str) -> str:
-    """Return `name` as Prometheus allows it."""
-    allowed = re.sub(r"[^a-zA-Z0-9_]", "_", name)
-    return f"label_{allowed}" if name in _OURS or not allowed[:1].isalpha() else allowed
-
-
-def _counter(
-    name: str, documentation: str, labels: Sequence[str], values: Iterable[tuple[_Series, int]]
-) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, documentation, labels=labels)
-    for series, value in values:
-        family.add_metric(series.labels, value)
-    return family
-
-
-def _durations(labels: Sequence[str], series: Iterable[_Series]) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(
-        "botdock_operation_duration_seconds", "How long it took, where it was timed.", labels=labels
+def _folded(snapshot: MetricsSnapshot) -> Metric:
+    stats = snapshot.operations.get(OTHER)
+    return CounterMetricFamily(
+        "botdock_metrics_folded_records",
+        "Records whose names or labels were too many to be kept apart, and that no other metric counts.",
+        value=stats.count if stats else 0,
     )
-    for one in series:
-        if one.stats.buckets[-1]:
-            buckets = [(bound, float(count)) for bound, count in zip(_BOUNDS, one.stats.buckets, strict=True)]
-            family.add_metric(one.labels, buckets, sum_value=one.stats.seconds)
+
+
+def _executions(kind: Kind) -> Iterator[Metric]:
+    yield _counter("botdock_executions", "Executions that have ended, by outcome.", kind, lambda stats: stats.count)
+    yield _durations("botdock_execution", "Duration of an execution, from the start of its container to its end.", kind)
+    help_ = "Bytes that bots wrote to stdout and stderr."
+    yield _counter("botdock_execution_output_bytes", help_, kind, lambda stats: stats.bytes)
+
+
+def _operations(name: str, kind: Kind) -> Iterator[Metric]:
+    about = _SUBJECTS[name]
+    yield _results(f"botdock_{name}_operations", f"Operations {about}, by result.", kind)
+    if name != "container":  # they move no bytes that anybody counts
+        help_ = f"Bytes moved by operations {about}."
+        yield _counter(f"botdock_{name}_bytes", help_, kind, lambda stats: stats.bytes)
+    if any(row.stats.timed for row in kind.rows):
+        yield _durations(f"botdock_{name}_operation", f"Duration of operations {about}.", kind)
+
+
+def _counter(name: str, help_: str, kind: Kind, value: Callable[[OperationStats], int]) -> Metric:
+    family = CounterMetricFamily(name, help_, labels=kind.labels)
+    for row in kind.rows:
+        family.add_metric(row.labels, value(row.stats))
     return family
+
+
+def _results(name: str, help_: str, kind: Kind) -> Metric:
+    """Count successes and errors; both are always there, so that a ratio of them is too."""
+    family = CounterMetricFamily(name, help_, labels=(*kind.labels, "result"))
+    for row in kind.rows:
+        family.add_metric((*row.labels, "success"), row.stats.count - row.stats.errors)
+        family.add_metric((*row.labels, "error"), row.stats.errors)
+    return family
+
+
+def _durations(name: str, help_: str, kind: Kind) -> Metric:
+    family = HistogramMetricFamily(f"{name}_duration_seconds", help_, labels=kind.labels)
+    for row in kind.rows:
+        if row.stats.timed:
+            family.add_metric(row.labels, list(_buckets(row.stats.buckets)), sum_value=row.stats.seconds)
+    return family
+
+
+def _buckets(counts: Iterable[int]) -> Iterator[tuple[str, float]]:
+    for bound, count in zip(_BOUNDS, counts, strict=True):
+        yield bound, float(count)

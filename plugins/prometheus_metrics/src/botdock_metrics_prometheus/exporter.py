@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 
 from botdock import MetricsExporter
 from botdock.errors import MetricsError
 from botdock.model import MetricsSnapshot
 from botdock_metrics_prometheus.collector import SnapshotCollector
+from botdock_metrics_prometheus.endpoint import Endpoint
 from botdock_metrics_prometheus.settings import NAME, Settings
-
-if TYPE_CHECKING:
-    from wsgiref.simple_server import WSGIServer
+from botdock_metrics_prometheus.textfile import Textfile
 
 
 class PrometheusExporter(MetricsExporter):
-    """Shows the last snapshot to Prometheus, from a registry of its own, so that each runner can have one."""
+    """Shows this runner's own numbers at an endpoint, and the sum over all runners of the state folder in a file."""
 
     def __init__(self, settings: Settings) -> None:
         """Open the endpoint, if there is to be one.
@@ -32,12 +27,10 @@ class PrometheusExporter(MetricsExporter):
         Raises:
             MetricsError: The port cannot be had.
         """
-        self._collector = SnapshotCollector()
-        self._registry = CollectorRegistry()
-        self._registry.register(self._collector)
-        self._textfile = Path(settings.textfile).expanduser() if settings.textfile else None
-        self._writing = threading.Lock()
-        self._server = _serve(settings, self._registry) if settings.port else None
+        self._snapshot: MetricsSnapshot | None = None
+        self._textfile = Textfile(Path(settings.textfile).expanduser()) if settings.textfile else None
+        self.wants_total = self._textfile is not None
+        self._endpoint = self._serve(settings) if settings.port else None
 
     def export(self, snapshot: MetricsSnapshot) -> None:
         """Show this snapshot from now on.
@@ -45,39 +38,29 @@ class PrometheusExporter(MetricsExporter):
         Raises:
             MetricsError: The file cannot be written.
         """
-        self._collector.snapshot = snapshot
+        self._snapshot = snapshot
         if self._textfile is not None:
-            with self._writing:
-                _replace(self._textfile, generate_latest(self._registry))
+            total = snapshot.total or snapshot
+            self._textfile.write(render(total), total.taken_at)
 
     def close(self) -> None:
         """Close the endpoint; the file stays, with the last numbers."""
-        if self._server is None:
-            return
-        server, thread = self._server
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        if self._endpoint is not None:
+            self._endpoint.close()
+
+    def _serve(self, settings: Settings) -> Endpoint:
+        try:
+            return Endpoint(settings.address, settings.port, lambda: render(self._snapshot))
+        except OSError as error:
+            raise MetricsError(
+                f"metrics endpoint {settings.address}:{settings.port} cannot be opened: {error.strerror or error}",
+                hint=f"Choose another with [options.{NAME}] port = ... in botdock.toml.",
+            ) from error
 
 
-def _serve(settings: Settings, registry: CollectorRegistry) -> tuple[WSGIServer, threading.Thread]:
-    try:
-        return start_http_server(settings.port, settings.address, registry)
-    except OSError as error:
-        raise MetricsError(
-            f"metrics endpoint {settings.address}:{settings.port} cannot be opened: {error.strerror or error}",
-            hint=f"Choose another with [options.{NAME}] port = ... in botdock.toml.",
-        ) from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old numbers or the new ones, never half of them."""
-    # Not a temporary file of the standard library: that one would be readable by us alone.
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_bytes(data)
-        draft.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise MetricsError(f"metrics file {path} cannot be written: {error.strerror or error}") from error
+def render(snapshot: MetricsSnapshot | None) -> bytes:
+    """Return a snapshot in Prometheus's text format; nothing for None."""
+    collector, registry = SnapshotCollector(), CollectorRegistry(auto_describe=False)
+    collector.snapshot = snapshot
+    registry.register(collector)
+    return generate_latest(registry)

@@ -1,0 +1,126 @@
+"""A real Prometheus scrapes a runner that ran real bots, and answers with the right numbers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from botdock import Config, DockerRunner, Executable
+from botdock.config import MetricsConfig
+from botdock.services.metrics import metrics_folder, read_total
+from testbed.console import wait_until
+from testbed.prometheus import PrometheusServer
+
+GOOD = "def main(id, config):\n    print('x' * 1000)\n    return 1\n"
+BAD = "def main(id, config):\n    raise SystemExit(3)\n"
+SLOW = "import time\n\ndef main(id, config):\n    time.sleep(1.2)\n"
+OUTCOMES = {"good": 3, "bad": 2, "slow": 1}
+TIMEOUT = 60.0
+
+
+@pytest.fixture
+def bots(tmp_path: Path) -> dict[str, Path]:
+    folders = {}
+    for name, source in (("good", GOOD), ("bad", BAD), ("slow", SLOW)):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        (folders[name] / "main.py").write_text(source)
+    return folders
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def config(tmp_path: Path, **options: Any) -> Config:
+    return Config(
+        engine="process",
+        home=str(tmp_path / "home"),
+        metrics=MetricsConfig(exporters=("prometheus",)),
+        options={"prometheus": options},
+    )
+
+
+@pytest.fixture
+def scraped(bots: dict[str, Path], port: int, tmp_path: Path) -> Iterator[str]:
+    """The page of a runner that ran three good bots, two bad ones and a slow one, and still lives."""
+    with DockerRunner(config(tmp_path, port=port)) as runner:
+        for name, times in OUTCOMES.items():
+            for _ in range(times):
+                runner.run(Executable(id=name, runtime="python3.11", file_path=str(bots[name])))
+        assert wait_until(lambda: sum_of(page(port), "botdock_executions_total") == 6, timeout=TIMEOUT)
+        yield page(port)
+
+
+def page(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        text: str = response.read().decode()
+        return text
+
+
+def sum_of(text: str, name: str) -> float:
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name}{{"))
+
+
+def test_promtool_has_nothing_against_the_page(scraped: str, promtool: Callable[[str], str]) -> None:
+    assert promtool(scraped) == ""
+    assert promtool(scraped.replace("_seconds", "_milliseconds")) != "", "it finds nothing at all"
+
+
+def test_a_real_prometheus_answers_with_the_right_numbers(
+    scraped: str, port: int, start_prometheus: Callable[..., PrometheusServer]
+) -> None:
+    server = start_prometheus(f"127.0.0.1:{port}")
+    assert wait_until(lambda: server.value("sum(botdock_executions_total)") == 6, timeout=TIMEOUT), server.query("up")
+    by_outcome = server.query("sum by (outcome) (botdock_executions_total{engine='process',runtime='python311'})")
+    assert {labels["outcome"]: value for labels, value in by_outcome} == {"succeeded": 4, "failed": 2}
+    assert server.value("sum(botdock_execution_output_bytes_total{outcome='succeeded'})") == 3 * 1001
+    assert server.value("sum(botdock_execution_duration_seconds_count)") == 6
+    slowest = server.value("histogram_quantile(1, sum by (le) (botdock_execution_duration_seconds_bucket))")
+    assert slowest is not None
+    assert 1.0 < slowest <= 2.5
+    phases = server.query("sum by (phase) (botdock_phase_duration_seconds_count)")
+    assert {labels["phase"]: value for labels, value in phases}["wait"] == 6
+    created = "botdock_container_operations_total{operation='create',result='success'}"
+    assert server.value(created) == 6
+    assert server.value("sum(botdock_container_operations_total{result='error'})") == 0
+    collected = sum_of(scraped, "botdock_log_bytes_total")
+    assert server.value("sum(botdock_log_bytes_total)") == collected >= 3 * 1001
+
+
+def run_by_hand(folder: Path, home: Path, tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "BOTDOCK_HOME": str(home),
+        "BOTDOCK_CONFIG": str(tmp_path / "botdock.toml"),
+    }
+    command = [sys.executable, "-m", "botdock_cli", "run", str(folder), "--engine", "process"]
+    subprocess.run(command, env=environment, capture_output=True, timeout=120, check=True)
+
+
+def test_many_short_runs_go_on_counting_in_the_file(
+    bots: dict[str, Path], tmp_path: Path, promtool: Callable[[str], str]
+) -> None:
+    textfile = tmp_path / "botdock.prom"
+    (tmp_path / "botdock.toml").write_text(
+        f'[metrics]\nexporters = ["prometheus"]\n[options.prometheus]\ntextfile = "{textfile}"\n'
+    )
+    home, seen = tmp_path / "home", []
+    for _ in range(4):
+        run_by_hand(bots["good"], home, tmp_path)
+        seen.append(sum_of(textfile.read_text(), "botdock_executions_total"))
+    assert seen == [1, 2, 3, 4]
+    assert promtool(textfile.read_text()) == ""
+    assert sorted(path.name for path in metrics_folder(home).iterdir()) == ["lock", "total.json"]
+    assert read_total(metrics_folder(home)).ended == 4

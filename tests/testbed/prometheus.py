@@ -1,0 +1,191 @@
+"""A Prometheus server of our own, on loopback, with its own data; and `promtool`.
+
+The programs come out of Debian's package, which is unpacked into the cache and never installed: installing it would
+start a service.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from testbed.cache import cache_dir, locked
+from testbed.console import TestbedError, run, say, wait_until
+from testbed.minio import _free_port
+from testbed.packages import SYSTEM_PATH, find_program
+from testbed.processes import STOP_TIMEOUT
+
+PACKAGE = "prometheus"
+HELP = f"put `prometheus` and `promtool` on PATH, or run this on a Debian-like system (`apt-get download {PACKAGE}`)"
+START_TIMEOUT = 60.0
+_ATTEMPTS = 3
+"""How often a port is looked for: between finding a free one and using it, somebody else may take it."""
+_APT_TIMEOUT = 300.0
+
+
+def ensure_program(name: str) -> Path:
+    """Return the path of `prometheus` or `promtool`, unpacked if it must be.
+
+    Raises:
+        TestbedError: It is not there and cannot be had; saying how to get it.
+    """
+    if found := find_program(name):
+        return Path(found)
+    folder = cache_dir() / "prometheus"
+    program = folder / "usr" / "bin" / name
+    with locked(cache_dir() / "prometheus.lock"):
+        if not program.is_file():
+            _unpack(folder)
+    return program
+
+
+def _unpack(folder: Path) -> None:
+    if find_program("apt-get") is None or find_program("dpkg") is None:
+        raise TestbedError(f"no Prometheus: {HELP}")
+    say(f"downloading Debian's package {PACKAGE}; it is unpacked, not installed")
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as made:
+        try:
+            _download(Path(made))
+        except TestbedError as error:
+            raise TestbedError(f"no Prometheus: {HELP}; {error}") from error
+        (package,) = Path(made).glob("*.deb")
+        draft = Path(made) / "unpacked"
+        run(["dpkg", "-x", str(package), str(draft)], timeout=_APT_TIMEOUT)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.replace(folder)
+
+
+def _download(folder: Path) -> None:
+    """Let apt write into `folder`, which is the working folder of a shell: `download` knows no other place."""
+    environment = {"PATH": SYSTEM_PATH, "FOLDER": str(folder), "PACKAGE": PACKAGE}
+    download = ["sh", "-c", 'cd "$FOLDER" && apt-get -qq -o Acquire::Retries=3 download "$PACKAGE"']
+    try:
+        run(download, timeout=_APT_TIMEOUT, env=environment)
+    except TestbedError:
+        if os.geteuid() != 0:
+            raise
+        run(["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", "update"], timeout=_APT_TIMEOUT, env=environment)
+        run(download, timeout=_APT_TIMEOUT, env=environment, attempts=2)
+
+
+def check_metrics(text: str) -> str:
+    """Return what `promtool check metrics` has to say against a page of metrics; nothing when it is content.
+
+    Raises:
+        TestbedError: There is no `promtool`.
+    """
+    done = subprocess.run(
+        [str(ensure_program("promtool")), "check", "metrics"],
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout.strip() or (f"exit code {done.returncode}" if done.returncode else "")
+
+
+class PrometheusServer:
+    """A server that scrapes what a test says, every 200 ms.
+
+    Args:
+        folder: Where its configuration, its data and its log lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log_file = folder / "prometheus.log"
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *targets: str) -> None:
+        """Start it, and wait until it is ready.
+
+        Args:
+            targets: What it scrapes, each as `host:port`.
+
+        Raises:
+            TestbedError: It did not come up, with the end of its log; or there is no such program.
+        """
+        program = ensure_program("prometheus")
+        config = self.folder / "prometheus.yml"
+        # JSON is YAML too
+        jobs = [{"job_name": "botdock", "static_configs": [{"targets": targets}]}]
+        settings = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
+        config.write_text(json.dumps({"global": settings, "scrape_configs": jobs}))
+        for _ in range(_ATTEMPTS):
+            if self._run(program, config):
+                return
+        raise TestbedError(
+            f"Prometheus did not come up; the end of {self.log_file}:\n{self.log_file.read_text()[-2000:]}"
+        )
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """Return what an expression is now: the labels and the value of each series.
+
+        Raises:
+            TestbedError: It is no expression.
+        """
+        found = self._ask("/api/v1/query", query=expression)["result"]
+        return [(series["metric"], float(series["value"][1])) for series in found]
+
+    def value(self, expression: str) -> float | None:
+        """Return the value of an expression that has one; None when it has none yet."""
+        values = [value for _, value in self.query(expression)]
+        return values[0] if len(values) == 1 else None
+
+    def stop(self) -> None:
+        """End it in order, and wait for its end."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _run(self, program: Path, config: Path) -> bool:
+        self._port = _free_port()
+        options = [f"--web.listen-address=127.0.0.1:{self._port}", f"--storage.tsdb.path={self.folder / 'data'}"]
+        with self.log_file.open("wb") as log:
+            process = subprocess.Popen(
+                [str(program), f"--config.file={config}", "--log.level=warn", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
+        self._process = process
+        ready = wait_until(lambda: self._is_ready() or process.poll() is not None, timeout=START_TIMEOUT)
+        if ready and process.poll() is None:
+            return True
+        process.kill()
+        process.wait()
+        return False
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/-/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def _ask(self, path: str, **parameters: str) -> Any:
+        url = f"http://127.0.0.1:{self._port}{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise TestbedError(f"Prometheus refuses {parameters}: {error.read().decode()}") from None
