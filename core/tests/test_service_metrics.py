@@ -220,6 +220,19 @@ def test_the_summary_is_a_table_that_one_can_read() -> None:
     assert len({len(line) for line in lines if line}) == 1, "its columns are aligned"
 
 
+def test_phases_stand_in_their_own_order() -> None:
+    service = MetricsService()
+    for phase in ("clean_up", "attach", "validate", "of_a_plugin"):
+        service.record(f"phase.{phase}", labels=(("engine", ""),))
+    rows = summary_table(service.get_metrics()).splitlines()[1:]
+    assert [row.split()[:2] for row in rows] == [
+        ["validate", "-"],
+        ["attach", "-"],
+        ["clean_up", "-"],
+        ["of_a_plugin", "-"],
+    ]
+
+
 def test_nothing_counted_is_said() -> None:
     assert summary_table(MetricsService().get_metrics()) == NOTHING
 
@@ -244,7 +257,7 @@ def test_durations_are_written_as_people_do(seconds: float | None, shown: str) -
     assert format_seconds(seconds) == shown
 
 
-COUNTS = OperationStats(count=5, errors=2, bytes=9, seconds=1.0, buckets=(1,) * 15 + (3,))
+COUNTS = OperationStats(count=5, errors=2, bytes=9, seconds=1.0, buckets=(*(1 for _ in DURATION_BUCKETS), 3))
 
 
 def test_stats_add_up_and_never_become_negative() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from botdock.errors import MetricsError
 from botdock.model import OperationStats
+from botdock.model.metrics import DURATION_BUCKETS
 from botdock.services import _metrics_total
 from botdock.services._cache_locks import locked
 from botdock.services._metrics_files import Account, encode
@@ -154,9 +155,13 @@ def test_a_total_for_an_exporter_has_what_was_counted_just_now_and_never_goes_ba
         encode(Account(since=NOW, operations={X: OperationStats(count=1, buckets=(1,))})),
         encode(Account(since=NOW, operations={X: OperationStats(count=-1)})),
         encode(Account(since=NOW, operations={X: OperationStats(count=1, seconds=float("nan"))})),
-        encode(Account(since=NOW, operations={X: OperationStats(count=9, buckets=(2, 1, *(9,) * 14))})),
+        encode(
+            Account(
+                since=NOW, operations={X: OperationStats(count=9, buckets=(2, 1, *(9 for _ in DURATION_BUCKETS[1:])))}
+            )
+        ),
         encode(Account(since=NOW.replace(tzinfo=None))),
-        encode(Account(since=NOW)).replace(b'"bounds": [0.005', b'"bounds": [0.006'),
+        encode(Account(since=NOW)).replace(b'"bounds": [0.001', b'"bounds": [0.006'),
     ],
 )
 @pytest.mark.parametrize("which", ["total", "runner"])
