@@ -9,7 +9,6 @@ import pytest
 from botdock.config import LoggingConfig
 from botdock.errors import BotdockError, ContainerError, LogError
 from botdock.model import LogChunk, LogCursor, LogLine, LogSink, LogSource, LogStream, Stream
-from botdock.services import collection as collection_module
 from botdock.services.logs import LogCollector
 from botdock.services.sinks import SinkFanOut
 
@@ -63,9 +62,8 @@ def out(data: bytes) -> LogChunk:
 
 
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[LogCollector]:
-    monkeypatch.setattr(collection_module, "RESUME_PAUSE", 0.0)
-    made = LogCollector(CONFIG)
+def collector() -> Iterator[LogCollector]:
+    made = LogCollector(CONFIG, reconnect_timeout=0.2)
     yield made
     made.close()
 
@@ -161,7 +159,7 @@ def test_our_own_full_disk_is_reported_and_not_read_again(
     def full(*_: object) -> bytes:
         raise LogError("cannot write the log: No space left on device")
 
-    monkeypatch.setattr("botdock.services.collection.LogWriter.append", full)
+    monkeypatch.setattr("botdock.services.log_store.LogWriter.append", full)
     errors: list[BotdockError] = []
     collector.start_collection(
         ScriptedStream(out(b"x")),

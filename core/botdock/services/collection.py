@@ -3,174 +3,290 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from pathlib import Path
-
-import attrs
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
 
 from botdock._log import logger
 from botdock.errors import BotdockError, LogError
-from botdock.model.logs import LogCursor, LogSource, LogStream, LogSummary
-from botdock.services.lines import LineSplitter
-from botdock.services.log_files import LogWriter
+from botdock.model.logs import LogChunk, LogGap, LogSource, LogStream, LogSummary
+from botdock.services._log_batch import condense
+from botdock.services._log_lines import LineFeed
+from botdock.services._log_values import MAX_BACKLOG, CollectionStatus, Upkeep, Wishes
+from botdock.services.log_store import LogWriter
 from botdock.services.sinks import SinkFanOut
 
-RESUME_ATTEMPTS = 5
-RESUME_PAUSE = 0.5
-"""Seconds before the second attempt to continue a broken stream; each further one waits twice as long."""
+__all__ = ["Collection", "CollectionStatus"]
 
-
-@attrs.frozen(kw_only=True)
-class CollectionStatus:
-    """How a collection stands.
-
-    Attributes:
-        bytes: Bytes stored so far, both streams.
-        ended: Whether nothing more will come.
-        error: Why it broke, or an empty text.
-        resumed: How often a broken stream was continued.
-    """
-
-    bytes: int
-    ended: bool
-    error: str
-    resumed: int
+LARGEST_CHUNK = 1024 * 1024
+"""Bytes of a chunk as it is stored; a stream that delivers larger ones makes no reader hold them."""
 
 
 class Collection:
-    """One log on its way from a stream to its files; pumped by the collector's thread, looked at by any."""
+    """One log on its way from a stream to its files; pumped by the collector's loop, looked at by any thread.
+
+    What is stored is at any moment a prefix of what the bot wrote, less the gaps that are noted: what is read is
+    stored chunk by chunk, and after a break the stream is opened again at what the writer has.
+
+    Args:
+        writer: Of the log.
+        stream: None when it has to be opened first.
+        source: Whose log it is.
+        wishes: What is wanted of it.
+        sinks: Get what is stored, as lines.
+        record: Told of each step: its name, whether it succeeded, bytes.
+        segment_bytes: Bytes of a segment.
+        largest: Bytes of a chunk as it is stored.
+    """
 
     def __init__(
         self,
-        stream: LogStream,
-        directory: Path,
+        writer: LogWriter,
+        stream: LogStream | None,
         *,
         source: LogSource,
-        limit: int,
-        on_limit: Callable[[], None],
-        on_failure: Callable[[BotdockError], None],
-        reopen: Callable[[LogCursor], LogStream] | None,
+        wishes: Wishes,
         sinks: SinkFanOut,
+        record: Callable[[str, bool, int], None],
+        segment_bytes: int,
+        largest: int = LARGEST_CHUNK,
     ) -> None:
-        self.directory = directory
+        self.directory = writer.directory
+        self.writer = writer
         self.source = source
-        self.abandoned = False
-        self.broken = False
+        self.wishes = wishes
+        self.log = logger.bind(execution_id=source.execution_id)
+        self.upkeep = Upkeep()
+        self.segment_bytes = segment_bytes
+        self.rest_until = 0.0
+        self.empty_reads = 0
+        self.opened = time.monotonic()
+        self.delivered = False
+        self._record = record
+        self._largest = largest
+        self._lines = LineFeed(sinks, source, writer)
         self._stream = stream
-        self._writer = LogWriter(directory, limit=limit)
-        self._on_limit = on_limit
-        self._on_failure = on_failure
-        self._reopen = reopen
-        self._sinks = sinks
-        self._splitter = LineSplitter()
+        self._away = stream is None
+        self._storing = threading.Lock()
         self._changed = threading.Condition()
-        self._ended = False
-        self._drained = False
-        self._limited = False
+        self._bytes = writer.stored
+        self._abandoned = self._ended = self._drained = self._failed = False
+        self._limited = self._lost_noted = False
         self._error = ""
-        self._resumed = 0
+        self._resumed = self._gaps = self._version = 0
         self._summary: LogSummary | None = None
-        self._gone = threading.Event()
 
     @property
-    def can_resume(self) -> bool:
-        """Whether a broken stream can be continued."""
-        return self._reopen is not None
+    def backlogged(self) -> bool:
+        """Whether so much waits for the disk that the bot has to wait as well: what it can put there is bounded."""
+        return self.writer.segment - self.upkeep.sealed > MAX_BACKLOG
+
+    @property
+    def leaving(self) -> bool:
+        """Whether nothing more is to be read."""
+        return self._abandoned or self._failed
+
+    @property
+    def to_be_read(self) -> bool:
+        """Whether the loop should read it."""
+        with self._changed:
+            return not (self._away or self._ended)
 
     def fileno(self) -> int | None:
-        """Return what the collector waits on, or None."""
-        return self._stream.fileno()
+        """Return what the loop waits on, or None."""
+        return self._stream.fileno() if self._stream else None
 
-    def pump(self) -> bool:
-        """Store what has come; return whether more may come."""
-        if self.abandoned:
-            return False
+    def pump(self) -> int | None:
+        """Store what has come; return how many bytes that was, or None when the stream is to be read no more."""
+        stream = self._stream
+        if stream is None or self.leaving:
+            return None
+        if self.backlogged:
+            return 0
         try:
-            self._store_available()
-        except LogError as error:  # our own disk: reading the stream again would not help
-            self._reopen = None
-            self._fail(error)
-            self._on_failure(error)
-            return False
-        except BotdockError as error:
-            self._fail(error)
-            return False
-        except Exception as error:  # noqa: BLE001 - a third party's stream must not stop the thread of all
-            self._fail(BotdockError(f"log stream failed: {error!r}"))
-            return False
-        self._drained = self._stream.ended
-        return not self._drained
+            chunks = condense(stream.read(0.0), largest=self._largest)
+            ended = stream.ended
+            lost = tuple(stream.lost) if (chunks or ended) and not self._lost_noted else ()
+        except BaseException as error:  # noqa: BLE001 - a third party's stream must not stop the thread of all
+            self._break(error)
+            return None
+        if not (chunks or ended):
+            return 0
+        return self._take(chunks, lost, ended=ended)
 
-    def _store_available(self) -> None:
-        chunks = self._stream.read(0.0)
+    def _take(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> int | None:
+        try:
+            with self._storing:
+                if self.leaving:  # said while we read: it is read again by whoever goes on
+                    return None
+                self._store(chunks, lost)
+                if ended:
+                    self._close_up()
+        except Exception as error:  # noqa: BLE001 - our own disk, or our own defect: reading again would not help
+            self.fail(error)
+            return None
+        self._report_limit()
+        with self._changed:
+            self._bytes = self.writer.stored
+            self._drained = self._drained or ended
+            self._version += 1
+            self._changed.notify_all()
+        return None if ended else sum(len(chunk.data) for chunk in chunks)
+
+    def _store(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap]) -> None:
+        for gap in lost:
+            self.writer.note_gap(gap)
+            self._gaps += 1
+            self._record("gap", False, gap.size or 0)  # noqa: FBT003 - the callback's signature
+            self.log.bind(stream=str(gap.stream), size=gap.size).warning("the engine had lost a part of the log")
+        self._lost_noted = self._lost_noted or bool(chunks)
         for chunk in chunks:
-            stored = self._writer.append(chunk)
-            if stored and self._sinks:
-                self._sinks.offer(self.source, list(self._splitter.feed(attrs.evolve(chunk, data=stored))))
-        if self._writer.dropped and not self._limited:
+            self._lines.offer(chunk, self.writer.append(chunk))
+            self.delivered = True
+
+    def _close_up(self) -> None:
+        """Store what was held back, for nothing more will come, and hand on the unterminated last lines."""
+        for chunk in self.writer.flush():
+            self._lines.offer(chunk, chunk.data)
+        self._lines.finish()
+
+    def _report_limit(self) -> None:
+        if self.writer.over_limit and not self._limited:
             self._limited = True
-            self._on_limit()
-        if chunks:
-            self._announce()
+            self._gaps += 1
+            self._call(self.wishes.on_limit)
 
-    def _fail(self, error: BotdockError) -> None:
-        self.broken = True
-        self._error = error.message
-        logger.bind(execution_id=self.source.execution_id, error=error.message).debug("log stream broke")
+    def _break(self, error: BaseException) -> None:
+        self._error = _words(error)
+        self.log.bind(error=self._error).debug("the log stream broke")
 
-    def resume(self) -> bool:
-        """Open the stream again where it broke; return whether that worked within a few attempts."""
-        if self._reopen is None:
-            return False
-        for attempt in range(RESUME_ATTEMPTS):
-            try:
-                self._stream = self._reopen(self._writer.cursor)
-            except BotdockError as error:
-                self._error = error.message
-                if self._gone.wait(RESUME_PAUSE * 2**attempt):
-                    return False
-            else:
-                self.broken = False
-                self._resumed += 1
+    def fail(self, error: Exception) -> None:
+        """Give up, since what comes can be stored no longer; whoever started it is told once."""
+        if not isinstance(error, BotdockError):
+            error = LogError(f"the log in {self.directory} cannot be stored: {error!r}")
+        with self._changed:
+            if self._failed:
+                return
+            self._failed = True
+            self._error = error.message
+            self._end_if_away()
+        self.log.bind(error=error.message).warning("the log can be stored no longer")
+        self._record("store", False, 0)  # noqa: FBT003 - the callback's signature
+        self._call(self.wishes.on_failure, error)
+
+    def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except Exception as error:  # noqa: BLE001 - whoever listens must not stop the thread of all
+            self.log.bind(error=repr(error)).error("a callback of a log collection failed")
+
+    def leave(self) -> bool:
+        """Say that the loop reads it no longer; return whether it is to be opened again."""
+        with self._changed:
+            self._away = not (self.leaving or self._drained or self.wishes.reopen is None)
+            if not self._away:
+                self._ended = True
+                self._changed.notify_all()
+            return self._away
+
+    def reopen(self) -> bool:
+        """Open the stream where the log on disk ends; return whether there is something to read now.
+
+        Waits for the engine, so it is not for the loop. One that was abandoned meanwhile is not read.
+
+        Raises:
+            Exception: Whatever the engine has to say.
+        """
+        self.close_stream()
+        with self._storing:
+            if self.leaving or self.wishes.reopen is None:
+                return False
+            self.writer.rewind()
+            cursor = self.writer.cursor
+        stream = self.wishes.reopen(cursor)
+        with self._changed:
+            if not self.leaving:
+                self._stream = stream
+                self._away = self._lost_noted = self.delivered = False
+                self.opened = time.monotonic()
                 return True
+        _close(stream)
         return False
 
-    def close_stream(self) -> None:
-        """Let go of the stream."""
-        self._stream.close()
-
-    def abandon(self) -> None:
-        """Ask for the end: nothing more is stored."""
-        if not self._ended:
-            self.abandoned = True
-        self._gone.set()
-
-    def end(self) -> None:
-        """Say that nothing more will come."""
-        if self._sinks:
-            self._sinks.offer(self.source, list(self._splitter.finish()))
+    def resumed(self) -> None:
+        """Count that a broken stream is read again."""
         with self._changed:
+            self._resumed += 1
+            self._error = ""
+
+    def give_up(self, error: BaseException) -> None:
+        """Say that the stream cannot be opened again; what is stored stays, and the engine may have more."""
+        with self._changed:
+            self._error = _words(error)
+            self._away = False
             self._ended = True
             self._changed.notify_all()
 
-    def finish(self) -> LogSummary:
-        """Close the files, and return counts and hashes; may be called again."""
-        if self._summary is None:
-            complete = self._drained and not self.broken
-            self._summary = self._writer.summary(gaps=int(not complete), complete=complete)
-            self._writer.close()
-            self._stream.close()
+    def close_stream(self) -> None:
+        """Let go of the stream."""
+        with self._changed:
+            stream, self._stream = self._stream, None
+        if stream:
+            _close(stream)
+
+    def abandon(self) -> None:
+        """Ask for the end: nothing more is stored."""
+        with self._changed:
+            self._abandoned = True
+            self._end_if_away()
+
+    def _end_if_away(self) -> None:
+        if self._away:  # the engine may take its time to answer; nobody waits for it
+            self._ended = True
+            self._changed.notify_all()
+
+    def finish(self, *, exit_known: bool) -> LogSummary:
+        """End the log on disk, and return counts and hashes; may be called again."""
+        self.close_stream()
+        with self._storing, self.upkeep.lock:
+            if self._summary is None:
+                self._summary = self._finished(exit_known=exit_known)
+                self.writer.close()
         return self._summary
 
+    def _finished(self, *, exit_known: bool) -> LogSummary:
+        try:
+            if not (self._drained or self._failed):  # after a failure, what is held back has lost what is before it
+                self._close_up()
+            return self.writer.finish(complete=self._drained and exit_known and not self._failed)
+        except LogError as error:
+            self.fail(error)
+            with suppress(LogError):
+                return self.writer.summary(complete=False)
+            return LogSummary()
+
+    def release(self) -> None:
+        """Let go of the files, safely stored but without an end, so that somebody else can go on."""
+        self.close_stream()
+        with self._storing, self.upkeep.lock:
+            self.upkeep.released = True
+            if self._summary is None:
+                try:
+                    self.writer.sync()
+                except LogError as error:
+                    self.fail(error)
+                self.writer.close()
+
     def progress(self) -> tuple[int, bool]:
-        """Return bytes stored so far, and whether nothing more will come."""
+        """Return a number that another one follows when something is stored, and whether nothing more will come."""
         with self._changed:
-            return self._writer.bytes, self._ended
+            return self._version, self._ended
 
     def wait_progress(self, seen: int, timeout: float) -> None:
-        """Wait until more than `seen` bytes are stored or the log has ended, at most `timeout` seconds."""
+        """Wait until the number is no longer `seen` or the log has ended, at most `timeout` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._writer.bytes != seen, timeout)
+            self._changed.wait_for(lambda: self._ended or self._version != seen, timeout)
 
     def wait_ended(self, timeout: float) -> bool:
         """Wait for the end, at most `timeout` seconds; return whether it has come."""
@@ -181,9 +297,14 @@ class Collection:
         """Return how it stands."""
         with self._changed:
             return CollectionStatus(
-                bytes=self._writer.bytes, ended=self._ended, error=self._error, resumed=self._resumed
+                bytes=self._bytes, ended=self._ended, error=self._error, resumed=self._resumed, gaps=self._gaps
             )
 
-    def _announce(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+
+def _close(stream: LogStream) -> None:
+    with suppress(Exception):  # it was to raise nothing
+        stream.close()
+
+
+def _words(error: BaseException) -> str:
+    return error.message if isinstance(error, BotdockError) else f"the log stream failed: {error!r}"

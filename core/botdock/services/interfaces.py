@@ -6,7 +6,7 @@ The services of `botdock.services` and the fakes of `botdock.testing` both fit; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from botdock.model import (
     Receipt,
     Runtime,
 )
+from botdock.services._log_values import CollectionStatus
 from botdock.services.code import CodeSource, Workspace
 
 Meter = Callable[[int, int], None]
@@ -99,19 +100,24 @@ class Logs(Protocol):
 
     def start_collection(
         self,
-        stream: LogStream,
+        stream: LogStream | None,
         directory: Path,
         *,
         source: LogSource,
-        limit: int,
+        limit: int | None,
+        retain: int | None = ...,
+        secrets: Collection[bytes] = ...,
         on_limit: Callable[[], None] = ...,
         on_failure: Callable[[BotdockError], None] = ...,
+        on_segment: Callable[[int], None] | None = ...,
         reopen: Callable[[LogCursor], LogStream] | None = ...,
     ) -> None: ...
     def wait_drained(self, execution_id: str, timeout: float) -> bool: ...
-    def stop_collection(self, execution_id: str) -> LogSummary: ...
+    def stop_collection(self, execution_id: str, *, exit_known: bool = True) -> LogSummary: ...
+    def release(self, execution_id: str) -> None: ...
     def collect_logs(self, execution_id: str, size: int | None = None) -> str: ...
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]: ...
+    def get_collection_status(self, execution_id: str) -> CollectionStatus: ...
     def forget(self, execution_id: str) -> None: ...
     def close(self) -> None: ...
 

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import selectors
 import threading
 from collections.abc import Callable, Iterator
+from collections.abc import Collection as Some
 from pathlib import Path
 
-from botdock._log import logger
 from botdock.config.sections import LoggingConfig
 from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogCursor, LogSource, LogStream, LogSummary
-from botdock.services.collection import Collection, CollectionStatus
-from botdock.services.log_files import LogReader, read_tail
+from botdock.services._log_keeper import Keeper
+from botdock.services._log_loop import LogLoop
+from botdock.services._log_resume import Resumption
+from botdock.services._log_tail import read_tail
+from botdock.services._log_values import CollectionStatus, Wishes
+from botdock.services.collection import LARGEST_CHUNK, Collection
+from botdock.services.log_store import LogReader, LogWriter
 from botdock.services.sinks import SinkFanOut
 
-POLL_INTERVAL = 0.02
-"""Seconds between looks at streams that have no descriptor to wait on."""
 FOLLOW_INTERVAL = 1.0
 """Seconds after which a follower looks again even if nobody woke it."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that each part has to come to its end when the collector is closed."""
+RETAINED_SEGMENTS = 4
+"""How many segments what is retained has at least: the oldest goes as a whole."""
+SMALLEST_PIECE = 4096
 
 
 class LogCollector:
     """Stores the bytes of any number of containers as they come, in one thread.
 
+    What may wait, for the disk, an engine or a storage, is done in a few other threads, however many logs there are.
+
     Args:
-        config: How long the rest of a log may take, and how much of its end is kept as text.
+        config: How the logs are stored, and how long the rest of one may take.
         sinks: Get every line, each in its own time.
-        on_operation: Told of each step: its name, whether it succeeded, bytes.
+        on_operation: Told of each step: its name, whether it succeeded, bytes. Must not wait.
+        reconnect_timeout: Seconds that a broken stream has to be readable again; an engine may be away for as long.
     """
 
     def __init__(
@@ -38,86 +46,129 @@ class LogCollector:
         *,
         sinks: SinkFanOut | None = None,
         on_operation: Callable[[str, bool, int], None] | None = None,
+        reconnect_timeout: float = 15.0,
     ) -> None:
         self._config = config
         self._sinks = sinks or SinkFanOut({}, capacity=1)
         self._record = on_operation or (lambda _operation, _success, _size: None)
         self._collections: dict[str, Collection] = {}
         self._lock = threading.Lock()
-        self._selector = selectors.DefaultSelector()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
-        self._selector.register(self._wake_read, selectors.EVENT_READ)
-        self._added: list[Collection] = []
-        self._polled: list[Collection] = []
-        self._closing = False
-        self._thread: threading.Thread | None = None
+        self._loop = LogLoop(on_stored=self._stored, on_left=self._left)
+        self._resumption = Resumption(timeout=reconnect_timeout, on_opened=self._loop.admit, record=self._record)
+        self._keeper = Keeper(config, record=self._record, on_synced=self._synced)
 
     def start_collection(
         self,
-        stream: LogStream,
+        stream: LogStream | None,
         directory: Path,
         *,
         source: LogSource,
-        limit: int,
+        limit: int | None,
+        retain: int | None = None,
+        secrets: Some[bytes] = (),
         on_limit: Callable[[], None] = lambda: None,
         on_failure: Callable[[BotdockError], None] = lambda _error: None,
+        on_segment: Callable[[int], None] | None = None,
         reopen: Callable[[LogCursor], LogStream] | None = None,
     ) -> None:
-        """Begin to store what `stream` delivers into `directory`.
+        """Begin to store what `stream` delivers into `directory`, or go on with what lies there.
 
         Args:
-            stream: Belongs to the collector from now on.
-            directory: Where the log files are made.
+            stream: Belongs to the collector from now on. None lets `reopen` open it, in another thread.
+            directory: Where the log is, or is made.
             source: Whose log it is; its `execution_id` names the collection.
-            limit: Bytes that are stored at most.
+            limit: Bytes that are stored at most, or None. Of what comes after, the last `LoggingConfig.output_tail`
+                bytes are kept.
+            retain: Bytes that are kept at most, or None: the oldest segments go. Not together with `limit`.
+            secrets: What is masked.
             on_limit: Called once when the bot wrote more; must not wait.
-            on_failure: Called when the log can be stored no longer (a full disk); must not wait.
-            reopen: Continues a stream that broke, from what is stored; None means that it cannot be continued.
+            on_failure: Called once when the log can be stored no longer (a full disk); must not wait.
+            on_segment: Called with the number of each segment that the log no longer goes on in, once it is sealed, in
+                order, and before it may be compressed. It may take its time; a segment that retention has to remove
+                meanwhile is removed. Whoever takes over a log gets those again that may not have been stored.
+            reopen: Opens the stream from a cursor on, after it broke; None means that it cannot be continued.
 
         Raises:
-            LogError: The files could not be made.
+            LogError: The files cannot be written, the log has ended, or it is being collected already.
+            ValueError: There is neither a stream nor a way to open one, or both a limit and a bound of retention.
         """
+        wishes = Wishes(retain=retain, on_limit=on_limit, on_failure=on_failure, on_segment=on_segment, reopen=reopen)
+        _check(stream, wishes, limit)
+        segment_bytes = self._config.segment_bytes
+        if retain is not None:
+            segment_bytes = max(min(segment_bytes, retain // RETAINED_SEGMENTS), 1)
         try:
-            collection = Collection(
-                stream,
-                directory,
-                source=source,
-                limit=limit,
-                on_limit=on_limit,
-                on_failure=on_failure,
-                reopen=reopen,
-                sinks=self._sinks,
+            self._check_is_new(source.execution_id)
+            writer = LogWriter(
+                directory, limit=limit, tail=self._config.output_tail, segment_bytes=segment_bytes, secrets=secrets
             )
         except LogError:
             self._record("start_collection", False, 0)  # noqa: FBT003 - the callback's signature
             raise
+        writer.release()
+        collection = Collection(
+            writer,
+            stream,
+            source=source,
+            wishes=wishes,
+            sinks=self._sinks,
+            record=self._record,
+            segment_bytes=segment_bytes,
+            largest=min(max(segment_bytes // RETAINED_SEGMENTS, SMALLEST_PIECE), LARGEST_CHUNK),
+        )
+        self._begin(collection, opened=stream is not None)
+
+    def _check_is_new(self, execution_id: str) -> None:
         with self._lock:
-            self._collections[source.execution_id] = collection
-            self._added.append(collection)
-            self._start_thread()
-        self._wake()
-        self._record("start_collection", True, 0)  # noqa: FBT003 - the same
+            if execution_id in self._collections:
+                raise LogError(f"the log of execution {execution_id!r} is being collected already")
+
+    def _begin(self, collection: Collection, *, opened: bool) -> None:
+        with self._lock:
+            self._collections[collection.source.execution_id] = collection
+        self._record("start_collection", True, 0)  # noqa: FBT003 - the callback's signature
+        self._keeper.take_over(collection)
+        if opened:
+            self._loop.admit(collection)
+        else:
+            self._resumption.begin(collection, first=True)
 
     def wait_drained(self, execution_id: str, timeout: float) -> bool:
-        """Wait until the log has been read to its end, at most `timeout` seconds; return whether it has."""
+        """Wait until the log has been read to its end, at most `timeout` seconds; return whether it has.
+
+        True as well when nothing more will come of a log that cannot be continued.
+        """
         return self._collection(execution_id).wait_ended(timeout)
 
-    def stop_collection(self, execution_id: str) -> LogSummary:
-        """Stop storing, and return counts and hashes; a log that was not read to its end is not `complete`."""
+    def stop_collection(self, execution_id: str, *, exit_known: bool = True) -> LogSummary:
+        """Stop storing, write the log's end, and return counts and hashes.
+
+        Segments that are on their way to `on_segment` have `LoggingConfig.drain_timeout` to get there.
+
+        Args:
+            execution_id: Whose.
+            exit_known: Whether it is known how the bot ended. If not, or if the log was not read to its end, it is not
+                `complete`.
+        """
         collection = self._collection(execution_id)
-        collection.abandon()
-        self._wake()
-        collection.wait_ended(self._config.drain_timeout)
-        summary = collection.finish()
+        self._leave(collection)
+        self._keeper.settle(collection, self._config.drain_timeout)
+        summary = collection.finish(exit_known=exit_known)
         self._record("collect", summary.complete, summary.bytes)
         return summary
+
+    def release(self, execution_id: str) -> None:
+        """Stop storing without an end: another collector can go on where this one stopped. It is forgotten here."""
+        collection = self._collection(execution_id)
+        self._release(collection)
+        self.forget(execution_id)
 
     def forget(self, execution_id: str) -> None:
         """Drop what is remembered of a stopped collection; its files stay."""
         with self._lock:
-            self._collections.pop(execution_id, None)
+            collection = self._collections.pop(execution_id, None)
+        if collection:
+            self._resumption.forget(collection)
 
     def collect_logs(self, execution_id: str, size: int | None = None) -> str:
         """Return the end of what is stored so far, both streams as they came, as text.
@@ -125,49 +176,62 @@ class LogCollector:
         Args:
             execution_id: Whose.
             size: Bytes; None means `LoggingConfig.output_tail`.
+
+        Raises:
+            LogError: No such log is being collected here, or it cannot be read.
         """
         directory = self._collection(execution_id).directory
-        return read_tail(directory, size or self._config.output_tail).decode("utf-8", "replace")
+        return read_tail(directory, self._config.output_tail if size is None else size).decode("utf-8", "replace")
 
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
         """Return what is stored, from the first byte on; with `follow` what comes as well, until the log has ended.
 
         Raises:
-            LogError: At once, when no such log is being collected here.
+            LogError: At once, when no such log is being collected here; later, when it cannot be read.
         """
         return self._read(self._collection(execution_id), follow=follow)
 
     @staticmethod
     def _read(collection: Collection, *, follow: bool) -> Iterator[LogChunk]:
-        with LogReader(collection.directory) as reader:
-            while True:
-                seen, ended = collection.progress()
-                yield from reader.read()
-                if ended or not follow:
-                    return
-                collection.wait_progress(seen, FOLLOW_INTERVAL)
+        try:
+            with LogReader(collection.directory) as reader:
+                while True:
+                    seen, ended = collection.progress()
+                    yield from (entry for entry in reader.read() if isinstance(entry, LogChunk))
+                    if ended or not follow:
+                        return
+                    collection.wait_progress(seen, FOLLOW_INTERVAL)
+        except (OSError, ValueError) as error:
+            raise LogError(f"the log in {collection.directory} cannot be read: {error}") from error
 
     def get_collection_status(self, execution_id: str) -> CollectionStatus:
         """Return how the collection stands: bytes so far, whether it has ended, and why if it broke."""
         return self._collection(execution_id).status()
 
     def close(self) -> None:
-        """Stop everything and let the sinks deliver what they hold."""
+        """Release what still runs, so that another collector can go on, and let the sinks deliver what they hold."""
         with self._lock:
-            self._closing = True
-            thread = self._thread
             collections = list(self._collections.values())
         for collection in collections:
             collection.abandon()
-        self._wake()
-        if thread:
-            thread.join()
+            self._loop.look_at(collection)
         for collection in collections:
-            collection.finish()
+            self._release(collection)
+        self._resumption.close(0.0)
+        self._loop.close(CLOSE_TIMEOUT)
+        self._keeper.close(CLOSE_TIMEOUT)
         self._sinks.close()
-        self._selector.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+
+    def _release(self, collection: Collection) -> None:
+        self._leave(collection)
+        collection.release()
+        self._keeper.let_go(collection, CLOSE_TIMEOUT)
+
+    def _leave(self, collection: Collection) -> None:
+        """Let the loop read a collection no longer, and wait until it does not."""
+        collection.abandon()
+        self._loop.look_at(collection)
+        collection.wait_ended(CLOSE_TIMEOUT)
 
     def _collection(self, execution_id: str) -> Collection:
         with self._lock:
@@ -176,77 +240,20 @@ class LogCollector:
             raise LogError(f"no log of execution {execution_id!r} is being collected here")
         return collection
 
-    def _start_thread(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="botdock-logs", daemon=True)
-            self._thread.start()
+    def _stored(self, collection: Collection) -> None:
+        self._keeper.stored(collection)
 
-    def _wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # the pipe is full: the loop is about to wake anyway
-            os.write(self._wake_write, b"\0")
+    def _synced(self) -> None:
+        if self._loop.files.crowded:
+            self._loop.wake()
 
-    def _run(self) -> None:
-        """Serve every stream until closed; the one thread that reads them."""
-        while not self._closing:
-            timeout = POLL_INTERVAL if self._polled else None
-            for key, _ in self._selector.select(timeout):
-                if key.data is None:
-                    self._wakened()
-                else:
-                    self._serve(key.data)
-            for collection in list(self._polled):
-                self._serve(collection)
+    def _left(self, collection: Collection) -> None:
+        if collection.leave():
+            self._resumption.begin(collection)
 
-    def _wakened(self) -> None:
-        while True:
-            try:
-                if len(os.read(self._wake_read, 4096)) < 4096:  # noqa: PLR2004 - the size just asked for
-                    break
-            except BlockingIOError:
-                break
-        with self._lock:
-            added, self._added = self._added, []
-        for collection in added:
-            self._admit(collection)
-        for collection in self._served():
-            if collection.abandoned:
-                self._serve(collection)
 
-    def _served(self) -> list[Collection]:
-        registered = [key.data for key in self._selector.get_map().values() if key.data is not None]
-        return [*registered, *self._polled]
-
-    def _admit(self, collection: Collection) -> None:
-        descriptor = collection.fileno()
-        if descriptor is None:
-            self._polled.append(collection)
-        else:
-            self._selector.register(descriptor, selectors.EVENT_READ, collection)
-        self._serve(collection)  # what came before it was registered
-
-    def _serve(self, collection: Collection) -> None:
-        if collection.pump():
-            return
-        self._dismiss(collection)
-        if collection.broken and collection.can_resume and not collection.abandoned:
-            threading.Thread(target=self._resume, args=(collection,), name="botdock-log-resume", daemon=True).start()
-        else:
-            collection.end()
-
-    def _dismiss(self, collection: Collection) -> None:
-        if collection in self._polled:
-            self._polled.remove(collection)
-        for key in list(self._selector.get_map().values()):
-            if key.data is collection:
-                self._selector.unregister(key.fd)
-        collection.close_stream()
-
-    def _resume(self, collection: Collection) -> None:
-        """Continue a broken stream from what is stored; it may have to wait for the engine, so not in the loop."""
-        if collection.resume():
-            with self._lock:
-                self._added.append(collection)
-            self._wake()
-        else:
-            logger.bind(execution_id=collection.source.execution_id).warning("the log could not be continued")
-            collection.end()
+def _check(stream: LogStream | None, wishes: Wishes, limit: int | None) -> None:
+    if stream is None and wishes.reopen is None:
+        raise ValueError("there is neither a stream nor a way to open one")
+    if limit is not None and wishes.retain is not None:
+        raise ValueError("a log has a limit or a bound of retention, not both")

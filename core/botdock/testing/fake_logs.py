@@ -1,54 +1,75 @@
-"""A log collector without selectors, sinks or resumption, for testing what stands above it."""
+"""A log collector without selectors, sinks or housekeeping, for testing what stands above it."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
+
+import attrs
 
 from botdock.errors import BotdockError, LogError
 from botdock.model import LogChunk, LogCursor, LogSource, LogStream, LogSummary
-from botdock.services.log_files import LogReader, LogWriter, read_tail
+from botdock.services._log_tail import read_tail
+from botdock.services._log_values import CollectionStatus
+from botdock.services.log_store import LogReader, LogWriter
 
 _JOIN_TIMEOUT = 10.0
+_READ_TIMEOUT = 0.01
+_REOPEN_ATTEMPTS = 5
+_TAIL = 65536
 
 
 class FakeLogs:
-    """A log collector with a thread for each log."""
+    """A log collector with a thread for each log; what is closed is sealed and handed on only when it is stopped."""
 
     def __init__(self) -> None:
         self._logs: dict[str, _FakeLog] = {}
 
     def start_collection(
         self,
-        stream: LogStream,
+        stream: LogStream | None,
         directory: Path,
         *,
         source: LogSource,
-        limit: int,
+        limit: int | None,
+        retain: int | None = None,  # noqa: ARG002 - nothing is removed
+        secrets: Collection[bytes] = (),
         on_limit: Callable[[], None] = lambda: None,
-        on_failure: Callable[[BotdockError], None] = lambda _error: None,  # noqa: ARG002 - nothing of it fails
-        reopen: Callable[[LogCursor], LogStream] | None = None,  # noqa: ARG002 - a broken stream stays broken
+        on_failure: Callable[[BotdockError], None] = lambda _error: None,
+        on_segment: Callable[[int], None] | None = None,
+        reopen: Callable[[LogCursor], LogStream] | None = None,
     ) -> None:
         """Read the stream in a thread."""
-        self._logs[source.execution_id] = _FakeLog(stream, directory, limit, on_limit)
+        calls = _Calls(on_limit=on_limit, on_failure=on_failure, on_segment=on_segment, reopen=reopen)
+        writer = LogWriter(directory, limit=limit, tail=_TAIL, secrets=secrets)
+        self._logs[source.execution_id] = _FakeLog(writer, stream, calls)
 
     def wait_drained(self, execution_id: str, timeout: float) -> bool:
         """Wait for the thread."""
         return self._log(execution_id).ended.wait(timeout)
 
-    def stop_collection(self, execution_id: str) -> LogSummary:
-        """Stop reading."""
-        return self._log(execution_id).stop()
+    def stop_collection(self, execution_id: str, *, exit_known: bool = True) -> LogSummary:
+        """Stop reading, and write the end."""
+        return self._log(execution_id).stop(exit_known=exit_known)
+
+    def release(self, execution_id: str) -> None:
+        """Stop reading, and write no end."""
+        self._log(execution_id).release()
+        self.forget(execution_id)
 
     def collect_logs(self, execution_id: str, size: int | None = None) -> str:
         """Return the end of it."""
-        return read_tail(self._log(execution_id).directory, size or 65536).decode("utf-8", "replace")
+        return read_tail(self._log(execution_id).directory, _TAIL if size is None else size).decode("utf-8", "replace")
 
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
         """Return what there is and, with `follow`, what comes."""
         return self._log(execution_id).read(follow=follow)
+
+    def get_collection_status(self, execution_id: str) -> CollectionStatus:
+        """Return how it stands."""
+        return self._log(execution_id).status()
 
     def forget(self, execution_id: str) -> None:
         """Forget it."""
@@ -57,7 +78,7 @@ class FakeLogs:
     def close(self) -> None:
         """Stop reading all of them."""
         for log in self._logs.values():
-            log.stop()
+            log.release()
 
     def _log(self, execution_id: str) -> _FakeLog:
         if execution_id not in self._logs:
@@ -65,46 +86,123 @@ class FakeLogs:
         return self._logs[execution_id]
 
 
+@attrs.frozen(kw_only=True)
+class _Calls:
+    """Whom the log asks and tells."""
+
+    on_limit: Callable[[], None]
+    on_failure: Callable[[BotdockError], None]
+    on_segment: Callable[[int], None] | None
+    reopen: Callable[[LogCursor], LogStream] | None
+
+
 class _FakeLog:
-    def __init__(self, stream: LogStream, directory: Path, limit: int, on_limit: Callable[[], None]) -> None:
-        self.directory = directory
+    def __init__(self, writer: LogWriter, stream: LogStream | None, calls: _Calls) -> None:
+        self.directory = writer.directory
         self.ended = threading.Event()
         self._stream = stream
-        self._writer = LogWriter(directory, limit=limit)
-        self._on_limit = on_limit
-        self._stopping = False
+        self._writer = writer
+        self._calls = calls
+        self._stopping = threading.Event()
+        self._drained = False
+        self._error = ""
+        self._resumed = self._gaps = 0
+        self._limited = self._lost_noted = False
         self._summary: LogSummary | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            while not (self._stream.ended or self._stopping):
-                for chunk in self._stream.read(0.01):
-                    full = self._writer.dropped
-                    self._writer.append(chunk)
-                    if self._writer.dropped and not full:
-                        self._on_limit()
-        except BotdockError:
-            self._stopping = True
+            while not (self._drained or self._stopping.is_set()):
+                self._read_once()
+        except LogError as error:
+            self._error = error.message
+            self._calls.on_failure(error)
+        except BotdockError as error:
+            self._error = error.message
         finally:
             self.ended.set()
 
-    def stop(self) -> LogSummary:
+    def _read_once(self) -> None:
+        stream = self._stream or self._opened()
+        try:
+            chunks = stream.read(_READ_TIMEOUT)
+        except BotdockError:
+            if self._calls.reopen is None:
+                raise
+            stream.close()
+            self._stream = None
+            self._resumed += 1
+            return
+        self._store(stream, chunks)
+
+    def _opened(self) -> LogStream:
+        """Open the stream where the log ends, a few times if need be."""
+        assert self._calls.reopen is not None, "asked before"
+        self._writer.rewind()
+        for _ in range(_REOPEN_ATTEMPTS - 1):
+            with suppress(BotdockError):
+                self._stream = self._calls.reopen(self._writer.cursor)
+                break
+            self._stopping.wait(_READ_TIMEOUT)
+        else:
+            self._stream = self._calls.reopen(self._writer.cursor)
+        self._lost_noted = False
+        return self._stream
+
+    def _store(self, stream: LogStream, chunks: Collection[LogChunk]) -> None:
+        if (chunks or stream.ended) and not self._lost_noted:
+            self._lost_noted = True
+            for gap in stream.lost:
+                self._writer.note_gap(gap)
+                self._gaps += 1
+        for chunk in chunks:
+            self._writer.append(chunk)
+        if stream.ended:
+            self._writer.flush()
+            self._drained = True
+        if self._writer.over_limit and not self._limited:
+            self._limited = True
+            self._calls.on_limit()
+
+    def stop(self, *, exit_known: bool) -> LogSummary:
         if self._summary is None:
-            complete = self.ended.is_set() and not self._stopping
-            self._stopping = True
-            self._thread.join(_JOIN_TIMEOUT)
-            self._summary = self._writer.summary(gaps=int(not complete), complete=complete)
+            self._leave()
+            if not (self._drained or self._error):
+                self._writer.flush()
+            for number in self._writer.seal_closed():
+                if self._calls.on_segment:
+                    self._calls.on_segment(number)
+            self._summary = self._writer.finish(complete=self._drained and exit_known)
             self._writer.close()
-            self._stream.close()
         return self._summary
+
+    def release(self) -> None:
+        if self._summary is None:
+            self._leave()
+            self._writer.close()
+
+    def _leave(self) -> None:
+        self._stopping.set()
+        self._thread.join(_JOIN_TIMEOUT)
+        if self._stream:
+            self._stream.close()
+
+    def status(self) -> CollectionStatus:
+        return CollectionStatus(
+            bytes=self._writer.stored,
+            ended=self.ended.is_set(),
+            error=self._error,
+            resumed=self._resumed,
+            gaps=self._gaps,
+        )
 
     def read(self, *, follow: bool) -> Iterator[LogChunk]:
         with LogReader(self.directory) as reader:
             while True:
                 ended = self.ended.is_set()
-                yield from reader.read()
+                yield from (entry for entry in reader.read() if isinstance(entry, LogChunk))
                 if ended or not follow:
                     return
-                time.sleep(0.01)
+                self.ended.wait(_READ_TIMEOUT)
