@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 from botdock.errors import ContainerError
-from botdock_cli.interrupts import SIGNALS, Interrupts
+from botdock_cli.interrupts import SIGNALS, Interrupts, Step
 
 PATIENCE = 10.0
 
@@ -113,3 +114,31 @@ def test_a_signal_that_our_parent_wants_ignored_stays_ignored(told: Told) -> Non
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def three_steps(acted: Any) -> list[Step]:
+    return [
+        Step("really?", asks=True),
+        Step("stopping", lambda: acted.put("stop")),
+        Step(act=lambda: acted.put("kill")),
+    ]
+
+
+def test_ctrl_c_is_asked_first_where_much_would_end(told: Told) -> None:
+    acted: SimpleQueue[str] = SimpleQueue()
+    with Interrupts(told.append) as interrupts:
+        interrupts.lead(*three_steps(acted))
+        for _ in range(4):
+            press()
+        assert [acted.get(timeout=PATIENCE) for _ in range(3)] == ["stop", "kill", "kill"]
+    assert told == ["really?", "stopping"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_service_manager_is_not_asked(number: int, told: Told) -> None:
+    acted: SimpleQueue[str] = SimpleQueue()
+    with Interrupts(told.append) as interrupts:
+        interrupts.lead(*three_steps(acted))
+        press(number)
+        assert acted.get(timeout=PATIENCE) == "stop"
+    assert told == ["stopping"]

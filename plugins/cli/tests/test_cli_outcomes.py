@@ -70,7 +70,7 @@ def test_a_failure_that_lies_in_the_value_is_told(
     cli: Callable[..., Any], fake_runner: Any, facts: dict[str, Any]
 ) -> None:
     fake_runner.ends(Outcome.FAILED, exit_code=1, error="of no use", **facts)
-    assert cli("run", "bot").err == "botdock: failed: of no use\n"
+    assert cli("run", "bot").err == "botdock: failed: of no use\n  `botdock logs 01run` shows its log.\n"
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED, Outcome.STOPPED])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from botdock.errors import ArchiveError, ConfigError, ImageError, NotFoundError, PolicyError
-from botdock.model import LogChunk, Outcome, Phase, Progress, Stream
+from botdock.model import LogChunk, LogSummary, Outcome, Phase, Progress, Stream
 
 PATIENCE = 10.0
 DOCUMENT_KEYS = {
@@ -79,7 +79,7 @@ def test_json_of_our_own_failure_is_a_document_too(cli: Callable[..., Any], fake
     assert document.keys() >= DOCUMENT_KEYS
     assert (document["outcome"], document["execution_id"], document["id"]) == ("infrastructure_error", "01run", "bot")
     assert document["evidence"] == {"phase": "pull", "error": "ImageError"}
-    assert done.err == "botdock: no such image 'x:1' (phase: pull)\n  docker pull x:1\n"
+    assert done.err == "botdock: no such image 'x:1' (phase: pull, execution: 01run)\n  docker pull x:1\n"
 
 
 def test_a_failure_before_there_is_an_execution_prints_no_document(cli: Callable[..., Any], fake_runner: Any) -> None:
@@ -196,6 +196,31 @@ def test_ctrl_c_stops_a_running_bot_and_shows_its_last_words(cli: Callable[..., 
     assert done.err == "botdock: stopping the bot; once more kills it\n"
 
 
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (
+            LogSummary(gaps=1, gap_bytes=12345, complete=True),
+            "12,345 bytes of its log are missing, in 1 place; `botdock ",
+        ),
+        (LogSummary(gaps=2, gap_seconds=3.0, complete=True), "bytes that nobody could count of its log are missing"),
+        (LogSummary(bytes=1), "its log is not complete: "),
+    ],
+)
+def test_what_is_lost_of_the_log_is_told_even_where_nobody_watches(
+    cli: Callable[..., Any], fake_runner: Any, log: LogSummary, said: str
+) -> None:
+    fake_runner.ends(Outcome.SUCCEEDED, log=log)
+    done = cli("run", "bot", "--quiet")
+    assert done.code == 0
+    assert done.err.startswith(f"botdock: {said}")
+
+
+def test_secrets_that_were_masked_are_no_loss(cli: Callable[..., Any], fake_runner: Any) -> None:
+    fake_runner.ends(Outcome.SUCCEEDED, log=LogSummary(bytes=9, masked=3, complete=True))
+    assert cli("run", "bot").stderr == b""
+
+
 def test_an_execution_without_an_end_is_our_fault(cli: Callable[..., Any], fake_runner: Any) -> None:
     fake_runner.result = None
     told = cli("run", "bot")
@@ -219,7 +244,18 @@ class TestOnATerminal:
         fake_runner.ends(Outcome.SUCCEEDED, duration=1.25, value=3)
         done = cli("run", "bot")
         assert done.out == "no newline"
-        assert done.err == ("\nbotdock: succeeded after 1.25s (01run); it returned a value, which --json shows\n")
+        assert done.err == (
+            "\nbotdock: succeeded after 1.25s; it returned a value, which --json shows; "
+            "`botdock logs 01run` shows its log again\n"
+        )
+
+    def test_secrets_that_were_masked_are_counted(self, cli: Callable[..., Any], fake_runner: Any) -> None:
+        fake_runner.ends(Outcome.SUCCEEDED, log=LogSummary(masked=1, complete=True))
+        assert "botdock: 1 secret masked in its log\n" in cli("run", "bot").err
+
+    def test_the_command_that_shows_the_log_is_told_once(self, cli: Callable[..., Any], fake_runner: Any) -> None:
+        fake_runner.ends(Outcome.TIMED_OUT)
+        assert cli("run", "bot").err.count("botdock logs 01run") == 1
 
     def test_quiet_leaves_it_out(self, cli: Callable[..., Any], fake_runner: Any) -> None:
         fake_runner.says(b"no newline")

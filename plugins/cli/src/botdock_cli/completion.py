@@ -1,4 +1,4 @@
-"""What the shell completes: names that plugins give, and files. Never an error, never a message."""
+"""What the shell completes: names that plugins give, executions, and files. Never an error, never a message."""
 
 from __future__ import annotations
 
@@ -37,6 +37,17 @@ def complete_config(incomplete: str) -> list[str]:
     except OSError:
         return []
     return sorted(f"@{folder}{slash}{name}" for name in names)
+
+
+def complete_executions(incomplete: str) -> list[str]:
+    """Return the executions whose ids begin with `incomplete`, the newest first."""
+    try:
+        from botdock.config import Config
+
+        folders = (Config.load().home_dir / "executions").iterdir()
+        return sorted((path.name for path in folders if path.name.startswith(incomplete)), reverse=True)
+    except Exception:  # noqa: BLE001 - a shell that waits for completions is no place for an error
+        return []
 
 
 def _names(kind: Callable[[PluginManager], Mapping[str, object]], incomplete: str) -> list[str]:

@@ -11,7 +11,7 @@ from botdock.model import ExecutionResult, Outcome, Status
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
 from botdock_cli.interrupts import Interrupts
-from botdock_cli.outcomes import cure, exit_code, summary
+from botdock_cli.outcomes import cure, exit_code, logs_command, losses, maskings, summary
 from botdock_cli.output import print_json, wants_colour
 from botdock_cli.progress import ProgressBars
 from botdock_cli.relay import Relay
@@ -79,15 +79,22 @@ def _start(runner: Runner, executable: Executable, interrupts: Interrupts, *, qu
 
 
 def _tell_end(result: ExecutionResult, executable: Executable, config: Config, relay: Relay, *, quiet: bool) -> None:
-    advice = cure(result, executable, config)
     terminal = is_terminal(sys.stderr)
     shows_summary = terminal and not quiet
+    advice = _advice(result, executable, config, everything=shows_summary)
     if terminal and relay.in_mid_line and (advice or shows_summary):
         sys.stderr.write("\n")
-    if advice:
-        say(advice)
+    for line in advice:
+        say(line)
     if shows_summary:
         _dim(summary(result))
+
+
+def _advice(result: ExecutionResult, executable: Executable, config: Config, *, everything: bool) -> list[str]:
+    """Return what the bot's own output does not say; unless `everything` is shown, what silence would hide."""
+    found = cure(result, executable, config)
+    end = [found if everything else f"{found}\n`{logs_command(result)}` shows its log."] if found else []
+    return [*end, *losses(result), *(maskings(result) if everything else ())]
 
 
 def _dim(line: str) -> None:

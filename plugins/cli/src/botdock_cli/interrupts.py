@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import signal
 import threading
+from collections import deque
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, ParamSpec, Self
+
+import attrs
 
 from botdock.errors import BotdockError
 from botdock_cli.report import EXIT_INTERRUPTED, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
     from botdock_cli.runner import Execution
@@ -21,6 +24,22 @@ P = ParamSpec("P")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNAL_BASE = 128
+_NO_SIGNAL = 0
+
+
+@attrs.frozen
+class Step:
+    """What one more signal does.
+
+    Attributes:
+        text: What is told, once a signal leads here.
+        act: What is done, in a thread of its own; None when it is only told.
+        asks: Whether it only asks for a second Ctrl-C; whoever sends SIGTERM or SIGHUP is not asked.
+    """
+
+    text: str = ""
+    act: Callable[[], object] | None = None
+    asks: bool = False
 
 
 class Interrupts:
@@ -39,8 +58,8 @@ class Interrupts:
     def __init__(self, tell: Callable[[str], None] = say) -> None:
         self.signal_number: int | None = None
         self._tell = tell
-        self._notes: SimpleQueue[bool] = SimpleQueue()
-        self._execution: Execution | None = None
+        self._notes: SimpleQueue[int | None] = SimpleQueue()
+        self._leading = False
         self._before: dict[int, signal._HANDLER] = {}
         self._early = 0
 
@@ -60,16 +79,20 @@ class Interrupts:
         """Give the signals back, and let the thread end."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._notes.put(False)  # noqa: FBT003 - no more notes
+        self._notes.put(None)
 
     def adopt(self, execution: Execution) -> None:
         """From now on, signals are for this execution."""
-        threading.Thread(target=self._serve, args=(execution,), name="botdock-interrupts", daemon=True).start()
-        self._execution = execution
+        self.lead(Step("stopping the bot; once more kills it", execution.stop), Step(act=execution.kill))
+
+    def lead(self, *steps: Step) -> None:
+        """From now on, each signal is a step further; the last one is repeated."""
+        threading.Thread(target=self._serve, args=(deque(steps),), name="botdock-interrupts", daemon=True).start()
+        self._leading = True
 
     def stop(self) -> None:
         """Do what a signal does, for another reason: nobody reads the output any more."""
-        self._notes.put(True)  # noqa: FBT003 - a note
+        self._notes.put(_NO_SIGNAL)
 
     def handle(self, number: int, _frame: FrameType | None = None) -> None:
         """Take a signal.
@@ -78,8 +101,8 @@ class Interrupts:
             KeyboardInterrupt: There is no execution yet.
         """
         self.signal_number = self.signal_number or number
-        if self._execution is not None:
-            self._notes.put(True)  # noqa: FBT003 - a note
+        if self._leading:
+            self._notes.put(number)
             return
         self._early += 1
         if self._early == 2:  # noqa: PLR2004 - the second one
@@ -87,21 +110,25 @@ class Interrupts:
             return
         raise KeyboardInterrupt
 
-    def _serve(self, execution: Execution) -> None:
-        if self._notes.get():
-            if self.signal_number is not None:
-                self._tell("stopping the bot; once more kills it")
-            threading.Thread(target=self._guarded, args=(execution.stop,), name="botdock-stop", daemon=True).start()
-        else:
-            return
-        while self._notes.get():
-            self._guarded(execution.kill)
+    def _serve(self, steps: deque[Step]) -> None:
+        while (number := self._notes.get()) is not None:
+            step = _next(steps)
+            while step.asks and number != signal.SIGINT:
+                step = _next(steps)
+            if step.text and number != _NO_SIGNAL:
+                self._tell(step.text)
+            if step.act is not None:
+                threading.Thread(target=self._guarded, args=(step.act,), name="botdock-stop", daemon=True).start()
 
-    def _guarded(self, end: Callable[[], object]) -> None:
+    def _guarded(self, act: Callable[[], object]) -> None:
         try:
-            end()
+            act()
         except BotdockError as error:
             self._tell(f"the bot could not be stopped: {error.message}")
+
+
+def _next(steps: deque[Step]) -> Step:
+    return steps.popleft() if len(steps) > 1 else steps[0]
 
 
 def interruptible(work: Callable[P, int]) -> Callable[P, int]:

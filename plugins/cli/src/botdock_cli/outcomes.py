@@ -9,6 +9,8 @@ from botdock.model import Outcome
 from botdock.model.units import format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from botdock.config import Config
     from botdock.model import Executable, ExecutionResult
 
@@ -84,7 +86,32 @@ def summary(result: ExecutionResult) -> str:
     """Return the one line that a terminal shows after a run."""
     outcome = result.outcome.value if result.outcome else "running"
     value = "; it returned a value, which --json shows" if result.value is not None else ""
-    return f"{outcome} after {format_seconds(result.duration)} ({result.execution_id}){value}"
+    return f"{outcome} after {format_seconds(result.duration)}{value}; `{logs_command(result)}` shows its log again"
+
+
+def logs_command(result: ExecutionResult) -> str:
+    """Return the command that shows its log."""
+    return f"botdock logs {result.execution_id}"
+
+
+def losses(result: ExecutionResult) -> Iterator[str]:
+    """Yield what of the log is not there, which nobody would see; nothing where there never was a log."""
+    log = result.log
+    if log.gaps:
+        missing = f"{log.gap_bytes:,} bytes" if log.gap_bytes else "bytes that nobody could count"
+        yield f"{missing} of its log are missing, in {_counted(log.gaps, 'place')}; `{logs_command(result)}` says where"
+    if not log.complete and (log.bytes or result.container_id):
+        yield "its log is not complete: its end could not be read, or nobody knows how the bot ended"
+
+
+def maskings(result: ExecutionResult) -> Iterator[str]:
+    """Yield how many secrets were masked, if any were."""
+    if result.log.masked:
+        yield f"{_counted(result.log.masked, 'secret')} masked in its log"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -94,7 +94,7 @@ def abandon_stdout() -> None:
         return
 
 
-def wants_colour(stream: TextIO) -> bool:
+def wants_colour(stream: TextIO | None) -> bool:
     """Whether `stream` is a terminal that may be coloured; see https://no-color.org."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 

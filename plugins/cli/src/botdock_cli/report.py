@@ -79,12 +79,16 @@ def is_usage_error(error: BaseException) -> bool:
 def _report_ours(error: BotdockError) -> int:
     problems: list[str] = list(getattr(error, "problems", ())) or [error.message]
     if error.phase and error.exit_code == EXIT_BUG:
-        problems[0] += f" (phase: {error.phase})"
+        problems[0] += f" (phase: {error.phase}{_execution(error)})"
     if error.hint:
         problems[-1] += f"\n{error.hint}"
     for problem in problems:
         say(problem)
     return error.exit_code
+
+
+def _execution(error: BotdockError) -> str:
+    return f", execution: {error.execution_id}" if error.execution_id else ""
 
 
 def _report_usage(error: BaseException) -> int:
