@@ -9,7 +9,8 @@ from threading import Condition, Thread
 
 import attrs
 
-from botdock.model import ContainerInfo, ContainerSpec, ContainerState, ContainerStatus, LogChunk
+from botdock.model import ContainerInfo, ContainerSpec, ContainerState, ContainerStatus, LogChunk, Stream
+from botdock.testing.fake_rotation import Rotation
 from botdock.testing.program import FAREWELL_EXIT_CODE
 from botdock.testing.script import Script, Step
 
@@ -29,6 +30,7 @@ class World:
         scripts: What containers of a certain name do.
         images: The images that are there.
         listeners: Called, with `changed` held, after every change.
+        cuts: Called, with `changed` held, to break the streams that are open.
         numbers: Where identities come from.
     """
 
@@ -37,6 +39,7 @@ class World:
     scripts: dict[str, Script] = attrs.field(factory=dict)
     images: set[str] = attrs.field(factory=set)
     listeners: set[Callable[[], None]] = attrs.field(factory=set)
+    cuts: set[Callable[[], None]] = attrs.field(factory=set)
     numbers: count[int] = attrs.field(factory=lambda: count(1))
 
     def notify(self) -> None:
@@ -60,6 +63,7 @@ class FakeContainer:
         script: What it does.
         world: Where it lives.
         log: What it has written so far.
+        rotations: What the engine has forgotten of it, by stream.
         result: What it has left as its result.
         status: What the engine says of it.
         removed: Whether it is gone.
@@ -71,6 +75,7 @@ class FakeContainer:
     script: Script
     world: World
     log: list[LogChunk] = attrs.field(factory=list)
+    rotations: dict[Stream, Rotation] = attrs.field(factory=lambda: {stream: Rotation(stream) for stream in Stream})
     result: bytes = b""
     status: ContainerStatus = attrs.field(init=False)
     removed: bool = False
@@ -110,6 +115,13 @@ class FakeContainer:
         """Write something."""
         self.log.append(chunk)
         self.world.notify()
+
+    def forget(self, stream: Stream, size: int, *, known: bool) -> None:
+        """Forget the first bytes of a stream, of what is written so far."""
+        written = sum(len(chunk.data) for chunk in self.log if chunk.stream is stream)
+        rotation = self.rotations[stream]
+        rotation.forgotten = max(rotation.forgotten, min(size, written))
+        rotation.known = known
 
     def kill(self, signal: int) -> None:
         """Send it a signal."""

@@ -68,6 +68,23 @@ class FakeControls:
         """Let the next `times` streams that are opened break after `after` bytes."""
         self._breaks.extend([after] * times)
 
+    def restart(self, *, calls: int = 0) -> None:
+        """Restart the engine under its containers, which live on: open streams break, the next `calls` calls fail."""
+        self.faults.be_away(calls)
+        with self._world.changed:
+            for cut in tuple(self._world.cuts):
+                cut()
+            self._world.notify()
+
+    def lose(self, container_id: str, stream: Stream, size: int, *, known: bool = True) -> None:
+        """Forget the first `size` bytes of a stream, as far as they are written, as a log driver that rotates.
+
+        Streams that are open have them already. One that is opened behind them reports what it has `lost`; `known`
+        says whether with its size.
+        """
+        with self._world.changed:
+            self._find(container_id, "lose").forget(stream, size, known=known)
+
     def emit(self, container_id: str, data: bytes, stream: Stream = Stream.STDOUT) -> None:
         """Let a container write something now."""
         with self._world.changed:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from botdock.errors import ContainerError
-from botdock.model import LogChunk, LogCursor, LogStream, Stream
+from botdock.model import LogChunk, LogCursor, LogGap, LogStream
 from botdock.testing.fake_container import FakeContainer
 
 
@@ -28,7 +28,9 @@ class FakeLogStream(LogStream):
         self._container = container
         self._world = container.world
         self._stop_at = None if follow else len(container.log)
-        self._skip = {Stream.STDOUT: cursor.stdout, Stream.STDERR: cursor.stderr}
+        begins = {stream: rotation.begin(cursor) for stream, rotation in container.rotations.items()}
+        self._skip = {stream: skip for stream, (skip, _) in begins.items()}
+        self._lost = tuple(gap for _, gap in begins.values() if gap)
         self._left = breaks_after
         self._has_fileno = has_fileno
         self._next = 0
@@ -37,11 +39,17 @@ class FakeLogStream(LogStream):
         self._pipe: tuple[int, int] | None = None
         self._poked = False
         self._world.listeners.add(self._poke)
+        self._world.cuts.add(self._cut_off)
 
     @property
     def ended(self) -> bool:
         """Whether the end has been read."""
         return self._ended
+
+    @property
+    def lost(self) -> Sequence[LogGap]:
+        """What the engine has forgotten behind the cursor."""
+        return self._lost
 
     def read(self, timeout: float) -> Sequence[LogChunk]:
         """Return what has come; see `LogStream.read`."""
@@ -72,7 +80,13 @@ class FakeLogStream(LogStream):
             for descriptor in pipe or ():
                 os.close(descriptor)
             self._world.listeners.discard(self._poke)
+            self._world.cuts.discard(self._cut_off)
             self._world.notify()
+
+    def _cut_off(self) -> None:
+        """Break here."""
+        if not self._ended:
+            self._left = 0
 
     def _poke(self) -> None:
         if self._pipe is None or self._poked is self._has_something():

@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 
+from botdock.errors import EngineUnavailableError
+
 OPERATIONS = (
     "attach",
     "capabilities",
@@ -67,6 +69,7 @@ class Faults:
         self._faults: dict[str, list[_Fault]] = defaultdict(list)
         self._delays: dict[str, float] = {}
         self._calls: list[Call] = []
+        self._away = 0
 
     def fail(self, operation: str, error: Exception, *, times: int | None = 1, after: int = 0) -> None:
         """Let calls of `operation` raise `error`.
@@ -92,18 +95,30 @@ class Faults:
         with self._lock:
             self._delays[_checked(operation)] = seconds
 
+    def be_away(self, calls: int) -> None:
+        """Let the next `calls` calls fail, whichever they are, as those to an engine that is being restarted."""
+        with self._lock:
+            self._away = calls
+
     def enter(self, operation: str, arguments: Mapping[str, Any]) -> float:
         """Note a call, raise what is due, and return by how many seconds the call is late."""
         with self._lock:
             self._calls.append(Call(operation=operation, arguments=dict(arguments)))
-            faults = self._faults[operation]
-            error = faults[0].next_error() if faults else None
-            if faults and faults[0].spent:
-                faults.pop(0)
+            error = self._next_error(operation)
             delay = self._delays.get(operation, 0.0)
         if error is not None:
             raise error
         return delay
+
+    def _next_error(self, operation: str) -> Exception | None:
+        if self._away and operation != "close":
+            self._away -= 1
+            return EngineUnavailableError("the engine does not answer", engine="fake", operation=operation)
+        faults = self._faults[operation]
+        error = faults[0].next_error() if faults else None
+        if faults and faults[0].spent:
+            faults.pop(0)
+        return error
 
     @property
     def calls(self) -> tuple[Call, ...]:
