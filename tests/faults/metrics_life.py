@@ -1,0 +1,167 @@
+"""Kills a runner at every line of keeping its numbers in turn, and judges what the next one finds.
+
+    python metrics_life.py FOLDER
+
+A program of its own, since it forks: in a process with threads that is unsafe.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from botdock.services import _cache_locks, _metrics_files, _metrics_ledger, _metrics_total, _outbox_disk
+from botdock.services._metrics_ledger import Ledger
+from botdock.services._metrics_total import open_total, read_total, reset_total
+from botdock.services.metrics import MetricsService
+
+TRACED = {module.__file__ for module in (_cache_locks, _metrics_files, _metrics_ledger, _metrics_total, _outbox_disk)}
+BEFORE = (1, 10)
+"""What two runners counted that were killed before: one file is in the folder, the other's lock too."""
+OWN = (100, 1000)
+"""What the runner that is killed counts: each is acknowledged once it is in its file."""
+
+
+def counted(folder: Path) -> int:
+    total = read_total(folder)
+    assert not total.problems, total.problems
+    return sum(stats.count for stats in total.snapshot.operations.values())
+
+
+class Runner:
+    """A runner whose numbers are kept when it says so, without its threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.service = MetricsService()
+        self.ledger = Ledger(folder, self.service._lifetime)
+
+    def count(self, times: int) -> None:
+        for _ in range(times):
+            self.service.record("x", seconds=0.1)
+        self.ledger.export(self.service.get_metrics())
+
+
+def prepare(folder: Path) -> None:
+    """Let runners have been here: one closed, two were killed, one lives (in this process)."""
+    for times in BEFORE:
+        runner = Runner(folder)
+        runner.count(times)
+        runner.ledger._held.close()
+
+
+def live(folder: Path, note: Callable[[int], None]) -> None:
+    """Count, keep it, close: what `botdock run` does."""
+    runner = Runner(folder)
+    for times in OWN:
+        runner.count(times)
+        note(times)
+    runner.ledger.total()
+    runner.ledger.close()
+
+
+def forget(folder: Path, note: Callable[[int], None]) -> None:
+    """Reset the sum, and count on."""
+    runner = Runner(folder)
+    runner.count(OWN[0])
+    note(OWN[0])
+    reset_total(folder)
+    note(-1)
+    runner.count(OWN[1])
+    note(OWN[1])
+    runner.ledger.close()
+
+
+def allowed_after(scenario: Callable[..., None], notes: list[int]) -> set[int]:
+    """Return the sums that are right: what was acknowledged, and with or without the step that was under way."""
+    before, (first, second) = sum(BEFORE), OWN
+    if scenario is live:
+        steps = [before, before + first, before + first + second]
+    else:
+        steps = [before, before + first, 0, second]
+    return set(steps[len(notes) : len(notes) + 2])
+
+
+def killed_at(line: int, scenario: Callable[..., None], folder: Path, notes: Path) -> int:
+    """Let a process live until that line; return its exit code, -9 when it got there."""
+    child = os.fork()
+    if not child:
+        descriptor = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        sys.settrace(_killer(line))
+        try:
+            scenario(folder, lambda step: os.write(descriptor, f"{step}\n".encode()))
+        except BaseException as error:  # noqa: BLE001 - nothing may run on in the child
+            os.write(2, repr(error).encode())
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _killer(line: int) -> Any:
+    left = [line]
+
+    def count(_frame: FrameType, event: str, _argument: object) -> Any:
+        if event == "line":
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return count
+
+    return lambda frame, _event, _argument: count if _touches_the_disk(frame) else None
+
+
+def _touches_the_disk(frame: FrameType) -> bool:
+    """Leave out what only computes: killed there is killed at the line that called it."""
+    code = frame.f_code
+    return code.co_filename in TRACED and (
+        code.co_filename != _metrics_files.__file__ or code.co_name == "replace_file"
+    )
+
+
+def judge(scenario: Callable[..., None], folder: Path, notes: Path) -> list[str]:
+    """Return what is wrong with what a killed runner left, and with what the next ones make of it."""
+    allowed = allowed_after(scenario, [int(line) for line in notes.read_text().split()] if notes.exists() else [])
+    wrong, found = [], counted(folder)
+    if found not in allowed:
+        wrong.append(f"the sum is {found}, not one of {sorted(allowed)}")
+    for _ in range(2):
+        with open_total(folder) as total:
+            total.fold()
+        if counted(folder) != found:
+            wrong.append(f"the sum became {counted(folder)} of {found} when the next runner added it up")
+    Runner(folder).count(0)
+    left = {path.name for path in folder.iterdir()} - {"lock", "total.json", "total.tmp"}
+    return [*wrong, f"left behind: {left}"] if left else wrong
+
+
+def main(folder: Path) -> None:
+    """Kill at the first line, at the second, and so on, until a process lives to its end; for each scenario."""
+    os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
+    kills, wrong = 0, []
+    for scenario in (live, forget):
+        line, code = 0, -signal.SIGKILL
+        while code == -signal.SIGKILL:
+            line += 1
+            home = folder / f"{scenario.__name__}-{line}"
+            home.mkdir()
+            prepare(home / "metrics")
+            code = killed_at(line, scenario, home / "metrics", home / "notes")
+            wrong += [
+                f"{scenario.__name__} killed at line {line}: {problem}"
+                for problem in judge(scenario, home / "metrics", home / "notes")
+            ]
+            shutil.rmtree(home)
+            kills += code == -signal.SIGKILL
+        if code:
+            wrong.append(f"{scenario.__name__} ended with {code}")
+    print(json.dumps({"kills": kills, "wrong": wrong[:20]}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
