@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock.model import LogChunk, Stream
-from botdock_engine_docker.frames import FrameDecoder, FrameError, Joiner
+from botdock_engine_docker.delivery import TOGETHER_NS, Joiner
+from botdock_engine_docker.frames import FrameDecoder, FrameError, join
 
 streams = st.sampled_from([(1, Stream.STDOUT), (2, Stream.STDERR)])
 frames = st.lists(st.tuples(streams, st.binary(max_size=40)), max_size=20)
@@ -15,6 +16,10 @@ frames = st.lists(st.tuples(streams, st.binary(max_size=40)), max_size=20)
 
 def encode(number: int, payload: bytes) -> bytes:
     return bytes([number, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
+
+
+def read(decoder: FrameDecoder, piece: bytes) -> list[tuple[Stream, bytes]]:
+    return [(stream, payload) for stream, payloads in decoder.feed(piece) for payload in payloads]
 
 
 def cut(data: bytes, sizes: list[int]) -> list[bytes]:
@@ -30,8 +35,8 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 def test_frames_come_out_as_they_went_in(written: list[tuple[tuple[int, Stream], bytes]], sizes: list[int]) -> None:
     decoder = FrameDecoder()
     data = b"".join(encode(number, payload) for (number, _), payload in written)
-    read = [(stream, bytes(view)) for piece in cut(data, sizes) for stream, view in decoder.feed(piece)]
-    assert read == [(stream, payload) for (_, stream), payload in written]
+    found = [frame for piece in cut(data, sizes) for frame in read(decoder, piece)]
+    assert found == [(stream, payload) for (_, stream), payload in written]
     assert not decoder.within_frame
 
 
@@ -39,7 +44,7 @@ def test_frames_come_out_as_they_went_in(written: list[tuple[tuple[int, Stream],
 @given(st.binary(min_size=1, max_size=20))
 def test_a_frame_whose_end_is_missing_is_seen(payload: bytes) -> None:
     decoder = FrameDecoder()
-    assert list(decoder.feed(encode(1, payload)[:-1])) == []
+    assert read(decoder, encode(1, payload)[:-1]) == []
     assert decoder.within_frame
 
 
@@ -48,8 +53,8 @@ def test_a_frame_whose_end_is_missing_is_seen(payload: bytes) -> None:
 def test_bytes_that_are_no_frames_are_refused_or_wait(data: bytes) -> None:
     decoder = FrameDecoder()
     try:
-        for _, view in decoder.feed(data):
-            assert len(view) <= len(data)
+        for _, payload in read(decoder, data):
+            assert payload in data
     except FrameError:
         pass
 
@@ -57,12 +62,23 @@ def test_bytes_that_are_no_frames_are_refused_or_wait(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\n", encode(1, b"")[:4] + b"\xff\xff\xff\xff"])
 def test_what_is_no_frame_is_refused(data: bytes) -> None:
     with pytest.raises(FrameError, match="not a frame of a log"):
-        list(FrameDecoder().feed(data))
+        FrameDecoder().feed(data)
 
 
 def test_the_daemons_own_trouble_is_repeated() -> None:
     with pytest.raises(FrameError, match="the daemon says: error from daemon in stream"):
-        list(FrameDecoder().feed(encode(3, b"error from daemon in stream\n")))
+        FrameDecoder().feed(encode(3, b"error from daemon in stream\n"))
+
+
+def test_what_the_daemon_sends_at_once_is_joined() -> None:
+    data = b"".join(encode(number, text) for number, text in [(1, b"a"), (1, b"b"), (2, b""), (1, b"c"), (2, b"d")])
+    chunks = join(FrameDecoder().feed(data), 7)
+    assert [(chunk.stream, chunk.data) for chunk in chunks] == [
+        (Stream.STDOUT, b"ab"),
+        (Stream.STDOUT, b"c"),
+        (Stream.STDERR, b"d"),
+    ]
+    assert {chunk.time_ns for chunk in chunks} == {7}
 
 
 def test_neighbours_of_one_stream_are_joined() -> None:
@@ -75,21 +91,21 @@ def test_neighbours_of_one_stream_are_joined() -> None:
     assert joiner.take() == []
 
 
-def test_what_is_to_be_kept_apart_is() -> None:
+def test_what_is_apart_in_time_stays_so() -> None:
     joiner = Joiner()
     joiner.add(Stream.STDOUT, b"a", 1)
-    joiner.add(Stream.STDOUT, b"b", 2, apart=True)
+    joiner.add(Stream.STDOUT, b"b", 2 + TOGETHER_NS)
     assert [chunk.data for chunk in joiner.take()] == [b"a", b"b"]
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(Stream), st.binary(max_size=5)), max_size=30))
-def test_joining_changes_no_byte(added: list[tuple[Stream, bytes]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from(Stream), st.binary(max_size=5), st.integers(0, 9 * TOGETHER_NS)), max_size=30))
+def test_joining_changes_no_byte(added: list[tuple[Stream, bytes, int]]) -> None:
     joiner = Joiner()
-    for stream, data in added:
-        joiner.add(stream, data, 0)
+    for stream, data, time_ns in added:
+        joiner.add(stream, data, time_ns)
     chunks = joiner.take()
     assert all(chunk.data for chunk in chunks)
     for stream in Stream:
-        whole = b"".join(data for kind, data in added if kind is stream)
+        whole = b"".join(data for kind, data, _ in added if kind is stream)
         assert b"".join(chunk.data for chunk in chunks if chunk.stream is stream) == whole

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError
 from botdock_engine_docker.errors import translated
-from botdock_engine_docker.frames import FrameDecoder, Joiner
+from botdock_engine_docker.frames import FrameDecoder, join
 from botdock_engine_docker.streams import WireStream
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ class AttachStream(WireStream):
         super().__init__(wire, ending)
         self._call = call
         self._frames = FrameDecoder()
-        self._joiner = Joiner()
         self._drained = False
 
     def _step(self, timeout: float) -> Sequence[LogChunk]:
@@ -45,11 +44,11 @@ class AttachStream(WireStream):
         return chunks
 
     def _decode(self, piece: bytes) -> Sequence[LogChunk]:
+        if not piece:
+            return ()
         now = time.time_ns()
         with translated(self._call):
-            for stream, payload in self._frames.feed(piece):
-                self._joiner.add(stream, payload, now)
-        return self._joiner.take()
+            return join(self._frames.feed(piece), now)
 
     def _finish(self) -> None:
         if self._frames.within_frame:

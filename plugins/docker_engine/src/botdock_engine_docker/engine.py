@@ -17,6 +17,7 @@ from botdock_engine_docker.ending import Ending
 from botdock_engine_docker.endpoint import find_endpoint
 from botdock_engine_docker.errors import translated
 from botdock_engine_docker.images import Images
+from botdock_engine_docker.kept import KeptLog
 from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.profile import Tuning, create_request
 from botdock_engine_docker.results import find_result, make_writable, read_bounded
@@ -140,15 +141,8 @@ class DockerEngine(Engine):
     def read_logs(self, container_id: str, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
         """Read the log from the cursor on."""
         call = self._client.about("read_logs", timeout=timeout, container_id=container_id)
-        target = path("/containers/{}/logs", container_id) + "?stdout=1&stderr=1&timestamps=1&follow="
-        headers = {"Connection": "close"}
-        wire = self._client.open(call, "GET", f"{target}{int(follow)}", headers=headers)
-
-        def read_again() -> Wire:
-            return self._client.ask(call, "GET", f"{target}0", headers=headers)
-
-        ending = self._ending(container_id, call)
-        return LogReader(wire, read_again if follow else None, cursor=cursor, ending=ending, call=call)
+        log = KeptLog(self._client, call)
+        return LogReader(log, cursor=cursor, follow=follow, ending=self._ending(container_id, call), call=call)
 
     def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
         """Wait for the end."""

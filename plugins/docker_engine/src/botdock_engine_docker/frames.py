@@ -6,12 +6,8 @@ The format is that of `POST /containers/{id}/attach` in Docker's API reference.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from botdock.model import LogChunk, Stream
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HEADER = Struct(">BxxxL")
 LARGEST_FRAME = 16 * 1024 * 1024
@@ -37,63 +33,45 @@ class FrameDecoder:
         """Whether the end of a frame is still to come."""
         return bool(self._rest)
 
-    def feed(self, piece: bytes) -> Iterator[tuple[Stream, memoryview]]:
-        """Yield stream and payload of each frame that is now complete; what is left waits for the next piece.
+    def feed(self, piece: bytes) -> list[tuple[Stream, list[bytes]]]:
+        """Return the frames that are now complete; what is left waits for the next piece.
+
+        A line-buffered bot makes a frame a line, a million of them, so that a frame costs one turn of a short loop.
+
+        Returns:
+            The payloads, those of neighbours of one stream together.
 
         Raises:
             FrameError: These are no frames.
         """
         data = self._rest + piece if self._rest else piece
-        view, end, start = memoryview(data), len(data), 0
-        while end - start >= HEADER.size:
-            number, size = HEADER.unpack_from(data, start)
-            if number not in STREAMS or size > LARGEST_FRAME:
-                self._refuse(number, data[start:])
-            stop = start + HEADER.size + size
-            if stop > end:
+        unpack, begin, end, head = HEADER.unpack_from, 0, len(data), HEADER.size
+        runs: list[tuple[Stream, list[bytes]]] = []
+        payloads: list[bytes] = []
+        current = -1
+        while end - begin >= head:
+            number, size = unpack(data, begin)
+            stop = begin + head + size
+            if stop > end or number not in STREAMS:
+                self._check(number, size, data[begin:])
                 break
-            yield STREAMS[number], view[start + HEADER.size : stop]
-            start = stop
-        self._rest = data[start:]
+            if number != current:
+                payloads, current = [], number
+                runs.append((STREAMS[number], payloads))
+            payloads.append(data[begin + head : stop])
+            begin = stop
+        self._rest = data[begin:]
+        return runs
 
-    def _refuse(self, number: int, data: bytes) -> None:
+    def _check(self, number: int, size: int, data: bytes) -> None:
         if number == ENGINE_ERROR:
             words = data[HEADER.size :].decode("utf-8", "replace").strip()
             raise FrameError(f"the daemon says: {words[:500]}")
-        raise FrameError(f"not a frame of a log: {data[:16]!r}")
+        if number not in STREAMS or size > LARGEST_FRAME:
+            raise FrameError(f"not a frame of a log: {data[:16]!r}")
 
 
-class Joiner:
-    """Joins neighbouring frames of one stream, so that what stands above handles fewer and longer chunks."""
-
-    def __init__(self) -> None:
-        self._stream = Stream.STDOUT
-        self._time_ns = 0
-        self._parts: list[memoryview | bytes] = []
-        self._chunks: list[LogChunk] = []
-
-    def add(self, stream: Stream, data: memoryview | bytes, time_ns: int, *, apart: bool = False) -> None:
-        """Add a frame; `apart` begins a new chunk with it whatever its stream."""
-        if not len(data):
-            return
-        if self._parts and (stream is not self._stream or apart):
-            self._flush()
-        if not self._parts:
-            self._stream, self._time_ns = stream, time_ns
-        self._parts.append(data)
-
-    def take(self) -> list[LogChunk]:
-        """Return the chunks, and begin anew."""
-        self._flush()
-        chunks, self._chunks = self._chunks, []
-        return chunks
-
-    @property
-    def time_ns(self) -> int:
-        """When the chunk that is being joined began; 0 for none."""
-        return self._time_ns if self._parts else 0
-
-    def _flush(self) -> None:
-        if self._parts:
-            self._chunks.append(LogChunk(self._stream, b"".join(self._parts), self._time_ns))
-            self._parts = []
+def join(runs: list[tuple[Stream, list[bytes]]], time_ns: int) -> list[LogChunk]:
+    """Make one chunk of each run of neighbours, so that what stands above handles fewer and longer ones."""
+    joined = ((stream, b"".join(payloads)) for stream, payloads in runs)
+    return [LogChunk(stream, data, time_ns) for stream, data in joined if data]

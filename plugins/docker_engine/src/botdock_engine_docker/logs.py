@@ -2,55 +2,77 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from botdock.errors import ContainerNotFoundError
-from botdock.model import Stream
+from botdock.errors import ContainerError, ContainerNotFoundError
+from botdock_engine_docker.delivery import Delivery
 from botdock_engine_docker.errors import translated
-from botdock_engine_docker.frames import FrameDecoder, Joiner
-from botdock_engine_docker.lines import LineMender, read_timestamp
+from botdock_engine_docker.looking import Look, plan_by_count
 from botdock_engine_docker.streams import WireStream
+from botdock_engine_docker.wire import pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from botdock.model import LogChunk, LogCursor
+    from botdock.model import LogChunk, LogCursor, LogGap
     from botdock_engine_docker.ending import Ending
+    from botdock_engine_docker.kept import KeptLog
+    from botdock_engine_docker.looking import Plan
     from botdock_engine_docker.refusals import Call
-    from botdock_engine_docker.wire import Wire
 
-TOGETHER_NS = 100_000_000
-"""Lines of so many nanoseconds may share a chunk, and so a time: fewer chunks, and times that are true to 0.1 s."""
+CATCH_UP_NS = 1_000_000_000
+"""What was seen by attaching is in the log so much later at the latest."""
+PAUSE = 0.1
+"""Seconds between two looks at a log that may be behind."""
+LOOKS = 32
+"""Looks at a log until it is given up: it is rotated faster than it can be read."""
 
 
 class LogReader(WireStream):
-    """Reads the log, skipping what the cursor says is stored.
+    """Reads the log from where the cursor says that what is stored ends.
 
-    A followed log may end without its last line where that has no newline (8 to 12 of 25 times on Docker 20.10); so,
-    once the container has ended, the log is read once more without following, and what is new in it is delivered.
+    Where the log may have lost its beginning, a look goes through all of it, and then it is read from shortly before
+    that place. A followed log may end without its last line where that has no newline (8 to 12 of 25 times on Docker
+    20.10); so, once the container has ended, its end is read once more without following, and what is new in it is
+    delivered.
 
     Args:
-        wire: The log, followed or not.
-        read_again: Asks for the log without following it; None when `wire` does not follow it either.
+        log: Asks for it.
         cursor: What is stored already.
-        ending: Tells when the container has ended.
+        follow: Whether to go on until the container ends.
+        ending: Tells when it has.
         call: For messages.
     """
 
-    def __init__(
-        self, wire: Wire, read_again: Callable[[], Wire] | None, *, cursor: LogCursor, ending: Ending, call: Call
-    ) -> None:
-        super().__init__(wire, ending)
+    def __init__(self, log: KeptLog, *, cursor: LogCursor, follow: bool, ending: Ending, call: Call) -> None:
+        self._log = log
+        self._cursor = cursor
+        self._follow = follow
         self._call = call
-        self._ask_again = read_again
+        self._lost: Sequence[LogGap] = ()
+        self._looks = 0
         self._followed = False
-        self._delivered = {Stream.STDOUT: cursor.stdout, Stream.STDERR: cursor.stderr}
-        self._pass = Pass(self._delivered)
+        self._take: Callable[[bytes], Sequence[LogChunk]] = _nothing
+        """Takes each piece of what is read now."""
+        self._go_on: Callable[[], None] = self._look_again
+        """Goes on, at its end, with what follows."""
+        plan = plan_by_count(cursor)
+        super().__init__(log.open(follow=follow and plan is not None), ending)
+        if plan is None:
+            self._begin_look()
+        else:
+            self._begin_delivery(plan)
+
+    @property
+    def lost(self) -> Sequence[LogGap]:
+        """What lies between the cursor and the first byte, and is gone."""
+        return self._lost
 
     def _step(self, timeout: float) -> Sequence[LogChunk]:
         if self._followed:
             if self._container_has_ended(timeout):
-                self._read_again()
+                self._read_end_again()
             return ()
         try:
             piece = self._wire.receive(timeout)
@@ -58,53 +80,67 @@ class LogReader(WireStream):
             self._ended = True  # somebody has removed it meanwhile, and its log with it
             return ()
         with translated(self._call):
-            chunks = self._pass.feed(piece)
+            chunks = self._take(piece)
         if self._wire.ended:
-            self._finish()
+            self._go_on()
+        return chunks
+
+    def _begin_look(self) -> None:
+        self._looks += 1
+        self._look = Look(self._cursor)
+        self._take, self._go_on = self._watch, self._decide
+
+    def _watch(self, piece: bytes) -> Sequence[LogChunk]:
+        self._look.feed(piece)
+        return ()
+
+    def _decide(self) -> None:
+        fresh = time.time_ns() < self._cursor.last_ns + CATCH_UP_NS
+        plan = self._look.finish(patient=fresh and self._looks < LOOKS)
+        if plan is None:
+            self._switch(pause(PAUSE, self._call))
+            self._take, self._go_on = _nothing, self._look_again
+        else:
+            self._switch(self._log.ask(follow=self._follow, since_ns=plan.since_ns))
+            self._lost = plan.lost
+            self._begin_delivery(plan)
+
+    def _look_again(self) -> None:
+        if self._looks >= LOOKS:
+            raise self._call.error(ContainerError, "the log is rotated faster than it can be read")
+        self._switch(self._log.ask(follow=False, since_ns=0))
+        self._begin_look()
+
+    def _begin_delivery(self, plan: Plan) -> None:
+        self._delivery = Delivery(plan)
+        self._take, self._go_on = self._deliver, self._finish
+
+    def _deliver(self, piece: bytes) -> Sequence[LogChunk]:
+        chunks = self._delivery.feed(piece)
+        if self._delivery.moved:
+            self._look_again()
         return chunks
 
     def _finish(self) -> None:
-        if self._ask_again is None:
-            self._ended = True
-        else:
+        if not self._delivery.begun:
+            self._look_again()
+        elif self._follow:
             self._followed = True
             self._await_end()
+        else:
+            self._ended = True
 
-    def _read_again(self) -> None:
-        """Read the whole log once more, now that nothing can be added to it."""
-        if self._ask_again is not None:
-            self._switch(self._ask_again())
-        self._pass = Pass(self._delivered)
-        self._followed, self._ask_again = False, None
+    def _read_end_again(self) -> None:
+        """Read the end of the log once more, now that nothing can be added to it."""
+        self._followed = False
+        self._switch(self._log.ask(follow=False, since_ns=self._delivery.begin_again()))
+        self._take, self._go_on = self._delivery.feed, self._finish_again
+
+    def _finish_again(self) -> None:
+        if not self._delivery.complete:  # another reader will find what is left of it
+            raise self._call.error(ContainerError, "the log was rotated before its end was read")
+        self._ended = True
 
 
-class Pass:
-    """One reading of the log from its beginning.
-
-    Args:
-        delivered: Bytes of each stream that are not to be delivered again; kept up to date.
-    """
-
-    def __init__(self, delivered: dict[Stream, int]) -> None:
-        self._delivered = delivered
-        self._seen = dict.fromkeys(Stream, 0)
-        self._frames = FrameDecoder()
-        self._mender = LineMender()
-        self._joiner = Joiner()
-
-    def feed(self, piece: bytes) -> Sequence[LogChunk]:
-        """Return what is new in a piece of it."""
-        for stream, payload in self._frames.feed(piece):
-            time_ns, data = read_timestamp(payload)
-            self._add(stream, self._mender.mend(stream, time_ns, data), time_ns)
-        return self._joiner.take()
-
-    def _add(self, stream: Stream, data: bytes, time_ns: int) -> None:
-        stored = self._delivered[stream] - self._seen[stream]
-        self._seen[stream] += len(data)
-        if stored >= len(data):
-            return
-        new = data[stored:] if stored > 0 else data
-        self._delivered[stream] += len(new)
-        began = self._joiner.time_ns
-        self._joiner.add(stream, new, time_ns, apart=abs(time_ns - began) > TOGETHER_NS)
+def _nothing(_piece: bytes) -> Sequence[LogChunk]:
+    return ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from threading import Lock
+from threading import Lock, Timer
 from typing import TYPE_CHECKING
 
 from botdock_engine_docker.bodies import Answer
@@ -116,6 +116,20 @@ class Wire:
         if not data and not self.closed:
             self._answer.finish()
         return payload
+
+
+def pause(seconds: float, call: Call) -> Wire:
+    """Return a connection whose answer comes after so many seconds, and is empty: to wait without blocking."""
+    ours, theirs = socket.socketpair()
+
+    def answer() -> None:
+        with theirs, contextlib.suppress(OSError):  # nobody waits any more
+            theirs.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
+
+    timer = Timer(seconds, answer)
+    timer.daemon = True
+    timer.start()
+    return Wire(ours, call)
 
 
 def send_request(endpoint: Endpoint, method: str, target: str, *, headers: Mapping[str, str], call: Call) -> Wire:
