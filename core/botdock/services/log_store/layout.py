@@ -9,9 +9,12 @@ removed the oldest segments.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import struct
+import zlib
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -21,17 +24,22 @@ import attrs
 from botdock.model.logs import GapReason, LogGap, Stream
 
 RECORD = struct.Struct("<QIII")
-"""Nanoseconds since the epoch; tag; length; CRC-32 of the chunk's bytes.
+"""Nanoseconds since the epoch; tag; length; CRC-32 of these three as they lie here and of the chunk's bytes behind them.
 
 The tag's lowest bit is the stream, the next seven are the `Kind`, and the rest is how many secrets were masked.
 """
+HEAD = struct.Struct("<QII")
+"""A record without its CRC."""
 VERSION = 1
 STREAMS = (Stream.STDOUT, Stream.STDERR)
 END = "end.json"
 REMOVED = "removed.json"
 LARGEST_LENGTH = 2**32 - 1
+LARGEST_TIME = 2**64 - 1
 LARGEST_MASKED = 2**24 - 1
 
+_CHECK = "check"
+_NAME = re.compile(r"(?:(?:stdout|stderr)\.(\d+)(?:\.gz)?|index\.(\d+)|segment\.(\d+)\.json)", re.ASCII)
 _NUMBERS = {stream: number for number, stream in enumerate(STREAMS)}
 _MILLION = 1_000_000
 _STREAM_BITS = 1
@@ -61,7 +69,7 @@ class Record:
         stream: Of which stream.
         kind: What it is about.
         length: Bytes, or milliseconds of a `SPAN`.
-        crc: CRC-32 of the bytes of a chunk.
+        crc: What proves it, and the bytes of its chunk.
         masked: How many secrets were masked in it.
     """
 
@@ -72,10 +80,26 @@ class Record:
     crc: int = 0
     masked: int = 0
 
+    @classmethod
+    def proving(cls, data: bytes, *, time_ns: int, stream: Stream, masked: int) -> Record:
+        """Return the record of a chunk."""
+        bare = cls(min(max(time_ns, 0), LARGEST_TIME), stream, Kind.DATA, len(data), 0, min(masked, LARGEST_MASKED))
+        return attrs.evolve(bare, crc=zlib.crc32(data, bare.head_crc))
+
+    @property
+    def head(self) -> bytes:
+        """All of it but the CRC, as it lies in the index."""
+        tag = _NUMBERS[self.stream] | self.kind << _STREAM_BITS | self.masked << _MASKED_SHIFT
+        return HEAD.pack(self.time_ns, tag, self.length)
+
+    @property
+    def head_crc(self) -> int:
+        """The CRC of that: with it begins that of the bytes, and it is the whole one of a gap."""
+        return zlib.crc32(self.head)
+
     def pack(self) -> bytes:
         """Return it as it lies in the index."""
-        tag = _NUMBERS[self.stream] | self.kind << _STREAM_BITS | self.masked << _MASKED_SHIFT
-        return RECORD.pack(self.time_ns, tag, self.length, self.crc)
+        return self.head + self.crc.to_bytes(4, "little")
 
     @classmethod
     def of(cls, time_ns: int, tag: int, length: int, crc: int) -> Record:
@@ -101,12 +125,15 @@ class Record:
 
 def records_of(gap: LogGap) -> list[Record]:
     """Return the records that name a gap: more than one when it is larger than a record can say."""
+    since_ns = min(max(gap.since_ns, 0), LARGEST_TIME)
     if gap.size is None:
-        span = min(max(gap.until_ns - gap.since_ns, 0) // _MILLION, LARGEST_LENGTH)
-        return [Record(gap.since_ns, gap.stream, Kind.SPAN, span)]
-    kind = Kind.LIMIT if gap.reason is GapReason.LIMIT else Kind.LOST
-    whole, rest = divmod(gap.size, LARGEST_LENGTH)
-    return [Record(gap.since_ns, gap.stream, kind, size) for size in [LARGEST_LENGTH] * whole + [rest] if size]
+        kind, sizes = Kind.SPAN, [min(max(gap.until_ns - since_ns, 0) // _MILLION, LARGEST_LENGTH)]
+    else:
+        kind = Kind.LIMIT if gap.reason is GapReason.LIMIT else Kind.LOST
+        whole, rest = divmod(gap.size, LARGEST_LENGTH)
+        sizes = [LARGEST_LENGTH] * whole + [rest] * bool(rest)
+    bare = [Record(since_ns, gap.stream, kind, size) for size in sizes]
+    return [attrs.evolve(record, crc=record.head_crc) for record in bare]
 
 
 def data_name(stream: Stream, segment: int) -> str:
@@ -129,34 +156,67 @@ def compressed_name(name: str) -> str:
     return f"{name}.gz"
 
 
+def draft_name(name: str) -> str:
+    """Return the name of a file as long as it is not whole."""
+    return f".{name}.tmp"
+
+
+def segment_of(name: str) -> int | None:
+    """Return the number of the segment that a file of this name belongs to, or None for any other file."""
+    found = _NAME.fullmatch(name)
+    number = next(filter(None, found.groups())) if found else None
+    return None if number is None or str(int(number)) != number else int(number)
+
+
 def newest_segment(directory: Path) -> int | None:
     """Return the number of the segment that was begun last, or None when there is no log."""
-    names = (path.name.split(".") for path in directory.iterdir() if path.name.startswith(("index.", *STREAMS)))
-    return max((int(name[1]) for name in names if len(name) > 1 and name[1].isdigit()), default=None)
+    names = [name for name in os.listdir(directory) if not name.startswith("segment.")]  # noqa: PTH208 - only names
+    return max((number for name in names if (number := segment_of(name)) is not None), default=None)
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
-    """Return a JSON document, or None when there is none, or half of one that a power cut left.
+    """Return a JSON document, or None when there is none, or one that is damaged.
 
     Raises:
         OSError: It cannot be read.
     """
     try:
-        found = json.loads(path.read_bytes())
+        return parse_document(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+
+
+def parse_document(raw: bytes) -> dict[str, Any]:
+    """Return the document that `write_document` made these bytes of, without its proof.
+
+    Raises:
+        ValueError: They are not exactly what it made.
+    """
+    found = json.loads(raw)
+    if not isinstance(found, dict):
+        raise ValueError("not a JSON object")
+    found.pop(_CHECK, None)
+    if raw != _packed(found):
+        raise ValueError("it does not fit the hash that it carries of itself")
+    return found
+
+
+def _packed(document: dict[str, Any]) -> bytes:
+    digest = hashlib.sha256(json.dumps(document).encode()).hexdigest()
+    return json.dumps({**document, _CHECK: digest}, indent=1).encode()
 
 
 def write_document(path: Path, document: dict[str, Any]) -> None:
     """Write a JSON document so that a crash leaves the old one or the new one, and a power cut too.
 
+    A hash of the rest is added to it, so that it proves itself.
+
     Raises:
         OSError: The disk took no more.
     """
-    draft = path.with_name(f".{path.name}.tmp")
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
+    draft = path.with_name(draft_name(path.name))
+    with draft.open("wb") as file:
+        file.write(_packed(document))
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

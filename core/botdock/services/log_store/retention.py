@@ -13,9 +13,9 @@ from botdock.services.log_store.layout import (
     VERSION,
     compressed_name,
     data_name,
-    index_name,
+    draft_name,
     read_document,
-    seal_name,
+    segment_of,
     sync_folder,
     write_document,
 )
@@ -40,7 +40,7 @@ def compress_segment(directory: Path, number: int) -> None:
 
 
 def _compress(path: Path, target: Path) -> None:
-    draft = target.with_name(f".{target.name}.tmp")
+    draft = target.with_name(draft_name(target.name))
     try:
         with path.open("rb") as source, draft.open("wb") as raw:
             with gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
@@ -72,24 +72,33 @@ def remove_segment(directory: Path, number: int, removed: Tally) -> None:
     sweep(directory)
 
 
+def read_removed(directory: Path) -> tuple[int, Tally]:
+    """Return how many segments retention has removed, and what was in them.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is damaged.
+    """
+    path = directory / REMOVED
+    document = read_document(path)
+    if document is None:
+        if path.exists():
+            raise ValueError(f"{REMOVED} is damaged")
+        return 0, Tally()
+    return int(document["segments"]), Tally.from_json(document)
+
+
 def sweep(directory: Path) -> None:
-    """Remove the files of the segments that `removed.json` calls removed, which a crash may have left.
+    """Remove what a crash may have left: files of segments that `removed.json` calls removed, and half-written ones.
 
     Raises:
         OSError: The disk refused.
+        ValueError: `removed.json` is damaged.
     """
-    document = read_document(directory / REMOVED)
-    count = int(document["segments"]) if document else 0
-    number = count - 1
-    while number >= 0 and _unlink(directory, number):
-        number -= 1
-
-
-def _unlink(directory: Path, number: int) -> bool:
-    """Remove the files of a segment, the index last; return whether there were any."""
-    names = [data_name(stream, number) for stream in STREAMS]
-    names += [*map(compressed_name, names), seal_name(number), index_name(number)]
-    there = [path for name in names if (path := directory / name).exists()]
-    for path in there:
-        path.unlink(missing_ok=True)
-    return bool(there)
+    count, _ = read_removed(directory)
+    names = os.listdir(directory)  # noqa: PTH208 - only names
+    gone = [name for name in names if (number := segment_of(name)) is not None and number < count]
+    gone += [name for name in names if name.startswith(".") and name.endswith(".tmp")]
+    gone += [compressed_name(name) for name in names if compressed_name(name) in names]  # the plain one counts
+    for name in sorted(gone, key=lambda name: name.startswith("index.")):
+        (directory / name).unlink(missing_ok=True)

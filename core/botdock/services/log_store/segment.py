@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,11 @@ from botdock.services.log_store.layout import (
     RECORD,
     STREAMS,
     VERSION,
-    Kind,
     Record,
     data_name,
     index_name,
     seal_name,
+    sync_folder,
     write_document,
 )
 from botdock.services.log_store.tally import Tally
@@ -40,6 +39,7 @@ class Segment:
         number: Of the segment.
         tally: What is in it already.
         hashes: Running SHA-256 of what is in it already, by stream.
+        index_hash: The same of its index.
         sealed: Whether nothing more is added to it.
     """
 
@@ -50,18 +50,22 @@ class Segment:
         *,
         tally: Tally | None = None,
         hashes: dict[Stream, Hash] | None = None,
+        index_hash: Hash | None = None,
         sealed: bool = False,
     ) -> None:
         self.sealed = sealed
         self.number = number
         self.tally = tally or Tally()
         self.hashes = hashes or {stream: hashlib.sha256() for stream in STREAMS}
+        self._index_hash = index_hash or hashlib.sha256()
         self._directory = directory
         self._names = {stream: data_name(stream, number) for stream in STREAMS}
         self._index_name = index_name(number)
         self._descriptors: dict[str, int] = {}
         self._switching = threading.Lock()
         self._unsynced = False
+        self._named = False
+        self._torn = False
 
     def create(self) -> None:
         """Make the files, empty, so that whoever reads the log finds all three.
@@ -79,10 +83,12 @@ class Segment:
             OSError: The disk took no more.
         """
         data = chunk.data
-        record = Record(chunk.time_ns, chunk.stream, Kind.DATA, len(data), zlib.crc32(data), masked)
-        with self._undone_on_error():
+        record = Record.proving(data, time_ns=chunk.time_ns, stream=chunk.stream, masked=masked)
+        packed = record.pack()
+        with self._all_or_nothing():
             _write_all(self._descriptor(self._names[chunk.stream]), data)
-            _write_all(self._descriptor(self._index_name), record.pack())
+            _write_all(self._descriptor(self._index_name), packed)
+        self._index_hash.update(packed)
         self.hashes[chunk.stream].update(data)
         self.tally.count(record, data.count(b"\n"))
         self._unsynced = True
@@ -93,8 +99,10 @@ class Segment:
         Raises:
             OSError: The disk took no more.
         """
-        with self._undone_on_error():
-            _write_all(self._descriptor(self._index_name), record.pack())
+        packed = record.pack()
+        with self._all_or_nothing():
+            _write_all(self._descriptor(self._index_name), packed)
+        self._index_hash.update(packed)
         self.tally.count(record)
         self._unsynced = True
 
@@ -112,6 +120,12 @@ class Segment:
         try:
             for descriptor in copies:
                 os.fdatasync(descriptor)
+            if not self._named:
+                sync_folder(self._directory)
+                self._named = True
+        except OSError:
+            self._unsynced = True
+            raise
         finally:
             for descriptor in copies:
                 os.close(descriptor)
@@ -126,6 +140,7 @@ class Segment:
             return
         self.sync()
         hashes = {stream.value: digest.hexdigest() for stream, digest in self.hashes.items()}
+        hashes["index"] = self._index_hash.hexdigest()
         document = {"version": VERSION, "segment": self.number, "sha256": hashes, **self.tally.to_json()}
         write_document(self._directory / seal_name(self.number), document)
         self.sealed = True
@@ -164,16 +179,26 @@ class Segment:
         return descriptor
 
     @contextmanager
-    def _undone_on_error(self) -> Iterator[None]:
-        """Take back the half of a chunk that a full disk took."""
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Take back the half of a chunk that a full disk took; where that fails too, nothing is added before it is."""
+        if self._torn:
+            self._take_back()
         try:
             yield
-        except OSError:
-            with suppress(OSError):
-                for stream, name in self._names.items():
-                    os.ftruncate(self._descriptor(name), self.tally.streams[stream].bytes)
-                os.ftruncate(self._descriptor(self._index_name), self.tally.records * RECORD.size)
+        except BaseException as error:
+            self._torn = True
+            try:
+                self._take_back()
+            except OSError as other:
+                error.add_note(f"and what it took could not be taken back yet: {other.strerror}")
             raise
+
+    def _take_back(self) -> None:
+        """Shorten the files to what counts."""
+        for stream, name in self._names.items():
+            os.ftruncate(self._descriptor(name), self.tally.streams[stream].bytes)
+        os.ftruncate(self._descriptor(self._index_name), self.tally.records * RECORD.size)
+        self._torn = False
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

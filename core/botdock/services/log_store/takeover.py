@@ -16,7 +16,6 @@ from botdock.model.logs import Stream
 from botdock.services.log_store.files import open_data, pieces
 from botdock.services.log_store.layout import (
     RECORD,
-    REMOVED,
     STREAMS,
     Kind,
     Record,
@@ -26,6 +25,7 @@ from botdock.services.log_store.layout import (
     read_document,
     seal_name,
 )
+from botdock.services.log_store.retention import read_removed
 from botdock.services.log_store.segment import Segment
 from botdock.services.log_store.tally import Tally
 
@@ -70,8 +70,7 @@ def take_over(directory: Path) -> Found:
         ValueError: What lies there is not what a collector leaves.
     """
     found = Found()
-    if removed := read_document(directory / REMOVED):
-        found.removed, found.removed_segments = Tally.from_json(removed), int(removed["segments"])
+    found.removed_segments, found.removed = read_removed(directory)
     newest = newest_segment(directory)
     if newest is None:
         return found
@@ -117,15 +116,18 @@ def _repaired(directory: Path, number: int) -> tuple[Segment, bool]:
     for path in (*paths.values(), index):
         path.touch(mode=0o600)
     good = _prove(paths, index)
-    tally, hashes = Tally(), {stream: hashlib.sha256() for stream in STREAMS}
+    tally, hashes, index_hash = Tally(), {stream: hashlib.sha256() for stream in STREAMS}, hashlib.sha256()
     with _opened(paths) as files:
-        for record in _records(index, good):
-            data = files[record.stream].read(record.length) if record.kind is Kind.DATA else b""
-            hashes[record.stream].update(data)
-            tally.count(record, data.count(b"\n"))
+        for packed, record in _records(index, good):
+            index_hash.update(packed)
+            newlines = 0
+            for piece in _data(files, record):
+                hashes[record.stream].update(piece)
+                newlines += piece.count(b"\n")
+            tally.count(record, newlines)
     cut = [_cut(index, good * RECORD.size)]
     cut += [_cut(path, tally.streams[stream].bytes) for stream, path in paths.items()]
-    return Segment(directory, number, tally=tally, hashes=hashes), not any(cut)
+    return Segment(directory, number, tally=tally, hashes=hashes, index_hash=index_hash), not any(cut)
 
 
 def _cut(path: Path, size: int) -> bool:
@@ -143,26 +145,29 @@ def _prove(paths: dict[Stream, Path], index: Path) -> int:
     """
     proven = 0
     with _opened(paths) as files:
-        for position, record in enumerate(_records(index), start=1):
-            if record.kind is not Kind.DATA:
-                proven = position
-                continue
-            data = files[record.stream].read(record.length)
-            if len(data) < record.length:
+        for position, (_, record) in enumerate(_records(index), start=1):
+            crc, length = record.head_crc, 0
+            for piece in _data(files, record):
+                crc, length = zlib.crc32(piece, crc), length + len(piece)
+            if record.kind is Kind.DATA and length < record.length:
                 break
-            if zlib.crc32(data) == record.crc:
+            if crc == record.crc:
                 proven = position
     return proven
 
 
-def _records(index: Path, count: int | None = None) -> Iterator[Record]:
+def _data(files: dict[Stream, BinaryIO], record: Record) -> Iterator[bytes]:
+    return pieces(files[record.stream], record.length) if record.kind is Kind.DATA else iter(())
+
+
+def _records(index: Path, count: int | None = None) -> Iterator[tuple[bytes, Record]]:
     with index.open("rb") as file:
         position = 0
         while (count is None or position < count) and len(packed := file.read(RECORD.size)) == RECORD.size:
             if not any(packed):  # a power cut left zeros
                 return
             try:
-                yield Record.of(*RECORD.unpack(packed))
+                yield packed, Record.of(*RECORD.unpack(packed))
             except ValueError:  # or a piece of another file
                 return
             position += 1

@@ -38,8 +38,8 @@ class Tally:
         gaps: How many of them name a gap.
         gap_ns: Nanoseconds that the gaps span whose size nobody knows.
         masked: How many secrets were masked.
-        first_ns: Time of the first record; 0 for none.
-        last_ns: Time of the last one.
+        first_ns: The earliest time of a record; 0 for none.
+        last_ns: The latest one.
     """
 
     streams: dict[Stream, StreamTally] = attrs.field(factory=lambda: {stream: StreamTally() for stream in STREAMS})
@@ -70,7 +70,8 @@ class Tally:
         tally = self.streams[record.stream]
         self.records += 1
         self.masked += record.masked
-        self.first_ns = self.first_ns or record.time_ns
+        if record.time_ns and (record.time_ns < self.first_ns or not self.first_ns):
+            self.first_ns = record.time_ns
         self.last_ns = max(self.last_ns, record.time_ns)
         if record.kind is Kind.DATA:
             tally.bytes += record.length

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import attrs
 
 from botdock.errors import LogError
 from botdock.model.logs import LogChunk, LogCursor, LogGap, LogSummary, Stream
-from botdock.services.log_store.layout import END, LARGEST_MASKED, STREAMS, VERSION, records_of, write_document
+from botdock.services.log_store.layout import END, STREAMS, VERSION, records_of, write_document
 from botdock.services.log_store.ledger import Ledger
 from botdock.services.log_store.masking import Masker
 from botdock.services.log_store.retention import sweep
@@ -28,7 +29,7 @@ class LogWriter:
     """The one who writes the log in a folder; goes on with what lies there.
 
     One thread appends, flushes and finishes. `sync`, `seal_closed` and `remove_oldest` wait for the disk and are for
-    another one.
+    another one. After a `LogError`, the stream has to be read again from the cursor on, once `rewind` was called.
 
     Args:
         directory: Is made if it is not there.
@@ -61,6 +62,7 @@ class LogWriter:
         known = tuple(secrets)
         self._maskers = {stream: Masker(known) for stream in STREAMS}
         self._times = dict.fromkeys(STREAMS, 0)
+        self._housekeeping = threading.RLock()
         self._rest = TailBuffer(tail if limit is None else min(tail, limit))
         with self._explained():
             self._begin()
@@ -179,21 +181,27 @@ class LogWriter:
         data, stream = piece.masked.data, piece.stream
         if not data:
             return
-        masked = min(len(piece.masked.spans), LARGEST_MASKED)
         with self._explained():
-            self._segment.append(LogChunk(stream, data, piece.time_ns), masked)
+            if self._full:  # going on failed before
+                self._next_segment()
+            self._segment.append(LogChunk(stream, data, piece.time_ns), len(piece.masked.spans))
             if self._segment.hashes is not self._hashes:
                 self._hashes[stream].update(data)
             self._tails[stream] = data[-TAIL:] if len(data) >= TAIL else (self._tails[stream] + data)[-TAIL:]
-            if self._segment.tally.bytes >= self._segment_bytes:
+        if self._full:
+            with suppress(OSError):  # it is stored: the next chunk will say what is wrong, if it still is
                 self._next_segment()
+
+    @property
+    def _full(self) -> bool:
+        return self._segment.tally.bytes >= self._segment_bytes
 
     def _next_segment(self) -> None:
         closed = self._segment
-        if closed.hashes is self._hashes:
-            self._hashes = {stream: digest.copy() for stream, digest in closed.hashes.items()}
         following = Segment(self.directory, closed.number + 1)
         following.create()
+        if closed.hashes is self._hashes:
+            self._hashes = {stream: digest.copy() for stream, digest in closed.hashes.items()}
         self._ledger.go_on(following.tally)
         self._segment = following
         if not closed.sealed:
@@ -206,7 +214,8 @@ class LogWriter:
             LogError: The disk failed.
         """
         with self._explained():
-            self._segment.sync()
+            for segment in (*self._closed, self._segment):  # in their order: no hole may be left in the middle
+                segment.sync()
 
     def release(self) -> None:
         """Close the files until something is stored again; for the thread that appends."""
@@ -219,7 +228,7 @@ class LogWriter:
             LogError: The disk took no more.
         """
         numbers = []
-        with self._explained():
+        with self._explained(), self._housekeeping:
             while self._closed:
                 self._closed[0].seal()
                 self._closed[0].close()
@@ -232,7 +241,7 @@ class LogWriter:
         Raises:
             LogError: The disk refused.
         """
-        with self._explained():
+        with self._explained(), self._housekeeping:
             return self._ledger.remove_oldest(self.directory)
 
     def finish(self, *, complete: bool) -> LogSummary:
@@ -244,8 +253,8 @@ class LogWriter:
         Raises:
             LogError: The disk took no more.
         """
-        self.seal_closed()
-        with self._explained():
+        with self._explained(), self._housekeeping:
+            self.seal_closed()
             self._segment.seal()
             summary = self._summary(complete=complete)
             document = {"version": VERSION, "ended_ns": time.time_ns(), **attrs.asdict(summary)}
@@ -258,7 +267,7 @@ class LogWriter:
         Raises:
             LogError: What has to be read again for them, since its beginning is gone, cannot be.
         """
-        with self._explained():
+        with self._explained(), self._housekeeping:
             return self._summary(complete=complete)
 
     def close(self) -> None:
