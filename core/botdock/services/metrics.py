@@ -16,7 +16,7 @@ from botdock.model.metrics import Labels, MetricsExporter, MetricsSnapshot
 from botdock.model.result import ExecutionResult
 from botdock.services._metrics_lanes import Lane, close_lanes
 from botdock.services._metrics_ledger import Ledger
-from botdock.services._metrics_series import Admission, LiveSeries, Operations, add_counters, add_operations
+from botdock.services._metrics_series import Admission, Keys, LiveSeries, Operations, add_counters, add_operations
 from botdock.services._metrics_table import summary_table
 from botdock.services._metrics_total import MetricsTotal, read_total, reset_total
 
@@ -57,6 +57,7 @@ class MetricsService:
         self._ledger = Ledger(folder, self._lifetime) if folder else None
         self._interval = interval
         self._live = LiveSeries()
+        self._container, self._log, self._storage = Keys("container"), Keys("log"), Keys("storage")
         self._reading = threading.Lock()  # between those who look; those who record do not need it
         self._operations: Operations = {}
         self._before_reset: Operations = {}
@@ -69,11 +70,11 @@ class MetricsService:
 
     def record_container_operation(self, operation: str, duration: float, success: bool) -> None:  # noqa: FBT001 - the seed's signature
         """Record one call to an engine, such as `create`, that took `duration` seconds."""
-        self._live.record(f"container.{operation}", (), duration, 0, success)
+        self._live.record(self._container[operation], duration, 0, success)
 
     def record_log_operation(self, operation: str, success: bool, size: int = 0) -> None:  # noqa: FBT001 - the seed's signature
         """Record one step of collecting logs, such as `collect`, over `size` bytes."""
-        self._live.record(f"log.{operation}", (), None, size, success)
+        self._live.record(self._log[operation], None, size, success)
 
     def record_storage_operation(
         self,
@@ -83,14 +84,14 @@ class MetricsService:
         duration: float | None = None,
     ) -> None:
         """Record one call to a storage, such as `put`, that moved `size` bytes in `duration` seconds."""
-        self._live.record(f"storage.{operation}", (), duration, size, success)
+        self._live.record(self._storage[operation], duration, size, success)
 
     def record_execution(self, result: ExecutionResult) -> None:
         """Record a finished execution and each of its phases, and let the exporters know."""
         engine, runtime = ("engine", result.engine), ("runtime", result.runtime)
         outcome = result.outcome.value if result.outcome else "unknown"
         labels = (engine, ("outcome", outcome), runtime)
-        self._live.record("execution", labels, result.duration, result.log.bytes, result.succeeded)
+        self._live.record(("execution", labels), result.duration, result.log.bytes, result.succeeded)
         for phase, seconds in result.phases.items():
             self.record(f"phase.{phase}", labels=(engine, runtime), seconds=seconds)
         self.export()
@@ -107,7 +108,7 @@ class MetricsService:
             size: Bytes it moved.
             success: Whether it did what it should.
         """
-        self._live.record(name, labels, seconds, size, success)
+        self._live.record((name, labels), seconds, size, success)
 
     def get_metrics(self) -> MetricsSnapshot:
         """Return everything that was counted, as of one instant."""
