@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
+from traceback import walk_tb
 from typing import Any, ParamSpec, TypeVar
 
 from loguru import logger
 
-__all__ = ["about", "carried", "decide", "exempt", "follow", "logger"]
+__all__ = ["about", "carried", "decide", "exempt", "follow", "logger", "where"]
 
 CORE = "botdock"
 
@@ -79,6 +80,14 @@ def carried(call: Callable[_P, _T], *, execution_id: str | None = None) -> Calla
         return context.copy().run(run, *args, **kwargs)  # a copy each: two threads cannot be in one context
 
     return start
+
+
+def where(error: BaseException) -> str:
+    """Return the type of an error and the place that raised it; its text may hold what a bot wrote, or a password."""
+    place = ""
+    for frame, line in walk_tb(error.__traceback__):
+        place = f" at {frame.f_globals.get('__name__', '?')}:{line}"
+    return f"{type(error).__name__}{place}"
 
 
 def _say(name: str, *, enabled: bool) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from traceback import walk_tb
 
 import attrs
 
-from botdock._log import logger
+from botdock._log import logger, where
 
 LAST_WORD = 1.0
 """Seconds that the last warnings may take when everything closes."""
@@ -115,11 +114,3 @@ def _warn(sink: str, loss: _Loss) -> None:
     if loss.last_error:
         bound = bound.bind(last_error=loss.last_error)
     bound.warning("a log sink did not finish in time" if loss.hung else "a log sink loses lines")
-
-
-def where(error: BaseException) -> str:
-    """Return the type of an error and the place that raised it; its text may hold what a bot wrote, or a password."""
-    place = ""
-    for frame, line in walk_tb(error.__traceback__):
-        place = f" at {frame.f_globals.get('__name__', '?')}:{line}"
-    return f"{type(error).__name__}{place}"

@@ -73,9 +73,11 @@ class SinkFanOut:
 
         What is offered after `close` is dropped, and counted.
         """
-        if self._is_ours():
-            for lane in self._lanes.values():
-                lane.offer(source, lines)
+        if not lines or not self._lanes or not self._is_ours():
+            return
+        size = sum(len(line.data) for line in lines)
+        for lane in self._lanes.values():
+            lane.offer(source, lines, size)
 
     def counts(self) -> dict[str, SinkCounts]:
         """Return, per sink, what became of the lines so far: each one offered is delivered, dropped or waiting."""
