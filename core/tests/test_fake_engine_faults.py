@@ -52,7 +52,9 @@ class TestRestarts:
         with logs(engine, container_id) as stream:
             assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"a"
             engine.restart(calls=2)
-            assert select.select([stream.fileno()], [], [], CALL)[0]
+            descriptor = stream.fileno()
+            assert descriptor is not None
+            assert select.select([descriptor], [], [], CALL)[0]
             with pytest.raises(ContainerError, match="broke"):
                 stream.read(0.0)
         for _ in range(2):
