@@ -1,0 +1,127 @@
+"""Finds the record of an execution in the state folder, whichever process ran it, and whether it still runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from botdock.errors import UserError, nearest
+from botdock.model.execution_id import EXECUTION_ID, container_name
+from botdock.orchestrator.lease import holder_lives
+
+EXECUTIONS = "executions"
+REQUEST, OUTCOME = "request.json", "outcome.json"
+
+_SHOWN = 3
+_PREFIX = re.compile(r"[0-9a-z]{1,26}")
+
+
+@attrs.frozen(kw_only=True)
+class ExecutionRecord:
+    """What the state folder holds of one execution.
+
+    Attributes:
+        execution_id: The run.
+        directory: Its folder.
+        request: What was asked for, of secrets only their names; empty when it cannot be read.
+        outcome: The document of its result; None while there is none.
+    """
+
+    execution_id: str
+    directory: Path
+    request: dict[str, Any]
+    outcome: dict[str, Any] | None
+
+    @classmethod
+    def at(cls, directory: Path) -> ExecutionRecord:
+        """Read the folder of an execution."""
+        return cls(
+            execution_id=directory.name,
+            directory=directory,
+            request=read_json(directory / REQUEST) or {},
+            outcome=read_json(directory / OUTCOME),
+        )
+
+    @property
+    def logs(self) -> Path:
+        """The folder of its log; `StoredLog` reads it."""
+        return self.directory / "logs"
+
+    def alive(self) -> bool:
+        """Whether it is under way: it has no outcome yet, and the runner that holds it lives; asks anew."""
+        return not (self.directory / OUTCOME).exists() and holder_lives(self.directory)
+
+
+def find_execution(home: Path, name: str) -> ExecutionRecord:
+    """Return the record of an execution.
+
+    Args:
+        home: The state folder.
+        name: The execution's id, a prefix that no other one has, the name of its container, or the id of a bot or
+            backtest, which means the newest execution of it.
+
+    Raises:
+        UserError: There is none, or several executions' ids begin so.
+    """
+    ids = execution_ids(home)
+    wanted = name.removeprefix(container_name(""))
+    begun = [found for found in ids if found.startswith(wanted)] if _PREFIX.fullmatch(wanted) else []
+    if len(begun) == 1:
+        return ExecutionRecord.at(home / EXECUTIONS / begun[0])
+    for record in _newest_first(home, ids):
+        if record.request.get("id") == name:
+            return record
+    if begun:
+        shown = ", ".join(begun[-_SHOWN:])
+        raise UserError(
+            f"{len(begun)} executions have an id that begins with {name!r}, the newest of them {shown}",
+            hint="Write more of its characters.",
+        )
+    raise _unknown(home, name, ids)
+
+
+def find_container(home: Path, container_id: str) -> ExecutionRecord | None:
+    """Return the record of the execution whose container had that identity, or None."""
+    for record in _newest_first(home, execution_ids(home)):
+        if record.outcome and record.outcome.get("container_id") == container_id:
+            return record
+    return None
+
+
+def execution_ids(home: Path) -> list[str]:
+    """Return the ids of all executions that the state folder knows, the oldest first."""
+    try:
+        names = [path.name for path in (home / EXECUTIONS).iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(filter(EXECUTION_ID.fullmatch, names))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object, or None when there is none that can be read."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _newest_first(home: Path, ids: list[str]) -> Iterator[ExecutionRecord]:
+    return (ExecutionRecord.at(home / EXECUTIONS / found) for found in reversed(ids))
+
+
+def _unknown(home: Path, name: str, ids: list[str]) -> UserError:
+    if not ids:
+        return UserError(f"no execution {name[:80]!r}: {home} holds none at all", hint="`botdock run CODE` makes one.")
+    bots = {str(record.request["id"]) for record in _newest_first(home, ids) if "id" in record.request}
+    near = nearest(name, [*ids, *sorted(bots)])
+    meant = f"did you mean {' or '.join(near)}?" if near else f"the newest is {ids[-1]}"
+    return UserError(
+        f"no execution {name[:80]!r} in {home}; {meant}",
+        hint="Give an execution's id, the beginning of one, or the id of a bot, whose newest execution it is then.",
+    )
