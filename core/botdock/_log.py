@@ -113,8 +113,13 @@ def _remember() -> None:
 
 def _words() -> dict[str, bool]:
     """Return what was said of each name, by anybody; the most special names come first, as loguru looks at them."""
+    return {name.removesuffix("."): said for name, said in _all_words().items() if name}
+
+
+def _all_words() -> dict[str, bool]:
+    """Return what loguru keeps: names with a dot at their end, and an empty one for everything."""
     core = getattr(logger, "_core", None)  # there is no public way to ask; without it, nobody said anything
-    return {name.removesuffix("."): said for name, said in getattr(core, "activation_list", ()) if name}
+    return dict(getattr(core, "activation_list", ()))
 
 
 def _decisive(name: str) -> str | None:
@@ -128,8 +133,7 @@ def _is_free(name: str) -> bool:
 
 
 def _is_enabled(name: str) -> bool:
-    decisive = _decisive(name)
-    return decisive is None or _words()[decisive]
+    return next((said for prefix, said in _all_words().items() if f"{name}.".startswith(prefix)), True)
 
 
 def _covers(name: str, other: str) -> bool:

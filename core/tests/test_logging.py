@@ -124,6 +124,14 @@ def test_a_general_amnesty_of_the_application_holds(is_heard: Any, package: str)
     assert not is_heard(f"{package}.plugin")
 
 
+def test_general_silence_of_the_application_is_not_broken_by_a_plugin(is_heard: Any, package: str) -> None:
+    logger.disable("")
+    cover(f"{package}.plugin")
+    heard = is_heard(f"{package}.plugin")
+    logger.enable("")
+    assert not heard
+
+
 def test_general_silence_of_the_application_is_broken_for_botdock_only(is_heard: Any, package: str) -> None:
     logger.disable("")
     botdock.logging.enable()

@@ -288,7 +288,7 @@ def test_a_stream_that_is_continued_names_the_execution(
     assert strangers(seen, {one.container_id: one.execution_id for one in executions}) == []
     for one in executions:
         assert "read_logs" in operations(seen, one.execution_id)
-    assert "log stream broke" in {record.message for record in seen if record.execution_id}
+    assert "the log stream broke" in {record.message for record in seen if record.execution_id}
 
 
 def test_a_bot_s_secret_is_in_no_record(runner: DockerRunner, make_bot: MakeBot, seen: list[Seen]) -> None:
