@@ -94,7 +94,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
 
 
 def test_what_is_shown_of_botdock_s_own_log_works(tmp_path: Path) -> None:
-    """In a process of its own: it changes what all of a process logs, so its blocks are `py`, which no other test runs."""
+    """In a process of its own, because it changes what a process logs; no other test runs blocks that are `py`."""
     enable, silence, one_file = blocks("logging.md", "py")
     program = f"""{enable}
 {silence}
