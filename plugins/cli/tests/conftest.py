@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import subprocess
 import sys
@@ -15,8 +17,20 @@ import pytest
 
 from botdock.config import Config
 from botdock.errors import BotdockError
-from botdock.model import Executable, ExecutionResult, LogChunk, Outcome, Progress, StorageBackend, Stream
+from botdock.model import (
+    Executable,
+    ExecutionResult,
+    LogChunk,
+    Outcome,
+    Progress,
+    StorageBackend,
+    Stream,
+    new_execution_id,
+)
+from botdock.model.limits import MIB
+from botdock.orchestrator.lease import Lease, hold
 from botdock.services import StorageService
+from botdock.services.log_store import LogWriter
 from botdock.testing.memory_storage import MemoryBackend
 from botdock_cli import main as command_line
 
@@ -129,6 +143,7 @@ def untouched_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Botdock's log stays as other tests in this process expect it."""
     monkeypatch.setattr("botdock_cli.execution.show_log", lambda *, everything: None)
     monkeypatch.setattr("botdock_cli.diagnostics.show_log", lambda *, everything: None)
+    monkeypatch.setattr("botdock_cli.recovering.show_log", lambda *, everything: None)
 
 
 @pytest.fixture
@@ -184,6 +199,66 @@ def store(stored: Callable[..., Path]) -> Callable[..., None]:
             file.write_bytes(data)
 
     return put
+
+
+class Logged:
+    """An execution in the state folder, with a log that a test writes as a collector would."""
+
+    def __init__(
+        self, home: Path, *, bot: str = "sma", persist_results: bool = False, segment_bytes: int = MIB
+    ) -> None:
+        self.execution_id = new_execution_id()
+        self.directory = home / "executions" / self.execution_id
+        self.directory.mkdir(parents=True)
+        request = {"id": bot, "execution_id": self.execution_id, "persist_results": persist_results}
+        (self.directory / "request.json").write_text(json.dumps(request))
+        self._segment_bytes = segment_bytes
+        self._lease = Lease(home)
+
+    @functools.cached_property
+    def writer(self) -> LogWriter:
+        """The log, which begins when it is first asked for."""
+        return LogWriter(self.directory / "logs", segment_bytes=self._segment_bytes)
+
+    def says(self, data: bytes, stream: Stream = Stream.STDOUT, *, time_ns: int = 1) -> Self:
+        self.writer.append(LogChunk(stream, data, time_ns))
+        return self
+
+    def ends(self, *, complete: bool = True) -> Self:
+        self.writer.flush()
+        self.writer.finish(complete=complete)
+        return self
+
+    def concludes(self, **outcome: Any) -> Self:
+        (self.directory / "outcome.json").write_text(json.dumps(outcome))
+        return self
+
+    def lives(self) -> Self:
+        """Let this process be the runner that holds it."""
+        hold(self.directory, self._lease.hold())
+        return self
+
+    def dies(self) -> None:
+        """Let its runner be dead."""
+        self._lease.give_up()
+
+    def close(self) -> None:
+        self.dies()
+        self.writer.close()
+
+
+@pytest.fixture
+def logged(own_home: Path) -> Iterator[Callable[..., Logged]]:
+    """Make executions with logs."""
+    made: list[Logged] = []
+
+    def make(**options: Any) -> Logged:
+        made.append(Logged(own_home, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

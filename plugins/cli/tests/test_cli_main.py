@@ -151,7 +151,9 @@ def complete(botdock: Callable[..., Any], *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("r",), ["run"]),
+        (("ru",), ["run"]),
+        (("log",), ["logs"]),
+        (("logs", "--st"), ["--stream"]),
         (("run", "--time"), ["--timeout"]),
         (("run", "--entrypoint", "b"), ["bot", "backtest"]),
         (("run", "--runtime", "ba"), ["bash"]),

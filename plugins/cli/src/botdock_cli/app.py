@@ -26,6 +26,7 @@ Examples:
   botdock run examples/hello-python             run a bot, in Docker where it answers
   botdock run bot.zip --timeout 30s --json      from an archive; one JSON document at the end
   botdock run bot/ --engine process             without Docker, and without isolation
+  botdock logs -f hello-python                  what it writes, also from another terminal
   botdock doctor                                what works here, and what mends the rest
   botdock pack bot/ --put bots/sma.zip          make the archive, and store it
   botdock storage ls bots/                      what is stored

@@ -43,11 +43,12 @@ def complete_executions(incomplete: str) -> list[str]:
     """Return the executions whose ids begin with `incomplete`, the newest first."""
     try:
         from botdock.config import Config
+        from botdock.orchestrator.records import execution_ids
 
-        folders = (Config.load().home_dir / "executions").iterdir()
-        return sorted((path.name for path in folders if path.name.startswith(incomplete)), reverse=True)
+        ids = execution_ids(Config.load().home_dir)
     except Exception:  # noqa: BLE001 - a shell that waits for completions is no place for an error
         return []
+    return [name for name in reversed(ids) if name.startswith(incomplete)]
 
 
 def _names(kind: Callable[[PluginManager], Mapping[str, object]], incomplete: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from botdock.config import Config
     from botdock.model import Executable, ExecutionResult, LogChunk, Progress
@@ -17,6 +17,11 @@ class Execution(Protocol):
     @property
     def execution_id(self) -> str:
         """Its id."""
+        ...
+
+    @property
+    def result(self) -> ExecutionResult:
+        """What is known of it so far."""
         ...
 
     def stream(self) -> Iterator[LogChunk]:
@@ -41,6 +46,10 @@ class Runner(Protocol):
 
     def start(self, executable: Executable, *, progress: Callable[[Progress], None] | None = None) -> Execution:
         """Start one."""
+        ...
+
+    def recover(self) -> Sequence[Execution]:
+        """Take over those whose runner has died."""
         ...
 
     def __enter__(self) -> Self:

@@ -4,9 +4,9 @@ These modules are imported for every command line, so they import typer and noth
 imported by the body of `command`. A verb that has verbs of its own is a package, and lists them as VERBS too.
 """
 
-from botdock_cli.commands import config, doctor, metrics, pack, plugins, run, storage
+from botdock_cli.commands import config, doctor, logs, metrics, pack, plugins, recover, run, storage
 
-VERBS = (run, plugins, doctor, config, pack, storage, metrics)
+VERBS = (run, logs, recover, plugins, doctor, config, pack, storage, metrics)
 """In the order in which `botdock --help` shows them."""
 
 __all__ = ["VERBS"]

@@ -1,0 +1,104 @@
+"""What the storage holds of a log, for whoever compares it with what lies here."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from botdock.errors import BotdockError, ObjectNotFoundError
+from botdock.factory import ServiceFactory
+from botdock.model import StorageArea
+from botdock.plugin_manager import PluginManager
+from botdock.services.outbox import outbox_folder, read_status
+
+if TYPE_CHECKING:
+    from botdock.config import Config
+    from botdock.model import ByteReader, ObjectReader, StorageBackend
+
+
+class StoredCopy:
+    """The objects of one execution's log in the configured storage; a context manager.
+
+    What cannot be had now is noted, and never raised: a storage that is away says nothing about a log.
+
+    Args:
+        config: Names the storage.
+        execution_id: The run.
+        id: The bot.
+
+    Attributes:
+        name: Of the storage.
+        problem: Why it could not be asked, or not to its end; empty when it could.
+        compared: Names of the objects that it gave.
+        waiting: Names of those that are not there, while something still waits for the storage.
+        unread: Names of those that it did not give.
+    """
+
+    def __init__(self, config: Config, *, execution_id: str, id: str) -> None:  # noqa: A002 - the field's name
+        self.name = config.storage
+        self.problem = ""
+        self.compared: set[str] = set()
+        self.waiting: set[str] = set()
+        self.unread: set[str] = set()
+        self._config = config
+        self._prefix = f"logs/{id}/{execution_id}/"
+        self._backend: StorageBackend | None = None
+        self._opened = ExitStack()
+
+    def open_object(self, name: str) -> ByteReader | None:
+        """Open the object that holds a file of the log; None when it is not there, or cannot be had now."""
+        if self.problem:
+            self.unread.add(name)
+            return None
+        try:
+            reader = self._opened.enter_context(self._storage().get(self._prefix + name))
+        except ObjectNotFoundError:
+            if read_status(outbox_folder(self._config.home_dir, self.name)).items:
+                self.waiting.add(name)
+            return None
+        except BotdockError as error:
+            self.note(name, error)
+            return None
+        self.compared.add(name)
+        return _Guarded(reader, self, name)
+
+    def note(self, name: str, error: BotdockError) -> None:
+        """Note that the storage did not give an object, and is not to be asked again."""
+        self.problem = self.problem or error.message
+        self.compared.discard(name)
+        self.unread.add(name)
+
+    def _storage(self) -> StorageBackend:
+        if self._backend is None:
+            service = ServiceFactory(self._config, PluginManager.load(self._config.plugins)).create_storage_service()
+            self._opened.callback(service.close)
+            self._backend = service.backend(StorageArea.LOGS)
+        return self._backend
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the storage."""
+        self._opened.close()
+
+
+class _Guarded:
+    """Reads an object; closes it at its end, and ends where the storage fails."""
+
+    def __init__(self, reader: ObjectReader, copy: StoredCopy, name: str) -> None:
+        self._reader = reader
+        self._copy = copy
+        self._name = name
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, and empty bytes at the end."""
+        try:
+            data = self._reader.read(size)
+        except BotdockError as error:
+            self._copy.note(self._name, error)
+            data = b""
+        if not data:
+            self._reader.close()
+        return data

@@ -1,0 +1,139 @@
+"""`botdock recover`: the executions of runners that died, seen to their end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
+from botdock.model import ExecutionResult, Outcome
+from botdock_cli import runner as facade
+from botdock_cli.diagnostics import show_log
+from botdock_cli.interrupts import Interrupts, Step
+from botdock_cli.outcomes import format_seconds
+from botdock_cli.output import print_json, print_text
+from botdock_cli.report import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from botdock.config import Config
+    from botdock_cli.runner import Execution
+    from botdock_cli.session import Session
+
+POLL_INTERVAL = 0.1
+"""Seconds between two looks at who has ended."""
+Show = Callable[[ExecutionResult], None]
+
+
+def recover(session: Session, *, engine: str | None, as_json: bool) -> int:
+    """Take over what dead runners left, see it to its end, and return what to exit with.
+
+    Raises:
+        BotdockError: Botdock could not do its part.
+    """
+    config = session.load_config({"engine": engine} if engine else None)
+    show_log(everything=session.debug)
+    report = _Report(shown=not as_json)
+    with Interrupts() as interrupts:
+        try:
+            results = _see_to_their_end(config, interrupts, report)
+        except KeyboardInterrupt:
+            say("interrupted; `botdock recover` goes on with what is left")
+            return interrupts.exit_code
+    if not results:
+        say(f"nothing to recover in {config.home_dir}")
+    printed = print_json([result.to_json() for result in results]) if as_json else report.code
+    return _code(results, interrupts) or printed
+
+
+def _see_to_their_end(config: Config, interrupts: Interrupts, report: _Report) -> list[ExecutionResult]:
+    with facade.open_runner(config) as runner:
+        executions = runner.recover()
+        interrupts.lead(*_steps(executions))
+        waiting = list(executions)
+        for execution in executions:
+            if execution.wait(0) is None:
+                report.adopted(execution.result)
+        while waiting:
+            waiting = [execution for execution in waiting if not _has_ended(execution, report.ended)]
+            if waiting:
+                time.sleep(POLL_INTERVAL)
+        return [execution.result for execution in executions]
+
+
+def _has_ended(execution: Execution, tell: Show) -> bool:
+    result = execution.wait(0)
+    if result is not None:
+        tell(result)
+    return result is not None
+
+
+def _steps(executions: Sequence[Execution]) -> tuple[Step, ...]:
+    """Return what signals do: say what would end, stop it, kill it."""
+    return (
+        Step(asks=True, act=partial(_warn, executions)),
+        Step("stopping the bots; once more kills them", lambda: _all([one.stop for one in executions])),
+        Step(act=lambda: _all([one.kill for one in executions])),
+    )
+
+
+def _warn(executions: Sequence[Execution]) -> None:
+    running = [one.execution_id for one in executions if one.wait(0) is None]
+    say(
+        f"this is the runner of {len(running)} that still run{'s' if len(running) == 1 else ''}: {', '.join(running)}\n"
+        "Once more stops what runs; log, result and outcome are kept."
+    )
+
+
+def _all(ends: Sequence[Callable[[], object]]) -> None:
+    """Do all at once, so that the grace periods do not add up."""
+    threads = [threading.Thread(target=_quietly, args=(end,), daemon=True) for end in ends]
+    for thread in threads:
+        thread.start()
+
+
+def _quietly(end: Callable[[], object]) -> None:
+    try:
+        end()
+    except BotdockError as error:
+        say(f"a bot could not be stopped: {error.message}")
+
+
+def _code(results: Sequence[ExecutionResult], interrupts: Interrupts) -> int:
+    outcomes = {result.outcome for result in results}
+    if outcomes & {None, Outcome.INFRASTRUCTURE_ERROR}:
+        return EXIT_INFRASTRUCTURE
+    return interrupts.exit_code if interrupts.signal_number and Outcome.STOPPED in outcomes else 0
+
+
+class _Report:
+    """Says on stdout what becomes of each; a reader that goes away changes nothing for the bots.
+
+    Args:
+        shown: Whether it says anything.
+
+    Attributes:
+        code: What to exit with, as far as stdout is concerned.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        self.code = 0
+        self._shown = shown
+
+    def adopted(self, result: ExecutionResult) -> None:
+        """Say that it still runs, and who is its runner now."""
+        self._print(result, "adopted; it still runs")
+
+    def ended(self, result: ExecutionResult) -> None:
+        """Say how it ended."""
+        outcome = result.outcome.value if result.outcome else "not finished"
+        reason = f": {result.error}" if result.error else ""
+        self._print(result, f"{outcome} after {format_seconds(result.duration)}{reason}")
+
+    def _print(self, result: ExecutionResult, text: str) -> None:
+        if self._shown and not self.code:
+            self.code = print_text([f"{result.execution_id}  {result.id}  {text}"])
