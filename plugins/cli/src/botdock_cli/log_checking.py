@@ -45,27 +45,22 @@ def verify_log(session: Session, request: LogRequest) -> int:
     if not record.logs.is_dir():
         raise LogError(f"execution {record.execution_id} has no log", hint="`botdock logs` says why.")
     with _shown_on_terminal(record):
-        check = _check(config, record)
+        check = LogCheck(
+            execution_id=record.execution_id,
+            here=verify(record.logs),
+            summary=_summary(record),
+            copy=_check_copy(session, record) if _is_persisted(config, record) else None,
+        )
     printed = print_json(check.document()) if request.as_json else print_text(check.text())
     return printed or (0 if check.ok else EXIT_DIFFERENT)
-
-
-def _check(config: Config, record: ExecutionRecord) -> LogCheck:
-    here = verify(record.logs)
-    return LogCheck(
-        execution_id=record.execution_id,
-        here=here,
-        summary=_summary(record),
-        copy=_check_copy(config, record) if _is_persisted(config, record) else None,
-    )
 
 
 def _is_persisted(config: Config, record: ExecutionRecord) -> bool:
     return bool(record.request.get("persist_results")) and config.features.persistence
 
 
-def _check_copy(config: Config, record: ExecutionRecord) -> CopyCheck:
-    with StoredCopy(config, execution_id=record.execution_id, id=str(record.request["id"])) as copy:
+def _check_copy(session: Session, record: ExecutionRecord) -> CopyCheck:
+    with StoredCopy(session, execution_id=record.execution_id, id=str(record.request["id"])) as copy:
         found = compare(record.logs, copy.open_object)
     return CopyCheck(
         storage=copy.name,

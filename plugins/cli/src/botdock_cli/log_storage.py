@@ -6,14 +6,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from botdock.errors import BotdockError, ObjectNotFoundError
-from botdock.factory import ServiceFactory
 from botdock.model import StorageArea
-from botdock.plugin_manager import PluginManager
 from botdock.services.outbox import outbox_folder, read_status
+from botdock_cli.store import open_store
 
 if TYPE_CHECKING:
-    from botdock.config import Config
     from botdock.model import ByteReader, ObjectReader, StorageBackend
+    from botdock_cli.session import Session
 
 
 class StoredCopy:
@@ -22,7 +21,7 @@ class StoredCopy:
     What cannot be had now is noted, and never raised: a storage that is away says nothing about a log.
 
     Args:
-        config: Names the storage.
+        session: Its configuration names the storage.
         execution_id: The run.
         id: The bot.
 
@@ -34,13 +33,14 @@ class StoredCopy:
         unread: Names of those that it did not give.
     """
 
-    def __init__(self, config: Config, *, execution_id: str, id: str) -> None:  # noqa: A002 - the field's name
-        self.name = config.storage
+    def __init__(self, session: Session, *, execution_id: str, id: str) -> None:  # noqa: A002 - the field's name
+        self._config = session.load_config()
+        self.name = self._config.storage
         self.problem = ""
         self.compared: set[str] = set()
         self.waiting: set[str] = set()
         self.unread: set[str] = set()
-        self._config = config
+        self._session = session
         self._prefix = f"logs/{id}/{execution_id}/"
         self._backend: StorageBackend | None = None
         self._opened = ExitStack()
@@ -70,9 +70,8 @@ class StoredCopy:
 
     def _storage(self) -> StorageBackend:
         if self._backend is None:
-            service = ServiceFactory(self._config, PluginManager.load(self._config.plugins)).create_storage_service()
-            self._opened.callback(service.close)
-            self._backend = service.backend(StorageArea.LOGS)
+            store = self._opened.enter_context(open_store(self._session, area=StorageArea.LOGS, storage=None))
+            self._backend = store.backend
         return self._backend
 
     def __enter__(self) -> Self:
