@@ -87,7 +87,6 @@ class Resumption:
             return
         if opened:
             if not first:
-                collection.resumed()
                 self._record("resume", True, 0)  # noqa: FBT003 - the callback's signature
             self._on_opened(collection)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import attrs
 
@@ -77,3 +78,14 @@ class Upkeep:
 
     def __attrs_post_init__(self) -> None:
         self.changed = threading.Condition(self.lock)
+
+
+def close_quietly(stream: LogStream) -> None:
+    """Close a stream, which was to raise nothing."""
+    with suppress(Exception):
+        stream.close()
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error says."""
+    return error.message if isinstance(error, BotdockError) else f"the log stream failed: {error!r}"

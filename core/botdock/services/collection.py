@@ -13,7 +13,7 @@ from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogGap, LogSource, LogStream, LogSummary
 from botdock.services._log_batch import condense
 from botdock.services._log_lines import LineFeed
-from botdock.services._log_values import MAX_BACKLOG, CollectionStatus, Upkeep, Wishes
+from botdock.services._log_values import MAX_BACKLOG, CollectionStatus, Upkeep, Wishes, close_quietly, words_of
 from botdock.services.log_store import LogWriter
 from botdock.services.sinks import SinkFanOut
 
@@ -63,11 +63,14 @@ class Collection:
         self.empty_reads = 0
         self.opened = time.monotonic()
         self.delivered = False
+        self.reading = False
+        self.reads = 0
         self._record = record
         self._largest = largest
         self._lines = LineFeed(sinks, source, writer)
         self._stream = stream
         self._away = stream is None
+        self._was_open = stream is not None
         self._storing = threading.Lock()
         self._changed = threading.Condition()
         self._bytes = writer.stored
@@ -104,6 +107,8 @@ class Collection:
             return None
         if self.backlogged:
             return 0
+        self.reads += 1
+        self.reading = True
         try:
             chunks = condense(stream.read(0.0), largest=self._largest)
             ended = stream.ended
@@ -111,14 +116,14 @@ class Collection:
         except BaseException as error:  # noqa: BLE001 - a third party's stream must not stop the thread of all
             self._break(error)
             return None
-        if not (chunks or ended):
-            return 0
-        return self._take(chunks, lost, ended=ended)
+        finally:
+            self.reading = False
+        return self._take(chunks, lost, ended=ended) if chunks or ended else 0
 
     def _take(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> int | None:
         try:
             with self._storing:
-                if self.leaving:  # said while we read: it is read again by whoever goes on
+                if self.leaving or self._ended:  # said while we read: it is read again by whoever goes on
                     return None
                 self._store(chunks, lost)
                 if ended:
@@ -158,7 +163,7 @@ class Collection:
             self._call(self.wishes.on_limit)
 
     def _break(self, error: BaseException) -> None:
-        self._error = _words(error)
+        self._error = words_of(error)
         self.log.bind(error=self._error).debug("the log stream broke")
 
     def fail(self, error: Exception) -> None:
@@ -209,21 +214,18 @@ class Collection:
             if not self.leaving:
                 self._stream = stream
                 self._away = self._lost_noted = self.delivered = False
+                self._resumed += self._was_open
+                self._was_open = True
+                self._error = ""
                 self.opened = time.monotonic()
                 return True
-        _close(stream)
+        close_quietly(stream)
         return False
-
-    def resumed(self) -> None:
-        """Count that a broken stream is read again."""
-        with self._changed:
-            self._resumed += 1
-            self._error = ""
 
     def give_up(self, error: BaseException) -> None:
         """Say that the stream cannot be opened again; what is stored stays, and the engine may have more."""
         with self._changed:
-            self._error = _words(error)
+            self._error = words_of(error)
             self._away = False
             self._ended = True
             self._changed.notify_all()
@@ -233,7 +235,7 @@ class Collection:
         with self._changed:
             stream, self._stream = self._stream, None
         if stream:
-            _close(stream)
+            close_quietly(stream)
 
     def abandon(self) -> None:
         """Ask for the end: nothing more is stored."""
@@ -299,12 +301,3 @@ class Collection:
             return CollectionStatus(
                 bytes=self._bytes, ended=self._ended, error=self._error, resumed=self._resumed, gaps=self._gaps
             )
-
-
-def _close(stream: LogStream) -> None:
-    with suppress(Exception):  # it was to raise nothing
-        stream.close()
-
-
-def _words(error: BaseException) -> str:
-    return error.message if isinstance(error, BotdockError) else f"the log stream failed: {error!r}"
