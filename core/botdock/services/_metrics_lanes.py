@@ -71,12 +71,14 @@ class Lane:
         self._guarded(self._exporter.close, "metrics exporter not closed")
 
     def _export(self, *, last: bool = False) -> None:
+        self._failing = not self._guarded(lambda: self._pass_on(last=last), "metrics export failed")
+
+    def _pass_on(self, *, last: bool) -> None:
         version, snapshot = self._source()
-        if version == self._exported and not last:
-            return
-        worked = self._guarded(lambda: self._exporter.export(snapshot), "metrics export failed")
-        self._exported = version if worked else -1
-        self._failing = not worked
+        if version != self._exported or last:
+            self._exported = -1  # until it has worked: what failed is tried again
+            self._exporter.export(snapshot)
+            self._exported = version
 
     def _guarded(self, call: Callable[[], None], failure: str) -> bool:
         try:
