@@ -13,6 +13,7 @@ from botdock.entrypoints import EntrypointManager
 from botdock.errors import (
     CodeError,
     ContainerConflictError,
+    ContainerError,
     ContainerNotFoundError,
     LogError,
     NotFoundError,
@@ -24,6 +25,7 @@ from botdock.model import (
     ExecutionResult,
     LogCursor,
     LogSource,
+    LogStream,
     Mount,
     Outcome,
     StorageArea,
@@ -246,7 +248,28 @@ class TestLogs:
         calls: list[int] = []
         self.start(logs, tmp_path, limit=2, on_limit=lambda: calls.append(1))
         logs.wait_drained("01", 10)
-        assert (logs.stop_collection("01").bytes, calls) == (2, [1])
+        summary = logs.stop_collection("01")
+        assert (summary.bytes, summary.gap_bytes, calls) == (4, 3, [1]), "two bytes of the head, two of the tail"
+
+    def test_a_released_log_is_taken_over(self, logs: Logs, tmp_path: Path) -> None:
+        engine = self.start(logs, tmp_path)
+        assert logs.wait_drained("01", 10)
+        assert logs.get_collection_status("01").bytes == 7
+        logs.release("01")
+        cursors: list[LogCursor] = []
+
+        def reopen(cursor: LogCursor) -> LogStream:
+            cursors.append(cursor)
+            if len(cursors) == 1:
+                raise ContainerError("away")
+            return engine.read_logs("fake-1", cursor=cursor, follow=True, timeout=1)
+
+        source = LogSource(execution_id="02", id="bot", runtime="bash")
+        engine.break_stream(0)
+        logs.start_collection(None, tmp_path / "logs", source=source, limit=None, reopen=reopen)
+        assert logs.wait_drained("02", 10)
+        assert (logs.stop_collection("02").bytes, len(cursors)) == (7, 3)
+        assert logs.collect_logs("02", 3) == "two"
 
 
 class TestMetrics:

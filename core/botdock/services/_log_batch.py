@@ -43,9 +43,12 @@ def _checked(chunks: Iterable[LogChunk]) -> Iterator[LogChunk]:
     for chunk in chunks:
         if not isinstance(chunk.data, bytes):
             raise TypeError(f"a chunk of a log holds {type(chunk.data).__name__}, not bytes")
-        if chunk.data:
-            when = chunk.time_ns if 0 < chunk.time_ns <= _LATEST_NS else now
-            yield LogChunk(Stream(chunk.stream), chunk.data, when)
+        if not chunk.data:
+            continue
+        if 0 < chunk.time_ns <= _LATEST_NS and type(chunk.stream) is Stream:
+            yield chunk
+        else:
+            yield LogChunk(Stream(chunk.stream), chunk.data, now)
 
 
 def _joined(chunks: Iterable[LogChunk]) -> list[LogChunk]:

@@ -166,7 +166,7 @@ class LogLoop:
                 self._turn()
             except _ReplacedError:
                 return
-            except Exception as error:  # noqa: BLE001 - a defect of ours must not end the collection of all logs
+            except BaseException as error:  # noqa: BLE001 - a defect must not end the collection of all logs
                 logger.bind(error=repr(error)).error("a turn of the log collection failed")
                 self._wake_only.poll(POLL_INTERVAL * 1000)
 

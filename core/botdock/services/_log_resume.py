@@ -8,7 +8,7 @@ from functools import partial
 
 import attrs
 
-from botdock.errors import ContainerNotFoundError
+from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.services._log_crew import Crew
 from botdock.services.collection import Collection
 
@@ -66,6 +66,9 @@ class Resumption:
         now = time.monotonic()
         if patience is None or collection.delivered or now - collection.opened > LONGEST_PAUSE:
             patience = self._patience[collection] = _Patience(now)
+        if self._is_over(patience):
+            self._give_up(collection, BotdockError(collection.status().error))
+            return
         self._crew.submit(partial(self._attempt, collection, patience, first=first), delay=patience.pause)
 
     def forget(self, collection: Collection) -> None:
@@ -82,7 +85,7 @@ class Resumption:
         patience.attempts += 1
         try:
             opened = collection.reopen()
-        except Exception as error:  # noqa: BLE001 - an engine may raise what it likes; it is asked again
+        except BaseException as error:  # noqa: BLE001 - an engine may raise what it likes; it is asked again
             self._failed(collection, patience, error, first=first)
             return
         if opened:
@@ -90,12 +93,16 @@ class Resumption:
                 self._record("resume", True, 0)  # noqa: FBT003 - the callback's signature
             self._on_opened(collection)
 
-    def _failed(self, collection: Collection, patience: _Patience, error: Exception, *, first: bool) -> None:
-        away = time.monotonic() - patience.since
-        over = away >= self._timeout and patience.attempts >= MIN_ATTEMPTS
-        if over or isinstance(error, ContainerNotFoundError):
-            collection.give_up(error)
-            self._record("resume", False, 0)  # noqa: FBT003 - the callback's signature
-            collection.log.bind(error=str(error)).warning("the log could not be continued")
+    def _failed(self, collection: Collection, patience: _Patience, error: BaseException, *, first: bool) -> None:
+        if self._is_over(patience) or isinstance(error, ContainerNotFoundError):
+            self._give_up(collection, error)
         else:
             self._crew.submit(partial(self._attempt, collection, patience, first=first), delay=patience.pause)
+
+    def _is_over(self, patience: _Patience) -> bool:
+        return time.monotonic() - patience.since >= self._timeout and patience.attempts >= MIN_ATTEMPTS
+
+    def _give_up(self, collection: Collection, error: BaseException) -> None:
+        collection.give_up(error)
+        self._record("resume", False, 0)  # noqa: FBT003 - the callback's signature
+        collection.log.bind(error=str(error)).warning("the log could not be continued")

@@ -183,7 +183,7 @@ class Collection:
     def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
         try:
             callback(*arguments)
-        except Exception as error:  # noqa: BLE001 - whoever listens must not stop the thread of all
+        except BaseException as error:  # noqa: BLE001 - whoever listens must not stop the thread of all
             self.log.bind(error=repr(error)).error("a callback of a log collection failed")
 
     def leave(self) -> bool:

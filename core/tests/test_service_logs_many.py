@@ -1,0 +1,218 @@
+"""Many logs at once: few threads, few descriptors, no work for silence, and none that holds up another."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from botdock.config import LoggingConfig
+from botdock.model import LogChunk, LogSource, LogStream, Stream
+from botdock.services import _log_loop, _log_watch
+from botdock.services.log_store import StoredLog
+from botdock.services.logs import LogCollector
+from botdock.testing.scripted_stream import ScriptedStream
+
+MANY = 200
+THREADS = 13
+"""A loop, a watch, a sync, an upkeep, a compression, four for storages, four for engines."""
+
+
+def source(name: str = "01") -> LogSource:
+    return LogSource(execution_id=name, id="bot", runtime="bash")
+
+
+def out(data: bytes) -> LogChunk:
+    return LogChunk(Stream.STDOUT, data, 1)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def until(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        threading.Event().wait(0.005)
+
+
+@pytest.fixture
+def collector() -> Iterator[LogCollector]:
+    made = LogCollector(LoggingConfig(sync_interval=0.05))
+    yield made
+    made.close()
+
+
+def begin(collector: LogCollector, directory: Path, count: int) -> list[ScriptedStream]:
+    streams = [ScriptedStream(is_open=True, has_fileno=True) for _ in range(count)]
+    for number, stream in enumerate(streams):
+        collector.start_collection(stream, directory / str(number), source=source(str(number)), limit=None)
+    return streams
+
+
+def all_have(collector: LogCollector, size: int) -> bool:
+    return all(collector.get_collection_status(str(number)).bytes == size for number in range(MANY))
+
+
+def test_two_hundred_that_write_slowly_are_all_complete_with_few_threads_and_descriptors(
+    collector: LogCollector, tmp_path: Path
+) -> None:
+    threads, opened = threading.active_count(), descriptors()
+    streams = begin(collector, tmp_path, MANY)
+    own = 2 * MANY  # the two ends of each stream's pipe
+    most_threads = 0
+    for turn in range(5):
+        for stream in streams:
+            stream.put(out(b"line %d\n" % turn))
+        until(partial(all_have, collector, 7 * (turn + 1)))
+        most_threads = max(most_threads, threading.active_count())
+    until(lambda: descriptors() - opened - own <= 3 * _log_loop.MAX_OPEN + 8)
+    assert most_threads - threads <= THREADS
+    for stream in streams:
+        stream.end()
+    assert all(collector.wait_drained(str(number), 20) for number in range(MANY))
+    assert all(collector.stop_collection(str(number)).complete for number in range(MANY))
+    assert descriptors() - opened <= 8
+    assert StoredLog(tmp_path / "7").ended
+
+
+def test_silence_costs_nothing(collector: LogCollector, tmp_path: Path) -> None:
+    streams = begin(collector, tmp_path, MANY)
+    streams[0].put(out(b"awake"))
+    until(lambda: collector.get_collection_status("0").bytes == 5)
+    until(lambda: not collector._loop._watch._watching)
+    reads, used = sum(stream.reads for stream in streams), time.process_time()
+    threading.Event().wait(0.5)  # the time that is measured
+    assert sum(stream.reads for stream in streams) == reads
+    assert time.process_time() - used < 0.05
+
+
+def test_a_silent_one_holds_its_stream_and_no_file(collector: LogCollector, tmp_path: Path) -> None:
+    opened = descriptors()
+    streams = begin(collector, tmp_path, 20)
+    until(lambda: all(stream.reads for stream in streams))
+    assert descriptors() - opened <= 2 * 20 + 4
+
+
+def test_a_line_is_there_long_before_a_second_is_over(collector: LogCollector, tmp_path: Path) -> None:
+    (stream,) = begin(collector, tmp_path, 1)
+    following = collector.stream_logs("0")
+    delays = []
+    for _ in range(20):
+        begun = time.monotonic()
+        stream.put(out(b"now\n"))
+        assert next(following).data == b"now\n"
+        delays.append(time.monotonic() - begun)
+    assert sorted(delays)[len(delays) // 2] < 0.2
+
+
+def test_one_that_never_stops_starves_nobody(collector: LogCollector, tmp_path: Path) -> None:
+    class Flood(ScriptedStream):
+        def read(self, timeout: float) -> Sequence[LogChunk]:
+            return (out(b"x" * _log_loop.MUCH),)
+
+    collector.start_collection(Flood(is_open=True), tmp_path / "flood", source=source("flood"), limit=_log_loop.MUCH)
+    quiet = ScriptedStream(out(b"me too"), has_fileno=True)
+    collector.start_collection(quiet, tmp_path / "quiet", source=source("quiet"), limit=None)
+    assert collector.wait_drained("quiet", 10)
+    assert collector.stop_collection("flood").bytes <= 2 * _log_loop.MUCH
+
+
+def test_a_descriptor_that_promises_what_is_not_there_is_polled(collector: LogCollector, tmp_path: Path) -> None:
+    class Liar(ScriptedStream):
+        def fileno(self) -> int | None:
+            return writable
+
+    readable, writable = os.pipe()
+    os.write(writable, b"!")
+    writable, readable = readable, writable
+    stream = Liar(is_open=True)
+    collector.start_collection(stream, tmp_path, source=source(), limit=None)
+    until(lambda: collector._collection("01") in collector._loop._polled)
+    stream.put(out(b"at last"))
+    stream.end()
+    assert collector.wait_drained("01", 10)
+    assert collector.stop_collection("01").bytes == 7
+    for descriptor in (readable, writable):
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("descriptor", [-1, 10**6, "three"])
+def test_a_descriptor_that_is_none_is_not_waited_on(
+    collector: LogCollector, tmp_path: Path, descriptor: object
+) -> None:
+    class Odd(ScriptedStream):
+        def fileno(self) -> int | None:
+            return descriptor  # type: ignore[return-value] # a plugin's mistake
+
+    collector.start_collection(Odd(out(b"a"), out(b"b")), tmp_path, source=source(), limit=None)
+    assert collector.wait_drained("01", 10)
+    assert collector.stop_collection("01").bytes == 2
+
+
+def test_two_streams_with_one_descriptor_are_both_read(collector: LogCollector, tmp_path: Path) -> None:
+    first, second = (ScriptedStream(is_open=True, has_fileno=True) for _ in range(2))
+    collector.start_collection(first, tmp_path / "1", source=source("1"), limit=None)
+    until(lambda: first.reads)
+    reused = first.fileno()
+    second.fileno = lambda: reused  # type: ignore[method-assign] # as after a close behind our back
+    collector.start_collection(second, tmp_path / "2", source=source("2"), limit=None)
+    for stream in (first, second):
+        stream.put(out(b"x"))
+        stream.end()
+    assert all(collector.wait_drained(name, 10) for name in "12")
+
+
+class Stuck(LogStream):
+    """Does not return from its first read until it is closed."""
+
+    def __init__(self) -> None:
+        self.reading = threading.Event()
+        self.closed = threading.Event()
+
+    @property
+    def ended(self) -> bool:
+        return False
+
+    def read(self, timeout: float) -> Sequence[LogChunk]:
+        self.reading.set()
+        self.closed.wait(60)
+        return (out(b"too late"),)
+
+    def fileno(self) -> int | None:
+        return None
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_one_that_does_not_return_holds_up_nobody_for_long(
+    collector: LogCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_log_watch, "INTERVAL", 0.02)
+    stuck = Stuck()
+    collector.start_collection(stuck, tmp_path / "stuck", source=source("stuck"), limit=None)
+    assert stuck.reading.wait(10)
+    collector.start_collection(ScriptedStream(out(b"fine")), tmp_path / "fine", source=source("fine"), limit=None)
+    assert collector.wait_drained("fine", 10)
+    assert "did not return" in collector.get_collection_status("stuck").error
+    summary = collector.stop_collection("stuck")
+    assert (summary.bytes, summary.complete) == (0, False)
+    assert stuck.closed.is_set()
+
+
+def test_a_third_partys_mistake_stops_only_its_own_log(collector: LogCollector, tmp_path: Path) -> None:
+    for number, error in enumerate((KeyError("oops"), SystemExit(1))):
+        stream = ScriptedStream(error)
+        collector.start_collection(stream, tmp_path / str(number), source=source(str(number)), limit=9)
+        assert collector.wait_drained(str(number), 10)
+        assert not collector.stop_collection(str(number)).complete
+    collector.start_collection(ScriptedStream(out(b"fine")), tmp_path / "2", source=source("2"), limit=9)
+    assert collector.wait_drained("2", 10)
+    assert collector.stop_collection("2").complete
