@@ -131,7 +131,9 @@ class Delivery:
         self._away_until = self._clock() + pause
         self._note(error.message)
         if self._failures == 1:
-            logger.bind(key=item.parcel.key, error=error.message).warning("the storage is away; what is to go waits")
+            logger.bind(execution_id=item.parcel.execution_id, key=item.parcel.key, error=error.message).warning(
+                "the storage is away; what is to go waits"
+            )
         return Verdict.AWAY
 
     def _refused(self, item: Item, error: Exception) -> Verdict:
@@ -142,7 +144,9 @@ class Delivery:
         taken = self._taken[item.parcel.area]
         own_fault = isinstance(error, StorageKeyError) or taken > self._taken_before.get(item.name, 0)
         self._taken_before[item.name] = taken
-        logger.bind(key=item.parcel.key, error=text, refusals=item.refusals).warning("the storage refused an object")
+        logger.bind(
+            execution_id=item.parcel.execution_id, key=item.parcel.key, error=text, refusals=item.refusals
+        ).warning("the storage refused an object")
         if item.refusals >= PATIENCE and own_fault:
             self._spool.fail(item)
             return Verdict.PASSED

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from botdock._log import logger
 from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeoutError, EngineUnavailableError
+from botdock.logging import logger_of
 from botdock.model import ContainerState
 from botdock_engine_docker.client import path
 from botdock_engine_docker.deadline import Backoff, Deadline
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from botdock.model import ContainerInfo, ContainerSpec
     from botdock_engine_docker.client import DockerClient
+
+logger = logger_of(__name__)
 
 CLEAN_UP = 5.0
 """Seconds to remove what a create that was cut off may have left."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 from minio.error import S3Error
 
 from botdock import StorageBackend
-from botdock._log import logger
 from botdock.errors import BotdockError, ObjectNotFoundError, nearest
+from botdock.logging import logger_of
 from botdock.model import ByteReader, DeleteFailure, ObjectInfo, ObjectReader, StorageArea
 from botdock_storage_minio.client import Client, Known, Opened
 from botdock_storage_minio.deletion import delete_batch
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from botdock.config import Config, MinIOConfig
 
     _Result = TypeVar("_Result")
+
+logger = logger_of(__name__)
 
 STALE_AFTER = 24 * 3600.0
 """Seconds after which an upload of unknown writer counts as abandoned; a MinIO itself drops it then, too."""

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Self
 
 from minio.error import S3Error
 
-from botdock._log import logger
+from botdock.logging import carried, logger_of
 from botdock_storage_minio.errors import FOREIGN
 from botdock_storage_minio.faults import is_transient
 
 if TYPE_CHECKING:
     from botdock_storage_minio.client import Client, Known
     from botdock_storage_minio.notes import Note
+
+logger = logger_of(__name__)
 
 
 class MultipartUpload:
@@ -51,7 +53,7 @@ class MultipartUpload:
                 part.result()
         self._size += len(data)
         number = len(self._parts) + 1
-        part = self._threads.submit(self._client.put_part, self._note.name, self._note.upload, number, data)
+        part = self._threads.submit(carried(self._client.put_part), self._note.name, self._note.upload, number, data)
         self._parts.append(part)
         self._running.add(part)
 
