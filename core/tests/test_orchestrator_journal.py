@@ -14,7 +14,7 @@ from botdock.orchestrator.phases import PhaseClock
 
 def test_the_outcome_is_written_last_and_nobody_else_may_read(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "01")
-    journal.open({"id": "bot"})
+    journal.open({"id": "bot"}, "runner")
     assert json.loads((journal.directory / "request.json").read_text()) == {"id": "bot"}
     assert journal.directory.stat().st_mode & 0o777 == 0o700
     journal.event("created", container_id="c")
@@ -30,7 +30,7 @@ def test_the_outcome_is_written_last_and_nobody_else_may_read(tmp_path: Path) ->
 def test_events_before_and_after_are_ignored(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "01")
     journal.event("early")
-    journal.open({})
+    journal.open({}, "runner")
     journal.close()
     journal.event("late")
     assert (journal.directory / "events.jsonl").read_text() == ""
@@ -38,7 +38,7 @@ def test_events_before_and_after_are_ignored(tmp_path: Path) -> None:
 
 def test_discarding_leaves_nothing(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "01")
-    journal.open({})
+    journal.open({}, "runner")
     journal.discard()
     assert list((tmp_path / "executions").iterdir()) == []
 
@@ -46,7 +46,7 @@ def test_discarding_leaves_nothing(tmp_path: Path) -> None:
 def test_a_state_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "executions").write_text("in the way")
     with pytest.raises(BotdockError, match="cannot write the state folder") as caught:
-        Journal(tmp_path, "01").open({})
+        Journal(tmp_path, "01").open({}, "runner")
     assert "BOTDOCK_HOME" in str(caught.value)
 
 

@@ -79,10 +79,13 @@ def test_wall_time(make_stage: MakeStage, make_bot: MakeBot) -> None:
     assert (result.outcome, stage.leftovers) == (Outcome.TIMED_OUT, [])
 
 
-def test_output_limit_keeps_the_head(make_stage: MakeStage, make_bot: MakeBot) -> None:
-    stage = make_stage(FakeEngine(Script(output=(Script.out(b"x" * 100),), forever=True)))
+def test_output_limit_keeps_head_and_tail(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(
+        FakeEngine(Script(output=(Script.out(b"first 10 b" + b"x" * 80 + b"last ten b"),), forever=True))
+    )
     result = stage.orchestrator.execute_bot(make_bot(limits=Limits(output=10)))
-    assert (result.outcome, result.output, result.log.gaps) == (Outcome.OUTPUT_LIMIT, "x" * 10, 1)
+    assert (result.outcome, result.output) == (Outcome.OUTPUT_LIMIT, "first 10 blast ten b")
+    assert (result.log.gaps, result.log.gap_bytes) == (1, 80)
 
 
 @pytest.mark.parametrize("by", ["execution_id", "container_id"])

@@ -211,8 +211,7 @@ class ServiceFactory:
         )
 
     def _default_limits(self, engine: str) -> Limits:
-        limits = self._config.runtime.limits.over(Config().runtime.limits)
-        memory = self._config.docker.memory_limit
+        limits, memory = self._config.runtime.limits, self._config.docker.memory_limit
         return attrs.evolve(limits, memory=memory) if engine == "docker" and memory else limits
 
     def _container_service(self, engine: Engine, config: ContainersConfig | None) -> ContainerService:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from botdock._log import logger
+from botdock._log import about, carried, logger
 from botdock.errors import BotdockError, ExecutableError, UserError
-from botdock.model import Executable, ExecutionResult, Outcome, Phase, Progress, Status, new_execution_id
+from botdock.model import Executable, ExecutionResult, Phase, Progress, new_execution_id
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal
+from botdock.orchestrator.lease import Lease
 from botdock.orchestrator.phases import PhaseClock
 from botdock.orchestrator.preparation import Preparation, Services, Setting
+from botdock.orchestrator.records import ExecutionRecord, find_container, find_execution
+from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.run import ProgressCallback, Run
 from botdock.services.interfaces import Containers
 
@@ -42,7 +45,10 @@ class BotOrchestrator:
         self._notify = notify
         self._preparation = Preparation(services, setting)
         self._conclusion = Conclusion(services, setting, self._preparation)
-        self._lock = threading.Lock()
+        self._lease = Lease(home)
+        self._changed = threading.Condition()
+        self._closing = False
+        self._beginning = 0
         self._running: dict[str, Execution] = {}
 
     @property
@@ -60,21 +66,42 @@ class BotOrchestrator:
         Raises:
             BotdockError: It could not be started; nothing is left behind. `error.phase` names the phase.
         """
-        run = self._new_run(executable, progress or _no_progress)
-        with logger.contextualize(execution_id=run.execution_id):
-            self._preparation.validate(run)
-            self._notify("botdock_before_execution", execution_id=run.execution_id, executable=executable)
-            execution = self._execution(run)
-            try:
-                run.journal.open(run.request())
-                self._preparation.prepare(run, on_limit=execution.on_limit, on_failure=execution.on_failure)
-            except BaseException as error:
-                self._abort(run, error)
-                raise
-        with self._lock:
-            self._running[run.execution_id] = execution
-        execution.begin()
-        return execution
+        with self._admission():
+            run = self._new_run(executable, progress or _no_progress)
+            with about(run.execution_id):
+                self._preparation.validate(run)
+                self._notify("botdock_before_execution", execution_id=run.execution_id, executable=executable)
+                execution = self._execution(run)
+                try:
+                    run.journal.open(run.request(), self._lease.hold())
+                    self._preparation.prepare(run, execution, proceed=self._check_open)
+                    self._keep(execution)
+                except BaseException as error:
+                    self._abort(run, error)
+                    raise
+            execution.begin()
+            return execution
+
+    def recover(self) -> list[Execution]:
+        """Take over the executions of runners that died: adopt what runs, finish what ended; see `recovery`.
+
+        Returns:
+            Those that this call took over, the oldest first: as any others, they can be waited for, read and stopped.
+
+        Raises:
+            BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
+        """
+        with self._admission():
+            recovery = Recovery(
+                self._services,
+                self._setting,
+                home=self._home,
+                lease=self._lease,
+                preparation=self._preparation,
+                conclusion=self._conclusion,
+                make=self._adopted,
+            )
+            return recovery.recover()
 
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
         """Run a bot: return its result, or, when it is long-running, at once, with the status `running`."""
@@ -114,15 +141,34 @@ class BotOrchestrator:
 
     def find(self, name: str) -> Execution | None:
         """Return the running execution of that execution id or container id, or None."""
-        with self._lock:
+        with self._changed:
             running = list(self._running.values())
         return next((one for one in running if name in {one.execution_id, one.container_id}), None)
 
+    def find_record(self, name: str) -> ExecutionRecord:
+        """Return the record of an execution, of any runner: by container id too, and long after its end.
+
+        Raises:
+            UserError: There is none.
+        """
+        execution = self.find(name)
+        try:
+            return find_execution(self._home, execution.execution_id if execution else name)
+        except UserError:
+            if (record := find_container(self._home, name)) is None:
+                raise
+            return record
+
     def close(self) -> None:
-        """Stop what still runs, all at once, and let go of the services."""
-        with self._lock:
+        """Stop what still runs, all at once, and let go of the services; what is just being started is given up.
+
+        The lease goes with the last execution: one that could not be stopped is its successor's to recover.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.wait_for(lambda: not self._beginning, self._setting.config.containers.call_timeout)
             running = list(self._running.values())
-        stops = [threading.Thread(target=self._stop_quietly, args=(one,), daemon=True) for one in running]
+        stops = [threading.Thread(target=carried(self._stop_quietly), args=(one,), daemon=True) for one in running]
         for thread in stops:
             thread.start()
         for thread in stops:
@@ -130,6 +176,45 @@ class BotOrchestrator:
         services = self._services
         for service in (services.logs, services.storage, services.containers, services.metrics):
             service.close()  # metrics last: the others still report to it
+        self._give_up_lease()
+
+    def _give_up_lease(self) -> None:
+        with self._changed:
+            over = self._closing and not (self._running or self._beginning)
+        if over:
+            self._lease.give_up()
+
+    @contextmanager
+    def _admission(self) -> Iterator[None]:
+        """Begin something, which `close` waits for.
+
+        Raises:
+            BotdockError: It is closed.
+        """
+        with self._changed:
+            self._check_open()
+            self._beginning += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._beginning -= 1
+                self._changed.notify_all()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise BotdockError("this runner is closed", hint="Make a new one.")
+
+    def _keep(self, execution: Execution) -> None:
+        with self._changed:
+            self._check_open()
+            self._running[execution.execution_id] = execution
+
+    def _adopted(self, run: Run) -> Execution:
+        execution = self._execution(run)
+        with self._changed:
+            self._running[run.execution_id] = execution
+        return execution
 
     def _stop_quietly(self, execution: Execution) -> None:
         try:
@@ -163,39 +248,31 @@ class BotOrchestrator:
 
     def _abort(self, run: Run, error: BaseException) -> None:
         """Remove what was made; keep a record only where the machine, not the caller, is to blame."""
-        with run.clock.phase(Phase.CLEAN_UP):
-            problems = self._preparation.undo(run)
         if not isinstance(error, BotdockError):
-            run.journal.discard()
+            self._undo(run)
             return
         error.execution_id = run.execution_id
         if isinstance(error, UserError):
-            run.journal.discard()
+            self._undo(run)
         else:
-            self._record_failure(run, error, problems)
+            result = self._conclusion.aborted(run, error.message, phase=error.phase)
+            if not run.journal.finished:  # the disk that failed the execution may well fail its record too
+                run.journal.discard()
+            self._services.metrics.record_execution(result)
         self._notify(
             "botdock_on_execution_error", execution_id=run.execution_id, executable=run.executable, error=error
         )
 
-    def _record_failure(self, run: Run, error: BotdockError, problems: list[str]) -> None:
-        evidence: dict[str, Any] = {"phase": error.phase}
-        if problems:
-            evidence["left_behind"] = problems
-        result = run.result(
-            status=Status.ERROR,
-            outcome=Outcome.INFRASTRUCTURE_ERROR,
-            message=error.message,
-            error=error.message,
-            evidence=evidence,
-        )
-        try:
-            run.journal.finish(result)
-        except OSError:  # the disk that failed the execution may well fail its record too
-            run.journal.discard()
-        self._services.metrics.record_execution(result)
+    def _undo(self, run: Run) -> None:
+        with run.clock.phase(Phase.CLEAN_UP):
+            self._preparation.undo(run)
+        run.journal.discard()
 
     def _done(self, executable: Executable, result: ExecutionResult) -> None:
-        with self._lock:
+        with self._changed:
             self._running.pop(result.execution_id, None)
-        self._services.metrics.record_execution(result)
-        self._notify("botdock_after_execution", executable=executable, result=result)
+        try:
+            self._services.metrics.record_execution(result)
+            self._notify("botdock_after_execution", executable=executable, result=result)
+        finally:
+            self._give_up_lease()

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from functools import partial
-from typing import Any
+from contextlib import AbstractContextManager, suppress
 
 import attrs
 
 from botdock._log import logger
 from botdock.entrypoints import ResultReading, read_result
-from botdock.errors import BotdockError
-from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase, Status, Stream
+from botdock.errors import BotdockError, LogError
+from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase, Status
 from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.run import Run
+from botdock.orchestrator.runs_on_disk import result_document
 from botdock.orchestrator.verdict import Verdict, judge
-from botdock.services.log_files import stream_file
+from botdock.services._log_tail import read_tail
+from botdock.services.log_store import StoredLog
 
 
 class Conclusion:
     """Takes a run through the phases from `wait` to `clean_up`; nothing that breaks there hides how the bot ended.
+
+    How it ended is on disk before anything of it goes: whoever takes over from then on has only to store what is left,
+    to clean up, and to write the outcome.
 
     Args:
         services: What does the work.
@@ -42,7 +44,7 @@ class Conclusion:
         self, run: Run, status: ContainerStatus | None, *, ended_by: Outcome | None, failure: str, duration: float
     ) -> ExecutionResult:
         """Drain the log, read the result, judge, store, clean up."""
-        summary, output = self._drain(run)
+        summary, output = self._drain(run, exit_known=status is not None)
         reading = self._collect(run)
         verdict = judge(
             status=status,
@@ -64,23 +66,64 @@ class Conclusion:
             log=summary,
             result_file_contents=json.dumps(reading.value).encode() if reading.present else b"",
         )
-        return self._finish(run, self._store(run, result))
+        return self.finish(run, result)
 
     def failed(self, run: Run, error: str) -> ExecutionResult:
         """Return the result of an execution that botdock itself broke, cleaned up."""
-        result = run.result(status=Status.ERROR, outcome=Outcome.INFRASTRUCTURE_ERROR, message=error, error=error)
-        return self._finish(run, result)
+        if (known := run.concluded) is not None:  # what broke came after its end, and changes nothing of how it ended
+            return self._clean_up(run, attrs.evolve(known, evidence={**known.evidence, "botdock_failed": error}))
+        return self.aborted(run, error)
 
-    def _drain(self, run: Run) -> tuple[LogSummary, str]:
+    def aborted(self, run: Run, error: str, **evidence: object) -> ExecutionResult:
+        """Return the result of an execution that came to nothing, cleaned up."""
+        result = run.result(
+            status=Status.ERROR,
+            outcome=Outcome.INFRASTRUCTURE_ERROR,
+            message=error,
+            error=error,
+            evidence=evidence,
+            log=self._end_log(run),
+        )
+        self._write_down(run, result)
+        return self._clean_up(run, result)
+
+    def finish(self, run: Run, result: ExecutionResult) -> ExecutionResult:
+        """Write down how it ended, store, clean up."""
+        self._write_down(run, result)
+        return self.resume(run, result)
+
+    def resume(self, run: Run, result: ExecutionResult) -> ExecutionResult:
+        """Do what is left to do of an execution whose end is written down."""
+        run.concluded = result
+        return self._clean_up(run, self._store(run, result))
+
+    def _write_down(self, run: Run, result: ExecutionResult) -> None:
+        run.concluded = result
+        try:
+            run.journal.conclude(result_document(attrs.evolve(result, phases=dict(run.clock.seconds))))
+        except OSError as error:  # a full disk; we live, and what is cleaned up may make room for the outcome
+            logger.bind(execution_id=run.execution_id, error=str(error)).warning("the end could not be written down")
+
+    def _drain(self, run: Run, *, exit_known: bool) -> tuple[LogSummary, str]:
         """Wait for the last byte of the log, and close it."""
-        logs = self._services.logs
         with run.clock.phase(Phase.STREAM):
-            logs.wait_drained(run.execution_id, self._setting.config.logging.drain_timeout)
-            summary = logs.stop_collection(run.execution_id)
-            output = logs.collect_logs(run.execution_id)
-            run.collecting = False
-            logs.forget(run.execution_id)
-        return summary, output
+            if run.collecting:
+                self._services.logs.wait_drained(run.execution_id, self._setting.config.logging.drain_timeout)
+            return self._end_log(run, exit_known=exit_known), self._output(run)
+
+    def _end_log(self, run: Run, *, exit_known: bool = False) -> LogSummary:
+        """Close the log; of one that somebody closed before he died, return what he wrote down."""
+        if not run.collecting:
+            return StoredLog(run.journal.logs).summary() or LogSummary()
+        summary = self._services.logs.stop_collection(run.execution_id, exit_known=exit_known)
+        run.collecting = False
+        self._services.logs.forget(run.execution_id)
+        return summary
+
+    def _output(self, run: Run) -> str:
+        with suppress(LogError):  # it cannot be read: `logs --verify` says why
+            return read_tail(run.journal.logs, self._setting.config.logging.output_tail).decode("utf-8", "replace")
+        return ""
 
     def _collect(self, run: Run) -> ResultReading:
         assert run.runtime is not None and run.allowance is not None, "settled before it started"  # noqa: S101, PT018 - for the type checker
@@ -95,25 +138,10 @@ class Conclusion:
     def _store(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Hand value and log to the storage, if asked to; a storage that fails changes nothing of the outcome."""
         with run.clock.phase(Phase.STORE):
-            if not (run.executable.persist_results and self._setting.config.features.persistence):
-                return result
-            problems = [problem for step in self._stores(run, result) if (problem := _attempt(step))]
+            problems = run.storing.conclude(result) if run.storing else []
         return attrs.evolve(result, evidence={**result.evidence, "not_stored": problems}) if problems else result
 
-    def _stores(self, run: Run, result: ExecutionResult) -> list[Callable[[], Any]]:
-        storage = self._services.storage
-        value = json.dumps(result.value).encode()
-        steps: list[Callable[[], Any]] = [lambda: storage.store_results(run.execution_id, result.id, value)]
-        if run.executable.entrypoint == "backtest" and result.succeeded:
-            steps.append(lambda: storage.store_analysis(run.execution_id, result.id, value))
-        steps.extend(partial(self._store_log, run, stream) for stream in Stream)
-        return steps
-
-    def _store_log(self, run: Run, stream: Stream) -> None:
-        path = stream_file(run.journal.logs, stream)
-        self._services.storage.store_logs(run.execution_id, run.executable.id, path.name, path)
-
-    def _finish(self, run: Run, result: ExecutionResult) -> ExecutionResult:
+    def _clean_up(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Clean up, and write what is left: the record."""
         with run.clock.phase(Phase.CLEAN_UP):
             problems = self._preparation.undo(run)
@@ -125,15 +153,6 @@ class Conclusion:
             logger.bind(execution_id=run.execution_id, error=str(error)).warning("the outcome could not be written")
             run.journal.close()
         return result
-
-
-def _attempt(step: Callable[[], Any]) -> str:
-    try:
-        step()
-    except (BotdockError, OSError) as error:
-        logger.bind(error=str(error)).warning("not stored")
-        return str(error)
-    return ""
 
 
 def _message(verdict: Verdict) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
-from botdock._log import logger
+from botdock._log import about, carried, logger
 from botdock.errors import (
     BotdockError,
     ContainerNotFoundError,
@@ -17,15 +16,18 @@ from botdock.errors import (
 )
 from botdock.model import ContainerStatus, ExecutionResult, LogChunk, LogLine, Outcome, Status
 from botdock.orchestrator.conclusion import Conclusion
+from botdock.orchestrator.ending import Ending
 from botdock.orchestrator.run import Run
 from botdock.services.interfaces import Containers, Logs
 from botdock.services.lines import lines_of
-from botdock.services.log_files import LogReader
+from botdock.services.log_store import StoredLog
 
 WAIT_SLICE = 30.0
 """Seconds of one call to the engine's `wait`; the whole wait is as long as the bot may run."""
 RECONNECT_PAUSE = 0.25
 """Seconds between attempts to reach an engine that went away."""
+END_PAUSE = 2.0
+"""Seconds between attempts to end what may not go on, where the engine could not."""
 
 
 class Execution:
@@ -34,6 +36,7 @@ class Execution:
     Attributes:
         execution_id: The run; sorts by time.
         container_id: The engine's identity of its container.
+        ending: Why botdock ends it, if it does.
     """
 
     def __init__(
@@ -55,10 +58,7 @@ class Execution:
         self._grace = grace
         self._reconnect_timeout = reconnect_timeout
         self._on_done = on_done
-        self._lock = threading.Lock()
-        self._ended_by: Outcome | None = None
-        self._failure = ""
-        self._exited = threading.Event()
+        self.ending = Ending(run.journal.event)
         self._done = threading.Event()
         self._result: ExecutionResult | None = None
 
@@ -108,88 +108,108 @@ class Execution:
         """Yield the lines it wrote and, with `follow`, those it writes, until its log has ended."""
         return lines_of(self.stream(follow=follow))
 
-    def begin(self) -> None:
-        """Watch over the container from now on, in a thread of its own."""
+    def begin(self, *, elapsed: float = 0.0) -> None:
+        """Watch over the container from now on, in a thread of its own; `elapsed` seconds it has been running."""
+        started = time.monotonic() - elapsed
+        self.finish_by(lambda: self._see_to_its_end(started))
+
+    def finish_by(self, course: Callable[[], ExecutionResult]) -> None:
+        """Let `course` see it to its end, in a thread of its own."""
         name = f"botdock-{self.execution_id}"
-        threading.Thread(target=self._watch, args=(time.monotonic(),), name=name, daemon=True).start()
+        threading.Thread(target=self._watch, args=(course,), name=name, daemon=True).start()
 
     def on_limit(self) -> None:
         """It wrote more than it may: end it, without keeping the log collector waiting."""
-        self._end_soon(Outcome.OUTPUT_LIMIT)
+        self.end_soon(Outcome.OUTPUT_LIMIT)
 
     def on_failure(self, error: BotdockError) -> None:
         """Its log can be stored no longer: end it, without keeping the log collector waiting."""
         said = f"{error.message}. {error.hint}" if error.hint else error.message
-        self._failure = self._failure or said
-        self._end_soon(Outcome.INFRASTRUCTURE_ERROR)
+        self.end_soon(Outcome.INFRASTRUCTURE_ERROR, failure=said)
+
+    def end_soon(self, why: Outcome, *, grace: float = 0.0, failure: str = "") -> None:
+        """End it in another thread, and try until the engine can, or until it has ended."""
+        end = carried(self._end_persistently, execution_id=self.execution_id)
+        threading.Thread(target=end, args=(why, grace, failure), daemon=True).start()
+
+    def _end_persistently(self, why: Outcome, grace: float, failure: str) -> None:
+        while not self._end_quietly(why, grace, failure) and not self._done.wait(END_PAUSE):
+            pass
 
     def _stored(self) -> Iterator[LogChunk]:
+        return StoredLog(self._run.journal.logs).chunks()
+
+    def _end(self, why: Outcome, grace: float, failure: str = "") -> None:
+        self.ending.attempt(
+            why, lambda: self._containers.stop_container(self.container_id, grace=grace), failure=failure
+        )
+
+    def _end_quietly(self, why: Outcome, grace: float, failure: str = "") -> bool:
+        """End it; return whether the engine could."""
         try:
-            with LogReader(self._run.journal.logs) as reader:
-                yield from reader.read()
-        except FileNotFoundError as error:
-            raise LogError(f"the log of execution {self.execution_id} is gone") from error
-
-    def _end(self, why: Outcome, grace: float) -> None:
-        with self._lock:
-            if self._exited.is_set():
-                return
-            self._ended_by = self._ended_by or why
-        with suppress(ContainerNotFoundError):  # it ended, and was removed, while we waited for its end
-            self._containers.stop_container(self.container_id, grace=grace)
-
-    def _end_soon(self, why: Outcome) -> None:
-        threading.Thread(target=self._end_quietly, args=(why, 0.0), daemon=True).start()
-
-    def _end_quietly(self, why: Outcome, grace: float) -> None:
-        try:
-            self._end(why, grace)
+            self._end(why, grace, failure)
         except BotdockError as error:
             logger.bind(execution_id=self.execution_id, error=error.message).warning("could not end the container")
+            return False
+        return True
 
-    def _watch(self, started: float) -> None:
-        """See it to its end; whatever happens, there is a result afterwards."""
-        with logger.contextualize(execution_id=self.execution_id):
+    def _watch(self, course: Callable[[], ExecutionResult]) -> None:
+        """See it to its end; whatever happens, there is a result afterwards, and nobody waits for ever."""
+        with about(self.execution_id):
             try:
-                self._result = self._see_to_its_end(started)
-            except Exception as error:  # noqa: BLE001 - the one place where a defect of ours becomes a result, not a hang
-                logger.bind(error=repr(error)).error("execution failed")
-                self._result = self._conclusion.failed(self._run, f"botdock failed: {error!r}")
-            finally:
-                self._exited.set()
-            try:
+                self._result = self._outcome_of(course)
+                self.ending.close()
                 self._on_done(self._result)
+            except Exception as error:  # noqa: BLE001 - whoever is told of the end must not keep it from others
+                logger.bind(error=repr(error)).error("the end of an execution could not be told")
             finally:
+                self.ending.close()
                 self._done.set()
 
+    def _outcome_of(self, course: Callable[[], ExecutionResult]) -> ExecutionResult:
+        """Take the course; a defect of ours becomes a result, not a hang."""
+        try:
+            return course()
+        except Exception as error:  # noqa: BLE001 - the one place where this is so
+            said = f"botdock failed: {error!r}"
+            logger.bind(error=repr(error)).error("execution failed")
+        try:
+            return self._conclusion.failed(self._run, said)
+        except Exception as error:  # noqa: BLE001 - its record stays without an outcome, for a successor
+            logger.bind(error=repr(error)).error("execution failed, and so did its clean-up")
+            return self._run.result(status=Status.ERROR, outcome=Outcome.INFRASTRUCTURE_ERROR, message=said, error=said)
+
     def _see_to_its_end(self, started: float) -> ExecutionResult:
-        status = self._wait_for_exit(started)
+        status, lost = self._wait_for_exit(started)
         duration = time.monotonic() - started
-        with self._lock:
-            self._exited.set()
-            ended_by, failure = self._ended_by, self._failure
+        self.ending.close()
+        ended_by, failure = self.ending.reason(status)
+        if lost is not None:
+            ended_by, failure = lost[0], failure or lost[1]
         return self._conclusion.conclude(self._run, status, ended_by=ended_by, failure=failure, duration=duration)
 
-    def _wait_for_exit(self, started: float) -> ContainerStatus | None:
-        """Wait until the container has ended, ending it when its wall time is over; None when nobody can tell."""
+    def _wait_for_exit(self, started: float) -> tuple[ContainerStatus | None, tuple[Outcome, str] | None]:
+        """Wait until the container has ended, ending it when its wall time is over.
+
+        Returns:
+            How it ended; or why nobody can tell.
+        """
         with self._conclusion.waiting(self._run):
             deadline = self._deadline(started)
             while True:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
-                    self._end_quietly(Outcome.TIMED_OUT, self._grace)
-                    deadline = float("inf")
+                    ended = self._end_quietly(Outcome.TIMED_OUT, self._grace)
+                    deadline = float("inf") if ended else time.monotonic() + END_PAUSE
                     continue
                 try:
                     status = self._wait_once(min(remaining, WAIT_SLICE))
                 except ContainerNotFoundError as error:
-                    self._give_up(Outcome.LOST, f"the container is gone: {error.message}")
-                    return None
+                    return None, (Outcome.LOST, f"the container is gone: {error.message}")
                 except BotdockError as error:
-                    self._give_up(Outcome.INFRASTRUCTURE_ERROR, error.message)
-                    return None
+                    return None, (Outcome.INFRASTRUCTURE_ERROR, error.message)
                 if status is not None:
-                    return status
+                    return status, None
 
     def _deadline(self, started: float) -> float:
         allowance = self._run.allowance
@@ -205,8 +225,3 @@ class Execution:
                 if time.monotonic() >= give_up:
                     raise
                 self._done.wait(RECONNECT_PAUSE)
-
-    def _give_up(self, outcome: Outcome, failure: str) -> None:
-        with self._lock:
-            self._ended_by = outcome
-            self._failure = self._failure or failure

@@ -1,4 +1,13 @@
-"""The record of one execution on disk: written so that a crash leaves either the old or the new, never half."""
+"""The record of one execution on disk: written so that a crash leaves either the old or the new, never half.
+
+request.json    what was asked for, and `runner`, who holds it: there as soon as the folder is
+events.jsonl    each step
+run.json        what a successor must know to go on; written before a container can be there
+stored.json     how much of log and result the storage was given
+concluded.json  how it ended, all of it; written before the container goes
+result.json     what the bot returned
+outcome.json    last: it means finished, and that of the others only the record for people stays
+"""
 
 from __future__ import annotations
 
@@ -7,11 +16,21 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from botdock.errors import BotdockError
 from botdock.model.result import ExecutionResult
+from botdock.orchestrator.lease import HOLDER, hold, runner_lives
+from botdock.orchestrator.records import EXECUTIONS, OUTCOME, REQUEST, RUN, read_json
+from botdock.services.log_store.layout import sync_folder
+
+STORED, CONCLUDED, RESULT, EVENTS = "stored.json", "concluded.json", "result.json", "events.jsonl"
+_FOR_A_SUCCESSOR = (CONCLUDED, STORED, RUN, HOLDER)
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_DRAFT = "."
+"""Begins the name of a folder that is being made or removed; after it come the execution's id and the runner's."""
 
 
 class Journal:
@@ -23,29 +42,58 @@ class Journal:
     """
 
     def __init__(self, home: Path, execution_id: str) -> None:
-        self.directory = home / "executions" / execution_id
+        self.directory = home / EXECUTIONS / execution_id
         self.workspace = self.directory / "workspace"
         self.logs = self.directory / "logs"
+        self.marker = self.directory / STORED
+        self._runner = ""
+        self._made = False
         self._events: int | None = None
 
-    def open(self, request: dict[str, Any]) -> None:
-        """Make the folder and write `request.json`; readable by nobody else, since a workspace holds secrets.
+    def open(self, request: dict[str, Any], runner: str) -> None:
+        """Make the folder, with `request.json`, held by a runner; readable by nobody else: a workspace holds secrets.
 
         Raises:
             BotdockError: The state folder cannot be written.
         """
+        self._runner = runner
         try:
-            self.directory.parent.mkdir(parents=True, exist_ok=True)
-            self.directory.mkdir(mode=0o700)
-            _replace(self.directory / "request.json", request)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._events = os.open(self.directory / "events.jsonl", flags, 0o600)
+            self._draft.parent.mkdir(parents=True, exist_ok=True)
+            self._draft.mkdir(mode=0o700)
+            _replace(self._draft / REQUEST, request)
+            hold(self._draft, runner)
+            self._draft.rename(self.directory)
+            self._made = True
+            self._events = os.open(self.directory / EVENTS, _APPEND, 0o600)
         except OSError as error:
             self.discard()
             raise BotdockError(
                 f"cannot write the state folder {self.directory.parent}: {error.strerror}",
                 hint="Make it writable or free some space, or name another one with BOTDOCK_HOME.",
             ) from error
+
+    def reopen(self, runner: str) -> None:
+        """Go on with the folder of a runner that died; this one holds it from now on.
+
+        Raises:
+            OSError: The disk took no more.
+        """
+        self._runner = runner
+        hold(self.directory, runner)
+        for draft in self.directory.glob("*.tmp"):
+            draft.unlink(missing_ok=True)
+        self._events = os.open(self.directory / EVENTS, _APPEND, 0o600)
+        if _is_torn(self.directory / EVENTS):
+            os.write(self._events, b"\n")
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the steps so far, the ones that cannot be read left out."""
+        with contextlib.suppress(FileNotFoundError), (self.directory / EVENTS).open("rb") as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    if isinstance(entry, dict):
+                        yield entry
 
     def event(self, name: str, **data: Any) -> None:
         """Append a step, with wall time and monotonic time in nanoseconds; a full disk loses the step, not the run."""
@@ -55,16 +103,42 @@ class Journal:
         with contextlib.suppress(OSError):
             os.write(self._events, json.dumps(entry).encode() + b"\n")
 
+    def save(self, run: dict[str, Any]) -> None:
+        """Write `run.json`.
+
+        Raises:
+            OSError: The disk took no more.
+        """
+        _replace(self.directory / RUN, run)
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Return one of the documents, or None when there is none that can be read."""
+        return read_json(self.directory / name)
+
+    def conclude(self, result: dict[str, Any]) -> None:
+        """Write `concluded.json`; when it returns, not even a power cut takes it away.
+
+        Raises:
+            OSError: The disk took no more.
+        """
+        _replace(self.directory / CONCLUDED, result, durable=True)
+
     def finish(self, result: ExecutionResult) -> None:
         """Write `result.json` (what the bot returned) and, last, `outcome.json`: it means finished.
 
         Raises:
             OSError: The disk took no more.
         """
-        _replace(self.directory / "result.json", {"value": result.value})
+        _replace(self.directory / RESULT, {"value": result.value}, durable=True)
         self.event("finished", outcome=result.outcome)
-        _replace(self.directory / "outcome.json", result.to_json(), durable=True)
+        _replace(self.directory / OUTCOME, result.to_json(), durable=True)
         self.close()
+        tidy(self.directory)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is an outcome."""
+        return (self.directory / OUTCOME).exists()
 
     def close(self) -> None:
         """Close the list of events."""
@@ -73,13 +147,44 @@ class Journal:
             self._events = None
 
     def discard(self) -> None:
-        """Remove the folder: nothing happened that is worth a record."""
+        """Remove the folder, all at once: nothing happened that is worth a record."""
         self.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if self._made:
+            with contextlib.suppress(OSError):
+                self.directory.rename(self._draft)
+        shutil.rmtree(self._draft, ignore_errors=True)
+
+    @property
+    def _draft(self) -> Path:
+        return self.directory.with_name(f"{_DRAFT}{self.directory.name}.{self._runner}")
+
+
+def _is_torn(path: Path) -> bool:
+    """Tell whether the last line was not written to its end."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - 1, 0))
+        return file.read() not in {b"", b"\n"}
+
+
+def tidy(directory: Path) -> None:
+    """Remove from the folder of an execution that has an outcome what only a successor would have needed."""
+    for name in _FOR_A_SUCCESSOR:
+        with contextlib.suppress(OSError):
+            (directory / name).unlink(missing_ok=True)
+
+
+def sweep_drafts(home: Path) -> None:
+    """Remove the folders that runners had not made, or not removed, to their end when they died."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for path in (home / EXECUTIONS).iterdir():
+            _, found, runner = path.name.rpartition(".")
+            if path.name.startswith(_DRAFT) and found and not runner_lives(home, runner):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _replace(path: Path, document: Any, *, durable: bool = False) -> None:
-    """Write `document` beside `path` and rename it over; `durable` waits until the disk has it."""
+    """Write `document` beside `path` and rename it over; `durable` waits until the disk has it, and its name."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(document, file)
@@ -87,3 +192,5 @@ def _replace(path: Path, document: Any, *, durable: bool = False) -> None:
             file.flush()
             os.fsync(file.fileno())
     temporary.replace(path)
+    if durable:
+        sync_folder(path.parent)

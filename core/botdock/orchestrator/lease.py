@@ -64,8 +64,8 @@ class Lease:
                     self._runner, self._descriptor = _take(self._folder)
                 except OSError as error:
                     raise BotdockError(
-                        f"cannot take a lease in {self._folder}: {error.strerror or error}",
-                        hint="Make it writable or free some space, or name another place with BOTDOCK_HOME.",
+                        f"cannot write the state folder {self._folder}: {error.strerror or error}",
+                        hint="Make it writable or free some space, or name another one with BOTDOCK_HOME.",
                     ) from error
                 _leases.add(self)
             return self._runner
@@ -143,7 +143,12 @@ def holder_lives(directory: Path) -> bool:
         False
     """
     runner = holder_of(directory)
-    return runner is not None and _is_locked(directory.parent.parent / RUNNERS / f"{runner}{_LOCKED}")
+    return runner is not None and runner_lives(directory.parent.parent, runner)
+
+
+def runner_lives(home: Path, runner: str) -> bool:
+    """Tell whether the runner of that id lives."""
+    return _is_locked(home / RUNNERS / f"{runner}{_LOCKED}")
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 
@@ -11,10 +13,22 @@ from botdock._log import logger
 from botdock.config import Config
 from botdock.entrypoints import environment_of
 from botdock.errors import BotdockError, ExecutableError
-from botdock.model import ContextDelivery, Limits, LogSource, Phase, Progress, PullProgress, Runtime
+from botdock.model import (
+    ContextDelivery,
+    Limits,
+    LogCursor,
+    LogSource,
+    LogStream,
+    Phase,
+    Progress,
+    PullProgress,
+    Runtime,
+)
 from botdock.orchestrator.allowance import allowance, check_runtime
 from botdock.orchestrator.layout import Layout
 from botdock.orchestrator.run import Run
+from botdock.orchestrator.runs_on_disk import run_document
+from botdock.orchestrator.storing import Storing
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Metrics, Storage
 from botdock.services.manifest import detect_runtime, read_manifest
 
@@ -50,6 +64,16 @@ class Setting:
     limits: Limits
 
 
+class Watcher(Protocol):
+    """Who is told, at once, what a log collection finds out; an `Execution`."""
+
+    def on_limit(self) -> None:
+        """Hear that the bot wrote more than it may."""
+
+    def on_failure(self, error: BotdockError) -> None:
+        """Hear that its log can be stored no longer."""
+
+
 class Preparation:
     """Takes a run through the phases from `validate` to `start`.
 
@@ -73,26 +97,88 @@ class Preparation:
                 check_runtime(run.runtime.name, self._setting.config)
             self._services.containers.check_enforcement()
 
-    def prepare(self, run: Run, *, on_limit: Callable[[], None], on_failure: Callable[[BotdockError], None]) -> None:
+    def prepare(self, run: Run, watcher: Watcher, *, proceed: Callable[[], None] = lambda: None) -> None:
         """Go through the phases that make something, up to a container that runs.
+
+        What a successor must know is on disk before it is needed, should this process die meanwhile.
+
+        Args:
+            run: The run.
+            watcher: Told of what the log collection finds out.
+            proceed: Called between the steps; what it raises ends them.
 
         Raises:
             BotdockError: With the phase that failed; `undo` removes what was made until then.
         """
         self._fetch(run)
         layout = Layout.of(run, self._services.containers.capabilities)
+        proceed()
         with run.clock.phase(Phase.PULL):
             self._pull(run)
+        proceed()
         with run.clock.phase(Phase.GENERATE):
             environment = self._generate(run, layout)
         with run.clock.phase(Phase.CREATE):
             spec = layout.spec(run, owner=self._setting.owner, user=self._setting.user, environment=environment)
+            run.journal.save(run_document(run))
             run.container_id = self._services.containers.create_container(spec)
             run.journal.event("created", container_id=run.container_id)
+            run.journal.save(run_document(run))
         with run.clock.phase(Phase.ATTACH):
-            self._attach(run, on_limit, on_failure)
+            self._attach(run, watcher)
+        proceed()
         with run.clock.phase(Phase.START):
+            run.started_ns = time.time_ns()
+            run.journal.save(run_document(run))
             self._services.containers.start_container(run.container_id)
+
+    def storing(self, run: Run) -> Storing | None:
+        """Return what hands log and result to the storage, if that is wanted."""
+        if not (run.executable.persist_results and self._setting.config.features.persistence):
+            return None
+        return Storing(
+            self._services.storage,
+            execution_id=run.execution_id,
+            id=run.executable.id,
+            logs=run.journal.logs,
+            marker=run.journal.marker,
+        )
+
+    def collect(
+        self,
+        run: Run,
+        stream: LogStream | None,
+        watcher: Watcher,
+        *,
+        reopen: Callable[[LogCursor], LogStream] | None = None,
+    ) -> None:
+        """Begin to collect the log of a container, or go on where somebody else stopped.
+
+        Args:
+            run: The run, which has a container.
+            stream: Its log from the first byte on; None opens it where what is stored ends.
+            watcher: Told of what the collection finds out.
+            reopen: Opens the log from a cursor on; None asks the engine.
+
+        Raises:
+            BotdockError: The log cannot be stored.
+        """
+        assert run.runtime is not None and run.allowance is not None, "settled before"  # noqa: S101, PT018 - for the type checker
+        containers, container_id = self._services.containers, run.container_id
+        output, endless = run.allowance.limits.output, run.executable.is_long_running
+        self._services.logs.start_collection(
+            stream,
+            run.journal.logs,
+            source=LogSource(execution_id=run.execution_id, id=run.executable.id, runtime=run.runtime.name),
+            limit=None if endless else output,
+            retain=output if endless else None,
+            secrets=[value.encode() for value in run.executable.secrets.values() if value],
+            on_limit=watcher.on_limit,
+            on_failure=watcher.on_failure,
+            on_segment=run.storing.segment if run.storing else None,
+            reopen=reopen or (lambda cursor: containers.read_logs(container_id, cursor, follow=True)),
+        )
+        run.collecting = True
 
     def undo(self, run: Run) -> list[str]:
         """Remove container, log collection and workspace; each whatever became of the others.
@@ -112,7 +198,7 @@ class Preparation:
 
     def _stop_collection(self, run: Run) -> None:
         run.collecting = False
-        self._services.logs.stop_collection(run.execution_id)
+        self._services.logs.stop_collection(run.execution_id, exit_known=False)
         self._services.logs.forget(run.execution_id)
 
     @staticmethod
@@ -191,21 +277,10 @@ class Preparation:
         in_environment = run.runtime.capabilities.context is ContextDelivery.ENVIRONMENT
         return environment_of(context) if in_environment else {}
 
-    def _attach(self, run: Run, on_limit: Callable[[], None], on_failure: Callable[[BotdockError], None]) -> None:
-        assert run.runtime is not None and run.allowance is not None, "settled before"  # noqa: S101, PT018 - for the type checker
-        containers = self._services.containers
-        container_id = run.container_id
-        stream = containers.attach(container_id)
+    def _attach(self, run: Run, watcher: Watcher) -> None:
+        run.storing = self.storing(run)
+        stream = self._services.containers.attach(run.container_id)
         with contextlib.ExitStack() as on_error:
             on_error.callback(stream.close)
-            self._services.logs.start_collection(
-                stream,
-                run.journal.logs,
-                source=LogSource(execution_id=run.execution_id, id=run.executable.id, runtime=run.runtime.name),
-                limit=run.allowance.limits.output or 0,
-                on_limit=on_limit,
-                on_failure=on_failure,
-                reopen=lambda cursor: containers.read_logs(container_id, cursor, follow=True),
-            )
+            self.collect(run, stream, watcher)
             on_error.pop_all()
-        run.collecting = True

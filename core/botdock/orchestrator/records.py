@@ -15,7 +15,7 @@ from botdock.model.execution_id import EXECUTION_ID, container_name
 from botdock.orchestrator.lease import holder_lives
 
 EXECUTIONS = "executions"
-REQUEST, OUTCOME = "request.json", "outcome.json"
+REQUEST, RUN, OUTCOME = "request.json", "run.json", "outcome.json"
 
 _SHOWN = 3
 _PREFIX = re.compile(r"[0-9a-z]{1,26}")
@@ -88,7 +88,8 @@ def find_execution(home: Path, name: str) -> ExecutionRecord:
 def find_container(home: Path, container_id: str) -> ExecutionRecord | None:
     """Return the record of the execution whose container had that identity, or None."""
     for record in _newest_first(home, execution_ids(home)):
-        if record.outcome and record.outcome.get("container_id") == container_id:
+        known = record.outcome or read_json(record.directory / RUN) or {}
+        if known.get("container_id") == container_id:
             return record
     return None
 

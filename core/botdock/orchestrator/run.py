@@ -13,6 +13,7 @@ from botdock.model import Executable, ExecutionResult, ImageInfo, LogSummary, Ph
 from botdock.orchestrator.allowance import Allowance
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.phases import PhaseClock
+from botdock.orchestrator.storing import Storing
 from botdock.services.code import CodeSource, Workspace
 from botdock.services.interfaces import Meter
 
@@ -36,7 +37,10 @@ class Run:
         script: The script that is run, once it is known.
         image: The image, once it is there.
         container_id: The engine's identity, once there is a container.
+        started_ns: When the engine was told to start it, nanoseconds since the epoch; 0 for not yet.
         collecting: Whether its log is being collected.
+        storing: Hands log and result to the storage; None when nothing of it is to be kept there.
+        concluded: Its result, once that is written down.
         evidence: What a reader of the result should know, however the execution ends.
         metadata: What is known of what was run.
     """
@@ -53,7 +57,10 @@ class Run:
     script: str = ""
     image: ImageInfo = attrs.field(factory=lambda: ImageInfo(reference=""))
     container_id: str = ""
+    started_ns: int = 0
     collecting: bool = False
+    storing: Storing | None = None
+    concluded: ExecutionResult | None = None
     evidence: dict[str, Any] = attrs.field(factory=dict)
     metadata: dict[str, Any] = attrs.field(factory=dict)
 

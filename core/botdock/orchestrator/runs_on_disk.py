@@ -1,0 +1,123 @@
+"""What a successor must know of a run, as JSON, and back: `run.json`, `concluded.json`, and the secrets' one place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from botdock.errors import BotdockError
+from botdock.model import Executable, ExecutionResult, ImageInfo, Limits, LogSummary, Outcome, Status
+from botdock.model.runtime import CONTEXT_FILE
+from botdock.orchestrator.allowance import Allowance
+from botdock.orchestrator.run import Run
+from botdock.services.code import Workspace
+
+VERSION = 1
+_NOT_IN_A_REQUEST = {"execution_id", "engine", "code", "secrets", "limits"}
+_PATHS = ("root", "code", "files", "result", "spool")
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """Return what `run.json` holds, once a run is settled; of secrets nothing."""
+    assert run.workspace is not None and run.runtime is not None and run.allowance is not None, "settled before"  # noqa: S101, PT018 - for the type checker
+    return {
+        "version": VERSION,
+        "engine": run.engine,
+        "runtime": run.runtime.name,
+        "script": run.script,
+        "image": {"reference": run.image.reference, "digest": run.image.digest},
+        "allowance": attrs.asdict(run.allowance),
+        "workspace": {name: str(getattr(run.workspace, name)) for name in _PATHS},
+        "container_id": run.container_id,
+        "started_ns": run.started_ns,
+        "phases": dict(run.clock.seconds),
+        "evidence": run.evidence,
+        "metadata": run.metadata,
+    }
+
+
+def executable_of(request: Mapping[str, Any], secrets: Mapping[str, str]) -> Executable:
+    """Return what `request.json` asked for; code that was given as bytes is not in it, and no longer needed.
+
+    Raises:
+        ValueError: It is no request.
+    """
+    with _damage("request.json"):
+        fields = {name: value for name, value in request.items() if name not in _NOT_IN_A_REQUEST}
+        return Executable(**fields, limits=Limits(**request["limits"]), secrets=dict(secrets))
+
+
+def restore(run: Run, document: Mapping[str, Any]) -> None:
+    """Fill a run in with what its `run.json` says.
+
+    Raises:
+        ValueError: It is none.
+    """
+    with _damage("run.json"):
+        allowed = document["allowance"]
+        run.allowance = Allowance(
+            limits=Limits(**allowed["limits"]), timeout=allowed["timeout"], network=str(allowed["network"])
+        )
+        root, code, files, result, spool = (Path(document["workspace"][name]) for name in _PATHS)
+        run.workspace = Workspace(root=root, code=code, files=files, result=result, spool=spool)
+        run.image = ImageInfo(**document["image"])
+        run.script, run.container_id = str(document["script"]), str(document["container_id"])
+        run.started_ns = int(document["started_ns"])
+        run.clock.seconds.update({str(name): float(seconds) for name, seconds in document["phases"].items()})
+        run.evidence.update(document["evidence"])
+        run.metadata.update(document["metadata"])
+
+
+def read_secrets(files: Path, names: list[str]) -> dict[str, str]:
+    """Return the secrets of a run that has a workspace; they are in its context, and nowhere else.
+
+    Args:
+        files: The folder of the generated files.
+        names: Those that its request names.
+
+    Raises:
+        ValueError: One of them is not there.
+    """
+    if not names:
+        return {}
+    with _damage(CONTEXT_FILE):
+        environment = json.loads((files / CONTEXT_FILE).read_bytes())["environment"]
+        return {name: str(environment[name]) for name in names}
+
+
+def result_document(result: ExecutionResult) -> dict[str, Any]:
+    """Return what `concluded.json` holds: all of a result."""
+    document = attrs.asdict(result)
+    document["result_file_contents"] = bool(result.result_file_contents)
+    return document
+
+
+def result_of(document: Mapping[str, Any]) -> ExecutionResult:
+    """Return the result that a `concluded.json` holds.
+
+    Raises:
+        ValueError: It is none.
+    """
+    with _damage("concluded.json"):
+        present = document["result_file_contents"]
+        changes = {
+            "status": Status(document["status"]),
+            "outcome": Outcome(document["outcome"]),
+            "log": LogSummary(**document["log"]),
+            "result_file_contents": json.dumps(document["value"]).encode() if present else b"",
+        }
+        return ExecutionResult(**{**document, **changes})
+
+
+@contextmanager
+def _damage(name: str) -> Iterator[None]:
+    """Turn what a damaged document raises into a `ValueError` that names it."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, BotdockError) as error:
+        raise ValueError(f"{name} is damaged: {type(error).__name__} {error}") from error
