@@ -24,7 +24,7 @@ import attrs
 from botdock.model.logs import GapReason, LogGap, Stream
 
 RECORD = struct.Struct("<QIII")
-"""Nanoseconds since the epoch; tag; length; CRC-32 of these three as they lie here and of the chunk's bytes behind them.
+"""Nanoseconds since the epoch; tag; length; CRC-32 of these three as they lie here, and the chunk's bytes behind them.
 
 The tag's lowest bit is the stream, the next seven are the `Kind`, and the rest is how many secrets were masked.
 """
@@ -194,7 +194,7 @@ def parse_document(raw: bytes) -> dict[str, Any]:
     """
     found = json.loads(raw)
     if not isinstance(found, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError("not a JSON object")  # noqa: TRY004 - what is wrong is the file
     found.pop(_CHECK, None)
     if raw != _packed(found):
         raise ValueError("it does not fit the hash that it carries of itself")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -10,35 +11,43 @@ from typing import Self
 import attrs
 
 from botdock.model.logs import GapReason, LogChunk, LogGap, Stream
-from botdock.services.log_store.files import open_data
+from botdock.services.log_store.files import PIECE, open_data
 from botdock.services.log_store.layout import (
     RECORD,
-    REMOVED,
     STREAMS,
     Record,
     data_name,
     index_name,
     read_document,
+    seal_name,
 )
+from botdock.services.log_store.retention import read_removed
 from botdock.services.log_store.tally import Tally
 
 Entry = LogChunk | LogGap
 _RECORDS_AT_ONCE = 4096
 
 
+def _zeros() -> dict[Stream, int]:
+    return dict.fromkeys(STREAMS, 0)
+
+
 @attrs.frozen(kw_only=True)
 class Position:
-    """A place in a log: between two records of one segment.
+    """A place in a log: between two records of one segment, and from which byte on each stream is read behind it.
 
     Attributes:
         segment: Number of the segment.
         record: How many records of it lie before.
-        offsets: How many bytes of each stream in this segment those are about; bytes of it may be skipped as well.
+        offsets: How many bytes of each stream in this segment those are about.
+        skip: How many bytes of each stream behind it are left out, also where they end in a later segment; gaps among
+            them are left out too.
     """
 
     segment: int = 0
     record: int = 0
-    offsets: dict[Stream, int] = attrs.field(factory=lambda: dict.fromkeys(STREAMS, 0))
+    offsets: dict[Stream, int] = attrs.field(factory=_zeros)
+    skip: dict[Stream, int] = attrs.field(factory=_zeros)
 
 
 class OpenSegment:
@@ -47,38 +56,68 @@ class OpenSegment:
     Args:
         directory: Of the log.
         start: The place.
+        streams: Of which streams bytes are wanted.
 
     Raises:
         FileNotFoundError: The segment is not there, or no longer.
     """
 
-    def __init__(self, directory: Path, start: Position) -> None:
+    def __init__(self, directory: Path, start: Position, streams: Collection[Stream] = STREAMS) -> None:
         self.number = start.segment
-        self._position = start.record * RECORD.size
+        self.record = start.record
         with ExitStack() as stack:
             self._index = stack.enter_context((directory / index_name(self.number)).open("rb", buffering=0))
             self._files = {
-                stream: stack.enter_context(open_data(directory, data_name(stream, self.number))) for stream in STREAMS
+                stream: stack.enter_context(open_data(directory, data_name(stream, self.number))) for stream in streams
             }
             for stream, file in self._files.items():
                 file.seek(start.offsets[stream])
             self._opened = stack.pop_all()
 
+    @property
+    def removed(self) -> bool:
+        """Whether retention has removed it, although it can still be read here."""
+        return os.fstat(self._index.fileno()).st_nlink == 0
+
     def records(self) -> Iterator[Record]:
-        """Yield the records that have come since the last call, or what can be read of them."""
-        while True:
-            self._index.seek(self._position)
-            packed = self._index.read(_RECORDS_AT_ONCE * RECORD.size)
+        """Yield the records that have come since the last call, or what can be read of them.
+
+        Raises:
+            ValueError: What lies there is no record.
+        """
+        while packed := os.pread(self._index.fileno(), _RECORDS_AT_ONCE * RECORD.size, self.record * RECORD.size):
             packed = packed[: len(packed) - len(packed) % RECORD.size]  # one that is half there is read next time
             if not packed:
                 return
             for fields in RECORD.iter_unpack(packed):
-                self._position += RECORD.size
-                yield Record.of(*fields)
+                self.record += 1
+                yield self._record(fields)
 
-    def bytes_of(self, record: Record) -> bytes:
-        """Return the bytes of a record of data; the records of a stream must be taken one after the other."""
-        return self._files[record.stream].read(record.length)
+    def _record(self, fields: tuple[int, int, int, int]) -> Record:
+        try:
+            return Record.of(*fields)
+        except ValueError:
+            raise ValueError(f"{index_name(self.number)} is damaged in record {self.record - 1}") from None
+
+    def bytes_of(self, record: Record, skip: int = 0) -> Iterator[bytes]:
+        """Yield the bytes of a record of data, as a rule in one piece; without those that are skipped.
+
+        The records of a stream must be taken one after the other.
+
+        Raises:
+            ValueError: The file ends before.
+        """
+        file = self._files[record.stream]
+        if skip:
+            file.seek(skip, os.SEEK_CUR)
+        left = record.length - skip
+        while left > 0:
+            piece = file.read(min(left, PIECE))
+            if not piece:
+                name = data_name(record.stream, self.number)
+                raise ValueError(f"{name} ends {left} bytes before what its index says in record {self.record - 1}")
+            left -= len(piece)
+            yield piece
 
     def close(self) -> None:
         """Close the files."""
@@ -91,54 +130,91 @@ class LogReader:
     Args:
         directory: Where a `LogWriter` writes or wrote.
         start: The place; None for the first byte that is kept.
+        streams: Which streams are read; of others, neither bytes nor gaps are.
 
     Raises:
         FileNotFoundError: There is no such folder.
+        OSError: It cannot be read.
+        ValueError: It is damaged.
     """
 
-    def __init__(self, directory: Path, start: Position | None = None) -> None:
+    def __init__(
+        self, directory: Path, start: Position | None = None, *, streams: Collection[Stream] = STREAMS
+    ) -> None:
         self._directory = directory
+        self._streams = tuple(stream for stream in STREAMS if stream in streams)
         self._next = start or Position()
-        self._seen = None if start else dict.fromkeys(STREAMS, 0)
+        self._skip = dict(self._next.skip)
         self._open: OpenSegment | None = None
         directory.stat()
+        self._seen = _bytes_before(directory, self._next) if start else _zeros()
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Up to where it has read: a segment, and how many of its records."""
+        return (self._next.segment, self._open.record if self._open else self._next.record)
 
     def read(self) -> Iterator[Entry]:
         """Yield the chunks and gaps that have come since the last call.
 
         Raises:
             OSError: A file cannot be read.
-            ValueError: The index is damaged.
+            ValueError: The log is damaged.
         """
         while True:
+            yield from self._enter()
             if self._open is None:
-                yield from self._skip_removed()
-                if not self._open_next():
-                    return
-            following = self._following()  # asked before the rest is read: then nothing more can come behind it
+                return
             yield from self._rest()
+            following = self._following()
             if following is None:
                 return
+            yield from self._rest()  # what came before the log went on there: nothing can come behind it
             self.close()
             self._next = Position(segment=following)
 
     def _rest(self) -> Iterator[Entry]:
         assert self._open is not None, "opened before"  # noqa: S101 - for the type checker
         for record in self._open.records():
-            if (gap := record.gap) is not None:
-                yield gap
+            stream = record.stream
+            if stream not in self._streams:
                 continue
-            data = self._open.bytes_of(record)
-            if self._seen is not None:
-                self._seen[record.stream] += len(data)
-            if data:
-                yield LogChunk(record.stream, data, record.time_ns)
+            gap = record.gap
+            if gap is None:
+                yield from self._chunks(self._open, record)
+            elif not self._skip[stream]:
+                yield gap
 
-    def _open_next(self) -> bool:
-        try:
-            self._open = OpenSegment(self._directory, self._next)
-        except FileNotFoundError:
+    def _chunks(self, segment: OpenSegment, record: Record) -> Iterator[LogChunk]:
+        stream = record.stream
+        skipped = min(self._skip[stream], record.length)
+        self._skip[stream] -= skipped
+        if self._seen is not None:
+            self._seen[stream] += record.length
+        for piece in segment.bytes_of(record, skipped):
+            yield LogChunk(stream, piece, record.time_ns)
+
+    def _enter(self) -> Iterator[LogGap]:
+        """Open the segment that is to be read, unless it is still to come."""
+        while self._open is None:
+            yield from self._skip_removed()
+            try:
+                self._open = OpenSegment(self._directory, self._next, self._streams)
+            except FileNotFoundError as error:
+                if self._is_to_come(Path(error.filename)):
+                    return
+
+    def _is_to_come(self, missing: Path) -> bool:
+        """Return whether a file is missing because the log has not gone on so far; False to look again.
+
+        Raises:
+            ValueError: It is missing for no good reason.
+        """
+        number = self._next.segment
+        if read_removed(self._directory)[0] > number or missing.exists():
             return False
+        if any((self._directory / index_name(other)).exists() for other in (number, number + 1)):
+            raise ValueError(f"{missing.name.removesuffix('.gz')} is missing")
         return True
 
     def _following(self) -> int | None:
@@ -146,22 +222,30 @@ class LogReader:
         number = self._next.segment + 1
         if (self._directory / index_name(number)).exists():
             return number
-        removed = read_document(self._directory / REMOVED)
-        return int(removed["segments"]) if removed and int(removed["segments"]) > number else None
+        if self._open is not None and self._open.removed:
+            return max(number, read_removed(self._directory)[0])
+        return None
 
-    def _skip_removed(self) -> Iterator[LogGap]:
-        """Go to the first segment that is kept, and say what lies between."""
-        document = read_document(self._directory / REMOVED)
-        if document is None or int(document["segments"]) <= self._next.segment:
-            return
-        removed = Tally.from_json(document)
-        self._next = Position(segment=int(document["segments"]))
-        for stream, tally in removed.streams.items():
-            size = None if self._seen is None else tally.bytes - self._seen[stream]
-            if size != 0:
-                yield LogGap(stream=stream, size=size, until_ns=removed.last_ns, reason=GapReason.REMOVED)
-            if self._seen is not None:
-                self._seen[stream] = tally.bytes
+    def _skip_removed(self) -> list[LogGap]:
+        """Go to the first segment that is kept, and return what lies between."""
+        segments, removed = read_removed(self._directory)
+        if segments <= self._next.segment:
+            return []
+        self._next = Position(segment=segments)
+        gaps = [self._removed(stream, removed) for stream in self._streams]
+        return [gap for gap in gaps if gap.size != 0]
+
+    def _removed(self, stream: Stream, removed: Tally) -> LogGap:
+        size = None
+        if self._seen is None:
+            self._skip[stream] = 0
+        else:
+            whole = removed.streams[stream].bytes - self._seen[stream]
+            self._seen[stream] += whole
+            skipped = min(self._skip[stream], whole)
+            self._skip[stream] -= skipped
+            size = whole - skipped
+        return LogGap(stream=stream, size=size, until_ns=removed.last_ns, reason=GapReason.REMOVED)
 
     def close(self) -> None:
         """Close the files."""
@@ -176,3 +260,16 @@ class LogReader:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
+
+
+def _bytes_before(directory: Path, place: Position) -> dict[Stream, int] | None:
+    """Return how many bytes of each stream lie before a place, those that were removed too; None for not known."""
+    segments, removed = read_removed(directory)
+    counts = {stream: tally.bytes for stream, tally in removed.streams.items()}
+    for number in range(segments, place.segment):
+        seal = read_document(directory / seal_name(number))
+        if seal is None:
+            return None
+        for stream, tally in Tally.from_json(seal).streams.items():
+            counts[stream] += tally.bytes
+    return None if segments > place.segment else {stream: counts[stream] + place.offsets[stream] for stream in STREAMS}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from botdock.errors import LogError
-from botdock.model.logs import LogChunk, LogSummary
-from botdock.services.log_store.layout import END, read_document
+from botdock.model.logs import LogChunk, LogGap, LogLine, LogSummary, Stream
+from botdock.services.log_store.layout import END, STREAMS, read_document
+from botdock.services.log_store.line_reading import LineReading, Wanted, line_ends, start_of, without_first
 from botdock.services.log_store.reader import Entry, LogReader, Position
 
 POLL_INTERVAL = 0.02
@@ -39,8 +43,12 @@ class StoredLog:
         Raises:
             LogError: They are damaged.
         """
+        if not self.ended:
+            return None
         document = read_document(self.directory / END)
-        return None if document is None else _summary(document, self.directory)
+        if document is None:
+            raise _damaged(self.directory)
+        return _summary(document, self.directory)
 
     def entries(
         self, *, start: Position | None = None, follow: bool = False, alive: Callable[[], bool] = lambda: True
@@ -55,9 +63,66 @@ class StoredLog:
         Raises:
             LogError: There is no log, or it cannot be read.
         """
+        with self._explained(), LogReader(self.directory, start) as reader:
+            yield from self._read(reader, alive, follow=follow)
+
+    def lines(
+        self,
+        *,
+        tail: int | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        stream: Stream | None = None,
+        follow: bool = False,
+        alive: Callable[[], bool] = lambda: True,
+    ) -> Iterator[LogLine | LogGap]:
+        """Yield lines, and what is missing between them; with `follow` those that come, too, until the log has ended.
+
+        A line comes when its newline does, a very long one in pieces, and one that has no newline at the end. Where
+        bytes are missing in the middle of a line, what lies before them comes as an unterminated one.
+
+        Args:
+            tail: How many of the last lines of those that the rest allows; with `follow`, an unterminated one is not
+                counted, for it has yet to come. None for all.
+            since_ns: From when on, nanoseconds since the epoch; a line's time is that of its first byte.
+            until_ns: Up to when; behind it, it ends by itself.
+            stream: Only of this one.
+            follow: Whether to wait for more.
+            alive: Whether somebody still writes; asked now and then. When nobody does, it ends.
+
+        Raises:
+            LogError: There is no log, or it cannot be read.
+        """
+        streams = STREAMS if stream is None else (stream,)
+        wanted = Wanted(tail=tail, since_ns=since_ns, until_ns=until_ns, streams=streams)
+        follow = follow and not self.ended
+        with self._explained():
+            self.directory.stat()
+            items = self._lines(wanted, alive, follow=follow)
+            yield from without_first(items, self._surplus(wanted, count_open=not follow))
+
+    def _lines(self, wanted: Wanted, alive: Callable[[], bool], *, follow: bool) -> Iterator[LogLine | LogGap]:
+        start, in_line = start_of(self.directory, wanted, count_open=not follow)
+        with LogReader(self.directory, start, streams=wanted.streams) as reader:
+            reading = LineReading(reader, self.directory, wanted, in_line)
+            yield from reading.items(
+                lambda reader, expects: self._read(reader, lambda: expects() and alive(), follow=follow)
+            )
+
+    def _surplus(self, wanted: Wanted, *, count_open: bool) -> Counter[Stream]:
+        """Return how many lines come before the tail of those that a time bounds: they are counted, not kept."""
+        if wanted.tail is None or not wanted.bounded:
+            return Counter()
+
+        def ends() -> Iterator[Stream]:
+            return line_ends(self._lines(wanted, lambda: False, follow=False), count_open=count_open)
+
+        return Counter(islice(ends(), max(sum(1 for _ in ends()) - wanted.tail, 0)))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            with LogReader(self.directory, start) as reader:
-                yield from self._read(reader, alive, follow=follow)
+            yield
         except FileNotFoundError as error:
             raise LogError(f"there is no log in {self.directory}") from error
         except (OSError, ValueError) as error:
@@ -82,9 +147,13 @@ class StoredLog:
                 time.sleep(POLL_INTERVAL)
 
 
+def _damaged(directory: Path) -> LogError:
+    return LogError(f"{directory / END} is damaged", hint="`botdock logs --verify` says more.")
+
+
 def _summary(document: dict[str, Any], directory: Path) -> LogSummary:
     names = {field.name for field in attrs.fields(LogSummary)}
     summary = LogSummary(**{name: value for name, value in document.items() if name in names})
     if any(type(value) is not type(getattr(LogSummary(), name)) for name, value in attrs.asdict(summary).items()):
-        raise LogError(f"{directory / END} is damaged", hint="`botdock logs --verify` says more.")
+        raise _damaged(directory)
     return summary

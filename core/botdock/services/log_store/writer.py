@@ -129,11 +129,7 @@ class LogWriter:
         return self._admit(Piece(chunk.stream, masked, chunk.time_ns))
 
     def note_gap(self, gap: LogGap) -> None:
-        """Store that bytes are missing.
-
-        Raises:
-            LogError: The disk took no more.
-        """
+        """Store that bytes are missing; raises as `append` does."""
         with self._explained():
             for record in records_of(gap):
                 self._segment.note(record)
@@ -208,11 +204,7 @@ class LogWriter:
             self._closed.append(closed)
 
     def sync(self) -> None:
-        """Make safe from a power cut what is stored.
-
-        Raises:
-            LogError: The disk failed.
-        """
+        """Make safe from a power cut what is stored; raises a `LogError` when the disk failed."""
         with self._explained():
             for segment in (*self._closed, self._segment):  # in their order: no hole may be left in the middle
                 segment.sync()
