@@ -19,6 +19,7 @@ from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.records import ExecutionRecord, find_container, find_execution
 from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.run import ProgressCallback, Run
+from botdock.orchestrator.takeover import Takeover
 from botdock.services.interfaces import Containers
 
 Notify = Callable[..., None]
@@ -92,15 +93,9 @@ class BotOrchestrator:
             BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
         """
         with self._admission():
-            recovery = Recovery(
-                self._services,
-                self._setting,
-                home=self._home,
-                lease=self._lease,
-                preparation=self._preparation,
-                conclusion=self._conclusion,
-                make=self._adopted,
-            )
+            grace = self._setting.config.runtime.grace
+            takeover = Takeover(self._preparation, self._conclusion, make=self._adopted, grace=grace)
+            recovery = Recovery(self._services, self._setting, home=self._home, lease=self._lease, takeover=takeover)
             return recovery.recover()
 
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:

@@ -113,6 +113,10 @@ class Execution:
         started = time.monotonic() - elapsed
         self.finish_by(lambda: self._see_to_its_end(started))
 
+    def begin_ended(self, status: ContainerStatus, *, duration: float) -> None:
+        """See one to its end whose container has ended already, after `duration` seconds."""
+        self.finish_by(lambda: self._conclude(status, None, duration))
+
     def finish_by(self, course: Callable[[], ExecutionResult]) -> None:
         """Let `course` see it to its end, in a thread of its own."""
         name = f"botdock-{self.execution_id}"
@@ -181,7 +185,11 @@ class Execution:
 
     def _see_to_its_end(self, started: float) -> ExecutionResult:
         status, lost = self._wait_for_exit(started)
-        duration = time.monotonic() - started
+        return self._conclude(status, lost, time.monotonic() - started)
+
+    def _conclude(
+        self, status: ContainerStatus | None, lost: tuple[Outcome, str] | None, duration: float
+    ) -> ExecutionResult:
         self.ending.close()
         ended_by, failure = self.ending.reason(status)
         if lost is not None:

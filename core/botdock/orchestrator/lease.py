@@ -53,7 +53,7 @@ class Lease:
         self._runner = ""
 
     def hold(self) -> str:
-        """Return the id of the runner, whose lease is held from now on.
+        """Return the id of the runner, whose lease is held from now on; files of dead ones go on this occasion.
 
         Raises:
             BotdockError: The state folder cannot be written, or has no locks.
@@ -68,6 +68,7 @@ class Lease:
                         hint="Make it writable or free some space, or name another one with BOTDOCK_HOME.",
                     ) from error
                 _leases.add(self)
+                self.sweep()
             return self._runner
 
     def give_up(self) -> None:

@@ -47,9 +47,10 @@ class Storing:
         """Learn what the storage has already; a damaged note means that it may get something twice."""
         with suppress(KeyError, TypeError, ValueError):
             known = marked or {}
+            failed = {int(number) for number in known["failed"]}
+            objects = {str(name) for name in known["objects"]}
             self._next, self._dropped = int(known["next"]), int(known["dropped"])
-            self._failed = {int(number) for number in known["failed"]}
-            self._objects = {str(name) for name in known["objects"]}
+            self._failed, self._objects = failed, objects
 
     def segment(self, number: int) -> None:
         """Hand on a segment of the log that has closed, unless the storage has it.
