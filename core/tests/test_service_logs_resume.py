@@ -158,20 +158,20 @@ def test_what_is_lost_is_noted_once_before_what_follows(
     engine = Engine(
         ScriptedStream(ContainerError("cut before the first chunk"), lost=[known]),
         ScriptedStream(out(b"d"), out(b"e"), ContainerError("cut"), lost=[known, unknown]),
-        ScriptedStream(lost=[known]),
+        ScriptedStream(lost=[known, unknown]),
     )
     collect(collector, tmp_path, ScriptedStream(out(b"abc"), ContainerError("cut")), engine.reopen)
     assert collector.wait_drained("01", 10)
     assert collector.get_collection_status("01").gaps == 3
     summary = collector.stop_collection("01")
     shown = [entry.size if isinstance(entry, LogGap) else entry.data for entry in StoredLog(tmp_path).entries()]
-    assert shown == [b"abc", 5, None, b"d", b"e", 5]
+    assert shown == [b"abc", 5, b"d", b"e", 5, None]
     assert [cursor.stdout for cursor in engine.cursors] == [3, 3, 10]
     assert (summary.gaps, summary.gap_bytes, summary.gap_seconds, summary.complete) == (3, 10, 0.003, True)
     assert [operation for operation in operations if operation[0] == "gap"] == [
         ("gap", False, 5),
-        ("gap", False, 0),
         ("gap", False, 5),
+        ("gap", False, 0),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import selectors
@@ -22,8 +23,12 @@ MUCH = 64 * 1024
 """Bytes of one read after which a stream is read again at once, when it is its turn."""
 POLL_INTERVAL = 0.02
 """Seconds between looks at streams that have no descriptor to wait on."""
+LAZY_INTERVAL = 0.1
+"""The same for those that had nothing for a while."""
 MAX_EMPTY_READS = 16
 """Reads one after the other for which a descriptor promised something and there was nothing; then it is not trusted."""
+MAX_LOOKS = 16
+"""Of those, how many are looked at to find some to close; the rest has its turn when more is stored or synced."""
 MAX_OPEN = 64
 """Logs whose files are open; those of the others are closed until something comes."""
 
@@ -61,7 +66,7 @@ class OpenFiles:
         surplus = len(self._open) - MAX_OPEN
         if surplus <= 0:
             return
-        for collection in list(self._open):
+        for collection in list(itertools.islice(self._open, MAX_LOOKS)):
             if not (collection.upkeep.dirty or collection.upkeep.syncing):
                 collection.writer.release()
                 del self._open[collection]
@@ -258,11 +263,20 @@ class LogLoop:
             self.files.trim()
             self._on_stored(collection)
         if size < MUCH:
-            collection.rest_until = now + (POLL_INTERVAL if collection in self._polled else REST)
-        if not size and collection in self._registered:
+            collection.rest_until = now + self._pause(collection)
+        if not size:
             collection.empty_reads += 1
-            if collection.empty_reads >= MAX_EMPTY_READS and not collection.backlogged:
+            if self._is_to_be_distrusted(collection):
                 self._distrust(collection)
+
+    def _pause(self, collection: Collection) -> float:
+        if collection in self._registered:
+            return REST
+        return POLL_INTERVAL if collection.empty_reads < MAX_EMPTY_READS else LAZY_INTERVAL
+
+    def _is_to_be_distrusted(self, collection: Collection) -> bool:
+        is_lying = collection.empty_reads >= MAX_EMPTY_READS and not collection.backlogged
+        return is_lying and collection in self._registered
 
     def _dismiss(self, collection: Collection) -> None:
         self._unregister(collection)

@@ -6,12 +6,18 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from botdock.errors import BotdockError
 from botdock.model.logs import LogCursor, LogStream
 
+if TYPE_CHECKING:
+    from loguru import Logger
+
+LARGEST_CHUNK = 1024 * 1024
+"""Bytes of a chunk as it is stored; a stream that delivers larger ones makes no reader hold them."""
 MAX_BACKLOG = 4
 """Segments that may wait to be sealed and removed before the bot has to wait for the disk."""
 
@@ -89,3 +95,11 @@ def close_quietly(stream: LogStream) -> None:
 def words_of(error: BaseException) -> str:
     """Return what an error says."""
     return error.message if isinstance(error, BotdockError) else f"the log stream failed: {error!r}"
+
+
+def call_safely(log: Logger, callback: Callable[..., None], *arguments: Any) -> None:
+    """Call whoever listens; what is raised, even to exit, must not stop the thread of all."""
+    try:
+        callback(*arguments)
+    except BaseException as error:  # noqa: BLE001 - as said
+        log.bind(error=repr(error)).error("a callback of a log collection failed")

@@ -6,21 +6,27 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from botdock._log import logger
 from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogGap, LogSource, LogStream, LogSummary
 from botdock.services._log_batch import condense
 from botdock.services._log_lines import LineFeed
-from botdock.services._log_values import MAX_BACKLOG, CollectionStatus, Upkeep, Wishes, close_quietly, words_of
+from botdock.services._log_losses import Losses
+from botdock.services._log_values import (
+    LARGEST_CHUNK,
+    MAX_BACKLOG,
+    CollectionStatus,
+    Upkeep,
+    Wishes,
+    call_safely,
+    close_quietly,
+    words_of,
+)
 from botdock.services.log_store import LogWriter
 from botdock.services.sinks import SinkFanOut
 
 __all__ = ["Collection", "CollectionStatus"]
-
-LARGEST_CHUNK = 1024 * 1024
-"""Bytes of a chunk as it is stored; a stream that delivers larger ones makes no reader hold them."""
 
 
 class Collection:
@@ -66,6 +72,7 @@ class Collection:
         self.reading = False
         self.reads = 0
         self._record = record
+        self._losses = Losses(writer, record, self.log)
         self._largest = largest
         self._lines = LineFeed(sinks, source, writer)
         self._stream = stream
@@ -73,11 +80,10 @@ class Collection:
         self._was_open = stream is not None
         self._storing = threading.Lock()
         self._changed = threading.Condition()
-        self._bytes = writer.stored
         self._abandoned = self._ended = self._drained = self._failed = False
-        self._limited = self._lost_noted = False
+        self._limited = False
         self._error = ""
-        self._resumed = self._gaps = self._version = 0
+        self._resumed = self._version = 0
         self._summary: LogSummary | None = None
 
     @property
@@ -112,7 +118,7 @@ class Collection:
         try:
             chunks = condense(stream.read(0.0), largest=self._largest)
             ended = stream.ended
-            lost = tuple(stream.lost) if (chunks or ended) and not self._lost_noted else ()
+            lost = tuple(stream.lost) if (chunks or ended) and not self._losses.known else ()
         except BaseException as error:  # noqa: BLE001 - a third party's stream must not stop the thread of all
             self._break(error)
             return None
@@ -125,30 +131,27 @@ class Collection:
             with self._storing:
                 if self.leaving or self._ended:  # said while we read: it is read again by whoever goes on
                     return None
-                self._store(chunks, lost)
-                if ended:
-                    self._close_up()
+                self._store(chunks, lost, ended=ended)
         except Exception as error:  # noqa: BLE001 - our own disk, or our own defect: reading again would not help
             self.fail(error)
             return None
         self._report_limit()
         with self._changed:
-            self._bytes = self.writer.stored
             self._drained = self._drained or ended
             self._version += 1
             self._changed.notify_all()
         return None if ended else sum(len(chunk.data) for chunk in chunks)
 
-    def _store(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap]) -> None:
-        for gap in lost:
-            self.writer.note_gap(gap)
-            self._gaps += 1
-            self._record("gap", False, gap.size or 0)  # noqa: FBT003 - the callback's signature
-            self.log.bind(stream=str(gap.stream), size=gap.size).warning("the engine had lost a part of the log")
-        self._lost_noted = self._lost_noted or bool(chunks)
+    def _store(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> None:
+        if not self._losses.known and (chunks or ended):
+            self._losses.find(lost)
         for chunk in chunks:
+            self._losses.note(chunk.stream)
             self._lines.offer(chunk, self.writer.append(chunk))
             self.delivered = True
+        if ended:
+            self._losses.note_all()
+            self._close_up()
 
     def _close_up(self) -> None:
         """Store what was held back, for nothing more will come, and hand on the unterminated last lines."""
@@ -159,8 +162,7 @@ class Collection:
     def _report_limit(self) -> None:
         if self.writer.over_limit and not self._limited:
             self._limited = True
-            self._gaps += 1
-            self._call(self.wishes.on_limit)
+            call_safely(self.log, self.wishes.on_limit)
 
     def _break(self, error: BaseException) -> None:
         self._error = words_of(error)
@@ -178,13 +180,7 @@ class Collection:
             self._end_if_away()
         self.log.bind(error=error.message).warning("the log can be stored no longer")
         self._record("store", False, 0)  # noqa: FBT003 - the callback's signature
-        self._call(self.wishes.on_failure, error)
-
-    def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
-        try:
-            callback(*arguments)
-        except BaseException as error:  # noqa: BLE001 - whoever listens must not stop the thread of all
-            self.log.bind(error=repr(error)).error("a callback of a log collection failed")
+        call_safely(self.log, self.wishes.on_failure, error)
 
     def leave(self) -> bool:
         """Say that the loop reads it no longer; return whether it is to be opened again."""
@@ -213,7 +209,8 @@ class Collection:
         with self._changed:
             if not self.leaving:
                 self._stream = stream
-                self._away = self._lost_noted = self.delivered = False
+                self._away = self.delivered = False
+                self._losses.begin()
                 self._resumed += self._was_open
                 self._was_open = True
                 self._error = ""
@@ -299,5 +296,9 @@ class Collection:
         """Return how it stands."""
         with self._changed:
             return CollectionStatus(
-                bytes=self._bytes, ended=self._ended, error=self._error, resumed=self._resumed, gaps=self._gaps
+                bytes=self.writer.stored,
+                ended=self._ended,
+                error=self._error,
+                resumed=self._resumed,
+                gaps=self._losses.count + int(self._limited),
             )

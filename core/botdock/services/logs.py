@@ -14,8 +14,8 @@ from botdock.services._log_keeper import Keeper
 from botdock.services._log_loop import LogLoop
 from botdock.services._log_resume import Resumption
 from botdock.services._log_tail import read_tail
-from botdock.services._log_values import CollectionStatus, Wishes
-from botdock.services.collection import LARGEST_CHUNK, Collection
+from botdock.services._log_values import LARGEST_CHUNK, CollectionStatus, Wishes
+from botdock.services.collection import Collection
 from botdock.services.log_store import LogReader, LogWriter
 from botdock.services.sinks import SinkFanOut
 
