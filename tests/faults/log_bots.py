@@ -26,6 +26,25 @@ done
 exit 0
 """
 """Writes its pieces as they lie there, each to the stream that its name ends in, and ends with the last byte."""
+SLOW = """
+import sys
+import time
+
+from flood import pieces
+
+
+def main(id, config):
+    pause = config.pop("pause")
+    for stream, piece in pieces(**config):
+        output = getattr(sys, stream).buffer
+        output.write(piece)
+        output.flush()
+        time.sleep(pause)
+"""
+"""Writes what the flood example does, with a pause of some seconds behind each piece."""
+_PROBE = 32
+"""Bytes by which two streams are found to go on alike."""
+_NOWHERE = 2**62
 _NUMBERS = {Stream.STDOUT: 1, Stream.STDERR: 2}
 
 
@@ -57,6 +76,16 @@ def cat_bot(folder: Path, pieces: Iterable[tuple[Stream, bytes]], **fields: Any)
         (folder / f"pieces/{number:06}.{_NUMBERS[stream]}").write_bytes(piece)
     defaults: dict[str, Any] = {"id": "cat", "timeout": 120.0, "limits": SMALL}
     return Executable(runtime="bash", file_path=str(folder), **{**defaults, **fields})
+
+
+def slow_bot(folder: Path, config: Mapping[str, Any], *, pause: float, **fields: Any) -> Executable:
+    """Write a bot that writes what the flood example does, with a pause behind each piece, and return it."""
+    folder.mkdir(parents=True)
+    (folder / "flood.py").write_text((FLOOD_FOLDER / "main.py").read_text())
+    (folder / "main.py").write_text(SLOW)
+    settings = {**FLOOD["SETTINGS"], **config, "pause": pause}
+    defaults: dict[str, Any] = {"id": "slow", "timeout": 120.0, "limits": SMALL}
+    return Executable(runtime="python311", file_path=str(folder), config=settings, **{**defaults, **fields})
 
 
 def log_folder(home: Path, execution_id: str) -> Path:
@@ -121,21 +150,33 @@ def proof(data: bytes) -> dict[str, int | str]:
 
 
 def differing(written: bytes, stored: bytes) -> tuple[int, int]:
-    """Return how many bytes are missing and how many are too many, between what is the same at both ends."""
-    if written == stored:
-        return 0, 0
-    shorter = min(len(written), len(stored))
-    before = _same(written, stored, shorter)
-    behind = _same(written[::-1], stored[::-1], shorter - before)
-    return len(written) - before - behind, len(stored) - before - behind
+    """Return how many bytes are missing and how many are too many, going through both side by side."""
+    at, there, lost, doubled = 0, 0, 0, 0
+    while True:
+        same = _same(written[at:], stored[there:])
+        at, there = at + same, there + same
+        if at == len(written) or there == len(stored):
+            return lost + len(written) - at, doubled + len(stored) - there
+        skipped = _distance(written, at, stored[there : there + _PROBE])
+        added = _distance(stored, there, written[at : at + _PROBE])
+        skipped, added = (skipped, 0) if skipped <= added else (0, added)
+        if max(skipped, added) == _NOWHERE:
+            skipped = added = 1
+        at, there, lost, doubled = at + skipped, there + added, lost + skipped, doubled + added
 
 
-def _same(first: bytes, second: bytes, limit: int) -> int:
-    """Return how many of the first bytes are the same, at most `limit`."""
-    low, high = 0, limit
+def _distance(data: bytes, start: int, wanted: bytes) -> int:
+    """Return how far behind `start` some bytes come."""
+    found = data.find(wanted, start)
+    return _NOWHERE if found < 0 else found - start
+
+
+def _same(first: bytes, second: bytes) -> int:
+    """Return how many bytes at the beginning are the same."""
+    low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
-        if first[:middle] == second[:middle]:
+        if first[low:middle] == second[low:middle]:
             low = middle
         else:
             high = middle - 1
