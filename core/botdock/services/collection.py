@@ -14,7 +14,6 @@ from botdock.services._log_batch import condense
 from botdock.services._log_lines import LineFeed
 from botdock.services._log_losses import Losses
 from botdock.services._log_values import (
-    LARGEST_CHUNK,
     MAX_BACKLOG,
     CollectionStatus,
     Upkeep,
@@ -56,7 +55,7 @@ class Collection:
         sinks: SinkFanOut,
         record: Callable[[str, bool, int], None],
         segment_bytes: int,
-        largest: int = LARGEST_CHUNK,
+        largest: int,
     ) -> None:
         self.directory = writer.directory
         self.writer = writer
@@ -66,11 +65,9 @@ class Collection:
         self.upkeep = Upkeep()
         self.segment_bytes = segment_bytes
         self.rest_until = 0.0
-        self.empty_reads = 0
+        self.reads = self.empty_reads = 0
         self.opened = time.monotonic()
-        self.delivered = False
-        self.reading = False
-        self.reads = 0
+        self.delivered = self.reading = False
         self._record = record
         self._losses = Losses(writer, record, self.log)
         self._largest = largest
@@ -80,8 +77,7 @@ class Collection:
         self._was_open = stream is not None
         self._storing = threading.Lock()
         self._changed = threading.Condition()
-        self._abandoned = self._ended = self._drained = self._failed = False
-        self._limited = False
+        self._abandoned = self._ended = self._drained = self._failed = self._limited = False
         self._error = ""
         self._resumed = self._version = 0
         self._summary: LogSummary | None = None
