@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Self
 
 from botdock.config import Config
-from botdock.errors import BotdockError
+from botdock.errors import BotdockError, ContainerNotFoundError, UserError
 from botdock.factory import ServiceFactory
-from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionResult
+from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionResult, LogLine
 from botdock.model.container import LABEL_OWNER, LABEL_SEGMENT
 from botdock.orchestrator import Execution
 from botdock.orchestrator.run import ProgressCallback
 from botdock.plugin_manager import PluginManager
+from botdock.services.log_store import StoredLog
 
 __all__ = ["DockerRunner", "Execution"]
 
@@ -87,6 +88,34 @@ class DockerRunner:
         """`start`, without blocking the event loop."""
         return await asyncio.to_thread(self.start, executable)
 
+    def recover(self) -> list[Execution]:
+        """Take over the executions of this state folder whose runner has died, in whatever way.
+
+        What still runs is adopted: its log goes on where it stands, its wall time with what is left of it, and it is
+        watched, read and stopped like an execution that this runner has started. What has ended meanwhile is finished:
+        log, result, outcome, and nothing left behind. Executions whose runner lives are never touched, and of several
+        runners that recover at once, exactly one gets each. The evidence of their results says `recovered`.
+
+        Returns:
+            Those that this call took over, the oldest first.
+
+        Raises:
+            BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
+
+        Example:
+            ```python
+            from botdock import DockerRunner
+
+            with DockerRunner() as runner:
+                for execution in runner.recover():
+                    result = execution.wait()
+                    print(result.execution_id, result.outcome, result.evidence["recovered"])
+            ```
+        """
+        if self._closed:
+            raise BotdockError("this DockerRunner is closed", hint="Make a new one.")
+        return self._orchestrator.recover()
+
     def start_container(self, executable: Executable) -> ExecutionResult:
         """Run an executable: return its result or, when it is long-running, at once, with the status `running`."""
         execution = self.start(executable)
@@ -112,8 +141,35 @@ class DockerRunner:
         return self._orchestrator.containers.list_containers(labels)
 
     def get_container_logs(self, container_id: str, tail: int = 100) -> str:
-        """Return the last `tail` lines that the bot of that container id or execution id wrote, both streams."""
-        return self._orchestrator.containers.get_container_logs(self._known(container_id), tail=tail)
+        """Return the last `tail` lines that a bot wrote, both streams: while it runs, and after its container is gone.
+
+        Args:
+            container_id: The id of its container or of its execution, a prefix of that, or the bot's own id, which
+                means its newest execution.
+            tail: How many lines.
+
+        Raises:
+            UserError: There is no such execution, and no such container.
+            LogError: Its log cannot be read.
+
+        Example:
+            ```python
+            from botdock import DockerRunner, Executable
+
+            with DockerRunner() as runner:
+                result = runner.run(Executable(id="hello", file_path="examples/hello-python"))
+                print(runner.get_container_logs(result.container_id, tail=10))
+            ```
+        """
+        try:
+            record = self._orchestrator.find_record(container_id)
+        except UserError as error:
+            try:
+                return self._orchestrator.containers.get_container_logs(container_id, tail=tail)
+            except ContainerNotFoundError:
+                raise error from None
+        lines = StoredLog(record.logs).lines(tail=tail)
+        return "\n".join(line.text for line in lines if isinstance(line, LogLine))
 
     def close(self) -> None:
         """Stop what still runs, and let go of engine, storage, sinks and exporters; may be called twice."""
