@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     Inflater = zlib._Decompress  # noqa: SLF001 - what `zlib.decompressobj` returns has no other name
 
 PIECE = 1024 * 1024
+UNREADABLE = (ValueError, EOFError, zlib.error, gzip.BadGzipFile)
+"""What reading a damaged file raises, beside an `OSError`."""
 _MARKS = 64
 _PACKED_PIECE = 64 * 1024
 
@@ -47,8 +49,8 @@ def pieces(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
 class AnywhereFile:
     """A file of a log that is read at any place.
 
-    Of a compressed one, the unpacker is remembered at some places, so that reading it backwards does not unpack all of
-    it again for each piece.
+    Of a compressed one, the unpacker is remembered at some places, and what was unpacked last, so that reading it
+    backwards or in small pieces does not unpack all of it again for each.
 
     Raises:
         FileNotFoundError: Retention has removed it.
@@ -63,6 +65,7 @@ class AnywhereFile:
             self._file = (directory / compressed_name(name)).open("rb", buffering=0)
             self._inflaters = [(0, 0, zlib.decompressobj(zlib.MAX_WBITS | 16))]
         self._apart = PIECE
+        self._windows: dict[int, bytes] = {}
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the `size` bytes at a place; fewer where the file ends before.
@@ -73,10 +76,30 @@ class AnywhereFile:
         """
         if not self._inflaters:
             return os.pread(self._file.fileno(), size, offset)
-        try:
-            return b"".join(self._unpacked(offset, size))
-        except zlib.error as error:
-            raise ValueError(f"it cannot be unpacked: {error}") from error
+        begin = offset // PIECE
+        windows = b"".join(map(self._window, range(begin, (offset + size - 1) // PIECE + 1)))
+        return windows[offset - begin * PIECE : offset - begin * PIECE + size]
+
+    def size(self) -> int:
+        """Return how long it is now; raises as `read_at` does."""
+        if not self._inflaters:
+            return os.fstat(self._file.fileno()).st_size
+        size = 0
+        while piece := self.read_at(size, PIECE):
+            size += len(piece)
+        return size
+
+    def _window(self, number: int) -> bytes:
+        """Return the so-many-th piece of a compressed file; the last two are kept."""
+        if number not in self._windows:
+            try:
+                found = b"".join(self._unpacked(number * PIECE, PIECE))
+            except zlib.error as error:
+                raise ValueError(f"it cannot be unpacked: {error}") from error
+            while len(self._windows) > 1:
+                del self._windows[next(iter(self._windows))]
+            self._windows[number] = found
+        return self._windows[number]
 
     def _unpacked(self, offset: int, size: int) -> Iterator[bytes]:
         place, at, known = next(mark for mark in reversed(self._inflaters) if mark[0] <= offset)

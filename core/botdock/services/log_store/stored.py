@@ -14,6 +14,7 @@ import attrs
 
 from botdock.errors import LogError
 from botdock.model.logs import LogChunk, LogGap, LogLine, LogSummary, Stream
+from botdock.services.log_store.files import UNREADABLE
 from botdock.services.log_store.layout import END, STREAMS, read_document
 from botdock.services.log_store.line_reading import LineReading, Wanted, line_ends, start_of, without_first
 from botdock.services.log_store.reader import Entry, LogReader, Position
@@ -125,7 +126,7 @@ class StoredLog:
             yield
         except FileNotFoundError as error:
             raise LogError(f"there is no log in {self.directory}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise LogError(
                 f"the log in {self.directory} cannot be read: {error}", hint="`botdock logs --verify` says more."
             ) from error

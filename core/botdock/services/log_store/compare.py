@@ -1,0 +1,200 @@
+"""Compares a stored log with the copy of it that the storage holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from operator import ne
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import attrs
+
+from botdock.model import ByteReader
+from botdock.services.log_store.files import PIECE, UNREADABLE, open_data
+from botdock.services.log_store.findings import Finding, Verification
+from botdock.services.log_store.layout import (
+    END,
+    STREAMS,
+    data_name,
+    index_name,
+    newest_segment,
+    parse_document,
+    seal_name,
+)
+from botdock.services.log_store.retention import read_removed
+from botdock.services.log_store.seal import Seal
+from botdock.services.log_store.tally import Tally
+
+if TYPE_CHECKING:
+    from botdock.services.log_store.segment import Hash
+
+_LARGEST_DOCUMENT = 1024 * 1024
+
+
+def compare(directory: Path, open_object: Callable[[str], ByteReader | None]) -> Verification:
+    """Compare each sealed segment that is kept, and the end, with the storage's copy, byte by byte.
+
+    What is not sealed yet is not in the storage yet, and not looked at; as long as the log has not ended, what is
+    missing there is on its way.
+
+    Args:
+        directory: Of the log.
+        open_object: Returns what the storage holds of the file of this name, or None where it holds nothing.
+
+    Raises:
+        OSError: The log cannot be read, or the storage fails.
+    """
+    return _Comparing(directory, open_object).run()
+
+
+@attrs.define
+class _Difference:
+    """What differs between two files.
+
+    Attributes:
+        here: How many bytes the file here has.
+        there: How many the copy has.
+        first: The first byte that differs, or None.
+        count: How many differ, of those that both have.
+        hashes: Of both.
+    """
+
+    here: int = 0
+    there: int = 0
+    first: int | None = None
+    count: int = 0
+    hashes: tuple[Hash, Hash] = attrs.field(factory=lambda: (hashlib.sha256(), hashlib.sha256()))
+    heads: tuple[bytes, bytes] = (b"", b"")
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing does."""
+        return self.first is None
+
+    def add(self, here: bytes, there: bytes) -> None:
+        """Go on with the next piece of both."""
+        if not self.here:
+            self.heads = (here, there)
+        for digest, data in zip(self.hashes, (here, there), strict=True):
+            digest.update(data)
+        if here != there:
+            common = min(len(here), len(there))
+            at = next((at for at in range(common) if here[at] != there[at]), common)
+            self.first = self.here + at if self.first is None else self.first
+            self.count += sum(map(ne, here, there))
+        self.here += len(here)
+        self.there += len(there)
+
+
+class _Comparing:
+    def __init__(self, directory: Path, open_object: Callable[[str], ByteReader | None]) -> None:
+        self._directory = directory
+        self._open_object = open_object
+        self._ended = (directory / END).exists()
+        self._findings: list[Finding] = []
+        self._tally = Tally()
+        self._segments = 0
+
+    def run(self) -> Verification:
+        first, _ = read_removed(self._directory)
+        newest = newest_segment(self._directory)
+        for number in range(first, -1 if newest is None else newest + 1):
+            if (self._directory / seal_name(number)).exists():
+                self._compare_segment(number)
+        if self._ended:
+            self._compare(END, None)
+        return Verification(
+            segments=self._segments,
+            bytes=self._tally.bytes,
+            lines=self._tally.newlines,
+            records=self._tally.records,
+            ended=self._ended,
+            findings=tuple(self._findings),
+        )
+
+    def _compare_segment(self, number: int) -> None:
+        self._segments += 1
+        seal = self._seal(number)
+        if seal:
+            self._tally.add(seal.tally)
+        hashes = dict(seal.sha256) if seal else {}
+        for stream in STREAMS:
+            self._compare(data_name(stream, number), hashes.get(stream))
+        self._compare(index_name(number), hashes.get("index"))
+        self._compare(seal_name(number), None)
+
+    def _seal(self, number: int) -> Seal | None:
+        try:
+            return Seal.of(parse_document((self._directory / seal_name(number)).read_bytes()), number)
+        except (ValueError, FileNotFoundError):
+            return None
+
+    def _compare(self, name: str, sha256: str | None) -> None:
+        copy = self._open_object(name)
+        if copy is None:
+            if self._ended:
+                self._find(name, "the storage does not hold it")
+            return
+        with ExitStack() as stack:
+            stack.callback(getattr(copy, "close", bool))
+            try:
+                found = _difference(stack.enter_context(open_data(self._directory, name)), copy)
+            except (FileNotFoundError, *UNREADABLE) as error:
+                self._find(name, f"it cannot be read here ({error}), the storage holds a copy")
+                return
+        if not found.equal:
+            self._findings.append(_finding(name, found, sha256))
+
+    def _find(self, name: str, problem: str) -> None:
+        self._findings.append(Finding(file=name, problem=problem))
+
+
+def _difference(file: BinaryIO, copy: ByteReader) -> _Difference:
+    found = _Difference()
+    while True:
+        here, there = _whole_piece(file), _whole_piece(copy)
+        if not here and not there:
+            return found
+        found.add(here, there)
+
+
+def _whole_piece(source: ByteReader) -> bytes:
+    """Return the next piece, a short one only at the end: sockets give what has come."""
+    return b"".join(_parts(source))
+
+
+def _parts(source: ByteReader) -> Iterator[bytes]:
+    left = PIECE
+    while left and (part := source.read(left)):
+        left -= len(part)
+        yield part
+
+
+def _finding(name: str, found: _Difference, sha256: str | None) -> Finding:
+    length = max(found.here, found.there) - (found.first or 0)
+    text = f"the storage's copy differs from byte {found.first} on, in {found.count} bytes"
+    if found.here != found.there:
+        side = "longer" if found.there > found.here else "shorter"
+        text += f", and is {abs(found.here - found.there)} bytes {side}"
+    return Finding(file=name, offset=found.first, length=length, problem=f"{text}; {_right_side(found, sha256)}")
+
+
+def _right_side(found: _Difference, sha256: str | None) -> str:
+    if sha256 is None:
+        proven = [_is_document(head) for head in found.heads]
+    else:
+        proven = [digest.hexdigest() == sha256 for digest in found.hashes]
+    here, there = proven
+    if here == there:
+        return "the hashes prove neither" if not here else "each of them fits its own hash"
+    return "the hashes prove what is here" if here else "the hashes prove the copy"
+
+
+def _is_document(data: bytes) -> bool:
+    try:
+        parse_document(data)
+    except ValueError:
+        return False
+    return True
