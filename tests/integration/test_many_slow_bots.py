@@ -1,0 +1,99 @@
+"""Two hundred bots at once, each with a line now and then: what the runner needs for them stays bounded."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from botdock import Config, DockerRunner, Executable, Execution, Limits, Outcome
+from botdock.model import ContainerState
+
+pytestmark = pytest.mark.docker
+
+BOTS = 200
+AT_ONCE = 4
+"""Starts and stops at one time; more of them do not get through faster on two processors."""
+LINES = 3
+SOURCE = """
+exec 3<> <(:)
+trap 'stopping=1' TERM
+number=0
+while [ -z "$stopping" ]; do
+    echo "line $number of $ID"
+    number=$((number + 1))
+    read -r -t 1 _ <&3
+done
+echo "$number lines of $ID"
+"""
+"""Writes a line each second until it is stopped, and then how many it wrote; starts no process for it."""
+
+THREADS_PER_BOT, THREADS = 1, 24
+"""One that waits for its end; and, however many bots there are: the loop, those that wait for disks and engines."""
+FILES_PER_BOT, FILES = 6, 300
+"""The log's socket and what watches it, the connection that waits for the end, the journal and the lease; and the files
+of at most 64 logs."""
+
+
+def test_two_hundred_slow_bots(docker_config: Config, tmp_path: Path) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow/main.sh").write_text(SOURCE)
+    limits = Limits(memory=16 * 1024 * 1024, pids=8)
+    threads, files = threading.active_count(), open_files()
+    with DockerRunner(docker_config) as runner, ThreadPoolExecutor(AT_ONCE) as pool:
+
+        def start(number: int) -> Execution:
+            return runner.start(
+                Executable(
+                    id=f"slow-{number}",
+                    runtime="bash",
+                    file_path=str(tmp_path / "slow"),
+                    is_long_running=True,
+                    limits=limits,
+                )
+            )
+
+        executions = list(pool.map(start, range(BOTS)))
+        until(lambda: all(lines_of(execution) >= LINES for execution in executions), timeout=60)
+        states = [container.state for container in runner.list_managed_containers()]
+        assert states == [ContainerState.RUNNING] * BOTS, "all of them run at once"
+        used_threads, used_files = threading.active_count() - threads, open_files() - files
+        list(pool.map(lambda execution: execution.stop(grace=20), executions))
+        problems = [problem for execution in executions if (problem := problem_of(execution))]
+    print(f"\n{BOTS} bots at once: {used_threads} threads and {used_files} files more than without")
+    assert problems == []
+    assert used_threads <= BOTS * THREADS_PER_BOT + AT_ONCE + THREADS
+    assert used_files <= BOTS * FILES_PER_BOT + FILES
+    until(lambda: threading.active_count() <= threads, timeout=10)
+    until(lambda: open_files() <= files, timeout=10)
+
+
+def problem_of(execution: Execution) -> str:
+    """Say what is wrong with the end or the log of a bot, or nothing."""
+    result = execution.wait(timeout=60)
+    if result is None or result.outcome is not Outcome.STOPPED or not result.log.complete or result.log.gaps:
+        return f"{execution.execution_id}: {result}"
+    lines = [line.text for line in execution.logs()]
+    count = len(lines) - 1
+    expected = [*(f"line {number} of {result.id}" for number in range(count)), f"{count} lines of {result.id}"]
+    return "" if count >= LINES and lines == expected else f"{result.id}: {lines}"
+
+
+def lines_of(execution: Execution) -> int:
+    return len(list(execution.logs()))
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only names
+
+
+def until(condition: Callable[[], bool], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
