@@ -34,14 +34,24 @@ from flood import pieces
 
 
 def main(id, config):
-    pause = config.pop("pause")
+    pause, by_line = config.pop("pause"), config.pop("by_line")
+    open_lines = {"stdout": b"", "stderr": b""}
     for stream, piece in pieces(**config):
-        output = getattr(sys, stream).buffer
-        output.write(piece)
-        output.flush()
+        lines = (open_lines[stream] + piece).splitlines(keepends=True) if by_line else [piece]
+        open_lines[stream] = lines.pop() if by_line and not lines[-1].endswith(b"\\n") else b""
+        for line in lines:
+            write(stream, line)
         time.sleep(pause)
+    for stream, line in open_lines.items():
+        write(stream, line)
+
+
+def write(stream, data):
+    output = getattr(sys, stream).buffer
+    output.write(data)
+    output.flush()
 """
-"""Writes what the flood example does, with a pause of some seconds behind each piece."""
+"""Writes what the flood example does, with a pause of some seconds now and then; with `by_line`, line by line."""
 _PROBE = 32
 """Bytes by which two streams are found to go on alike."""
 _NOWHERE = 2**62
@@ -78,12 +88,14 @@ def cat_bot(folder: Path, pieces: Iterable[tuple[Stream, bytes]], **fields: Any)
     return Executable(runtime="bash", file_path=str(folder), **{**defaults, **fields})
 
 
-def slow_bot(folder: Path, config: Mapping[str, Any], *, pause: float, **fields: Any) -> Executable:
-    """Write a bot that writes what the flood example does, with a pause behind each piece, and return it."""
+def slow_bot(
+    folder: Path, config: Mapping[str, Any], *, pause: float, by_line: bool = False, **fields: Any
+) -> Executable:
+    """Write a bot that writes what the flood example does, with pauses, and return it."""
     folder.mkdir(parents=True)
     (folder / "flood.py").write_text((FLOOD_FOLDER / "main.py").read_text())
     (folder / "main.py").write_text(SLOW)
-    settings = {**FLOOD["SETTINGS"], **config, "pause": pause}
+    settings = {**FLOOD["SETTINGS"], **config, "pause": pause, "by_line": by_line}
     defaults: dict[str, Any] = {"id": "slow", "timeout": 120.0, "limits": SMALL}
     return Executable(runtime="python311", file_path=str(folder), config=settings, **{**defaults, **fields})
 
