@@ -1,0 +1,235 @@
+"""Kills a runner at every line of its own code in turn, and judges what its successor makes of what it left.
+
+    python runner_life.py FOLDER
+
+A program of its own, since it forks: in a process with threads that is unsafe.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import botdock.orchestrator
+from botdock.config import Config, ContainersConfig, LoggingConfig
+from botdock.model import (
+    DEFAULT_LIMITS,
+    Executable,
+    Runtime,
+    StorageArea,
+    Stream,
+)
+from botdock.orchestrator import BotOrchestrator, Services, Setting, recovery
+from botdock.services.container import ContainerService
+from botdock.services.log_store import StoredLog
+from botdock.services.storage import StorageService
+from botdock.testing.fake_logs import FakeLogs
+from botdock.testing.fake_services import FakeCode, FakeEntrypoints, FakeMetrics
+from botdock_storage_local_fs.backend import LocalFsBackend
+from faults.disk_engine import WRITTEN, DiskEngine
+
+TRACED = str(Path(botdock.orchestrator.__file__).parent)
+SHELL = Runtime(
+    name="shell",
+    image="shell:1",
+    interpreters=("sh",),
+    suffixes=(".sh",),
+    files=lambda: {"entrypoint.sh": b"#!/bin/sh\n"},
+    scripts={"bot": ("main.sh",)},
+)
+KEPT = {"request.json", "events.jsonl", "result.json", "outcome.json", "logs"}
+TIMES = {"begin": 2, "recover": 1}
+"""How often a line counts that is passed again and again, by scenario."""
+ONE = 1
+"""The limit of every wait, in seconds: nothing here waits for anybody."""
+
+
+class Life:
+    """One process's view of a state folder, an engine and a storage."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.engine_folder, self.storage_folder = folder / "home", folder / "engine", folder / "storage"
+        for made in (self.home, self.engine_folder):
+            made.mkdir(parents=True, exist_ok=True)
+
+    def orchestrator(self) -> BotOrchestrator:
+        config = Config(
+            containers=ContainersConfig(call_timeout=ONE, reconnect_timeout=0.0),
+            logging=LoggingConfig(drain_timeout=ONE, segment_bytes=4096, compress=False),
+        )
+        services = Services(
+            containers=ContainerService(DiskEngine(self.engine_folder), config.containers, config.policy),
+            code=FakeCode({"code": {"main.sh": b"echo\n"}}),
+            storage=StorageService(lambda area: LocalFsBackend(self.storage_folder, area)),
+            entrypoints=FakeEntrypoints([SHELL]),
+            logs=FakeLogs(),
+            metrics=FakeMetrics(),
+        )
+        setting = Setting(config=config, engine="disk", owner="me", user="1:1", limits=DEFAULT_LIMITS)
+        return BotOrchestrator(services, setting, home=self.home, notify=lambda *_, **__: None)
+
+    def live(self) -> None:
+        """Run one bot from begin to outcome."""
+        orchestrator = self.orchestrator()
+        orchestrator.execute_bot(Executable(id="bot", runtime="shell", file_path="code", persist_results=True))
+        orchestrator.close()
+
+    def be_killed(self) -> None:
+        """Start a bot, and die at once."""
+        self.orchestrator().begin(Executable(id="bot", runtime="shell", file_path="code", persist_results=True))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def succeed(self) -> None:
+        """Recover what a dead process left."""
+        orchestrator = self.orchestrator()
+        for execution in orchestrator.recover():
+            execution.wait(20 * ONE)
+        orchestrator.close()
+
+
+Place = tuple[str, int, int]
+"""A file, a line of it, and whether it is passed for the first time, the second ..."""
+
+
+def in_child(work: Callable[[], None], at: Callable[[Place], None] | None = None) -> int:
+    """Let a process work, and call `at` at each line of the orchestrator's; return its exit code."""
+    child = os.fork()
+    if not child:
+        if at is not None:
+            tracer = _tracer(at)
+            threading.settrace(tracer)
+            sys.settrace(tracer)
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - nothing may run on in the child
+            os.write(2, repr(error).encode())
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _tracer(at: Callable[[Place], None]) -> Any:
+    passed: Counter[tuple[str, int]] = Counter()
+
+    def count(frame: FrameType, event: str, _argument: object) -> Any:
+        if event == "line":
+            line = frame.f_code.co_filename, frame.f_lineno
+            passed[line] += 1
+            at((*line, passed[line]))
+        return count
+
+    return lambda frame, _event, _argument: count if frame.f_code.co_filename.startswith(TRACED) else None
+
+
+def places(work: Callable[[], None], notes: Path, times: int) -> list[Place]:
+    """Return where a process passes that lives to its end, in order; each line `times` times at most."""
+    with notes.open("a", buffering=1) as file:
+        code = in_child(work, lambda place: print(json.dumps(place), file=file) if place[2] <= times else None)
+    if code:
+        raise SystemExit(f"without being killed, it ended with {code}")
+    return [tuple(json.loads(line)) for line in notes.read_text().splitlines()]
+
+
+def killing(target: Place) -> Callable[[Place], None]:
+    """Return what kills this process when it comes there."""
+
+    def kill(place: Place) -> None:
+        if place == target:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return kill
+
+
+def judge(life: Life) -> Iterator[str]:
+    """Yield what is wrong after the last one has done its work."""
+    folders = list((life.home / "executions").iterdir()) if (life.home / "executions").exists() else []
+    left = [path for folder in folders for path in folder.iterdir() if path.name not in KEPT]
+    left += [path for folder in folders for path in folder.rglob("*.tmp")]
+    left += [*life.home.glob("runners/*"), *life.engine_folder.iterdir()]
+    left += [folder for folder in folders if folder.name.startswith(".")]
+    if left:
+        yield f"left behind: {left}"
+    if len(folders) > 1:
+        yield f"{len(folders)} executions"
+    for folder in folders:
+        yield from _judge_record(life, folder)
+
+
+def _judge_record(life: Life, folder: Path) -> Iterator[str]:
+    if not (folder / "outcome.json").exists():
+        yield "no outcome"
+        return
+    outcome = json.loads((folder / "outcome.json").read_text())
+    if outcome["outcome"] == "infrastructure_error" and "before the bot was started" in outcome["error"]:
+        return
+    if (outcome["outcome"], outcome["exit_code"], outcome["value"]) != ("succeeded", 0, {"pnl": 1.5}):
+        yield f"{outcome['outcome']}: {outcome['error']}, {outcome['value']}"
+    if "not_stored" in outcome["evidence"] or "left_behind" in outcome["evidence"]:
+        yield f"evidence: {outcome['evidence']}"
+    stored = dict.fromkeys(Stream, b"")
+    for chunk in StoredLog(folder / "logs").chunks():
+        stored[chunk.stream] += chunk.data
+    if stored != WRITTEN or not outcome["log"]["complete"] or outcome["log"]["gaps"]:
+        yield f"the log holds { ({stream: len(data) for stream, data in stored.items()}) }: {outcome['log']}"
+    if json.loads((folder / "result.json").read_text()) != {"value": {"pnl": 1.5}}:
+        yield "another result"
+    yield from _judge_storage(life, folder)
+
+
+def _judge_storage(life: Life, folder: Path) -> Iterator[str]:
+    logs = LocalFsBackend(life.storage_folder, StorageArea.LOGS)
+    there = {info.key.rpartition("/")[2] for info in logs.list()}
+    wanted = {path.name for path in (folder / "logs").iterdir()}
+    if there != wanted:
+        yield f"the storage has {sorted(there)}, the disk {sorted(wanted)}"
+    results = [info.key for info in LocalFsBackend(life.storage_folder, StorageArea.RESULTS).list()]
+    if results != [f"executions/{folder.name}/result.json"]:
+        yield f"results in the storage: {results}"
+
+
+def main(folder: Path, scenario: str) -> None:
+    """Kill at the first line, at the second, and so on, of a runner's life, or of that of its first successor."""
+    os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
+    recovery.CREATE_PATIENCE = 0.0  # no container of this engine appears late
+    wrong: list[str] = []
+    outcomes: Counter[str] = Counter()
+    kills = 0
+    for number, target in enumerate(places(_begun(folder / "first", scenario), folder / "notes", TIMES[scenario])):
+        life, code, found = _killed(folder / str(number), scenario, target)
+        kills += code == -signal.SIGKILL
+        outcomes[found] += 1
+        where = f"killed at {Path(target[0]).name}:{target[1]} ({target[2]})"
+        wrong += [f"{where}: {problem}" for problem in judge(life)]
+        shutil.rmtree(life.home.parent)
+    print(json.dumps({"kills": kills, "places": number + 1, "wrong": wrong[:20], "outcomes": outcomes}))
+
+
+def _begun(folder: Path, scenario: str) -> Callable[[], None]:
+    """Return what the process does that is killed; its successor's work is done where another was killed before."""
+    life = Life(folder)
+    if scenario == "begin":
+        return life.live
+    in_child(life.be_killed)
+    return life.succeed
+
+
+def _killed(folder: Path, scenario: str, target: Place) -> tuple[Life, int, str]:
+    code = in_child(_begun(folder, scenario), killing(target))
+    life = Life(folder)
+    if failed := in_child(life.succeed):
+        raise SystemExit(f"killed at {target}: the successor ended with {failed}")
+    outcomes = [json.loads(path.read_text())["outcome"] for path in life.home.glob("executions/*/outcome.json")]
+    return life, code, " and ".join(outcomes) or "nothing had begun"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
