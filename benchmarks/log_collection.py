@@ -1,0 +1,184 @@
+"""A million lines (100 MB) of a container, stored with counts and hashes, against the same bytes read and dropped.
+
+Both over the same attach socket, in turn, in one process, from the container's start to its end; and against
+docker-py's `logs(stream=True)` of the same container after its end, once, since that takes so long. What is printed is
+the median of each, the ratio of the times of each round, and by how much the peak of a process' memory grows over a log
+of 100 MB and over one of 1 GB.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+import docker  # noqa: E402 - after the path of the testbed
+
+from botdock import Config  # noqa: E402 - as above
+from botdock.config import LoggingConfig  # noqa: E402 - as above
+from botdock.model import LogSource  # noqa: E402 - as above
+from botdock.services import LogCollector  # noqa: E402 - as above
+from botdock_engine_docker.engine import DockerEngine  # noqa: E402 - as above
+from testbed.images import ensure_images  # noqa: E402 - as above
+from testbed.provision import Lease, find_engine, may_own_a_daemon  # noqa: E402 - as above
+
+LINES = 1_000_000
+LINE = 100
+ROUNDS = {"block": 7, "line": 3}
+BOT = "import sys\nsys.stdout.reconfigure(line_buffering={})\nfor number in range({}): print(f'{{number:0{}}}')"
+PATIENCE = 600.0
+
+
+def main() -> None:
+    lease = Lease() if may_own_a_daemon() else None
+    try:
+        host = find_engine(lease.daemon if lease else None).host
+        image = ensure_images(host)["python311"]
+        for buffering in ROUNDS:
+            compare(Bench(host, image, buffering, LINES))
+        for lines in (LINES, 10 * LINES):
+            grown = grown_memory(Bench(host, image, "block", lines))
+            print(f"{lines * LINE / 1e6:.0f} MB: the peak of the process grew by {grown / 1e6:.1f} MB")
+    finally:
+        if lease:
+            lease.give_back()
+
+
+@attrs.frozen
+class Bench:
+    """Containers that write a number of lines each, `block`- or `line`-buffered."""
+
+    host: str
+    image: str
+    buffering: str
+    lines: int
+
+    @property
+    def size(self) -> int:
+        return self.lines * LINE
+
+    @contextmanager
+    def container(self) -> Iterator[tuple[docker.APIClient, str]]:
+        client = docker.APIClient(base_url=self.host, timeout=PATIENCE)
+        logs = {"Type": "local", "Config": {"max-size": "256m", "max-file": "2"}}
+        limits = client.create_host_config(network_mode="none", log_config=logs)
+        program = BOT.format(self.buffering == "line", self.lines, LINE - 1)
+        made = client.create_container(self.image, ["python3", "-c", program], host_config=limits)
+        try:
+            yield client, made["Id"]
+        finally:
+            client.remove_container(made["Id"], force=True)
+            client.close()
+
+    def collect(self, collector: LogCollector, folder: Path) -> float:
+        """Return the seconds that it takes to store all of it."""
+        config = Config.load(environ={}, overrides={"docker": {"host": self.host}})
+        engine = DockerEngine.from_config(config)
+        with self.container() as (client, container):
+            source = LogSource(execution_id=container, id="flood", runtime="python311")
+            collector.start_collection(engine.attach(container, timeout=10), folder, source=source, limit=None)
+            started = time.perf_counter()
+            client.start(container)
+            assert collector.wait_drained(container, PATIENCE)
+            summary = collector.stop_collection(container)
+            seconds = time.perf_counter() - started
+        assert (summary.bytes, summary.lines, summary.complete) == (self.size, self.lines, True), summary
+        collector.forget(container)
+        engine.close()
+        shutil.rmtree(folder)
+        return seconds
+
+    def drop(self) -> float:
+        """Return the seconds that it takes to read the same socket and drop what comes."""
+        with self.container() as (client, container):
+            raw = client.attach_socket(container, params={"stdout": 1, "stderr": 1, "stream": 1})
+            size, started = 0, time.perf_counter()
+            client.start(container)
+            while piece := raw._sock.recv(256 * 1024):  # noqa: SLF001 - docker-py's way to the socket
+                size += len(piece)
+            client.wait(container)
+            seconds = time.perf_counter() - started
+            raw.close()
+        assert size > self.size, size
+        return seconds
+
+    def read_again(self) -> float:
+        """Return the seconds that it takes docker-py to read the log of a container that has ended, and drop it."""
+        with self.container() as (client, container):
+            client.start(container)
+            client.wait(container)
+            started = time.perf_counter()
+            size = sum(map(len, client.logs(container, stream=True)))
+            seconds = time.perf_counter() - started
+        assert size == self.size, size
+        return seconds
+
+
+def compare(bench: Bench) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        collector = LogCollector(LoggingConfig())
+        ways: dict[str, Callable[[], float]] = {
+            "stored": lambda: bench.collect(collector, Path(folder) / "logs"),
+            "read and dropped": bench.drop,
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for number in range(ROUNDS[bench.buffering] + 1):
+            for name in ways if number % 2 else reversed(ways):
+                took = ways[name]()
+                if number:  # the first round warms up
+                    seconds[name].append(took)
+        collector.close()
+    seconds["docker-py"] = [bench.read_again()]
+    report(bench, seconds)
+
+
+def report(bench: Bench, seconds: dict[str, list[float]]) -> None:
+    own = seconds["stored"]
+    print(f"{bench.lines} lines, {bench.size / 1e6:.0f} MB, {bench.buffering}-buffered by the bot:")
+    for name, values in seconds.items():
+        middle = statistics.median(values)
+        pairs = zip(values, own, strict=True) if len(values) == len(own) else [(middle, statistics.median(own))]
+        ratio = statistics.median(theirs / mine for theirs, mine in pairs)
+        print(
+            f"  {name:16} median {middle:6.2f} s  min {min(values):6.2f}  max {max(values):6.2f}"
+            f"  {bench.size / 1e6 / middle:5.0f} MB/s; stored is {ratio:5.2f} times as fast"
+        )
+
+
+def grown_memory(bench: Bench) -> int:
+    """Return the bytes by which a new process' peak grows over one log, after a small one of the same kind."""
+    arguments = json.dumps(attrs.asdict(bench))
+    done = subprocess.run([sys.executable, __file__, arguments], check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+def collect_alone(bench: Bench) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        collector = LogCollector(LoggingConfig())
+        attrs.evolve(bench, lines=1000).collect(collector, Path(folder) / "logs")
+        before = peak()
+        bench.collect(collector, Path(folder) / "logs")
+        print(peak() - before)
+        collector.close()
+
+
+def peak() -> int:
+    """Return the largest resident size that this process has had; `ru_maxrss` would begin with its parent's."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    main() if len(sys.argv) == 1 else collect_alone(Bench(**json.loads(sys.argv[1])))
