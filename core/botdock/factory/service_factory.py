@@ -137,8 +137,13 @@ class ServiceFactory:
         section = config or self._config.logging
         names = section.sinks if self._config.features.log_sinks else ()
         sinks = {name: self._plugins.log_sink(name).factory(self._config) for name in names}
-        fan_out = SinkFanOut(sinks, capacity=section.sink_queue)
-        return LogCollector(section, sinks=fan_out, on_operation=self.metrics.record_log_operation)
+        report = self.metrics.record_log_operation
+        return LogCollector(
+            section,
+            sinks=SinkFanOut(sinks, capacity=section.sink_queue, on_operation=report),
+            on_operation=report,
+            reconnect_timeout=self._config.containers.reconnect_timeout,
+        )
 
     def create_orchestrator(self) -> BotOrchestrator:
         """Make everything, joined."""

@@ -144,9 +144,11 @@ class Execution:
         return StoredLog(self._run.journal.logs).chunks()
 
     def _end(self, why: Outcome, grace: float, failure: str = "") -> None:
-        self.ending.attempt(
-            why, lambda: self._containers.stop_container(self.container_id, grace=grace), failure=failure
-        )
+        def stop() -> None:
+            self._containers.stop_container(self.container_id, grace=grace)
+
+        with about(self.execution_id):  # whoever calls may be about another one
+            self.ending.attempt(why, stop, failure=failure)
 
     def _end_quietly(self, why: Outcome, grace: float, failure: str = "") -> bool:
         """End it; return whether the engine could."""

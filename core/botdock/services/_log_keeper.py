@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from botdock._log import about
 from botdock.config.sections import LoggingConfig
 from botdock.errors import LogError
 from botdock.services._log_crew import Crew
@@ -32,15 +33,11 @@ class Keeper:
     Args:
         config: How often to sync, and whether to compress.
         record: Told of each `store_segment`, `compress_segment` and `remove_segment`.
-        on_synced: Called after each sync.
     """
 
-    def __init__(
-        self, config: LoggingConfig, *, record: Callable[[str, bool, int], None], on_synced: Callable[[], None]
-    ) -> None:
+    def __init__(self, config: LoggingConfig, *, record: Callable[[str, bool, int], None]) -> None:
         self._config = config
         self._record = record
-        self._on_synced = on_synced
         self._syncing = Crew("botdock-log-sync", 1)
         self._upkeep = Crew("botdock-log-upkeep", 1)
         self._storing = Crew("botdock-log-store", STORE_THREADS)
@@ -111,15 +108,11 @@ class Keeper:
             crew.close(max(deadline - time.monotonic(), 0.0))
 
     def _sync(self, collection: Collection) -> None:
-        upkeep = collection.upkeep
-        upkeep.syncing, upkeep.dirty = True, False  # what is stored from now on asks for the next one
+        collection.upkeep.dirty = False  # what is stored from now on asks for the next one
         try:
             collection.writer.sync()
         except LogError as error:
             collection.fail(error)
-        finally:
-            upkeep.syncing = False
-        self._on_synced()
 
     def _retain(self, collection: Collection) -> None:
         """Remove the oldest segments until what is kept, and what the newest may still become, fits."""
@@ -148,7 +141,8 @@ class Keeper:
     def _store(self, collection: Collection, on_segment: Callable[[int], None], number: int) -> None:
         try:
             _check_is_kept(collection, number)
-            on_segment(number)
+            with about(collection.source.execution_id):
+                on_segment(number)
         except BaseException as error:  # noqa: BLE001 - a storage that fails changes nothing of the collection
             collection.log.bind(segment=number, error=str(error)).warning("a segment of the log was not stored")
             self._record("store_segment", False, 0)  # noqa: FBT003 - the callback's signature

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import select
 import selectors
@@ -27,12 +26,8 @@ LAZY_INTERVAL = 0.1
 """The same for those that had nothing for a while."""
 MAX_EMPTY_READS = 16
 """Reads one after the other for which a descriptor promised something and there was nothing; then it is not trusted."""
-MAX_LOOKS = 16
-"""Of those, how many are looked at to find some to close; the rest has its turn when more is stored or synced."""
 MAX_OPEN = 64
 """Logs whose files are open; those of the others are closed until something comes."""
-
-
 MAX_REPLACED = 8
 """Threads that are left to streams which do not return, at most."""
 
@@ -47,11 +42,6 @@ class OpenFiles:
     def __init__(self) -> None:
         self._open: OrderedDict[Collection, None] = OrderedDict()
 
-    @property
-    def crowded(self) -> bool:
-        """Whether more files are open than should be."""
-        return len(self._open) > MAX_OPEN
-
     def touch(self, collection: Collection) -> None:
         """Note that the files of a log have been opened, if they were not."""
         self._open[collection] = None
@@ -62,17 +52,10 @@ class OpenFiles:
         self._open.pop(collection, None)
 
     def trim(self) -> None:
-        """Close the files of those that were not written to for the longest time, but of none that is to be synced."""
-        surplus = len(self._open) - MAX_OPEN
-        if surplus <= 0:
-            return
-        for collection in list(itertools.islice(self._open, MAX_LOOKS)):
-            if not (collection.upkeep.dirty or collection.upkeep.syncing):
-                collection.writer.release()
-                del self._open[collection]
-                surplus -= 1
-                if not surplus:
-                    return
+        """Close the files of those that were not written to for the longest time."""
+        while len(self._open) > MAX_OPEN:
+            collection, _ = self._open.popitem(last=False)
+            collection.writer.release()
 
 
 class LogLoop:

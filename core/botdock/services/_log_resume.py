@@ -8,6 +8,7 @@ from functools import partial
 
 import attrs
 
+from botdock._log import about
 from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.services._log_crew import Crew
 from botdock.services.collection import Collection
@@ -80,6 +81,10 @@ class Resumption:
         self._crew.close(timeout)
 
     def _attempt(self, collection: Collection, patience: _Patience, *, first: bool) -> None:
+        with about(collection.source.execution_id):
+            self._open(collection, patience, first=first)
+
+    def _open(self, collection: Collection, patience: _Patience, *, first: bool) -> None:
         if collection.leaving:
             return
         patience.attempts += 1

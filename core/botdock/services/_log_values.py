@@ -63,7 +63,6 @@ class Upkeep:
         storing: Whether it is being told right now.
         compressing: Number of the one that is being compressed.
         dirty: Whether something was stored since the last sync began.
-        syncing: Whether a sync is under way.
         asked: Whether the housekeeping is about to look at them.
         released: Whether the folder belongs to somebody else now.
         lock: Held by whoever seals, removes or finishes.
@@ -76,7 +75,6 @@ class Upkeep:
     storing: bool = False
     compressing: int | None = None
     dirty: bool = False
-    syncing: bool = False
     asked: bool = False
     released: bool = False
     lock: threading.RLock = attrs.field(factory=threading.RLock)

@@ -55,7 +55,7 @@ class LogCollector:
         self._lock = threading.Lock()
         self._loop = LogLoop(on_stored=self._stored, on_left=self._left)
         self._resumption = Resumption(timeout=reconnect_timeout, on_opened=self._loop.admit, record=self._record)
-        self._keeper = Keeper(config, record=self._record, on_synced=self._synced)
+        self._keeper = Keeper(config, record=self._record)
 
     def start_collection(
         self,
@@ -242,10 +242,6 @@ class LogCollector:
 
     def _stored(self, collection: Collection) -> None:
         self._keeper.stored(collection)
-
-    def _synced(self) -> None:
-        if self._loop.files.crowded:
-            self._loop.wake()
 
     def _left(self, collection: Collection) -> None:
         if collection.leave():

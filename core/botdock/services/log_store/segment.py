@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +61,6 @@ class Segment:
         self._names = {stream: data_name(stream, number) for stream in STREAMS}
         self._index_name = index_name(number)
         self._descriptors: dict[str, int] = {}
-        self._switching = threading.Lock()
         self._unsynced = False
         self._named = False
         self._torn = False
@@ -112,23 +110,18 @@ class Segment:
         Raises:
             OSError: The disk failed.
         """
-        with self._switching:
-            if not self._unsynced:
-                return
-            self._unsynced = False
-            copies = [os.dup(descriptor) for descriptor in self._in_order()]
+        if not self._unsynced:
+            return
+        self._unsynced = False
         try:
-            for descriptor in copies:
-                os.fdatasync(descriptor)
+            for name in (*self._names.values(), self._index_name):  # a record may be there only where its bytes are
+                _sync_file(self._directory / name)
             if not self._named:
                 sync_folder(self._directory)
                 self._named = True
         except OSError:
             self._unsynced = True
             raise
-        finally:
-            for descriptor in copies:
-                os.close(descriptor)
 
     def seal(self) -> None:
         """Write down, safely, that nothing more comes.
@@ -145,37 +138,18 @@ class Segment:
         write_document(self._directory / seal_name(self.number), document)
         self.sealed = True
 
-    def release(self) -> None:
-        """Close the files; the next `append` opens them again."""
-        with self._switching:
-            if self._unsynced:  # what is open no longer can no longer be synced: the next tick will come
-                return
-            self._close()
-
     def close(self) -> None:
-        """Close the files."""
-        with self._switching:
-            self._close()
-
-    def _close(self) -> None:
+        """Close the files; the next `append` opens them again."""
         descriptors, self._descriptors = self._descriptors, {}
         for descriptor in descriptors.values():
             os.close(descriptor)
-
-    def _in_order(self) -> list[int]:
-        """Return the descriptors, the index last: a record may be there only where its bytes are."""
-        return [descriptor for name, descriptor in sorted(self._descriptors.items(), key=self._is_index)]
-
-    def _is_index(self, item: tuple[str, int]) -> bool:
-        return item[0] == self._index_name
 
     def _descriptor(self, name: str) -> int:
         descriptor = self._descriptors.get(name)
         if descriptor is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(self._directory / name, flags, 0o600)
-            with self._switching:
-                self._descriptors[name] = descriptor
+            self._descriptors[name] = descriptor
         return descriptor
 
     @contextmanager
@@ -199,6 +173,15 @@ class Segment:
             os.ftruncate(self._descriptor(name), self.tally.streams[stream].bytes)
         os.ftruncate(self._descriptor(self._index_name), self.tally.records * RECORD.size)
         self._torn = False
+
+
+def _sync_file(path: Path) -> None:
+    """Make the bytes of a file safe, whoever wrote them: `fdatasync` is about the file, not about the descriptor."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -211,7 +211,7 @@ class LogWriter:
 
     def release(self) -> None:
         """Close the files until something is stored again; for the thread that appends."""
-        self._segment.release()
+        self._segment.close()
 
     def seal_closed(self) -> list[int]:
         """Seal the segments that the log no longer goes on in; return their numbers.
