@@ -84,7 +84,7 @@ class Record:
     def proving(cls, data: bytes, *, time_ns: int, stream: Stream, masked: int) -> Record:
         """Return the record of a chunk."""
         bare = cls(min(max(time_ns, 0), LARGEST_TIME), stream, Kind.DATA, len(data), 0, min(masked, LARGEST_MASKED))
-        return attrs.evolve(bare, crc=zlib.crc32(data, bare.head_crc))
+        return cls(bare.time_ns, stream, Kind.DATA, bare.length, zlib.crc32(data, bare.head_crc), bare.masked)
 
     @property
     def head(self) -> bytes:

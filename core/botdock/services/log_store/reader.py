@@ -218,13 +218,10 @@ class LogReader:
         return True
 
     def _following(self) -> int | None:
-        """Return the number of the segment that comes next, if there is one already."""
+        """Return the number of the segment that comes next, if it is there already, or no longer."""
         number = self._next.segment + 1
-        if (self._directory / index_name(number)).exists():
-            return number
-        if self._open is not None and self._open.removed:
-            return max(number, read_removed(self._directory)[0])
-        return None
+        there = (self._directory / index_name(number)).exists()
+        return number if there or (self._open is not None and self._open.removed) else None
 
     def _skip_removed(self) -> list[LogGap]:
         """Go to the first segment that is kept, and return what lies between."""

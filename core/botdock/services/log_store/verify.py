@@ -17,6 +17,7 @@ from botdock.services.log_store.layout import (
     END,
     REMOVED,
     STREAMS,
+    data_name,
     parse_document,
     seal_name,
     segment_of,
@@ -100,8 +101,16 @@ class _Verifying:
     def _last(self, removed: int, document: dict[str, Any] | None) -> int:
         """Return the number of the newest segment."""
         newest = max((number for name in self._names if (number := segment_of(name)) is not None), default=-1)
+        if not self._ended and newest >= removed and self._is_being_made(newest):
+            newest -= 1
         count = document.get("segments") if document else None
         return max(newest, removed + count - 1) if isinstance(count, int) else newest
+
+    def _is_being_made(self, number: int) -> bool:
+        """Return whether a segment has no index yet: it gets one last, before the first byte."""
+        there = [name for name in self._names if segment_of(name) == number]
+        begun = {data_name(stream, number) for stream in STREAMS}
+        return begun.issuperset(there) and not any((self._directory / name).stat().st_size for name in there)
 
     def _find_strangers(self, removed: int) -> None:
         for name in sorted(self._names - {END, REMOVED}):

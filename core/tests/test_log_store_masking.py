@@ -1,0 +1,56 @@
+"""Secrets are masked whatever the pieces in which they come, also when somebody else goes on in the middle."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdock.services.log_store.masking import Masked, Masker
+
+
+def naive(data: bytes, secrets: list[bytes]) -> tuple[bytes, int]:
+    known = sorted(filter(None, secrets), key=len, reverse=True)
+    out, at, count = bytearray(data), 0, 0
+    while at < len(data):
+        secret = next((secret for secret in known if data.startswith(secret, at)), None)
+        if secret:
+            out[at : at + len(secret)] = b"*" * len(secret)
+            count += 1
+        at += len(secret or b"x")
+    return bytes(out), count
+
+
+def few(max_size: int, min_size: int = 0) -> st.SearchStrategy[bytes]:
+    return st.lists(st.sampled_from(b"ab\n"), min_size=min_size, max_size=max_size).map(bytes)
+
+
+@given(data=few(60), secrets=st.lists(few(12), max_size=3), cuts=st.lists(st.integers(1, 7)), crashes=st.randoms())
+def test_any_pieces_and_any_crash_come_to_the_same(data: bytes, secrets: list[bytes], cuts: list[int], crashes) -> None:  # type: ignore[no-untyped-def]  # of Random, which Hypothesis wraps
+    masker, out, count, at = Masker(secrets), b"", 0, 0
+    sizes = iter(cuts)
+    while at < len(data):
+        size = next(sizes, 3)
+        found = masker.feed(data[at : at + size])
+        out, count, at = out + found.data, count + len(found.spans), at + size
+        if crashes.random() < 0.2:
+            masker, at = Masker(secrets), len(out)
+    found = masker.finish()
+    assert (out + found.data, count + len(found.spans)) == naive(data, secrets)
+
+
+@given(data=few(40), secrets=st.lists(few(9, 1), max_size=3), size=st.integers(0, 45))
+def test_a_cut_never_goes_through_a_secret(data: bytes, secrets: list[bytes], size: int) -> None:
+    masker = Masker(secrets)
+    fed, rest = masker.feed(data), masker.finish()
+    for whole in (fed, rest):
+        before, behind = whole.split(size)
+        assert before.data + behind.data == whole.data
+        assert len(before.spans) + len(behind.spans) == len(whole.spans)
+        assert len(before.data) <= size
+        moved = [(begin + len(before.data), end + len(before.data)) for begin, end in behind.spans]
+        assert [*before.spans, *moved] == list(whole.spans)
+
+
+def test_what_is_held_back_is_forgotten_when_it_comes_again() -> None:
+    masker = Masker([b"secret"])
+    assert masker.feed(b"a sec") == Masked(b"a ")
+    masker.reset()
+    assert masker.feed(b"second").data == b"second"

@@ -1,0 +1,79 @@
+"""A process killed at any line of storing a log: its successor stores each byte once, and a follower sees it once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from botdock.model.logs import LogChunk, Stream
+from botdock.services.log_store import LogWriter
+from botdock.services.log_store.retention import compress_segment
+
+MEMORY = Path("/dev/shm")
+"""Where a thousand logs are made and removed in seconds."""
+FOLLOWER = """
+import sys
+from pathlib import Path
+from botdock.model.logs import LogGap
+from botdock.services.log_store import StoredLog
+print("here", flush=True)
+for entry in StoredLog(Path(sys.argv[1])).entries(follow=True):
+    if isinstance(entry, LogGap):
+        sys.stdout.write("*" * entry.size)
+    else:
+        sys.stdout.write(entry.data.decode())
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    if os.access(MEMORY, os.W_OK):
+        with tempfile.TemporaryDirectory(dir=MEMORY) as made:
+            yield Path(made)
+    else:
+        yield tmp_path
+
+
+@pytest.mark.parametrize("scenario", ["roll", "compress", "remove"])
+def test_a_process_killed_at_any_line_loses_nothing_and_stores_nothing_twice(folder: Path, scenario: str) -> None:
+    program = Path(__file__).with_name("log_store_life.py")
+    command = [sys.executable, str(program), str(folder), scenario]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert found["code"] == 0, done.stderr
+    assert found["kills"] > 500
+
+
+@pytest.mark.parametrize("retain", [None, 5_000])
+def test_a_follower_sees_each_byte_once_while_the_writer_rolls_compresses_and_removes(
+    folder: Path, retain: int | None
+) -> None:
+    writer = LogWriter(folder / "logs", segment_bytes=1000)
+    command = [sys.executable, "-c", FOLLOWER, str(folder / "logs")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == "here\n"
+        texts = [f"line {number:05}\n" for number in range(5000)]
+        for text in texts:
+            writer.append(LogChunk(Stream.STDOUT, text.encode(), 1))
+            for number in writer.seal_closed():
+                compress_segment(folder / "logs", number)
+                if retain and writer.stored > retain:
+                    writer.remove_oldest()
+        writer.finish(complete=True)
+        writer.close()
+        found, _ = follower.communicate(timeout=60)
+    whole = "".join(texts)
+    assert len(found) == len(whole)
+    if retain is None:
+        assert found == whole
+    assert all(here in {right, "*"} for here, right in zip(found, whole, strict=True))
