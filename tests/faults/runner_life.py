@@ -47,8 +47,6 @@ SHELL = Runtime(
     scripts={"bot": ("main.sh",)},
 )
 KEPT = {"request.json", "events.jsonl", "result.json", "outcome.json", "logs"}
-TIMES = {"begin": 2, "recover": 1}
-"""How often a line counts that is passed again and again, by scenario."""
 ONE = 1
 """The limit of every wait, in seconds: nothing here waits for anybody."""
 
@@ -130,10 +128,10 @@ def _tracer(at: Callable[[Place], None]) -> Any:
     return lambda frame, _event, _argument: count if frame.f_code.co_filename.startswith(TRACED) else None
 
 
-def places(work: Callable[[], None], notes: Path, times: int) -> list[Place]:
-    """Return where a process passes that lives to its end, in order; each line `times` times at most."""
+def places(work: Callable[[], None], notes: Path) -> list[Place]:
+    """Return where a process passes that lives to its end, in order; each line once."""
     with notes.open("a", buffering=1) as file:
-        code = in_child(work, lambda place: print(json.dumps(place), file=file) if place[2] <= times else None)
+        code = in_child(work, lambda place: print(json.dumps(place), file=file) if place[2] == 1 else None)
     if code:
         raise SystemExit(f"without being killed, it ended with {code}")
     return [tuple(json.loads(line)) for line in notes.read_text().splitlines()]
@@ -203,7 +201,7 @@ def main(folder: Path, scenario: str) -> None:
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
     kills = 0
-    for number, target in enumerate(places(_begun(folder / "first", scenario), folder / "notes", TIMES[scenario])):
+    for number, target in enumerate(places(_begun(folder / "first", scenario), folder / "notes")):
         life, code, found = _killed(folder / str(number), scenario, target)
         kills += code == -signal.SIGKILL
         outcomes[found] += 1

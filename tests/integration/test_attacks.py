@@ -122,7 +122,8 @@ def test_an_output_flood_ends_at_the_limit_and_not_the_disk(runner: DockerRunner
     result = runner.run(make_bot(flood, runtime="bash", limits=Limits(output=2 * MIB)))
     assert result.outcome is Outcome.OUTPUT_LIMIT, result
     stored = sum(path.stat().st_size for path in runner.config.home_dir.glob("executions/*/logs/std*"))
-    assert stored == result.log.bytes <= 2 * MIB
+    tail = runner.config.logging.output_tail
+    assert stored == result.log.bytes <= 2 * MIB + tail
 
 
 def test_a_set_uid_program_in_the_code_is_refused(runner: DockerRunner, make_bot: MakeBot) -> None:

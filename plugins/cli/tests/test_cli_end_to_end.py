@@ -88,7 +88,7 @@ def test_config_variables_and_secrets_reach_the_bot(botdock: Callable[..., Any],
     assert done.code == 0, done.err
     config, *rest = done.out.split("|")
     assert json.loads(config) == {"x": "y"}
-    assert rest == ["1=2", "here", "hidden"]
+    assert rest == ["1=2", "here", "*" * len("hidden")], "a secret that the bot prints is masked"
 
 
 def test_a_bot_that_takes_too_long_ends_with_124_and_the_cure(
