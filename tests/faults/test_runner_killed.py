@@ -188,7 +188,7 @@ def quick_folder(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
-@pytest.mark.parametrize(("scenario", "kills"), [("begin", 500), ("recover", 300)])
+@pytest.mark.parametrize(("scenario", "kills"), [("begin", 400), ("recover", 300)])
 def test_a_runner_killed_at_any_line_leaves_what_its_successor_makes_one_outcome_of(
     quick_folder: Path, scenario: str, kills: int
 ) -> None:
