@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from botdock.model import LogChunk, Stream, new_execution_id
@@ -21,7 +22,8 @@ SIZE = 1_000_000_000
 LINES = 2000
 """Of one chunk."""
 TAIL = 100
-ROUNDS = 5
+ROUNDS = {False: 5, True: 1}
+"""By whether the log is compressed: it takes long to be read then."""
 COMMAND = str(Path(sys.executable).with_name("botdock"))
 
 
@@ -31,9 +33,11 @@ def main() -> None:
             home = Path(folder) / f"home-{compressed}"
             execution_id = write_log(home, compressed=compressed)
             log = StoredLog(home / "executions" / execution_id / "logs")
+            rounds = ROUNDS[compressed]
             print(f"{SIZE / 1e9:.0f} GB, closed segments {'compressed' if compressed else 'as they are'}:")
-            compare("in a process", lambda log=log: read_tail(log), lambda log=log: read_whole(log))
-            compare("the command", command(home, execution_id, "--tail", str(TAIL)), command(home, execution_id))
+            compare("in a process", partial(read_tail, log), partial(read_whole, log), rounds)
+            whole = command(home, execution_id)
+            compare("the command", command(home, execution_id, "--tail", str(TAIL)), whole, rounds)
 
 
 def write_log(home: Path, *, compressed: bool) -> str:
@@ -77,9 +81,9 @@ def command(home: Path, execution_id: str, *options: str) -> Callable[[], None]:
     return run
 
 
-def compare(what: str, tail: Callable[[], None], whole: Callable[[], None]) -> None:
+def compare(what: str, tail: Callable[[], None], whole: Callable[[], None], rounds: int) -> None:
     tails, wholes = [], []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         tails.append(timed(tail))
         wholes.append(timed(whole))
     percent = statistics.median(100 * short / long for short, long in zip(tails, wholes, strict=True))

@@ -45,8 +45,8 @@ def shape(seed: int) -> dict[str, Any]:
 
 
 def bot_of(seed: int, folder: Path) -> Executable:
-    """Return the bot of a seed: half of them are Python's, half do nothing but write and are gone."""
-    if seed % 2:
+    """Return the bot of a seed: one in five is Python's, the others do nothing but write and are gone."""
+    if seed % 5 == 0:
         return flood_bot(shape(seed), id=f"flood-{seed}")
     return cat_bot(folder / f"cat-{seed}", flood_pieces(shape(seed)), id=f"cat-{seed}")
 
