@@ -67,10 +67,12 @@ def shell(block: str, environment: dict[str, str]) -> str:
 
 def test_a_damaged_byte_is_named(flood: dict[str, Any], environment: dict[str, str]) -> None:
     folder = Path(environment["BOTDOCK_HOME"]) / "executions" / flood["execution_id"] / "logs"
-    newest = folder / f"stdout.{flood['log']['segments'] - 1}"
-    data = bytearray(newest.read_bytes())
-    data[1000] ^= 1
-    newest.write_bytes(data)
+    plain = [path for path in folder.glob("std*") if path.suffix != ".gz"]
+    damaged = max(plain, key=lambda path: path.stat().st_size)
+    data = bytearray(damaged.read_bytes())
+    place = len(data) // 2
+    data[place] ^= 1
+    damaged.write_bytes(data)
     done = subprocess.run(
         ["botdock", "logs", "--verify", "flood-python"],
         env=environment,
@@ -80,8 +82,8 @@ def test_a_damaged_byte_is_named(flood: dict[str, Any], environment: dict[str, s
         check=False,
     )
     assert done.returncode == 1
-    assert newest.name in done.stdout
-    assert "1000" in done.stdout
+    assert damaged.name in done.stdout
+    assert str(place) in done.stdout.replace(",", "")
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
