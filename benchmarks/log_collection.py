@@ -37,7 +37,14 @@ from testbed.provision import Lease, find_engine, may_own_a_daemon  # noqa: E402
 LINES = 1_000_000
 LINE = 100
 ROUNDS = {"block": 7, "line": 3}
-BOT = "import sys\nsys.stdout.reconfigure(line_buffering={})\nfor number in range({}): print(f'{{number:0{}}}')"
+BOT = """
+import sys
+sys.stdout.reconfigure(line_buffering={line_buffered})
+lines = [f"{{number:0{width}}}\\n" for number in range(1000)]
+for _ in range({lines} // 1000):
+    for line in lines:
+        sys.stdout.write(line)
+"""
 PATIENCE = 600.0
 
 
@@ -74,7 +81,7 @@ class Bench:
         client = docker.APIClient(base_url=self.host, timeout=PATIENCE)
         logs = {"Type": "local", "Config": {"max-size": "256m", "max-file": "2"}}
         limits = client.create_host_config(network_mode="none", log_config=logs)
-        program = BOT.format(self.buffering == "line", self.lines, LINE - 1)
+        program = BOT.format(line_buffered=self.buffering == "line", width=LINE - 1, lines=self.lines)
         made = client.create_container(self.image, ["python3", "-c", program], host_config=limits)
         try:
             yield client, made["Id"]
