@@ -242,10 +242,6 @@ class Logged:
         """Let its runner be dead."""
         self._lease.give_up()
 
-    def close(self) -> None:
-        self.dies()
-        self.writer.close()
-
 
 @pytest.fixture
 def logged(own_home: Path) -> Iterator[Callable[..., Logged]]:
@@ -258,7 +254,8 @@ def logged(own_home: Path) -> Iterator[Callable[..., Logged]]:
 
     yield make
     for one in made:
-        one.close()
+        one.dies()
+        one.writer.close()
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ class LogCheck:
 
 def _differences(findings: tuple[Finding, ...], where: str = "") -> Iterator[str]:
     for finding in findings:
-        yield f"different: {where}{finding.problem}"
+        yield f"different: {where}{finding.file}: {finding.problem}"
 
 
 def _verdict(findings: tuple[Finding, ...]) -> str:

@@ -84,7 +84,7 @@ class StoredCopy:
 
 
 class _Guarded:
-    """Reads an object; closes it at its end, and ends where the storage fails."""
+    """Reads an object, and ends where the storage fails."""
 
     def __init__(self, reader: ObjectReader, copy: StoredCopy, name: str) -> None:
         self._reader = reader
@@ -94,10 +94,11 @@ class _Guarded:
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes, and empty bytes at the end."""
         try:
-            data = self._reader.read(size)
+            return self._reader.read(size)
         except BotdockError as error:
             self._copy.note(self._name, error)
-            data = b""
-        if not data:
-            self._reader.close()
-        return data
+            return b""
+
+    def close(self) -> None:
+        """Let go of the object."""
+        self._reader.close()
