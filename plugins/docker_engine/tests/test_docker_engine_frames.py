@@ -99,7 +99,9 @@ def test_what_is_apart_in_time_stays_so() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(Stream), st.binary(max_size=5), st.integers(0, 9 * TOGETHER_NS)), max_size=30))
+@given(
+    st.lists(st.tuples(st.sampled_from(Stream), st.binary(max_size=5), st.integers(0, 9 * TOGETHER_NS)), max_size=30)
+)
 def test_joining_changes_no_byte(added: list[tuple[Stream, bytes, int]]) -> None:
     joiner = Joiner()
     for stream, data, time_ns in added:

@@ -90,5 +90,5 @@ class LineMender:
             return b""
         owed = self._edge.get(stream)
         lacks = owed is None and len(data) < FULL_FRAME and not data.endswith(b"\n")
-        self._edge[stream] = b"\n" if lacks else b""
-        return owed or b""
+        self._edge[stream] = b"\n" if lacks and data else b""
+        return b"\n" if lacks and not data else owed or b""  # an entry of nothing has ended a line for sure

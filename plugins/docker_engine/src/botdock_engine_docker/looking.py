@@ -63,8 +63,9 @@ class Look:
     def __init__(self, cursor: LogCursor) -> None:
         self._last_ns = cursor.last_ns
         self._began_ns = cursor.first_ns + SLACK_NS
+        self._edge_ns = cursor.first_ns + SKEW_NS  # two files of 1 MiB, the smallest, take longer to be written
         self._since_ns = max(0, cursor.last_ns - WINDOW_NS)
-        self._mender = LineMender(began_ns=self._began_ns)
+        self._mender = LineMender(began_ns=self._edge_ns)
         self._entries = EntryReader(self._mender)
         self._recent: Entry | None = None
         """The first entry of the window."""
@@ -142,16 +143,16 @@ class Look:
         if end is not None:
             return end, not search.count and not overlaps
         if search.continues:
-            return search.older or 0, False
-        if overlaps:
-            return search.older or 0, bool(search.older)
-        return 0, self._first_ns > 0
+            return search.older, False
+        if search.oldest_ns and search.oldest_ns < self._last_ns - SLACK_NS:
+            return search.older, True
+        return 0, not found and self._first_ns > 0  # all that is stored of it is older than the log
 
     def _gap(self, stream: Stream) -> LogGap:
         return LogGap(stream=stream, size=None, since_ns=self._last_ns, until_ns=self._first_ns)
 
     def _plan(self, skip: dict[Stream, int], lost: tuple[LogGap, ...]) -> Plan:
-        plan = Plan(skip=skip, first=self._entries.first, began_ns=self._began_ns, keeps=self._mender.keeps, lost=lost)
+        plan = Plan(skip=skip, first=self._entries.first, began_ns=self._edge_ns, keeps=self._mender.keeps, lost=lost)
         if any(skip[stream] < self._before[stream] for stream in Stream):
             return plan
         return attrs.evolve(
@@ -159,5 +160,5 @@ class Look:
             skip={stream: skip[stream] - self._before[stream] for stream in Stream},
             since_ns=self._since_ns,
             first=self._recent,
-            began_ns=self._began_ns if self._recent is self._entries.first else 0,
+            began_ns=self._edge_ns if self._recent is self._entries.first else 0,
         )

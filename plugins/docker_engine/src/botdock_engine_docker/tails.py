@@ -11,6 +11,8 @@ MASK = b"*"
 """Stands in what is stored for a byte that was masked, and so fits any."""
 BATCH = 128 * 1024
 """Bytes that are searched at once."""
+NO_CHANCE = 32
+"""So many bytes are not alike by chance."""
 SLACK_NS = 2_000_000_000
 """The time of a stored byte and that of its entry in the log differ by less: they are taken by different hands."""
 SKEW_NS = 50_000_000
@@ -62,6 +64,8 @@ class TailSearch:
         self.count = count
         self.size = 0
         """Bytes that the engine has of the stream."""
+        self.oldest_ns = 0
+        """Time of its first entry; 0 for none."""
         self.newest_ns = 0
         """Time of its last entry."""
         self.at_count = False
@@ -70,11 +74,12 @@ class TailSearch:
         """Where all of the tail was found."""
         self.partial = Places(last_ns)
         """Where the log begins with an end of the tail, the rest of which was rotated away."""
-        self.older: int | None = None
+        self.older = 0
         """Where the first entry begins that is later than what is stored."""
         self.continues = False
         """Whether the tail begins as the log ends there: a daemon that was killed did not write the rest of it."""
         self._last_ns = last_ns
+        self._passed = False
         self._pattern = re.compile(b".".join(map(re.escape, tail.split(MASK))), re.DOTALL)
         self._needle = max(tail.split(MASK), key=len)
         self._needle_at = tail.index(self._needle)
@@ -83,18 +88,20 @@ class TailSearch:
         self._begin = 0
         """Where `_seen` begins."""
         self._searched = 0
-        self._ends: list[int] = []
-        self._times: list[int] = []
+        self._ends: list[int] = [0]
+        """Where the entries end of which `_seen` has something, and where the one before them does."""
+        self._times: list[int] = [0]
 
     def add(self, time_ns: int, data: bytes) -> None:
         """Take the next entry."""
-        if self.older is None and time_ns > self._last_ns + SKEW_NS:
-            self._search()
-            self.older = self.size
-            self.continues = self._ends_as_tail_begins()
-        self._seen += data
+        if not self._passed and time_ns > self._last_ns + SKEW_NS:
+            self._pass()
         self.size += len(data)
+        self.oldest_ns = self.oldest_ns or time_ns
         self.newest_ns = max(self.newest_ns, time_ns)
+        if not self.tail:
+            return
+        self._seen += data
         self._ends.append(self.size)
         self._times.append(time_ns)
         if self.size - self._searched >= BATCH:
@@ -103,9 +110,15 @@ class TailSearch:
     def finish(self) -> None:
         """Search what is left."""
         self._search()
-        if self.older is None:
-            self.older = self.size
-            self.continues = self._ends_as_tail_begins()
+        if not self._passed:
+            self._pass()
+
+    def _pass(self) -> None:
+        """Leave the time behind at which the last byte was stored."""
+        self._search()
+        self._passed = True
+        self.older = self.size
+        self.continues = self._ends_as_tail_begins()
 
     def _search(self) -> None:
         """Look for tails that end in what was added since the last search."""
@@ -120,7 +133,8 @@ class TailSearch:
         kept = min(len(self.tail), len(self._seen))
         del self._seen[: len(self._seen) - kept]
         self._begin = self.size - kept
-        self._ends, self._times = [], []
+        gone = max(0, bisect_left(self._ends, self._begin + 1) - 1)
+        del self._ends[:gone], self._times[:gone]
 
     def _search_whole(self) -> None:
         if not self._needle:
@@ -129,13 +143,19 @@ class TailSearch:
         start = max(0, self._searched + 1 - length - self._begin) + self._needle_at
         while (found := data.find(self._needle, start)) >= 0:
             start = found + 1
-            if self._pattern.match(data, found - self._needle_at):
-                self._note(self.whole, self._begin + found - self._needle_at + length)
+            offset = self._begin + found - self._needle_at
+            if self._pattern.match(data, found - self._needle_at) and self._may_begin(offset):
+                self._note(self.whole, offset + length)
+
+    def _may_begin(self, offset: int) -> bool:
+        """Whether a tail may begin there: one that is all that is stored begins as an entry does."""
+        return self.count > len(self.tail) or self._ends[bisect_left(self._ends, offset)] == offset
 
     def _search_beginning(self) -> None:
-        """Compare each beginning of the log that is shorter than the tail with the tail's end."""
+        """Compare each beginning of the log that is shorter than the tail with the tail's end; a line begins there."""
         for offset in range(self._searched + 1, min(self.size + 1, len(self.tail))):
-            if fits(bytes(self._seen[:offset]), self.tail[-offset:]):
+            ended = self.tail[-offset - 1 : -offset] in (b"\n", MASK) or offset >= NO_CHANCE
+            if ended and fits(bytes(self._seen[:offset]), self.tail[-offset:]):
                 self._note(self.partial, offset)
 
     def _fits(self, offset: int) -> bool:
