@@ -93,13 +93,21 @@ def stored(config: Config) -> dict[str, bytes]:
     return found
 
 
-def expected(result: ExecutionResult, sharpe: float = 1.5) -> dict[str, bytes]:
+def expected(config: Config, result: ExecutionResult, sharpe: float = 1.5) -> dict[str, bytes]:
     """Everything that a run leaves in the storage, but for what it shares with others of its id."""
+    logs = config.home_dir / "executions" / result.execution_id / "logs"
+    assert (logs / "stdout.0").read_bytes() == text_of(result)
+    assert (logs / "stderr.0").read_bytes() == b"that was all\n"
     return {
         f"executions/{result.execution_id}/result.json": json.dumps({"sharpe": sharpe}).encode(),
-        f"logs/hello/{result.execution_id}/stdout.0": text_of(result),
-        f"logs/hello/{result.execution_id}/stderr.0": b"that was all\n",
+        **{f"logs/hello/{result.execution_id}/{name}": (logs / name).read_bytes() for name in LOG},
     }
+
+
+LOG = ("end.json", "index.0", "segment.0.json", "stderr.0", "stdout.0")
+"""The files of a log of one segment."""
+OBJECTS = len(LOG) + 2
+"""What waits of one run: its log, its result and its analysis."""
 
 
 def analysis(result: ExecutionResult, sharpe: float = 1.5) -> dict[str, bytes]:
@@ -112,7 +120,7 @@ def test_a_run_with_the_storage_there_has_stored_everything_when_it_closes(
 ) -> None:
     with DockerRunner(config) as runner:
         result = runner.run(backtest())
-    assert stored(config) == expected(result) | analysis(result)
+    assert stored(config) == expected(config, result) | analysis(result)
     assert "not_stored" not in result.evidence
     assert waiting(config) == 0
     names = {name for name, _ in runner.metrics.get_metrics().operations}
@@ -127,13 +135,15 @@ def test_a_storage_that_is_away_for_the_whole_run_gets_everything_when_it_is_bac
         first, second = runner.run(backtest(1.0)), runner.run(backtest(2.0))
     assert "not_stored" not in first.evidence
     status = read_status(outbox_folder(config.home_dir, "minio"))
-    assert (status.items, status.dropped_items, status.failed_items) == (7, 0, 0), "the older analysis is superseded"
+    assert (status.items, status.dropped_items, status.failed_items) == (2 * OBJECTS - 1, 0, 0), (
+        "the older analysis is superseded"
+    )
     assert status.last_error
     outbox = [path.read_bytes() for path in (config.home_dir / "outbox").rglob("*") if path.is_file()]
     assert not [data for data in outbox if drill_minio.secret_key.encode() in data]
     drill_minio.start()
     deliver(config)
-    assert stored(config) == expected(first, 1.0) | expected(second, 2.0) | analysis(second, 2.0)
+    assert stored(config) == expected(config, first, 1.0) | expected(config, second, 2.0) | analysis(second, 2.0)
     assert (waiting(config), drill_minio.uploads()) == (0, [])
     assert [path.name for path in (config.home_dir / "outbox/minio/data").iterdir()] == []
 
@@ -144,10 +154,10 @@ def test_a_storage_that_comes_back_while_the_runner_lives_gets_it_then(
     drill_minio.stop()
     with DockerRunner(config) as runner:
         result = runner.run(backtest())
-        assert waiting(config) == 4
+        assert waiting(config) == OBJECTS
         drill_minio.start()
         until(lambda: waiting(config) == 0)
-        assert stored(config) == expected(result) | analysis(result)
+        assert stored(config) == expected(config, result) | analysis(result)
 
 
 def test_a_runner_killed_while_the_storage_is_away_leaves_it_to_the_next(
@@ -165,7 +175,7 @@ def test_a_runner_killed_while_the_storage_is_away_leaves_it_to_the_next(
     drill_minio.start()
     deliver(config)
     result = ExecutionResult(execution_id=execution_id, id="hello", outcome=Outcome.SUCCEEDED)
-    assert stored(config) == expected(result) | analysis(result)
+    assert stored(config) == expected(config, result) | analysis(result)
 
 
 FIELDS = {"id", "runtime", "entrypoint", "file_path", "config", "persist_results", "timeout"}
@@ -178,11 +188,11 @@ def test_a_wrong_key_loses_nothing_and_is_mended_by_the_right_one(
     with DockerRunner(wrong) as runner:
         result = runner.run(backtest())
     status = read_status(outbox_folder(config.home_dir, "minio"))
-    assert (status.items, status.failed_items, result.outcome) == (4, 0, Outcome.SUCCEEDED)
+    assert (status.items, status.failed_items, result.outcome) == (OBJECTS, 0, Outcome.SUCCEEDED)
     assert "wrong-but" not in status.last_error
     assert status.last_error
     deliver(config)
-    assert stored(config) == expected(result) | analysis(result)
+    assert stored(config) == expected(config, result) | analysis(result)
 
 
 def test_two_runners_that_share_a_home_store_each_object_once(
@@ -199,8 +209,8 @@ def test_two_runners_that_share_a_home_store_each_object_once(
             for (name, _), stats in runner.metrics.get_metrics().operations.items()
             if name == "storage.deliver"
         ]
-    assert sum(delivered) == 7
-    assert stored(config) == expected(results[0]) | expected(results[1]) | analysis(results[1])
+    assert sum(delivered) == 2 * OBJECTS - 1
+    assert stored(config) == expected(config, results[0]) | expected(config, results[1]) | analysis(results[1])
 
 
 def test_a_local_folder_that_cannot_be_written_gets_everything_once_it_can(
@@ -211,12 +221,12 @@ def test_a_local_folder_that_cannot_be_written_gets_everything_once_it_can(
     root.write_text("in the way")
     with DockerRunner(config) as runner:
         result = runner.run(backtest())
-    assert (result.outcome, waiting(config)) == (Outcome.SUCCEEDED, 4)
+    assert (result.outcome, waiting(config)) == (Outcome.SUCCEEDED, OBJECTS)
     root.unlink()
     deliver(config)
     backends = [LocalFsBackend(root, area) for area in (StorageArea.RESULTS, StorageArea.LOGS)]
     keys = {info.key for backend in backends for info in backend.list()}
-    assert keys == expected(result).keys() | analysis(result).keys()
+    assert keys == expected(config, result).keys() | analysis(result).keys()
 
 
 @pytest.fixture
@@ -247,7 +257,7 @@ def test_a_disk_that_is_full_under_what_waits_is_evidence_and_changes_nothing(
     assert waiting(config) == 0
     assert [path for path in small_outbox.rglob("*") if path.is_file() and path.stat().st_size > 100] == []
     keys = {info.key for info in LocalFsBackend(root, StorageArea.LOGS).list()}
-    assert keys == {f"logs/hello/{result.execution_id}/stderr.0"}
+    assert keys == {f"logs/hello/{result.execution_id}/{name}" for name in LOG if name != "stdout.0"}
 
 
 def until(condition: Callable[[], bool], timeout: float = 60.0) -> None:

@@ -244,6 +244,7 @@ class LogCollector:
         self._keeper.stored(collection)
 
     def _left(self, collection: Collection) -> None:
+        collection.close_stream()  # an engine may hold up the bot, and its end, for a reader that does not read
         if collection.leave():
             self._resumption.begin(collection)
 

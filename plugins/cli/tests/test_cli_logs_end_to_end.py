@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -82,13 +81,6 @@ def stepping(started: Callable[..., Any], bot: Callable[[str], str], gates: Path
 
 def newest(home: Path) -> str:
     return execution_ids(home)[-1]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("options", [[], ["--tail", "all"]])

@@ -7,14 +7,6 @@ from typing import Any
 
 import pytest
 
-from botdock.model import Stream
-
-ERR = Stream.STDERR
-SECOND = 1_000_000_000
-NOON = 1_769_860_800 * SECOND
-"""2026-01-31T12:00:00Z."""
-BYTES = b"half \xff\x00\r and no newline"
-
 
 def test_a_log_without_its_end_says_so(cli: Callable[..., Any], logged: Callable[..., Any]) -> None:
     logged().says(b"out\n").ends(complete=False)

@@ -1,0 +1,106 @@
+"""Logs that a real Docker has rotated, and streams that were silent for longer than anything of ours waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import pytest
+
+from botdock.model import DEFAULT_LIMITS, LogChunk, LogCursor, LogGap, Stream
+from botdock_engine_docker import ending
+
+pytestmark = pytest.mark.docker
+
+CALL = 60.0
+LINES = 60_000
+PROGRAM = f"""
+import sys, time
+for number in range({LINES}):
+    sys.stdout.write('%08d %s\\n' % (number, 'x' * 90))
+    if number % 500 == 0:
+        sys.stderr.write('err %d\\n' % number)
+        sys.stderr.flush()
+    if number % 5000 == 4999:
+        sys.stdout.flush()
+        time.sleep(0.2)
+sys.stdout.write('tail')
+"""
+WHOLE = {
+    Stream.STDOUT: b"".join(b"%08d %s\n" % (number, b"x" * 90) for number in range(LINES)) + b"tail",
+    Stream.STDERR: b"".join(b"err %d\n" % number for number in range(0, LINES, 500)),
+}
+SMALL = attrs.evolve(DEFAULT_LIMITS, output=64 * 1024)
+"""With it, Docker keeps two files of 1.1 MiB."""
+
+
+@pytest.fixture
+def read_partly(python_lab: Any) -> Any:
+    """Returns a function that runs the program, reads about so many bytes of stdout, and goes away until its end."""
+
+    def run(size: int) -> tuple[str, LogCursor]:
+        engine = python_lab.engine
+        container_id = engine.create(python_lab.spec("python3", "-c", PROGRAM, limits=SMALL), timeout=CALL)
+        chunks: list[LogChunk] = []
+        with engine.attach(container_id, timeout=CALL) as stream:
+            engine.start(container_id, timeout=CALL)
+            while sum(len(chunk.data) for chunk in chunks if chunk.stream is Stream.STDOUT) < size:
+                chunks += stream.read(1.0)
+        assert engine.wait(container_id, timeout=CALL).exit_code == 0
+        texts = {kind: b"".join(chunk.data for chunk in chunks if chunk.stream is kind) for kind in Stream}
+        assert all(WHOLE[kind].startswith(text) for kind, text in texts.items())
+        return container_id, LogCursor(
+            stdout=len(texts[Stream.STDOUT]),
+            stderr=len(texts[Stream.STDERR]),
+            first_ns=chunks[0].time_ns,
+            last_ns=chunks[-1].time_ns,
+            stdout_tail=texts[Stream.STDOUT][-4096:],
+            stderr_tail=texts[Stream.STDERR][-4096:],
+        )
+
+    return run
+
+
+def rest_of(lab: Any, container_id: str, cursor: LogCursor, *, follow: bool) -> tuple[Any, Sequence[LogGap]]:
+    with lab.engine.read_logs(container_id, cursor=cursor, follow=follow, timeout=CALL) as stream:
+        return lab.drain(stream), stream.lost
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_log_whose_beginning_is_gone_is_continued_where_it_stood(
+    python_lab: Any, read_partly: Any, follow: bool
+) -> None:
+    container_id, cursor = read_partly(len(WHOLE[Stream.STDOUT]) - 600_000)
+    kept = rest_of(python_lab, container_id, LogCursor(), follow=False)[0]
+    assert len(kept[Stream.STDOUT]) < len(WHOLE[Stream.STDOUT]), "it was to be rotated"
+    rest, lost = rest_of(python_lab, container_id, cursor, follow=follow)
+    assert rest[Stream.STDOUT] == WHOLE[Stream.STDOUT][cursor.stdout :]
+    assert rest[Stream.STDERR] == WHOLE[Stream.STDERR][cursor.stderr :]
+    assert lost == ()
+
+
+def test_what_was_rotated_away_before_it_was_read_is_told(python_lab: Any, read_partly: Any) -> None:
+    container_id, cursor = read_partly(200_000)
+    rest, lost = rest_of(python_lab, container_id, cursor, follow=True)
+    assert WHOLE[Stream.STDOUT].endswith(rest[Stream.STDOUT])
+    assert 1_000_000 < len(rest[Stream.STDOUT]) < 3_000_000
+    gap = next(gap for gap in lost if gap.stream is Stream.STDOUT)
+    assert (gap.size, gap.since_ns) == (None, cursor.last_ns)
+    assert gap.until_ns > gap.since_ns
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_a_line_after_a_long_silence_arrives(bash_lab: Any, monkeypatch: pytest.MonkeyPatch, attached: bool) -> None:
+    monkeypatch.setattr(ending, "SETTLE", 0.2)
+    engine, patience = bash_lab.engine, 1.0  # instead of the minute that a call has otherwise
+    script = "echo before; sleep 3; echo after; sleep 3; printf tail"
+    container_id = engine.create(bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
+    if attached:
+        stream = engine.attach(container_id, timeout=patience)
+        engine.start(container_id, timeout=CALL)
+    else:
+        engine.start(container_id, timeout=CALL)
+        stream = engine.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=patience)
+    with stream:
+        assert bash_lab.drain(stream)[Stream.STDOUT] == b"before\nafter\ntail"
