@@ -109,7 +109,7 @@ class LoggingConfig:
         sink_queue: Lines that wait for a slow sink before lines are dropped and counted.
         output_tail: Bytes of the end of the log that `ExecutionResult.output` holds; as many are kept of the end of a
             log that went over its output limit.
-        drain_timeout: How long, after a container's end, the rest of its log may take.
+        drain_timeout: For how long, after a container's end, nothing of the rest of its log may come.
         segment_bytes: Bytes of both streams after which a log goes on in new files.
         compress: Whether files that the log no longer goes on in are compressed (gzip); the newest never are.
         sync_interval: How long what was stored may take to be safe from a power cut.

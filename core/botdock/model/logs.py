@@ -192,6 +192,14 @@ class LogStream(ABC):
         """
         return ()
 
+    @property
+    def activity(self) -> int:
+        """A number that changes while the engine delivers, also what the cursor skips; 0 where nobody can tell.
+
+        Whoever waits for the end of a long log tells by it an engine that works from one that hangs.
+        """
+        return 0
+
     @abstractmethod
     def read(self, timeout: float) -> Sequence[LogChunk]:
         """Return what has come, waiting at most `timeout` seconds for the first byte.

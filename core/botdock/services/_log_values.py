@@ -5,16 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from botdock.errors import BotdockError
 from botdock.model.logs import LogCursor, LogStream
-
-if TYPE_CHECKING:
-    from loguru import Logger
 
 LARGEST_CHUNK = 1024 * 1024
 """Bytes of a chunk as it is stored; a stream that delivers larger ones makes no reader hold them."""
@@ -82,22 +77,3 @@ class Upkeep:
 
     def __attrs_post_init__(self) -> None:
         self.changed = threading.Condition(self.lock)
-
-
-def close_quietly(stream: LogStream) -> None:
-    """Close a stream, which was to raise nothing."""
-    with suppress(Exception):
-        stream.close()
-
-
-def words_of(error: BaseException) -> str:
-    """Return what an error says."""
-    return error.message if isinstance(error, BotdockError) else f"the log stream failed: {error!r}"
-
-
-def call_safely(log: Logger, callback: Callable[..., None], *arguments: Any) -> None:
-    """Call whoever listens; what is raised, even to exit, must not stop the thread of all."""
-    try:
-        callback(*arguments)
-    except BaseException as error:  # noqa: BLE001 - as said
-        log.bind(error=repr(error)).error("a callback of a log collection failed")

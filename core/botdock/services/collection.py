@@ -11,17 +11,10 @@ from botdock._log import logger
 from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogGap, LogSource, LogStream, LogSummary
 from botdock.services._log_batch import condense
+from botdock.services._log_guard import call_safely, close_quietly, words_of
 from botdock.services._log_lines import LineFeed
 from botdock.services._log_losses import Losses
-from botdock.services._log_values import (
-    MAX_BACKLOG,
-    CollectionStatus,
-    Upkeep,
-    Wishes,
-    call_safely,
-    close_quietly,
-    words_of,
-)
+from botdock.services._log_values import MAX_BACKLOG, CollectionStatus, Upkeep, Wishes
 from botdock.services.log_store import LogWriter
 from botdock.services.sinks import SinkFanOut
 
@@ -272,6 +265,12 @@ class Collection:
                 except LogError as error:
                     self.fail(error)
                 self.writer.close()
+
+    def activity(self) -> tuple[int, int] | None:
+        """Return what changes while something comes; None while its stream is being opened, which has its own bound."""
+        with self._changed:
+            stream = self._stream
+            return None if self._away else (self._version, stream.activity if stream else 0)
 
     def progress(self) -> tuple[int, bool]:
         """Return a number that another one follows when something is stored, and whether nothing more will come."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from collections.abc import Collection as Some
 from pathlib import Path
@@ -21,6 +22,8 @@ from botdock.services.sinks import SinkFanOut
 
 FOLLOW_INTERVAL = 1.0
 """Seconds after which a follower looks again even if nobody woke it."""
+ACTIVITY_INTERVAL = 0.5
+"""Seconds between two looks at whether something still comes."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that each part has to come to its end when the collector is closed."""
 RETAINED_SEGMENTS = 4
@@ -134,11 +137,24 @@ class LogCollector:
             self._resumption.begin(collection, first=True)
 
     def wait_drained(self, execution_id: str, timeout: float) -> bool:
-        """Wait until the log has been read to its end, at most `timeout` seconds; return whether it has.
+        """Wait until the log has been read to its end; return whether it has.
 
         True as well when nothing more will come of a log that cannot be continued.
+
+        Args:
+            execution_id: Whose.
+            timeout: Seconds for which nothing may come. While something does, and while a broken stream is being
+                opened again, for as long as `reconnect_timeout` allows, it goes on to wait: a long log takes its time.
         """
-        return self._collection(execution_id).wait_ended(timeout)
+        collection = self._collection(execution_id)
+        seen, deadline = collection.activity(), time.monotonic() + timeout
+        while not collection.wait_ended(max(min(deadline - time.monotonic(), ACTIVITY_INTERVAL), 0.0)):
+            now = collection.activity()
+            if timeout and (now is None or now != seen):
+                seen, deadline = now, time.monotonic() + timeout
+            elif time.monotonic() >= deadline:
+                return False
+        return True
 
     def stop_collection(self, execution_id: str, *, exit_known: bool = True) -> LogSummary:
         """Stop storing, write the log's end, and return counts and hashes.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from botdock_cli.completion import complete_config, complete_runtimes
+from botdock_cli.completion import complete_config, complete_executions, complete_runtimes
 
 
 def test_files_complete_after_the_at_sign() -> None:
@@ -27,5 +27,5 @@ def test_a_broken_configuration_completes_nothing_and_says_nothing(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Path("botdock.toml").write_text("this is = = no TOML")
-    assert complete_runtimes("") == []
+    assert complete_runtimes("") == complete_executions("") == []
     assert capfd.readouterr() == ("", "")

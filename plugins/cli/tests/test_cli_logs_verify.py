@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from rich.console import Console
 
 from botdock.errors import StorageUnavailableError
 from botdock.model import LogGap, ObjectReader, Stream
@@ -114,6 +116,27 @@ def test_what_is_missing_or_masked_is_said_but_no_difference(
     assert "it has ended, but is not complete: " in done.out
 
 
+def test_what_retention_has_removed_is_said(cli: Callable[..., Any], logged: Callable[..., Any]) -> None:
+    execution = logged(segment_bytes=4096)
+    for _ in range(3):
+        execution.says(b"x" * 4095 + b"\n")
+    execution.writer.seal_closed()
+    assert execution.writer.remove_oldest()
+    execution.ends()
+    done = cli("logs", "sma", "--verify")
+    assert done.code == 0, done.out
+    assert "  removed by retention: 1 segment, 4,096 bytes" in done.out
+
+
+def test_damaged_counts_are_a_difference_too(cli: Callable[..., Any], logged: Callable[..., Any]) -> None:
+    execution = logged().says(b"one\n").ends()
+    path = execution.directory / "logs" / "end.json"
+    path.write_text(path.read_text().replace('"complete": true', '"complete": 1'))
+    code, document = check(cli)
+    assert (code, document["ok"]) == (1, False)
+    assert {finding["file"] for finding in document["findings"]} == {"end.json"}
+
+
 def test_a_log_that_was_not_persisted_asks_no_storage(
     cli: Callable[..., Any], logged: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,3 +233,22 @@ def test_a_storage_that_falls_silent_counts_for_what_it_gave(
     assert [finding["file"] for finding in document["storage"]["findings"]] == ["stdout.0"]
     assert document["storage"]["unread"] > 0
     assert document["storage"]["objects"] > 0
+
+
+def test_a_terminal_is_told_that_a_large_log_is_being_checked(
+    cli: Callable[..., Any], ended: Any, storage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+
+    def status(self: Console, text: str) -> Any:
+        shown.append(text)
+        return nullcontext()
+
+    monkeypatch.setattr(Console, "status", status)
+    assert cli("logs", "sma", "--verify").code == 0
+    monkeypatch.setattr("botdock_cli.log_checking.is_terminal", lambda stream: True)
+    assert cli("logs", "sma", "--verify").code == 0
+    assert shown == [], "a small one is checked before that could be read"
+    monkeypatch.setattr("botdock_cli.log_checking.WORTH_SHOWING", 1)
+    assert cli("logs", "sma", "--verify").code == 0
+    assert [text.partition(" ")[0] for text in shown] == ["checking"]

@@ -96,11 +96,39 @@ def test_json_is_one_list_of_results(cli: Callable[..., Any], recovers: Callable
     assert (done.code, found) == (0, [("01a", "succeeded"), ("01b", "lost")])
 
 
-def test_one_that_botdock_could_not_finish_is_code_125(cli: Callable[..., Any], recovers: Callable[..., Any]) -> None:
-    recovers(Recovered().ends(Outcome.SUCCEEDED), Recovered().ends(Outcome.INFRASTRUCTURE_ERROR, error="full disk"))
+def test_an_execution_that_ended_badly_is_finished_all_the_same(
+    cli: Callable[..., Any], recovers: Callable[..., Any]
+) -> None:
+    said = "its runner died before the bot was started"
+    recovers(Recovered().ends(Outcome.LOST), Recovered().ends(Outcome.INFRASTRUCTURE_ERROR, error=said))
     done = cli("recover")
-    assert done.code == 125
-    assert "infrastructure_error after 0ms: full disk" in done.out
+    assert (done.code, done.err) == (0, "")
+    assert f"infrastructure_error after 0ms: {said}" in done.out
+
+
+def test_one_that_is_left_is_named_and_is_code_125(
+    cli: Callable[..., Any], recovers: Callable[..., Any], logged: Callable[..., Any]
+) -> None:
+    left, living, ended = logged(), logged().lives(), logged().concludes(outcome="lost")
+    recovers(Recovered().ends(Outcome.SUCCEEDED))
+    told = cli("recover")
+    assert told.code == 125
+    assert told.err.startswith(f"botdock: not recovered: {left.execution_id}\n")
+    assert living.execution_id not in told.err
+    assert ended.execution_id not in told.err
+
+
+def test_one_that_another_runner_took_meanwhile_is_not_left(
+    cli: Callable[..., Any], fake_runner: Any, logged: Callable[..., Any]
+) -> None:
+    taken = logged()
+
+    def too_late() -> list[Any]:
+        taken.lives()
+        return []
+
+    fake_runner.recover = too_late
+    assert cli("recover").code == 0
 
 
 def test_an_engine_that_does_not_answer_is_told(cli: Callable[..., Any], fake_runner: Any) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
 from botdock.model import ExecutionResult, Outcome
+from botdock.orchestrator.lease import holder_lives
+from botdock.orchestrator.records import EXECUTIONS, OUTCOME, execution_ids
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
 from botdock_cli.interrupts import Interrupts, Step
@@ -19,6 +21,7 @@ from botdock_cli.report import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from botdock.config import Config
     from botdock_cli.runner import Execution
@@ -38,16 +41,26 @@ def recover(session: Session, *, engine: str | None, as_json: bool) -> int:
     config = session.load_config({"engine": engine} if engine else None)
     show_log(everything=session.debug)
     report = _Report(shown=not as_json)
+    before = _orphans(config.home_dir)
     with Interrupts() as interrupts:
         try:
             results = _see_to_their_end(config, interrupts, report)
         except KeyboardInterrupt:
             say("interrupted; `botdock recover` goes on with what is left")
             return interrupts.exit_code
-    if not results:
+    left = sorted(before & _orphans(config.home_dir))
+    if left:
+        say(f"not recovered: {', '.join(left)}\nThe warnings say why; what another engine ran takes --engine NAME.")
+    elif not results:
         say(f"nothing to recover in {config.home_dir}")
     printed = print_json([result.to_json() for result in results]) if as_json else report.code
-    return _code(results, interrupts) or printed
+    return (EXIT_INFRASTRUCTURE if left else _code(results, interrupts)) or printed
+
+
+def _orphans(home: Path) -> set[str]:
+    """Return the executions without an end that no living runner holds."""
+    folders = {execution_id: home / EXECUTIONS / execution_id for execution_id in execution_ids(home)}
+    return {name for name, path in folders.items() if not (path / OUTCOME).exists() and not holder_lives(path)}
 
 
 def _see_to_their_end(config: Config, interrupts: Interrupts, report: _Report) -> list[ExecutionResult]:
@@ -105,7 +118,7 @@ def _quietly(end: Callable[[], object]) -> None:
 
 def _code(results: Sequence[ExecutionResult], interrupts: Interrupts) -> int:
     outcomes = {result.outcome for result in results}
-    if outcomes & {None, Outcome.INFRASTRUCTURE_ERROR}:
+    if None in outcomes:
         return EXIT_INFRASTRUCTURE
     return interrupts.exit_code if interrupts.signal_number and Outcome.STOPPED in outcomes else 0
 

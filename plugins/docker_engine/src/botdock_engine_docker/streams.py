@@ -38,11 +38,18 @@ class WireStream(LogStream):
         self._switching = Lock()
         self._closed = False
         self._ended = False
+        self._received = 0
+        """Bytes that came over the connections before the current one."""
 
     @property
     def ended(self) -> bool:
         """Whether the end of the log has been read."""
         return self._ended
+
+    @property
+    def activity(self) -> int:
+        """Bytes that have come, whatever they were."""
+        return self._received + self._wire.received
 
     def read(self, timeout: float) -> Sequence[LogChunk]:
         """Return what has come, waiting at most `timeout` seconds for the first byte."""
@@ -93,6 +100,7 @@ class WireStream(LogStream):
                 wire.close()
                 return
             self._selector.unregister(self._wire.fileno())
+            self._received += self._wire.received + 1  # that another one follows is an event, too
             self._wire.close()
             self._wire = wire
             self._selector.register(wire.fileno(), selectors.EVENT_READ)

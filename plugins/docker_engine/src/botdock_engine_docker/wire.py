@@ -40,6 +40,7 @@ class Wire:
         self._refused = b""
         self._reading = Lock()
         self.closed = False
+        self.received = 0
 
     @property
     def ended(self) -> bool:
@@ -98,13 +99,15 @@ class Wire:
     def _read(self, size: int, timeout: float) -> bytes | None:
         self._socket.settimeout(timeout)
         try:
-            return self._socket.recv(size)
+            data = self._socket.recv(size)
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return None
         except (OSError, ValueError):
             if self.closed:  # that is why
                 return None
             raise
+        self.received += len(data)
+        return data
 
     def _take(self, data: bytes) -> bytes:
         payload = self._answer.feed(data)

@@ -30,7 +30,7 @@ Examples:
 \b
 Exit codes:
   0      all were finished, however they ended, or there were none
-  125    one could not be finished, or botdock could not do its part
+  125    one could not be finished and is named, or botdock could not do its part
   2      wrong usage, or a configuration that is wrong
   128+N  signal N stopped them; their logs and outcomes are kept"""
 
