@@ -255,18 +255,3 @@ def assert_exact(
             continue  # the end of a long line, or one that the bot did not end: nobody can know
         assert written[stream] == whole[max(size, first_kept) :], stream
         assert first_kept <= size or stream in gaps, stream
-
-
-def test_a_look_ends_soon_behind_what_is_stored() -> None:
-    entries = [
-        Entry(Stream.STDOUT, BEGIN + number * SECOND, ruler(number % 26), ruler(number % 26)) for number in range(5000)
-    ]
-    log = CannedLog(entries, cut=1000)
-    cursor = stored(entries, 10, 0)
-    shown: list[CannedWire] = []
-    ask = log.ask
-    log.ask = lambda **asked: shown.append(ask(**asked)) or shown[-1]  # type: ignore[method-assign, func-returns-value]
-    written, lost = read(log, cursor)
-    assert written[Stream.STDOUT] == text(entries[10:], Stream.STDOUT)
-    assert lost == ()
-    assert [wire.ended for wire in shown] == [False, True]
