@@ -8,11 +8,11 @@ from pathlib import Path
 
 import attrs
 import pytest
-from botdock.services.log_store.verify import compare
 
 from botdock import Config, DockerRunner, ExecutionResult, Outcome
 from botdock.config import LoggingConfig, OutboxConfig
 from botdock.model import StorageArea, StorageBackend, Stream
+from botdock.services.log_store.verify import compare
 from botdock_storage_minio.backend import MinIOBackend
 from faults.log_bots import Counts, flood_bot, flood_pieces, log_folder, stored_bytes, whole
 from testbed.minio import MinioServer
