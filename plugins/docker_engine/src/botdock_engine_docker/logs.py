@@ -92,6 +92,8 @@ class LogReader(WireStream):
 
     def _watch(self, piece: bytes) -> Sequence[LogChunk]:
         self._look.feed(piece)
+        if self._look.passed and not self._wire.ended:
+            self._decide()
         return ()
 
     def _decide(self) -> None:

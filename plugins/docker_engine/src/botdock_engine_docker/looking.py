@@ -67,6 +67,8 @@ class Look:
         self._since_ns = max(0, cursor.last_ns - WINDOW_NS)
         self._mender = LineMender(began_ns=self._edge_ns)
         self._entries = EntryReader(self._mender)
+        self.passed = False
+        """Whether what comes is so much later than what is stored that nothing can be learned from it."""
         self._recent: Entry | None = None
         """The first entry of the window."""
         self._before = dict.fromkeys(Stream, 0)
@@ -85,6 +87,7 @@ class Look:
             elif self._recent is None:
                 self._recent = entry
             self._searches[stream].add(time_ns, data)
+            self.passed = self.passed or time_ns > self._last_ns + SLACK_NS + SKEW_NS
 
     def finish(self, *, patient: bool) -> Plan | None:
         """Return the plan; None for a look that should be repeated.
