@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from botdock.errors import ContainerError
-from botdock.model import LogCursor, LogGap, Stream
+from botdock.model import GapReason, LogCursor, LogGap, Stream
 from botdock_engine_docker.lines import FULL_FRAME
 from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.refusals import Call
@@ -273,3 +273,15 @@ def test_a_look_ends_soon_behind_what_is_stored() -> None:
     assert written[Stream.STDOUT] == text(entries[10:], Stream.STDOUT)
     assert lost == ()
     assert [wire.ended for wire in log.wires] == [False, True]
+
+
+def test_a_line_that_came_later_is_not_the_same_one_that_is_stored() -> None:
+    same = b"again and again\n"
+    entries = [
+        Entry(Stream.STDOUT, BEGIN, same, same),
+        Entry(Stream.STDERR, BEGIN + 1000, ruler(1), ruler(1)),
+        Entry(Stream.STDOUT, BEGIN + 3 * SECOND, same, same),
+    ]
+    written, lost = read(CannedLog(entries, [1]), stored(entries, 1, 0))
+    assert written == {Stream.STDOUT: same, Stream.STDERR: ruler(1)}
+    assert {gap.reason for gap in lost} <= {GapReason.LOST}

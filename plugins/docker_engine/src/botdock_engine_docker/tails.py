@@ -127,7 +127,8 @@ class TailSearch:
         if self._searched < len(self.tail):
             self._search_beginning()
         if self._searched < self.count <= self.size:
-            self.at_count = self._fits(self.count)
+            in_time = self._time_at(self.count) <= self._last_ns + SLACK_NS
+            self.at_count = in_time and self._fits(self.count)
         self._search_whole()
         self._searched = self.size
         kept = min(len(self.tail), len(self._seen))
@@ -170,7 +171,11 @@ class TailSearch:
         return any(fits(seen[-length:], self.tail[:length]) for length in lengths)
 
     def _note(self, places: Places, offset: int) -> None:
-        places.add(offset, self._times[bisect_left(self._ends, offset)])
+        places.add(offset, self._time_at(offset))
+
+    def _time_at(self, offset: int) -> int:
+        """Return the time of the entry that holds the last byte before an offset."""
+        return self._times[bisect_left(self._ends, offset)]
 
 
 def fits(data: bytes, tail: bytes) -> bool:
