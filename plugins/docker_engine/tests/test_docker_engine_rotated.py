@@ -10,11 +10,12 @@ from functools import cache
 from typing import Any, cast
 
 import attrs
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from botdock.errors import ContainerError
-from botdock.model import GapReason, LogCursor, LogGap, Stream
+from botdock.model import LogCursor, LogGap, Stream
 from botdock_engine_docker.lines import FULL_FRAME
 from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.refusals import Call
@@ -250,6 +251,7 @@ def assert_exact(
     entries: list[Entry], gone: int, cursor: LogCursor, written: dict[Stream, bytes], lost: Sequence[LogGap]
 ) -> None:
     gaps = {gap.stream for gap in lost}
+    assert all(gap.since_ns <= gap.until_ns for gap in lost)
     for stream, size in ((Stream.STDOUT, cursor.stdout), (Stream.STDERR, cursor.stderr)):
         whole, first_kept = text(entries, stream), len(text(entries[:gone], stream))
         left = [entry for entry in entries[gone:] if entry.stream is stream]
@@ -268,8 +270,7 @@ def test_a_look_ends_soon_behind_what_is_stored() -> None:
         Entry(Stream.STDOUT, BEGIN + number * SECOND, ruler(number % 26), ruler(number % 26)) for number in range(5000)
     ]
     log = CannedLog(entries, cut=1000)
-    cursor = stored(entries, 10, 0)
-    written, lost = read(log, cursor)
+    written, lost = read(log, stored(entries, 10, 0))
     assert written[Stream.STDOUT] == text(entries[10:], Stream.STDOUT)
     assert lost == ()
     assert [wire.ended for wire in log.wires] == [False, True]
@@ -277,11 +278,21 @@ def test_a_look_ends_soon_behind_what_is_stored() -> None:
 
 def test_a_line_that_came_later_is_not_the_same_one_that_is_stored() -> None:
     same = b"again and again\n"
-    entries = [
-        Entry(Stream.STDOUT, BEGIN, same, same),
-        Entry(Stream.STDERR, BEGIN + 1000, ruler(1), ruler(1)),
-        Entry(Stream.STDOUT, BEGIN + 3 * SECOND, same, same),
-    ]
+    first, last = (Entry(Stream.STDOUT, time_ns, same, same) for time_ns in (BEGIN, BEGIN + 3 * SECOND))
+    entries = [first, Entry(Stream.STDERR, BEGIN + 1000, ruler(1), ruler(1)), last]
     written, lost = read(CannedLog(entries, [1]), stored(entries, 1, 0))
     assert written == {Stream.STDOUT: same, Stream.STDERR: ruler(1)}
-    assert {gap.reason for gap in lost} <= {GapReason.LOST}
+    assert {gap.stream for gap in lost} == set(Stream)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_the_end_of_a_long_line_at_the_edge_keeps_its_newline_whenever_the_next_one_came(follow: bool) -> None:
+    long_line = entries_of(Stream.STDOUT, BEGIN + SECOND, noise(1)[: FULL_FRAME + 5] + b"\n", keeps=False)
+    later = [
+        Entry(Stream.STDOUT, BEGIN + (100 + number) * SECOND, ruler(number) * 2, ruler(number) * 2)
+        for number in range(3)
+    ]
+    entries = [Entry(Stream.STDOUT, BEGIN, ruler(9), ruler(9)), *long_line, *later]
+    written, lost = read(CannedLog(entries, [2]), stored(entries, 5, 0), follow=follow)
+    assert written[Stream.STDOUT] == text(entries[5:], Stream.STDOUT)
+    assert lost == ()

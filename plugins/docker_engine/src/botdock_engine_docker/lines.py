@@ -57,6 +57,8 @@ class LineMender:
 
     def __init__(self, *, began_ns: int = 0, keeps: bool = False) -> None:
         self.keeps = keeps
+        self.settled_ns = 0
+        """When the entry came with which a rotated log got back the newline that the one before lacked; 0 for none."""
         self._open: dict[Stream, int] = {}
         """The time of the line that full entries have begun, by stream."""
         self._began_ns = began_ns
@@ -89,6 +91,7 @@ class LineMender:
             self._edge = None
             return b""
         owed = self._edge.get(stream)
+        self.settled_ns = time_ns if owed else self.settled_ns
         lacks = owed is None and len(data) < FULL_FRAME and not data.endswith(b"\n")
         self._edge[stream] = b"\n" if lacks and data else b""
         return b"\n" if lacks and not data else owed or b""  # an entry of nothing has ended a line for sure

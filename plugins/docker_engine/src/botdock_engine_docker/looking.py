@@ -152,11 +152,12 @@ class Look:
         return 0, not found and self._first_ns > 0  # all that is stored of it is older than the log
 
     def _gap(self, stream: Stream) -> LogGap:
-        return LogGap(stream=stream, size=None, since_ns=self._last_ns, until_ns=self._first_ns)
+        return LogGap(stream=stream, size=None, since_ns=self._last_ns, until_ns=max(self._first_ns, self._last_ns))
 
     def _plan(self, skip: dict[Stream, int], lost: tuple[LogGap, ...]) -> Plan:
         plan = Plan(skip=skip, first=self._entries.first, began_ns=self._edge_ns, keeps=self._mender.keeps, lost=lost)
-        if any(skip[stream] < self._before[stream] for stream in Stream):
+        parts_a_line = self._mender.settled_ns >= self._since_ns  # the window may begin behind what lacks its newline
+        if parts_a_line or any(skip[stream] < self._before[stream] for stream in Stream):
             return plan
         return attrs.evolve(
             plan,
