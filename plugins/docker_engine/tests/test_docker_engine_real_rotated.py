@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.model import DEFAULT_LIMITS, LogChunk, LogCursor, LogGap, Stream
+from botdock.errors import ContainerError
+from botdock.model import DEFAULT_LIMITS, LogChunk, LogCursor, LogGap, LogStream, Stream
 from botdock_engine_docker import ending
 
 pytestmark = pytest.mark.docker
@@ -104,3 +105,43 @@ def test_a_line_after_a_long_silence_arrives(bash_lab: Any, monkeypatch: pytest.
         stream = engine.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=patience)
     with stream:
         assert bash_lab.drain(stream)[Stream.STDOUT] == b"before\nafter\ntail"
+
+
+FLOOD = """
+import sys, time
+for number in range(200_000):
+    sys.stdout.write('%08d %s\\n' % (number, 'x' * 90))
+    if number == 2000:
+        sys.stdout.flush()
+        time.sleep(2)
+sys.stdout.flush()
+time.sleep(2)
+"""
+
+
+def read_on(stream: LogStream, chunks: list[LogChunk]) -> None:
+    while not stream.ended:
+        chunks += stream.read(1.0)
+
+
+def test_a_follower_that_was_left_behind_says_so_and_repeats_nothing(python_lab: Any) -> None:
+    engine = python_lab.engine
+    container_id = engine.create(python_lab.spec("python3", "-c", FLOOD, limits=SMALL), timeout=CALL)
+    engine.start(container_id, timeout=CALL)
+    chunks: list[LogChunk] = []
+    with engine.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
+        while not chunks:
+            chunks += stream.read(1.0)
+        assert engine.wait(container_id, timeout=CALL).exit_code == 0  # and nobody reads meanwhile
+        with pytest.raises(ContainerError, match="rotated away"):
+            read_on(stream, chunks)
+    read = b"".join(chunk.data for chunk in chunks)
+    cursor = LogCursor(
+        stdout=len(read), first_ns=chunks[0].time_ns, last_ns=chunks[-1].time_ns, stdout_tail=read[-4096:]
+    )
+    rest, lost = rest_of(python_lab, container_id, cursor, follow=True)
+    whole = b"".join(b"%08d %s\n" % (number, b"x" * 90) for number in range(200_000))
+    assert whole.startswith(read)
+    assert whole.endswith(rest[Stream.STDOUT])
+    assert len(read) + len(rest[Stream.STDOUT]) < len(whole)
+    assert Stream.STDOUT in {gap.stream for gap in lost}

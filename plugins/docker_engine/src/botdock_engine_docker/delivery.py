@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from botdock.model import LogChunk, Stream
@@ -12,6 +13,7 @@ from botdock_engine_docker.tails import SLACK_NS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from botdock_engine_docker.following import FollowWatch
     from botdock_engine_docker.looking import Plan
 
 TOGETHER_NS = 5_000_000
@@ -23,9 +25,13 @@ class Delivery:
 
     Args:
         plan: Where it begins and what is skipped.
+        watch: Looks whether the log can be trusted while it is followed; None for one that is not.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, watch: FollowWatch | None) -> None:
+        self.doubtful = False
+        """Whether what follows has to be looked for anew."""
+        self._watch = watch
         self._plan = plan
         self._skip = dict(plan.skip)
         self._entries = EntryReader(LineMender(began_ns=plan.began_ns, keeps=plan.keeps), since_ns=plan.since_ns)
@@ -47,14 +53,18 @@ class Delivery:
         return self._entries.found
 
     def feed(self, piece: bytes) -> Sequence[LogChunk]:
-        """Return what is new in a piece of the log; nothing when it has moved.
+        """Return what is new in a piece of the log, up to where it is doubtful; nothing when it has moved.
 
         Raises:
             ValueError: It is no log.
         """
+        now_ns = time.time_ns()
         for stream, time_ns, data in self._entries.feed(piece):
             if self._plan.first is not None and self.moved:
                 return ()
+            if self._watch is not None and self._watch.doubts(stream, time_ns, now_ns):
+                self.doubtful = True
+                break
             if skip := self._skip[stream]:
                 self._skip[stream] = max(0, skip - len(data))
             self._joiner.add(stream, data[skip:], time_ns)
@@ -62,6 +72,7 @@ class Delivery:
 
     def begin_again(self) -> int:
         """Prepare to read the log's end once more; return from which time on, nanoseconds since the epoch."""
+        self._watch = None
         self._entries.begin_again()
         last = self._entries.last
         return max(0, last.time_ns - SLACK_NS) if last else self._plan.since_ns

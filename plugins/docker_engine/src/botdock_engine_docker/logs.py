@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock_engine_docker.delivery import Delivery
 from botdock_engine_docker.errors import translated
+from botdock_engine_docker.following import FollowWatch
 from botdock_engine_docker.looking import Look, plan_by_count
 from botdock_engine_docker.streams import WireStream
 from botdock_engine_docker.wire import pause
@@ -114,14 +115,20 @@ class LogReader(WireStream):
         self._begin_look()
 
     def _begin_delivery(self, plan: Plan) -> None:
-        self._delivery = Delivery(plan)
+        self._delivery = Delivery(plan, FollowWatch(time.time_ns()) if self._follow else None)
         self._take, self._go_on = self._deliver, self._finish
 
     def _deliver(self, piece: bytes) -> Sequence[LogChunk]:
         chunks = self._delivery.feed(piece)
         if self._delivery.moved:
             self._look_again()
+        elif self._delivery.doubtful:  # what came before it is delivered first
+            self._switch(pause(0.0, self._call))
+            self._take, self._go_on = _nothing, self._break
         return chunks
+
+    def _break(self) -> None:
+        raise self._call.error(ContainerError, "the log may have been rotated away before it was read")
 
     def _finish(self) -> None:
         if not self._delivery.begun:
