@@ -13,7 +13,7 @@ import pytest
 from botdock.config import Config, ContainersConfig, LoggingConfig, RuntimeConfig
 from botdock.model import DEFAULT_LIMITS, Executable, Runtime
 from botdock.orchestrator import BotOrchestrator, Execution, Services, Setting, recovery
-from botdock.services._outbox_spool import Spool
+from botdock.services.outbox.spool import Spool
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.fake_logs import FakeLogs
 from botdock.testing.fake_services import FakeCode, FakeContainers, FakeEntrypoints, FakeMetrics, FakeStorage

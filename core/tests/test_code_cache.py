@@ -75,11 +75,11 @@ class TestTheSecondRun:
     def test_of_an_archive_on_disk_reads_it_no_more_once_it_has_settled(
         self, runs: CodeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("botdock.services._supply._SETTLED", 0)
+        monkeypatch.setattr("botdock.services.code.supply._SETTLED", 0)
         archive = tmp_path / "bot.zip"
         archive.write_bytes(zipped(HELLO))
         runs.run(str(archive))
-        monkeypatch.setattr("botdock.services._fetching.spool", None)
+        monkeypatch.setattr("botdock.services.code.fetching.spool", None)
         assert runs.run(str(archive)) == HELLO
 
     def test_of_bytes(self, runs: CodeRuns) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from botdock.errors import StorageUnavailableError
-from botdock.services import _cache_seal, _cache_shelf
+from botdock.services.code_cache import seal, shelf
 from botdock.testing._code_store import CodeRuns, CountingStore
 
 HELLO = {"main.py": "def main(id, config): ...\n", "lib/util.py": "X = 1\n"}
@@ -66,7 +66,7 @@ def in_it(folder: int) -> list[str]:
         return sorted(item.name for item in found)
 
 
-def seal(tree: Path) -> Path:
+def seal_of(tree: Path) -> Path:
     return tree.with_name(tree.name + ".json")
 
 
@@ -81,15 +81,15 @@ TO_A_TREE: dict[str, Callable[[Path], object]] = {
     "a folder is gone": lambda tree: shutil.rmtree(tree / "lib"),
     "all is gone": shutil.rmtree,
     "it is a file": replace_by_file,
-    "the seal is empty": lambda tree: seal(tree).write_text(""),
-    "the seal is half": lambda tree: seal(tree).write_text(seal(tree).read_text()[:50]),
-    "the seal is gone": lambda tree: seal(tree).unlink(),
-    "the seal is no object": lambda tree: seal(tree).write_text("[1]"),
-    "the seal has other types": lambda tree: seal(tree).write_text(
+    "the seal is empty": lambda tree: seal_of(tree).write_text(""),
+    "the seal is half": lambda tree: seal_of(tree).write_text(seal_of(tree).read_text()[:50]),
+    "the seal is gone": lambda tree: seal_of(tree).unlink(),
+    "the seal is no object": lambda tree: seal_of(tree).write_text("[1]"),
+    "the seal has other types": lambda tree: seal_of(tree).write_text(
         '{"entries": "1", "bytes": 1, "stamp": "", "content": "", "limits": {}}'
     ),
-    "the seal is another's": lambda tree: seal(tree).write_text(
-        seal(tree).read_text().replace('"stamp": "', '"stamp": "0')
+    "the seal is another's": lambda tree: seal_of(tree).write_text(
+        seal_of(tree).read_text().replace('"stamp": "', '"stamp": "0')
     ),
 }
 
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_damaged(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_cache_shelf, "survey", broken)
+        patch.setattr(shelf, "survey", broken)
         assert runs.cache().verify(tree.name) == "it cannot be read: Input/output error"
     assert runs.cache().verify(tree.name) == ""
 
@@ -149,8 +149,8 @@ def test_what_cannot_be_read_is_damaged(
 def test_all_of_it_can_be_read_on_demand(runs: CodeRuns, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert runs.cache().verify(tree.name) == ""
     assert "its seal is missing" in runs.cache().verify("0" * 64)
-    look = _cache_seal.survey(tree)
-    monkeypatch.setattr(_cache_shelf, "survey", lambda _: look)  # as if the disk changed bytes by itself
+    look = seal.survey(tree)
+    monkeypatch.setattr(shelf, "survey", lambda _: look)  # as if the disk changed bytes by itself
     rewrite_secretly(tree)
     assert runs.cache().verify(tree.name) == "its content is not what it was"
 
@@ -158,9 +158,9 @@ def test_all_of_it_can_be_read_on_demand(runs: CodeRuns, tree: Path, monkeypatch
 def test_links_and_programs_are_part_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "run.sh").write_text("echo")
     (tmp_path / "link").symlink_to("run.sh")
-    first = _cache_seal.content_digest(tmp_path)
+    first = seal.content_digest(tmp_path)
     (tmp_path / "run.sh").chmod(0o755)
-    second = _cache_seal.content_digest(tmp_path)
+    second = seal.content_digest(tmp_path)
     (tmp_path / "link").unlink()
     (tmp_path / "link").symlink_to("./run.sh")
-    assert len({first, second, _cache_seal.content_digest(tmp_path)}) == 3
+    assert len({first, second, seal.content_digest(tmp_path)}) == 3

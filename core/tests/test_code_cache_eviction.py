@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from botdock.config import CodeConfig
-from botdock.services._cache_locks import locked, locked_at_once
+from botdock.services._locks import locked, locked_at_once
 from botdock.testing._code_store import CodeRuns, CountingStore, texts
 
 TREE = 3 * 4096
@@ -101,19 +101,19 @@ def test_one_that_is_being_looked_at_is_left_alone(runs: CodeRuns) -> None:
 
 
 def test_one_that_was_used_meanwhile_is_left_alone(runs: CodeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
-    from botdock.services import _cache_eviction
+    from botdock.services.code_cache import eviction
 
     runs.run("a.zip")
     (tree,) = runs.cache().trees()
     runs.config = CodeConfig(cache_bytes=1)
-    take_off = _cache_eviction._take_off
+    take_off = eviction._take_off
 
     def use_first(*args: object) -> bool:
         os.utime(runs.home / "cache/code" / f"{tree.sha256}.json", ns=(1, 1))
         return take_off(*args)  # type: ignore[arg-type] # passed on as they came
 
     with monkeypatch.context() as patch:
-        patch.setattr(_cache_eviction, "_take_off", use_first)
+        patch.setattr(eviction, "_take_off", use_first)
         runs.cache().trim()
     assert kept(runs) == ["a"]
 

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from botdock.config import CodeConfig
-from botdock.services import _cache_eviction, cache
-from botdock.services._cache_index import Index
+from botdock.services.code_cache import cache, eviction
+from botdock.services.code_cache.index import Index
 from botdock.testing._code_store import CodeRuns, CountingStore
 
 HELLO = {"main.py": "def main(id, config): ...\n", "lib/util.py": "X = 1\n"}
@@ -77,7 +77,7 @@ def test_read_only_trees_are_moved_and_removed_without_being_root(nobodys_folder
 def test_a_cleanup_that_the_disk_refuses_fails_no_run(runs: CodeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     service = runs.service()
     with monkeypatch.context() as patch:
-        patch.setattr("botdock.services.cache.CodeCache._make_ready", lambda self: self._shelf.make())
+        patch.setattr("botdock.services.code_cache.cache.CodeCache._make_ready", lambda self: self._shelf.make())
         patch.setattr(cache, "trim", full)
         workspace = runs.start("a.zip", service=service)
         service.cleanup_workspace(workspace)
@@ -110,7 +110,7 @@ def test_a_cache_that_somebody_removes_is_made_again(runs: CodeRuns, store: Coun
 def test_a_tree_that_goes_while_it_is_looked_at_is_gone(runs: CodeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     runs.run("a.zip")
     (tree,) = runs.cache().trees()
-    take_off = _cache_eviction._take_off
+    take_off = eviction._take_off
 
     def remove_first(*arguments: object) -> bool:
         runs.clear(runs.home / "cache/code")
@@ -118,7 +118,7 @@ def test_a_tree_that_goes_while_it_is_looked_at_is_gone(runs: CodeRuns, monkeypa
         return take_off(*arguments)  # type: ignore[arg-type] # passed on as they came
 
     runs.config = CodeConfig(cache_bytes=1)
-    monkeypatch.setattr(_cache_eviction, "_take_off", remove_first)
+    monkeypatch.setattr(eviction, "_take_off", remove_first)
     runs.cache().trim()
     assert tree.sha256 not in {path.name for path in (runs.home / "cache/code").iterdir()}
     assert runs.left_over() == []

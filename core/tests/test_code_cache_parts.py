@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 
 from botdock.errors import ObjectNotFoundError, StorageError
 from botdock.model import ObjectInfo, ObjectReader
-from botdock.services import _cache_drafts
-from botdock.services._cache_drafts import new_draft, sweep
-from botdock.services._cache_index import Index, Known
-from botdock.services._cache_leases import Leases
-from botdock.services._cache_locks import lock_folder, locked, locked_at_once
-from botdock.services._cache_shelf import failures
-from botdock.services._supply import CodeStore, object_supply
-from botdock.services.cache import CodeCache
+from botdock.services._locks import lock_folder, locked, locked_at_once
+from botdock.services.code.supply import CodeStore, object_supply
+from botdock.services.code_cache import CodeCache, drafts
+from botdock.services.code_cache.drafts import new_draft, sweep
+from botdock.services.code_cache.index import Index, Known
+from botdock.services.code_cache.leases import Leases
+from botdock.services.code_cache.shelf import failures
 from botdock.testing._code_store import CountingStore
 
 NEARLY = st.from_regex(rb'\{"identity": (\[\]|1|"x"), "etag": .{0,20}\}', fullmatch=True)
@@ -111,7 +110,7 @@ class TestDrafts:
                 folder.rmdir()
             return lock_folder(folder)
 
-        monkeypatch.setattr(_cache_drafts, "lock_folder", sweep_first)
+        monkeypatch.setattr(drafts, "lock_folder", sweep_first)
         with new_draft(tmp_path) as draft:
             assert draft.folder not in swept
             assert draft.folder.exists()
@@ -123,7 +122,7 @@ class TestDrafts:
         (tmp_path / "file").write_text("no folder")
         (tmp_path / "old").mkdir()
         with monkeypatch.context() as patch:
-            patch.setattr(_cache_drafts, "remove_tree", busy)
+            patch.setattr(drafts, "remove_tree", busy)
             sweep(tmp_path)
         assert (tmp_path / "old").exists()
         sweep(tmp_path)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from botdock.errors import CodeError
 from botdock.model import Runtime
-from botdock.services._script import settle_script
+from botdock.services.code.script import settle_script
 
 NODE = Runtime(
     name="nodejs20",

@@ -12,14 +12,14 @@ import pytest
 
 from botdock.errors import StorageError
 from botdock.services import _removal
-from botdock.services._workspace import make_workspace, remove_workspace
+from botdock.services.code.workspace import make_workspace, remove_workspace
 
 NESTED = 1100
 """Folders in folders: more than recursion, a path (4,096 bytes) or the usual limit of open files (1,024) allows."""
 
 AS_NOBODY = """
 import os, pathlib, sys
-from botdock.services._workspace import make_workspace, remove_workspace
+from botdock.services.code.workspace import make_workspace, remove_workspace
 os.setgid(65534); os.setuid(65534)
 workspace = make_workspace(pathlib.Path(sys.argv[1]))
 deep = workspace.code / "a" / "b"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from botdock.errors import ObjectNotFoundError, StorageUnavailableError
 from botdock.model import ByteReader, ObjectInfo, ObjectReader, StorageArea
 from botdock.services._latest import put_latest
-from botdock.services._outbox_item import Parcel
+from botdock.services.outbox import Parcel
 from botdock.testing.memory_storage import MemoryBackend
 
 KEY = "hello/analysis.json"

@@ -53,7 +53,7 @@ def is_heard(records: list[Any]) -> Any:
 
 def test_botdock_and_the_plugins_are_silent_and_can_be_heard(is_heard: Any, package: str) -> None:
     cover(f"{package}.plugin:hooks")
-    modules = ["botdock.services.outbox", f"{package}.plugin", f"{package}.deep.inside"]
+    modules = ["botdock.services.outbox.outbox", f"{package}.plugin", f"{package}.deep.inside"]
     assert [is_heard(module) for module in modules] == [False] * 3
     botdock.logging.enable()
     assert [is_heard(module) for module in modules] == [True] * 3

@@ -10,7 +10,7 @@ import pytest
 from botdock.errors import CodeError
 from botdock.model import Limits, Runtime
 from botdock.model.limits import MIB
-from botdock.services.manifest import MAX_MANIFEST_BYTES, Manifest, detect_runtime, read_manifest
+from botdock.services.code.manifest import MAX_MANIFEST_BYTES, Manifest, detect_runtime, read_manifest
 
 PYTHON = Runtime(
     name="python311",

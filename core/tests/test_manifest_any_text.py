@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from botdock.errors import CodeError
 from botdock.model import ENTRYPOINTS
-from botdock.services.manifest import MANIFESTS, Manifest, read_manifest
+from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
 
 KEYS = st.sampled_from(["name", "runtime", "type", "entrypoints", "limits", "memory", "cpus", "bot", "schema", "<<"])
 NINES = "9" * 400

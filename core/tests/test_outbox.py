@@ -13,9 +13,8 @@ import pytest
 from botdock.config import OutboxConfig
 from botdock.errors import StorageError
 from botdock.model import ByteReader, StorageArea
-from botdock.services._cache_locks import locked
-from botdock.services._outbox_item import Item, Parcel
-from botdock.services.outbox import Outbox, outbox_folder, read_status
+from botdock.services._locks import locked
+from botdock.services.outbox import Item, Outbox, Parcel, outbox_folder, read_status
 from botdock.testing.flaky_storage import FlakyBackend
 
 LONG = 60.0
@@ -218,7 +217,7 @@ class TestTrouble:
         def full(*_: object, **__: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("botdock.services._outbox_spool.keep", full)
+        monkeypatch.setattr("botdock.services.outbox.spool.keep", full)
         with pytest.raises(StorageError, match="cannot keep 'a' for the storage: No space left on device") as caught:
             stage.open().add(parcel("a"), b"data")
         assert "BOTDOCK_HOME" in (caught.value.hint or "")
@@ -258,7 +257,7 @@ class TestTrouble:
 
         outbox = stage.open()
         with monkeypatch.context() as patch:
-            patch.setattr("botdock.services.outbox.threading.Thread.start", refuse)
+            patch.setattr("botdock.services.outbox.outbox.threading.Thread.start", refuse)
             outbox.add(parcel("a"), b"data")
             assert not outbox.drain(LONG)
         outbox.resume()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from botdock.errors import StorageError
-from botdock.services._outbox_shared import SharedIndex
-from botdock.services._outbox_spool import Spool, read_status
+from botdock.services.outbox.shared import SharedIndex
+from botdock.services.outbox.spool import Spool, read_status
 from botdock.testing._spools import log, result, spool_files, waiting_keys
 
 

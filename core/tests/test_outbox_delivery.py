@@ -10,9 +10,9 @@ import pytest
 
 from botdock.errors import StorageError, StorageUnavailableError
 from botdock.model import ByteReader, StorageArea
-from botdock.services._outbox_delivery import FIRST_PAUSE, LONGEST_REFUSED_PAUSE, PATIENCE, REFUSED_PAUSE, Delivery
-from botdock.services._outbox_item import Item, Parcel
-from botdock.services._outbox_spool import Spool, read_status
+from botdock.services.outbox import Item, Parcel
+from botdock.services.outbox.delivery import FIRST_PAUSE, LONGEST_REFUSED_PAUSE, PATIENCE, REFUSED_PAUSE, Delivery
+from botdock.services.outbox.spool import Spool, read_status
 from botdock.testing.flaky_storage import FlakyBackend
 
 

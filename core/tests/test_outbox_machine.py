@@ -15,10 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from botdock.errors import StorageError
 from botdock.model import ByteReader, StorageArea
-from botdock.services import _outbox_delivery
-from botdock.services._outbox_delivery import LONGEST_REFUSED_PAUSE, Delivery
-from botdock.services._outbox_item import Item, Parcel
-from botdock.services._outbox_spool import Spool, read_status
+from botdock.services.outbox import Item, Parcel, delivery
+from botdock.services.outbox.delivery import LONGEST_REFUSED_PAUSE, Delivery
+from botdock.services.outbox.spool import Spool, read_status
 from botdock.testing.flaky_storage import FlakyBackend
 
 MAX_BYTES, MAX_ITEMS = 60, 8
@@ -174,7 +173,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
 
 def test_it_behaves_like_a_list_that_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_outbox_delivery, "PATIENCE", 10**9)  # when one is given up, is tested elsewhere
+    monkeypatch.setattr(delivery, "PATIENCE", 10**9)  # when one is given up, is tested elsewhere
     run_state_machine_as_test(
         OutboxMachine,
         settings=settings(

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from botdock.errors import StorageError
-from botdock.services import _outbox_shared
-from botdock.services._cache_locks import locked
-from botdock.services._outbox_spool import Spool, read_status
+from botdock.services._locks import locked
+from botdock.services.outbox import shared
+from botdock.services.outbox.spool import Spool, read_status
 from botdock.testing._byte_sources import BrokenSourceError, DyingSource
 from botdock.testing._spools import log, read_item_bytes, result, spool_files, waiting_keys
 
@@ -35,7 +35,7 @@ class TestAdding:
         self, spool: Spool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         spool.add(log("first"), b"")
-        monkeypatch.setattr("botdock.services._outbox_index.time.time_ns", lambda: 5)
+        monkeypatch.setattr("botdock.services.outbox.index.time.time_ns", lambda: 5)
         spool.add(log("second"), b"")
         assert waiting_keys(spool) == ["first", "second"]
 
@@ -59,7 +59,7 @@ class TestAdding:
         def refuse(*_: object, **__: object) -> None:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
-        monkeypatch.setattr("botdock.services._outbox_disk.os.link", refuse)
+        monkeypatch.setattr("botdock.services._whole_files.os.link", refuse)
         path = tmp_path / "stdout.0"
         path.write_bytes(b"line\n")
         spool.add(log("a"), path)
@@ -102,7 +102,7 @@ class TestFailing:
             fsync(descriptor)
 
         with monkeypatch.context() as patch:
-            patch.setattr("botdock.services._outbox_disk.os.fsync", full)
+            patch.setattr("botdock.services._whole_files.os.fsync", full)
             with pytest.raises(OSError, match="No space left"):
                 spool.add(log("a"), b"12345")
         assert (sorted(spool_files(spool)), waiting_keys(spool)) == (left, ["before"])
@@ -113,7 +113,7 @@ class TestFailing:
         self, spool: Spool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         spool.add(log("a"), b"")
-        monkeypatch.setattr(_outbox_shared, "LOCK_TIMEOUT", 0.01)
+        monkeypatch.setattr(shared, "LOCK_TIMEOUT", 0.01)
         with locked(spool.folder / "changing", timeout=1), pytest.raises(TimeoutError):
             spool.add(log("b"), b"")
         assert waiting_keys(spool) == ["a"]

@@ -11,9 +11,9 @@ from loguru import logger
 from botdock.config import LoggingConfig
 from botdock.errors import BotdockError, LogError
 from botdock.model import LogChunk, LogCursor, LogLine, LogSink, LogSource, LogStream, Stream
+from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogWriter, StoredLog
 from botdock.services.logs import LogCollector
-from botdock.services.sinks import SinkFanOut
 from botdock.testing.scripted_stream import ScriptedStream
 
 CONFIG = LoggingConfig(drain_timeout=10)

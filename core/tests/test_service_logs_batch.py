@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from botdock.config import LoggingConfig
 from botdock.model import LogChunk, LogSource, Stream
-from botdock.services._log_batch import MAX_CHUNKS, MOMENT_NS, condense
-from botdock.services._log_loop import MUCH, REST
 from botdock.services.log_store.layout import RECORD
 from botdock.services.logs import LogCollector
+from botdock.services.logs.batch import MAX_CHUNKS, MOMENT_NS, condense
+from botdock.services.logs.loop import MUCH, REST
 from botdock.testing.scripted_stream import ScriptedStream
 
 NOW = 1_700_000_000_000_000_000

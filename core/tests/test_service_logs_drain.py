@@ -20,7 +20,7 @@ SOURCE = LogSource(execution_id="01", id="bot", runtime="bash")
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[LogCollector]:
-    monkeypatch.setattr("botdock.services.logs.ACTIVITY_INTERVAL", PATIENCE / 10)
+    monkeypatch.setattr("botdock.services.logs.collector.ACTIVITY_INTERVAL", PATIENCE / 10)
     made = LogCollector(LoggingConfig(), reconnect_timeout=30.0)
     yield made
     made.close()
@@ -77,7 +77,7 @@ def test_a_stream_that_is_read_no_longer_is_closed_at_once(
     def full(*_: object) -> bytes:
         raise LogError("cannot write the log: No space left on device")
 
-    monkeypatch.setattr("botdock.services.collection.LogWriter.append", full)
+    monkeypatch.setattr("botdock.services.logs.collection.LogWriter.append", full)
     stream = ScriptedStream(LogChunk(Stream.STDOUT, b"x", 1), is_open=True)
     collector.start_collection(stream, tmp_path, source=SOURCE, limit=None)
     assert stream.closed.wait(10), "an engine may hold up the bot for a reader that does not read"

@@ -13,9 +13,8 @@ import pytest
 
 from botdock.config import LoggingConfig
 from botdock.model import LogChunk, LogSource, LogStream, Stream
-from botdock.services import _log_loop, _log_watch
 from botdock.services.log_store import StoredLog
-from botdock.services.logs import LogCollector
+from botdock.services.logs import LogCollector, loop, watch
 from botdock.testing.scripted_stream import ScriptedStream
 
 MANY = 200
@@ -73,7 +72,7 @@ def test_two_hundred_that_write_slowly_are_all_complete_with_few_threads_and_des
         until(partial(all_have, collector, 7 * (turn + 1)))
         most_threads = max(most_threads, threading.active_count())
         most_files = max(most_files, descriptors() - opened - own)
-    assert most_files <= 3 * _log_loop.MAX_OPEN + 8
+    assert most_files <= 3 * loop.MAX_OPEN + 8
     assert most_threads - threads <= THREADS
     for stream in streams:
         stream.end()
@@ -116,13 +115,13 @@ def test_a_line_is_there_long_before_a_second_is_over(collector: LogCollector, t
 def test_one_that_never_stops_starves_nobody(collector: LogCollector, tmp_path: Path) -> None:
     class Flood(ScriptedStream):
         def read(self, timeout: float) -> Sequence[LogChunk]:
-            return (out(b"x" * _log_loop.MUCH),)
+            return (out(b"x" * loop.MUCH),)
 
-    collector.start_collection(Flood(is_open=True), tmp_path / "flood", source=source("flood"), limit=_log_loop.MUCH)
+    collector.start_collection(Flood(is_open=True), tmp_path / "flood", source=source("flood"), limit=loop.MUCH)
     quiet = ScriptedStream(out(b"me too"), has_fileno=True)
     collector.start_collection(quiet, tmp_path / "quiet", source=source("quiet"), limit=None)
     assert collector.wait_drained("quiet", 10)
-    assert collector.stop_collection("flood").bytes <= 2 * _log_loop.MUCH
+    assert collector.stop_collection("flood").bytes <= 2 * loop.MUCH
 
 
 def test_a_descriptor_that_promises_what_is_not_there_is_polled(collector: LogCollector, tmp_path: Path) -> None:
@@ -196,7 +195,7 @@ class Stuck(LogStream):
 def test_one_that_does_not_return_holds_up_nobody_for_long(
     collector: LogCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_log_watch, "INTERVAL", 0.02)
+    monkeypatch.setattr(watch, "INTERVAL", 0.02)
     stuck = Stuck()
     collector.start_collection(stuck, tmp_path / "stuck", source=source("stuck"), limit=None)
     assert stuck.reading.wait(10)

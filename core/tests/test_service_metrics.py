@@ -12,9 +12,9 @@ import pytest
 
 from botdock.model import ExecutionResult, LogSummary, MetricsSnapshot, OperationStats, Outcome
 from botdock.model.metrics import DURATION_BUCKETS, OTHER
-from botdock.services._metrics_series import MAX_SERIES, MAX_TEXT
-from botdock.services._metrics_table import NOTHING, format_seconds
 from botdock.services.metrics import MetricsService, summary_table
+from botdock.services.metrics.series import MAX_SERIES, MAX_TEXT
+from botdock.services.metrics.table import NOTHING, format_seconds
 
 
 def stats(service: MetricsService, name: str) -> OperationStats:

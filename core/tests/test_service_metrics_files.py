@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from botdock.model import MetricsSnapshot, OperationStats
 from botdock.model.metrics import DURATION_BUCKETS
-from botdock.services._metrics_files import Account, DamagedFileError, encode, read_account
 from botdock.services.metrics import MetricsService
+from botdock.services.metrics.files import Account, DamagedFileError, encode, read_account
 
 X = ("x", ())
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -82,7 +82,7 @@ def test_sums_of_durations_are_the_same_in_any_order(lives: list[list[float]], c
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("botdock.services._metrics_files.LARGEST", 100)
+    monkeypatch.setattr("botdock.services.metrics.files.LARGEST", 100)
     (tmp_path / "total.json").write_bytes(b" " * 101)
     with pytest.raises(DamagedFileError, match="more than 100 bytes"):
         read_account(tmp_path / "total.json")

@@ -17,13 +17,12 @@ import pytest
 from botdock.errors import MetricsError
 from botdock.model import OperationStats
 from botdock.model.metrics import DURATION_BUCKETS
-from botdock.services import _metrics_total
-from botdock.services._cache_locks import locked
-from botdock.services._metrics_files import Account, encode
-from botdock.services._metrics_ledger import CROWD, Ledger
-from botdock.services._metrics_series import MAX_SERIES
-from botdock.services._metrics_total import open_total, read_total, reset_total
-from botdock.services.metrics import MetricsService
+from botdock.services._locks import locked
+from botdock.services.metrics import MetricsService, total
+from botdock.services.metrics.files import Account, encode
+from botdock.services.metrics.ledger import CROWD, Ledger
+from botdock.services.metrics.series import MAX_SERIES
+from botdock.services.metrics.total import open_total, read_total, reset_total
 
 X = ("x", ())
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -101,8 +100,8 @@ def test_runners_that_are_all_killed_do_not_fill_the_folder(folder: Path) -> Non
 
 
 def test_a_closing_runner_adds_any_number_of_dead_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("botdock.services._metrics_ledger.CROWD", 10**6)
-    monkeypatch.setattr(_metrics_total, "BATCH", 7)
+    monkeypatch.setattr("botdock.services.metrics.ledger.CROWD", 10**6)
+    monkeypatch.setattr(total, "BATCH", 7)
     for _ in range(40):
         Runner(folder).count().die()
     Runner(folder).count().ledger.close()
@@ -205,7 +204,7 @@ def test_names_that_have_no_end_do_not_fill_the_total(folder: Path) -> None:
 
 
 def test_a_folder_that_somebody_else_is_busy_with_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_metrics_total, "LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(total, "LOCK_TIMEOUT", 0.05)
     runner = Runner(folder).count(1)
     with locked(folder / "lock", timeout=1):
         with pytest.raises(
@@ -281,7 +280,7 @@ def test_a_runner_that_is_taken_for_dead_in_the_moment_it_begins_goes_by_another
 ) -> None:
     folder.mkdir()
     names = iter(["0" * 16, "1" * 16])
-    monkeypatch.setattr("botdock.services._metrics_ledger.secrets.token_hex", lambda size: next(names))
+    monkeypatch.setattr("botdock.services.metrics.ledger.secrets.token_hex", lambda size: next(names))
     with locked(folder / f"runner-{'0' * 16}.lock", timeout=1):
         runner = Runner(folder).count(1)
     assert runner.ledger._file.stem == f"runner-{'1' * 16}"

@@ -10,7 +10,7 @@ from loguru import logger
 
 import botdock.logging
 from botdock.model import LogLine, LogSource, Stream
-from botdock.services.sinks import SinkFanOut
+from botdock.services.log_sinks import SinkFanOut
 from botdock.testing._sinks import Raising, Stuck
 
 ONE = LogSource(execution_id="01", id="bot", runtime="bash")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock.model import LogLine, LogSource, Stream
-from botdock.services.sinks import SinkCounts, SinkFanOut
+from botdock.services.log_sinks import SinkCounts, SinkFanOut
 from botdock.testing._sinks import Raising, Recording, Stuck
 
 ONE = LogSource(execution_id="01", id="bot", runtime="bash")
@@ -203,7 +203,7 @@ def test_no_sink_is_false_and_has_no_thread() -> None:
 PROGRAM = """
 import os, sys, threading
 from botdock.model import LogLine, LogSink, LogSource, Stream
-from botdock.services.sinks import SinkFanOut
+from botdock.services.log_sinks import SinkFanOut
 
 class Hung(LogSink):
     def write(self, source, lines): entered.set(); threading.Event().wait()

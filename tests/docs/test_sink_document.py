@@ -17,7 +17,7 @@ from botdock import Config, DockerRunner, Executable, LogSink, PluginManager
 from botdock.config import LoggingConfig
 from botdock.model import LogLine, LogSource, Stream
 from botdock.services.lines import MAX_PIECE
-from botdock.services.sinks import CLOSE_TIMEOUT, QUEUE_BYTES, WARN_INTERVAL
+from botdock.services.log_sinks.sinks import CLOSE_TIMEOUT, QUEUE_BYTES, WARN_INTERVAL
 from botdock.testing import LogSinkContract
 from botdock.testing.log_sink import Delivered
 
@@ -102,12 +102,12 @@ def test_what_is_shown_of_botdock_s_own_log_works(tmp_path: Path) -> None:
 log_of("01")
 def say(name, text, **extra):
     exec("logger.bind(**extra).warning(text)", dict(__name__=name, logger=logger, extra=extra, text=text))
-say("botdock.services.code", "heard", execution_id="01")
+say("botdock.services.code.service", "heard", execution_id="01")
 say("botdock_storage_minio.upload", "of another", execution_id="02")
 say("botdock_engine_docker.engine", "silenced")
-say("botdock.services.outbox", "silenced")
+say("botdock.services.outbox.outbox", "silenced")
 botdock.logging.enable()
-say("botdock.services.outbox", "silenced")
+say("botdock.services.outbox.outbox", "silenced")
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True

@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from botdock.model.logs import LogChunk, LogCursor, LogGap, Stream
 from botdock.services.log_store import LogWriter, StoredLog, layout, retention, segment, takeover, writer
 from botdock.services.log_store.retention import compress_segment
 from botdock.services.log_store.verify import verify
+from testbed import every_line
+from testbed.every_line import kill_at_every_line, lines_of
 
-TRACED = {module.__file__ for module in (layout, retention, segment, takeover, writer)}
+TRACED = lines_of(layout, retention, segment, takeover, writer)
 SCRIPT = [(Stream.STDERR if number % 4 == 3 else Stream.STDOUT, b"line %d\n" % number) for number in range(8)]
 SECRETS = [b"ne 5"]
 
@@ -69,33 +69,6 @@ def rest_of(cursor: LogCursor) -> list[LogChunk]:
     return chunks
 
 
-def killed_at(line: int, life: Life) -> int:
-    """Let a process live until that line; return its exit code, -9 when it got there."""
-    child = os.fork()
-    if not child:
-        sys.settrace(_killer(line))
-        try:
-            life.live()
-        except BaseException as error:  # noqa: BLE001 - nothing may run on in the child
-            os.write(2, repr(error).encode())
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _killer(line: int) -> Any:
-    left = [line]
-
-    def count(_frame: FrameType, event: str, _argument: object) -> Any:
-        if event == "line":
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return count
-
-    return lambda frame, _event, _argument: count if frame.f_code.co_filename in TRACED else None
-
-
 def judge(life: Life) -> Iterator[str]:
     """Yield what is wrong after a process was killed, and after its successor has done its work."""
     if life.logs.exists():
@@ -109,6 +82,7 @@ def judge(life: Life) -> Iterator[str]:
         yield f"left behind: {odd}"
     for stream in Stream:
         yield from _judge_stream(life, stream)
+    shutil.rmtree(life.home)
 
 
 def _judge_stream(life: Life, stream: Stream) -> Iterator[str]:
@@ -125,15 +99,13 @@ def _judge_stream(life: Life, stream: Stream) -> Iterator[str]:
 def main(folder: Path, scenario: str) -> None:
     """Kill at the first line, at the second, and so on, until a process lives to its end."""
     os.fsync = os.fdatasync = lambda fd: None  # what a killed process has written stays, and this is quicker
-    kills, wrong, code = 0, [], -signal.SIGKILL
-    while code == -signal.SIGKILL:
+
+    def lives(kills: int) -> every_line.Life:
         life = Life(folder / str(kills), scenario)
         life.home.mkdir()
-        code = killed_at(kills + 1, life)
-        wrong += [f"killed at line {kills + 1}: {problem}" for problem in judge(life)]
-        shutil.rmtree(life.home)
-        kills += code == -signal.SIGKILL
-    print(json.dumps({"kills": kills, "code": code, "wrong": wrong[:20]}))
+        return life.live, partial(judge, life)
+
+    print(json.dumps(kill_at_every_line(lives, TRACED)))
 
 
 if __name__ == "__main__":

@@ -10,23 +10,33 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from types import CodeType
+from typing import Protocol
 
-from botdock.services import _cache_locks, _metrics_files, _metrics_ledger, _metrics_total, _outbox_disk
-from botdock.services._metrics_ledger import Ledger
-from botdock.services._metrics_total import open_total, read_total, reset_total
-from botdock.services.metrics import MetricsService
+from botdock.services import _locks, _whole_files
+from botdock.services.metrics import MetricsService, files, ledger, total
+from botdock.services.metrics.ledger import Ledger
+from botdock.services.metrics.total import open_total, read_total, reset_total
+from testbed import every_line
+from testbed.every_line import kill_at_every_line, lines_of
 
-TRACED = {module.__file__ for module in (_cache_locks, _metrics_files, _metrics_ledger, _metrics_total, _outbox_disk)}
+TRACED = lines_of(_locks, files, ledger, total, _whole_files)
 BEFORE = (1, 10)
 """What two runners counted that were killed before: one file is in the folder, the other's lock too."""
 OWN = (100, 1000)
 """What the runner that is killed counts: each is acknowledged once it is in its file."""
+
+
+class Scenario(Protocol):
+    """What a runner does in a folder, noting each step."""
+
+    __name__: str
+
+    def __call__(self, folder: Path, note: Callable[[int], object], /) -> None: ...
 
 
 def counted(folder: Path) -> int:
@@ -56,7 +66,7 @@ def prepare(folder: Path) -> None:
         runner.ledger._held.close()
 
 
-def live(folder: Path, note: Callable[[int], None]) -> None:
+def live(folder: Path, note: Callable[[int], object]) -> None:
     """Count, keep it, close: what `botdock run` does."""
     runner = Runner(folder)
     for times in OWN:
@@ -66,7 +76,7 @@ def live(folder: Path, note: Callable[[int], None]) -> None:
     runner.ledger.close()
 
 
-def forget(folder: Path, note: Callable[[int], None]) -> None:
+def forget(folder: Path, note: Callable[[int], object]) -> None:
     """Reset the sum, and count on."""
     runner = Runner(folder)
     runner.count(OWN[0])
@@ -78,7 +88,7 @@ def forget(folder: Path, note: Callable[[int], None]) -> None:
     runner.ledger.close()
 
 
-def allowed_after(scenario: Callable[..., None], notes: list[int]) -> set[int]:
+def allowed_after(scenario: Scenario, notes: list[int]) -> set[int]:
     """Return the sums that are right: what was acknowledged, and with or without the step that was under way."""
     before, (first, second) = sum(BEFORE), OWN
     if scenario is live:
@@ -88,43 +98,12 @@ def allowed_after(scenario: Callable[..., None], notes: list[int]) -> set[int]:
     return set(steps[len(notes) : len(notes) + 2])
 
 
-def killed_at(line: int, scenario: Callable[..., None], folder: Path, notes: Path) -> int:
-    """Let a process live until that line; return its exit code, -9 when it got there."""
-    child = os.fork()
-    if not child:
-        descriptor = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        sys.settrace(_killer(line))
-        try:
-            scenario(folder, lambda step: os.write(descriptor, f"{step}\n".encode()))
-        except BaseException as error:  # noqa: BLE001 - nothing may run on in the child
-            os.write(2, repr(error).encode())
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _killer(line: int) -> Any:
-    left = [line]
-
-    def count(_frame: FrameType, event: str, _argument: object) -> Any:
-        if event == "line":
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return count
-
-    return lambda frame, _event, _argument: count if _touches_the_disk(frame) else None
-
-
-def _touches_the_disk(frame: FrameType) -> bool:
+def _touches_the_disk(code: CodeType) -> bool:
     """Leave out what only computes: killed there is killed at the line that called it."""
-    code = frame.f_code
-    return code.co_filename in TRACED and (
-        code.co_filename != _metrics_files.__file__ or code.co_name == "replace_file"
-    )
+    return TRACED(code) and (code.co_filename != files.__file__ or code.co_name == "replace_file")
 
 
-def judge(scenario: Callable[..., None], folder: Path, notes: Path) -> list[str]:
+def judge(scenario: Scenario, folder: Path, notes: Path) -> list[str]:
     """Return what is wrong with what a killed runner left, and with what the next ones make of it."""
     allowed = allowed_after(scenario, [int(line) for line in notes.read_text().split()] if notes.exists() else [])
     wrong, found = [], counted(folder)
@@ -143,24 +122,30 @@ def judge(scenario: Callable[..., None], folder: Path, notes: Path) -> list[str]
 def main(folder: Path) -> None:
     """Kill at the first line, at the second, and so on, until a process lives to its end; for each scenario."""
     os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
-    kills, wrong = 0, []
+    kills, wrong = 0, list[str]()
     for scenario in (live, forget):
-        line, code = 0, -signal.SIGKILL
-        while code == -signal.SIGKILL:
-            line += 1
-            home = folder / f"{scenario.__name__}-{line}"
-            home.mkdir()
-            prepare(home / "metrics")
-            code = killed_at(line, scenario, home / "metrics", home / "notes")
-            wrong += [
-                f"{scenario.__name__} killed at line {line}: {problem}"
-                for problem in judge(scenario, home / "metrics", home / "notes")
-            ]
-            shutil.rmtree(home)
-            kills += code == -signal.SIGKILL
-        if code:
-            wrong.append(f"{scenario.__name__} ended with {code}")
-    print(json.dumps({"kills": kills, "wrong": wrong[:20]}))
+        found = kill_at_every_line(partial(_lives, folder, scenario), _touches_the_disk)
+        kills += found["kills"]
+        wrong += [f"{scenario.__name__} {problem}" for problem in found["wrong"]]
+        if found["code"]:
+            wrong.append(f"{scenario.__name__} ended with {found['code']}")
+    print(json.dumps({"kills": kills, "wrong": wrong}))
+
+
+def _lives(folder: Path, scenario: Scenario, kills: int) -> every_line.Life:
+    home = folder / f"{scenario.__name__}-{kills}"
+    home.mkdir()
+    prepare(home / "metrics")
+
+    def work() -> None:
+        descriptor = os.open(home / "notes", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        scenario(home / "metrics", lambda step: os.write(descriptor, f"{step}\n".encode()))
+
+    def judged() -> Iterator[str]:
+        yield from judge(scenario, home / "metrics", home / "notes")
+        shutil.rmtree(home)
+
+    return work, judged
 
 
 if __name__ == "__main__":

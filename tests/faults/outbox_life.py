@@ -11,39 +11,22 @@ import io
 import json
 import os
 import shutil
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from botdock.model import ByteReader, StorageArea
-from botdock.services import (
-    _latest,
-    _outbox_delivery,
-    _outbox_disk,
-    _outbox_index,
-    _outbox_records,
-    _outbox_shared,
-    _outbox_spool,
-)
-from botdock.services._outbox_item import Item, Parcel
+from botdock.services import _latest, _whole_files
+from botdock.services.outbox import Item, Parcel, delivery, index, read_status, records, shared
+from botdock.services.outbox import spool as spools
 from botdock_storage_local_fs.backend import LocalFsBackend
+from testbed import every_line
+from testbed.every_line import kill_at_every_line, lines_of
 
-TRACED = {
-    module.__file__
-    for module in (
-        _latest,
-        _outbox_delivery,
-        _outbox_disk,
-        _outbox_index,
-        _outbox_records,
-        _outbox_shared,
-        _outbox_spool,
-    )
-}
+TRACED = lines_of(_latest, _whole_files, delivery, index, records, shared, spools)
 OLD, NEW = "01jd9pz7p0k0v6r3h2m4n5q8st", "01jd9pz7p0k0v6r3h2m4n5q8sv"
 LOGS, RESULTS = StorageArea.LOGS, StorageArea.RESULTS
 LARGE = bytes(range(256)) * 20
@@ -112,8 +95,8 @@ class Life:
         self.deliver(spool)
         return [path.name for name in ("items", "failed", "data") for path in (self.outbox / name).iterdir()]
 
-    def spool(self) -> _outbox_spool.Spool:
-        return _outbox_spool.Spool(self.outbox, max_bytes=10**6, max_items=self.max_items)
+    def spool(self) -> spools.Spool:
+        return spools.Spool(self.outbox, max_bytes=10**6, max_items=self.max_items)
 
     def source(self, sending: Sending) -> ByteReader | Path | bytes:
         if sending.how == "file":
@@ -122,11 +105,11 @@ class Life:
             return path
         return io.BytesIO(sending.data) if sending.how == "stream" else sending.data
 
-    def deliver(self, spool: _outbox_spool.Spool) -> None:
+    def deliver(self, spool: spools.Spool) -> None:
         with spool.delivering() as ours:
             assert ours
             spool.sweep()
-            _outbox_delivery.Delivery(spool, self.put, longest_pause=1.0).run()
+            delivery.Delivery(spool, self.put, longest_pause=1.0).run()
 
     def put(self, item: Item, source: ByteReader) -> None:
         self.note("puts", f"{item.parcel.key} {item.parcel.execution_id}")
@@ -150,33 +133,6 @@ class Life:
         return path.read_text().splitlines() if path.exists() else []
 
 
-def killed_at(line: int, life: Life) -> int:
-    """Let a process live until that line; return its exit code, -9 when it got there."""
-    child = os.fork()
-    if not child:
-        sys.settrace(_killer(line))
-        try:
-            life.live()
-        except BaseException as error:  # noqa: BLE001 - nothing may run on in the child
-            os.write(2, repr(error).encode())
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _killer(line: int) -> Any:
-    left = [line]
-
-    def count(_frame: FrameType, event: str, _argument: object) -> Any:
-        if event == "line":
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return count
-
-    return lambda frame, _event, _argument: count if frame.f_code.co_filename in TRACED else None
-
-
 def judge(life: Life) -> Iterator[str]:
     """Yield what is wrong after a process was killed, and after its successor has done its work."""
     allowed: dict[str, set[bytes]] = {}
@@ -191,6 +147,7 @@ def judge(life: Life) -> Iterator[str]:
         yield f"left behind: {rubbish}"
     yield from _judge_order(life)
     yield from _judge_all(life) if life.max_items > len(life.sendings) else _judge_bounded(life)
+    shutil.rmtree(life.home)
 
 
 def _judge_order(life: Life) -> Iterator[str]:
@@ -220,7 +177,7 @@ def _judge_all(life: Life) -> Iterator[str]:
 def _judge_bounded(life: Life) -> Iterator[str]:
     """Everything that was acknowledged is either there or counted as dropped, and nothing is both."""
     acknowledged, stored = len(life.noted("acknowledged")), len(life.stored())
-    dropped = _outbox_spool.read_status(life.outbox).dropped_items
+    dropped = read_status(life.outbox).dropped_items
     if not acknowledged <= stored + dropped <= acknowledged + 1:
         yield f"of {acknowledged} acknowledged, {stored} are stored and {dropped} dropped"
 
@@ -228,15 +185,13 @@ def _judge_bounded(life: Life) -> Iterator[str]:
 def main(folder: Path, scenario: str) -> None:
     """Kill at the first line, at the second, and so on, until a process lives to its end."""
     os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
-    kills, wrong, code = 0, [], -signal.SIGKILL
-    while code == -signal.SIGKILL:
+
+    def lives(kills: int) -> every_line.Life:
         life = Life(folder / str(kills), scenario)
         life.home.mkdir()
-        code = killed_at(kills + 1, life)
-        wrong += [f"killed at line {kills + 1}: {problem}" for problem in judge(life)]
-        shutil.rmtree(life.home)
-        kills += code == -signal.SIGKILL
-    print(json.dumps({"kills": kills, "code": code, "wrong": wrong[:20]}))
+        return life.live, partial(judge, life)
+
+    print(json.dumps(kill_at_every_line(lives, TRACED)))
 
 
 if __name__ == "__main__":

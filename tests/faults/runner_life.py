@@ -12,12 +12,10 @@ import os
 import shutil
 import signal
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import botdock.orchestrator
 from botdock.config import Config, ContainersConfig, LoggingConfig
@@ -36,6 +34,8 @@ from botdock.testing.fake_logs import FakeLogs
 from botdock.testing.fake_services import FakeCode, FakeEntrypoints, FakeMetrics
 from botdock_storage_local_fs.backend import LocalFsBackend
 from faults.disk_engine import WRITTEN, DiskEngine
+from testbed import every_line
+from testbed.every_line import tracer
 
 TRACED = str(Path(botdock.orchestrator.__file__).parent)
 SHELL = Runtime(
@@ -100,32 +100,16 @@ Place = tuple[str, int, int]
 
 def in_child(work: Callable[[], None], at: Callable[[Place], None] | None = None) -> int:
     """Let a process work, and call `at` at each line of the orchestrator's; return its exit code."""
-    child = os.fork()
-    if not child:
-        if at is not None:
-            tracer = _tracer(at)
-            threading.settrace(tracer)
-            sys.settrace(tracer)
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - nothing may run on in the child
-            os.write(2, repr(error).encode())
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _tracer(at: Callable[[Place], None]) -> Any:
     passed: Counter[tuple[str, int]] = Counter()
 
-    def count(frame: FrameType, event: str, _argument: object) -> Any:
-        if event == "line":
-            line = frame.f_code.co_filename, frame.f_lineno
-            passed[line] += 1
+    def count(frame: FrameType) -> None:
+        line = frame.f_code.co_filename, frame.f_lineno
+        passed[line] += 1
+        if at is not None:
             at((*line, passed[line]))
-        return count
 
-    return lambda frame, _event, _argument: count if frame.f_code.co_filename.startswith(TRACED) else None
+    trace = tracer(lambda code: code.co_filename.startswith(TRACED), count)
+    return every_line.in_child(work, trace if at else None, threads=True)
 
 
 def places(work: Callable[[], None], notes: Path) -> list[Place]:

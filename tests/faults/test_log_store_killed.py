@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from botdock.model.logs import LogChunk, Stream
 from botdock.services.log_store import LogWriter
 from botdock.services.log_store.retention import compress_segment
+from testbed.every_line import told_by
 
 MEMORY = Path("/dev/shm")
 """Where a thousand logs are made and removed in seconds."""
@@ -43,13 +43,9 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("scenario", ["roll", "compress", "remove"])
 def test_a_process_killed_at_any_line_loses_nothing_and_stores_nothing_twice(folder: Path, scenario: str) -> None:
-    program = Path(__file__).with_name("log_store_life.py")
-    command = [sys.executable, str(program), str(folder), scenario]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = told_by(Path(__file__).with_name("log_store_life.py"), folder, scenario)
     assert found["wrong"] == []
-    assert found["code"] == 0, done.stderr
+    assert found["code"] == 0
     assert found["kills"] > 500
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -13,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from botdock.services._metrics_ledger import CROWD
 from botdock.services.metrics import MetricsService, read_total
+from botdock.services.metrics.ledger import CROWD
+from testbed.every_line import told_by
 
 MEMORY = Path("/dev/shm")
 """Where a thousand folders are made and removed in seconds."""
@@ -24,9 +24,9 @@ RUNNER = """
 import os
 import sys
 from pathlib import Path
-from botdock.services import metrics
-metrics.KEEP_PAUSE = 0.002
-service = metrics.MetricsService(folder=Path(sys.argv[1]))
+from botdock.services.metrics import MetricsService, service as module
+module.KEEP_PAUSE = 0.002
+service = MetricsService(folder=Path(sys.argv[1]))
 while True:
     service.record("x", seconds=0.1)
     service._ledger.export(service.get_metrics())
@@ -46,12 +46,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_runner_killed_at_any_line_loses_nothing_that_was_kept_and_counts_nothing_twice(folder: Path) -> None:
-    program = Path(__file__).with_name("metrics_life.py")
-    done = subprocess.run(
-        [sys.executable, str(program), str(folder)], capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = told_by(Path(__file__).with_name("metrics_life.py"), folder)
     assert found["wrong"] == []
     assert found["kills"] > 500
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from testbed.every_line import told_by
 
 MEMORY = Path("/dev/shm")
 """Where a thousand state folders are made and removed in seconds."""
@@ -27,11 +26,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("scenario", ["everything", "too much"])
 def test_a_process_killed_at_any_line_loses_nothing_that_was_acknowledged(folder: Path, scenario: str) -> None:
-    program = Path(__file__).with_name("outbox_life.py")
-    command = [sys.executable, str(program), str(folder), scenario]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = told_by(Path(__file__).with_name("outbox_life.py"), folder, scenario)
     assert found["wrong"] == []
-    assert found["code"] == 0, done.stderr
+    assert found["code"] == 0
     assert found["kills"] > 500

@@ -22,6 +22,7 @@ from botdock import Config, DockerRunner, Executable
 from botdock.config import LoggingConfig
 from botdock.model import Stream
 from faults.log_bots import FLOOD_FOLDER, SMALL, Counts, flood_pieces, log_folder, stored_bytes, whole
+from testbed.every_line import told_by
 
 KEPT = {"request.json", "events.jsonl", "result.json", "outcome.json", "logs"}
 """What the folder of an execution holds that is over."""
@@ -192,12 +193,7 @@ def quick_folder(tmp_path: Path) -> Iterator[Path]:
 def test_a_runner_killed_at_any_line_leaves_what_its_successor_makes_one_outcome_of(
     quick_folder: Path, scenario: str, kills: int
 ) -> None:
-    program = Path(__file__).with_name("runner_life.py")
-    command = [sys.executable, str(program), str(quick_folder), scenario]
-    environment = {**os.environ, "PYTHONPATH": str(program.parents[1])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = told_by(Path(__file__).with_name("runner_life.py"), quick_folder, scenario)
     print(f"\n{scenario}: a runner killed at {found['kills']} of {found['places']} lines: {found['outcomes']}")
     assert found["wrong"] == []
     assert found["kills"] > kills

@@ -10,7 +10,7 @@ import pytest
 
 from botdock import DockerRunner, Executable, Outcome, PluginManager
 from botdock.model import ENTRYPOINTS
-from botdock.services.manifest import read_manifest
+from botdock.services.code.manifest import read_manifest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 10.0

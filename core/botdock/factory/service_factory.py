@@ -25,13 +25,13 @@ from botdock.errors import BotdockError, EngineUnavailableError, PolicyError
 from botdock.model import Engine, Limits, StorageArea, StorageBackend
 from botdock.orchestrator import BotOrchestrator, Services, Setting
 from botdock.plugin_manager import PluginManager
-from botdock.services.cache import CodeCache
 from botdock.services.code import CodeService, CodeStore, archive_limits
+from botdock.services.code_cache import CodeCache
 from botdock.services.container import ContainerService
+from botdock.services.log_sinks import SinkFanOut
 from botdock.services.logs import LogCollector
 from botdock.services.metrics import MetricsService, metrics_folder
 from botdock.services.outbox import outbox_folder
-from botdock.services.sinks import SinkFanOut
 from botdock.services.storage import StorageService
 
 

@@ -15,8 +15,8 @@ from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import result_document
 from botdock.orchestrator.verdict import Verdict, judge
-from botdock.services._log_tail import read_tail
 from botdock.services.log_store import StoredLog
+from botdock.services.logs.tail import read_tail
 
 
 class Conclusion:

@@ -21,7 +21,7 @@ from weakref import WeakSet
 from botdock._log import logger
 from botdock.errors import BotdockError
 from botdock.model import new_execution_id
-from botdock.services._cache_locks import lock_folder
+from botdock.services._locks import lock_folder
 
 RUNNERS = "runners"
 HOLDER = "runner"

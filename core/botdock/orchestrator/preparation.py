@@ -29,8 +29,8 @@ from botdock.orchestrator.layout import Layout
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import run_document
 from botdock.orchestrator.storing import Storing
+from botdock.services.code.manifest import detect_runtime, read_manifest
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Metrics, Storage
-from botdock.services.manifest import detect_runtime, read_manifest
 
 
 @attrs.frozen(kw_only=True)

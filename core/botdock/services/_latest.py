@@ -9,7 +9,7 @@ from botdock.model.execution_id import EXECUTION_ID
 
 if TYPE_CHECKING:
     from botdock.model import ByteReader, StorageBackend
-    from botdock.services._outbox_item import Parcel
+    from botdock.services.outbox import Parcel
 
 _SUFFIX = ".json"
 _ATTEMPTS = 20

@@ -29,8 +29,8 @@ from botdock.model import (
     Receipt,
     Runtime,
 )
-from botdock.services._log_values import CollectionStatus
 from botdock.services.code import CodeSource, Workspace
+from botdock.services.logs import CollectionStatus
 
 Meter = Callable[[int, int], None]
 """Told how far a step is: bytes so far, bytes in all (0 for not known)."""

@@ -17,8 +17,7 @@ from botdock.errors import StorageError, StorageKeyError, UserError
 from botdock.model import DeleteFailure, OutboxStatus, Receipt, StorageArea, validate_key
 from botdock.services._latest import put_latest, put_object
 from botdock.services._metering import MeteredReader, Operation, Report
-from botdock.services._outbox_item import Item, Parcel
-from botdock.services.outbox import Outbox
+from botdock.services.outbox import Item, Outbox, Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,9 +15,9 @@ import attrs
 from botdock.config import CodeConfig
 from botdock.errors import StorageUnavailableError
 from botdock.model import ObjectInfo, ObjectReader
-from botdock.services._fetching import Meter
-from botdock.services.cache import CodeCache
 from botdock.services.code import CodeService, CodeStore, Workspace, archive_limits
+from botdock.services.code.fetching import Meter
+from botdock.services.code_cache import CodeCache
 from botdock.testing.memory_storage import MemoryBackend
 
 

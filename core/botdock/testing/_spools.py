@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdock.model import StorageArea
-from botdock.services._outbox_item import Item, Parcel
+from botdock.services.outbox import Item, Parcel
 
 if TYPE_CHECKING:
-    from botdock.services._outbox_spool import Spool
+    from botdock.services.outbox.spool import Spool
 
 
 def log(key: str, execution: str = "01") -> Parcel:

@@ -11,9 +11,9 @@ import attrs
 
 from botdock.errors import BotdockError, LogError
 from botdock.model import LogChunk, LogCursor, LogSource, LogStream, LogSummary
-from botdock.services._log_tail import read_tail
-from botdock.services._log_values import CollectionStatus
 from botdock.services.log_store import LogReader, LogWriter
+from botdock.services.logs import CollectionStatus
+from botdock.services.logs.tail import read_tail
 
 _JOIN_TIMEOUT = 10.0
 _READ_TIMEOUT = 0.01

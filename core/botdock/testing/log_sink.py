@@ -11,7 +11,7 @@ import pytest
 
 from botdock.model import LogLine, LogSink, LogSource, Stream
 from botdock.services.lines import MAX_PIECE
-from botdock.services.sinks import SinkFanOut
+from botdock.services.log_sinks import SinkFanOut
 from botdock.testing._engine_support import bounded
 
 __all__ = ["Arrived", "Delivered", "LogSinkContract"]

@@ -9,8 +9,8 @@ import pytest
 
 from botdock.config import Config
 from botdock.model import Check, CheckStatus, StorageArea
-from botdock.services._outbox_item import Parcel
-from botdock.services._outbox_spool import Spool
+from botdock.services.outbox import Parcel
+from botdock.services.outbox.spool import Spool
 from botdock_cli import check_outbox
 from botdock_cli.check_outbox import check_outboxes
 

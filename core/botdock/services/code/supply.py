@@ -1,0 +1,167 @@
+"""Code in a row of bytes, wherever they come from, and what can be known of it without reading them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from botdock.errors import CodeError, ObjectNotFoundError
+from botdock.model import ByteReader, ObjectInfo
+from botdock.services.code_cache.index import Identity
+
+if TYPE_CHECKING:
+    from botdock.services.code.fetching import Filling
+
+_SETTLED = 1.0
+"""Seconds after which a file cannot be written again without another time of change: no kernel's tick is as long."""
+
+
+class CodeKind(StrEnum):
+    """Where code comes from."""
+
+    FOLDER = "folder"
+    ARCHIVE = "archive"
+    OBJECT = "object"
+    BYTES = "bytes"
+
+
+@attrs.frozen(kw_only=True)
+class CodeSource:
+    """Code that lies on this machine, ready to be extracted.
+
+    Attributes:
+        kind: Where it comes from.
+        path: The folder, the archive, its spooled bytes, or, when it is cached, the tree.
+        origin: What the user named.
+        size: Bytes of the archive; None where they were not read.
+        sha256: Digest of the archive's bytes, hexadecimal; None where they were not read.
+        cached: Whether it is unpacked already.
+        note: What a reader of the result should know about where it came from; usually empty.
+        filling: What keeps others from fetching the same; None when there is nothing to be put into the cache.
+    """
+
+    kind: CodeKind
+    path: Path
+    origin: str
+    size: int | None = None
+    sha256: str | None = None
+    cached: bool = False
+    note: str = ""
+    filling: Filling | None = attrs.field(default=None, eq=False, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class CodeStore:
+    """The part of a storage that holds code.
+
+    Attributes:
+        name: Its name, for messages.
+        open: Opens an object, by key.
+        stat: Tells what is known of an object, by key.
+        location: Says where it keeps its objects: the same key elsewhere is another object.
+    """
+
+    name: str
+    open: Callable[[str], AbstractContextManager[ByteReader]]
+    stat: Callable[[str], ObjectInfo]
+    location: Callable[[], str]
+
+
+@attrs.frozen(kw_only=True)
+class Supply:
+    """An archive that can be had.
+
+    Attributes:
+        kind: Where it comes from.
+        name: What the user named.
+        identity: What it is known by; the same for the same place, whatever is there now.
+        open: Opens it.
+        stat: Tells what is known of it now; None when that says nothing of its content.
+        sha256: Digest of its bytes, where that is known beforehand.
+    """
+
+    kind: CodeKind
+    name: str
+    identity: Identity
+    open: Callable[[], AbstractContextManager[ByteReader]]
+    stat: Callable[[], ObjectInfo | None]
+    sha256: str | None = None
+
+
+def object_supply(store: CodeStore, key: str) -> Supply:
+    """Return the supply of an object."""
+    return Supply(
+        kind=CodeKind.OBJECT,
+        name=key,
+        identity=("object", store.name, store.location(), key),
+        open=lambda: store.open(key),
+        stat=lambda: _stat_object(store, key),
+    )
+
+
+def file_supply(name: str, path: Path) -> Supply:
+    """Return the supply of an archive of this machine."""
+    return Supply(
+        kind=CodeKind.ARCHIVE,
+        name=name,
+        identity=("file", str(path)),
+        open=lambda: path.open("rb"),
+        stat=lambda: _stat_file(path),
+    )
+
+
+def bytes_supply(name: str, code: bytes) -> Supply:
+    """Return the supply of bytes in memory."""
+    sha256 = hashlib.sha256(code).hexdigest()
+    return Supply(
+        kind=CodeKind.BYTES,
+        name=name or "the given bytes",
+        identity=("bytes", sha256),
+        open=lambda: io.BytesIO(code),
+        stat=lambda: None,
+        sha256=sha256,
+    )
+
+
+def _stat_object(store: CodeStore, key: str) -> ObjectInfo:
+    try:
+        return store.stat(key)
+    except ObjectNotFoundError:
+        with store.open(key):  # its error knows which key may have been meant
+            return store.stat(key)
+
+
+def _stat_file(path: Path) -> ObjectInfo | None:
+    """Return what tells one content of a file from another; None of one that has only just been written."""
+    found = path.stat()
+    if time.time() - found.st_ctime < _SETTLED:
+        return None
+    return ObjectInfo(
+        key=str(path),
+        size=found.st_size,
+        etag=f"{found.st_dev}-{found.st_ino}-{found.st_ctime_ns}",
+        modified=datetime.fromtimestamp(found.st_mtime_ns // 10**9, UTC),
+    )
+
+
+def check_digest(name: str, sha256: str, wanted: str | None) -> None:
+    """Refuse bytes that are not those that were asked for.
+
+    Raises:
+        CodeError: Naming both digests.
+    """
+    if wanted is not None and sha256 != wanted:
+        raise CodeError(
+            f"code at {name!r} has the digest sha256:{sha256}, and code_digest asks for sha256:{wanted}",
+            source=name,
+            hint="The code was replaced, or the digest is another version's; `sha256sum` of the archive shows its own.",
+        )

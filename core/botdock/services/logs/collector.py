@@ -1,0 +1,272 @@
+"""Collects what containers write, from many of them in one thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from collections.abc import Collection as Some
+from pathlib import Path
+
+from botdock.config.sections import LoggingConfig
+from botdock.errors import BotdockError, LogError
+from botdock.model.logs import LogChunk, LogCursor, LogSource, LogStream, LogSummary
+from botdock.services.log_sinks import SinkFanOut
+from botdock.services.log_store import LogReader, LogWriter
+from botdock.services.logs.collection import Collection
+from botdock.services.logs.keeper import Keeper
+from botdock.services.logs.loop import LogLoop
+from botdock.services.logs.resumption import Resumption
+from botdock.services.logs.tail import read_tail
+from botdock.services.logs.values import LARGEST_CHUNK, CollectionStatus, Wishes
+
+FOLLOW_INTERVAL = 1.0
+"""Seconds after which a follower looks again even if nobody woke it."""
+ACTIVITY_INTERVAL = 0.5
+"""Seconds between two looks at whether something still comes."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that each part has to come to its end when the collector is closed."""
+RETAINED_SEGMENTS = 4
+"""How many segments what is retained has at least: the oldest goes as a whole."""
+SMALLEST_PIECE = 4096
+
+
+class LogCollector:
+    """Stores the bytes of any number of containers as they come, in one thread.
+
+    What may wait, for the disk, an engine or a storage, is done in a few other threads, however many logs there are.
+
+    Args:
+        config: How the logs are stored, and how long the rest of one may take.
+        sinks: Get every line, each in its own time.
+        on_operation: Told of each step: its name, whether it succeeded, bytes. Must not wait.
+        reconnect_timeout: Seconds that a broken stream has to be readable again; an engine may be away for as long.
+    """
+
+    def __init__(
+        self,
+        config: LoggingConfig,
+        *,
+        sinks: SinkFanOut | None = None,
+        on_operation: Callable[[str, bool, int], None] | None = None,
+        reconnect_timeout: float = 15.0,
+    ) -> None:
+        self._config = config
+        self._sinks = sinks or SinkFanOut({}, capacity=1)
+        self._record = on_operation or (lambda _operation, _success, _size: None)
+        self._collections: dict[str, Collection] = {}
+        self._lock = threading.Lock()
+        self._loop = LogLoop(on_stored=self._stored, on_left=self._left)
+        self._resumption = Resumption(timeout=reconnect_timeout, on_opened=self._loop.admit, record=self._record)
+        self._keeper = Keeper(config, record=self._record)
+
+    def start_collection(
+        self,
+        stream: LogStream | None,
+        directory: Path,
+        *,
+        source: LogSource,
+        limit: int | None,
+        retain: int | None = None,
+        secrets: Some[bytes] = (),
+        on_limit: Callable[[], None] = lambda: None,
+        on_failure: Callable[[BotdockError], None] = lambda _error: None,
+        on_segment: Callable[[int], None] | None = None,
+        reopen: Callable[[LogCursor], LogStream] | None = None,
+    ) -> None:
+        """Begin to store what `stream` delivers into `directory`, or go on with what lies there.
+
+        Args:
+            stream: Belongs to the collector from now on. None lets `reopen` open it, in another thread.
+            directory: Where the log is, or is made.
+            source: Whose log it is; its `execution_id` names the collection.
+            limit: Bytes that are stored at most, or None. Of what comes after, the last `LoggingConfig.output_tail`
+                bytes are kept.
+            retain: Bytes that are kept at most, or None: the oldest segments go. Not together with `limit`.
+            secrets: What is masked.
+            on_limit: Called once when the bot wrote more; must not wait.
+            on_failure: Called once when the log can be stored no longer (a full disk); must not wait.
+            on_segment: Called with the number of each segment that the log no longer goes on in, once it is sealed, in
+                order, and before it may be compressed. It may take its time; a segment that retention has to remove
+                meanwhile is removed. Whoever takes over a log gets those again that may not have been stored.
+            reopen: Opens the stream from a cursor on, after it broke; None means that it cannot be continued.
+
+        Raises:
+            LogError: The files cannot be written, the log has ended, or it is being collected already.
+            ValueError: There is neither a stream nor a way to open one, or both a limit and a bound of retention.
+        """
+        wishes = Wishes(retain=retain, on_limit=on_limit, on_failure=on_failure, on_segment=on_segment, reopen=reopen)
+        _check(stream, wishes, limit)
+        segment_bytes = self._config.segment_bytes
+        if retain is not None:
+            segment_bytes = max(min(segment_bytes, retain // RETAINED_SEGMENTS), 1)
+        try:
+            self._check_is_new(source.execution_id)
+            writer = LogWriter(
+                directory, limit=limit, tail=self._config.output_tail, segment_bytes=segment_bytes, secrets=secrets
+            )
+        except LogError:
+            self._record("start_collection", False, 0)  # noqa: FBT003 - the callback's signature
+            raise
+        writer.release()
+        collection = Collection(
+            writer,
+            stream,
+            source=source,
+            wishes=wishes,
+            sinks=self._sinks,
+            record=self._record,
+            segment_bytes=segment_bytes,
+            largest=min(max(segment_bytes // RETAINED_SEGMENTS, SMALLEST_PIECE), LARGEST_CHUNK),
+        )
+        self._begin(collection, opened=stream is not None)
+
+    def _check_is_new(self, execution_id: str) -> None:
+        with self._lock:
+            if execution_id in self._collections:
+                raise LogError(f"the log of execution {execution_id!r} is being collected already")
+
+    def _begin(self, collection: Collection, *, opened: bool) -> None:
+        with self._lock:
+            self._collections[collection.source.execution_id] = collection
+        self._record("start_collection", True, 0)  # noqa: FBT003 - the callback's signature
+        self._keeper.take_over(collection)
+        if opened:
+            self._loop.admit(collection)
+        else:
+            self._resumption.begin(collection, first=True)
+
+    def wait_drained(self, execution_id: str, timeout: float) -> bool:
+        """Wait until the log has been read to its end; return whether it has.
+
+        True as well when nothing more will come of a log that cannot be continued.
+
+        Args:
+            execution_id: Whose.
+            timeout: Seconds for which nothing may come. While something does, and while a broken stream is being
+                opened again, for as long as `reconnect_timeout` allows, it goes on to wait: a long log takes its time.
+        """
+        collection = self._collection(execution_id)
+        seen, deadline = collection.activity(), time.monotonic() + timeout
+        while not collection.wait_ended(max(min(deadline - time.monotonic(), ACTIVITY_INTERVAL), 0.0)):
+            now = collection.activity()
+            if timeout and (now is None or now != seen):
+                seen, deadline = now, time.monotonic() + timeout
+            elif time.monotonic() >= deadline:
+                return False
+        return True
+
+    def stop_collection(self, execution_id: str, *, exit_known: bool = True) -> LogSummary:
+        """Stop storing, write the log's end, and return counts and hashes.
+
+        Segments that are on their way to `on_segment` have `LoggingConfig.drain_timeout` to get there.
+
+        Args:
+            execution_id: Whose.
+            exit_known: Whether it is known how the bot ended. If not, or if the log was not read to its end, it is not
+                `complete`.
+        """
+        collection = self._collection(execution_id)
+        self._leave(collection)
+        self._keeper.settle(collection, self._config.drain_timeout)
+        summary = collection.finish(exit_known=exit_known)
+        self._record("collect", summary.complete, summary.bytes)
+        return summary
+
+    def release(self, execution_id: str) -> None:
+        """Stop storing without an end: another collector can go on where this one stopped. It is forgotten here."""
+        collection = self._collection(execution_id)
+        self._release(collection)
+        self.forget(execution_id)
+
+    def forget(self, execution_id: str) -> None:
+        """Drop what is remembered of a stopped collection; its files stay."""
+        with self._lock:
+            collection = self._collections.pop(execution_id, None)
+        if collection:
+            self._resumption.forget(collection)
+
+    def collect_logs(self, execution_id: str, size: int | None = None) -> str:
+        """Return the end of what is stored so far, both streams as they came, as text.
+
+        Args:
+            execution_id: Whose.
+            size: Bytes; None means `LoggingConfig.output_tail`.
+
+        Raises:
+            LogError: No such log is being collected here, or it cannot be read.
+        """
+        directory = self._collection(execution_id).directory
+        return read_tail(directory, self._config.output_tail if size is None else size).decode("utf-8", "replace")
+
+    def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
+        """Return what is stored, from the first byte on; with `follow` what comes as well, until the log has ended.
+
+        Raises:
+            LogError: At once, when no such log is being collected here; later, when it cannot be read.
+        """
+        return self._read(self._collection(execution_id), follow=follow)
+
+    @staticmethod
+    def _read(collection: Collection, *, follow: bool) -> Iterator[LogChunk]:
+        try:
+            with LogReader(collection.directory) as reader:
+                while True:
+                    seen, ended = collection.progress()
+                    yield from (entry for entry in reader.read() if isinstance(entry, LogChunk))
+                    if ended or not follow:
+                        return
+                    collection.wait_progress(seen, FOLLOW_INTERVAL)
+        except (OSError, ValueError) as error:
+            raise LogError(f"the log in {collection.directory} cannot be read: {error}") from error
+
+    def get_collection_status(self, execution_id: str) -> CollectionStatus:
+        """Return how the collection stands: bytes so far, whether it has ended, and why if it broke."""
+        return self._collection(execution_id).status()
+
+    def close(self) -> None:
+        """Release what still runs, so that another collector can go on, and let the sinks deliver what they hold."""
+        with self._lock:
+            collections = list(self._collections.values())
+        for collection in collections:
+            collection.abandon()
+            self._loop.look_at(collection)
+        for collection in collections:
+            self._release(collection)
+        self._resumption.close(0.0)
+        self._loop.close(CLOSE_TIMEOUT)
+        self._keeper.close(CLOSE_TIMEOUT)
+        self._sinks.close()
+
+    def _release(self, collection: Collection) -> None:
+        self._leave(collection)
+        collection.release()
+        self._keeper.let_go(collection, CLOSE_TIMEOUT)
+
+    def _leave(self, collection: Collection) -> None:
+        """Let the loop read a collection no longer, and wait until it does not."""
+        collection.abandon()
+        self._loop.look_at(collection)
+        collection.wait_ended(CLOSE_TIMEOUT)
+
+    def _collection(self, execution_id: str) -> Collection:
+        with self._lock:
+            collection = self._collections.get(execution_id)
+        if collection is None:
+            raise LogError(f"no log of execution {execution_id!r} is being collected here")
+        return collection
+
+    def _stored(self, collection: Collection) -> None:
+        self._keeper.stored(collection)
+
+    def _left(self, collection: Collection) -> None:
+        collection.close_stream()  # an engine may hold up the bot, and its end, for a reader that does not read
+        if collection.leave():
+            self._resumption.begin(collection)
+
+
+def _check(stream: LogStream | None, wishes: Wishes, limit: int | None) -> None:
+    if stream is None and wishes.reopen is None:
+        raise ValueError("there is neither a stream nor a way to open one")
+    if limit is not None and wishes.retain is not None:
+        raise ValueError("a log has a limit or a bound of retention, not both")

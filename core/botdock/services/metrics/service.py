@@ -1,0 +1,208 @@
+"""What botdock counts about itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import attrs
+
+from botdock._log import logger
+from botdock.errors import UserError
+from botdock.model.metrics import Labels, MetricsExporter, MetricsSnapshot
+from botdock.model.result import ExecutionResult
+from botdock.services.metrics.lanes import Lane, close_lanes
+from botdock.services.metrics.ledger import Ledger
+from botdock.services.metrics.series import Admission, Keys, LiveSeries, Operations, add_counters, add_operations
+from botdock.services.metrics.table import summary_table
+
+NO_EXPORTERS: Mapping[str, Callable[[], MetricsExporter]] = MappingProxyType({})
+KEEP_PAUSE = 1.0
+"""Seconds between two writes of a runner's numbers to the state folder: what a SIGKILL can cost at most."""
+
+
+def metrics_folder(home: Path) -> Path:
+    """Return where the runners of a state folder keep their numbers."""
+    return home / "metrics"
+
+
+class MetricsService:
+    """Counts operations, errors, bytes and durations; safe to use from many threads.
+
+    Labels come from bounded sets (operation, runtime, engine, outcome); an id is never one. Should they not be bounded
+    after all, the surplus is counted as one series, `OTHER`.
+
+    Args:
+        exporters: How to open each, by name. They are opened by `start`, and told of the state of things after
+            executions and every `interval`; one that does not open, raises, or blocks, is logged and delays nobody.
+        folder: Where the numbers are kept for `botdock metrics` and for exporters that want the sum over all runners
+            (see `metrics_folder`); None means nowhere.
+        interval: Seconds.
+    """
+
+    def __init__(
+        self,
+        exporters: Mapping[str, Callable[[], MetricsExporter]] = NO_EXPORTERS,
+        *,
+        folder: Path | None = None,
+        interval: float = 10.0,
+    ) -> None:
+        self._openers = dict(exporters)
+        self._ledger = Ledger(folder, self._lifetime) if folder else None
+        self._interval = interval
+        self._live = LiveSeries()
+        self._container, self._log, self._storage = Keys("container"), Keys("log"), Keys("storage")
+        self._reading = threading.Lock()  # between those who look; those who record do not need it
+        self._operations: Operations = {}
+        self._before_reset: Operations = {}
+        self._version = 0
+        self._since = self._begun = datetime.now(UTC)
+        self._starting = threading.Lock()
+        self._lanes: list[Lane] | None = None
+        self._ledger_lane: Lane | None = None
+        self._closed = False
+
+    def record_container_operation(self, operation: str, duration: float, success: bool) -> None:  # noqa: FBT001 - the seed's signature
+        """Record one call to an engine, such as `create`, that took `duration` seconds."""
+        self._live.record(self._container[operation], duration, 0, success)
+
+    def record_log_operation(self, operation: str, success: bool, size: int = 0) -> None:  # noqa: FBT001 - the seed's signature
+        """Record one step of collecting logs, such as `collect`, over `size` bytes."""
+        self._live.record(self._log[operation], None, size, success)
+
+    def record_storage_operation(
+        self,
+        operation: str,
+        size: int,
+        success: bool,  # noqa: FBT001 - the seed's signature
+        duration: float | None = None,
+    ) -> None:
+        """Record one call to a storage, such as `put`, that moved `size` bytes in `duration` seconds."""
+        self._live.record(self._storage[operation], duration, size, success)
+
+    def record_execution(self, result: ExecutionResult) -> None:
+        """Record a finished execution and each of its phases, and let the exporters know."""
+        engine, runtime = ("engine", result.engine), ("runtime", result.runtime)
+        outcome = result.outcome.value if result.outcome else "unknown"
+        labels = (engine, ("outcome", outcome), runtime)
+        self._live.record(("execution", labels), result.duration, result.log.bytes, result.succeeded)
+        for phase, seconds in result.phases.items():
+            self.record(f"phase.{phase}", labels=(engine, runtime), seconds=seconds)
+        self.export()
+
+    def record(
+        self, name: str, *, labels: Labels = (), seconds: float | None = None, size: int = 0, success: bool = True
+    ) -> None:
+        """Record one operation under `name` and `labels`.
+
+        Args:
+            name: Such as `container.create`.
+            labels: Sorted pairs, from a bounded set.
+            seconds: How long it took; None when it was not timed.
+            size: Bytes it moved.
+            success: Whether it did what it should.
+        """
+        self._live.record((name, labels), seconds, size, success)
+
+    def get_metrics(self) -> MetricsSnapshot:
+        """Return everything that was counted, as of one instant."""
+        return self._versioned()[1]
+
+    def reset_metrics(self) -> MetricsSnapshot:
+        """Begin again from nothing, and return what there was; no record falls between the two.
+
+        What the state folder holds goes on counting; `botdock metrics --reset` lets that begin again.
+        """
+        with self._reading:
+            self._collect(forget=True)
+            dropped, self._operations = self._operations, {}
+            since, now = self._since, datetime.now(UTC)
+            self._since = now
+            add_operations(self._before_reset, dropped, Admission.of(self._before_reset))
+        return MetricsSnapshot(taken_at=now, since=since, operations=dropped)
+
+    def log_metrics_summary(self) -> str:
+        """Write a table of all operations to botdock's log, and return it."""
+        table = summary_table(self.get_metrics())
+        logger.bind(table=table).info("metrics\n{}", table)
+        return table
+
+    def start(self) -> None:
+        """Open the exporters, and begin to keep the numbers in the state folder; a second time does nothing.
+
+        Raises:
+            UserError: The settings of an exporter are wrong.
+        """
+        with self._starting:
+            if self._lanes is not None or self._closed:
+                return
+            opened = self._open_exporters()
+            self._lanes = [self._lane(name, exporter) for name, exporter in opened.items()]
+            if self._ledger is not None:
+                self._ledger_lane = Lane(
+                    "state", self._ledger, self._versioned, interval=self._interval, pause=KEEP_PAUSE
+                )
+
+    def export(self) -> None:
+        """Let the exporters know that there is something new; waits for none of them."""
+        self.start()
+        for lane in self._all_lanes():
+            lane.poke()
+
+    def close(self) -> None:
+        """Give the exporters the last numbers, within a bounded time, and let go of them; may be called twice."""
+        self.start()
+        with self._starting:
+            self._closed, lanes, self._lanes = True, self._lanes or [], []
+            ledger, self._ledger_lane = self._ledger_lane, None
+        close_lanes(lanes)
+        if ledger is not None:
+            close_lanes([ledger])  # last: an exporter may want the sum, of which this runner's numbers are a part
+
+    def _open_exporters(self) -> dict[str, MetricsExporter]:
+        opened: dict[str, MetricsExporter] = {}
+        for name, opener in self._openers.items():
+            try:
+                opened[name] = opener()
+            except UserError:
+                for exporter in opened.values():
+                    exporter.close()
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a third party's exporter lacks, bots run without it
+                logger.bind(exporter=name, error=str(error) or repr(error)).warning("metrics exporter not opened")
+        return opened
+
+    def _lane(self, name: str, exporter: MetricsExporter) -> Lane:
+        ledger = self._ledger if exporter.wants_total else None
+        source = self._versioned if ledger is None else lambda: self._with_total(ledger)
+        return Lane(name, exporter, source, interval=self._interval)
+
+    def _all_lanes(self) -> list[Lane]:
+        return [*(self._lanes or []), *([self._ledger_lane] if self._ledger_lane else [])]
+
+    def _with_total(self, ledger: Ledger) -> tuple[int, MetricsSnapshot]:
+        version, snapshot = self._versioned()
+        return version, attrs.evolve(snapshot, total=ledger.total())
+
+    def _versioned(self) -> tuple[int, MetricsSnapshot]:
+        with self._reading:
+            self._collect()
+            version, since, operations = self._version, self._since, self._operations.copy()
+        return version, MetricsSnapshot(taken_at=datetime.now(UTC), since=since, operations=operations)
+
+    def _lifetime(self) -> MetricsSnapshot:
+        """Return what was counted since this service was made, whether it was reset or not."""
+        with self._reading:
+            self._collect()
+            operations = self._before_reset.copy()
+            add_operations(operations, self._operations, Admission.of(operations))
+        return MetricsSnapshot(taken_at=datetime.now(UTC), since=self._begun, operations=operations)
+
+    def _collect(self, *, forget: bool = False) -> None:
+        """Add what was recorded meanwhile; with `_reading` held."""
+        counters = self._live.take(forget=forget)
+        self._version += bool(counters) or forget
+        add_counters(self._operations, counters)

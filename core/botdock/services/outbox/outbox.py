@@ -1,0 +1,209 @@
+"""Objects on their way to a storage that may be away: kept on this disk until it has them.
+
+Whatever is to be stored is first written here, and delivered from here, by a thread of its own. So nobody waits for a
+storage, and nothing is lost with the process: the next one finds what this one leaves. Each item is one object under
+one key, so that an item that is delivered twice, because its process died in between, is stored once all the same.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from botdock._log import logger
+from botdock.config.sections import OutboxConfig
+from botdock.errors import StorageError
+from botdock.model import ByteReader, OutboxStatus, Receipt
+from botdock.services._metering import Operation, Report
+from botdock.services.outbox.delivery import Delivery, Put
+from botdock.services.outbox.item import Item, Parcel
+from botdock.services.outbox.spool import Spool, read_status
+
+POLL = 0.2
+"""Seconds until a process that waits looks again whether another one still delivers."""
+LOOK_AGAIN = 30.0
+"""Seconds until an idle process looks whether another one died and left something."""
+AWAY_TIMEOUT = 2.0
+"""Seconds that are waited at most for a storage that did not answer the last time."""
+ABORT_TIMEOUT = 1.0
+"""Seconds that a delivery which was told to end may take for it; the process does not wait longer."""
+
+
+def outbox_folder(home: Path, storage: str) -> Path:
+    """Return the folder in which waits what is for a storage: nothing is ever delivered to another one."""
+    return home / "outbox" / quote(storage, safe="")
+
+
+class Outbox:
+    """Takes objects in at once, and delivers them as soon as the storage takes them. Safe to use from several threads.
+
+    Args:
+        folder: Where they wait; processes may share it, and one of them delivers at a time.
+        config: How much may wait, and how long is waited.
+        put: Hands an item to the storage.
+        on_operation: Told of each `enqueue`, `deliver` and `drop`: seconds, bytes, success.
+    """
+
+    def __init__(self, folder: Path, config: OutboxConfig, put: Put, *, on_operation: Report | None = None) -> None:
+        self._config = config
+        self._put = put
+        self._report: Report = on_operation or (lambda *_: None)
+        self._spool = Spool(folder, max_bytes=config.max_bytes, max_items=config.max_items)
+        self._delivery = Delivery(
+            self._spool, self._hand_over, longest_pause=config.retry_interval, ending=lambda: self._ending
+        )
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._woken = False
+        self._settled = True
+        self._swept = False
+        self._ending = False
+        self._aborting = False
+        self._moved: float | None = None
+
+    def add(self, parcel: Parcel, source: ByteReader | Path | bytes) -> Receipt:
+        """Take an object in; from the return on it is delivered sooner or later, whatever becomes of this process.
+
+        Raises:
+            StorageError: It cannot be kept: the disk is full or broken, or more than the bound waits already.
+        """
+        with Operation("enqueue", self._report) as operation:
+            try:
+                added = self._spool.add(parcel, source)
+            except OSError as error:
+                raise StorageError(
+                    f"cannot keep {parcel.key!r} for the storage: {error.strerror or error}",
+                    key=parcel.key,
+                    hint="Free some space, or move the state folder with BOTDOCK_HOME.",
+                ) from error
+            operation.size = added.size
+        for item in added.dropped:
+            logger.bind(key=item.parcel.key, size=item.size).error("too much waits for the storage: dropped")
+            with Operation("drop", self._report) as operation:
+                operation.size = item.size
+        self.resume()
+        return Receipt(area=parcel.area, key=parcel.key, size=added.size)
+
+    def resume(self) -> None:
+        """Deliver what waits, what an earlier process left here included, without waiting for it."""
+        with self._changed:
+            if self._ending:
+                return
+            self._woken, self._settled = True, False
+            self._changed.notify_all()
+            if self._thread is None:
+                thread = threading.Thread(target=self._loop, name="botdock-outbox", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no more threads: it stays for the next call, or the next process
+                    logger.bind(error=str(error)).warning("nothing is delivered to the storage for now")
+                    self._settled = True
+                else:
+                    self._thread = thread
+
+    def drain(self, timeout: float) -> bool:
+        """Wait, at most `timeout` seconds, until all is delivered or cannot be for now; say whether all is."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            if self._spool.away():  # so it will hardly come back just now; unless it does
+                self._changed.wait_for(lambda: self._settled, min(timeout, AWAY_TIMEOUT))
+            if not self._spool.away():
+                self._changed.wait_for(lambda: self._settled, max(deadline - time.monotonic(), 0.0))
+        return not self._spool.waiting()
+
+    def status(self) -> OutboxStatus:
+        """Return what waits, what failed and what was dropped."""
+        return read_status(self._spool.folder)
+
+    def close(self) -> None:
+        """Deliver what can be delivered soon, and leave the rest to the next process; may be called twice.
+
+        It takes `drain_timeout` at most; an object that is on its way then may finish as long as it moves.
+        """
+        self.drain(0.0 if self._ending else self._config.drain_timeout)
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+            while self._is_moving() and not self._spool.away():
+                self._changed.wait(POLL)
+            self._aborting = True
+        if self._thread is not None:
+            self._thread.join(ABORT_TIMEOUT)
+            if self._thread.is_alive():
+                self._note_silence()
+
+    def _note_silence(self) -> None:
+        """Let the next process know that it need not wait as long."""
+        with suppress(OSError):
+            if not self._spool.away():
+                self._spool.note_error(f"the storage did not answer within {self._config.drain_timeout:g} seconds")
+
+    def _is_moving(self) -> bool:
+        moved = self._moved
+        return moved is not None and time.monotonic() - moved < self._config.drain_timeout
+
+    def _hand_over(self, item: Item, source: ByteReader) -> None:
+        with Operation("deliver", self._report) as operation:
+            try:
+                self._put(item, _Source(source, item.size, self._note_move))
+            finally:
+                self._moved = None
+            operation.size = item.size
+
+    def _note_move(self) -> None:
+        """Note that bytes move; end the delivery here if it is to end."""
+        if self._aborting:
+            raise StorageError("the delivery was ended; the next process continues it")
+        self._moved = time.monotonic()
+
+    def _loop(self) -> None:
+        while not self._ending:
+            pause, settled = self._deliver()
+            with self._changed:
+                if not self._woken:
+                    self._settled = settled
+                    self._changed.notify_all()
+                    self._changed.wait_for(lambda: self._woken or self._ending, pause)
+                self._woken = False
+        with self._changed:
+            self._changed.notify_all()
+
+    def _deliver(self) -> tuple[float, bool]:
+        """Deliver what is due; return the seconds until the next look, and whether nothing more can be done for now."""
+        try:
+            if not self._spool.exists():
+                return LOOK_AGAIN, True
+            with self._spool.delivering() as ours:
+                if not ours:
+                    return POLL, bool(self._spool.away()) or not self._spool.waiting()
+                self._sweep_once()
+                pause = self._delivery.run()
+            return (LOOK_AGAIN if pause is None else min(pause, LOOK_AGAIN)), True
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the disk may be mended while we live
+            logger.bind(error=repr(error)).warning("the outbox could not be read")
+            return self._config.retry_interval, True
+
+    def _sweep_once(self) -> None:
+        if not self._swept:
+            self._spool.sweep()
+            self._swept = True
+
+
+class _Source:
+    """The bytes of an item: as many as there were when it came, though its file may grow."""
+
+    def __init__(self, file: ByteReader, size: int, on_read: Callable[[], None]) -> None:
+        self._file = file
+        self._left = size
+        self._on_read = on_read
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, and empty bytes at the end."""
+        self._on_read()
+        data = self._file.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(data)
+        return data

@@ -1,0 +1,149 @@
+"""Tries what may happen at any moment at each of them: at one line of some code after another.
+
+Processes are forked, so a program that uses it for them has no threads of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
+from typing import Any
+
+PATIENCE = 0.02
+"""Seconds after which a thread that does not come to its end is taken to wait for the other one."""
+KILLED = -signal.SIGKILL
+Life = tuple[Callable[[], None], Callable[[], Iterator[str]]]
+"""What a process does, and what says afterwards what is wrong with what it left."""
+Traced = Callable[[CodeType], bool]
+"""Says of some code whether its lines count."""
+
+
+def lines_of(*modules: ModuleType) -> Traced:
+    """Let the lines of these modules count."""
+    files = {module.__file__ for module in modules}
+    return lambda code: code.co_filename in files
+
+
+def tracer(traced: Traced, at: Callable[[FrameType], None]) -> Any:
+    """Return what `sys.settrace` takes, so that `at` is called before each line that counts."""
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Any:
+        if event == "line":
+            at(frame)
+        return trace
+
+    return lambda frame, _event, _argument: trace if traced(frame.f_code) else None
+
+
+def at_line(number: int, act: Callable[[], None]) -> Callable[[FrameType], None]:
+    """Return what acts once, when as many lines have been come to; the first is 1."""
+    left = [number]
+
+    def count(_frame: FrameType) -> None:
+        left[0] -= 1
+        if not left[0]:
+            act()
+
+    return count
+
+
+def in_child(work: Callable[[], None], trace: Any = None, *, threads: bool = False) -> int:
+    """Let another process work; return its exit code, `KILLED` when it was.
+
+    Args:
+        work: What it does.
+        trace: Traces it, and with `threads` the threads that it starts.
+    """
+    child = os.fork()
+    if not child:
+        if trace is not None:
+            sys.settrace(trace)
+            if threads:
+                threading.settrace(trace)
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - nothing may run on in the child
+            os.write(2, repr(error).encode())
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_at(number: int, work: Callable[[], None], traced: Traced) -> int:
+    """Let another process work until it comes to that line; return its exit code, `KILLED` when it got there."""
+    return in_child(work, tracer(traced, at_line(number, lambda: os.kill(os.getpid(), signal.SIGKILL))))
+
+
+def told_by(program: Path, *arguments: object) -> dict[str, Any]:
+    """Run a program that forks, with the tests' modules; return the JSON that it prints."""
+    command = [sys.executable, str(program), *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    sys.stderr.write(done.stderr)
+    assert done.returncode == 0
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def kill_at_every_line(
+    lives: Callable[[int], tuple[Callable[[], None], Callable[[], Iterator[str]]]], traced: Traced
+) -> dict[str, Any]:
+    """Kill at the first line, at the second, and so on, until a process lives to its end.
+
+    Args:
+        lives: Given how many were killed before, returns the next one.
+        traced: Which lines count.
+
+    Returns:
+        How many `kills` there were, the exit `code` of the one that lived, and what was `wrong`, at most 20 of it.
+    """
+    kills, wrong, code = 0, list[str](), KILLED
+    while code == KILLED:
+        live, judge = lives(kills)
+        code = killed_at(kills + 1, live, traced)
+        wrong += [f"killed at line {kills + 1}: {problem}" for problem in judge()]
+        kills += code == KILLED
+    return {"kills": kills, "code": code, "wrong": wrong[:20]}
+
+
+def interleaved(number: int, first: Callable[[], object], second: Callable[[], object], traced: Traced) -> bool:
+    """Let one thread work until it comes to that line, and another work meanwhile; return whether it got there.
+
+    The first goes on when the second is done, or waits for something that the first one holds.
+
+    Raises:
+        BaseExceptionGroup: What they raised.
+    """
+    errors: list[BaseException] = []
+    threads: list[threading.Thread] = []
+
+    def guarded(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - told below
+            errors.append(error)
+
+    def meanwhile() -> None:
+        threads.append(threading.Thread(target=guarded, args=(second,)))
+        threads[0].start()
+        threads[0].join(PATIENCE)
+
+    def traced_first() -> None:
+        sys.settrace(tracer(traced, at_line(number, meanwhile)))
+        guarded(first)
+
+    thread = threading.Thread(target=traced_first)
+    thread.start()
+    thread.join()
+    for other in threads:
+        other.join()
+    if errors:
+        raise BaseExceptionGroup(f"at line {number}", errors)
+    return bool(threads)
