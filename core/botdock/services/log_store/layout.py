@@ -34,6 +34,7 @@ VERSION = 1
 STREAMS = (Stream.STDOUT, Stream.STDERR)
 END = "end.json"
 REMOVED = "removed.json"
+DRAFT_SUFFIX = ".tmp"
 LARGEST_LENGTH = 2**32 - 1
 LARGEST_TIME = 2**64 - 1
 LARGEST_MASKED = 2**24 - 1
@@ -158,7 +159,12 @@ def compressed_name(name: str) -> str:
 
 def draft_name(name: str) -> str:
     """Return the name of a file as long as it is not whole."""
-    return f".{name}.tmp"
+    return f".{name}{DRAFT_SUFFIX}"
+
+
+def is_draft(name: str) -> bool:
+    """Return whether a file of this name is not whole yet, and never will be once its writer has died."""
+    return name.startswith(".") and name.endswith(DRAFT_SUFFIX)
 
 
 def segment_of(name: str) -> int | None:

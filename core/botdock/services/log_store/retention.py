@@ -5,16 +5,18 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from botdock.services.log_store.layout import (
+    DRAFT_SUFFIX,
     REMOVED,
     STREAMS,
     VERSION,
     compressed_name,
     data_name,
-    draft_name,
-    read_document,
+    is_draft,
+    parse_document,
     segment_of,
     sync_folder,
     write_document,
@@ -31,9 +33,10 @@ def compress_segment(directory: Path, number: int) -> None:
     """Compress the files with the bytes of a sealed segment; the index stays as it is, to be read from any place.
 
     A crash leaves the plain file, or both, or the compressed one; who reads takes the plain one as long as it is there.
+    Nobody else is locked out: two may compress the same segment, and others may remove it or take over the log.
 
     Raises:
-        OSError: The disk took no more; the plain file stays.
+        OSError: The disk took no more, or the segment was removed meanwhile; what there was of it stays.
     """
     for stream in STREAMS:
         path = directory / data_name(stream, number)
@@ -42,20 +45,21 @@ def compress_segment(directory: Path, number: int) -> None:
 
 
 def _compress(path: Path, target: Path) -> None:
-    draft = target.with_name(draft_name(target.name))
-    try:
-        with path.open("rb") as source, draft.open("wb") as raw:
-            with gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
-                shutil.copyfileobj(source, packed, 1024 * 1024)
-            raw.flush()
-            os.fsync(raw.fileno())
-        draft.chmod(0o600)
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    with path.open("rb") as source:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=DRAFT_SUFFIX, dir=path.parent)
+        draft = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as raw:
+                with gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
+                    shutil.copyfileobj(source, packed, 1024 * 1024)
+                raw.flush()
+                os.fsync(raw.fileno())
+            draft.replace(target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
     sync_folder(path.parent)
-    path.unlink()
+    path.unlink(missing_ok=True)
 
 
 def remove_segment(directory: Path, number: int, removed: Tally) -> None:
@@ -71,7 +75,7 @@ def remove_segment(directory: Path, number: int, removed: Tally) -> None:
         OSError: The disk refused.
     """
     write_document(directory / REMOVED, {"version": VERSION, "segments": number + 1, **removed.to_json()})
-    sweep(directory)
+    _clear(directory, _removed_names(os.listdir(directory), number + 1))  # noqa: PTH208 - only names
 
 
 def read_removed(directory: Path) -> tuple[int, Tally]:
@@ -81,17 +85,19 @@ def read_removed(directory: Path) -> tuple[int, Tally]:
         OSError: It cannot be read.
         ValueError: It is damaged.
     """
-    path = directory / REMOVED
-    document = read_document(path)
-    if document is None:
-        if path.exists():
-            raise ValueError(f"{REMOVED} is damaged")
+    try:
+        document = parse_document((directory / REMOVED).read_bytes())
+    except FileNotFoundError:
         return 0, Tally()
+    except ValueError as error:
+        raise ValueError(f"{REMOVED} is damaged") from error
     return int(document["segments"]), Tally.from_json(document)
 
 
 def sweep(directory: Path) -> None:
     """Remove what a crash may have left: files of segments that `removed.json` calls removed, and half-written ones.
+
+    A file that is there both plain and compressed stays so: whoever compressed it may be about to remove the plain one.
 
     Raises:
         OSError: The disk refused.
@@ -99,8 +105,14 @@ def sweep(directory: Path) -> None:
     """
     count, _ = read_removed(directory)
     names = os.listdir(directory)  # noqa: PTH208 - only names
-    gone = [name for name in names if (number := segment_of(name)) is not None and number < count]
-    gone += [name for name in names if name.startswith(".") and name.endswith(".tmp")]
-    gone += [compressed_name(name) for name in names if compressed_name(name) in names]  # the plain one counts
-    for name in sorted(gone, key=lambda name: name.startswith("index.")):
+    drafts = [name for name in names if is_draft(name)]
+    _clear(directory, [*_removed_names(names, count), *drafts])
+
+
+def _removed_names(names: list[str], count: int) -> list[str]:
+    return [name for name in names if (number := segment_of(name)) is not None and number < count]
+
+
+def _clear(directory: Path, names: list[str]) -> None:
+    for name in sorted(names, key=lambda name: name.startswith("index.")):
         (directory / name).unlink(missing_ok=True)

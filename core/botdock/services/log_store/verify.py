@@ -18,6 +18,7 @@ from botdock.services.log_store.layout import (
     REMOVED,
     STREAMS,
     data_name,
+    is_draft,
     parse_document,
     seal_name,
     segment_of,
@@ -115,7 +116,7 @@ class _Verifying:
     def _find_strangers(self, removed: int) -> None:
         for name in sorted(self._names - {END, REMOVED}):
             number = segment_of(name)
-            if number is None and not _is_draft(name):
+            if number is None and not is_draft(name):
                 self._find(name, "it does not belong to a log")
             elif number is not None and number < removed and self._ended:
                 self._find(name, "retention has removed its segment")
@@ -160,10 +161,6 @@ class _Verifying:
             removed_segments=removed,
             complete=bool(document and document.get("complete")),
         )
-
-
-def _is_draft(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
 
 
 def _differences(document: dict[str, Any], summary: LogSummary) -> Iterator[Finding]:
