@@ -85,6 +85,21 @@ def test_what_is_asked_for_is_what_reading_everything_gives(
     assert list(log.lines(tail=tail, since_ns=since, until_ns=until, stream=stream)) == wanted
 
 
+@CHECKS
+@given(steps=STEPS, segment_bytes=st.sampled_from([4, 30, 10**9]), packed=st.integers(0, 255), size=st.integers(0, 90))
+def test_the_last_bytes_are_those_of_everything(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[Stream, bytes, int]],
+    segment_bytes: int,
+    packed: int,
+    size: int,
+) -> None:
+    chunks = chunks_of(steps)
+    log = write(tmp_path_factory.mktemp("log") / "logs", chunks, segment_bytes=segment_bytes, packed=packed)
+    whole = b"".join(chunk.data for chunk in chunks)
+    assert log.tail(size) == whole[max(len(whole) - size, 0) :]
+
+
 def test_a_clock_that_was_set_back_hides_nothing(tmp_path: Path) -> None:
     chunks = [LogChunk(Stream.STDOUT, b"%d\n" % now, now) for now in (100, 200, 300, 120, 130, 310)]
     for segment_bytes in (4, 10**9):
@@ -162,6 +177,7 @@ def test_a_tail_reads_only_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(os, "pread", counted)
     assert len(list(log.lines(tail=100))) == 100
+    assert log.tail(10) == chunk[-10:]
     assert len(read) < 50
 
 

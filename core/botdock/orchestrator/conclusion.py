@@ -16,7 +16,6 @@ from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import result_document
 from botdock.orchestrator.verdict import Verdict, judge
 from botdock.services.log_store import StoredLog
-from botdock.services.logs.tail import read_tail
 
 
 class Conclusion:
@@ -122,7 +121,7 @@ class Conclusion:
 
     def _output(self, run: Run) -> str:
         with suppress(LogError):  # it cannot be read: `logs --verify` says why
-            return read_tail(run.journal.logs, self._setting.config.logging.output_tail).decode("utf-8", "replace")
+            return StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail).decode("utf-8", "replace")
         return ""
 
     def _collect(self, run: Run) -> ResultReading:

@@ -11,9 +11,8 @@ import attrs
 
 from botdock.errors import BotdockError, LogError
 from botdock.model import LogChunk, LogCursor, LogSource, LogStream, LogSummary
-from botdock.services.log_store import LogReader, LogWriter
+from botdock.services.log_store import LogReader, LogWriter, StoredLog
 from botdock.services.logs import CollectionStatus
-from botdock.services.logs.tail import read_tail
 
 _JOIN_TIMEOUT = 10.0
 _READ_TIMEOUT = 0.01
@@ -61,7 +60,11 @@ class FakeLogs:
 
     def collect_logs(self, execution_id: str, size: int | None = None) -> str:
         """Return the end of it."""
-        return read_tail(self._log(execution_id).directory, _TAIL if size is None else size).decode("utf-8", "replace")
+        return (
+            StoredLog(self._log(execution_id).directory)
+            .tail(_TAIL if size is None else size)
+            .decode("utf-8", "replace")
+        )
 
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
         """Return what there is and, with `follow`, what comes."""

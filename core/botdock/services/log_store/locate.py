@@ -1,4 +1,4 @@
-"""Where in a log a time begins or ends: told by seals and indexes, without reading what they are about."""
+"""Where in a log a time begins or ends, and where its last bytes do: told by seals and indexes, without the rest."""
 
 from __future__ import annotations
 
@@ -60,6 +60,43 @@ def behind(directory: Path, until_ns: int) -> tuple[int, int]:
         if last is not None:
             return number, last + 1
     return 0, 0
+
+
+def end_position(directory: Path, size: int) -> Position:
+    """Return a place behind which `size` bytes of both streams lie, or all that is kept; one more chunk at most.
+
+    Only indexes are read, from the end, and no more of them than those bytes need; the newest is counted, too.
+
+    Raises:
+        OSError: The log cannot be read.
+        ValueError: It is damaged.
+    """
+    place = Position()
+    first, _ = read_removed(directory)
+    newest = newest_segment(directory)
+    for number in range(-1 if newest is None else newest, first - 1, -1):
+        if size <= 0:
+            break
+        try:
+            with IndexFile(directory, number) as index:
+                place, size = _back_from_end(number, index, size)
+        except FileNotFoundError:  # removed meanwhile
+            break
+    return place
+
+
+def _back_from_end(number: int, index: IndexFile, size: int) -> tuple[Position, int]:
+    """Return the place in one segment behind which `size` bytes lie, or its begin; and how many bytes lack then."""
+    offsets, record = index.totals(), index.records
+    for block in index.blocks_backwards():
+        for at in range(len(block) - 1, -1, -1):
+            if size <= 0:
+                return Position(segment=number, record=record, offsets=offsets), size
+            record = block.first + at
+            if (chunk := block.chunk(at)) is not None:
+                offsets[chunk[0]] -= chunk[1]
+                size -= chunk[1]
+    return Position(segment=number, record=record, offsets=offsets), size
 
 
 def sealed(directory: Path, number: int) -> Tally | None:

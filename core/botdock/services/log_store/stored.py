@@ -17,6 +17,7 @@ from botdock.model.logs import LogChunk, LogGap, LogLine, LogSummary, Stream
 from botdock.services.log_store.files import UNREADABLE
 from botdock.services.log_store.layout import END, STREAMS, read_document
 from botdock.services.log_store.line_reading import LineReading, Wanted, line_ends, start_of, without_first
+from botdock.services.log_store.locate import end_position
 from botdock.services.log_store.reader import Entry, LogReader, Position
 
 POLL_INTERVAL = 0.02
@@ -134,6 +135,17 @@ class StoredLog:
     def chunks(self, *, start: Position | None = None) -> Iterator[LogChunk]:
         """Yield what is stored now, without what is missing."""
         return (entry for entry in self.entries(start=start) if isinstance(entry, LogChunk))
+
+    def tail(self, size: int) -> bytes:
+        """Return the last `size` bytes of what is stored now, both streams as they came; fewer if there are no more.
+
+        Raises:
+            LogError: There is no log, or it cannot be read.
+        """
+        with self._explained():
+            start = end_position(self.directory, size)
+        data = b"".join(chunk.data for chunk in self.chunks(start=start))
+        return data[-size:] if size else b""
 
     def _read(self, reader: LogReader, alive: Callable[[], bool], *, follow: bool) -> Iterator[Entry]:
         while True:

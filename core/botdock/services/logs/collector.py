@@ -12,12 +12,11 @@ from botdock.config.sections import LoggingConfig
 from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogCursor, LogSource, LogStream, LogSummary
 from botdock.services.log_sinks import SinkFanOut
-from botdock.services.log_store import LogReader, LogWriter
+from botdock.services.log_store import LogReader, LogWriter, StoredLog
 from botdock.services.logs.collection import Collection
 from botdock.services.logs.keeper import Keeper
 from botdock.services.logs.loop import LogLoop
 from botdock.services.logs.resumption import Resumption
-from botdock.services.logs.tail import read_tail
 from botdock.services.logs.values import LARGEST_CHUNK, CollectionStatus, Wishes
 
 FOLLOW_INTERVAL = 1.0
@@ -197,7 +196,7 @@ class LogCollector:
             LogError: No such log is being collected here, or it cannot be read.
         """
         directory = self._collection(execution_id).directory
-        return read_tail(directory, self._config.output_tail if size is None else size).decode("utf-8", "replace")
+        return StoredLog(directory).tail(self._config.output_tail if size is None else size).decode("utf-8", "replace")
 
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
         """Return what is stored, from the first byte on; with `follow` what comes as well, until the log has ended.
