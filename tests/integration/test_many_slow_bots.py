@@ -35,9 +35,8 @@ echo "$number lines of $ID"
 
 THREADS_PER_BOT, THREADS = 1, 24
 """One that waits for its end; and, however many bots there are: the loop, those that wait for disks and engines."""
-FILES_PER_BOT, FILES = 6, 300
-"""The log's socket and what watches it, the connection that waits for the end, the journal and the lease; and the files
-of at most 64 logs."""
+FILES_PER_BOT, FILES = 3, 160
+"""The log's socket and what watches it, and the connection that waits for the end; and the files of at most 64 logs."""
 
 
 def test_two_hundred_slow_bots(docker_config: Config, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class Journal:
         self.marker = self.directory / STORED
         self._runner = ""
         self._made = False
-        self._events: int | None = None
+        self._recording = False
 
     def open(self, request: dict[str, Any], runner: str) -> None:
         """Make the folder, with `request.json`, held by a runner; readable by nobody else: a workspace holds secrets.
@@ -64,7 +64,8 @@ class Journal:
             hold(self._draft, runner)
             self._draft.rename(self.directory)
             self._made = True
-            self._events = os.open(self.directory / EVENTS, _APPEND, 0o600)
+            self._append(b"")
+            self._recording = True
         except OSError as error:
             self.discard()
             raise BotdockError(
@@ -82,9 +83,10 @@ class Journal:
         hold(self.directory, runner)
         for draft in self.directory.glob("*.tmp"):
             draft.unlink(missing_ok=True)
-        self._events = os.open(self.directory / EVENTS, _APPEND, 0o600)
+        self._append(b"")
         if _is_torn(self.directory / EVENTS):
-            os.write(self._events, b"\n")
+            self._append(b"\n")
+        self._recording = True
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the steps so far, the ones that cannot be read left out."""
@@ -97,11 +99,11 @@ class Journal:
 
     def event(self, name: str, **data: Any) -> None:
         """Append a step, with wall time and monotonic time in nanoseconds; a full disk loses the step, not the run."""
-        if self._events is None:
+        if not self._recording:
             return
         entry = {"event": name, "time_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns(), **data}
         with contextlib.suppress(OSError):
-            os.write(self._events, json.dumps(entry).encode() + b"\n")
+            self._append(json.dumps(entry).encode() + b"\n")
 
     def save(self, run: dict[str, Any]) -> None:
         """Write `run.json`.
@@ -141,10 +143,8 @@ class Journal:
         return (self.directory / OUTCOME).exists()
 
     def close(self) -> None:
-        """Close the list of events."""
-        if self._events is not None:
-            os.close(self._events)
-            self._events = None
+        """Take no more steps."""
+        self._recording = False
 
     def discard(self) -> None:
         """Remove the folder, all at once: nothing happened that is worth a record."""
@@ -153,6 +153,14 @@ class Journal:
             with contextlib.suppress(OSError):
                 self.directory.rename(self._draft)
         shutil.rmtree(self._draft, ignore_errors=True)
+
+    def _append(self, line: bytes) -> None:
+        """Add to the list of steps; steps are few, and a runner of many bots cannot keep a file open for each."""
+        descriptor = os.open(self.directory / EVENTS, _APPEND, 0o600)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
 
     @property
     def _draft(self) -> Path:
