@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import attrs
 import pytest
 
 from botdock import Config, DockerRunner, Executable
-from botdock.config import MetricsConfig
+from botdock.config import LoggingConfig, MetricsConfig
 from botdock.services.metrics import metrics_folder, read_total
 from testbed.console import wait_until
 from testbed.prometheus import PrometheusServer
@@ -22,6 +23,8 @@ from testbed.prometheus import PrometheusServer
 GOOD = "def main(id, config):\n    print('x' * 1000)\n    return 1\n"
 BAD = "def main(id, config):\n    raise SystemExit(3)\n"
 SLOW = "import time\n\ndef main(id, config):\n    time.sleep(1.2)\n"
+TALKER = "import time\n\ndef main(id, config):\n    print('x' * 1000, flush=True)\n    time.sleep(600)\n"
+SOON = LoggingConfig(sync_interval=0.05)
 OUTCOMES = {"good": 3, "bad": 2, "slow": 1}
 TIMEOUT = 60.0
 
@@ -95,8 +98,37 @@ def test_a_real_prometheus_answers_with_the_right_numbers(
     created = "botdock_container_operations_total{operation='create',result='success'}"
     assert server.value(created) == 6
     assert server.value("sum(botdock_container_operations_total{result='error'})") == 0
-    collected = sum_of(scraped, "botdock_log_bytes_total")
-    assert server.value("sum(botdock_log_bytes_total)") == collected >= 3 * 1001
+    stored = server.value("sum(botdock_log_bytes_total{operation='store'})")
+    assert stored == sum_of(scraped, "botdock_execution_output_bytes_total") >= 3 * 1001
+    assert server.value("sum(botdock_log_bytes_total)") == stored, "each byte once, over all operations"
+    assert server.value("botdock_log_operations_total{operation='collect',result='success'}") == 6
+
+
+def test_what_a_bot_writes_is_on_the_page_and_in_the_folder_while_it_runs(port: int, tmp_path: Path) -> None:
+    (tmp_path / "talker").mkdir()
+    (tmp_path / "talker" / "main.py").write_text(TALKER)
+    quick = attrs.evolve(
+        config(tmp_path, port=port), metrics=MetricsConfig(exporters=("prometheus",), interval=0.1), logging=SOON
+    )
+    with DockerRunner(quick) as runner:
+        talker = Executable(id="talker", runtime="python3.11", file_path=str(tmp_path / "talker"))
+        execution = runner.start(talker)
+        try:
+            assert wait_until(lambda: sum_of(page(port), "botdock_log_bytes_total") == 1001, timeout=TIMEOUT)
+            assert wait_until(lambda: bytes_in(metrics_folder(tmp_path / "home")) == 1001, timeout=TIMEOUT)
+            assert execution.result.outcome is None, "it still runs"
+            assert sum_of(page(port), "botdock_executions_total") == 0
+        finally:
+            execution.stop()
+        result = execution.wait()
+        assert result is not None
+        assert sum_of(page(port), "botdock_log_bytes_total") <= result.log.bytes
+    assert bytes_in(metrics_folder(tmp_path / "home")) == result.log.bytes
+
+
+def bytes_in(folder: Path) -> int:
+    stats = read_total(folder).snapshot.operations.get(("log.store", ()))
+    return stats.bytes if stats else 0
 
 
 def run_by_hand(folder: Path, home: Path, tmp_path: Path) -> None:

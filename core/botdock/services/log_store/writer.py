@@ -77,10 +77,7 @@ class LogWriter:
         self._hashed_from = found.removed_segments
         segment = found.current or Segment(self.directory, found.removed_segments)
         self._ledger = Ledger(
-            removed=found.removed,
-            removed_segments=found.removed_segments,
-            closed=found.closed,
-            current=segment.tally,
+            removed=found.removed, removed_segments=found.removed_segments, closed=found.closed, current=segment.tally
         )
         if segment.number == 0:
             segment.hashes = self._hashes  # of the only segment, the hash of the part is that of the whole
@@ -94,6 +91,11 @@ class LogWriter:
     def stored(self) -> int:
         """Bytes that are stored of both streams, those that retention has removed left out."""
         return self._ledger.kept().bytes
+
+    @property
+    def written(self) -> int:
+        """Bytes that were ever stored of both streams, whoever wrote them and whatever retention has removed since."""
+        return self._ledger.whole().bytes
 
     @property
     def segment(self) -> int:

@@ -13,6 +13,7 @@ from botdock.model.logs import LogChunk, LogGap, LogSource, LogStream, LogSummar
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogWriter
 from botdock.services.logs.batch import condense
+from botdock.services.logs.growth import Growth
 from botdock.services.logs.guard import call_safely, close_quietly, words_of
 from botdock.services.logs.losses import Losses
 from botdock.services.logs.relay import LineFeed
@@ -54,6 +55,7 @@ class Collection:
         self.wishes = wishes
         self.log = logger.bind(execution_id=source.execution_id)
         self.upkeep = Upkeep()
+        self.growth = Growth(lambda: writer.written, record)
         self.segment_bytes = segment_bytes
         self.rest_until = 0.0
         self.reads = self.empty_reads = 0

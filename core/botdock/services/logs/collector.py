@@ -169,7 +169,8 @@ class LogCollector:
         self._leave(collection)
         self._keeper.settle(collection, self._config.drain_timeout)
         summary = collection.finish(exit_known=exit_known)
-        self._record("collect", summary.complete, summary.bytes)
+        collection.growth.count()
+        self._record("collect", summary.complete, 0)
         return summary
 
     def release(self, execution_id: str) -> None:
@@ -240,6 +241,7 @@ class LogCollector:
     def _release(self, collection: Collection) -> None:
         self._leave(collection)
         collection.release()
+        collection.growth.count()
         self._keeper.let_go(collection, CLOSE_TIMEOUT)
 
     def _leave(self, collection: Collection) -> None:

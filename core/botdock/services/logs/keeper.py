@@ -32,7 +32,8 @@ class Keeper:
 
     Args:
         config: How often to sync, and whether to compress.
-        record: Told of each `store_segment`, `compress_segment` and `remove_segment`.
+        record: Told of each `store_segment`, `compress_segment` and `remove_segment`, and, once in an interval and
+            collection, of what was stored.
     """
 
     def __init__(self, config: LoggingConfig, *, record: Callable[[str, bool, int], None]) -> None:
@@ -113,6 +114,7 @@ class Keeper:
             collection.writer.sync()
         except LogError as error:
             collection.fail(error)
+        collection.growth.count()
 
     def _retain(self, collection: Collection) -> None:
         """Remove the oldest segments until what is kept, and what the newest may still become, fits."""
