@@ -13,7 +13,7 @@ the runner's file or in the total, at every instruction.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,10 +69,39 @@ class TotalFolder:
 
     def sum(self) -> MetricsTotal:
         """Add up what there is, and change nothing."""
+        return self._sum(self._accounts())
+
+    def fold(self) -> None:
+        """Add the numbers of runners that have ended to the total, and delete their files."""
+        names = self._names()
+        self._delete([name for name in names if name in self.total.folded])
+        rest = [name for name in names if name not in self.total.folded]
+        for start in range(0, len(rest), BATCH):
+            with self._dead(rest[start : start + BATCH]) as dead:
+                if dead:
+                    self._replace(self._with(dead), dead)
+                    self._delete(dead)
+
+    def reset(self) -> MetricsTotal:
+        """Begin again from nothing, and return what there was; what those counted that still run is noted.
+
+        What is returned and what is noted is the same look at each file: a runner may write to its own at any moment.
+        """
+        self.fold()
+        accounts = self._accounts()
+        before = self._sum(accounts)
+        offsets = {name: account.operations for name, account in accounts.items() if account is not None}
+        self._replace(Account(since=datetime.now(UTC), offsets=offsets), dead=())
+        return before
+
+    def _accounts(self) -> dict[str, Account | None]:
+        """Return what the files of those say that are not in the total yet."""
+        return {name: self._read(self.path / f"{name}.json") for name in self._unfolded()}
+
+    def _sum(self, accounts: Mapping[str, Account | None]) -> MetricsTotal:
         operations = dict(self.total.operations)
         since, ended, running = self.total.since, self.total.runners, 0
-        for name in self._unfolded():
-            account = self._read(self.path / f"{name}.json")
+        for name, account in accounts.items():
             if account is not None:
                 since = min(since, account.since) if name not in self.total.offsets else since
                 self._add(operations, name, account)
@@ -84,24 +113,6 @@ class TotalFolder:
             running=running,
             problems=tuple(self.problems),
         )
-
-    def fold(self) -> None:
-        """Add the numbers of runners that have ended to the total, and delete their files."""
-        names = self._names()
-        self._delete([name for name in names if name in self.total.folded])
-        rest = [name for name in names if name not in self.total.folded]
-        for start in range(0, len(rest), BATCH):
-            with self._dead(rest[start : start + BATCH]) as dead:
-                if dead:
-                    self._replace(self._with(dead))
-                    self._delete(dead)
-
-    def reset(self) -> None:
-        """Begin again from nothing; what those counted that still run is noted, so that it counts no more."""
-        self.fold()
-        accounts = {name: self._read(self.path / f"{name}.json") for name in self._names()}
-        offsets = {name: account.operations for name, account in accounts.items() if account is not None}
-        self._replace(Account(since=datetime.now(UTC), offsets=offsets))
 
     def _with(self, names: list[str]) -> Account:
         operations, since, runners = dict(self.total.operations), self.total.since, self.total.runners
@@ -132,8 +143,11 @@ class TotalFolder:
             yield [name for name in names if locks.enter_context(locked_at_once(self._lock_of(name)))]
 
     def _lives(self, name: str) -> bool:
-        with locked_at_once(self._lock_of(name)) as dead:
-            return not dead
+        try:
+            with locked(self._lock_of(name), timeout=0.0, shared=True):  # so that two who ask do not see each other
+                return False
+        except TimeoutError:
+            return True
 
     def _lock_of(self, name: str) -> Path:
         return self.path / f"{name}.lock"
@@ -147,14 +161,18 @@ class TotalFolder:
                 self.problems.append(str(error))
             return None
 
-    def _replace(self, total: Account) -> None:
-        self._put_aside()
+    def _replace(self, total: Account, dead: Sequence[str]) -> None:
+        self._put_aside(dead)
         publish(self.path / _TOTAL, encode(total))
         self.total = total
 
-    def _put_aside(self) -> None:
-        """Keep the last damaged total and the last damaged file of a runner for whoever wants to look at them."""
-        for path in self._damaged:
+    def _put_aside(self, dead: Sequence[str]) -> None:
+        """Keep the last damaged total and the last damaged file of a runner for whoever wants to look at them.
+
+        Who lives may write a good one in this very moment, so only a file of the `dead` is moved.
+        """
+        there = {self.path / _TOTAL, *(self.path / f"{name}.json" for name in dead)}
+        for path in [path for path in self._damaged if path in there]:
             kept = path.with_name(f"damaged-{path.stem.partition('-')[0]}.json")
             try:
                 path.replace(kept)
@@ -205,9 +223,7 @@ def reset_total(folder: Path) -> MetricsTotal:
         if not folder.is_dir():
             return _nothing()
         with open_total(folder) as total:
-            before = total.sum()
-            total.reset()
-            return before
+            return total.reset()
 
 
 def _nothing() -> MetricsTotal:
