@@ -179,3 +179,56 @@ class TestBackends:
 
     def test_nobody_need_listen(self, storages: Storages) -> None:
         assert isinstance(StorageService(storages.open).store_results(RUN, "hello", b"{}"), Receipt)
+
+
+class TestMetered:
+    """What is done past the named operations, and counted all the same."""
+
+    def test_each_call_is_reported_once(self, service: StorageService, storages: Storages) -> None:
+        backend = service.metered(StorageArea.CODE)
+        assert backend.put("a", io.BytesIO(b"12345")).size == 5
+        with backend.get("a", offset=1, length=3) as reader:
+            assert reader.read() == b"234"
+        assert backend.stat("a").size == 5
+        assert [info.key for info in backend.list()] == ["a"]
+        assert list(backend.delete(["a"])) == []
+        assert storages.operations == [
+            ("put", 5, True),
+            ("get", 3, True),
+            ("stat", 0, True),
+            ("list", 0, True),
+            ("delete", 0, True),
+        ]
+
+    def test_a_call_that_fails_is_reported_and_its_error_goes_through(
+        self, service: StorageService, storages: Storages
+    ) -> None:
+        backend = service.metered(StorageArea.CODE)
+        with pytest.raises(ObjectNotFoundError):
+            backend.get("absent")
+        with pytest.raises(ObjectNotFoundError):
+            backend.stat("absent")
+        with pytest.raises(BrokenSourceError):
+            backend.put("a", DyingSource(b"12345"))
+        assert storages.operations == [("get", 0, False), ("stat", 0, False), ("put", 0, False)]
+
+    def test_who_has_seen_enough_of_a_list_has_not_failed(self, service: StorageService, storages: Storages) -> None:
+        storages.objects(StorageArea.CODE).update(a=b"", b=b"")
+        found = service.metered(StorageArea.CODE).list()
+        assert next(found).key == "a"
+        del found
+        assert storages.operations == [("list", 0, True)]
+
+    def test_a_deletion_that_leaves_something_has_failed(
+        self, service: StorageService, storages: Storages, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failure = DeleteFailure(key="b", reason="locked")
+        monkeypatch.setattr(MemoryBackend, "delete", lambda _, keys: iter([failure]))
+        assert list(service.metered(StorageArea.CODE).delete(["a", "b"])) == [failure]
+        assert storages.operations == [("delete", 0, False)]
+
+    def test_it_is_where_the_area_is_and_closes_it(self, service: StorageService, storages: Storages) -> None:
+        backend = service.metered(StorageArea.CODE)
+        assert backend.location == storages.by_area[StorageArea.CODE].location
+        backend.close()
+        assert storages.operations == []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Self
 
+from botdock.model.storage import StorageBackend
+
 if TYPE_CHECKING:
-    from botdock.model import ObjectReader
+    from botdock.model import ByteReader, DeleteFailure, ObjectInfo, ObjectReader
 
 Report = Callable[[str, float, int, bool], None]
 """Told of each operation: its name such as `put`, seconds, bytes moved, and whether it succeeded."""
@@ -72,3 +74,66 @@ class MeteredReader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def open_metered(open_object: Callable[[], ObjectReader], report: Report) -> MeteredReader:
+    """Open an object, and report a `get` when it is closed, or at once when it cannot be opened."""
+    operation = Operation("get", report)
+    try:
+        return MeteredReader(open_object(), operation)
+    except BaseException:
+        operation.success = False
+        operation.end()
+        raise
+
+
+class MeteredBackend(StorageBackend):
+    """Passes everything on to a backend, and reports each call: `get`, `put`, `list`, `delete`, `stat`.
+
+    One that returns something to go through is reported when that is closed or has come to its end.
+    """
+
+    def __init__(self, backend: StorageBackend, report: Report) -> None:
+        self._backend = backend
+        self._report = report
+
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> ObjectReader:
+        """Open an object."""
+        return open_metered(lambda: self._backend.get(key, offset=offset, length=length), self._report)
+
+    def put(self, key: str, source: ByteReader, *, size: int | None = None) -> ObjectInfo:
+        """Write an object."""
+        with Operation("put", self._report) as operation:
+            info = self._backend.put(key, source, size=size)
+            operation.size = info.size
+        return info
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield objects; whoever has seen enough of them has not failed."""
+        with Operation("list", self._report) as operation:
+            try:
+                yield from self._backend.list(prefix)
+            except GeneratorExit:
+                operation.end()
+                raise
+
+    def delete(self, keys: Iterable[str]) -> Iterator[DeleteFailure]:
+        """Delete objects; one that stays makes it an error."""
+        with Operation("delete", self._report) as operation:
+            for failure in self._backend.delete(keys):
+                operation.success = False
+                yield failure
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Return what is known of an object."""
+        with Operation("stat", self._report):
+            return self._backend.stat(key)
+
+    def close(self) -> None:
+        """Let go of the backend."""
+        self._backend.close()
+
+    @property
+    def location(self) -> str:
+        """Where the backend keeps its objects."""
+        return self._backend.location

@@ -16,7 +16,7 @@ from botdock.config.sections import OutboxConfig
 from botdock.errors import StorageError, StorageKeyError, UserError
 from botdock.model import DeleteFailure, OutboxStatus, Receipt, StorageArea, validate_key
 from botdock.services._latest import put_latest, put_object
-from botdock.services._metering import MeteredReader, Operation, Report
+from botdock.services._metering import MeteredBackend, Operation, Report, open_metered
 from botdock.services.outbox import Item, Outbox, Parcel
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class StorageService:
         open_backend: Opens the backend of an area; called when the area is first used.
         outbox: Folder in which waits what is to be stored.
         config: How much may wait there.
-        on_operation: Told of each operation: `put`, `get`, `delete`, `enqueue`, `deliver`, `drop`; seconds; bytes;
-            success.
+        on_operation: Told of each operation: `put`, `get`, `delete`, `enqueue`, `deliver`, `drop`, and of the calls
+            to what `metered` returns; seconds; bytes; success.
 
     Example:
         >>> from botdock.testing.memory_storage import MemoryBackend
@@ -141,13 +141,7 @@ class StorageService:
             ObjectNotFoundError: There is no such object.
             StorageError: The storage could not do its part.
         """
-        operation = Operation("get", self._report)
-        try:
-            return MeteredReader(self.backend(StorageArea.CODE).get(validate_key(key)), operation)
-        except BaseException:
-            operation.success = False
-            operation.end()
-            raise
+        return open_metered(lambda: self.backend(StorageArea.CODE).get(validate_key(key)), self._report)
 
     def delete_files(self, area: StorageArea, prefix: str) -> DeleteReport:
         """Delete all objects of an area whose keys begin with `prefix`; end it with `/` to mean a folder.
@@ -180,6 +174,14 @@ class StorageService:
             if area not in self._backends:
                 self._backends[area] = self._open_backend(area)
             return self._backends[area]
+
+    def metered(self, area: StorageArea) -> StorageBackend:
+        """Return the backend of an area, each call of which is reported: `get`, `put`, `list`, `delete`, `stat`.
+
+        Raises:
+            StorageError: The service is closed.
+        """
+        return MeteredBackend(self.backend(area), self._report)
 
     def close(self) -> None:
         """Deliver what can be delivered soon, and close every backend that was opened; may be called twice."""

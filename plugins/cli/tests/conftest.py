@@ -29,7 +29,7 @@ from botdock.model import (
 )
 from botdock.model.limits import MIB
 from botdock.orchestrator.lease import Lease, hold
-from botdock.services import StorageService
+from botdock.services import MetricsService, StorageService
 from botdock.services.log_store import LogWriter
 from botdock.testing.memory_storage import MemoryBackend
 from botdock_cli import main as command_line
@@ -166,6 +166,7 @@ class FakeFactory:
 
     def __init__(self, *_: object) -> None:
         """Take what the real one takes."""
+        self.metrics = MetricsService()
 
     def create_storage_service(self, name: str | None = None) -> StorageService:
         return StorageService(lambda area: self.backend)

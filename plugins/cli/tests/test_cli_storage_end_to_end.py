@@ -95,7 +95,7 @@ def test_ctrl_c_during_put_leaves_no_object_and_no_draft(newcomer: dict[str, str
         watchdog.cancel()
         told = process.stderr.read()  # type: ignore[union-attr] # the same
     assert (process.returncode, told) == (130, b"botdock: interrupted; no half of a file or an object is left\n")
-    assert not [path for path in own_home.rglob("*") if path.is_file()]
+    assert not [path for path in (own_home / "storage").rglob("*") if path.is_file()]
 
 
 def test_head_ends_a_get_quietly(botdock: Callable[..., Any], newcomer: dict[str, str]) -> None:

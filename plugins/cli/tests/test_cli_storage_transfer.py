@@ -294,5 +294,5 @@ def test_a_put_that_does_not_reach_its_end_leaves_nothing(
     told = cli("storage", "put", "file", "bots/a")
     assert (told.code, told.out) == (code, "")
     assert told.err == f"botdock: {said}\n"
-    assert not [path for path in own_home.rglob("*") if path.is_file()]
+    assert not [path for path in (own_home / "storage").rglob("*") if path.is_file()]
     assert not (own_home / "storage" / "code").exists()

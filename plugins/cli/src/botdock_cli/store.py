@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from botdock_cli import diagnostics
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from botdock.config import Config
     from botdock.model import StorageBackend
     from botdock.services import StorageService
     from botdock_cli.session import Session
@@ -32,7 +33,7 @@ class Store:
 
     Attributes:
         service: The storage.
-        backend: The area of it.
+        backend: The area of it; what is done there is counted.
         area: Which one that is.
         name: Of the storage.
         options: Those of a command line that looks at the same place.
@@ -51,7 +52,7 @@ class Store:
 
 @contextmanager
 def open_store(session: Session, *, area: str, storage: str | None) -> Iterator[Store]:
-    """Open an area of the storage of that name, by default the configured one.
+    """Open an area of the storage of that name, by default the configured one, and count what is done there.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -60,18 +61,21 @@ def open_store(session: Session, *, area: str, storage: str | None) -> Iterator[
     """
     config = session.load_config()
     diagnostics.show_log(everything=session.debug)
-    service = ServiceFactory(config, PluginManager.load(config.plugins)).create_storage_service(storage)
-    try:
+    factory = ServiceFactory(_without_exporters(config), PluginManager.load(config.plugins))
+    with closing(factory.metrics), closing(factory.create_storage_service(storage)) as service:
         kind = StorageArea(area)
         yield Store(
             service=service,
-            backend=service.backend(kind),
+            backend=service.metered(kind),
             area=kind,
             name=storage or config.storage,
             options=_options(kind, storage),
         )
-    finally:
-        service.close()
+
+
+def _without_exporters(config: Config) -> Config:
+    """Let what is counted be kept in the state folder alone: an endpoint is of no use to anybody for a moment."""
+    return attrs.evolve(config, metrics=attrs.evolve(config.metrics, exporters=()))
 
 
 def _options(area: StorageArea, storage: str | None) -> str:
