@@ -247,3 +247,14 @@ def test_a_switch_turns_it_all_off(tmp_path: Path) -> None:
     service.close()
     assert list(tmp_path.iterdir()) == []
     assert executions(service.get_metrics()) == 1
+
+
+def test_what_is_counted_while_no_execution_ends_is_in_the_folder_soon(tmp_path: Path) -> None:
+    """A bot that runs for days ends nothing, and whoever kills its runner loses what is not written down."""
+    service = MetricsService(folder=tmp_path / "metrics", interval=3600)
+    service.start()
+    for size in (3, 7):
+        service.record_log_operation("store", True, size)
+        counted = service.get_metrics().operations
+        assert eventually(lambda counted=counted: read_total(tmp_path / "metrics").snapshot.operations == counted)  # type: ignore[misc] # bound at once
+    service.close()

@@ -21,7 +21,8 @@ from botdock.services.metrics.table import summary_table
 
 NO_EXPORTERS: Mapping[str, Callable[[], MetricsExporter]] = MappingProxyType({})
 KEEP_PAUSE = 1.0
-"""Seconds between two writes of a runner's numbers to the state folder: what a SIGKILL can cost at most."""
+"""Seconds between two writes of a runner's numbers to the state folder at least, and after which it looks for new ones
+once more: a SIGKILL costs twice as much at most."""
 
 
 def metrics_folder(home: Path) -> Path:
@@ -40,7 +41,7 @@ class MetricsService:
             executions and every `interval`; one that does not open, raises, or blocks, is logged and delays nobody.
         folder: Where the numbers are kept for `botdock metrics` and for exporters that want the sum over all runners
             (see `metrics_folder`); None means nowhere.
-        interval: Seconds.
+        interval: Seconds. What the folder holds is never older than two, however long that is.
     """
 
     def __init__(
@@ -142,9 +143,8 @@ class MetricsService:
             opened = self._open_exporters()
             self._lanes = [self._lane(name, exporter) for name, exporter in opened.items()]
             if self._ledger is not None:
-                self._ledger_lane = Lane(
-                    "state", self._ledger, self._versioned, interval=self._interval, pause=KEEP_PAUSE
-                )
+                interval = min(self._interval, KEEP_PAUSE)
+                self._ledger_lane = Lane("state", self._ledger, self._versioned, interval=interval, pause=KEEP_PAUSE)
 
     def export(self) -> None:
         """Let the exporters know that there is something new; waits for none of them."""
