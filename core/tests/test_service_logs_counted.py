@@ -224,6 +224,7 @@ def test_two_that_look_at_the_same_time_count_no_byte_twice() -> None:
         reached = interleaved(number, grown.count, grow_and_look, lines_of(growth))
         grown.count()
         assert counted.stored == size[0]
+        assert min(more for _, more in counted.of("store")) > 0, "a byte was counted twice, and then taken back"
         if not reached:
             assert number > 3, "it was tried at no line"
             return
