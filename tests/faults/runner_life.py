@@ -131,8 +131,8 @@ def killing(target: Place) -> Callable[[Place], None]:
     return kill
 
 
-def judge(life: Life) -> Iterator[str]:
-    """Yield what is wrong after the last one has done its work."""
+def judge(life: Life, executions: int = 1) -> Iterator[str]:
+    """Yield what is wrong after the last one has done its work; there may be as many executions."""
     folders = list((life.home / "executions").iterdir()) if (life.home / "executions").exists() else []
     left = [path for folder in folders for path in folder.iterdir() if path.name not in KEPT]
     left += [path for folder in folders for path in folder.rglob("*.tmp")]
@@ -140,7 +140,7 @@ def judge(life: Life) -> Iterator[str]:
     left += [folder for folder in folders if folder.name.startswith(".")]
     if left:
         yield f"left behind: {left}"
-    if len(folders) > 1:
+    if len(folders) > executions:
         yield f"{len(folders)} executions"
     for folder in folders:
         yield from _judge_record(life, folder)
@@ -169,11 +169,13 @@ def _judge_record(life: Life, folder: Path) -> Iterator[str]:
 
 def _judge_storage(life: Life, folder: Path) -> Iterator[str]:
     logs = LocalFsBackend(life.storage_folder, StorageArea.LOGS)
-    there = {info.key.rpartition("/")[2] for info in logs.list()}
+    others = [other.name for other in folder.parent.iterdir() if other != folder]
+    there = {info.key.rpartition("/")[2] for info in logs.list() if not any(other in info.key for other in others)}
     wanted = {path.name for path in (folder / "logs").iterdir()}
     if there != wanted:
         yield f"the storage has {sorted(there)}, the disk {sorted(wanted)}"
     results = [info.key for info in LocalFsBackend(life.storage_folder, StorageArea.RESULTS).list()]
+    results = [key for key in results if not any(other in key for other in others)]
     if results != [f"executions/{folder.name}/result.json"]:
         yield f"results in the storage: {results}"
 

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
@@ -18,6 +20,8 @@ from typing import Any
 
 PATIENCE = 0.02
 """Seconds after which a thread that does not come to its end is taken to wait for the other one."""
+SLOW = 10.0
+"""Seconds after which the same is said of a process."""
 KILLED = -signal.SIGKILL
 Life = tuple[Callable[[], None], Callable[[], Iterator[str]]]
 """What a process does, and what says afterwards what is wrong with what it left."""
@@ -61,6 +65,11 @@ def in_child(work: Callable[[], None], trace: Any = None, *, threads: bool = Fal
         work: What it does.
         trace: Traces it, and with `threads` the threads that it starts.
     """
+    return os.waitstatus_to_exitcode(os.waitpid(forked(work, trace, threads=threads), 0)[1])
+
+
+def forked(work: Callable[[], None], trace: Any = None, *, threads: bool = True) -> int:
+    """As `in_child`, without waiting for its end; return its number."""
     child = os.fork()
     if not child:
         if trace is not None:
@@ -73,7 +82,7 @@ def in_child(work: Callable[[], None], trace: Any = None, *, threads: bool = Fal
             os.write(2, repr(error).encode())
             os._exit(1)
         os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return child
 
 
 def killed_at(number: int, work: Callable[[], None], traced: Traced) -> int:
@@ -147,3 +156,56 @@ def interleaved(number: int, first: Callable[[], object], second: Callable[[], o
     if errors:
         raise BaseExceptionGroup(f"at line {number}", errors)
     return bool(threads)
+
+
+def stopped_at(
+    number: int, first: Callable[[], None], second: Callable[[], None], traced: Traced, *, times: int = 1
+) -> bool:
+    """As `interleaved`, for two processes: the first is stopped, with all of its threads, at that line of its code.
+
+    A line counts as many `times` as is said: what is done over and over would take too long. The second has `SLOW`
+    seconds until the first goes on.
+
+    Raises:
+        AssertionError: One of them failed, or has not ended after as long again.
+    """
+    stop = _at_seldom_line(number, lambda: os.kill(os.getpid(), signal.SIGSTOP), times)
+    first_pid = forked(first, tracer(traced, stop))
+    status = os.waitpid(first_pid, os.WUNTRACED)[1]
+    if not os.WIFSTOPPED(status):
+        assert status == 0, f"the first ended with {os.waitstatus_to_exitcode(status)}"
+        return False
+    second_pid = forked(second)
+    ended = _ended(second_pid)
+    os.kill(first_pid, signal.SIGCONT)
+    codes = _ended(first_pid), _ended(second_pid) if ended is None else ended
+    if codes != (0, 0):
+        for pid, code in zip((first_pid, second_pid), codes, strict=True):
+            if code is None:
+                os.kill(pid, signal.SIGKILL)
+        raise AssertionError(f"at line {number}, they ended with {codes}")
+    return True
+
+
+def _at_seldom_line(number: int, act: Callable[[], None], times: int) -> Callable[[FrameType], None]:
+    passed: Counter[tuple[str, int]] = Counter()
+    count = at_line(number, act)
+
+    def seldom(frame: FrameType) -> None:
+        line = frame.f_code.co_filename, frame.f_lineno
+        passed[line] += 1
+        if passed[line] <= times:
+            count(frame)
+
+    return seldom
+
+
+def _ended(pid: int) -> int | None:
+    """Return the exit code of a process that ends within `SLOW` seconds."""
+    until = time.monotonic() + SLOW
+    while time.monotonic() < until:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    return None

@@ -70,21 +70,21 @@ class Recovery:
         """Yield the executions without an outcome that no living runner holds, and that are this engine's."""
         for execution_id in execution_ids(self._home):
             directory = self._home / EXECUTIONS / execution_id
-            if (directory / OUTCOME).exists():
-                if (directory / HOLDER).exists():  # its runner died over the last of its work
-                    tidy(directory)
-            elif not holder_lives(directory):
+            if not _is_orphan(directory):
+                if (directory / OUTCOME).exists() and (directory / HOLDER).exists():
+                    tidy(directory)  # its runner died over the last of its work, or is about to do the same
+            else:
                 record = ExecutionRecord.at(directory)
                 engine = record.request.get("engine")
                 if engine == self._setting.engine:
                     yield record
-                else:
+                elif directory.exists():  # else its runner took it back just now: it came to nothing
                     said = f"it was run on {engine!r}" if engine else "its request cannot be read"
                     logger.bind(execution_id=execution_id, reason=said).warning("an execution was not recovered")
 
     def _recover_one(self, record: ExecutionRecord, containers: Mapping[str, str]) -> Execution | None:
         with about(record.execution_id), claiming(record.directory) as ours:
-            if not ours or (record.directory / OUTCOME).exists() or holder_lives(record.directory):
+            if not ours or not _is_orphan(record.directory):
                 return None  # somebody else was quicker
             try:
                 run = self._read(record)
@@ -154,3 +154,11 @@ class Recovery:
                 return found
             time.sleep(_PAUSE)
         return None
+
+
+def _is_orphan(directory: Path) -> bool:
+    """Tell whether an execution has no outcome, and nobody who will write one.
+
+    Who writes it lets go of the execution afterwards: so it is looked for last.
+    """
+    return not holder_lives(directory) and not (directory / OUTCOME).exists()
