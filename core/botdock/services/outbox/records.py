@@ -14,6 +14,8 @@ from botdock.services.outbox.item import Item
 
 _DROPS = "dropped.json"
 _ERROR = "error.json"
+_REMEMBERED = 100
+"""Names of dropped items that are kept: more than are dropped while one of them is on its way, mostly."""
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +25,7 @@ class Drops:
     Attributes:
         items: How many items.
         bytes: Their bytes.
-        last: Names of those that were dropped last; one that is still there is to go.
+        last: Names of those that were dropped last, the newest first; one that is still there is to go.
     """
 
     items: int = 0
@@ -36,8 +38,13 @@ class Drops:
             self,
             items=self.items + len(items),
             bytes=self.bytes + sum(item.size for item in items),
-            last=tuple(item.name for item in items),
+            last=(*(item.name for item in items), *self.last)[: max(len(items), _REMEMBERED)],
         )
+
+    def minus(self, item: Item) -> Self:
+        """Return what it is without an item that was on its way when it was dropped, and has arrived."""
+        last = tuple(name for name in self.last if name != item.name)
+        return attrs.evolve(self, items=self.items - 1, bytes=self.bytes - item.size, last=last)
 
 
 def read_drops(folder: Path) -> Drops:

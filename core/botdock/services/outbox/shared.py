@@ -17,7 +17,7 @@ from botdock.services.outbox.records import read_drops, write_drops
 DATA = "data"
 LOCK_TIMEOUT = 10.0
 """Seconds; nobody holds a lock for longer than a few writes to the disk take."""
-_LOCK = "changing"
+LOCK = "changing"
 """Is locked for each change; and holds a mark, new with each, by which every process sees that its index is old."""
 _MARK_BYTES = 16
 
@@ -41,8 +41,8 @@ class SharedIndex:
         Raises:
             TimeoutError: Somebody else has held it for too long.
         """
-        with locked(self._folder / _LOCK, timeout=LOCK_TIMEOUT):
-            mark = (self._folder / _LOCK).read_bytes()
+        with locked(self._folder / LOCK, timeout=LOCK_TIMEOUT):
+            mark = (self._folder / LOCK).read_bytes()
             if mark != self._mark:
                 self._index.refresh(self._folder)
                 self._finish_drops()
@@ -79,12 +79,18 @@ class SharedIndex:
             write_drops(self._folder, read_drops(self._folder).plus(items))
             self.remove(items)
 
+    def note_arrival(self, item: Item) -> None:
+        """Count an item as dropped no longer, if it was: the storage has it."""
+        drops = read_drops(self._folder)
+        if item.name in drops.last:
+            write_drops(self._folder, drops.minus(item))
+
     def _finish_drops(self) -> None:
         known = self._index.waiting | self._index.failed
         self.remove([known[name] for name in read_drops(self._folder).last if name in known])
 
     def _write_mark(self, mark: bytes) -> None:
-        descriptor = os.open(self._folder / _LOCK, os.O_WRONLY | os.O_CLOEXEC)
+        descriptor = os.open(self._folder / LOCK, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.pwrite(descriptor, mark, 0)
         finally:

@@ -3,7 +3,7 @@
 items/<number>-<token>.json   an item that waits; it does so from the moment at which this file is there
 failed/<number>-<token>.json  one that was given up; moved back by hand, it waits again
 data/<token>                  the bytes of either
-dropped.json                  what was given up for want of room: counts, and the names that are going
+dropped.json                  what was given up for want of room: counts, and the names that went last
 error.json                    why the last delivery failed
 delivering                    locked by whoever delivers
 writing                       locked, shared, by whoever brings bytes; alone, by whoever looks for abandoned ones
@@ -27,7 +27,7 @@ from botdock.services._whole_files import keep, publish, sync_folder
 from botdock.services.outbox.index import FAILED, ITEMS, Index
 from botdock.services.outbox.item import SUFFIX, Item, Parcel
 from botdock.services.outbox.records import read_drops, read_error, write_error
-from botdock.services.outbox.shared import DATA, LOCK_TIMEOUT, SharedIndex
+from botdock.services.outbox.shared import DATA, LOCK, LOCK_TIMEOUT, SharedIndex
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +100,9 @@ class Spool:
 
     def remove(self, item: Item) -> None:
         """Forget an item that was delivered."""
-        with self._shared.change():
+        with self._shared.change() as index:
+            if item.name not in index.waiting:  # what is newer, or worth more, took its place while it was on its way
+                self._shared.note_arrival(item)
             self._shared.remove([item])
 
     def refuse(self, item: Item, error: str) -> Item:
@@ -140,8 +142,15 @@ class Spool:
         return read_error(self.folder)
 
     def note_error(self, error: str) -> None:
-        """Remember why the storage did not answer, or, by an empty text, that it did."""
-        write_error(self.folder, error)
+        """Remember why the storage did not answer, or, by an empty text, that it did.
+
+        Raises:
+            OSError: The disk did not take it, or somebody held the lock for too long.
+        """
+        with locked(
+            self.folder / LOCK, timeout=LOCK_TIMEOUT
+        ):  # a process that closes says so beside the one that delivers
+            write_error(self.folder, error)
 
     def _make_folders(self) -> None:
         for name in (FAILED, DATA, ITEMS):  # the one that says that all are there comes last
@@ -194,8 +203,9 @@ def read_status(folder: Path) -> OutboxStatus:
     """Return how things stand in an outbox, without waiting for anybody or changing anything."""
     index = Index()
     index.refresh(folder)
-    waiting, failed = list(index.waiting.values()), list(index.failed.values())
     drops = read_drops(folder)
+    gone = {*index.failed, *drops.last}  # meanwhile: an item is where it comes to
+    waiting, failed = [item for name, item in index.waiting.items() if name not in gone], list(index.failed.values())
     return OutboxStatus(
         items=len(waiting),
         bytes=sum(item.size for item in waiting),

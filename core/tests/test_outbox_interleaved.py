@@ -1,0 +1,150 @@
+"""Whoever adds, delivers and sweeps at the same time: nothing is lost, put twice, or stored and counted as dropped."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import CodeType
+
+import pytest
+
+from botdock.model import ByteReader, OutboxStatus, StorageArea
+from botdock.services import _locks, _whole_files
+from botdock.services.outbox import Item, Parcel, delivery, index, read_status, records, shared
+from botdock.services.outbox import spool as spools
+from testbed import every_line
+from testbed.every_line import interleaved, lines_of
+
+SHARED = lines_of(_locks, _whole_files, records, shared, spools)
+ELSEWHERE = {(delivery.__file__, "run"), (delivery.__file__, "_deliver"), (index.__file__, "_refresh")}
+ROOM = 3
+"""Items that may wait; two do."""
+
+
+def touches_the_disk(code: CodeType) -> bool:
+    """Leave out what only computes."""
+    return SHARED(code) or (code.co_filename, code.co_name) in ELSEWHERE
+
+
+class Outbox:
+    """An outbox in which two objects wait, and the storage that they are for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spool, self.other = self.process(), self.process()
+        self.acknowledged: list[str] = []
+        self.put: Counter[str] = Counter()
+        self.stored: dict[str, bytes] = {}
+        self.looks: list[OutboxStatus] = []
+        for key in ("a1", "b1"):
+            self.keep(self.spool, key)
+
+    def process(self) -> spools.Spool:
+        return spools.Spool(self.folder, max_bytes=1000, max_items=ROOM)
+
+    def keep(self, spool: spools.Spool, key: str, data: bytes = b"") -> None:
+        spool.add(Parcel(area=StorageArea.LOGS, key=key, execution_id=key[0]), data or key.encode())
+        self.acknowledged.append(key)
+
+    def take(self, item: Item, source: ByteReader) -> None:
+        data = source.read()
+        self.put[f"{item.parcel.key} {data.decode()}"] += 1
+        self.stored[item.parcel.key] = data
+
+    def add(self) -> None:
+        self.keep(self.process(), "c1")
+
+    def add_again(self) -> None:
+        self.keep(self.process(), "a1", b"newer")
+
+    def add_too_much(self) -> None:
+        spool = self.process()
+        for key in ("c1", "c2"):
+            self.keep(spool, key)
+
+    def deliver(self) -> None:
+        self.deliver_by(self.spool)
+
+    def deliver_elsewhere(self) -> None:
+        self.deliver_by(self.process())
+
+    def deliver_by(self, spool: spools.Spool) -> None:
+        with spool.delivering() as ours:
+            if ours:
+                spool.sweep()
+                delivery.Delivery(spool, self.take, longest_pause=1.0).run()
+
+    def give_up(self) -> None:
+        """Fail what waits first."""
+        self.spool.fail(self.spool.waiting()[0])
+
+    def sweep(self) -> None:
+        self.process().sweep()
+
+    def look(self) -> None:
+        self.looks.append(read_status(self.folder))
+
+    def note_silence(self) -> None:
+        self.process().note_error("the storage did not answer")
+
+
+Step = Callable[[Outbox], None]
+PAIRS: list[tuple[Step, Step]] = [
+    (Outbox.add, Outbox.deliver),
+    (Outbox.deliver, Outbox.add),
+    (Outbox.add, Outbox.sweep),
+    (Outbox.sweep, Outbox.add),
+    (Outbox.add, Outbox.add_again),
+    (Outbox.deliver, Outbox.deliver_elsewhere),
+    (Outbox.deliver, Outbox.add_again),
+    (Outbox.add_again, Outbox.deliver),
+    (Outbox.deliver, Outbox.add_too_much),
+    (Outbox.add_too_much, Outbox.deliver),
+    (Outbox.look, Outbox.give_up),
+    (Outbox.give_up, Outbox.look),
+    (Outbox.note_silence, Outbox.note_silence),
+]
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in memory, in hundreds of which nobody waits for long: nobody is killed here, and all of it is short."""
+    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+    monkeypatch.setattr(_locks, "_LONGEST", 0.002)
+    monkeypatch.setattr(every_line, "PATIENCE", 0.01)
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as path:
+        yield Path(path)
+
+
+def judge(outbox: Outbox) -> None:
+    """See that each object was put once, or counted as dropped, and that nothing lies about."""
+    for look in outbox.looks:
+        assert look.items + look.failed_items == len(outbox.acknowledged)
+    outbox.deliver_elsewhere()
+    status = read_status(outbox.folder)
+    assert (status.items, max(outbox.put.values())) == (0, 1)
+    replaced = len(outbox.acknowledged) - len(set(outbox.acknowledged))
+    assert len(outbox.stored) + status.failed_items + status.dropped_items + replaced == len(outbox.acknowledged)
+    assert outbox.stored.get("a1", b"newer" if replaced else b"a1") == (b"newer" if replaced else b"a1")
+    assert len(list((outbox.folder / "data").iterdir())) == status.failed_items
+    assert not list(outbox.folder.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [pytest.param(*pair, id="-".join(step.__name__ for step in pair)) for pair in PAIRS]
+)
+def test_two_at_once_lose_nothing(memory: Path, first: Step, second: Step) -> None:
+    for number in itertools.count(1):
+        outbox = Outbox(memory / str(number))
+        met = interleaved(number, partial(first, outbox), partial(second, outbox), touches_the_disk)
+        if first is Outbox.note_silence:
+            assert outbox.spool.away() == "the storage did not answer"
+        judge(outbox)
+        if not met:
+            break
+    assert number > 15
