@@ -99,7 +99,7 @@ PAIRS: list[tuple[Step, Step]] = [
     (Outbox.deliver, Outbox.add),
     (Outbox.add, Outbox.sweep),
     (Outbox.sweep, Outbox.add),
-    (Outbox.add, Outbox.add_again),
+    (Outbox.add_again, Outbox.add_again),
     (Outbox.deliver, Outbox.deliver_elsewhere),
     (Outbox.deliver, Outbox.add_again),
     (Outbox.add_again, Outbox.deliver),

@@ -34,6 +34,7 @@ from botdock.services.code_cache.index import Identity, Known, digest_of
 from botdock.services.code_cache.seal import Seal, content_digest, make_read_only
 from botdock.services.code_cache.shelf import Shelf, failures
 
+_GONE = "it is not there"
 PATIENCE = 900.0
 """Seconds to wait for another run that fetches the same code; as long as a pull may take."""
 
@@ -205,12 +206,24 @@ class CodeCache:
             ]
 
     def verify(self, sha256: str) -> str:
-        """Read all of a tree, and say what is wrong with it; empty when it is, byte for byte, what was unpacked."""
+        """Read all of a tree, and say what is wrong with it; empty when it is, byte for byte, what was unpacked.
+
+        Raises:
+            StorageError: The cache cannot be used, or somebody has been making the tree for too long.
+        """
         with failures(self.root):
-            if problem := self._shelf.problem(sha256):
-                return problem
-            seal = Seal.read(self._shelf.seal(sha256))
-            same = seal is not None and content_digest(self._shelf.tree(sha256)) == seal.content
+            if not self._shelf.tree(sha256).exists():
+                return _GONE
+            with locked(self._shelf.lock(sha256), shared=True, timeout=self._patience):  # else it is evicted meanwhile
+                return self._problem(sha256)
+
+    def _problem(self, sha256: str) -> str:
+        if not self._shelf.tree(sha256).exists():
+            return _GONE
+        if problem := self._shelf.problem(sha256):
+            return problem
+        seal = Seal.read(self._shelf.seal(sha256))
+        same = seal is not None and content_digest(self._shelf.tree(sha256)) == seal.content
         return "" if same else "its content is not what it was"
 
     def _make_ready(self) -> None:
