@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +73,32 @@ def test_two_runners_of_one_process_have_leases_of_their_own(tmp_path: Path, dir
 def test_a_damaged_note_names_nobody(directory: Path, text: str) -> None:
     (directory / "runner").write_text(text)
     assert holder_of(directory) is None
+    assert not holder_lives(directory)
+
+
+@pytest.mark.parametrize("unreadable", ["runner", ".lock"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO])
+def test_who_cannot_look_takes_nobody_for_dead(
+    tmp_path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch, unreadable: str, number: int
+) -> None:
+    lease = Lease(tmp_path)
+    hold(directory, lease.hold())
+
+    def refusing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(path: Any, *args: Any, **options: Any) -> Any:
+            if str(path).endswith(unreadable):
+                raise OSError(number, os.strerror(number))
+            return real(path, *args, **options)
+
+        return opened
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refusing(os.open))
+        patch.setattr(io, "open", refusing(io.open))
+        assert holder_lives(directory)
+        lease.sweep()
+    assert holder_lives(directory)
+    lease.give_up()
     assert not holder_lives(directory)
 
 

@@ -10,6 +10,7 @@ shared lock, which never makes a dead runner look alive to somebody else who ask
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -34,6 +35,7 @@ _ATTEMPTS = 10
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _MAKE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _LONGEST_ID = 100
+_ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
 class Lease:
@@ -128,10 +130,14 @@ def hold(directory: Path, runner: str) -> None:
 
 
 def holder_of(directory: Path) -> str | None:
-    """Return the id of the runner that holds the execution in this folder, or None when nobody can tell."""
+    """Return the id of the runner that holds the execution in this folder, or None when nobody does.
+
+    Raises:
+        OSError: It cannot be read now.
+    """
     try:
         text = (directory / HOLDER).read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
+    except (*_ABSENT, ValueError):
         return None
     return text if text.isalnum() and len(text) <= _LONGEST_ID else None
 
@@ -139,16 +145,21 @@ def holder_of(directory: Path) -> str | None:
 def holder_lives(directory: Path) -> bool:
     """Tell whether the runner that holds the execution in this folder lives; costs some ten microseconds.
 
+    Only one that is known to be dead does not: whoever cannot look, for want of descriptors, must not take over.
+
     Example:
         >>> holder_lives(Path("/nowhere/executions/01jd9pz7p0k0v6r3h2m4n5q8st"))
         False
     """
-    runner = holder_of(directory)
+    try:
+        runner = holder_of(directory)
+    except OSError:
+        return True
     return runner is not None and runner_lives(directory.parent.parent, runner)
 
 
 def runner_lives(home: Path, runner: str) -> bool:
-    """Tell whether the runner of that id lives."""
+    """Tell whether the runner of that id lives, or may live."""
     return _is_locked(home / RUNNERS / f"{runner}{_LOCKED}")
 
 
@@ -197,11 +208,13 @@ def _files(folder: Path) -> list[Path]:
 def _is_locked(path: Path) -> bool:
     try:
         descriptor = os.open(path, _OPEN)
-    except OSError:
+    except _ABSENT:
         return False
+    except OSError as error:
+        return error.errno != errno.ELOOP  # a link is no lease
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         return True
     finally:
         os.close(descriptor)

@@ -56,6 +56,10 @@ class ExecutionRecord:
         """Whether it is under way: it has no outcome yet, and the runner that holds it lives; asks anew."""
         return not (self.directory / OUTCOME).exists() and holder_lives(self.directory)
 
+    def orphaned(self) -> bool:
+        """Whether it has no outcome, and nobody who will write one; asks anew. `botdock recover` mends that."""
+        return is_orphan(self.directory)
+
 
 def find_execution(home: Path, name: str) -> ExecutionRecord:
     """Return the record of an execution.
@@ -101,6 +105,14 @@ def execution_ids(home: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(filter(EXECUTION_ID.fullmatch, names))
+
+
+def is_orphan(directory: Path) -> bool:
+    """Tell whether the execution in this folder has no outcome, and nobody who will write one.
+
+    Who writes it lets go of the execution afterwards: so it is looked for last.
+    """
+    return not holder_lives(directory) and not (directory / OUTCOME).exists()
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

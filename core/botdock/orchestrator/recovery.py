@@ -16,10 +16,10 @@ from botdock.model import ContainerStatus, Runtime
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal, sweep_drafts, tidy
-from botdock.orchestrator.lease import HOLDER, Lease, claiming, holder_lives
+from botdock.orchestrator.lease import HOLDER, Lease, claiming
 from botdock.orchestrator.phases import PhaseClock
 from botdock.orchestrator.preparation import Services, Setting
-from botdock.orchestrator.records import EXECUTIONS, OUTCOME, RUN, ExecutionRecord, execution_ids
+from botdock.orchestrator.records import EXECUTIONS, OUTCOME, RUN, ExecutionRecord, execution_ids, is_orphan
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import executable_of, restore
 from botdock.orchestrator.takeover import Takeover
@@ -70,7 +70,7 @@ class Recovery:
         """Yield the executions without an outcome that no living runner holds, and that are this engine's."""
         for execution_id in execution_ids(self._home):
             directory = self._home / EXECUTIONS / execution_id
-            if not _is_orphan(directory):
+            if not is_orphan(directory):
                 if (directory / OUTCOME).exists() and (directory / HOLDER).exists():
                     tidy(directory)  # its runner died over the last of its work, or is about to do the same
             else:
@@ -84,7 +84,7 @@ class Recovery:
 
     def _recover_one(self, record: ExecutionRecord, containers: Mapping[str, str]) -> Execution | None:
         with about(record.execution_id), claiming(record.directory) as ours:
-            if not ours or not _is_orphan(record.directory):
+            if not ours or not is_orphan(record.directory):
                 return None  # somebody else was quicker
             try:
                 run = self._read(record)
@@ -154,11 +154,3 @@ class Recovery:
                 return found
             time.sleep(_PAUSE)
         return None
-
-
-def _is_orphan(directory: Path) -> bool:
-    """Tell whether an execution has no outcome, and nobody who will write one.
-
-    Who writes it lets go of the execution afterwards: so it is looked for last.
-    """
-    return not holder_lives(directory) and not (directory / OUTCOME).exists()

@@ -127,13 +127,13 @@ class _Showing:
         return self._record.alive() and (until is None or time.time_ns() < until + LATE)
 
     def _tell_absence(self) -> int:
-        now = find_execution(self._home, self._record.execution_id)
-        if now.outcome is not None:
-            say(f"{_named(now)} has no log: {now.outcome.get('error') or 'its bot was never started'}")
-        elif now.alive():
-            say(f"{_named(now)} has no log yet: it is being prepared")
-        else:
+        if self._record.orphaned():
             raise self._died("before there was a log")
+        outcome = find_execution(self._home, self._record.execution_id).outcome
+        if outcome is None:
+            say(f"{_named(self._record)} has no log yet: it is being prepared")
+        else:
+            say(f"{_named(self._record)} has no log: {outcome.get('error') or 'its bot was never started'}")
         return 0
 
     def _tell_end(self) -> None:
@@ -145,7 +145,7 @@ class _Showing:
                 self._printer.notice(f"the log of {_named(self._record)} is not complete: {_UNPROVEN}")
         elif find_execution(self._home, self._record.execution_id).outcome is not None:
             self._printer.notice(f"the log of {_named(self._record)} is not complete: it was never closed")
-        elif not self._record.alive() and not self._log.ended:
+        elif self._record.orphaned() and not self._log.ended:
             self._tell_death()
 
     def _tell_death(self) -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
 from botdock.model import ExecutionResult, Outcome
-from botdock.orchestrator.lease import holder_lives
-from botdock.orchestrator.records import EXECUTIONS, OUTCOME, execution_ids
+from botdock.orchestrator.records import EXECUTIONS, execution_ids, is_orphan
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
 from botdock_cli.interrupts import Interrupts, Step
@@ -59,8 +58,7 @@ def recover(session: Session, *, engine: str | None, as_json: bool) -> int:
 
 def _orphans(home: Path) -> set[str]:
     """Return the executions without an end that no living runner holds."""
-    folders = {execution_id: home / EXECUTIONS / execution_id for execution_id in execution_ids(home)}
-    return {name for name, path in folders.items() if not (path / OUTCOME).exists() and not holder_lives(path)}
+    return {execution_id for execution_id in execution_ids(home) if is_orphan(home / EXECUTIONS / execution_id)}
 
 
 def _see_to_their_end(config: Config, interrupts: Interrupts, report: _Report) -> list[ExecutionResult]:
