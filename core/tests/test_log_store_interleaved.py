@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
 from botdock.model import LogChunk, LogGap, Stream
-from botdock.services.log_store import LogWriter, StoredLog, files, layout, ledger, reader, retention, takeover
+from botdock.services.log_store import (
+    LogWriter,
+    StoredLog,
+    compare,
+    files,
+    layout,
+    ledger,
+    presence,
+    reader,
+    retention,
+    segment,
+    takeover,
+    verify_segment,
+)
+from botdock.services.log_store import verify as verifying
 from botdock.services.log_store.retention import compress_segment
-from botdock.services.log_store.verify import verify
+from botdock.services.log_store.verify import Comparison, Verification, verify
 from testbed.every_line import interleaved, lines_of
 
-TRACED = lines_of(files, layout, ledger, reader, retention, takeover)
-CHUNKS = [b"line %02d\n" % number for number in range(9)]
+CHUNKS = [b"line %02d\n" % number for number in range(5)]
 WHOLE = b"".join(CHUNKS)
 SEGMENT = 16
-"""Two chunks fill a segment: four are closed, and the fifth is not full."""
-WHOLES = {gone: b"*" * gone + WHOLE[gone:] for gone in range(0, 5 * SEGMENT, SEGMENT)}
+"""Two chunks fill a segment: two are closed, and the third is not full."""
+WHOLES = {gone: b"*" * gone + WHOLE[gone:] for gone in range(0, 3 * SEGMENT, SEGMENT)}
+LOOKING = {
+    *("__init__", "_document", "_removed", "_is_being_made", "_look_at", "_is_gone", "_sealed", "_seal", "_compare"),
+    *("run", "_read_seal", "_is_packed_badly", "_measure", "_walk", "_compare_segment", "_difference", "open_data"),
+    *("present_files", "missing_files", "_is_there"),
+}
+"""What looks at the disk in a check: while the rest works, a change is seen no earlier or later than before it."""
+NAMING = {"data_name", "index_name", "seal_name", "compressed_name", "draft_name", "is_draft", "segment_of"}
+PACKING = {"of", "gap", "head", "head_crc", "pack", "_packed", "parse_document"}
+WRITING = {"create", "append", "seal", "compress_segment", "_compress", "remove_segment", "_clear"}
+CHECKING = lines_of(compare, files, presence, verify_segment, verifying)
+WORKING = lines_of(files, layout, ledger, reader, retention, takeover)
+CHANGING = lines_of(retention, segment)
+
+
+def works(code: CodeType) -> bool:
+    """Let all lines count but those that only name and pack."""
+    return code.co_name not in NAMING | PACKING and WORKING(code)
+
+
+def changes(code: CodeType) -> bool:
+    """Let the lines count that write to the disk."""
+    return code.co_name in WRITING and CHANGING(code)
+
+
+def looks(code: CodeType) -> bool:
+    """Let the lines of a check count that look at the disk."""
+    return code.co_name in LOOKING and CHECKING(code)
 
 
 class Log:
@@ -85,7 +128,7 @@ def test_two_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     gone = SEGMENT * (Log.remove in {first, second})
     for number in itertools.count(1):
         log = Log(tmp_path / str(number))
-        if not interleaved(number, partial(first, log), partial(second, log), TRACED):
+        if not interleaved(number, partial(first, log), partial(second, log), works):
             break
         log.writer.finish(complete=True)
         log.writer.close()
@@ -93,3 +136,78 @@ def test_two_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert (found.findings, log.text()) == ((), WHOLES[gone]), f"{number} lines had been passed"
         assert not [path for path in log.directory.iterdir() if path.name.startswith(".")]
     assert number > 15
+
+
+class Checked:
+    """A log of some sealed segments and one that is not full, which has ended or lives while it is checked."""
+
+    def __init__(self, directory: Path, *, ended: bool = False, chunks: int = 3) -> None:
+        self.directory = directory
+        self.writer = LogWriter(directory, segment_bytes=SEGMENT)
+        for time_ns, data in enumerate(CHUNKS[:chunks]):
+            self.writer.append(LogChunk(Stream.STDOUT, data, time_ns))
+        self.writer.seal_closed()
+        if ended:
+            self.writer.finish(complete=True)
+        self.copies = {path.name: path.read_bytes() for path in directory.iterdir()}
+        self.found: Verification | Comparison | None = None
+
+    def verify(self) -> None:
+        self.found = verify(self.directory)
+        summary, whole = self.found.summary, WHOLE[self.found.summary.removed_bytes :][: self.found.summary.bytes]
+        assert summary.streams["stdout"]["sha256"] == hashlib.sha256(whole).hexdigest()
+        assert (summary.bytes, summary.lines) == (len(whole), whole.count(b"\n"))
+
+    def compare(self) -> None:
+        self.found = compare.compare(self.directory, lambda name: io.BytesIO(self.copies[name]))
+
+    def compress(self) -> None:
+        compress_segment(self.directory, 0)
+
+    def remove(self) -> None:
+        self.writer.remove_oldest()
+        self.writer.remove_oldest()
+
+    def append_and_roll(self) -> None:
+        for time_ns, data in enumerate(CHUNKS[3:], start=3):
+            self.writer.append(LogChunk(Stream.STDOUT, data, time_ns))
+        self.writer.seal_closed()
+
+    def append_roll_and_compress(self) -> None:
+        self.append_and_roll()
+        compress_segment(self.directory, 1)
+
+
+Check = Callable[[Checked], None]
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "ended"),
+    [
+        pytest.param(check, change, ended, id=f"{check.__name__}-{change.__name__}-{'ended' if ended else 'alive'}")
+        for check, change, ended in [
+            (Checked.verify, Checked.compress, True),
+            (Checked.verify, Checked.remove, False),
+            (Checked.verify, Checked.append_and_roll, False),
+            (Checked.verify, Checked.append_roll_and_compress, False),
+            (Checked.compare, Checked.compress, True),
+            (Checked.compare, Checked.remove, False),
+        ]
+    ],
+)
+def test_a_log_that_changes_while_it_is_checked_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Check, change: Check, ended: bool
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+    monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
+    chunks = 5 if change is Checked.remove else 3  # two sealed segments, or one
+    for first, second, traced in [(check, change, looks), (change, check, changes)]:
+        for number in itertools.count(1):
+            log = Checked(tmp_path / f"{first.__name__}-{number}", ended=ended, chunks=chunks)
+            passed = interleaved(number, partial(first, log), partial(second, log), traced)
+            log.writer.close()
+            if not passed:
+                break
+            assert log.found is not None
+            assert log.found.findings == (), f"{number} lines of {first.__name__} had been passed"
+        assert number > 15

@@ -1,17 +1,21 @@
 """Every damage to a stored log is found and named; a log that is whole is always so."""
 
+import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botdock.model.logs import LogChunk, LogGap, Stream
 from botdock.services.log_store import LogWriter, StoredLog
-from botdock.services.log_store.layout import END, REMOVED
+from botdock.services.log_store.files import open_data
+from botdock.services.log_store.layout import END, REMOVED, parse_document, write_document
 from botdock.services.log_store.retention import compress_segment
 from botdock.services.log_store.syndrome import single_bytes
 from botdock.services.log_store.verify import Verification, verify
@@ -62,6 +66,18 @@ def names_file(found: Verification, name: str) -> bool:
     return any(finding.file == name for finding in found.findings)
 
 
+def stored(directory: Path, stream: Stream) -> bytes:
+    data = b""
+    for number in range(1, newest(directory) + 1):
+        with open_data(directory, f"{stream}.{number}") as file:
+            data += file.read()
+    return data
+
+
+def newest(directory: Path) -> int:
+    return max(int(path.name.split(".")[1]) for path in directory.glob("index.*"))
+
+
 def files(directory: Path) -> Iterator[Path]:
     return (path for path in sorted(directory.iterdir()))
 
@@ -72,7 +88,7 @@ def test_a_log_that_is_whole_is_so(whole_log: Path) -> None:
     assert summary is not None
     assert found.findings == ()
     assert found.ended
-    assert (found.segments, found.bytes, found.lines) == (summary.segments, summary.bytes, summary.lines)
+    assert found.summary == summary
 
 
 def test_any_byte_that_is_flipped_is_found_in_its_file(copy: Path) -> None:
@@ -129,11 +145,67 @@ def test_what_does_not_belong_there_is_named(copy: Path) -> None:
 
 def test_a_log_that_is_being_written_is_no_damage(tmp_path: Path) -> None:
     write_log(tmp_path / "logs", compress=True, end=False)
-    newest = max(int(path.name.split(".")[1]) for path in (tmp_path / "logs").glob("index.*"))
-    with (tmp_path / "logs" / f"stdout.{newest}").open("ab") as file:
+    with (tmp_path / "logs" / f"stdout.{newest(tmp_path / 'logs')}").open("ab") as file:
         file.write(b"half a chunk")
     found = verify(tmp_path / "logs")
     assert (found.ok, found.ended) == (True, False), found
+
+
+def test_what_is_counted_is_what_is_hashed(copy: Path) -> None:
+    """Also of a log that is damaged, and of one whose index says less than there is."""
+    path = next(path for path in files(copy) if path.stem == "stdout" and path.stat().st_size)
+    path.write_bytes(b"!!" + path.read_bytes()[2:])
+    assert not verify(copy).ok
+    summary = verify(copy).summary
+    for stream in Stream:
+        data = stored(copy, stream)
+        assert summary.streams[stream] == {
+            "bytes": len(data),
+            "lines": data.count(b"\n") + (data[-1:] != b"\n"),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+
+
+def test_only_what_records_name_is_hashed_of_a_log_that_is_being_written(tmp_path: Path) -> None:
+    write_log(tmp_path / "logs", compress=False, end=False)
+    before = verify(tmp_path / "logs").summary
+    with (tmp_path / "logs" / f"stdout.{newest(tmp_path / 'logs')}").open("ab") as file:
+        file.write(b"half a chunk")
+    assert verify(tmp_path / "logs").summary == before
+    assert before.streams["stderr"]["sha256"] == hashlib.sha256(stored(tmp_path / "logs", Stream.STDERR)).hexdigest()
+    assert (before.removed_segments, before.masked > 0, before.gaps) == (1, True, 4)
+
+
+def test_counts_that_are_damaged_do_not_say_that_a_log_is_complete(copy: Path) -> None:
+    whole = verify(copy).summary
+    document = parse_document((copy / END).read_bytes())
+    write_document(copy / END, {**document, "complete": 1})
+    found = verify(copy)
+    assert found.summary == attrs.evolve(whole, complete=False)
+    assert "it says complete 1, there is False" in found.findings[0].problem
+
+
+def test_a_log_that_somebody_adds_to_all_the_time_is_right(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, segment_bytes=100_000)
+    begun, ended = threading.Event(), threading.Event()
+
+    def write() -> None:
+        while not ended.is_set():
+            writer.append(LogChunk(Stream.STDOUT, b"and another\n", 1))
+            begun.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        assert begun.wait(30)
+        found = [verify(tmp_path) for _ in range(10)]
+    finally:
+        ended.set()
+        thread.join()
+        writer.close()
+    assert [one.findings for one in found] == [()] * 10
+    assert [one.summary.lines * 12 for one in found] == [one.summary.bytes for one in found]
+    assert found[-1].summary.bytes > 0
 
 
 def test_a_damaged_count_of_what_was_removed_is_told_from_damaged_data(copy: Path) -> None:

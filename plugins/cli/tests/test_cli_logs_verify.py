@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from rich.console import Console
 
 from botdock.errors import StorageUnavailableError
-from botdock.model import LogGap, ObjectReader, Stream
+from botdock.model import LogGap, ObjectReader, Progress, Stream
 from botdock.services.outbox import outbox_folder
 from botdock.services.storage import StorageService
 from botdock.testing.memory_storage import MemoryBackend
+from botdock_cli.progress import ProgressBars
 
 SILENCE = "the storage does not answer"
 
@@ -235,20 +234,40 @@ def test_a_storage_that_falls_silent_counts_for_what_it_gave(
     assert document["storage"]["objects"] > 0
 
 
-def test_a_terminal_is_told_that_a_large_log_is_being_checked(
+def test_a_terminal_sees_how_far_the_check_of_a_large_log_is(
     cli: Callable[..., Any], ended: Any, storage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown: list[str] = []
-
-    def status(self: Console, text: str) -> Any:
-        shown.append(text)
-        return nullcontext()
-
-    monkeypatch.setattr(Console, "status", status)
-    assert cli("logs", "sma", "--verify").code == 0
-    monkeypatch.setattr("botdock_cli.log_checking.is_terminal", lambda stream: True)
-    assert cli("logs", "sma", "--verify").code == 0
-    assert shown == [], "a small one is checked before that could be read"
+    shown: dict[str, Progress] = {}
+    monkeypatch.setattr(ProgressBars, "_show", lambda _self, progress: shown.update({progress.what: progress}))
     monkeypatch.setattr("botdock_cli.log_checking.WORTH_SHOWING", 1)
     assert cli("logs", "sma", "--verify").code == 0
-    assert [text.partition(" ")[0] for text in shown] == ["checking"]
+    assert shown == {}, "nobody is there to see it"
+    monkeypatch.setattr("botdock_cli.progress.is_terminal", lambda stream: True)
+    monkeypatch.setattr("botdock_cli.log_checking.WORTH_SHOWING", 64 * 1024 * 1024)
+    assert cli("logs", "sma", "--verify").code == 0
+    assert shown == {}, "a small one is checked before that could be read"
+    monkeypatch.setattr("botdock_cli.log_checking.WORTH_SHOWING", 1)
+    assert check(cli)[1]["ok"]
+    assert list(shown) == [f"log of {ended.execution_id}", "its copy in storage local-fs"]
+    for progress in shown.values():
+        assert progress.current == progress.total > 0
+
+
+def test_a_bar_that_is_drawn_leaves_stdout_alone(
+    cli: Callable[..., Any], ended: Any, storage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = cli("logs", "sma", "--verify").out
+    monkeypatch.setattr("botdock_cli.progress.is_terminal", lambda stream: True)
+    monkeypatch.setattr("botdock_cli.log_checking.WORTH_SHOWING", 1)
+    done = cli("logs", "sma", "--verify")
+    assert (done.code, done.out) == (0, plain)
+
+
+def test_what_is_shown_was_counted_and_not_read_from_the_end(cli: Callable[..., Any], ended: Any, storage: Any) -> None:
+    _, right = check(cli)
+    (ended.directory / "logs" / "end.json").write_text("{}")
+    code, document = check(cli)
+    assert (code, document.pop("ok"), document.pop("complete"), right.pop("complete")) == (1, False, False, True)
+    assert [finding["file"] for finding in document.pop("findings")] == ["end.json"]
+    document.pop("storage")
+    assert document == {name: right[name] for name in document}

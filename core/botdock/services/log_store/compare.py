@@ -13,9 +13,10 @@ import attrs
 
 from botdock.model import ByteReader
 from botdock.services.log_store.files import PIECE, UNREADABLE, open_data
-from botdock.services.log_store.findings import Finding, Verification
+from botdock.services.log_store.findings import Comparison, Finding
 from botdock.services.log_store.layout import (
     END,
+    RECORD,
     STREAMS,
     data_name,
     index_name,
@@ -23,9 +24,9 @@ from botdock.services.log_store.layout import (
     parse_document,
     seal_name,
 )
+from botdock.services.log_store.meter import Meter, OnProgress
 from botdock.services.log_store.retention import read_removed
 from botdock.services.log_store.seal import Seal
-from botdock.services.log_store.tally import Tally
 
 if TYPE_CHECKING:
     from botdock.services.log_store.segment import Hash
@@ -33,20 +34,23 @@ if TYPE_CHECKING:
 _LARGEST_DOCUMENT = 1024 * 1024
 
 
-def compare(directory: Path, open_object: Callable[[str], ByteReader | None]) -> Verification:
+def compare(
+    directory: Path, open_object: Callable[[str], ByteReader | None], *, on_progress: OnProgress | None = None
+) -> Comparison:
     """Compare each sealed segment that is kept, and the end, with the storage's copy, byte by byte.
 
     What is not sealed yet is not in the storage yet, and not looked at; as long as the log has not ended, what is
-    missing there is on its way.
+    missing there is on its way. Segments may be compressed, and removed by retention, meanwhile.
 
     Args:
         directory: Of the log.
         open_object: Returns what the storage holds of the file of this name, or None where it holds nothing.
+        on_progress: Told how far it is, of the bytes that the sealed segments had here when it began.
 
     Raises:
         OSError: The log cannot be read, or the storage fails.
     """
-    return _Comparing(directory, open_object).run()
+    return _Comparing(directory, open_object).run(on_progress)
 
 
 @attrs.define
@@ -94,36 +98,45 @@ class _Comparing:
         self._open_object = open_object
         self._ended = (directory / END).exists()
         self._findings: list[Finding] = []
-        self._tally = Tally()
         self._segments = 0
+        self._bytes = 0
 
-    def run(self) -> Verification:
-        first, _ = read_removed(self._directory)
-        newest = newest_segment(self._directory)
-        for number in range(first, -1 if newest is None else newest + 1):
-            if (self._directory / seal_name(number)).exists():
-                self._compare_segment(number)
+    def run(self, on_progress: OnProgress | None) -> Comparison:
+        numbers = self._sealed()
+        self._meter = Meter(self._directory, frozenset(numbers), on_progress)
+        for number in numbers:
+            self._compare_segment(number)
+            self._meter.end(number)
         if self._ended:
             self._compare(END, None)
-        return Verification(
-            segments=self._segments,
-            bytes=self._tally.bytes,
-            lines=self._tally.newlines,
-            records=self._tally.records,
-            ended=self._ended,
-            findings=tuple(self._findings),
-        )
+        self._meter.finish()
+        return Comparison(segments=self._segments, bytes=self._bytes, ended=self._ended, findings=tuple(self._findings))
+
+    def _sealed(self) -> list[int]:
+        """Return the numbers of the segments that the storage ought to have."""
+        newest = newest_segment(self._directory)
+        there = range(self._removed(), -1 if newest is None else newest + 1)
+        return [number for number in there if (self._directory / seal_name(number)).exists()]
+
+    def _removed(self) -> int:
+        try:
+            return read_removed(self._directory)[0]
+        except ValueError:  # `verify` says so
+            return 0
 
     def _compare_segment(self, number: int) -> None:
-        self._segments += 1
-        seal = self._seal(number)
-        if seal:
-            self._tally.add(seal.tally)
+        seal, findings, size = self._seal(number), len(self._findings), self._bytes
+        self._meter.begin(number, seal.tally.bytes + seal.tally.records * RECORD.size if seal else 0)
         hashes = dict(seal.sha256) if seal else {}
         for stream in STREAMS:
-            self._compare(data_name(stream, number), hashes.get(stream))
+            self._bytes += self._compare(data_name(stream, number), hashes.get(stream))
         self._compare(index_name(number), hashes.get("index"))
         self._compare(seal_name(number), None)
+        if self._removed() > number:  # meanwhile: what was found may be this
+            del self._findings[findings:]
+            self._bytes = size
+        else:
+            self._segments += 1
 
     def _seal(self, number: int) -> Seal | None:
         try:
@@ -131,33 +144,35 @@ class _Comparing:
         except (ValueError, FileNotFoundError):
             return None
 
-    def _compare(self, name: str, sha256: str | None) -> None:
+    def _compare(self, name: str, sha256: str | None) -> int:
+        """Compare a file with its copy; return how many bytes it has here, as far as that was looked at."""
         copy = self._open_object(name)
         if copy is None:
             if self._ended:
                 self._find(name, "the storage does not hold it")
-            return
+            return 0
         with ExitStack() as stack:
             stack.callback(getattr(copy, "close", bool))
             try:
-                found = _difference(stack.enter_context(open_data(self._directory, name)), copy)
+                found = self._difference(stack.enter_context(open_data(self._directory, name)), copy)
             except (FileNotFoundError, *UNREADABLE) as error:
                 self._find(name, f"it cannot be read here ({error}), the storage holds a copy")
-                return
+                return 0
         if not found.equal:
             self._findings.append(_finding(name, found, sha256))
+        return found.here
+
+    def _difference(self, file: BinaryIO, copy: ByteReader) -> _Difference:
+        found = _Difference()
+        while True:
+            here, there = _whole_piece(file), _whole_piece(copy)
+            if not here and not there:
+                return found
+            found.add(here, there)
+            self._meter.count(len(here))
 
     def _find(self, name: str, problem: str) -> None:
         self._findings.append(Finding(file=name, problem=problem))
-
-
-def _difference(file: BinaryIO, copy: ByteReader) -> _Difference:
-    found = _Difference()
-    while True:
-        here, there = _whole_piece(file), _whole_piece(copy)
-        if not here and not there:
-            return found
-        found.add(here, there)
 
 
 def _whole_piece(source: ByteReader) -> bytes:

@@ -87,11 +87,11 @@ def read_removed(directory: Path) -> tuple[int, Tally]:
     """
     try:
         document = parse_document((directory / REMOVED).read_bytes())
+        return int(document["segments"]), Tally.from_json(document)
     except FileNotFoundError:
         return 0, Tally()
-    except ValueError as error:
+    except (KeyError, ValueError) as error:
         raise ValueError(f"{REMOVED} is damaged") from error
-    return int(document["segments"]), Tally.from_json(document)
 
 
 def sweep(directory: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +26,11 @@ from botdock.services.log_store.layout import (
     parse_document,
     seal_name,
 )
+from botdock.services.log_store.meter import Meter
 from botdock.services.log_store.packed import check_packed
+from botdock.services.log_store.presence import content_size, missing_files
 from botdock.services.log_store.seal import Seal
-from botdock.services.log_store.tally import Tally
+from botdock.services.log_store.tally import StreamTally, Tally
 
 if TYPE_CHECKING:
     from botdock.services.log_store.segment import Hash
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 MOST = 20
 """Findings of one segment that are told; one that is damaged in more places is not looked at further."""
 _RECORDS_AT_ONCE = 4096
+_ROUNDS = 2
+"""How often a segment is read: for its hashes, and record by record."""
 
 
 class SegmentCheck:
@@ -46,23 +49,29 @@ class SegmentCheck:
         directory: Of the log.
         number: Of the segment.
         closed: Whether nothing more may be added to it, so that it has a seal.
-        whole: Running SHA-256 of each stream up to here; goes on with what is there.
+        whole: Running SHA-256 of each stream up to here; goes on with what is there, of a segment that is not closed
+            with what its records name.
+        meter: Told what is read.
 
     Attributes:
         findings: What was found.
-        tally: What was counted.
+        tally: What was counted; its bytes are those that were hashed, its records those that fit.
         ends: The last byte of each stream; empty where it has none here.
     """
 
-    def __init__(self, directory: Path, number: int, *, closed: bool, whole: Mapping[Stream, Hash]) -> None:
+    def __init__(
+        self, directory: Path, number: int, *, closed: bool, whole: Mapping[Stream, Hash], meter: Meter
+    ) -> None:
         self.findings: list[Finding] = []
         self.tally = Tally()
         self.ends = dict.fromkeys(STREAMS, b"")
         self._directory = directory
         self._number = number
         self._whole = whole
+        self._meter = meter
         self._offsets = dict.fromkeys(STREAMS, 0)
         self._sizes = dict.fromkeys(STREAMS, 0)
+        self._index_size = 0
         self._files: dict[Stream, AnywhereFile] = {}
         self._right: dict[str, bool | None] = {}
         self._seal = self._read_seal(closed=closed)
@@ -74,7 +83,11 @@ class SegmentCheck:
         Raises:
             OSError: A file cannot be read.
         """
-        if self._lacks_files() or self._is_packed_badly():
+        missing = missing_files(self._directory, self._number)
+        for name in missing:
+            self._find(name, "it is missing")
+        self._meter.begin(self._number, _ROUNDS * content_size(self._directory, self._number, self._seal))
+        if missing or self._is_packed_badly():
             return
         with ExitStack() as stack:
             for stream in STREAMS:
@@ -83,6 +96,7 @@ class SegmentCheck:
             self._measure(index)
             self._walk(index)
             self._judge()
+            self._settle()
         packed = {self._data(stream) for stream in STREAMS if not (self._directory / self._data(stream)).exists()}
         self.findings = [
             attrs.evolve(one, file=compressed_name(one.file)) if one.file in packed else one for one in self.findings
@@ -105,14 +119,6 @@ class SegmentCheck:
             self._find(name, f"it is damaged: {error}")
         return None
 
-    def _lacks_files(self) -> bool:
-        there = set(os.listdir(self._directory))  # noqa: PTH208 - only names
-        missing = [name for stream in STREAMS if not {name := self._data(stream), compressed_name(name)} & there]
-        missing += [name for name in [index_name(self._number)] if name not in there]
-        for name in missing:
-            self._find(name, "it is missing")
-        return bool(missing)
-
     def _is_packed_badly(self) -> bool:
         """Look at compressed files; return whether there is no plain one beside one that is damaged."""
         hopeless = False
@@ -130,25 +136,40 @@ class SegmentCheck:
 
     def _measure(self, index: AnywhereFile) -> None:
         """Take sizes and hashes of the files, and compare them with what the seal says."""
-        self._sizes = {stream: file.size() for stream, file in self._files.items()}
-        if not self._closed:
+        if not self._closed:  # the bytes of a record come before it
+            self._index_size = index.size()
+            self._sizes = {stream: file.size() for stream, file in self._files.items()}
             return
-        found = {stream.value: _digest(file, self._whole[stream]) for stream, file in self._files.items()}
-        found["index"] = _digest(index)
+        found: dict[str, str] = {}
+        for stream, file in self._files.items():
+            found[stream.value], self._sizes[stream] = self._hash(file, self._whole[stream])
+        found["index"], self._index_size = self._hash(index)
         wanted = self._seal.sha256 if self._seal else {}
         self._right = {name: digest == wanted[name] if wanted else None for name, digest in found.items()}
 
+    def _hash(self, file: AnywhereFile, whole: Hash | None = None) -> tuple[str, int]:
+        """Return the SHA-256 of a file and its size; `whole` goes on with it."""
+        digest, size = hashlib.sha256(), 0
+        for piece in _pieces(file):
+            digest.update(piece)
+            if whole is not None:
+                whole.update(piece)
+            size += len(piece)
+            self._meter.count(len(piece))
+        return digest.hexdigest(), size
+
     def _walk(self, index: AnywhereFile) -> None:
         """Hold each record against its bytes, up to one behind which nobody can tell where bytes belong."""
-        at = 0
-        while packed := index.read_at(at * RECORD.size, _RECORDS_AT_ONCE * RECORD.size):
+        at, most = 0, _RECORDS_AT_ONCE * RECORD.size
+        while packed := index.read_at(at * RECORD.size, min(most, self._index_size - at * RECORD.size)):
             for begin in range(0, len(packed) - RECORD.size + 1, RECORD.size):
                 if len(self.findings) >= MOST or not self._step(at, packed[begin : begin + RECORD.size]):
                     return
                 at += 1
+            self._meter.count(len(packed))
             if len(packed) % RECORD.size:
                 break
-        self._look_behind(index)
+        self._look_behind()
 
     def _step(self, at: int, packed: bytes) -> bool:
         """Look at one record; return whether it is known where the next one's bytes begin."""
@@ -179,7 +200,7 @@ class SegmentCheck:
         found = wrong_bytes(misfit, self._files)
         if len(found) > 1 and self._seal:  # the hash in the seal tells which it is
             wanted = self._seal.sha256[record.stream]
-            found = [one for one in found if _digest(self._files[record.stream], mend=one) == wanted] or found
+            found = [one for one in found if _mended_digest(self._files[record.stream], one) == wanted] or found
         self.findings += [one.finding(name) for one in found] or [misfit.whole_chunk(record)]
         return self._pass(record)
 
@@ -193,6 +214,7 @@ class SegmentCheck:
             for at in range(begin, begin + record.length, PIECE):
                 data = self._files[record.stream].read_at(at, min(PIECE, begin + record.length - at))
                 crc, newlines, end = zlib.crc32(data, crc), newlines + data.count(b"\n"), data[-1:]
+                self._meter.count(len(data))
         if crc != record.crc:
             return False
         self.tally.count(record, newlines)
@@ -208,17 +230,18 @@ class SegmentCheck:
         self._offsets[record.stream] += record.length
         return self._offsets[record.stream] <= self._sizes[record.stream]
 
-    def _look_behind(self, index: AnywhereFile) -> None:
+    def _look_behind(self) -> None:
         """Look at what lies behind the last record, where nothing may lie any more."""
         if not self._closed:
             return
-        if rest := index.size() % RECORD.size:
-            self._find(index_name(self._number), f"it ends with {rest} bytes of a record", index.size() - rest, rest)
+        if rest := self._index_size % RECORD.size:
+            name, end = index_name(self._number), self._index_size
+            self._find(name, f"it ends with {rest} bytes of a record", end - rest, rest)
         for stream in STREAMS:
             more = self._sizes[stream] - self._offsets[stream]
             if more and self._right.get(stream):
                 text = f"it ends {more} bytes of {stream} too early"
-                self._find(index_name(self._number), text, index.size())
+                self._find(index_name(self._number), text, self._index_size)
             elif more:
                 text = f"{more} bytes follow the chunk of the last record"
                 self._find(self._data(stream), text, self._offsets[stream], more)
@@ -240,16 +263,35 @@ class SegmentCheck:
         if not self.findings and self._seal.tally != self.tally:
             self._find(seal_name(self._number), "it does not say what its records count")
 
+    def _settle(self) -> None:
+        """Count the bytes that were hashed, also where no record fits them; of an open segment, hash those it names."""
+        if self._closed and not self.findings:
+            return
+        for stream, file in self._files.items():
+            tally = self.tally.streams[stream] = StreamTally(missing=self.tally.streams[stream].missing)
+            size = self._sizes[stream] if self._closed else min(self._offsets[stream], self._sizes[stream])
+            for piece in _pieces(file, size):
+                if not self._closed:
+                    self._whole[stream].update(piece)
+                tally.bytes += len(piece)
+                tally.newlines += piece.count(b"\n")
+                self.ends[stream] = piece[-1:]
+                self._meter.count(len(piece))
 
-def _digest(file: AnywhereFile, whole: Hash | None = None, *, mend: WrongByte | None = None) -> str:
+
+def _pieces(file: AnywhereFile, size: int | None = None) -> Iterator[bytes]:
+    """Yield the first `size` bytes of a file, or all of it, in pieces."""
+    at = 0
+    while piece := file.read_at(at, PIECE if size is None else min(PIECE, size - at)):
+        yield piece
+        at += len(piece)
+
+
+def _mended_digest(file: AnywhereFile, mend: WrongByte) -> str:
     """Return the SHA-256 of a file, as it would be with one byte mended."""
     digest, at = hashlib.sha256(), 0
-    while piece := file.read_at(at, PIECE):
-        if mend is not None and at <= mend.offset < at + len(piece):
-            place = mend.offset - at
-            piece = piece[:place] + bytes([mend.was]) + piece[place + 1 :]
-        digest.update(piece)
-        if whole is not None:
-            whole.update(piece)
+    for piece in _pieces(file):
+        place = mend.offset - at
+        digest.update(piece[:place] + bytes([mend.was]) + piece[place + 1 :] if 0 <= place < len(piece) else piece)
         at += len(piece)
     return digest.hexdigest()

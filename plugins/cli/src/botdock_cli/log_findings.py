@@ -9,7 +9,6 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdock.model import LogSummary
     from botdock.services.log_store.verify import Finding, Verification
 
 INDENT = "  "
@@ -63,13 +62,11 @@ class LogCheck:
     Attributes:
         execution_id: Whose log it is.
         here: What was found on this disk.
-        summary: Counts and hashes; those of a log that grows are of what was there.
         copy: What the storage's copy is like; None where there should be none.
     """
 
     execution_id: str
     here: Verification
-    summary: LogSummary
     copy: CopyCheck | None = None
 
     @property
@@ -79,34 +76,35 @@ class LogCheck:
 
     def document(self) -> dict[str, Any]:
         """Return what `--json` shows."""
+        summary = self.here.summary
         return {
             "execution_id": self.execution_id,
             "ok": self.ok,
             "ended": self.here.ended,
-            "complete": self.summary.complete,
-            "segments": self.here.segments,
+            "complete": summary.complete,
+            "segments": summary.segments,
             "records": self.here.records,
-            "bytes": self.here.bytes,
-            "lines": self.here.lines,
-            "sha256": self.summary.sha256,
-            "streams": self.summary.streams,
-            "gaps": self.summary.gaps,
-            "gap_bytes": self.summary.gap_bytes,
-            "masked": self.summary.masked,
+            "bytes": summary.bytes,
+            "lines": summary.lines,
+            "sha256": summary.sha256,
+            "streams": summary.streams,
+            "gaps": summary.gaps,
+            "gap_bytes": summary.gap_bytes,
+            "masked": summary.masked,
             "findings": [attrs.asdict(finding) for finding in self.here.findings],
             "storage": self.copy and self.copy.document(),
         }
 
     def text(self) -> Iterator[str]:
         """Yield what a person reads."""
-        here = self.here
-        amounts = [(here.segments, "segment"), (here.bytes, "byte"), (here.lines, "line"), (here.records, "record")]
-        checked = ", ".join(_counted(number, what) for number, what in amounts)
+        here, summary = self.here, self.here.summary
+        amounts = {"segment": summary.segments, "byte": summary.bytes, "line": summary.lines, "record": here.records}
+        checked = ", ".join(_counted(number, what) for what, number in amounts.items())
         yield f"log of {self.execution_id}: {checked} checked, {_verdict(here.findings)}"
-        for name, stream in self.summary.streams.items():
+        for name, stream in summary.streams.items():
             size = f"{_counted(int(stream['bytes']), 'byte')}, {_counted(int(stream['lines']), 'line')}"
             yield f"{INDENT}{name}: {size}, sha256 {stream['sha256']}"
-        yield f"{INDENT}both:   sha256 {self.summary.sha256}"
+        yield f"{INDENT}both:   sha256 {summary.sha256}"
         yield f"{INDENT}{self._end()}"
         yield from self._notes()
         yield from _differences(here.findings)
@@ -116,12 +114,12 @@ class LogCheck:
     def _end(self) -> str:
         if not self.here.ended:
             return "it has not ended" + ("; what is there so far is right" if self.here.ok else "")
-        if not self.summary.complete:
+        if not self.here.summary.complete:
             return "it has ended, but is not complete: its end could not be read, or nobody knows how the bot ended"
         return "it has ended, and is complete"
 
     def _notes(self) -> Iterator[str]:
-        summary = self.summary
+        summary = self.here.summary
         if summary.gaps:
             known = f", {_counted(summary.gap_bytes, 'byte')}" if summary.gap_bytes else ""
             yield f"{INDENT}missing, as was recorded: {_counted(summary.gaps, 'gap')}{known}"

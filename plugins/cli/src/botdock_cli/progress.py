@@ -1,4 +1,4 @@
-"""How far a pull or a large unpack is, shown on a terminal."""
+"""How far a pull, a large unpack or another long step is, shown on a terminal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ WORTH_SHOWING = 16 * 1024 * 1024
 """Bytes; to unpack less takes no longer than to read that it is being unpacked."""
 WORTH_SHOWING_AFAR = 1024 * 1024
 """Bytes; the same for what may cross a network."""
-_VERBS = {Phase.FETCH: "fetching", Phase.EXTRACT: "unpacking", Phase.PULL: "pulling", Phase.STORE: "storing"}
+_VERBS = {
+    Phase.VALIDATE: "checking",
+    Phase.FETCH: "fetching",
+    Phase.EXTRACT: "unpacking",
+    Phase.PULL: "pulling",
+    Phase.STORE: "storing",
+}
 
 
 class ProgressBars:
@@ -76,9 +82,11 @@ class ProgressBars:
         self.close()
 
 
-def bars_on_terminal(*, shown: bool = True) -> AbstractContextManager[ProgressBars | None]:
+def bars_on_terminal(
+    *, shown: bool = True, least: int = WORTH_SHOWING_AFAR
+) -> AbstractContextManager[ProgressBars | None]:
     """Return the bars of a transfer, or None where nobody would see them, or they are not to be shown."""
-    return ProgressBars(least=WORTH_SHOWING_AFAR) if shown and is_terminal(sys.stderr) else nullcontext()
+    return ProgressBars(least=least) if shown and is_terminal(sys.stderr) else nullcontext()
 
 
 def watched(source: ByteReader, bars: ProgressBars | None, *, phase: Phase, what: str, total: int) -> ByteReader:
