@@ -138,6 +138,26 @@ def test_two_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert number > 15
 
 
+@pytest.mark.parametrize("removes_first", [True, False])
+def test_nothing_goes_of_a_log_that_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removes_first: bool
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+    monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
+    for number in itertools.count(1):
+        log = Log(tmp_path / str(number))
+        finish = partial(log.writer.finish, complete=True)
+        first, second = (log.remove, finish) if removes_first else (finish, log.remove)
+        if not interleaved(number, first, second, works):
+            break
+        assert not log.writer.remove_oldest()
+        log.writer.close()
+        found = verify(log.directory)
+        assert (found.findings, found.ended) == ((), True), f"{number} lines had been passed"
+        assert log.text() == WHOLES[found.summary.removed_bytes]
+    assert number > 15
+
+
 class Checked:
     """A log of some sealed segments and one that is not full, which has ended or lives while it is checked."""
 

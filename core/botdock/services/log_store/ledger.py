@@ -28,6 +28,8 @@ class Ledger:
         self._closed = closed
         self._current = current
         self._lock = threading.Lock()
+        self.ended = False
+        """Whether it is written down what the log holds: nothing of it may go any more."""
 
     def go_on(self, following: Tally) -> None:
         """Close the newest segment, and begin another."""
@@ -51,11 +53,15 @@ class Ledger:
             return sum_of(self._removed, self._closed, self._current)
 
     def remove_oldest(self, directory: Path) -> bool:
-        """Remove the oldest segment, if it is sealed; return whether it was. One thread at a time may call it.
+        """Remove the oldest segment, if it is sealed and the log has not ended; return whether it was.
+
+        One thread at a time may call it.
 
         Raises:
             OSError: The disk refused.
         """
+        if self.ended:
+            return False
         seal = read_document(directory / seal_name(self.removed_segments))
         if seal is None:
             return False

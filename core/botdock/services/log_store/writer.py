@@ -230,7 +230,7 @@ class LogWriter:
         return numbers
 
     def remove_oldest(self) -> bool:
-        """Remove the oldest segment, if it is sealed; return whether it was.
+        """Remove the oldest segment, if it is sealed and the log has not ended; return whether it was.
 
         Raises:
             LogError: The disk refused.
@@ -248,6 +248,7 @@ class LogWriter:
             LogError: The disk took no more.
         """
         with self._explained(), self._housekeeping:
+            self._ledger.ended = True
             self.seal_closed()
             self._segment.seal()
             summary = self._summary(complete=complete)
