@@ -156,17 +156,21 @@ def test_a_descriptor_that_is_none_is_not_waited_on(
     assert collector.stop_collection("01").bytes == 2
 
 
-def test_two_streams_with_one_descriptor_are_both_read(collector: LogCollector, tmp_path: Path) -> None:
-    first, second = (ScriptedStream(is_open=True, has_fileno=True) for _ in range(2))
+def test_a_stream_whose_descriptor_somebody_else_has_by_now_is_read_on(collector: LogCollector, tmp_path: Path) -> None:
+    first, second = ScriptedStream(is_open=True), ScriptedStream(is_open=True, has_fileno=True)
+    reused, other_end = os.pipe()
+    first.fileno = second.fileno = lambda: reused  # type: ignore[method-assign] # what a plugin does is what is tested
     collector.start_collection(first, tmp_path / "1", source=source("1"), limit=None)
     until(lambda: first.reads)
-    reused = first.fileno()
-    second.fileno = lambda: reused  # type: ignore[method-assign] # as after a close behind our back
+    assert second._pipe is not None
+    os.dup2(second._pipe[0], reused)  # closed behind our back, and opened again at once for the second
     collector.start_collection(second, tmp_path / "2", source=source("2"), limit=None)
     for stream in (first, second):
         stream.put(out(b"x"))
         stream.end()
     assert all(collector.wait_drained(name, 10) for name in "12")
+    os.close(reused)
+    os.close(other_end)
 
 
 class Stuck(LogStream):
