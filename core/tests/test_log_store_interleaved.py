@@ -83,11 +83,15 @@ class Log:
         compress_segment(self.directory, 0)
 
     def compress(self) -> None:
-        with suppress(FileNotFoundError):  # somebody else was quicker
+        with suppress(FileNotFoundError):  # who takes over sweeps what is not whole
             compress_segment(self.directory, 1)
 
     def remove(self) -> None:
         self.writer.remove_oldest()
+
+    def remove_both(self) -> None:
+        self.remove()
+        self.remove()
 
     def take_over(self) -> None:
         LogWriter(self.directory, segment_bytes=SEGMENT).close()
@@ -115,7 +119,8 @@ Step = Callable[[Log], None]
             (Log.compress, Log.remove),
             (Log.compress, Log.take_over),
             (Log.compress, Log.hash),
-            (Log.remove, Log.compress),
+            (Log.compress, Log.remove_both),
+            (Log.remove_both, Log.compress),
             (Log.take_over, Log.compress),
             (Log.read, Log.compress),
             (Log.read, Log.remove),
@@ -125,7 +130,7 @@ Step = Callable[[Log], None]
 def test_two_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: Step, second: Step) -> None:
     monkeypatch.setattr(os, "fsync", lambda _fd: None)  # nobody is killed here, and this is quicker
     monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
-    gone = SEGMENT * (Log.remove in {first, second})
+    gone = SEGMENT * ((Log.remove in {first, second}) + 2 * (Log.remove_both in {first, second}))
     for number in itertools.count(1):
         log = Log(tmp_path / str(number))
         if not interleaved(number, partial(first, log), partial(second, log), works):

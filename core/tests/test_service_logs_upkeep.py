@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from botdock.config import LoggingConfig
 from botdock.errors import LogError
 from botdock.model import GapReason, LogChunk, LogGap, LogSource, Stream
-from botdock.services.log_store import LogWriter, StoredLog
+from botdock.services.log_store import LogWriter, StoredLog, retention
+from botdock.services.log_store.verify import verify
 from botdock.services.logs import LogCollector, keeper
 from botdock.testing.scripted_stream import ScriptedStream
 
@@ -160,6 +162,31 @@ def test_retention_keeps_the_newest_and_never_more_than_it_may(tmp_path: Path) -
     assert (gap.reason, gap.size) == (GapReason.REMOVED, summary.removed_bytes)
     assert sum(len(entry.data) for entry in rest if isinstance(entry, LogChunk)) == summary.bytes
     collector.close()
+
+
+def test_retention_does_not_wait_for_compression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compressing, go_on = threading.Event(), threading.Event()
+
+    def slow(source: BinaryIO, target: Path) -> None:
+        compressing.set()
+        assert go_on.wait(30)
+        compress(source, target)
+
+    compress = retention._compress
+    monkeypatch.setattr(retention, "_compress", slow)
+    collector = LogCollector(CONFIG)
+    stream = ScriptedStream(*lines(60), is_open=True)
+    collector.start_collection(stream, tmp_path, source=source(), limit=None, retain=4 * SEGMENT)
+    assert compressing.wait(10)
+    until(lambda: not (tmp_path / "index.10").exists() and (tmp_path / "index.14").exists())
+    stream.end()
+    assert collector.wait_drained("01", 30)
+    summary = collector.stop_collection("01")
+    assert summary.bytes <= 4 * SEGMENT
+    go_on.set()
+    collector.close()
+    assert verify(tmp_path).findings == ()
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_retention_does_not_wait_for_a_storage_and_counts_what_it_missed(tmp_path: Path) -> None:

@@ -112,6 +112,11 @@ class Drill:
             elif process.wait(120):
                 pytest.fail("the last runner failed")
 
+    def started(self) -> int:
+        """Return how many bots wrote something."""
+        logs = (folder / "logs" for folder in (self.config.home_dir / "executions").iterdir())
+        return sum(any(path.stat().st_size for path in folder.glob("index.*")) for folder in logs)
+
     def judge(self) -> Counts:
         """Count what is wrong with the records of all executions; print the counts, and fail if anything is."""
         counts, unborn, adopted = Counts(), 0, 0
@@ -171,6 +176,8 @@ def test_bots_end_as_if_nobody_had_killed_their_runner_again_and_again(
     drill = Drill(config, tmp_path, seed)
     for life in range(kills):
         drill.live(*([drill.bot()] if life % 5 == 0 else []), kill=True)
+    while drill.started() < kills // 8 and drill.kills < 2 * kills:  # on a busy machine, many die too soon
+        drill.live(drill.bot(), kill=True)
     drill.live(drill.bot(), kill=False)
     counts = drill.judge()
     assert counts.runs >= kills // 8, "most bots were started before their runner was killed"

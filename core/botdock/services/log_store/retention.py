@@ -6,7 +6,9 @@ import gzip
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from botdock.services.log_store.layout import (
     DRAFT_SUFFIX,
@@ -36,30 +38,36 @@ def compress_segment(directory: Path, number: int) -> None:
     Nobody else is locked out: two may compress the same segment, and others may remove it or take over the log.
 
     Raises:
-        OSError: The disk took no more, or the segment was removed meanwhile; what there was of it stays.
+        OSError: The disk took no more, or whoever took the log over swept what was not whole; the plain file stays.
     """
     for stream in STREAMS:
         path = directory / data_name(stream, number)
-        if path.exists():
-            _compress(path, directory / compressed_name(path.name))
-
-
-def _compress(path: Path, target: Path) -> None:
-    with path.open("rb") as source:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=DRAFT_SUFFIX, dir=path.parent)
-        draft = Path(name)
         try:
-            with os.fdopen(handle, "wb") as raw:
-                with gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
-                    shutil.copyfileobj(source, packed, 1024 * 1024)
-                raw.flush()
-                os.fsync(raw.fileno())
-            draft.replace(target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    sync_folder(path.parent)
-    path.unlink(missing_ok=True)
+            source = path.open("rb")
+        except FileNotFoundError:  # compressed or removed by somebody else
+            continue
+        with source:
+            _compress(source, directory / compressed_name(path.name))
+        path.unlink(missing_ok=True)
+    with suppress(ValueError):  # it is damaged: what was removed, nobody knows
+        if read_removed(directory)[0] > number:  # meanwhile: what was made since then belongs to nothing
+            _clear(directory, [compressed_name(data_name(stream, number)) for stream in STREAMS])
+
+
+def _compress(source: BinaryIO, target: Path) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=DRAFT_SUFFIX, dir=target.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as raw:
+            with gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
+                shutil.copyfileobj(source, packed, 1024 * 1024)
+            raw.flush()
+            os.fsync(raw.fileno())
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
 
 
 def remove_segment(directory: Path, number: int, removed: Tally) -> None:

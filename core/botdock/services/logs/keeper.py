@@ -26,9 +26,9 @@ class Keeper:
     """Does for all collections what waits for the disk or for a storage, in seven threads at most.
 
     A segment to which nothing is added any more is sealed, `on_segment` is told, and then it may be compressed. One
-    execution's segments go on in order, one at a time, and up to `STORE_THREADS` executions' at once. Retention does
-    not wait for `on_segment`: the disk has its bound, and a segment that was not handed on in time is counted as one
-    that could not be stored.
+    execution's segments go on in order, one at a time, and up to `STORE_THREADS` executions' at once. Retention waits
+    neither for `on_segment` nor for compression: the disk has its bound, and a segment that was not handed on in time
+    is counted as one that could not be stored.
 
     Args:
         config: How often to sync, and whether to compress.
@@ -100,7 +100,7 @@ class Keeper:
         upkeep = collection.upkeep
         with upkeep.changed:
             upkeep.unstored.clear()
-            upkeep.changed.wait_for(lambda: not upkeep.storing and upkeep.compressing is None, timeout)
+            upkeep.changed.wait_for(lambda: not (upkeep.storing or upkeep.compressing), timeout)
 
     def close(self, timeout: float) -> None:
         """Begin nothing more, and wait for what is under way, at most `timeout` seconds."""
@@ -122,7 +122,7 @@ class Keeper:
         if retain is None:
             return
         room = retain - collection.segment_bytes
-        while collection.writer.stored > room and upkeep.compressing != upkeep.first:
+        while collection.writer.stored > room:
             if not collection.writer.remove_oldest():
                 return
             self._record("remove_segment", True, 0)  # noqa: FBT003 - the callback's signature
@@ -166,7 +166,7 @@ class Keeper:
         with upkeep.lock:
             if upkeep.released or number < upkeep.first:
                 return
-            upkeep.compressing = number
+            upkeep.compressing = True
         try:
             compress_segment(collection.directory, number)
         except OSError as error:
@@ -176,10 +176,8 @@ class Keeper:
             self._record("compress_segment", True, 0)  # noqa: FBT003 - the same
         finally:
             with upkeep.changed:
-                upkeep.compressing = None
+                upkeep.compressing = False
                 upkeep.changed.notify_all()
-        if collection.wishes.retain is not None:  # it may have been in the way
-            self.tidy_soon(collection)
 
 
 def _check_is_kept(collection: Collection, number: int) -> None:

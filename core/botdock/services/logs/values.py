@@ -56,7 +56,7 @@ class Upkeep:
         sealed: Number of the first one that is not sealed yet.
         unstored: Sealed ones that `on_segment` has not been told of, in order.
         storing: Whether it is being told right now.
-        compressing: Number of the one that is being compressed.
+        compressing: Whether one is being compressed right now.
         dirty: Whether something was stored since the last sync began.
         asked: Whether the housekeeping is about to look at them.
         released: Whether the folder belongs to somebody else now.
@@ -68,7 +68,7 @@ class Upkeep:
     sealed: int = 0
     unstored: deque[int] = attrs.field(factory=deque)
     storing: bool = False
-    compressing: int | None = None
+    compressing: bool = False
     dirty: bool = False
     asked: bool = False
     released: bool = False
