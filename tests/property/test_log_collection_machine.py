@@ -202,7 +202,7 @@ class CollectionMachine(RuleBasedStateMachine):
         assert self.collector is not None
         collection, following = self.collector._collection("01"), Path(self.folder.name) / str(self.generation + 1)
         with collection._storing, collection.upkeep.changed:
-            collection.upkeep.changed.wait_for(lambda: collection.upkeep.compressing is None, DEADLINE)
+            assert collection.upkeep.changed.wait_for(lambda: not collection.upkeep.compressing, DEADLINE)
             shutil.copytree(self.directory, following)
         self.collector.close()
         self.collector = None
