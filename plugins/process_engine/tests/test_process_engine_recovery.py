@@ -19,6 +19,8 @@ from botdock.errors import ContainerError, EngineTimeoutError
 from botdock.model import ContainerState, LogCursor, Stream
 from botdock_engine_process import folder as folders
 from botdock_engine_process.engine import ProcessEngine
+from botdock_engine_process.folder import ContainerFolder
+from botdock_engine_process.launch import supervisor_command
 from botdock_engine_process.processes import is_alive, kill_group, wait_for_end
 from botdock_engine_process.supervisor.records import identity_of
 
@@ -72,6 +74,25 @@ def test_a_bot_that_ended_while_nobody_looked_is_known(
     start_and_die(state, spec)
     eventually(lambda: engine.inspect(spec.name, timeout=CALL).state is ContainerState.EXITED)
     assert engine.inspect(spec.name, timeout=CALL).exit_code == 5
+
+
+def test_a_bot_runs_to_its_end_although_its_runner_died_before_it_heard_of_the_start(
+    engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
+) -> None:
+    container_id = engine.create(shell_spec("echo all there is; exit 5"), timeout=CALL)
+    unread, answer = os.pipe()
+    os.close(unread)
+    try:
+        subprocess.run(
+            supervisor_command(ContainerFolder(state / container_id)), stdout=answer, check=True, timeout=CALL
+        )
+    finally:
+        os.close(answer)
+    eventually(lambda: engine.inspect(container_id, timeout=CALL).state is ContainerState.EXITED)
+    status = engine.inspect(container_id, timeout=CALL)
+    assert (status.exit_code, status.error) == (5, "")
+    with engine.read_logs(container_id, cursor=LogCursor(), follow=False, timeout=CALL) as stream:
+        assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"all there is\n"
 
 
 def test_a_dead_supervisor_is_noticed_and_its_bot_killed(

@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 from botdock_engine_process.creation import create
+from botdock_engine_process.ending import kill
 from botdock_engine_process.folder import ContainerFolder
 from botdock_engine_process.supervisor import layout
 from botdock_engine_process.supervisor.child import Child
@@ -149,6 +150,24 @@ def test_without_a_plan_nothing_is_started(supervised: Any, tmp_path: Path, shel
     create(tmp_path / spec.name, spec)
     (tmp_path / spec.name / layout.PLAN).unlink()
     assert supervised.again(tmp_path / spec.name).answer() == "its plan is gone"
+
+
+def test_of_a_removal_and_a_late_start_one_gets_the_plan(
+    supervised: Any, tmp_path: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = shell_spec("true")
+    folder = ContainerFolder(tmp_path / "state" / spec.name)
+    create(folder.path, spec)
+
+    def removed_meanwhile(path: str) -> dict[str, Any] | None:
+        plan = read_record(path)
+        kill(folder, timeout=SECONDS)
+        return plan
+
+    monkeypatch.setattr("botdock_engine_process.supervisor.main.read_record", removed_meanwhile)
+    monkeypatch.setattr("botdock_engine_process.processes.kill", lambda _record: None)  # it would be this very process
+    assert supervised.again(folder.path).answer() == "its plan is gone"
+    assert folder.record(layout.BOT) is None
 
 
 def test_a_supervisor_that_fails_takes_its_bot_along(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:

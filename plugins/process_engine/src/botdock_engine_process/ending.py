@@ -40,13 +40,14 @@ def stop(folder: ContainerFolder, *, grace: float, timeout: float) -> None:
 
 def kill(folder: ContainerFolder, *, timeout: float) -> None:
     """Kill the bot, by its supervisor or, where that is dead or does not answer, over its head."""
+    folder.file(layout.PLAN).unlink(missing_ok=True)  # a supervisor that is late finds nothing to do
     if supervisor := folder.record(layout.SUPERVISOR):
-        _tell_to_stop(folder, 0.0)
-        processes.wait_for_end(supervisor, timeout)
+        if _tell_to_stop(folder, 0.0):
+            processes.wait_for_end(supervisor, timeout)
         processes.kill(supervisor)
     if bot := folder.record(layout.BOT):
         processes.kill_group(bot)
 
 
-def _tell_to_stop(folder: ContainerFolder, grace: float) -> None:
-    folder.tell(b"%s %f" % (layout.STOP, max(0.0, grace)))
+def _tell_to_stop(folder: ContainerFolder, grace: float) -> bool:
+    return folder.tell(b"%s %f" % (layout.STOP, max(0.0, grace)))

@@ -33,7 +33,6 @@ from botdock_engine_process.folder import SPEC, ContainerFolder, remove_folder, 
 from botdock_engine_process.launch import launch
 from botdock_engine_process.results import read_result
 from botdock_engine_process.streams import FileLogStream
-from botdock_engine_process.supervisor import layout
 
 KILL_SECONDS = 5.0
 """How long a bot whose start came too late may take to die."""
@@ -102,7 +101,6 @@ class ProcessEngine(Engine):
             try:
                 problem = launch(folder, timeout=timeout)
             except TimeoutError:
-                folder.file(layout.PLAN).unlink(missing_ok=True)  # a supervisor that is late finds nothing to do
                 kill(folder, timeout=KILL_SECONDS)
                 raise
         if problem:

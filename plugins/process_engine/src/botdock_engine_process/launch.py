@@ -31,11 +31,10 @@ def launch(folder: ContainerFolder, *, timeout: float) -> str:
     """
     if not sys.executable:
         return "this Python does not know where its own program is, so it cannot start another"
-    command = [sys.executable, "-I", "-S", "-c", _CODE, str(folder.path), _OUR_PARENT]
     errors = folder.file(SUPERVISOR_ERRORS)
     with errors.open("wb") as stderr, _timeouts():
         done = subprocess.run(
-            command,
+            supervisor_command(folder),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -48,6 +47,11 @@ def launch(folder: ContainerFolder, *, timeout: float) -> str:
     if done.stdout == STARTED:
         return ""
     return done.stdout[1:].decode("utf-8", "replace") or _crash(errors)
+
+
+def supervisor_command(folder: ContainerFolder) -> list[str]:
+    """Return the command that starts the supervisor of a container, and ends as soon as it is on its own."""
+    return [sys.executable, "-I", "-S", "-c", _CODE, str(folder.path), _OUR_PARENT]
 
 
 @contextmanager

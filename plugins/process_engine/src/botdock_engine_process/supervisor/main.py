@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from math import inf
 
@@ -188,11 +189,20 @@ def supervise(folder: str, report: Callable[[str], None]) -> None:
     os.chdir(folder)
     if not claim_record(layout.SUPERVISOR, {"pid": os.getpid(), "identity": identity_of(os.getpid())}):
         report("it has been started already")
-    elif (plan := read_record(layout.PLAN)) is None:
+    elif (plan := _take_plan()) is None:
         report("its plan is gone")
     else:
-        os.unlink(layout.PLAN)
         Supervisor(plan).run(report)
+
+
+def _take_plan() -> dict[str, Any] | None:
+    """Return the plan, or None where somebody else took it: a container that is being removed starts nothing."""
+    plan = read_record(layout.PLAN)
+    try:
+        os.unlink(layout.PLAN)
+    except FileNotFoundError:
+        return None
+    return plan
 
 
 def main() -> None:  # pragma: no cover - runs without site-packages, so where nothing is measured
@@ -203,7 +213,8 @@ def main() -> None:  # pragma: no cover - runs without site-packages, so where n
 
 
 def _report_on_stdout(problem: str) -> None:  # pragma: no cover - as `main`
-    os.write(1, f"-{problem}".encode() if problem else b"+")
+    with suppress(BrokenPipeError):  # the runner has died meanwhile: its successor finds out without it
+        os.write(1, f"-{problem}".encode() if problem else b"+")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)  # whoever reads our answer sees its end
     os.close(null)
