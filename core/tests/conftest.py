@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +15,13 @@ import pytest
 from botdock.config import Config, ContainersConfig, LoggingConfig, RuntimeConfig
 from botdock.model import DEFAULT_LIMITS, Executable, Runtime
 from botdock.orchestrator import BotOrchestrator, Execution, Services, Setting, recovery
+from botdock.services import _locks
 from botdock.services.outbox.spool import Spool
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.fake_logs import FakeLogs
 from botdock.testing.fake_services import FakeCode, FakeContainers, FakeEntrypoints, FakeMetrics, FakeStorage
 from botdock.testing.script import Script
+from testbed import every_line
 
 SHELL = Runtime(
     name="shell",
@@ -173,3 +177,14 @@ def make_spool(tmp_path: Path) -> Callable[..., Spool]:
 @pytest.fixture
 def spool(make_spool: Callable[..., Spool]) -> Spool:
     return make_spool()
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in memory, in hundreds of which nobody waits for long: nobody is killed here, and all of it is short."""
+    monkeypatch.setattr(os, "fsync", lambda _fd: None)
+    monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
+    monkeypatch.setattr(_locks, "_LONGEST", 0.002)
+    monkeypatch.setattr(every_line, "PATIENCE", 0.01)
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as path:
+        yield Path(path)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +12,7 @@ from botdock.services import _locks
 from botdock.services.code import Workspace
 from botdock.services.code_cache import cache, drafts, eviction, leases, shelf
 from botdock.testing._code_store import CodeRuns, CountingStore
-from testbed import every_line
-from testbed.every_line import interleaved, lines_of
+from testbed.every_line import lines_of, met_at_every_line
 
 TRACED = lines_of(_locks, cache, drafts, eviction, leases, shelf)
 FILES = {"main.py": "X = 1\n"}
@@ -57,16 +52,6 @@ def evicting(runs: CodeRuns) -> CodeRuns:
 Step = Callable[[Cache], None]
 
 
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder in memory, in hundreds of which nobody waits for long: nobody is killed here, and all of it is short."""
-    monkeypatch.setattr(os, "fsync", lambda _fd: None)
-    monkeypatch.setattr(_locks, "_LONGEST", 0.002)
-    monkeypatch.setattr(every_line, "PATIENCE", 0.01)
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as path:
-        yield Path(path)
-
-
 def judge(found: Cache) -> None:
     """See that who uses code has it, that nobody is told of damage, and that all goes when nobody uses it."""
     assert set(found.problems) <= {"", "it is not there"}
@@ -97,12 +82,10 @@ def judge(found: Cache) -> None:
     ],
 )
 def test_two_at_once_have_what_they_use(memory: Path, first: Step, second: Step, filled: bool) -> None:
-    for number in itertools.count(1):
-        found = Cache(memory / str(number), filled=filled)
-        met = interleaved(number, partial(first, found), partial(second, found), TRACED)
+    def make(number: int) -> Cache:
+        return Cache(memory / str(number), filled=filled)
+
+    for _number, found in met_at_every_line(make, first, second, TRACED):
         if first is second is Cache.fetch:
             assert found.store.gets == 1, "fetched once"
         judge(found)
-        if not met:
-            break
-    assert number > 15

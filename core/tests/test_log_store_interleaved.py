@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from types import CodeType
 
@@ -32,7 +30,7 @@ from botdock.services.log_store import (
 from botdock.services.log_store import verify as verifying
 from botdock.services.log_store.retention import compress_segment
 from botdock.services.log_store.verify import Comparison, Verification, verify
-from testbed.every_line import interleaved, lines_of
+from testbed.every_line import lines_of, met_at_every_line
 
 CHUNKS = [b"line %02d\n" % number for number in range(5)]
 WHOLE = b"".join(CHUNKS)
@@ -93,6 +91,9 @@ class Log:
         self.remove()
         self.remove()
 
+    def finish(self) -> None:
+        self.writer.finish(complete=True)
+
     def take_over(self) -> None:
         LogWriter(self.directory, segment_bytes=SEGMENT).close()
 
@@ -127,40 +128,25 @@ Step = Callable[[Log], None]
         ]
     ],
 )
-def test_two_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: Step, second: Step) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _fd: None)  # nobody is killed here, and this is quicker
-    monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
+def test_two_at_once_lose_nothing(memory: Path, first: Step, second: Step) -> None:
     gone = SEGMENT * ((Log.remove in {first, second}) + 2 * (Log.remove_both in {first, second}))
-    for number in itertools.count(1):
-        log = Log(tmp_path / str(number))
-        if not interleaved(number, partial(first, log), partial(second, log), works):
-            break
+    for number, log in met_at_every_line(lambda at: Log(memory / str(at)), first, second, works):
         log.writer.finish(complete=True)
         log.writer.close()
         found = verify(log.directory)
         assert (found.findings, log.text()) == ((), WHOLES[gone]), f"{number} lines had been passed"
         assert not [path for path in log.directory.iterdir() if path.name.startswith(".")]
-    assert number > 15
 
 
 @pytest.mark.parametrize("removes_first", [True, False])
-def test_nothing_goes_of_a_log_that_has_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removes_first: bool
-) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _fd: None)
-    monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
-    for number in itertools.count(1):
-        log = Log(tmp_path / str(number))
-        finish = partial(log.writer.finish, complete=True)
-        first, second = (log.remove, finish) if removes_first else (finish, log.remove)
-        if not interleaved(number, first, second, works):
-            break
+def test_nothing_goes_of_a_log_that_has_ended(memory: Path, removes_first: bool) -> None:
+    first, second = (Log.remove, Log.finish) if removes_first else (Log.finish, Log.remove)
+    for number, log in met_at_every_line(lambda at: Log(memory / str(at)), first, second, works):
         assert not log.writer.remove_oldest()
         log.writer.close()
         found = verify(log.directory)
         assert (found.findings, found.ended) == ((), True), f"{number} lines had been passed"
         assert log.text() == WHOLES[found.summary.removed_bytes]
-    assert number > 15
 
 
 class Checked:
@@ -221,18 +207,14 @@ Check = Callable[[Checked], None]
     ],
 )
 def test_a_log_that_changes_while_it_is_checked_is_no_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: Check, change: Check, ended: bool
+    memory: Path, check: Check, change: Check, ended: bool
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _fd: None)
-    monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
     chunks = 5 if change is Checked.remove else 3  # two sealed segments, or one
+    folders = (memory / str(number) for number in itertools.count())
     for first, second, traced in [(check, change, looks), (change, check, changes)]:
-        for number in itertools.count(1):
-            log = Checked(tmp_path / f"{first.__name__}-{number}", ended=ended, chunks=chunks)
-            passed = interleaved(number, partial(first, log), partial(second, log), traced)
+        for number, log in met_at_every_line(
+            lambda _number: Checked(next(folders), ended=ended, chunks=chunks), first, second, traced
+        ):
             log.writer.close()
-            if not passed:
-                break
             assert log.found is not None
             assert log.found.findings == (), f"{number} lines of {first.__name__} had been passed"
-        assert number > 15

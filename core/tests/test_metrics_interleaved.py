@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
 
@@ -17,8 +13,7 @@ from botdock.services import _locks, _whole_files
 from botdock.services.metrics import MetricsService, files, ledger, total
 from botdock.services.metrics.ledger import Ledger
 from botdock.services.metrics.total import MetricsTotal, open_total, read_total, reset_total
-from testbed import every_line
-from testbed.every_line import interleaved, lines_of
+from testbed.every_line import lines_of, met_at_every_line
 
 SHARED = lines_of(_locks, files, ledger, total, _whole_files)
 DEAD, FIRST, SECOND, NEW = 1, 10, 100, 1000
@@ -125,16 +120,6 @@ PAIRS: list[tuple[Step, Step]] = [
 ]
 
 
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder in memory, in hundreds of which nobody waits for long: nobody is killed here, and all of it is short."""
-    monkeypatch.setattr(os, "fsync", lambda _fd: None)
-    monkeypatch.setattr(_locks, "_LONGEST", 0.002)
-    monkeypatch.setattr(every_line, "PATIENCE", 0.01)
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as path:
-        yield Path(path)
-
-
 def judge(folder: Folder) -> None:
     """See that what was counted is in the sum, or was in the one that was reset, once."""
     for found in folder.read:
@@ -157,21 +142,19 @@ def judge(folder: Folder) -> None:
     ("first", "second"), [pytest.param(*pair, id="-".join(step.__name__ for step in pair)) for pair in PAIRS]
 )
 def test_two_at_once_count_everything_once(memory: Path, first: Step, second: Step) -> None:
-    for number in itertools.count(1):
-        folder = Folder(memory / str(number))
-        met = interleaved(number, partial(first, folder), partial(second, folder), touches_the_disk)
+    for _number, folder in met_at_every_line(lambda at: Folder(memory / str(at)), first, second, touches_the_disk):
         judge(folder)
-        if not met:
-            break
-    assert number > 15
 
 
 def test_what_a_living_runner_mends_is_not_put_aside(memory: Path) -> None:
-    for number in itertools.count(1):
+    def damaged(number: int) -> Folder:
         folder = Folder(memory / str(number))
         folder.first.ledger._file.write_bytes(b"damaged")
-        if not interleaved(number, partial(reset_total, folder.path), folder.export, touches_the_disk):
-            break
+        return folder
+
+    def reset(folder: Folder) -> None:
+        reset_total(folder.path)
+
+    for number, folder in met_at_every_line(damaged, reset, Folder.export, touches_the_disk):
         assert not read_total(folder.path).problems, f"{number} lines had been passed"
         folder.first.ledger._file.stat()
-    assert number > 15

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
 
@@ -17,8 +13,7 @@ from botdock.model import ByteReader, OutboxStatus, StorageArea
 from botdock.services import _locks, _whole_files
 from botdock.services.outbox import Item, Parcel, delivery, index, read_status, records, shared
 from botdock.services.outbox import spool as spools
-from testbed import every_line
-from testbed.every_line import interleaved, lines_of
+from testbed.every_line import lines_of, met_at_every_line
 
 SHARED = lines_of(_locks, _whole_files, records, shared, spools)
 ELSEWHERE = {(delivery.__file__, "run"), (delivery.__file__, "_deliver"), (index.__file__, "_refresh")}
@@ -111,16 +106,6 @@ PAIRS: list[tuple[Step, Step]] = [
 ]
 
 
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder in memory, in hundreds of which nobody waits for long: nobody is killed here, and all of it is short."""
-    monkeypatch.setattr(os, "fsync", lambda _fd: None)
-    monkeypatch.setattr(_locks, "_LONGEST", 0.002)
-    monkeypatch.setattr(every_line, "PATIENCE", 0.01)
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as path:
-        yield Path(path)
-
-
 def judge(outbox: Outbox) -> None:
     """See that each object was put once, or counted as dropped, and that nothing lies about."""
     for look in outbox.looks:
@@ -139,12 +124,7 @@ def judge(outbox: Outbox) -> None:
     ("first", "second"), [pytest.param(*pair, id="-".join(step.__name__ for step in pair)) for pair in PAIRS]
 )
 def test_two_at_once_lose_nothing(memory: Path, first: Step, second: Step) -> None:
-    for number in itertools.count(1):
-        outbox = Outbox(memory / str(number))
-        met = interleaved(number, partial(first, outbox), partial(second, outbox), touches_the_disk)
+    for _number, outbox in met_at_every_line(lambda at: Outbox(memory / str(at)), first, second, touches_the_disk):
         if first is Outbox.note_silence:
             assert outbox.spool.away() == "the storage did not answer"
         judge(outbox)
-        if not met:
-            break
-    assert number > 15

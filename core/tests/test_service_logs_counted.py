@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from botdock.services.log_store import LogWriter
 from botdock.services.logs import LogCollector, growth
 from botdock.services.logs.growth import Growth
 from botdock.testing.scripted_stream import ScriptedStream
-from testbed.every_line import interleaved, lines_of
+from testbed.every_line import lines_of, met_at_every_line
 
 SOON = LoggingConfig(sync_interval=0.01, drain_timeout=10)
 NEVER = LoggingConfig(sync_interval=3600, drain_timeout=10)
@@ -212,19 +211,21 @@ def test_growth_is_counted_once_however_often_one_looks(steps: list[int | None])
 
 
 def test_two_that_look_at_the_same_time_count_no_byte_twice() -> None:
-    for number in count(1):
-        counted, size = Counted(), [0]
-        grown = Growth(lambda size=size: size[0], counted)  # type: ignore[misc] # bound at once
-        size[0] = 10
+    class Log:
+        def __init__(self, _number: int) -> None:
+            self.size = 0
+            self.counted = Counted()
+            self.growth = Growth(lambda: self.size, self.counted)
+            self.size = 10
 
-        def grow_and_look(size: list[int] = size, grown: Growth = grown) -> None:
-            size[0] = 15
-            grown.count()
+        def look(self) -> None:
+            self.growth.count()
 
-        reached = interleaved(number, grown.count, grow_and_look, lines_of(growth))
-        grown.count()
-        assert counted.stored == size[0]
-        assert min(more for _, more in counted.of("store")) > 0, "a byte was counted twice, and then taken back"
-        if not reached:
-            assert number > 3, "it was tried at no line"
-            return
+        def grow_and_look(self) -> None:
+            self.size = 15
+            self.growth.count()
+
+    for _number, log in met_at_every_line(Log, Log.look, Log.grow_and_look, lines_of(growth), least=3):
+        log.growth.count()
+        assert log.counted.stored == log.size
+        assert min(more for _, more in log.counted.of("store")) > 0, "a byte was counted twice, and then taken back"

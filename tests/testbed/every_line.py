@@ -5,6 +5,7 @@ Processes are forked, so a program that uses it for them has no threads of its o
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -14,9 +15,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 PATIENCE = 0.02
 """Seconds after which a thread that does not come to its end is taken to wait for the other one."""
@@ -25,6 +27,7 @@ SLOW = 10.0
 KILLED = -signal.SIGKILL
 Life = tuple[Callable[[], None], Callable[[], Iterator[str]]]
 """What a process does, and what says afterwards what is wrong with what it left."""
+Made = TypeVar("Made")
 Traced = Callable[[CodeType], bool]
 """Says of some code whether its lines count."""
 
@@ -156,6 +159,43 @@ def interleaved(number: int, first: Callable[[], object], second: Callable[[], o
     if errors:
         raise BaseExceptionGroup(f"at line {number}", errors)
     return bool(threads)
+
+
+def met_at_every_line(
+    make: Callable[[int], Made],
+    first: Callable[[Made], object],
+    second: Callable[[Made], object],
+    traced: Traced,
+    *,
+    least: int = 15,
+) -> Iterator[tuple[int, Made]]:
+    """Let one thread work until it comes to its first line, and another meanwhile; then to its second, and so on.
+
+    Last of all, the second works when the first is done.
+
+    Args:
+        make: Given the number of the line, returns what both work on.
+        first: What the one does, that is held up.
+        second: What the other does.
+        traced: Which lines count.
+        least: Lines that the first has at least; with fewer, the wrong ones count.
+
+    Yields:
+        The number of the line, and what they worked on, to be judged.
+
+    Raises:
+        BaseExceptionGroup: What they raised.
+        AssertionError: The first has too few lines.
+    """
+    for number in itertools.count(1):
+        made = make(number)
+        met = interleaved(number, partial(first, made), partial(second, made), traced)
+        if not met:
+            second(made)
+        yield number, made
+        if not met:
+            break
+    assert number > least, f"it was tried at {number - 1} lines alone"
 
 
 def stopped_at(
