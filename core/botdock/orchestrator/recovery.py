@@ -70,10 +70,7 @@ class Recovery:
         """Yield the executions without an outcome that no living runner holds, and that are this engine's."""
         for execution_id in execution_ids(self._home):
             directory = self._home / EXECUTIONS / execution_id
-            if not is_orphan(directory):
-                if (directory / OUTCOME).exists() and (directory / HOLDER).exists():
-                    tidy(directory)  # its runner died over the last of its work, or is about to do the same
-            else:
+            if is_orphan(directory):
                 record = ExecutionRecord.at(directory)
                 engine = record.request.get("engine")
                 if engine == self._setting.engine:
@@ -81,6 +78,8 @@ class Recovery:
                 elif directory.exists():  # else its runner took it back just now: it came to nothing
                     said = f"it was run on {engine!r}" if engine else "its request cannot be read"
                     logger.bind(execution_id=execution_id, reason=said).warning("an execution was not recovered")
+            elif (directory / OUTCOME).exists() and (directory / HOLDER).exists():
+                tidy(directory)  # its runner died over the last of its work, or is about to do the same
 
     def _recover_one(self, record: ExecutionRecord, containers: Mapping[str, str]) -> Execution | None:
         with about(record.execution_id), claiming(record.directory) as ours:

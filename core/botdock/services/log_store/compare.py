@@ -16,7 +16,6 @@ from botdock.services.log_store.files import PIECE, UNREADABLE, open_data
 from botdock.services.log_store.findings import Comparison, Finding
 from botdock.services.log_store.layout import (
     END,
-    RECORD,
     STREAMS,
     data_name,
     index_name,
@@ -25,6 +24,7 @@ from botdock.services.log_store.layout import (
     seal_name,
 )
 from botdock.services.log_store.meter import Meter, OnProgress
+from botdock.services.log_store.presence import content_size
 from botdock.services.log_store.retention import read_removed
 from botdock.services.log_store.seal import Seal
 
@@ -126,7 +126,7 @@ class _Comparing:
 
     def _compare_segment(self, number: int) -> None:
         seal, findings, size = self._seal(number), len(self._findings), self._bytes
-        self._meter.begin(number, seal.tally.bytes + seal.tally.records * RECORD.size if seal else 0)
+        self._meter.begin(number, content_size(self._directory, number, seal))
         hashes = dict(seal.sha256) if seal else {}
         for stream in STREAMS:
             self._bytes += self._compare(data_name(stream, number), hashes.get(stream))
