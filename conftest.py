@@ -4,4 +4,10 @@ import pytest
 
 pytest.register_assert_rewrite("botdock.testing")  # before any test imports a part of it by itself
 
-pytest_plugins = ["testbed.fixtures", "testbed.minio_fixtures", "testbed.prometheus_fixtures", "testbed.branches"]
+pytest_plugins = [
+    "testbed.fixtures",
+    "testbed.minio_fixtures",
+    "testbed.prometheus_fixtures",
+    "testbed.memory",
+    "testbed.branches",
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -180,11 +179,10 @@ def spool(make_spool: Callable[..., Spool]) -> Spool:
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def memory(quick_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in memory, in hundreds of which nobody waits for long: nobody is killed here, and all of it is short."""
     monkeypatch.setattr(os, "fsync", lambda _fd: None)
     monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
     monkeypatch.setattr(_locks, "_LONGEST", 0.002)
     monkeypatch.setattr(every_line, "PATIENCE", 0.01)
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as path:
-        yield Path(path)
+    return quick_folder

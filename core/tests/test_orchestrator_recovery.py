@@ -14,6 +14,7 @@ from botdock.model import Executable, Outcome
 from botdock.orchestrator import recovery
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.script import Script
+from testbed.waiting import until
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]
@@ -146,7 +147,7 @@ def test_a_bot_that_was_never_started_is_said_to_be_so(
     stage = make_stage()
     stage.engine.delay(operation, 1000)
     threading.Thread(target=stage.orchestrator.begin, args=(make_bot(),), daemon=True).start()
-    wait_for(lambda: operation in stage.engine.operations)
+    until(lambda: operation in stage.engine.operations)
     stage.die()
     second = stage.successor()
     (execution,) = second.orchestrator.recover()
@@ -260,12 +261,3 @@ def test_of_what_is_concluded_only_the_rest_is_done(make_stage: MakeStage, make_
     assert f"logs/bot/{before.execution_id}/end.json" in stored
     assert set(stage.storage.objects) == {f"executions/{before.execution_id}/result.json"}, "and nothing twice"
     assert second.left == []
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(2000):
-        if happened():
-            return
-        pause.wait(0.01)
-    pytest.fail("it did not happen")

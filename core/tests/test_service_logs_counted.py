@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from botdock.services.logs import LogCollector, growth
 from botdock.services.logs.growth import Growth
 from botdock.testing.scripted_stream import ScriptedStream
 from testbed.every_line import lines_of, met_at_every_line
+from testbed.waiting import until
 
 SOON = LoggingConfig(sync_interval=0.01, drain_timeout=10)
 NEVER = LoggingConfig(sync_interval=3600, drain_timeout=10)
@@ -51,13 +51,6 @@ def counted() -> Counted:
 
 def out(data: bytes, time_ns: int = 1) -> LogChunk:
     return LogChunk(Stream.STDOUT, data, time_ns)
-
-
-def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        threading.Event().wait(0.001)
 
 
 def collect(counted: Counted, folder: Path, *steps: Any, config: LoggingConfig = NEVER, **wanted: Any) -> LogSummary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from botdock.model import LogChunk, LogSource, LogStream, Stream
 from botdock.services.log_store import StoredLog
 from botdock.services.logs import LogCollector, loop, watch
 from botdock.testing.scripted_stream import ScriptedStream
+from testbed.waiting import until
 
 MANY = 200
 THREADS = 13
@@ -32,13 +33,6 @@ def out(data: bytes) -> LogChunk:
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def until(happened: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        threading.Event().wait(0.005)
 
 
 @pytest.fixture

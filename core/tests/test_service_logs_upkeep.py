@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +16,7 @@ from botdock.services.log_store import LogWriter, StoredLog, retention
 from botdock.services.log_store.verify import verify
 from botdock.services.logs import LogCollector, keeper
 from botdock.testing.scripted_stream import ScriptedStream
+from testbed.waiting import until
 
 SEGMENT = 4096
 LINE = b"0123456789abcde\n" * 64
@@ -30,13 +30,6 @@ def source(name: str = "01") -> LogSource:
 def lines(count: int) -> list[LogChunk]:
     """Return chunks of 1 KiB: four of them fill a segment."""
     return [LogChunk(Stream.STDOUT, LINE, number + 1) for number in range(count)]
-
-
-def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        threading.Event().wait(0.001)
 
 
 def waiting_for(event: threading.Event) -> Callable[[int], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from botdock.errors import ConfigError, MetricsError
 from botdock.factory import ServiceFactory
 from botdock.model import ExecutionResult, MetricsExporter, MetricsExporterPlugin, MetricsSnapshot, Outcome
 from botdock.services.metrics import MetricsService, lanes, metrics_folder, read_total
+from testbed.waiting import until
 
 PATIENCE = 20.0
 RESULT = ExecutionResult(
@@ -26,13 +27,6 @@ RESULT = ExecutionResult(
 def executions(snapshot: MetricsSnapshot | None) -> int:
     assert snapshot is not None
     return sum(stats.count for (name, _), stats in snapshot.operations.items() if name == "execution")
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return condition()
 
 
 class Collecting(MetricsExporter):
@@ -95,7 +89,7 @@ def test_an_exporter_is_told_after_an_execution_and_closed_once_after_the_last_n
     exporter = Collecting()
     service = MetricsService({"collecting": lambda: exporter})
     service.record_execution(RESULT)
-    assert eventually(lambda: bool(exporter.snapshots))
+    until(lambda: bool(exporter.snapshots))
     service.record("late")
     service.close()
     service.close()
@@ -110,7 +104,7 @@ def test_an_exporter_hears_of_a_bot_that_runs_for_days_before_it_ends() -> None:
     service = MetricsService({"collecting": lambda: exporter}, interval=0.01)
     service.start()
     service.record_log_operation("collect", True, 10)
-    assert eventually(lambda: any(snapshot.operations for snapshot in exporter.snapshots))
+    until(lambda: any(snapshot.operations for snapshot in exporter.snapshots))
     service.close()
     empty_or_new = [len(snapshot.operations) for snapshot in exporter.snapshots[:-1]]
     assert empty_or_new == sorted(set(empty_or_new)), "it was told of the same thing twice"
@@ -125,9 +119,9 @@ def test_an_exporter_that_blocks_delays_no_execution_and_gets_the_newest_in_the_
     for _ in range(500):
         service.record_execution(RESULT)
     assert time.monotonic() - started < 5
-    assert eventually(lambda: [executions(one) for one in last.snapshots[-1:]] == [501]), "another one was delayed"
+    until(lambda: [executions(one) for one in last.snapshots[-1:]] == [501])  # another one is not delayed
     blocking.released.set()
-    assert eventually(lambda: bool(blocking.snapshots) and executions(blocking.snapshots[-1]) == 501)
+    until(lambda: bool(blocking.snapshots) and executions(blocking.snapshots[-1]) == 501)
     assert len(blocking.snapshots) <= 3, "what was missed was queued"
     service.close()
 
@@ -147,7 +141,7 @@ def test_closing_gives_a_blocked_exporter_a_bounded_time(
     assert [line for line in told if "did not finish in time" in line and "blocking" in line]
     service.record_execution(RESULT)  # and who still records is not disturbed
     blocking.released.set()
-    assert eventually(lambda: blocking.closed == 1), "it was not closed when it came back"
+    until(lambda: blocking.closed == 1)  # when it came back
 
 
 def test_an_exporter_that_raises_changes_nothing_for_the_others_and_is_told_of_once(told: list[str]) -> None:
@@ -155,7 +149,7 @@ def test_an_exporter_that_raises_changes_nothing_for_the_others_and_is_told_of_o
     service = MetricsService({"broken": Broken, "last": lambda: last}, interval=0.01)
     for number in range(1, 5):
         service.record_execution(RESULT)
-        assert eventually(lambda: [executions(one) for one in last.snapshots[-1:]] == [number])  # noqa: B023 - asked at once
+        until(lambda: [executions(one) for one in last.snapshots[-1:]] == [number])  # noqa: B023 - asked at once
     service.close()
     assert last.closed == 1
     assert sum("metrics export failed" in line for line in told) == 1
@@ -256,5 +250,5 @@ def test_what_is_counted_while_no_execution_ends_is_in_the_folder_soon(tmp_path:
     for size in (3, 7):
         service.record_log_operation("store", True, size)
         counted = service.get_metrics().operations
-        assert eventually(lambda counted=counted: read_total(tmp_path / "metrics").snapshot.operations == counted)  # type: ignore[misc] # bound at once
+        until(lambda counted=counted: read_total(tmp_path / "metrics").snapshot.operations == counted)  # type: ignore[misc] # bound at once
     service.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from loguru import logger
@@ -12,6 +12,7 @@ import botdock.logging
 from botdock.model import LogLine, LogSource, Stream
 from botdock.services.log_sinks import SinkFanOut
 from botdock.testing._sinks import Raising, Stuck
+from testbed.waiting import until
 
 ONE = LogSource(execution_id="01", id="bot", runtime="bash")
 
@@ -36,13 +37,6 @@ def warnings() -> Iterator[list[tuple[str, dict[str, object]]]]:
 
 def lines(*texts: str) -> list[LogLine]:
     return [LogLine(Stream.STDOUT, text.encode()) for text in texts]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.002)
 
 
 def test_losses_are_told_once_an_interval_with_their_sums(warnings: list[tuple[str, dict[str, object]]]) -> None:

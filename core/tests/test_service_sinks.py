@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 import pytest
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from botdock.model import LogLine, LogSource, Stream
 from botdock.services.log_sinks import SinkCounts, SinkFanOut
 from botdock.testing._sinks import Raising, Recording, Stuck
+from testbed.waiting import until
 
 ONE = LogSource(execution_id="01", id="bot", runtime="bash")
 TWO = LogSource(execution_id="02", id="bot", runtime="bash")
@@ -31,13 +32,6 @@ def stuck() -> Iterator[Stuck]:
 
 def lines(*texts: str) -> list[LogLine]:
     return [LogLine(Stream.STDOUT, text.encode()) for text in texts]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.002)
 
 
 def test_lines_arrive_in_order_with_their_source() -> None:

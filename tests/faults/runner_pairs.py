@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,6 +21,7 @@ from unittest.mock import patch
 from botdock.orchestrator import execution, journal, lease, records, recovery, takeover
 from faults.runner_life import Life, judge
 from testbed.every_line import KILLED, at_line, forked, in_child, lines_of, stopped_at, tracer
+from testbed.waiting import until
 
 TRACED = lines_of(journal, lease, records, recovery, takeover)
 PATIENCE = 8.0
@@ -96,7 +96,7 @@ class OneEnds(Scene):
         os.waitpid(self.ending, os.WUNTRACED)
 
     def second(self) -> None:
-        wait_until(self.has_ended)
+        until(self.has_ended, timeout=PATIENCE)
 
     def has_ended(self) -> bool:
         os.kill(self.ending, signal.SIGCONT)
@@ -106,7 +106,7 @@ class OneEnds(Scene):
         return list(self.life.home.glob("executions/*/runner"))
 
     def end(self) -> None:
-        wait_until(self.has_ended)  # where nobody waited for it
+        until(self.has_ended, timeout=PATIENCE)  # where nobody waited for it
         assert os.waitpid(self.ending, 0)[1] == 0
 
 
@@ -129,7 +129,10 @@ class OneTookOver(OneEnds):
     def first(self) -> None:
         def claiming_later(directory: Path) -> AbstractContextManager[bool]:
             os.kill(self.ending, signal.SIGCONT)
-            wait_until(lambda: self.dead not in map(Path.read_text, self.holders()) and is_stopped(self.ending))
+            until(
+                lambda: self.dead not in map(Path.read_text, self.holders()) and is_stopped(self.ending),
+                timeout=PATIENCE,
+            )
             return lease.claiming(directory)
 
         with patch.object(recovery, "claiming", claiming_later):
@@ -145,13 +148,6 @@ def signalled_in(function: str, number: int = signal.SIGSTOP) -> Callable[[Frame
 def is_stopped(pid: int) -> bool:
     """Tell whether a process does nothing for now, or for ever."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in {"T", "Z"}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < until, "it happens"
-        time.sleep(0.001)
 
 
 PAIRS: dict[str, Callable[[Path], Scene]] = {

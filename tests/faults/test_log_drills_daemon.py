@@ -8,7 +8,6 @@ line by line loses nothing.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from botdock import Config, DockerRunner, Outcome
 from botdock.model import Stream
 from faults.log_bots import Counts, flood_pieces, log_folder, slow_bot, stored_bytes, whole
 from testbed.daemon import PrivateDaemon
+from testbed.waiting import until
 
 pytestmark = pytest.mark.docker
 
@@ -67,11 +67,8 @@ def drill(daemon: PrivateDaemon, config: Config, folder: Path, counts: Counts, *
 
 def wait_for_more(folder: Path, size: int, timeout: float = 60.0) -> None:
     """Wait until so many bytes more are stored than there are now."""
-    deadline = time.monotonic() + timeout
     before = stored_size(folder)
-    while stored_size(folder) < before + size:
-        assert time.monotonic() < deadline, f"nothing more than {stored_size(folder)} bytes was stored"
-        time.sleep(0.005)
+    until(lambda: stored_size(folder) >= before + size, timeout=timeout)
 
 
 def stored_size(folder: Path) -> int:

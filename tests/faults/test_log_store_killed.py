@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +13,6 @@ from botdock.services.log_store import LogWriter
 from botdock.services.log_store.retention import compress_segment
 from testbed.every_line import told_by
 
-MEMORY = Path("/dev/shm")
-"""Where a thousand logs are made and removed in seconds."""
 FOLLOWER = """
 import sys
 from pathlib import Path
@@ -32,18 +27,9 @@ for entry in StoredLog(Path(sys.argv[1])).entries(follow=True):
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    if os.access(MEMORY, os.W_OK):
-        with tempfile.TemporaryDirectory(dir=MEMORY) as made:
-            yield Path(made)
-    else:
-        yield tmp_path
-
-
 @pytest.mark.parametrize("scenario", ["roll", "compress", "remove"])
-def test_a_process_killed_at_any_line_loses_nothing_and_stores_nothing_twice(folder: Path, scenario: str) -> None:
-    found = told_by(Path(__file__).with_name("log_store_life.py"), folder, scenario)
+def test_a_process_killed_at_any_line_loses_nothing_and_stores_nothing_twice(quick_folder: Path, scenario: str) -> None:
+    found = told_by(Path(__file__).with_name("log_store_life.py"), quick_folder, scenario)
     assert found["wrong"] == []
     assert found["code"] == 0
     assert found["kills"] > 500
@@ -51,10 +37,10 @@ def test_a_process_killed_at_any_line_loses_nothing_and_stores_nothing_twice(fol
 
 @pytest.mark.parametrize("retain", [None, 5_000])
 def test_a_follower_sees_each_byte_once_while_the_writer_rolls_compresses_and_removes(
-    folder: Path, retain: int | None
+    quick_folder: Path, retain: int | None
 ) -> None:
-    writer = LogWriter(folder / "logs", segment_bytes=1000)
-    command = [sys.executable, "-c", FOLLOWER, str(folder / "logs")]
+    writer = LogWriter(quick_folder / "logs", segment_bytes=1000)
+    command = [sys.executable, "-c", FOLLOWER, str(quick_folder / "logs")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
         assert follower.stdout is not None
         assert follower.stdout.readline() == "here\n"
@@ -62,7 +48,7 @@ def test_a_follower_sees_each_byte_once_while_the_writer_rolls_compresses_and_re
         for text in texts:
             writer.append(LogChunk(Stream.STDOUT, text.encode(), 1))
             for number in writer.seal_closed():
-                compress_segment(folder / "logs", number)
+                compress_segment(quick_folder / "logs", number)
                 if retain and writer.stored > retain:
                     writer.remove_oldest()
         writer.finish(complete=True)

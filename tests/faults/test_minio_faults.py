@@ -19,9 +19,9 @@ from botdock.config import Config
 from botdock.errors import ObjectNotFoundError, StorageUnavailableError
 from botdock.model import StorageArea, StorageBackend
 from botdock_storage_minio.backend import MinIOBackend
-from testbed.console import wait_until
 from testbed.minio import MinioServer
 from testbed.proxy import Fault, FaultProxy
+from testbed.waiting import wait_until
 
 MIB = 1024 * 1024
 LARGE = 256 * MIB

@@ -1,17 +1,14 @@
-"""The runner killed with SIGKILL, at random moments and at every line: its successor makes good what it left."""
+"""The runner killed with SIGKILL, at random moments: its successor makes good what it left."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
 import pickle
 import random
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +19,9 @@ from botdock import Config, DockerRunner, Executable
 from botdock.config import LoggingConfig
 from botdock.model import Stream
 from faults.log_bots import FLOOD_FOLDER, SMALL, Counts, flood_pieces, log_folder, stored_bytes, whole
-from testbed.every_line import told_by
 
 KEPT = {"request.json", "events.jsonl", "result.json", "outcome.json", "logs"}
 """What the folder of an execution holds that is over."""
-MEMORY = Path("/dev/shm")
-"""Where a thousand state folders are made and removed in seconds."""
 LONGEST_LIFE = 1.2
 """Seconds from a runner's first step to its death."""
 LARGEST_LAST_LINE = 16_384
@@ -185,23 +179,3 @@ def test_bots_end_as_if_nobody_had_killed_their_runner_again_and_again(
         assert runner.recover() == []
         assert runner.list_managed_containers() == []
     assert list(config.home_dir.glob("runners/*")) == []
-
-
-@pytest.fixture
-def quick_folder(tmp_path: Path) -> Iterator[Path]:
-    if os.access(MEMORY, os.W_OK):
-        with tempfile.TemporaryDirectory(dir=MEMORY) as made:
-            yield Path(made)
-    else:
-        yield tmp_path
-
-
-@pytest.mark.parametrize(("scenario", "kills"), [("begin", 400), ("recover", 300)])
-def test_a_runner_killed_at_any_line_leaves_what_its_successor_makes_one_outcome_of(
-    quick_folder: Path, scenario: str, kills: int
-) -> None:
-    found = told_by(Path(__file__).with_name("runner_life.py"), quick_folder, scenario)
-    print(f"\n{scenario}: a runner killed at {found['kills']} of {found['places']} lines: {found['outcomes']}")
-    assert found["wrong"] == []
-    assert found["kills"] > kills
-    assert found["outcomes"]["succeeded"] > kills // 2

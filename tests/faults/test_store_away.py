@@ -7,20 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 
-from botdock import BotdockError, Config, DockerRunner, Executable, ExecutionResult, Outcome
+from botdock import Config, DockerRunner, Executable, ExecutionResult, Outcome
 from botdock.config import OutboxConfig, document
 from botdock.model import StorageArea
 from botdock.services.outbox import outbox_folder, read_status
 from botdock_storage_local_fs.backend import LocalFsBackend
 from botdock_storage_minio.backend import MinIOBackend
 from testbed.minio import MinioServer
+from testbed.waiting import until
 
 SOURCE = """
 import sys
@@ -156,7 +156,7 @@ def test_a_storage_that_comes_back_while_the_runner_lives_gets_it_then(
         result = runner.run(backtest())
         assert waiting(config) == OBJECTS
         drill_minio.start()
-        until(lambda: waiting(config) == 0)
+        until(lambda: waiting(config) == 0, timeout=60)
         assert stored(config) == expected(config, result) | analysis(result)
 
 
@@ -202,7 +202,7 @@ def test_two_runners_that_share_a_home_store_each_object_once(
     with DockerRunner(config) as first, DockerRunner(config) as second:
         results = [runner.run(backtest(lines=20_000)) for runner in (first, second)]
         drill_minio.start()
-        until(lambda: waiting(config) == 0)
+        until(lambda: waiting(config) == 0, timeout=60)
         delivered = [
             stats.count - stats.errors
             for runner in (first, second)
@@ -258,13 +258,3 @@ def test_a_disk_that_is_full_under_what_waits_is_evidence_and_changes_nothing(
     assert [path for path in small_outbox.rglob("*") if path.is_file() and path.stat().st_size > 100] == []
     keys = {info.key for info in LocalFsBackend(root, StorageArea.LOGS).list()}
     assert keys == {f"logs/hello/{result.execution_id}/{name}" for name in LOG if name != "stdout.0"}
-
-
-def until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
-    """Wait until something holds."""
-    pause = threading.Event()
-    for _ in range(int(timeout / 0.05)):
-        if condition():
-            return
-        pause.wait(0.05)
-    raise BotdockError("it did not come to pass")

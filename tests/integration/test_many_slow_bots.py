@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable, Execution, Limits, Outcome
 from botdock.model import ContainerState
+from testbed.waiting import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -58,7 +57,7 @@ def test_two_hundred_slow_bots(docker_config: Config, tmp_path: Path) -> None:
             )
 
         executions = list(pool.map(start, range(BOTS)))
-        until(lambda: all(lines_of(execution) >= LINES for execution in executions), timeout=60)
+        assert wait_until(lambda: all(lines_of(execution) >= LINES for execution in executions), timeout=60)
         states = [container.state for container in runner.list_managed_containers()]
         assert states == [ContainerState.RUNNING] * BOTS, "all of them run at once"
         used_threads, used_files = threading.active_count() - threads, open_files() - files
@@ -68,8 +67,8 @@ def test_two_hundred_slow_bots(docker_config: Config, tmp_path: Path) -> None:
     assert problems == []
     assert used_threads <= BOTS * THREADS_PER_BOT + AT_ONCE + THREADS
     assert used_files <= BOTS * FILES_PER_BOT + FILES
-    until(lambda: threading.active_count() <= threads, timeout=10)
-    until(lambda: open_files() <= files, timeout=10)
+    assert wait_until(lambda: threading.active_count() <= threads, timeout=10)
+    assert wait_until(lambda: open_files() <= files, timeout=10)
 
 
 def problem_of(execution: Execution) -> str:
@@ -89,10 +88,3 @@ def lines_of(execution: Execution) -> int:
 
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only names
-
-
-def until(condition: Callable[[], bool], timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

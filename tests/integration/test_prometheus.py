@@ -17,8 +17,8 @@ import pytest
 from botdock import Config, DockerRunner, Executable
 from botdock.config import LoggingConfig, MetricsConfig
 from botdock.services.metrics import metrics_folder, read_total
-from testbed.console import wait_until
 from testbed.prometheus import PrometheusServer
+from testbed.waiting import wait_until
 
 GOOD = "def main(id, config):\n    print('x' * 1000)\n    return 1\n"
 BAD = "def main(id, config):\n    raise SystemExit(3)\n"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 
 class TestbedError(Exception):
@@ -46,13 +45,3 @@ def run(command: Sequence[str], *, timeout: float, env: Mapping[str, str] | None
             return output
         problem = f"exit code {done.returncode}\n{output[-2000:]}"
     raise TestbedError(f"`{' '.join(command)}` failed: {problem}")
-
-
-def wait_until(condition: Callable[[], bool], *, timeout: float, interval: float = 0.05) -> bool:
-    """Ask again and again, and say whether `condition` held within `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(interval)
-    return True

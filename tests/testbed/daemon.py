@@ -16,9 +16,10 @@ import docker
 import requests
 
 from testbed.cgroups import prepare_cgroups
-from testbed.console import TestbedError, run, wait_until
+from testbed.console import TestbedError, run
 from testbed.packages import SYSTEM_PATH, ensure_programs, find_program
 from testbed.processes import end_process, read_or_empty
+from testbed.waiting import wait_until
 
 START_TIMEOUT = 90.0
 DEFAULT_HOST = "unix:///var/run/docker.sock"

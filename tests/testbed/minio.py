@@ -14,10 +14,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from testbed.console import TestbedError, run, wait_until
+from testbed.console import TestbedError, run
 from testbed.minio_program import ensure_minio
 from testbed.packages import find_program
 from testbed.processes import end_process, read_or_empty
+from testbed.waiting import wait_until
 
 START_TIMEOUT = 60.0
 _ATTEMPTS = 3

@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from testbed.console import wait_until
+from testbed.waiting import wait_until
 
 STOP_TIMEOUT = 30.0
 

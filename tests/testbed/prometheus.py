@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from testbed.cache import cache_dir, locked
-from testbed.console import TestbedError, run, say, wait_until
+from testbed.console import TestbedError, run, say
 from testbed.minio import _free_port
 from testbed.packages import SYSTEM_PATH, find_program
 from testbed.processes import STOP_TIMEOUT
+from testbed.waiting import wait_until
 
 PACKAGE = "prometheus"
 HELP = f"put `prometheus` and `promtool` on PATH, or run this on a Debian-like system (`apt-get download {PACKAGE}`)"

@@ -89,7 +89,7 @@ def test_ctrl_c_during_put_leaves_no_object_and_no_draft(newcomer: dict[str, str
         drafts = own_home / "storage" / ".drafts"
         until = time.monotonic() + PATIENCE
         while not any(path.stat().st_size >= MIB for path in drafts.glob("*")) and time.monotonic() < until:
-            threading.Event().wait(0.01)
+            threading.Event().wait(0.01)  # between two looks; nothing depends on how long it is
         process.send_signal(signal.SIGINT)
         process.wait()
         watchdog.cancel()

@@ -127,5 +127,5 @@ def _has_ended(client: socket.socket) -> bool:
 def _eventually(condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 20
     while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
+        time.sleep(0.005)  # between two looks; nothing depends on how long it is
     return condition()
