@@ -153,7 +153,7 @@ def begun(
     make_stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Stage, Execution, Path]]:
     """Return a function that begins an execution whose runner dies as soon as the bot has written a line."""
-    monkeypatch.setattr(recovery, "CREATE_PATIENCE", 0.0)  # no container of the fake appears late
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)  # no container of the fake appears late
 
     def begin(script: Script = TICKS, **fields: Any) -> tuple[Stage, Execution, Path]:
         stage = make_stage(FakeEngine(script, check_mounts=True))

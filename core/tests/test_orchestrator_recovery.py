@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from botdock.model import Executable, Outcome
+from botdock.model import ContainerState, ContainerStatus, Executable, Outcome
 from botdock.orchestrator import recovery
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.script import Script
@@ -171,7 +171,7 @@ def test_a_container_whose_identity_was_not_noted_yet_is_found(make_stage: MakeS
 def test_one_that_appears_a_little_later_is_waited_for(
     make_stage: MakeStage, begun: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "CREATE_PATIENCE", 30.0)
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 30.0)
     stage, before, folder = begun()
     run = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**run, "container_id": "", "started_ns": 0}))
@@ -188,6 +188,27 @@ def test_one_that_appears_a_little_later_is_waited_for(
     assert execution.container_id == before.container_id
     assert listed == 3
     execution.kill()
+
+
+def test_one_that_is_started_a_little_later_is_waited_for(
+    make_stage: MakeStage, begun: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 30.0)
+    stage, before, _folder = begun()
+    second = stage.successor()
+    real, looks = second.engine.inspect, 0
+
+    def late(container_id: str, *, timeout: float) -> ContainerStatus:
+        nonlocal looks
+        looks += 1
+        created = ContainerStatus(container_id=container_id, state=ContainerState.CREATED)
+        return real(container_id, timeout=timeout) if looks > 3 else created
+
+    monkeypatch.setattr(second.engine, "inspect", late)
+    (execution,) = second.orchestrator.recover()
+    stage.engine.finish(before.container_id)
+    result = ended(execution)
+    assert (result.outcome, result.output) == (Outcome.SUCCEEDED, "tick\n")
 
 
 def test_a_container_that_is_gone_is_lost_with_what_is_known_of_it(make_stage: MakeStage, begun: Any) -> None:

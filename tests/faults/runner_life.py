@@ -183,7 +183,7 @@ def _judge_storage(life: Life, folder: Path) -> Iterator[str]:
 def main(folder: Path, scenario: str) -> None:
     """Kill at the first line, at the second, and so on, of a runner's life, or of that of its first successor."""
     os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
-    recovery.CREATE_PATIENCE = 0.0  # no container of this engine appears late
+    recovery.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
     kills = 0

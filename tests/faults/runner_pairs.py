@@ -158,7 +158,7 @@ PAIRS: dict[str, Callable[[Path], Scene]] = {
 def main(folder: Path, pair: str) -> None:
     """Stop at the first line, at the second, and so on, until one comes to its end without."""
     os.fsync = lambda fd: None  # nobody is killed here, and this is quicker
-    recovery.CREATE_PATIENCE = 0.0  # no container of this engine appears late
+    recovery.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
     wrong: list[str] = []
     number, met = 0, True
     while met:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from botdock._log import about, logger
 from botdock.errors import BotdockError, ContainerNotFoundError
-from botdock.model import ContainerStatus, Runtime
+from botdock.model import ContainerState, ContainerStatus, Runtime
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal, sweep_drafts, tidy
@@ -25,8 +25,8 @@ from botdock.orchestrator.runs_on_disk import executable_of, restore
 from botdock.orchestrator.takeover import Takeover
 from botdock.services.code import Workspace
 
-CREATE_PATIENCE = 2.0
-"""Seconds after which a container is there that an engine was told to make by a runner that did not live to hear so."""
+ENGINE_PATIENCE = 2.0
+"""Seconds after which an engine has made or started a container, as a runner told it that did not live to hear so."""
 _PAUSE = 0.1
 
 
@@ -140,16 +140,33 @@ class Recovery:
             return None
         run.container_id = listed or run.container_id or self._late(run) or ""
         try:
-            return self._services.containers.get_container_status(run.container_id) if run.container_id else None
+            return self._status(run) if run.container_id else None
         except ContainerNotFoundError:
             return None
 
     def _late(self, run: Run) -> str | None:
         """Look for a container that may still be on its way: its runner did not live to hear of it."""
-        asked = (run.journal.directory / RUN).stat().st_mtime
-        for _ in range(round(CREATE_PATIENCE / _PAUSE) + 1):
+        found = None
+        for _ in _while_late((run.journal.directory / RUN).stat().st_mtime):
             found = self._containers({LABEL_EXECUTION: run.execution_id}).get(run.execution_id)
-            if found is not None or time.time() - asked >= CREATE_PATIENCE:
-                return found
-            time.sleep(_PAUSE)
-        return None
+            if found is not None:
+                break
+        return found
+
+    def _status(self, run: Run) -> ContainerStatus:
+        """Look how the container stands; one that is about to be started is waited for, for the same reason."""
+        status = self._services.containers.get_container_status(run.container_id)
+        for _ in _while_late(run.started_ns / 1e9):
+            if status.state is not ContainerState.CREATED:
+                break
+            status = self._services.containers.get_container_status(run.container_id)
+        return status
+
+
+def _while_late(since: float) -> Iterator[None]:
+    """Yield now and then until `ENGINE_PATIENCE` after that time, and once at least; no longer if the clock is set."""
+    for _ in range(round(ENGINE_PATIENCE / _PAUSE) + 1):
+        yield
+        if time.time() - since >= ENGINE_PATIENCE:
+            break
+        time.sleep(_PAUSE)
