@@ -88,6 +88,23 @@ def test_output_limit_keeps_head_and_tail(make_stage: MakeStage, make_bot: MakeB
     assert (result.log.gaps, result.log.gap_bytes) == (1, 80)
 
 
+def test_a_bot_that_ends_before_it_can_be_killed_wrote_too_much_all_the_same(
+    make_stage: MakeStage, make_bot: MakeBot
+) -> None:
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"x" * 11),))))
+    results = [stage.orchestrator.execute_bot(make_bot(limits=Limits(output=size))) for size in (10, 11)]
+    assert [result.outcome for result in results] == [Outcome.OUTPUT_LIMIT, Outcome.SUCCEEDED]
+
+
+def test_a_long_running_bot_may_write_more_than_is_kept(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"x" * 11),))))
+    bot = make_bot(limits=Limits(output=10), is_long_running=True)
+    execution = stage.orchestrator.begin(bot)
+    result = execution.wait(10)
+    assert result is not None
+    assert result.outcome is Outcome.SUCCEEDED
+
+
 @pytest.mark.parametrize("by", ["execution_id", "container_id"])
 def test_a_long_running_bot_returns_at_once_and_stops_on_request(
     make_stage: MakeStage, make_bot: MakeBot, by: str

@@ -36,6 +36,7 @@ def verdict(
         (ended(134, signal=6), SILENT, Outcome.SIGNALED, "SIGABRT"),
         (ended(128 + 40), SILENT, Outcome.SIGNALED, "signal 40"),
         (ended(200), SILENT, Outcome.FAILED, "exit code 200"),
+        (ended(137, output_limited=True), SILENT, Outcome.OUTPUT_LIMIT, "output limit"),
         (ended(137, oom_killed=True), SILENT, Outcome.OOM_KILLED, "memory"),
         (ended(137, oom_killed=True, signal=9), SILENT, Outcome.OOM_KILLED, "memory"),
         (ended(7, oom_killed=True), attrs.evolve(FINE, exit_code=7), Outcome.FAILED, "exit code 7"),

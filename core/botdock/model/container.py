@@ -62,7 +62,9 @@ class ContainerSpec:
         code: The bot's tree; appears read-only.
         files: What botdock generated; appears read-only.
         result: The one file that the program may write on our side; it exists and is empty.
-        limits: Complete: no limit is None.
+        limits: Complete: no limit is None. An engine may end a container by itself that writes more than `output`, once
+            it has kept so much of its beginning; what is kept is bounded by it in any case, up to what an engine needs.
+        is_long_running: Whether it may write without an end: an engine keeps the newest `output` bytes, and more, then.
         network: Name of the engine's network; `none` for no network at all.
         user: `uid:gid`, numeric; engines that cannot change the user ignore it.
         interpreters: Programs one of which the command needs, for engines without images.
@@ -81,6 +83,7 @@ class ContainerSpec:
     network: str = "none"
     user: str = "65532:65532"
     interpreters: tuple[str, ...] = ()
+    is_long_running: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -96,6 +99,7 @@ class ContainerStatus:
         started_at: When it started, UTC.
         finished_at: When it ended, UTC.
         error: What the engine says went wrong with starting or ending it, in its words.
+        output_limited: Whether the engine ended it for writing more than its limit.
     """
 
     container_id: str
@@ -106,6 +110,7 @@ class ContainerStatus:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error: str = ""
+    output_limited: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -49,7 +49,7 @@ class Conclusion:
             status=status,
             reading=reading,
             entrypoint=run.executable.entrypoint,
-            ended_by=ended_by,
+            ended_by=ended_by or (Outcome.OUTPUT_LIMIT if _wrote_too_much(run, summary) else None),
             failure=failure,
         )
         result = run.result(
@@ -163,3 +163,10 @@ def _duration(status: ContainerStatus | None, measured: float) -> float:
     if status and status.started_at and status.finished_at:
         return max((status.finished_at - status.started_at).total_seconds(), 0.0)
     return measured
+
+
+def _wrote_too_much(run: Run, summary: LogSummary) -> bool:
+    """Tell whether a run went over its limit, be it that it ended before it could be killed for that."""
+    if run.allowance is None or run.allowance.limits.output is None or run.executable.is_long_running:
+        return False
+    return summary.bytes + summary.gap_bytes > run.allowance.limits.output

@@ -87,6 +87,7 @@ class Layout:
             network=run.allowance.network,
             user=user,
             interpreters=run.runtime.interpreters,
+            is_long_running=run.executable.is_long_running,
         )
 
 

@@ -49,8 +49,8 @@ def judge(
         failure: What broke on our side, or an empty text.
 
     Returns:
-        The first that applies of: our own failure, our own ending of it, memory, a signal, its exit code, what it
-        returned.
+        The first that applies of: our own failure, our own ending of it or the engine's for its output, memory, a
+        signal, its exit code, what it returned.
     """
     evidence = _evidence(status, reading, entrypoint)
     if status is None or failure:
@@ -60,6 +60,8 @@ def judge(
             error=said,
             evidence=evidence,
         )
+    if ended_by is None and status.output_limited:
+        ended_by = Outcome.OUTPUT_LIMIT
     if ended_by is not None:
         return Verdict(outcome=ended_by, error=_ENDED_BY[ended_by], evidence=evidence)
     if status.exit_code is None:

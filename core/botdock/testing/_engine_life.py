@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 
 from botdock.errors import ContainerConflictError, ContainerError, ContainerNotFoundError
-from botdock.model import ContainerState, ContainerStatus, Engine, LogCursor, Mount, Stream
+from botdock.model import DEFAULT_LIMITS, ContainerState, ContainerStatus, Engine, LogCursor, Mount, Stream
 from botdock.testing._engine_support import (
     CALL,
     OWNER,
@@ -25,6 +26,9 @@ from botdock.testing.program import FAREWELL_EXIT_CODE, Program
 KILLED = 128 + 9
 """The exit code of a program that SIGKILL ended, as shells and Docker have it."""
 
+LEAST_OUTPUT = 100_000
+"""Bytes."""
+SMALL = attrs.evolve(DEFAULT_LIMITS, output=LEAST_OUTPUT)
 LINGERS = Program(stdout=b"ready\n", forever=True)
 """It prints a line and goes on until it is stopped."""
 
@@ -67,6 +71,17 @@ class Ending:
         container_id = engine.create(make_spec(), timeout=CALL)
         engine.stop(container_id, grace=1.0, timeout=CALL)
         assert engine.inspect(container_id, timeout=CALL).state is not ContainerState.RUNNING
+
+    def test_one_that_may_write_without_an_end_is_not_ended_for_it(self, engine: Engine, make_spec: MakeSpec) -> None:
+        output = b"".join(b"%09d\n" % number for number in range(400_000))
+        spec = make_spec(Program(stdout=output, exit_code=3), limits=SMALL, is_long_running=True)
+        container_id = engine.create(spec, timeout=CALL)
+        engine.start(container_id, timeout=CALL)
+        status = bounded(lambda: ended(engine, container_id))
+        assert (status.exit_code, status.output_limited) == (3, False)
+        kept = read_logs(engine, container_id)[Stream.STDOUT]
+        assert len(kept) >= LEAST_OUTPUT
+        assert output.endswith(kept)
 
     def test_wait_returns_none_while_it_runs(self, engine: Engine, make_spec: MakeSpec) -> None:
         container_id = started(engine, make_spec(LINGERS))

@@ -73,6 +73,7 @@ def test_a_limit_above_the_machines_own_is_that_of_the_machine(run: Run, shell_s
 def test_a_flood_of_output_is_stopped_and_bounded(run: Run, state: Path, shell_spec: Any) -> None:
     ran = run(shell_spec("yes", limits=limits(output=100_000)))
     assert len(ran.stdout) == 100_000 + MIB
+    assert ran.status.output_limited
     assert ran.status.error.startswith("output limit: it wrote more than 100000 bytes")
     assert ran.status.signal == signal.SIGKILL
 

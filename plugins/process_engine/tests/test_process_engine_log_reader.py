@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdock.errors import ContainerError, ContainerNotFoundError
-from botdock.model import LogCursor, Stream
+from botdock.model import Stream
+from botdock_engine_process import frames as reading
 from botdock_engine_process import streams
 from botdock_engine_process.bell import Bell
 from botdock_engine_process.engine import ProcessEngine
 from botdock_engine_process.folder import ContainerFolder
-from botdock_engine_process.streams import FrameReader
+from botdock_engine_process.frames import FrameReader
 from botdock_engine_process.supervisor import layout
 from botdock_engine_process.supervisor.log import Bells
 
@@ -38,11 +39,11 @@ def joined(written: Frames, stream: Stream) -> bytes:
     return b"".join(data for kind, data in written if kind is stream)
 
 
-def read_all(content: bytes, **arguments: Any) -> Frames:
+def read_all(content: bytes, *, stdout: int = 0, stderr: int = 0, end: int | None = None) -> Frames:
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.flush()
-        reader = FrameReader(file.fileno(), **arguments)
+        reader = FrameReader(file.fileno(), skip={Stream.STDOUT: stdout, Stream.STDERR: stderr}, end=end)
         found: Frames = []
         while chunks := reader.next_chunks():
             found += [(chunk.stream, chunk.data) for chunk in chunks]
@@ -51,7 +52,7 @@ def read_all(content: bytes, **arguments: Any) -> Frames:
 
 @given(written=frames, stdout=st.integers(0, 900), stderr=st.integers(0, 900))
 def test_what_is_behind_the_cursor_is_read_and_nothing_else(written: Frames, stdout: int, stderr: int) -> None:
-    found = read_all(packed(written), cursor=LogCursor(stdout=stdout, stderr=stderr))
+    found = read_all(packed(written), stdout=stdout, stderr=stderr)
     assert joined(found, Stream.STDOUT) == joined(written, Stream.STDOUT)[stdout:]
     assert joined(found, Stream.STDERR) == joined(written, Stream.STDERR)[stderr:]
     assert all(data for _, data in found)
@@ -60,25 +61,25 @@ def test_what_is_behind_the_cursor_is_read_and_nothing_else(written: Frames, std
 @given(written=frames, torn=st.integers(1, 60))
 def test_a_frame_that_is_not_whole_is_not_read(written: Frames, torn: int) -> None:
     content = packed([*written, (Stream.STDOUT, b"x" * 60)])[:-torn]
-    assert read_all(content, cursor=LogCursor()) == written
+    assert read_all(content) == written
 
 
 @given(written=frames, later=frames)
 def test_what_is_written_after_the_end_is_not_read(written: Frames, later: Frames) -> None:
     end = len(packed(written))
-    assert read_all(packed(written + later), cursor=LogCursor(), end=end) == written
+    assert read_all(packed(written + later), end=end) == written
 
 
 @given(written=frames, block=st.integers(60, 200))
 def test_blocks_may_end_anywhere(written: Frames, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "BLOCK", block)
-        assert read_all(packed(written), cursor=LogCursor()) == written
+        patch.setattr(reading, "BLOCK", block)
+        assert read_all(packed(written)) == written
 
 
 def test_a_stream_whose_log_is_gone_leaves_nothing_open(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     container_id = engine.create(shell_spec("true"), timeout=CALL)
-    (state / container_id / layout.LOG).unlink()
+    (state / container_id / layout.log_name(0)).unlink()
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(ContainerNotFoundError):
         engine.attach(container_id, timeout=CALL)

@@ -19,7 +19,7 @@ from botdock_engine_process.ending import kill
 from botdock_engine_process.folder import ContainerFolder
 from botdock_engine_process.supervisor import layout
 from botdock_engine_process.supervisor.child import Child
-from botdock_engine_process.supervisor.log import Bells, LogFile
+from botdock_engine_process.supervisor.log import Bells, LogFile, make_log_file
 from botdock_engine_process.supervisor.main import supervise
 from botdock_engine_process.supervisor.records import claim_record, identity_of, read_record, write_record
 
@@ -122,7 +122,8 @@ def test_it_stops_a_flood(supervised: Any) -> None:
 
     one = supervised("yes", limits=attrs.evolve(DEFAULT_LIMITS, output=10))
     assert one.answer() == ""
-    assert one.ending()["error"] == "output limit: it wrote more than 10 bytes"
+    ending = one.ending()
+    assert (ending["output_limited"], ending["error"]) == (True, "output limit: it wrote more than 10 bytes")
     assert sum(len(data) for _, data in frames(one.folder)) == 10 + layout.OUTPUT_HEADROOM
 
 
@@ -130,8 +131,8 @@ def test_a_log_that_cannot_be_written_ends_the_bot(supervised: Any, tmp_path: Pa
     spec = shell_spec("echo hello; exec sleep 600")
     path = tmp_path / "state" / spec.name
     create(path, spec)
-    (path / layout.LOG).unlink()
-    (path / layout.LOG).symlink_to("/dev/full")
+    (path / layout.log_name(0)).unlink()
+    (path / layout.log_name(0)).symlink_to("/dev/full")
     one = supervised.again(path)
     assert one.answer() == ""
     assert one.ending()["error"] == "the log could not be written: No space left on device"
@@ -184,8 +185,9 @@ def test_a_supervisor_that_fails_takes_its_bot_along(supervised: Any, tmp_path: 
 
 
 def test_a_log_keeps_its_whole_frames_when_a_write_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = LogFile(str(tmp_path / "log"), 1000)
-    assert log.append(layout.STDOUT, b"whole")
+    make_log_file(0, folder=str(tmp_path))
+    log = LogFile(str(tmp_path / layout.log_name(0)))
+    log.append(layout.STDOUT, b"whole")
     write, sizes = os.write, iter([4])
 
     def half(descriptor: int, data: bytes) -> int:
@@ -274,7 +276,7 @@ def test_without_proc_a_dead_process_is_dead(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def frames(folder: ContainerFolder) -> list[tuple[int, bytes]]:
-    data, found = folder.file(layout.LOG).read_bytes(), []
+    data, found = folder.file(layout.log_name(0)).read_bytes()[layout.HEAD.size :], []
     while data:
         _, size, stream = layout.FRAME.unpack_from(data)
         end = layout.FRAME.size + size

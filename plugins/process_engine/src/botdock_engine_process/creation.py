@@ -14,6 +14,7 @@ from botdock_engine_process.capabilities import ENGINE, REMEDY, resource_limits
 from botdock_engine_process.environment import basic_environment, missing_interpreters
 from botdock_engine_process.folder import HOME, SPEC, TEMP, make_folder
 from botdock_engine_process.supervisor import layout
+from botdock_engine_process.supervisor.log import make_log_file
 from botdock_engine_process.supervisor.records import write_record
 
 
@@ -31,7 +32,7 @@ def create(path: Path, spec: ContainerSpec) -> None:
         for name in (HOME, TEMP, layout.BELLS):
             (new / name).mkdir(mode=0o700)
         os.mkfifo(new / layout.CONTROL, 0o600)
-        (new / layout.LOG).touch(0o600)
+        make_log_file(0, folder=str(new))
         write_record(str(new / SPEC), _remembered(spec))
         write_record(str(new / layout.PLAN), _plan(spec, path))
 
@@ -65,4 +66,5 @@ def _plan(spec: ContainerSpec, path: Path) -> dict[str, Any]:
         "working_dir": spec.working_dir,
         "limits": dict(resource_limits(spec.limits)),
         "output": spec.limits.output,
+        "endless": spec.is_long_running,
     }

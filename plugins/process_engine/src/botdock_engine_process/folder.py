@@ -123,6 +123,7 @@ class ContainerFolder:
             "started_at": utc(end["started_at"]),
             "finished_at": utc(end["finished_at"]),
             "error": end["error"],
+            "output_limited": end["output_limited"],
         }
 
     def _beginning(self) -> dict[str, Any]:

@@ -2,66 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from threading import Lock
 
-from botdock.model import LogChunk, LogCursor, LogStream, Stream
+from botdock.model import LogChunk, LogCursor, LogGap, LogStream
 from botdock_engine_process.bell import Bell
 from botdock_engine_process.folder import ContainerFolder
+from botdock_engine_process.frames import LogFiles
 from botdock_engine_process.processes import wait_readable
-from botdock_engine_process.supervisor import layout
 
-BLOCK = 1024 * 1024
-"""Bytes read at a time; holds any frame whole."""
 LOOK_SECONDS = 0.5
 """How often a reader whom no supervisor has answered yet looks whether there will be one."""
-
-_STREAMS = {layout.STDOUT: Stream.STDOUT, layout.STDERR: Stream.STDERR}
-
-
-class FrameReader:
-    """Reads whole frames from the log file, from a cursor on and up to an end, if there is one.
-
-    Args:
-        descriptor: The log file.
-        cursor: How much of each stream to skip.
-        end: Where to stop, in bytes of the file; None for never.
-    """
-
-    def __init__(self, descriptor: int, *, cursor: LogCursor, end: int | None = None) -> None:
-        self._descriptor = descriptor
-        self._skip = {Stream.STDOUT: cursor.stdout, Stream.STDERR: cursor.stderr}
-        self._position = 0
-        self._end = end
-
-    def next_chunks(self) -> list[LogChunk]:
-        """Return the chunks of the next block that holds any; nothing when no whole frame is left."""
-        while frames := self._next_frames():
-            if chunks := [chunk for frame in frames if (chunk := self._cut(frame)).data]:
-                return chunks
-        return []
-
-    def _next_frames(self) -> list[LogChunk]:
-        length = BLOCK if self._end is None else min(BLOCK, self._end - self._position)
-        block = os.pread(self._descriptor, length, self._position)
-        frames: list[LogChunk] = []
-        at = 0
-        while len(block) - at >= layout.FRAME.size:
-            time_ns, size, stream = layout.FRAME.unpack_from(block, at)
-            start, stop = at + layout.FRAME.size, at + layout.FRAME.size + size
-            if stop > len(block):
-                break
-            frames.append(LogChunk(_STREAMS[stream], block[start:stop], time_ns))
-            at = stop
-        self._position += at
-        return frames
-
-    def _cut(self, frame: LogChunk) -> LogChunk:
-        skipped = min(self._skip[frame.stream], len(frame.data))
-        self._skip[frame.stream] -= skipped
-        return LogChunk(frame.stream, frame.data[skipped:], frame.time_ns) if skipped else frame
 
 
 class FileLogStream(LogStream):
@@ -77,11 +29,10 @@ class FileLogStream(LogStream):
         self._folder = folder
         self._bell = Bell(folder)
         try:
-            self._file = os.open(folder.file(layout.LOG), os.O_RDONLY)
+            self._files = LogFiles(folder, cursor=cursor, follow=follow)
         except OSError:
             self._bell.close()
             raise
-        self._reader = FrameReader(self._file, cursor=cursor, end=None if follow else os.fstat(self._file).st_size)
         self._follow = follow
         self._lock = Lock()
         self._reading = False
@@ -94,6 +45,11 @@ class FileLogStream(LogStream):
     def ended(self) -> bool:
         """Whether the end of the log has been read."""
         return self._ended
+
+    @property
+    def lost(self) -> Sequence[LogGap]:
+        """What is gone before the first byte: of a bot that may write without an end, only the newest is kept."""
+        return self._files.lost
 
     def read(self, timeout: float) -> Sequence[LogChunk]:
         """Return what has come; see `LogStream.read`."""
@@ -133,7 +89,7 @@ class FileLogStream(LogStream):
 
     def _release(self) -> None:
         self._bell.close()
-        os.close(self._file)
+        self._files.close()
 
     def _read(self, deadline: float) -> list[LogChunk]:
         while True:
@@ -145,11 +101,11 @@ class FileLogStream(LogStream):
             self._listen(left)
 
     def _look(self) -> list[LogChunk]:
-        if chunks := self._reader.next_chunks():
+        if chunks := self._files.next_chunks():
             return chunks  # the bell is left as it is: there may be more
         self._bell.hear()
         final = not self._follow or self._folder.log_is_final()  # asked first, so that what follows is all there is
-        chunks = self._reader.next_chunks()
+        chunks = self._files.next_chunks()
         if final and not chunks:
             self._ended = True
             self._bell.let_go()

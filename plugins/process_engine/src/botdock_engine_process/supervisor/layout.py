@@ -9,14 +9,18 @@ SUPERVISOR = "supervisor.json"
 BOT = "bot.json"
 """Which process the bot is: `pid`, `identity`, `started_at`."""
 EXIT = "exit.json"
-"""How it ended: `exit_code signal started_at finished_at max_rss_kib error`. Written last: the log is complete."""
-LOG = "log"
-"""What the bot wrote: frames of `FRAME` and that many bytes."""
+"""How it ended: `exit_code signal started_at finished_at max_rss_kib error output_limited`. Written last: the log is
+complete."""
+LOG = "log."
+"""What the bot wrote, in files of this name and a number; the oldest ones may be gone. Each is a `HEAD` and frames of
+`FRAME` and that many bytes, and appears with its head; to one that is followed by another nothing is added."""
 CONTROL = "control"
 """A FIFO that the supervisor reads lines from: `BELL`, or `STOP` with the seconds of grace."""
 BELLS = "bells"
 """A folder of FIFOs, one for each reader of the log: the supervisor writes a byte into each when there is news."""
 
+HEAD = struct.Struct("<QQ")
+"""How many bytes of stdout and of stderr were logged before."""
 FRAME = struct.Struct("<QIB")
 """Nanoseconds since the epoch, length of the data, stream."""
 STDOUT = 1
@@ -30,7 +34,11 @@ CONNECTED = b"C"
 RUNG = b"!"
 
 OUTPUT_HEADROOM = 1024 * 1024
-"""Bytes beyond the limit on output that are logged before the bot is killed: time for the runner to do it itself."""
+"""Bytes beyond the limit on output that are kept: time for the runner to kill the bot itself, or to read them."""
+PARTS = 4
+"""How many files hold what is kept of a bot that may write without an end; there is one more while they change."""
 
-ERROR_OUTPUT = "output limit"
-"""How the error of a container begins whose bot was killed for writing too much."""
+
+def log_name(number: int) -> str:
+    """Return the name of a file of the log."""
+    return f"{LOG}{number}"

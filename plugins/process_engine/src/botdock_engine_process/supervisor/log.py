@@ -1,6 +1,6 @@
 """Writing the log, and telling its readers."""
 
-# ruff: noqa: PTH108, PTH118, PTH208 - importing pathlib would lengthen the start of every bot
+# ruff: noqa: PTH105, PTH108, PTH118, PTH208 - importing pathlib would lengthen the start of every bot
 
 from __future__ import annotations
 
@@ -8,28 +8,39 @@ import os
 import time
 from contextlib import suppress
 
-from botdock_engine_process.supervisor.layout import CONNECTED, FRAME, RUNG
+from botdock_engine_process.supervisor.layout import (
+    CONNECTED,
+    FRAME,
+    HEAD,
+    OUTPUT_HEADROOM,
+    PARTS,
+    RUNG,
+    STDERR,
+    STDOUT,
+    log_name,
+)
 
 
 class LogFile:
-    """The log of a container; grows to `limit` bytes of data, and not beyond."""
+    """A file of the log, with its head.
 
-    def __init__(self, path: str, limit: int) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._left = limit
-        self._end = 0
+    Attributes:
+        size: Bytes of the bot's that are in it.
+    """
 
-    def append(self, stream: int, data: bytes) -> bool:
-        """Write one frame; return whether all of the data was within the limit.
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._end = HEAD.size
+        self.size = 0
+
+    def append(self, stream: int, data: bytes) -> None:
+        """Write one frame.
 
         Raises:
-            OSError: The disk is full, or the like; the log then ends with its last whole frame.
+            OSError: The disk is full, or the like; the file then ends with its last whole frame.
         """
-        kept = data[: self._left]
-        if kept:
-            self._write(FRAME.pack(time.time_ns(), len(kept), stream) + kept)
-            self._left -= len(kept)
-        return len(kept) == len(data)
+        self._write(FRAME.pack(time.time_ns(), len(data), stream) + data)
+        self.size += len(data)
 
     def close(self) -> None:
         """Close the file."""
@@ -45,6 +56,95 @@ class LogFile:
                 os.ftruncate(self._descriptor, self._end)
             raise
         self._end += len(frame)
+
+
+class Head:
+    """The log of a bot that ends: its first `limit` bytes, and a little more."""
+
+    def __init__(self, limit: int) -> None:
+        self._file = LogFile(log_name(0))
+        self._left = limit + OUTPUT_HEADROOM
+
+    def append(self, stream: int, data: bytes) -> bool:
+        """Keep what the bot wrote; return whether there is room for all of it.
+
+        Raises:
+            OSError: As of a file.
+        """
+        kept = data[: self._left]
+        if kept:
+            self._file.append(stream, kept)
+            self._left -= len(kept)
+        return len(kept) == len(data)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Tail:
+    """The log of a bot that may write without an end: its last `limit` bytes, and a little more.
+
+    It is in files of about the same size, so that the disk is given back what the oldest one took.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit + OUTPUT_HEADROOM
+        self._written = {STDOUT: 0, STDERR: 0}
+        self._full: list[tuple[int, int]] = []
+        self._number = 0
+        self._file = LogFile(log_name(0))
+
+    def append(self, stream: int, data: bytes) -> bool:
+        """Keep what the bot wrote; return True: there is always room.
+
+        Raises:
+            OSError: As of a file.
+        """
+        if self._file.size * PARTS >= self._limit:
+            self._begin_file()
+        self._file.append(stream, data)
+        self._written[stream] += len(data)
+        return True
+
+    def close(self) -> None:
+        """Close the newest file."""
+        self._file.close()
+
+    def _begin_file(self) -> None:
+        make_log_file(self._number + 1, self._written[STDOUT], self._written[STDERR])
+        following = LogFile(log_name(self._number + 1))
+        self._file.close()
+        self._full.append((self._number, self._file.size))
+        self._number, self._file = self._number + 1, following
+        self._remove_oldest()
+
+    def _remove_oldest(self) -> None:
+        while sum(size for _, size in self._full[1:]) >= self._limit:
+            number, _ = self._full.pop(0)
+            os.unlink(log_name(number))
+
+
+def make_log_file(number: int, stdout: int = 0, stderr: int = 0, *, folder: str = "") -> None:
+    """Make a file of the log, which appears with its head.
+
+    Args:
+        number: Of the file.
+        stdout: Bytes of stdout in those before it.
+        stderr: Bytes of stderr in those before it.
+        folder: Of the container; empty for the working directory.
+
+    Raises:
+        OSError: The disk is full, or the like; there is no such file then.
+    """
+    path = os.path.join(folder, log_name(number))
+    new = f"{path}.new"
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, HEAD.pack(stdout, stderr))
+    finally:
+        os.close(descriptor)
+    os.replace(new, path)
 
 
 class Bells:

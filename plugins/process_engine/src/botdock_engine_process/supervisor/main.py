@@ -15,7 +15,7 @@ from math import inf
 
 from botdock_engine_process.supervisor import layout
 from botdock_engine_process.supervisor.child import Child
-from botdock_engine_process.supervisor.log import Bells, LogFile
+from botdock_engine_process.supervisor.log import Bells, Head, Tail
 from botdock_engine_process.supervisor.records import claim_record, identity_of, read_record, write_record
 
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import alone would take a third of our start
@@ -41,13 +41,14 @@ class Supervisor:
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._plan = plan
-        self._log = LogFile(layout.LOG, plan["output"] + layout.OUTPUT_HEADROOM)
+        self._log = Tail(plan["output"]) if plan["endless"] else Head(plan["output"])
         self._bells = Bells(layout.BELLS)
         self._control = os.open(layout.CONTROL, os.O_RDWR | os.O_NONBLOCK)  # writing too: so it never ends
         self._unread = b""
         self._kill_at = inf
         self._ended = False
         self._error = ""
+        self._output_limited = False
         self._started_at: float | None = None
         self._poll = select.poll()
         self._handlers: dict[int, Callable[[], None]] = {}
@@ -144,7 +145,8 @@ class Supervisor:
     def _keep(self, stream: int, data: bytes) -> None:
         try:
             if not self._log.append(stream, data):
-                self._error = f"{layout.ERROR_OUTPUT}: it wrote more than {self._plan['output']} bytes"
+                self._output_limited = True
+                self._error = f"output limit: it wrote more than {self._plan['output']} bytes"
         except OSError as error:
             self._error = f"the log could not be written: {error.strerror}"
         if self._error:
@@ -180,6 +182,7 @@ class Supervisor:
             "finished_at": finished_at,
             "max_rss_kib": max_rss_kib,
             "error": self._error,
+            "output_limited": self._output_limited,
         }
 
 

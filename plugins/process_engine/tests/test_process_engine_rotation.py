@@ -1,0 +1,216 @@
+"""The log of a bot that may write without an end: the newest is kept, and nothing is lost without a word."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdock.errors import ContainerError
+from botdock.model import DEFAULT_LIMITS, LogChunk, LogCursor, LogGap, LogStream, Stream
+from botdock_engine_process.engine import ProcessEngine
+from botdock_engine_process.folder import ContainerFolder
+from botdock_engine_process.frames import LogFiles
+from botdock_engine_process.supervisor import layout
+from botdock_engine_process.supervisor import log as writing
+from botdock_engine_process.supervisor.log import Tail, make_log_file
+
+CALL = 30.0
+KINDS = {Stream.STDOUT: layout.STDOUT, Stream.STDERR: layout.STDERR}
+LIMIT = 100
+OUTPUT = 100_000
+LINES = 500_000
+WHOLE = b"".join(b"%09d\n" % number for number in range(LINES))
+COUNTS = f"i=0; while [ $i -lt {LINES} ]; do printf '%09d\\n' $i; i=$((i + 1)); done"
+
+writes = st.tuples(st.sampled_from(Stream), st.binary(min_size=1, max_size=60))
+steps = st.lists(st.one_of(writes, st.sampled_from(["read", "read all", "reopen", "look"])), max_size=60)
+
+
+class Reading:
+    """A reader like the collector: where a stream breaks, it goes on behind what it has, and counts what is lost."""
+
+    def __init__(self, folder: Path, written: dict[Stream, bytes]) -> None:
+        self.folder = ContainerFolder(folder)
+        self.written = written
+        self.at = dict.fromkeys(Stream, 0)
+        self.lost = dict.fromkeys(Stream, 0)
+        self.files = self.open(follow=True)
+
+    def open(self, *, follow: bool) -> LogFiles:
+        cursor = LogCursor(stdout=self.at[Stream.STDOUT], stderr=self.at[Stream.STDERR])
+        return LogFiles(self.folder, cursor=cursor, follow=follow)
+
+    def reopen(self) -> None:
+        self.files.close()
+        self.files = self.open(follow=True)
+        self.skip(self.files.lost)
+
+    def skip(self, gaps: Sequence[LogGap]) -> None:
+        for gap in gaps:
+            assert gap.size
+            self.at[gap.stream] += gap.size
+            self.lost[gap.stream] += gap.size
+
+    def read(self) -> bool:
+        """Take the next chunks; return whether there were any."""
+        try:
+            chunks = self.files.next_chunks()
+        except ContainerError:
+            with pytest.raises(ContainerError):
+                self.files.next_chunks()
+            self.reopen()
+            chunks = self.files.next_chunks()
+        for chunk in chunks:
+            begin = self.at[chunk.stream]
+            assert chunk.data == self.written[chunk.stream][begin : begin + len(chunk.data)]
+            self.at[chunk.stream] += len(chunk.data)
+        return bool(chunks)
+
+    def read_all(self) -> None:
+        while self.read():
+            pass
+        assert self.at == {stream: len(data) for stream, data in self.written.items()}
+
+    def look(self) -> None:
+        """Read what is there once, from the first byte on."""
+        files, found = LogFiles(self.folder, cursor=LogCursor(), follow=False), dict.fromkeys(Stream, b"")
+        while chunks := files.next_chunks():
+            for chunk in chunks:
+                found[chunk.stream] += chunk.data
+        files.close()
+        lost = {gap.stream: gap.size or 0 for gap in files.lost}
+        for stream, data in found.items():
+            assert data == self.written[stream][lost.get(stream, 0) :]
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@given(steps=steps)
+def test_whoever_reads_has_every_byte_or_is_told_that_it_is_gone(steps: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as name, working_in(Path(name)), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "OUTPUT_HEADROOM", 0)
+        make_log_file(0)
+        tail, written = Tail(LIMIT), dict.fromkeys(Stream, b"")
+        reading = Reading(Path(name), written)
+        acts: dict[str, Callable[[], object]] = {
+            "read": reading.read,
+            "read all": reading.read_all,
+            "reopen": reading.reopen,
+            "look": reading.look,
+        }
+        for step in steps:
+            if isinstance(step, str):
+                acts[step]()
+            else:
+                tail.append(KINDS[step[0]], step[1])
+                written[step[0]] += step[1]
+        reading.read_all()
+        reading.look()
+        reading.files.close()
+        tail.close()
+        assert sum(reading.lost.values()) <= max(0, sum(map(len, written.values())) - LIMIT)
+        assert sum(path.stat().st_size for path in Path(name).iterdir()) <= bound(written)
+
+
+def bound(written: dict[Stream, bytes]) -> int:
+    """Return how much may be on the disk: what is to be kept, two files more, and heads and frames."""
+    kept = LIMIT + 2 * (LIMIT // layout.PARTS + 60)
+    return min(kept, sum(map(len, written.values()))) + (kept + 8) * layout.FRAME.size + 8 * layout.HEAD.size
+
+
+def long_running(shell_spec: Any, script: str) -> Any:
+    return shell_spec(script, is_long_running=True, limits=attrs.evolve(DEFAULT_LIMITS, output=OUTPUT))
+
+
+def test_a_bot_that_may_write_without_an_end_is_not_ended_for_it(
+    engine: ProcessEngine, state: Path, shell_spec: Any
+) -> None:
+    container_id = engine.create(long_running(shell_spec, f"{COUNTS}; exit 3"), timeout=CALL)
+    engine.start(container_id, timeout=CALL)
+    status = engine.wait(container_id, timeout=CALL)
+    assert status is not None
+    assert (status.exit_code, status.output_limited, status.error) == (3, False, "")
+    files = list((state / container_id).glob(f"{layout.LOG}*"))
+    kept = OUTPUT + layout.OUTPUT_HEADROOM
+    assert kept <= sum(path.stat().st_size for path in files) <= 2 * kept
+    with engine.read_logs(container_id, cursor=LogCursor(last_ns=7), follow=True, timeout=CALL) as stream:
+        chunks = list(rest_of(stream))
+        (gap,) = stream.lost
+    data = joined(chunks)
+    assert (gap.stream, gap.since_ns, gap.until_ns) == (Stream.STDOUT, 7, chunks[0].time_ns)
+    assert gap.size == len(WHOLE) - len(data)
+    assert WHOLE.endswith(data)
+
+
+def test_who_follows_has_all_of_it(engine: ProcessEngine, shell_spec: Any) -> None:
+    container_id = engine.create(long_running(shell_spec, COUNTS), timeout=CALL)
+    with engine.attach(container_id, timeout=CALL) as stream:
+        engine.start(container_id, timeout=CALL)
+        found = joined(rest_of(stream))
+        assert stream.lost == ()
+    assert found == WHOLE
+
+
+def test_who_is_left_behind_is_told_so(engine: ProcessEngine, shell_spec: Any) -> None:
+    container_id = engine.create(long_running(shell_spec, COUNTS), timeout=CALL)
+    found: list[LogChunk] = []
+    with engine.attach(container_id, timeout=CALL) as stream:
+        engine.start(container_id, timeout=CALL)
+        found += stream.read(CALL)
+        assert engine.wait(container_id, timeout=CALL) is not None
+        with pytest.raises(ContainerError, match="removed before it was read"):
+            found.extend(rest_of(stream))
+    before = joined(found)
+    assert WHOLE.startswith(before)
+    cursor = LogCursor(stdout=len(before))
+    with engine.read_logs(container_id, cursor=cursor, follow=False, timeout=CALL) as stream:
+        rest = joined(rest_of(stream))
+        (gap,) = stream.lost
+    assert gap.size == len(WHOLE) - len(before) - len(rest)
+    assert WHOLE.endswith(rest)
+
+
+def test_a_log_whose_files_go_while_it_is_read_has_ended(
+    engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    make_log_file(1, folder=str(state / container_id))
+    with engine.attach(container_id, timeout=CALL) as stream:
+        real = LogFiles._following
+
+        def removed_then(files: LogFiles) -> int | None:
+            following = real(files)
+            if following is not None:
+                engine.remove(container_id, timeout=CALL)
+            return following
+
+        monkeypatch.setattr(LogFiles, "_following", removed_then)
+        assert list(stream.read(CALL)) == []
+        assert stream.ended
+    assert engine.list({}, timeout=CALL) == []
+
+
+def rest_of(stream: LogStream) -> Iterator[LogChunk]:
+    while not stream.ended:
+        yield from stream.read(CALL)
+
+
+def joined(chunks: Iterable[LogChunk]) -> bytes:
+    return b"".join(chunk.data for chunk in chunks)
