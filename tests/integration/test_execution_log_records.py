@@ -36,10 +36,15 @@ def main(id, config):
         time.sleep(0.05)
 """
 FLOODS = """
+import time
+
 def main(id, config):
-    while True:
+    for _ in range(20):
         print("x" * 1000, flush=True)
+    while True:
+        time.sleep(0.05)
 """
+"""Writes too much for the runner, which has to end it, and too little for the engine to do it first."""
 
 
 @attrs.frozen
