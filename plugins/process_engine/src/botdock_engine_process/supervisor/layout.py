@@ -34,7 +34,9 @@ CONNECTED = b"C"
 RUNG = b"!"
 
 OUTPUT_HEADROOM = 1024 * 1024
-"""Bytes beyond the limit on output that are kept: time for the runner to kill the bot itself, or to read them."""
+"""Bytes beyond the limit on output that are logged before the bot is killed: time for the runner to do it itself."""
+BURST = 8 * 1024 * 1024
+"""Bytes beyond the limit that are kept of a bot that may write without an end: what a busy runner reads late."""
 PARTS = 4
 """How many files hold what is kept of a bot that may write without an end; there is one more while they change."""
 

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 
 from botdock_engine_process.supervisor.layout import (
+    BURST,
     CONNECTED,
     FRAME,
     HEAD,
@@ -83,13 +84,13 @@ class Head:
 
 
 class Tail:
-    """The log of a bot that may write without an end: its last `limit` bytes, and a little more.
+    """The log of a bot that may write without an end: its last `limit` bytes, and some more.
 
     It is in files of about the same size, so that the disk is given back what the oldest one took.
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit + OUTPUT_HEADROOM
+        self._limit = limit + BURST
         self._written = {STDOUT: 0, STDERR: 0}
         self._full: list[tuple[int, int]] = []
         self._number = 0
