@@ -41,7 +41,12 @@ BAD = {
     "hook-raises": (
         "from botdock import hookimpl\n@hookimpl\ndef botdock_engines(): yield open('/no/such/file')",
         "register",
-        "botdock_engines raised FileNotFoundError",
+        "plugin_hook_raises.py:3)",
+    ),
+    "raises-within": (
+        "import json\nfrom botdock import hookimpl\n@hookimpl\ndef botdock_engines(): return json.loads('{')['x']",
+        "register",
+        "plugin_raises_within.py:4)",
     ),
     "wrong-type": (
         "from botdock import hookimpl\n@hookimpl\ndef botdock_engines(): return ['docker']",
@@ -176,7 +181,9 @@ def test_two_distributions_with_one_name_conflict(found: dict[str, Any]) -> None
     assert [twin["distribution"] for twin in twins] == ["twin-a", "twin-b"]
     for twin in twins:
         assert twin["stage"] == "conflict"
-        assert 'Pick one in botdock.toml: [plugins.prefer] "runtime:twin" = "twin-a"' in twin["reason"]
+        assert (
+            'which you trust in botdock.toml: [plugins.prefer] "runtime:twin" = "twin-a" or "twin-b"' in twin["reason"]
+        )
         assert twin["provides"] == []
 
 
@@ -221,10 +228,16 @@ def test_a_distribution_seen_twice_is_loaded_once_and_the_first_wins(site: Path,
 
 
 def test_a_distribution_whose_entry_points_cannot_be_read_hides_nobody(site: Path, tmp_path: Path) -> None:
-    for name, text in (("broken", "[botdock]\nno equals sign\n"), ("foreign", "[console_scripts]\nno equals sign\n")):
+    broken_files = {
+        "broken": b"[botdock]\nno equals sign\n",
+        "latin": b"[botdock]\nlatin = caf\xe9\n",
+        "foreign": b"[console_scripts]\nno equals sign\n",
+        "foreign-latin": b"[console_scripts]\ncaf\xe9 = x\n",
+    }
+    for name, content in broken_files.items():
         info = tmp_path / f"{name}-1.dist-info"
         info.mkdir()
-        (info / "entry_points.txt").write_text(text)
+        (info / "entry_points.txt").write_bytes(content)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
     (tmp_path / "remains-1.dist-info").mkdir()
 
@@ -233,10 +246,38 @@ def test_a_distribution_whose_entry_points_cannot_be_read_hides_nobody(site: Pat
 
     talks = record_of(found, "talks")
     assert (talks["stage"], talks["version"]) == ("loaded", "9.0")
-    broken = record_of(found, "broken")
-    assert broken["stage"] == "import"
-    assert "its entry_points.txt cannot be read" in broken["reason"]
-    assert "foreign" not in {record["distribution"] for record in found["records"]}
+    for name in ("broken", "latin"):
+        assert record_of(found, name)["stage"] == "import"
+        assert "its entry_points.txt cannot be read" in record_of(found, name)["reason"]
+    assert not {"foreign", "foreign-latin"} & {record["distribution"] for record in found["records"]}
+
+
+@pytest.mark.parametrize("version", ["1.0", "0.9", "2.0"])
+def test_what_an_interrupted_pip_left_of_a_plugin_is_not_a_second_one(tmp_path: Path, version: str) -> None:
+    installed = install(tmp_path / "site", wheel(tmp_path, "talks", GOOD.format(name="talks")))
+    remains = installed / f"~alks-{version}.dist-info"
+    remains.mkdir()
+    for file in (installed / "talks-1.0.dist-info").iterdir():
+        (remains / file.name).write_text(file.read_text().replace("Version: 1.0", f"Version: {version}"))
+
+    record = record_of(report(installed), "talks")
+
+    assert (record["stage"], record["version"], record["provides"]) == ("loaded", "1.0", ["runtime:talks"])
+
+
+def test_what_a_plugin_prints_while_it_loads_goes_to_stderr(tmp_path: Path) -> None:
+    source = "print('at import')\n" + GOOD.format(name="talks").replace(
+        "    yield", "    print('in a hook')\n    yield"
+    )
+    installed = install(tmp_path / "site", wheel(tmp_path, "talks", source))
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    done = subprocess.run(
+        [sys.executable, "-c", REPORT, "{}"], env=environment, check=True, capture_output=True, text=True, timeout=60
+    )
+    assert "at import" in done.stderr
+    assert "in a hook" in done.stderr
+    assert "at import" not in done.stdout
+    assert "in a hook" not in done.stdout
 
 
 def test_a_distribution_without_metadata_still_loads(tmp_path: Path) -> None:

@@ -37,7 +37,26 @@ def discover() -> list[Candidate]:
         found = [_candidate(point) for point in metadata.entry_points(group=PROJECT)]
     except Exception:  # noqa: BLE001 - one broken distribution, of whatever project, hides all the others there
         found = list(_discover_one_by_one())
-    return sorted(found, key=lambda candidate: (candidate.origin.name, candidate.origin.distribution))
+    return sorted(_without_remains(found), key=lambda candidate: (candidate.origin.name, candidate.origin.distribution))
+
+
+def _without_remains(found: list[Candidate]) -> list[Candidate]:
+    """Return each plugin once: an interrupted pip leaves a second `~name-1.0.dist-info` of the same distribution."""
+    once: dict[tuple[str, str], Candidate] = {}
+    for candidate in found:
+        origin = candidate.origin
+        key = (origin.module if origin.distribution == UNKNOWN else normalise(origin.distribution), origin.name)
+        if key not in once or origin.version == _installed_version(origin.distribution):
+            once[key] = candidate
+    return list(once.values())
+
+
+def _installed_version(distribution: str) -> str | None:
+    """Return the version that Python itself finds under the distribution's name."""
+    try:
+        return metadata.version(distribution)
+    except Exception:  # noqa: BLE001 - as in `_text_of`
+        return None
 
 
 def _discover_one_by_one() -> Iterator[Candidate]:
@@ -55,8 +74,18 @@ def _of_distribution(distribution: metadata.Distribution, name: str) -> Iterator
     try:
         yield from [_candidate(point) for point in distribution.entry_points.select(group=PROJECT)]
     except Exception as error:  # noqa: BLE001 - see `discover`
-        if f"[{PROJECT}]" in (distribution.read_text("entry_points.txt") or ""):
+        if f"[{PROJECT}]" in _entry_points_text(distribution):
             yield _unreadable(name, f"its entry_points.txt cannot be read: {describe(error)}")
+
+
+def _entry_points_text(distribution: metadata.Distribution) -> str:
+    """Return `entry_points.txt`, of one that is not UTF-8 what is."""
+    try:
+        return distribution.read_text("entry_points.txt") or ""
+    except UnicodeDecodeError as error:
+        return error.object.decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _unreadable(distribution: str, reason: str) -> Candidate:

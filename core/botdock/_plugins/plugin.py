@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Self
 
 import attrs
@@ -42,11 +44,12 @@ class Plugin:
 
     @classmethod
     def load(cls, candidate: Candidate) -> Self:
-        """Import a plugin, check its hooks, and take what it registers."""
+        """Import a plugin, check its hooks, and take what it registers; what it prints meanwhile goes to stderr."""
         origin = candidate.origin
         try:
-            hooks = PluginHooks(candidate.load())
-            claims = tuple(Claim(kind=kind, item=item, origin=origin) for kind, item in hooks.objects())
+            with redirect_stdout(sys.stderr):  # stdout is the bot's, or holds one JSON document
+                hooks = PluginHooks(candidate.load())
+                claims = tuple(Claim(kind=kind, item=item, origin=origin) for kind, item in hooks.objects())
         except RejectedError as error:
             logger.bind(plugin=str(origin), reason=error.reason).debug("a plugin did not load")
             return cls(origin=origin, stage=error.stage, reason=error.reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST_REASON = 400
+_NOT_THE_PLUGIN = frozenset({*sys.stdlib_module_names, "botdock", "pluggy"})
 
 
 class PluginStage(StrEnum):
@@ -105,7 +107,8 @@ def guarded(stage: PluginStage, doing: str = "") -> Iterator[None]:
     except (RejectedError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise RejectedError(stage, f"{doing} raised {describe(error)}" if doing else describe(error)) from error
+        described = describe(error) + _place(error)
+        raise RejectedError(stage, f"{doing} raised {described}" if doing else described) from error
 
 
 def describe(error: BaseException) -> str:
@@ -116,6 +119,18 @@ def describe(error: BaseException) -> str:
         text = "(its message cannot be shown)"
     described = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return described if len(described) <= _LONGEST_REASON else f"{described[:_LONGEST_REASON]}..."
+
+
+def _place(error: BaseException) -> str:
+    """Return the last line of the plugin that `error` came through, or an empty text when it came through none."""
+    place = ""
+    traceback = error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _NOT_THE_PLUGIN:
+            place = f" ({frame.f_code.co_filename}:{traceback.tb_lineno})"
+        traceback = traceback.tb_next
+    return place
 
 
 def normalise(name: str) -> str:

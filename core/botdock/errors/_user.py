@@ -83,10 +83,10 @@ class PluginConflictError(UserError):
         self.name = name
         self.distributions = tuple(distributions)
         key = f"{kind.split(maxsplit=1)[0]}:{name}"
+        choices = " or ".join(f'"{distribution}"' for distribution in self.distributions)
         super().__init__(
             f"{kind} {name!r} is registered by {' and by '.join(self.distributions)}; neither is used",
-            hint=f'Pick one in botdock.toml: [plugins.prefer] "{key}" = "{self.distributions[0]}"; '
-            "or uninstall the other.",
+            hint=f'Say which you trust in botdock.toml: [plugins.prefer] "{key}" = {choices}; or uninstall the other.',
         )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdock.config import Config
-    from botdock.plugin_manager import PluginManager
+    from botdock.plugin_manager import PluginManager, PluginRecord
 
 SCARCE_SPACE = 1024**3
 """Free bytes below which `doctor` warns: one unpacked archive may take as much (`code.total_bytes`)."""
@@ -50,9 +50,7 @@ def check_plugins(manager: PluginManager, config: Config) -> Iterator[Check]:
             name=f"plugin.{record.name}",
             status=CheckStatus.WARNING,
             detail=f"{record.distribution} {record.version}: {record.stage}: {record.reason}",
-            remedy=f"pip install --upgrade {record.distribution}, or pip uninstall it"
-            if record.module and record.version
-            else "correct it in botdock.toml",
+            remedy=_remedy(record),
         )
     yield from _missing("engine", [config.engine] if config.engine else [], manager.engine)
     yield from _missing("storage", [config.storage], manager.storage_backend)
@@ -60,6 +58,14 @@ def check_plugins(manager: PluginManager, config: Config) -> Iterator[Check]:
     yield from _missing("metrics.exporters", config.metrics.exporters, manager.metrics_exporter)
     if not odd:
         yield Check(name="plugins", status=CheckStatus.OK, detail=f"{len(manager.records)} loaded or blocked")
+
+
+def _remedy(record: PluginRecord) -> str:
+    if record.stage == "conflict":
+        return "say which one you trust: [plugins.prefer] in botdock.toml"
+    if record.module and record.version:
+        return f"pip install --upgrade {record.distribution}, or pip uninstall it"
+    return "correct it in botdock.toml"
 
 
 def _missing(setting: str, names: Iterable[str], find: Callable[[str], object]) -> Iterator[Check]:
