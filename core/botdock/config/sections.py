@@ -33,7 +33,7 @@ class DockerConfig:
     """The Docker engine.
 
     Attributes:
-        host: `unix:///run/docker.sock`, `tcp://host:2376`; empty means DOCKER_HOST, else Docker's default socket.
+        host: `unix:///run/docker.sock`, `tcp://host:2376`; empty means DOCKER_HOST, else the context in use.
         api_version: Such as `1.41`; empty means the newest that both sides speak.
         tls_verify: Whether to talk TLS and check the daemon's certificate.
         cert_path: Folder with `ca.pem`, `cert.pem` and `key.pem`.

@@ -196,7 +196,7 @@ class ServiceFactory:
             )
 
     def _first_that_answers(self) -> tuple[str, Engine]:
-        refusals: list[str] = []
+        refusals: list[tuple[str, BotdockError]] = []
         allowed = self._config.policy.engines
         for name, plugin in sorted(self._plugins.engines().items()):
             if not plugin.automatic or (allowed and name not in allowed):
@@ -205,14 +205,15 @@ class ServiceFactory:
                 engine = plugin.factory(self._config)
                 engine.capabilities()
             except BotdockError as error:
-                refusals.append(f"{name}: {error.message}")
+                refusals.append((name, error))
             else:
                 return name, engine
-        said = "; ".join(refusals) or "no engine that isolates is installed"
+        said = "; ".join(f"{name}: {error.message}" for name, error in refusals) or "none that isolates is installed"
+        mends = [error.hint for _, error in refusals if error.hint] or ["`botdock doctor` says what is missing."]
         raise EngineUnavailableError(
             f"no engine to run on ({said})",
             operation="open",
-            hint="Start Docker (`botdock doctor` says how), or name an engine: `--engine process` does not isolate.",
+            hint=" ".join([*mends, "Or name an engine: `--engine process` does not isolate."]),
         )
 
     def _default_limits(self, engine: str) -> Limits:

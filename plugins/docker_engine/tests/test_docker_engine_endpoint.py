@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from botdock_engine_docker.endpoint import Endpoint, find_endpoint
 
 def find(host: str = "", environ: dict[str, str] | None = None, **fields: Any) -> Endpoint:
     options = fields.pop("options", {})
-    return find_endpoint(Config(docker=DockerConfig(host=host, **fields), options={"docker": options}), environ or {})
+    config = Config(docker=DockerConfig(host=host, **fields), options={"docker": options})
+    return find_endpoint(config, {"DOCKER_CONFIG": "/no/such/folder", **(environ or {})})
 
 
 def test_without_any_setting_it_is_dockers_own_socket() -> None:
@@ -115,3 +118,43 @@ def test_missing_certificates_are_all_named(tmp_path: Path) -> None:
         find("tcp://farm:2376", tls_verify=True, cert_path=str(tmp_path))
     assert len(caught.value.problems) == 2
     assert "cert.pem" in caught.value.problems[0]
+
+
+def make_context(folder: Path, name: str, host: str, **fields: Any) -> dict[str, str]:
+    """Write a context as `docker context create` and `docker context use` do, and return the environment for it."""
+    key = sha256(name.encode()).hexdigest()
+    meta = folder / "contexts" / "meta" / key / "meta.json"
+    meta.parent.mkdir(parents=True)
+    meta.write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": host, **fields}}}))
+    (folder / "config.json").write_text(json.dumps({"currentContext": name}))
+    return {"DOCKER_CONFIG": str(folder)}
+
+
+def test_the_context_in_use_says_where_docker_listens(tmp_path: Path) -> None:
+    environ = make_context(tmp_path, "rootless", "unix:///run/user/1000/docker.sock")
+    assert find(environ=environ).socket == "/run/user/1000/docker.sock"
+    assert find(environ={**environ, "DOCKER_HOST": "unix:///a.sock"}).socket == "/a.sock"
+    assert find(environ={**environ, "DOCKER_CONTEXT": "default"}).socket == "/var/run/docker.sock"
+    assert find("unix:///b.sock", environ=environ).socket == "/b.sock"
+
+
+def test_the_certificates_of_a_context_are_used(tmp_path: Path) -> None:
+    environ = make_context(tmp_path, "farm", "tcp://farm:2376", SkipTLSVerify=False)
+    assert find(environ=environ).certificates is None
+    folder = tmp_path / "contexts" / "tls" / sha256(b"farm").hexdigest() / "docker"
+    folder.mkdir(parents=True)
+    with pytest.raises(ConfigError, match="no file"):
+        find(environ=environ)
+    for name in ("ca", "cert", "key"):
+        (folder / f"{name}.pem").touch()
+    found = find(environ=environ).certificates
+    assert found is not None
+    assert found.authority == str(folder / "ca.pem")
+
+
+def test_a_context_that_is_absent_or_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="DOCKER_CONTEXT: no Docker context 'gone'"):
+        find(environ={"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "gone"})
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"config\.json: cannot be read"):
+        find(environ={"DOCKER_CONFIG": str(tmp_path)})

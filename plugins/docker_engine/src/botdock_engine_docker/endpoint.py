@@ -1,4 +1,4 @@
-"""Where the Docker engine listens, from the configuration and Docker's own environment variables."""
+"""Where the Docker engine listens, from the configuration, Docker's own environment variables and its contexts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 
 from botdock.errors import ConfigError, nearest
+from botdock_engine_docker.contexts import Context, current_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ class Endpoint:
 
 
 def find_endpoint(config: Config, environ: Mapping[str, str] | None = None) -> Endpoint:
-    """Return where the engine listens: `docker.host`, else DOCKER_HOST, else Docker's own socket.
+    """Return where the engine listens: `docker.host`, else DOCKER_HOST, else Docker's context, else its own socket.
 
     Args:
         config: The configuration.
@@ -71,11 +72,22 @@ def find_endpoint(config: Config, environ: Mapping[str, str] | None = None) -> E
     options = _read_options(config.options_for(PLUGIN))
     url, source = config.docker.host.strip(), "docker.host"
     if not url:
-        url, source = environ.get("DOCKER_HOST", "").strip() or f"unix://{DEFAULT_SOCKET}", "DOCKER_HOST"
-    endpoint = _parse(url, source)
-    if not endpoint.socket and _wants_tls(config, environ, url):
-        endpoint = attrs.evolve(endpoint, certificates=_find_certificates(config, environ))
+        url, source = environ.get("DOCKER_HOST", "").strip(), "DOCKER_HOST"
+    if not url and (context := current_context(environ)):
+        endpoint = _of_context(context)
+    else:
+        url = url or f"unix://{DEFAULT_SOCKET}"
+        endpoint = _parse(url, source)
+        if not endpoint.socket and _wants_tls(config, environ, url):
+            endpoint = attrs.evolve(endpoint, certificates=_find_certificates(config, environ))
     return attrs.evolve(endpoint, shared_disk=options.get("shared_disk", bool(endpoint.socket)))
+
+
+def _of_context(context: Context) -> Endpoint:
+    endpoint = _parse(context.host, f"Docker context {context.name!r}")
+    if endpoint.socket or not context.verify or context.certificates is None:
+        return endpoint
+    return attrs.evolve(endpoint, certificates=_read_certificates(context.certificates, endpoint.url))
 
 
 def _parse(url: str, source: str) -> Endpoint:
@@ -112,11 +124,14 @@ def _wants_tls(config: Config, environ: Mapping[str, str], url: str) -> bool:
 def _find_certificates(config: Config, environ: Mapping[str, str]) -> Certificates:
     if not (chosen := config.docker.cert_path or environ.get("DOCKER_CERT_PATH", "")):
         return Certificates()
-    folder = Path(chosen).expanduser()
+    return _read_certificates(Path(chosen).expanduser(), "docker.cert_path")
+
+
+def _read_certificates(folder: Path, source: str) -> Certificates:
     names = {name: folder / f"{name}.pem" for name in ("ca", "cert", "key")}
     if missing := [str(path) for path in names.values() if not path.is_file()]:
         raise ConfigError(
-            [f"docker.cert_path: no file {path}" for path in missing],
+            [f"{source}: no file {path}" for path in missing],
             hint="The folder holds ca.pem, cert.pem and key.pem, as the docker command's does.",
         )
     return Certificates(authority=str(names["ca"]), client=(str(names["cert"]), str(names["key"])))
