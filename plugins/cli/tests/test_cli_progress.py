@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
 from botdock.model import Phase, Progress
 from botdock_cli import progress as module
+from botdock_cli.packing import pack_folder
 from botdock_cli.progress import WORTH_SHOWING, WORTH_SHOWING_AFAR, ProgressBars, bars_on_terminal, watched
 
 
@@ -18,7 +20,8 @@ class FakeBars:
         self.updates: list[tuple[int, int, int | None]] = []
         self.stopped = 0
 
-    def add_task(self, description: str) -> int:
+    def add_task(self, description: str, *, total: int | None) -> int:
+        assert total is None, "rich takes 100 for a total that is not given"
         self.tasks.append(description)
         return len(self.tasks) - 1
 
@@ -91,3 +94,12 @@ def test_bars_are_for_terminals(monkeypatch: pytest.MonkeyPatch, terminal: bool,
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     with bars_on_terminal(shown=shown) as found:
         assert (found is not None) is expected
+
+
+def test_packing_a_large_folder_shows_a_bar(bars: FakeBars, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bot").mkdir()
+    (tmp_path / "bot" / "main.py").write_bytes(bytes(WORTH_SHOWING_AFAR))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    pack_folder(str(tmp_path / "bot"), output=str(tmp_path / "bot.zip"), format=None, force=False)
+    assert bars.tasks == [f"packing {tmp_path / 'bot'}"]
+    assert bars.updates[-1] == (0, WORTH_SHOWING_AFAR, None)

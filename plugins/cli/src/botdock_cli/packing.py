@@ -10,15 +10,18 @@ import attrs
 
 from botdock.archive import ArchiveFormat, pack
 from botdock.errors import CodeError
+from botdock.model import Phase, Progress
 from botdock.model.units import format_bytes
 from botdock_cli.files import check_target
 from botdock_cli.interrupts import interruptible
 from botdock_cli.output import print_json, print_text
+from botdock_cli.progress import bars_on_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from botdock.archive import PackReport
+    from botdock_cli.progress import ProgressBars
 
 
 @attrs.frozen(kw_only=True)
@@ -61,8 +64,15 @@ def pack_folder(folder: str, *, output: str | None, format: str | None, force: b
         raise CodeError(f"{folder} {said}", source=folder, hint="botdock pack DIR takes the folder of a bot.")
     target = Path(output) if output else Path(f"{Path(os.path.abspath(folder)).name or 'bot'}.{format or 'zip'}")  # noqa: PTH100 - resolve() would follow links
     check_target(target, force=force, name="bot.zip")
-    report = pack(tree, target, format=ArchiveFormat(format) if format else None)
+    with bars_on_terminal() as bars:
+        report = pack(tree, target, format=ArchiveFormat(format) if format else None, progress=_reporting(bars, folder))
     return Packed(path=target, size=target.stat().st_size, report=report)
+
+
+def _reporting(bars: ProgressBars | None, folder: str) -> Callable[[int, int], None] | None:
+    if bars is None:
+        return None
+    return lambda done, total: bars(Progress(phase=Phase.GENERATE, what=folder, current=done, total=total))
 
 
 def as_document(packed: Packed) -> dict[str, Any]:

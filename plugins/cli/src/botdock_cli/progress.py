@@ -29,6 +29,7 @@ _VERBS = {
     Phase.VALIDATE: "checking",
     Phase.FETCH: "fetching",
     Phase.EXTRACT: "unpacking",
+    Phase.GENERATE: "packing",
     Phase.PULL: "pulling",
     Phase.STORE: "storing",
 }
@@ -63,7 +64,8 @@ class ProgressBars:
         bars = self._bars = self._bars or _start_bars()
         key = (progress.phase, progress.what)
         if key not in self._tasks:
-            self._tasks[key] = bars.add_task(f"{_VERBS.get(progress.phase, progress.phase)} {progress.what}")
+            verb = _VERBS.get(progress.phase, progress.phase)
+            self._tasks[key] = bars.add_task(f"{verb} {progress.what}", total=None)
         bars.update(self._tasks[key], completed=progress.current, total=progress.total or None)
 
     def close(self) -> None:
