@@ -60,19 +60,18 @@ class Collection:
         self.rest_until = 0.0
         self.reads = self.empty_reads = 0
         self.opened = time.monotonic()
-        self.delivered = self.reading = False
+        self.delivered = self.reading = self.skipping = False
         self._record = record
         self._losses = Losses(writer, record, self.log)
         self._largest = largest
         self._lines = LineFeed(sinks, source, writer)
         self._stream = stream
-        self._away = stream is None
-        self._was_open = stream is not None
+        self._away, self._was_open = stream is None, stream is not None
         self._storing = threading.Lock()
         self._changed = threading.Condition()
         self._abandoned = self._ended = self._drained = self._failed = self._limited = False
         self._error = ""
-        self._resumed = self._version = 0
+        self._resumed = self._version = self._activity = 0
         self._summary: LogSummary | None = None
 
     @property
@@ -97,8 +96,8 @@ class Collection:
 
     def pump(self) -> int | None:
         """Store what has come; return how many bytes that was, or None when the stream is to be read no more."""
-        stream = self._stream
-        if stream is None or self.leaving:
+        self.skipping = False
+        if (stream := self._stream) is None or self.leaving:
             return None
         if self.backlogged:
             return 0
@@ -107,6 +106,8 @@ class Collection:
         try:
             chunks = condense(stream.read(0.0), largest=self._largest)
             ended = stream.ended
+            before, self._activity = self._activity, stream.activity
+            self.skipping = not chunks and self._activity != before
             lost = tuple(stream.lost) if (chunks or ended) and not self._losses.known else ()
         except BaseException as error:  # noqa: BLE001 - a third party's stream must not stop the thread of all
             self._break(error)

@@ -245,6 +245,9 @@ class LogLoop:
             self.files.touch(collection)
             self.files.trim()
             self._on_stored(collection)
+        elif collection.skipping:  # it works its way through what is stored: it is read on when it is its turn
+            collection.empty_reads = 0
+            return
         if size < MUCH:
             collection.rest_until = now + self._pause(collection)
         if not size:
