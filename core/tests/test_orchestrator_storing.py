@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from botdock.errors import StorageError
@@ -162,3 +163,17 @@ def test_with_a_whole_run(make_stage: Callable[..., Any], make_bot: Callable[...
         "end.json",
     }
     assert "not_stored" not in result.evidence
+
+
+def test_a_successor_with_another_storage_says_that_nothing_was_stored(
+    make_stage: Callable[..., Any], begun: Any
+) -> None:
+    stage, before, _ = begun(persist_results=True)
+    stage.storage.objects.clear()
+    config = attrs.evolve(stage.orchestrator._setting.config, storage="elsewhere")
+    second = make_stage(stage.engine.successor(), storage=stage.storage, config=config)
+    (execution,) = second.orchestrator.recover()
+    stage.engine.finish(before.container_id)
+    result = execution.wait(20)
+    assert result.evidence["not_stored"] == ["it was to be kept in storage local-fs, and this runner has elsewhere"]
+    assert stage.storage.objects == {}

@@ -224,6 +224,7 @@ class BotOrchestrator:
             execution_id=execution_id,
             executable=executable,
             engine=self._setting.engine,
+            storage=self._setting.config.storage,
             journal=journal,
             clock=PhaseClock(lambda phase: journal.event("phase", phase=phase.value)),
             progress=progress,

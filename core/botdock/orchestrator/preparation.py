@@ -136,6 +136,9 @@ class Preparation:
         """Return what hands log and result to the storage, if that is wanted."""
         if not (run.executable.persist_results and self._setting.config.features.persistence):
             return None
+        if run.storage != (ours := self._setting.config.storage):  # it was taken over by a runner of another storage
+            run.evidence["not_stored"] = [f"it was to be kept in storage {run.storage}, and this runner has {ours}"]
+            return None
         return Storing(
             self._services.storage,
             execution_id=run.execution_id,

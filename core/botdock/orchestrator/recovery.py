@@ -108,6 +108,7 @@ class Recovery:
             execution_id=record.execution_id,
             executable=executable_of(record.request, {}),
             engine=self._setting.engine,
+            storage=str(record.request.get("storage") or self._setting.config.storage),
             journal=journal,
             clock=PhaseClock(lambda phase: journal.event("phase", phase=phase.value)),
             progress=lambda _progress: None,

@@ -28,6 +28,7 @@ class Run:
         execution_id: The run.
         executable: What is run.
         engine: Name of the engine.
+        storage: Name of the storage that keeps its log and result, if one is to.
         journal: Its folder.
         clock: Times its phases.
         progress: Told how far long steps are.
@@ -48,6 +49,7 @@ class Run:
     execution_id: str
     executable: Executable
     engine: str
+    storage: str
     journal: Journal
     clock: PhaseClock
     progress: ProgressCallback
@@ -82,11 +84,11 @@ class Run:
         document = attrs.asdict(attrs.evolve(executable, code=b""))
         document["secrets"] = sorted(executable.secrets)
         document["code"] = hashlib.sha256(executable.code).hexdigest() if executable.code else None
-        return document | {"execution_id": self.execution_id, "engine": self.engine}
+        return document | {"execution_id": self.execution_id, "engine": self.engine, "storage": self.storage}
 
     def digest(self) -> str:
         """Return the SHA-256 of the executable as it was asked for, secrets left out."""
-        document = {**self.request(), "execution_id": "", "engine": ""}
+        document = {**self.request(), "execution_id": "", "engine": "", "storage": ""}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     def result(self, **known: Any) -> ExecutionResult:

@@ -18,7 +18,7 @@ from botdock.orchestrator.run import Run
 from botdock.services.code import Workspace
 
 VERSION = 1
-_NOT_IN_A_REQUEST = {"execution_id", "engine", "code", "secrets", "limits"}
+_NOT_IN_A_REQUEST = {"execution_id", "engine", "storage", "code", "secrets", "limits"}
 _PATHS = ("root", "code", "files", "result", "spool")
 
 

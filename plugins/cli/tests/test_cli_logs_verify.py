@@ -66,6 +66,14 @@ def test_a_log_that_is_right_is_shown_with_its_proof(cli: Callable[..., Any], en
     assert document["storage"]["objects"] >= 2 * document["segments"]
 
 
+def test_the_storage_that_was_used_is_asked_not_the_configured_one(
+    cli: Callable[..., Any], ended: Any, storage: Any
+) -> None:
+    request = json.loads((ended.directory / "request.json").read_text())
+    (ended.directory / "request.json").write_text(json.dumps({**request, "storage": "minio"}))
+    assert check(cli)[1]["storage"]["storage"] == "minio"
+
+
 def test_it_is_said_in_words_too(cli: Callable[..., Any], ended: Any, storage: Any) -> None:
     done = cli("logs", "sma", "--verify")
     shown = done.out.splitlines()

@@ -55,7 +55,10 @@ def _is_persisted(config: Config, record: ExecutionRecord) -> bool:
 
 
 def _check_copy(session: Session, record: ExecutionRecord, bars: ProgressBars | None) -> CopyCheck:
-    with StoredCopy(session, execution_id=record.execution_id, id=str(record.request["id"])) as copy:
+    request, storage = record.request, record.request.get("storage")
+    with StoredCopy(
+        session, storage=storage and str(storage), execution_id=record.execution_id, id=str(request["id"])
+    ) as copy:
         found = compare(record.logs, copy.open_object, on_progress=_bar(bars, f"its copy in storage {copy.name}"))
     return CopyCheck(
         storage=copy.name,

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 class StoredCopy:
-    """The objects of one execution's log in the configured storage; a context manager.
+    """The objects of one execution's log in a storage; a context manager.
 
     What cannot be had now is noted, and never raised: a storage that is away says nothing about a log.
 
     Args:
-        session: Its configuration names the storage.
+        session: Its configuration says how storages are reached.
+        storage: The storage that the execution was kept in; None means the configured one.
         execution_id: The run.
         id: The bot.
 
@@ -33,9 +34,9 @@ class StoredCopy:
         unread: Names of those that it did not give.
     """
 
-    def __init__(self, session: Session, *, execution_id: str, id: str) -> None:  # noqa: A002 - the field's name
+    def __init__(self, session: Session, *, storage: str | None, execution_id: str, id: str) -> None:  # noqa: A002 - the field's name
         self._config = session.load_config()
-        self.name = self._config.storage
+        self.name = storage or self._config.storage
         self.problem = ""
         self.compared: set[str] = set()
         self.waiting: set[str] = set()
@@ -70,7 +71,7 @@ class StoredCopy:
 
     def _storage(self) -> StorageBackend:
         if self._backend is None:
-            store = self._opened.enter_context(open_store(self._session, area=StorageArea.LOGS, storage=None))
+            store = self._opened.enter_context(open_store(self._session, area=StorageArea.LOGS, storage=self.name))
             self._backend = store.backend
         return self._backend
 
