@@ -1,39 +1,125 @@
 """What an execution may use."""
 
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from botdock.config import Config, Policy, RuntimeConfig
-from botdock.errors import PolicyError
+from botdock.errors import CodeError, PolicyError
 from botdock.model import DEFAULT_LIMITS, Executable, Limits
-from botdock.model.limits import MIB
-from botdock.orchestrator.allowance import Allowance, allowance, check_runtime
+from botdock.model.limits import MIB, RANGES
+from botdock.orchestrator.allowance import Allowance, Bound, Source, allowance, check_runtime
+from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
 
 
-def settle(executable: Executable, *, manifest: Limits | None = None, **policy: Any) -> Allowance:
+def settle(executable: Executable, **policy: Any) -> Allowance:
     config = Config(policy=Policy(**policy), runtime=RuntimeConfig(timeout=60))
-    return allowance(executable, config, defaults=DEFAULT_LIMITS, manifest=manifest)
+    return allowance(executable, config, defaults=DEFAULT_LIMITS)
 
 
 def bot(**fields: Any) -> Executable:
     return Executable(id="bot", **fields)
 
 
-def test_the_executable_wins_over_its_manifest_and_that_over_the_defaults() -> None:
-    found = settle(bot(limits=Limits(pids=7)), manifest=Limits(pids=8, memory=64 * MIB))
-    assert (found.limits.pids, found.limits.memory) == (7, 64 * MIB)
-    assert found.limits.output == DEFAULT_LIMITS.output
+def test_each_bound_says_who_set_it() -> None:
+    config = Config(
+        policy=Policy(networks=("none", "feeds"), max_limits=Limits(open_files=64), max_timeout=60),
+        runtime=RuntimeConfig(network="feeds"),
+    )
+    defaults = Limits(cpus=2.0).over(DEFAULT_LIMITS)
+    manifest = Limits(pids=8, memory=64 * MIB, output=2**40, tmpfs=DEFAULT_LIMITS.tmpfs, open_files=128)
+    found = allowance(bot(limits=Limits(pids=9)), config, defaults=defaults, manifest=manifest)
+    assert found.bounds == {
+        "memory": Bound(value=64 * MIB, source=Source.MANIFEST),
+        "cpus": Bound(value=2.0, source=Source.CONFIGURATION),
+        "pids": Bound(value=9, source=Source.CALLER),
+        "output": Bound(value=DEFAULT_LIMITS.output, source=Source.DEFAULT, asked=2**40),
+        "open_files": Bound(value=64, source=Source.POLICY, asked=128),
+        "file_size": Bound(value=DEFAULT_LIMITS.file_size, source=Source.DEFAULT),
+        "tmpfs": Bound(value=DEFAULT_LIMITS.tmpfs, source=Source.DEFAULT),
+        "result": Bound(value=DEFAULT_LIMITS.result, source=Source.DEFAULT),
+        "timeout": Bound(value=60, source=Source.POLICY),
+        "network": Bound(value="feeds", source=Source.CONFIGURATION),
+    }
+    assert found.limits.given() == {name: found.bounds[name].value for name in attrs.fields_dict(Limits)}
+    evidence = found.evidence()
+    assert evidence["output"] == {"value": 64 * MIB, "source": "default", "asked": 2**40}
+    assert evidence["network"] == {"value": "feeds", "source": "configuration"}
 
 
-@pytest.mark.parametrize("where", ["executable", "manifest"])
-def test_nobody_gets_more_than_the_policy_allows(where: str) -> None:
-    wish = Limits(pids=100)
-    arguments: dict[str, Any] = {"manifest": wish} if where == "manifest" else {}
-    executable = bot(limits=wish) if where == "executable" else bot()
+def test_a_caller_gets_no_more_than_the_policy_allows() -> None:
+    assert settle(bot(limits=Limits(pids=500)), max_limits=Limits(pids=500)).limits.pids == 500
     with pytest.raises(PolicyError, match=r"limits.pids: 100 is more than the 50") as caught:
-        settle(executable, max_limits=Limits(pids=50), **arguments)
+        settle(bot(limits=Limits(pids=100)), max_limits=Limits(pids=50))
     assert caught.value.setting == "policy.max_limits.pids"
+
+
+def limits(names: st.SearchStrategy[str]) -> st.SearchStrategy[Limits]:
+    """Return limits of which any may be absent, often small ones and often the largest."""
+    wishes = st.dictionaries(names, st.floats(0, 1) | st.just(1.0))
+    return wishes.map(lambda parts: Limits(**{name: _between(name, part) for name, part in parts.items()}))
+
+
+def _between(name: str, part: float) -> Any:
+    low, high = RANGES[name]
+    value = low * (high / low) ** part
+    return value if name == "cpus" else min(int(value), int(high))
+
+
+NAMES = st.sampled_from(sorted(RANGES))
+WORDS = ["0", "-1", "1.5", "nan", "inf", "true", "9" * 30, '""', '"64TiB"', '"unlimited"', '"host"', "[]", "{}"]
+WILD = st.sampled_from(WORDS)
+MANIFEST = st.tuples(
+    st.dictionaries(st.sampled_from(["timeout", "network", "image", "restart", "env", "user"]), WILD, max_size=1),
+    limits(NAMES).map(lambda found: {name: str(value) for name, value in found.given().items()}),
+    st.dictionaries(NAMES | st.sampled_from(["timeout", "swap"]), WILD, max_size=1),
+).map(lambda parts: _toml(parts[0]) + "[limits]\n" + _toml({**parts[1], **parts[2]}))
+
+
+def _toml(table: dict[str, str]) -> str:
+    return "".join(f"{key} = {value}\n" for key, value in table.items())
+
+
+@given(
+    text=MANIFEST,
+    name=st.sampled_from(sorted(MANIFESTS)),
+    wanted=limits(NAMES),
+    configured=limits(NAMES),
+    ceilings=limits(NAMES),
+    timeouts=st.tuples(st.none() | st.just(50.0), st.sampled_from([0.0, 70.0]), st.booleans()),
+)
+def test_no_manifest_makes_any_bound_larger(
+    text: str, name: str, wanted: Limits, configured: Limits, ceilings: Limits, timeouts: tuple[Any, ...]
+) -> None:
+    timeout, longest, endless = timeouts
+    executable = bot(limits=wanted, timeout=timeout, is_long_running=endless)
+    config = Config(policy=Policy(max_limits=ceilings, max_timeout=longest))
+    defaults = configured.over(DEFAULT_LIMITS)
+    with TemporaryDirectory() as folder:
+        (Path(folder) / name).write_text(text)
+        with suppress(CodeError):  # a manifest that is refused loosens nothing
+            manifest = read_manifest(Path(folder))
+            assert manifest is not None
+            asked = manifest.limits.given()
+            with suppress(PolicyError):  # the caller asks for too much
+                without = allowance(executable, config, defaults=defaults)
+                found = allowance(executable, config, defaults=defaults, manifest=manifest.limits)
+                assert (found.timeout, found.network) == (without.timeout, without.network)
+                for limit, held in without.limits.given().items():
+                    tightened = min(held, asked.get(limit, held))
+                    assert found.limits.given()[limit] == (held if limit in wanted.given() else tightened)
+
+
+def test_all_that_a_manifest_can_say_is_known_here() -> None:
+    """A field that is added must be settled by `allowance`, and taken into the test above."""
+    labels, choices, bounds = {"name", "type", "source"}, {"runtime", "entrypoints"}, {"limits"}
+    assert set(attrs.fields_dict(Manifest)) == labels | choices | bounds
 
 
 @pytest.mark.parametrize(

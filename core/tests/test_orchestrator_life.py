@@ -14,7 +14,7 @@ from botdock.errors import (
     ExecutableError,
     StorageError,
 )
-from botdock.model import Executable, Limits, Outcome, Phase, Status
+from botdock.model import DEFAULT_LIMITS, Executable, Limits, Outcome, Phase, Status
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.script import Script
 
@@ -245,13 +245,16 @@ def test_the_runtime_is_recognised_when_nobody_names_it(make_stage: MakeStage, m
     assert make_stage().orchestrator.execute_bot(make_bot(runtime=None)).runtime == "shell"
 
 
-def test_a_manifest_names_script_and_limits(make_stage: MakeStage, make_bot: MakeBot) -> None:
-    manifest = b'runtime = "sh"\n[entrypoints]\nbot = "other.sh"\n[limits]\npids = 9\n'
+def test_a_manifest_names_script_and_tighter_limits(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    manifest = b'runtime = "sh"\n[entrypoints]\nbot = "other.sh"\n[limits]\npids = 9\nmemory = "64TiB"\n'
     stage = make_stage(described={"bot.toml": manifest, "other.sh": b"", "main.sh": b""})
     result = stage.orchestrator.execute_bot(make_bot(runtime=None, file_path="described"))
     assert result.metadata["script"] == "other.sh"
     spec = next(call.arguments["spec"] for call in stage.engine.calls if call.operation == "create")
-    assert spec.limits.pids == 9
+    assert (spec.limits.pids, spec.limits.memory) == (9, DEFAULT_LIMITS.memory)
+    bounds = json.loads((stage.records()[0] / "outcome.json").read_text())["evidence"]["bounds"]
+    assert bounds["pids"] == {"value": 9, "source": "manifest"}
+    assert bounds["memory"] == {"value": DEFAULT_LIMITS.memory, "source": "default", "asked": 64 * 2**40}
 
 
 def test_a_container_that_this_runner_did_not_start_is_stopped_all_the_same(make_stage: MakeStage) -> None:

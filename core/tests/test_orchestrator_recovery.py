@@ -51,6 +51,7 @@ def test_what_runs_is_adopted_and_goes_on_as_if_nothing_had_happened(make_stage:
     assert (result.log.bytes, result.log.gaps, result.log.complete) == (18, 0, True)
     assert result.evidence["recovered"]["times"] == len(result.evidence["recovered"]["at"]) == 1
     assert result.image_digest.startswith("sha256:")
+    assert result.evidence["bounds"]["timeout"] == {"value": 30, "source": "caller"}
     assert {"fetch", "create", "wait", "stream", "clean_up"} <= set(result.phases)
     assert outcome_of(folder)["log"]["sha256"] == result.log.sha256
     assert second.metrics.results == [result]

@@ -222,7 +222,7 @@ class Policy:
 
     Attributes:
         networks: Networks an execution may name.
-        max_limits: Upper bounds of an execution's limits; None means unbounded.
+        max_limits: Upper bounds of what callers and the configuration's defaults may give; None means unbounded.
         max_timeout: Upper bound of the wall time; 0 means unbounded, and it binds long-running ones too.
         engines: Engines that may be used; empty means any.
         runtimes: Runtimes that may be used; empty means any.

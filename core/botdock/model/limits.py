@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 import attrs
 
 from botdock.model._validation import number_problem
-from botdock.model.units import Bytes
+from botdock.model.units import Bytes, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,13 @@ class Limits:
         """Return these limits, with what is None taken from `defaults`."""
         return attrs.evolve(defaults, **cast("dict[str, Any]", self.given()))
 
+
+SIZES = frozenset(
+    name
+    for name, hint in get_type_hints(Limits, include_extras=True).items()
+    if any(Unit.BYTES in get_args(part) for part in get_args(hint))
+)
+"""Those that count bytes; outside Python they may be written with a unit."""
 
 DEFAULT_LIMITS = Limits(
     memory=512 * MIB,

@@ -109,5 +109,6 @@ class Run:
             "is_long_running": executable.is_long_running,
             "metadata": {"segment": executable.segment, "script": self.script, **self.metadata},
         }
-        evidence = {**self.evidence, **known.pop("evidence", {})}
+        bounds = {"bounds": self.allowance.evidence()} if self.allowance else {}
+        evidence = {**bounds, **self.evidence, **known.pop("evidence", {})}
         return ExecutionResult(**(facts | known), evidence=evidence)

@@ -13,7 +13,7 @@ import attrs
 from botdock.errors import BotdockError
 from botdock.model import Executable, ExecutionResult, ImageInfo, Limits, LogSummary, Outcome, Status
 from botdock.model.runtime import CONTEXT_FILE
-from botdock.orchestrator.allowance import Allowance
+from botdock.orchestrator.allowance import Allowance, Bound
 from botdock.orchestrator.run import Run
 from botdock.services.code import Workspace
 
@@ -61,7 +61,10 @@ def restore(run: Run, document: Mapping[str, Any]) -> None:
     with _damage("run.json"):
         allowed = document["allowance"]
         run.allowance = Allowance(
-            limits=Limits(**allowed["limits"]), timeout=allowed["timeout"], network=str(allowed["network"])
+            limits=Limits(**allowed["limits"]),
+            timeout=allowed["timeout"],
+            network=str(allowed["network"]),
+            bounds={name: Bound(**bound) for name, bound in allowed.get("bounds", {}).items()},
         )
         root, code, files, result, spool = (Path(document["workspace"][name]) for name in _PATHS)
         run.workspace = Workspace(root=root, code=code, files=files, result=result, spool=spool)

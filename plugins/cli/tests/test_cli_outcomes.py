@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from botdock.model import Outcome
+from botdock.model.limits import MIB
 
 
 @pytest.mark.parametrize(
@@ -39,28 +40,46 @@ def test_every_outcome_has_its_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("outcome", "options", "said"),
+    ("outcome", "bounds", "said"),
     [
-        (Outcome.TIMED_OUT, ["--timeout", "30s"], "timed out after 30s (wall time); raise it with --timeout"),
-        (Outcome.TIMED_OUT, [], "timed out after 1h (wall time); raise it with --timeout"),
-        (Outcome.TIMED_OUT, ["--set", "policy.max_timeout=90"], "timed out after 1m30s"),
-        (Outcome.TIMED_OUT, ["--timeout", "250ms"], "timed out after 250ms"),
-        (Outcome.OOM_KILLED, ["--memory", "64MiB"], "killed for using more memory than 64 MiB; raise it with --memory"),
-        (Outcome.OOM_KILLED, [], "more memory than its limit; raise it with --memory"),
-        (Outcome.OUTPUT_LIMIT, [], "raise it with --set runtime.limits.output=SIZE"),
-        (Outcome.SIGNALED, [], "the reason {in braces}, which botdock did not send"),
-        (Outcome.INFRASTRUCTURE_ERROR, [], "botdock could not do its part: the reason {in braces}"),
-        (Outcome.LOST, [], "nobody can say how it ended: the reason {in braces}"),
-        (Outcome.FAILED, [], "failed: the reason {in braces}"),
+        (Outcome.TIMED_OUT, {"timeout": {"value": 30}}, "timed out after 30s (wall time); raise it with --timeout"),
+        (Outcome.TIMED_OUT, {"timeout": {"value": 0.25}}, "timed out after 250ms"),
+        (Outcome.OOM_KILLED, {"memory": {"value": 64 * MIB}}, "more memory than 64 MiB; raise it with --memory"),
+        (Outcome.OOM_KILLED, {}, "more memory than its limit; raise it with --memory"),
+        (Outcome.OUTPUT_LIMIT, {}, "raise it with --set runtime.limits.output=SIZE"),
+        (
+            Outcome.OUTPUT_LIMIT,
+            {"output": {"value": 64, "source": "manifest"}},
+            "more than 64 B to stdout and stderr; raise it in its bot.toml",
+        ),
+        (Outcome.SIGNALED, {}, "the reason {in braces}, which botdock did not send"),
+        (Outcome.INFRASTRUCTURE_ERROR, {}, "botdock could not do its part: the reason {in braces}"),
+        (Outcome.LOST, {}, "nobody can say how it ended: the reason {in braces}"),
+        (Outcome.FAILED, {}, "failed: the reason {in braces}"),
     ],
 )
 def test_an_end_that_the_bot_does_not_explain_is_explained_with_its_cure(
-    cli: Callable[..., Any], fake_runner: Any, outcome: Outcome, options: list[str], said: str
+    cli: Callable[..., Any], fake_runner: Any, outcome: Outcome, bounds: dict[str, Any], said: str
 ) -> None:
-    fake_runner.ends(outcome, exit_code=None, error="the reason {in braces}")
-    told = cli("run", "bot", *options)
+    fake_runner.ends(outcome, exit_code=None, error="the reason {in braces}", evidence={"bounds": bounds})
+    told = cli("run", "bot")
     assert told.err.startswith("botdock: ")
     assert said in told.err
+
+
+def test_what_a_bot_asks_for_in_vain_is_told_with_the_options_that_allow_it(
+    cli: Callable[..., Any], fake_runner: Any
+) -> None:
+    bounds = {
+        "memory": {"value": 512 * MIB, "source": "default", "asked": 2048 * MIB},
+        "pids": {"value": 8, "source": "manifest"},
+        "output": {"value": 64 * MIB, "source": "policy", "asked": 64 * MIB + 1},
+    }
+    fake_runner.ends(Outcome.SUCCEEDED, evidence={"bounds": bounds})
+    assert cli("run", "bot").err == (
+        "botdock: its bot.toml asks for memory 2GiB and gets 512MiB, output 67108865 and gets 64MiB; "
+        "allow more with --memory 2GiB --set runtime.limits.output=67108865\n"
+    )
 
 
 @pytest.mark.parametrize(

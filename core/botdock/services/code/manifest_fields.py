@@ -16,14 +16,14 @@ _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 
 @attrs.frozen(kw_only=True)
 class Manifest:
-    """What a bot's code says of itself; all of it is optional, and what the caller says comes first.
+    """What a bot's code says of itself: a stranger's word. All of it is optional; what the caller says comes first.
 
     Attributes:
         name: What its author calls it.
         runtime: Name or alias of its runtime.
         type: Its author's word for its kind; a label, nothing more.
         entrypoints: Script of each entrypoint, relative to the tree.
-        limits: What a run of it needs; the policy still bounds it.
+        limits: What a run of it shall use at most; they can only tighten what holds without them.
         source: Name of the file that said so.
     """
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any, get_args, get_type_hints
+from typing import Any
+
+import attrs
 
 from botdock.model import ENTRYPOINTS, Limits
-from botdock.model.units import Unit, parse_bytes
+from botdock.model.limits import SIZES
+from botdock.model.units import parse_bytes
 from botdock.services.code.manifest_fields import Manifest, ManifestProblemsError, Problems
 
 _KNOWN = ("name", "runtime", "type", "entrypoints", "limits")
-_LIMITS = get_type_hints(Limits, include_extras=True)
-_SIZES = {name for name, hint in _LIMITS.items() if any(Unit.BYTES in get_args(part) for part in get_args(hint))}
+_LIMITS = attrs.fields_dict(Limits)
 _LONGEST = 63
 """Bits of the largest number that TOML promises to hold; Python's reader takes longer ones."""
 
@@ -66,7 +68,7 @@ def _limits(table: dict[str, Any], problems: Problems) -> Limits:
 def _limit(name: str, value: object, problems: Problems) -> Any:
     """Return a limit as a number; its range is looked at with all others."""
     try:
-        number = parse_bytes(value) if name in _SIZES else _number(name, value)
+        number = parse_bytes(value) if name in SIZES else _number(name, value)
     except (TypeError, ValueError, OverflowError) as error:
         problems.add(f"limits.{name}", str(error))
         return None

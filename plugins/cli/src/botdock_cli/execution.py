@@ -11,7 +11,7 @@ from botdock.model import ExecutionResult, Outcome, Status
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
 from botdock_cli.interrupts import Interrupts
-from botdock_cli.outcomes import cure, exit_code, logs_command, losses, maskings, summary
+from botdock_cli.outcomes import cure, exit_code, logs_command, losses, maskings, summary, unmet
 from botdock_cli.output import print_json, wants_colour
 from botdock_cli.progress import ProgressBars
 from botdock_cli.relay import Relay
@@ -48,7 +48,7 @@ def run_to_end(request: RunRequest, session: Session, *, as_json: bool, quiet: b
                 print_json(_failure(error, executable, config).to_json())
             raise
     printed = print_json(result.to_json()) if as_json else 0
-    _tell_end(result, executable, config, relay, quiet=quiet)
+    _tell_end(result, relay, quiet=quiet)
     return _code(result, relay) or printed
 
 
@@ -78,10 +78,10 @@ def _start(runner: Runner, executable: Executable, interrupts: Interrupts, *, qu
     return execution
 
 
-def _tell_end(result: ExecutionResult, executable: Executable, config: Config, relay: Relay, *, quiet: bool) -> None:
+def _tell_end(result: ExecutionResult, relay: Relay, *, quiet: bool) -> None:
     terminal = is_terminal(sys.stderr)
     shows_summary = terminal and not quiet
-    advice = _advice(result, executable, config, everything=shows_summary)
+    advice = _advice(result, everything=shows_summary)
     if terminal and relay.in_mid_line and (advice or shows_summary):
         sys.stderr.write("\n")
     for line in advice:
@@ -90,11 +90,11 @@ def _tell_end(result: ExecutionResult, executable: Executable, config: Config, r
         _dim(summary(result))
 
 
-def _advice(result: ExecutionResult, executable: Executable, config: Config, *, everything: bool) -> list[str]:
+def _advice(result: ExecutionResult, *, everything: bool) -> list[str]:
     """Return what the bot's own output does not say; unless `everything` is shown, what silence would hide."""
-    found = cure(result, executable, config)
+    found = cure(result)
     end = [found if everything else f"{found}\n`{logs_command(result)}` shows its log."] if found else []
-    return [*end, *losses(result), *(maskings(result) if everything else ())]
+    return [*end, *unmet(result), *losses(result), *(maskings(result) if everything else ())]
 
 
 def _dim(line: str) -> None:

@@ -6,13 +6,15 @@ import signal
 from typing import TYPE_CHECKING
 
 from botdock.model import Outcome
-from botdock.model.units import format_bytes
+from botdock.model.limits import SIZES
+from botdock.model.units import format_bytes, parse_bytes
+from botdock_cli.request import OPTION_OF_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
-    from botdock.config import Config
-    from botdock.model import Executable, ExecutionResult
+    from botdock.model import ExecutionResult
 
 EXIT_CODES = {
     Outcome.SUCCEEDED: 0,
@@ -48,38 +50,66 @@ def _signal_code(result: ExecutionResult) -> int:
 _CURES = {
     Outcome.TIMED_OUT: "timed out after {timeout} (wall time); raise it with --timeout",
     Outcome.OOM_KILLED: "killed for using more memory than {memory}; raise it with --memory",
-    Outcome.OUTPUT_LIMIT: "ended for writing more than its limit to stdout and stderr; "
-    "raise it with --set runtime.limits.output=SIZE",
+    Outcome.OUTPUT_LIMIT: "ended for writing more than {output} to stdout and stderr; raise it {raise_output}",
     Outcome.SIGNALED: "{error}, which botdock did not send",
     Outcome.INFRASTRUCTURE_ERROR: "botdock could not do its part: {error}\n`botdock doctor` says what works here.",
     Outcome.LOST: "nobody can say how it ended: {error}\n`botdock doctor` says what works here.",
 }
 
 
-def cure(result: ExecutionResult, executable: Executable, config: Config) -> str | None:
+def cure(result: ExecutionResult) -> str | None:
     """Say how the execution ended and what to do about it; None where the bot's own output and code say it all."""
     if result.outcome is Outcome.FAILED and _failed_silently(result):
         return f"failed: {result.error}"
     if result.outcome is None or result.outcome not in _CURES:
         return None
-    memory = executable.limits.memory
+    by_manifest = _bounds(result).get("output", {}).get("source") == "manifest"
     return _CURES[result.outcome].format(
-        timeout=format_seconds(_wall_time(executable, config)),
-        memory="its limit" if memory is None else format_bytes(memory),
+        timeout=_in_force(result, "timeout"),
+        memory=_in_force(result, "memory"),
+        output=_in_force(result, "output"),
+        raise_output="in its bot.toml" if by_manifest else "with --set runtime.limits.output=SIZE",
         error=result.error or "no reason is known",
     )
+
+
+def _bounds(result: ExecutionResult) -> dict[str, dict[str, Any]]:
+    """Return what bounded it, by name; see `Bound`."""
+    found: dict[str, dict[str, Any]] = result.evidence.get("bounds", {})
+    return found
+
+
+def _in_force(result: ExecutionResult, name: str) -> str:
+    value = _bounds(result).get(name, {}).get("value")
+    if value is None:
+        return "its limit"
+    return format_seconds(value) if name == "timeout" else format_bytes(value)
+
+
+def unmet(result: ExecutionResult) -> Iterator[str]:
+    """Yield what its `bot.toml` asked for in vain, and the options with which the caller allows it."""
+    asked = {name: bound for name, bound in _bounds(result).items() if "asked" in bound}
+    if asked:
+        wishes = (f"{n} {_typed(n, b['asked'])} and gets {_typed(n, b['value'])}" for n, b in asked.items())
+        options = (f"{_option(name)}{_typed(name, bound['asked'])}" for name, bound in asked.items())
+        yield f"its bot.toml asks for {', '.join(wishes)}; allow more with {' '.join(options)}"
+
+
+def _option(limit: str) -> str:
+    option = OPTION_OF_FIELD.get(f"limits.{limit}")
+    return f"{option} " if option else f"--set runtime.limits.{limit}="
+
+
+def _typed(limit: str, value: float) -> str:
+    """Return a limit as a user types it, exactly."""
+    text = format_bytes(value).replace(" ", "")
+    return text if limit in SIZES and parse_bytes(text) == value else str(value)
 
 
 def _failed_silently(result: ExecutionResult) -> bool:
     """Whether the bot printed nothing about its failure: its code is no failure, or what it returned is the failure."""
     declared = isinstance(result.value, dict) and result.value.get("status") == "error"
     return not result.exit_code or declared or "value_problem" in result.evidence
-
-
-def _wall_time(executable: Executable, config: Config) -> float:
-    if executable.timeout is not None:
-        return executable.timeout
-    return min(config.runtime.timeout, config.policy.max_timeout or config.runtime.timeout)
 
 
 def summary(result: ExecutionResult) -> str:
