@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import docker
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from botdock import BotdockError, Config, DockerRunner, Executable, Limits, Outcome
 from botdock.config import ContainersConfig, RuntimeConfig
 from botdock.errors import EngineUnavailableError, ImageError
-from botdock.model import PullPolicy, Status
+from botdock.model import PullPolicy, Status, new_execution_id
+from botdock_engine_docker.engine import DockerEngine
 
 pytestmark = pytest.mark.docker
 
@@ -199,6 +201,34 @@ def test_an_absent_image_is_named_and_leaves_nothing(
         assert caught.value.phase == "pull"
         assert runner.list_managed_containers() == []
     assert list(config.home_dir.glob("executions/*/workspace")) == []
+
+
+def test_the_recorded_digest_is_that_of_what_ran_though_the_tag_is_moved_meanwhile(
+    make_docker_config: Callable[..., Config], make_bot: MakeBot, docker_host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = make_bot("import os\ndef main(id, config):\n    return os.environ['VERSION']")
+    tag, create = f"botdock-{new_execution_id().lower()}:1", DockerEngine.create
+    with closing(docker.DockerClient(base_url=docker_host)) as client:
+        base = client.containers.create(make_docker_config().runtime.images["python311"])
+        made = {version: base.commit(changes=f"ENV VERSION={version}") for version in ("old", "new")}
+
+        def move(*arguments: Any, **options: Any) -> str:
+            made["new"].tag(tag)
+            return create(*arguments, **options)
+
+        try:
+            made["old"].tag(tag)
+            config = make_docker_config(runtime=RuntimeConfig(images={"python311": tag}))
+            with DockerRunner(config) as runner:
+                monkeypatch.setattr(DockerEngine, "create", move)
+                results = [runner.run(bot), runner.run(bot)]
+            assert [(result.value, result.image_digest) for result in results] == [
+                (version, image.id) for version, image in made.items()
+            ]
+        finally:
+            base.remove()
+            for image in made.values():
+                client.images.remove(str(image.id), force=True)
 
 
 def test_an_image_without_a_shell_is_an_infrastructure_error(

@@ -54,7 +54,7 @@ class ContainerSpec:
 
     Attributes:
         name: `botdock-<execution id>`; the engine refuses a second container of that name.
-        image: Reference of the image; engines without images ignore it.
+        image: The image: `ImageInfo.id` or a reference; engines without images ignore it.
         command: The program and its arguments; it replaces the image's entrypoint and command.
         environment: All that is added to the image's own variables.
         labels: Who it belongs to; `Engine.list` filters by them.
@@ -146,11 +146,13 @@ class ImageInfo:
     Attributes:
         reference: What was asked for.
         digest: `sha256:...`; the engine's content address of it, empty where it has none.
+        id: What names exactly this image to the engine, whatever becomes of the reference; empty: the reference does.
         pulled: Whether it had to be fetched just now.
     """
 
     reference: str
     digest: str = ""
+    id: str = ""
     pulled: bool = False
 
 

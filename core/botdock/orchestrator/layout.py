@@ -75,7 +75,7 @@ class Layout:
         assert run.allowance is not None and run.runtime is not None, "settled before"  # noqa: S101, PT018 - for the type checker
         return ContainerSpec(
             name=container_name(run.execution_id),
-            image=run.image.reference,
+            image=run.image.id or run.image.reference,  # a tag may have been moved since it was looked at
             command=("/bin/sh", f"{self.seen(self.files)}/{ENTRYPOINT_SCRIPT}"),
             environment=environment,
             labels=labels(run, owner),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from botdock.errors import ContainerError, EngineTimeoutError, ImageError
-from botdock.model import ContainerSpec, ImageInfo, PullPolicy, PullProgress
+from botdock.model import ImageInfo, PullPolicy, PullProgress
 from botdock_engine_docker.engine import DockerEngine
 from botdock_engine_docker.images import read_image
 from botdock_engine_docker.pulling import PullMeter
@@ -40,20 +40,22 @@ def pull_says(fake_docker: Any, *events: dict[str, Any]) -> None:
 
 
 def test_an_image_that_is_there_is_not_pulled(fake_docker: Any, engine: DockerEngine) -> None:
-    assert ensure(engine) == ImageInfo(reference="bots:1", digest="sha256:d1", pulled=False)
+    assert ensure(engine) == ImageInfo(reference="bots:1", digest="sha256:d1", id="sha256:1d", pulled=False)
     assert fake_docker.targets("POST") == []
 
 
-def test_what_is_known_of_an_image_is_not_asked_twice(fake_docker: Any, engine: DockerEngine) -> None:
-    ensure(engine)
-    ensure(engine, PullPolicy.NEVER)
-    assert fake_docker.targets("GET").count("/images/bots%3A1/json") == 1
+def test_a_tag_that_was_moved_is_seen_at_once(fake_docker: Any, engine: DockerEngine) -> None:
+    images = [{"Id": f"sha256:{letter}", "RepoDigests": [f"bots@sha256:d{letter}"]} for letter in "ab"]
+    fake_docker.says("GET", "/images/", *images)
+    assert [ensure(engine).digest, ensure(engine, PullPolicy.NEVER).digest] == ["sha256:da", "sha256:db"]
+    assert engine._images.look("sha256:a", timeout=CALL).info.digest == "sha256:da"
+    assert fake_docker.targets("GET").count("/images/sha256%3Aa/json") == 0, "an id needs no second look"
 
 
 def test_a_missing_image_is_pulled(fake_docker: Any, engine: DockerEngine) -> None:
     absent_at_first(fake_docker)
     pull_says(fake_docker, {"status": "Pulling from bots"}, {"status": "Pull complete", "id": "a"})
-    assert ensure(engine) == ImageInfo(reference="bots:1", digest="sha256:d1", pulled=True)
+    assert ensure(engine) == ImageInfo(reference="bots:1", digest="sha256:d1", id="sha256:1d", pulled=True)
     assert fake_docker.targets("POST") == ["/images/create?fromImage=bots&tag=1"]
 
 
@@ -161,12 +163,6 @@ def test_an_image_without_a_registry_has_its_own_id() -> None:
     assert image.volumes == ("/a", "/b")
 
 
-def test_a_create_that_misses_its_image_forgets_it(
-    fake_docker: Any, engine: DockerEngine, make_spec: Callable[..., ContainerSpec]
-) -> None:
-    ensure(engine)
-    fake_docker.says("POST", "/containers/create", {"message": "No such image: bots:1"}, status=404)
-    with pytest.raises(ImageError):
-        engine.create(make_spec(), timeout=CALL)
-    ensure(engine)
-    assert fake_docker.targets("GET").count("/images/bots%3A1/json") == 2
+def test_an_image_of_many_registries_has_the_digest_that_was_asked_for() -> None:
+    inspected = {"Id": "sha256:1d", "RepoDigests": ["other@sha256:d0", "bots@sha256:d1"]}
+    assert read_image("bots@sha256:d1", inspected).info.digest == "sha256:d1"

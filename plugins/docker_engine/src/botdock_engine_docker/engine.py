@@ -6,7 +6,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
-from botdock.errors import ContainerError, ImageError
+from botdock.errors import ContainerError
 from botdock.model import Engine
 from botdock_engine_docker.attaching import AttachStream
 from botdock_engine_docker.capabilities import Probe, probe
@@ -61,7 +61,7 @@ class DockerEngine(Engine):
         self._waiter = Waiter(client, self._containers)
         self._images = Images(client)
         self._programs: set[tuple[str, str]] = set()
-        """The programs that were found, each with the digest of its image."""
+        """The programs that were found, each with the id of its image."""
         self._probe: Probe | None = None
         self._probing = Lock()
         self._results: dict[str, str] = {}
@@ -118,12 +118,8 @@ class DockerEngine(Engine):
         image = self._images.look(spec.image, timeout=deadline.timeout)
         request = create_request(spec, machine=machine, tuning=self._tuning, volumes=image.volumes)
         make_writable(spec.result.source)
-        try:
-            container_id = self._containers.create(spec, request, timeout=deadline.timeout)
-        except ImageError:
-            self._images.forget(spec.image)
-            raise
-        self._require_program(container_id, spec, image.info.digest, deadline)
+        container_id = self._containers.create(spec, request, timeout=deadline.timeout)
+        self._require_program(container_id, spec.command[0], image.info, deadline)
         self._results[container_id] = spec.result.source
         return container_id
 
@@ -196,16 +192,15 @@ class DockerEngine(Engine):
 
         return Ending(ask, remember, call)
 
-    def _require_program(self, container_id: str, spec: ContainerSpec, digest: str, deadline: Deadline) -> None:
+    def _require_program(self, container_id: str, program: str, image: ImageInfo, deadline: Deadline) -> None:
         """Refuse an image that lacks the program: docker-init would start, and say so in the bot's own stderr."""
-        program = spec.command[0]
-        if not program.startswith("/") or (digest, program) in self._programs:
+        if not program.startswith("/") or (image.id, program) in self._programs:
             return
         if not self._has_program(container_id, program, deadline.timeout):
             self._discard(container_id)
             call = self._client.about("create", timeout=deadline.timeout)
-            raise call.error(ContainerError, f"image {spec.image!r} has no program {program}", hint=NO_PROGRAM)
-        self._programs.add((digest, program))
+            raise call.error(ContainerError, f"image {image.reference!r} has no program {program}", hint=NO_PROGRAM)
+        self._programs.add((image.id, program))
 
     def _has_program(self, container_id: str, program: str, timeout: float) -> bool:
         try:

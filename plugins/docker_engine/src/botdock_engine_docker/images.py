@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
     from botdock.model import PullProgress
     from botdock_engine_docker.client import DockerClient
 
-FRESH = 30.0
-"""Seconds that what is known of an image is believed; a create that finds it gone forgets it at once."""
+ID = "sha256:"
+"""What the engine's own name of an image begins with: no other image ever has that name."""
 
 
 @attrs.frozen(kw_only=True)
@@ -30,12 +29,10 @@ class Image:
     Attributes:
         info: What botdock's users are told.
         volumes: Where it declares volumes.
-        seen: When this was learnt, on the monotonic clock.
     """
 
     info: ImageInfo
     volumes: tuple[str, ...] = ()
-    seen: float = attrs.field(factory=time.monotonic)
 
 
 class Images:
@@ -44,6 +41,7 @@ class Images:
     def __init__(self, client: DockerClient) -> None:
         self._client = client
         self._known: dict[str, Image] = {}
+        """By id: what an id names does not change."""
 
     def ensure(
         self, image: str, *, policy: PullPolicy, timeout: float, progress: Callable[[PullProgress], None] | None
@@ -62,25 +60,21 @@ class Images:
                 if policy is PullPolicy.NEVER:
                     raise self._absent(image, timeout) from None
         pull(self._client, image, timeout=deadline.left, progress=progress)
-        self.forget(image)
         return attrs.evolve(self.look(image, timeout=deadline.left).info, pulled=True)
 
     def look(self, image: str, *, timeout: float) -> Image:
-        """Return what is known of an image, asking the engine where that is old.
+        """Return what an image is; the engine is asked about a reference each time, as it may be moved at any time.
 
         Raises:
             ImageError: It is absent.
         """
-        known = self._known.get(image)
-        if known is None or time.monotonic() - known.seen > FRESH:
-            call = self._client.about("ensure_image", timeout=timeout, image=image)
-            said = self._client.send(call, "GET", path("/images/{}/json", image))
-            known = self._known[image] = read_image(image, said)
-        return known
-
-    def forget(self, image: str) -> None:
-        """Ask again the next time."""
-        self._known.pop(image, None)
+        if known := self._known.get(image):
+            return known
+        call = self._client.about("ensure_image", timeout=timeout, image=image)
+        found = read_image(image, self._client.send(call, "GET", path("/images/{}/json", image)))
+        if found.info.id.startswith(ID):
+            self._known[found.info.id] = found
+        return found
 
     def _absent(self, image: str, timeout: float) -> ImageError:
         call = self._client.about("ensure_image", timeout=timeout, image=image)
@@ -90,7 +84,9 @@ class Images:
 
 def read_image(reference: str, inspected: Mapping[str, Any]) -> Image:
     """Return what an answer of `GET /images/{name}/json` tells."""
-    digests = inspected.get("RepoDigests") or ()
-    digest = next((text.partition("@")[2] for text in digests if "@" in text), inspected.get("Id", ""))
+    identity = inspected.get("Id", "")
+    digests = [text.partition("@")[2] for text in inspected.get("RepoDigests") or () if "@" in text]
+    asked = reference.partition("@")[2]
+    digest = asked if asked in digests else next(iter(digests), identity)
     volumes = (inspected.get("Config") or {}).get("Volumes") or {}
-    return Image(info=ImageInfo(reference=reference, digest=digest), volumes=tuple(sorted(volumes)))
+    return Image(info=ImageInfo(reference=reference, digest=digest, id=identity), volumes=tuple(sorted(volumes)))
