@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from botdock.config import Config as Config
     from botdock.docker_runner import DockerRunner as DockerRunner
     from botdock.docker_runner import Execution as Execution
+    from botdock.entrypoints import shell_entrypoint as shell_entrypoint
     from botdock.errors import BotdockError as BotdockError
     from botdock.hookspecs import hookimpl as hookimpl
     from botdock.model import Check as Check
     from botdock.model import CheckStatus as CheckStatus
-    from botdock.model import ContextDelivery as ContextDelivery
     from botdock.model import Engine as Engine
     from botdock.model import EngineCapabilities as EngineCapabilities
     from botdock.model import EnginePlugin as EnginePlugin
@@ -49,6 +49,7 @@ _HOMES = {
     "Execution": "botdock.docker_runner",
     "PluginManager": "botdock.plugin_manager",
     "hookimpl": "botdock.hookspecs",
+    "shell_entrypoint": "botdock.entrypoints",
 }
 """Where a name lives, if not in `botdock.model`."""
 
@@ -57,7 +58,6 @@ __all__ = [
     "Check",
     "CheckStatus",
     "Config",
-    "ContextDelivery",
     "DockerRunner",
     "Engine",
     "EngineCapabilities",
@@ -79,6 +79,7 @@ __all__ = [
     "StorageBackend",
     "StorageBackendPlugin",
     "hookimpl",
+    "shell_entrypoint",
 ]
 
 

@@ -49,9 +49,7 @@ class BotdockSpecs:
 
         Example:
             ```python
-            from botdock import ContextDelivery, ResultFormat, Runtime, RuntimeCapabilities, hookimpl
-
-            ENTRYPOINT = b'#!/bin/sh\ncd "$CODE_MOUNT_DIR" && exec perl "$SCRIPT_PATH"\n'
+            from botdock import ResultFormat, Runtime, RuntimeCapabilities, hookimpl, shell_entrypoint
 
             @hookimpl
             def botdock_runtimes():
@@ -61,10 +59,8 @@ class BotdockSpecs:
                     interpreters=("perl",),
                     suffixes=(".pl",),
                     scripts={"bot": ("main.pl",), "backtest": ("backtest.pl",)},
-                    files=lambda: {"entrypoint.sh": ENTRYPOINT},
-                    capabilities=RuntimeCapabilities(
-                        context=ContextDelivery.ENVIRONMENT, result=ResultFormat.VALUE
-                    ),
+                    files=lambda: {"entrypoint.sh": shell_entrypoint("perl")},
+                    capabilities=RuntimeCapabilities(result=ResultFormat.VALUE),
                 )
             ```
         """

@@ -120,12 +120,10 @@ def test_program_and_context_are_written_side_by_side(tmp_path: Path) -> None:
     assert list(document["config"]) == ["b", "a"], "the config keeps its order"
 
 
-def test_the_environment_is_sorted_and_ended_by_nul(tmp_path: Path) -> None:
-    content = generated(tmp_path)["environment"].decode()
-    assert content.endswith("\0")
-    pairs = [text.split("=", 1) for text in content[:-1].split("\0")]
-    assert pairs == sorted(pairs)
-    assert dict(pairs) == environment_of(CONTEXT)
+def test_a_variable_is_a_line_and_further_lines_of_it_begin_with_an_equals_sign(tmp_path: Path) -> None:
+    lines = generated(tmp_path)["environment"].decode().split("\n")
+    assert lines[:3] == ["A=line", "=break", 'BOT_CONFIG={"b":1,"a":"\\u00e9"}']
+    assert lines[-2:] == ["BOTDOCK_RESULT_FILE=/botdock/result", ""], "the one that a shell reads with comes last"
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:

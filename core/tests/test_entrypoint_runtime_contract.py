@@ -5,29 +5,28 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from botdock.model import ContextDelivery, ResultFormat, Runtime, RuntimeCapabilities
+from botdock.entrypoints import shell_entrypoint
+from botdock.model import ResultFormat, Runtime, RuntimeCapabilities
 from botdock.testing import RuntimeContract
 
-HEAD = '#!/bin/sh\ncd "$CODE_MOUNT_DIR" || exit 126\n'
+START = 'exec "$1" "$SCRIPT_PATH"'
 
 
-def simple(start: str, **capabilities: ContextDelivery) -> Runtime:
-    """Return a runtime whose `entrypoint.sh` is one line, and whose scripts are programs in Python."""
+def simple(start: str = START, files: bytes = shell_entrypoint("python3")) -> Runtime:
+    """Return a runtime whose scripts are programs in Python, and whose `entrypoint.sh` ends in its own way."""
     return Runtime(
         name="simple",
         image="python:3",
         interpreters=("python3",),
         suffixes=(".py",),
         scripts={"bot": ("main.py",), "backtest": ("backtest.py",)},
-        files=lambda: {"entrypoint.sh": f"{HEAD}{start}\n".encode()},
-        capabilities=RuntimeCapabilities(
-            context=capabilities.get("context", ContextDelivery.ENVIRONMENT), result=ResultFormat.VALUE
-        ),
+        files=lambda: {"entrypoint.sh": files.replace(START.encode(), start.encode())},
+        capabilities=RuntimeCapabilities(result=ResultFormat.VALUE),
     )
 
 
 class TestASimpleRuntime(RuntimeContract):
-    runtime = simple('exec python3 "$SCRIPT_PATH"')
+    runtime = simple()
     echo = """
 import json, os
 
@@ -63,28 +62,28 @@ GOOD = TestASimpleRuntime.runtime
 
 def test_a_word_of_its_own_is_caught() -> None:
     with pytest.raises(AssertionError):
-        held(simple('echo starting; exec python3 "$SCRIPT_PATH"')).test_the_exit_code_is_the_bots_own()
+        held(simple(f"echo starting; {START}")).test_the_exit_code_is_the_bots_own()
 
 
 def test_an_exit_code_that_is_not_the_bots_is_caught() -> None:
     with pytest.raises(AssertionError):
-        held(simple('python3 "$SCRIPT_PATH"; exit 0')).test_the_exit_code_is_the_bots_own()
+        held(simple('"$1" "$SCRIPT_PATH"; exit 0')).test_the_exit_code_is_the_bots_own()
 
 
 def test_a_name_that_a_shell_takes_apart_is_caught() -> None:
     with pytest.raises((AssertionError, ExceptionGroup)):
-        held(simple("exec python3 $SCRIPT_PATH")).test_a_bot_sees_exactly_what_it_was_given()
+        held(simple('exec "$1" $SCRIPT_PATH')).test_a_bot_sees_exactly_what_it_was_given()
 
 
 def test_a_variable_that_is_lost_is_caught() -> None:
     with pytest.raises((AssertionError, KeyError)):
-        held(simple('unset LONGEST; exec python3 "$SCRIPT_PATH"')).test_the_longest_variable_arrives()
+        held(simple(f"unset LONGEST; {START}")).test_the_longest_variable_arrives()
 
 
-def test_one_that_claims_to_wait_and_does_not_is_caught() -> None:
-    claims = simple('exec python3 "$SCRIPT_PATH"', context=ContextDelivery.FILE)
+def test_one_that_does_not_wait_is_caught() -> None:
+    impatient = simple(files=shell_entrypoint("python3").replace(b"/ready", b"/steady"))
     with pytest.raises(AssertionError, match="did not wait"):
-        held(claims).test_it_can_be_kept_waiting_for_its_context()
+        held(impatient).test_it_can_be_kept_waiting_for_its_context()
 
 
 def test_an_entrypoint_that_is_no_shell_script_is_caught(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -11,7 +11,6 @@ from botdock import (
     Check,
     CheckStatus,
     Config,
-    ContextDelivery,
     DockerRunner,
     EnginePlugin,
     Executable,
@@ -27,13 +26,14 @@ from botdock import (
     RuntimeCapabilities,
     StorageBackendPlugin,
     hookimpl,
+    shell_entrypoint,
 )
 from botdock.errors import NotFoundError
 from botdock.model import Engine, LogLine, MetricsExporter, Stream
 
 
 def files() -> Mapping[str, bytes]:
-    return {"entrypoint.sh": b'#!/bin/sh\ncd "$CODE_MOUNT_DIR" && exec perl "$SCRIPT_PATH"\n'}
+    return {"entrypoint.sh": shell_entrypoint("perl")}
 
 
 def check(tree: Path, script: str) -> Iterator[str]:
@@ -51,7 +51,7 @@ def botdock_runtimes() -> Iterable[Runtime]:
         scripts={"bot": ("main.pl",), "backtest": ("backtest.pl",)},
         files=files,
         check=check,
-        capabilities=RuntimeCapabilities(context=ContextDelivery.ENVIRONMENT, result=ResultFormat.VALUE),
+        capabilities=RuntimeCapabilities(result=ResultFormat.VALUE),
     )
 
 

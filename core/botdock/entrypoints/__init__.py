@@ -1,7 +1,7 @@
 """How a bot is started: the files that stand beside its code, and the result that comes back."""
 
 from botdock.entrypoints.context import MAX_ENVIRONMENT_BYTES, config_text, context_document, environment_of
-from botdock.entrypoints.files import write_context, write_program
+from botdock.entrypoints.files import shell_entrypoint, write_context, write_program
 from botdock.entrypoints.manager import EntrypointManager
 from botdock.entrypoints.result import ENVELOPE_VERSION, ResultReading, read_result
 
@@ -14,6 +14,7 @@ __all__ = [
     "context_document",
     "environment_of",
     "read_result",
+    "shell_entrypoint",
     "write_context",
     "write_program",
 ]

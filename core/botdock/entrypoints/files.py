@@ -22,11 +22,53 @@ if TYPE_CHECKING:
     from botdock.model import ExecutionContext, Runtime
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_LAST = "BOTDOCK_RESULT_FILE"
 _TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO})
+
+_SHELL = r"""#!/bin/sh
+# Becomes the bot's program, with its variables, which are data: no shell reads them as its source, no `ps` shows them.
+# Everything else lies in the positional parameters, and in a variable of the contract, which comes last.
+set -- "$(command -v PROGRAM)"
+if [ -z "$1" ]; then
+    echo "botdock: there is no PROGRAM on PATH ($PATH)" >&2
+    exit 127
+fi
+if [ -p "${0%/*}/ready" ]; then
+    while IFS= read -r BOTDOCK_RESULT_FILE; do :; done <"${0%/*}/ready"
+fi
+while IFS= read -r BOTDOCK_RESULT_FILE; do
+    case $BOTDOCK_RESULT_FILE in
+    =*) set -- "$1" "$2
+${BOTDOCK_RESULT_FILE#=}" ;;
+    *)
+        [ "$#" = 1 ] || command export "$2" 2>/dev/null
+        set -- "$1" "$BOTDOCK_RESULT_FILE"
+        ;;
+    esac
+done <"${0%/*}/environment"
+export "$2"
+cd -- "$CODE_MOUNT_DIR" || exit 126
+unset OLDPWD
+exec "$1" ARGUMENTS
+"""
+"""`command export`: of a variable that a shell keeps to itself, such as bash its UID, it complains and goes on."""
 
 _PROGRAM_MODE = 0o755
 _DATA_MODE = 0o644
 """Others read it too: the bot runs as another user than botdock."""
+
+
+def shell_entrypoint(program: str, arguments: str = '"$SCRIPT_PATH"') -> bytes:
+    """Return an `entrypoint.sh` for languages whose bots need no wrapper: it starts a program on the script.
+
+    The program gets the variables of the contract in its environment, and the tree as its working directory. It is
+    looked for before the bot's own PATH holds.
+
+    Args:
+        program: Name of the program, such as `awk`.
+        arguments: What follows it, as shell source, such as `-f "$SCRIPT_PATH"`; of the author of a runtime alone.
+    """
+    return _SHELL.replace("ARGUMENTS", arguments).replace("PROGRAM", program).encode()
 
 
 def write_program(runtime: Runtime, directory: Path) -> Path:
@@ -52,9 +94,10 @@ def write_context(context: ExecutionContext, directory: Path) -> None:
 
 
 def _context_files(context: ExecutionContext) -> dict[str, bytes]:
-    environment = sorted(environment_of(context).items())
+    environment = sorted(environment_of(context).items(), key=lambda variable: (variable[0] == _LAST, variable))
+    lines = (f"{name}={value}".replace("\n", "\n=") + "\n" for name, value in environment)
     files = {
-        ENVIRONMENT_FILE: b"".join(f"{name}={value}".encode() + b"\0" for name, value in environment),
+        ENVIRONMENT_FILE: "".join(lines).encode(),
         CONTEXT_FILE: json.dumps(context_document(context), allow_nan=False, separators=(",", ":")).encode(),
     }
     text = config_text(context)

@@ -34,7 +34,6 @@ from botdock.model.plugins import EnginePlugin, LogSinkPlugin, MetricsExporterPl
 from botdock.model.progress import Progress
 from botdock.model.result import ExecutionResult
 from botdock.model.runtime import (
-    ContextDelivery,
     ExecutionContext,
     ResultFormat,
     Runtime,
@@ -62,7 +61,6 @@ __all__ = [
     "ContainerSpec",
     "ContainerState",
     "ContainerStatus",
-    "ContextDelivery",
     "DeleteFailure",
     "Engine",
     "EngineCapabilities",

@@ -14,20 +14,13 @@ ENTRYPOINT_SCRIPT = "entrypoint.sh"
 CONTEXT_FILE = "context.json"
 """Beside the entrypoint script: everything about this one run, as JSON; see `ExecutionContext.to_json`."""
 ENVIRONMENT_FILE = "environment"
-"""Beside it too: the bot's variables as `NAME=value`, each ended by a NUL, sorted: for wrappers that read no JSON."""
+"""Beside it too: the bot's variables, each a line `NAME=value`; each further line of a value begins with `=`.
+
+`BOTDOCK_RESULT_FILE` comes last. For programs that read no JSON; `shell_entrypoint` is one."""
 CONFIG_FILE = "config.json"
 """Beside it too: the config alone, as JSON; what `BOT_CONFIG_FILE` names when the config is too long for a variable."""
 READY_FIFO = "ready"
 """Beside it too, where an engine keeps containers waiting: a FIFO whose end of file says that the context is there."""
-
-
-class ContextDelivery(StrEnum):
-    """How a runtime's wrapper learns what it is to run."""
-
-    FILE = "file"
-    """It reads `CONTEXT_FILE` or `ENVIRONMENT_FILE` when it starts to run; its container can be kept waiting."""
-    ENVIRONMENT = "environment"
-    """The variables are in the container's environment from its creation; simple, and never pooled."""
 
 
 class ResultFormat(StrEnum):
@@ -44,11 +37,9 @@ class RuntimeCapabilities:
     """What the wrapper of a runtime can do.
 
     Attributes:
-        context: How it learns what to run.
         result: What it writes into the result file.
     """
 
-    context: ContextDelivery = ContextDelivery.FILE
     result: ResultFormat = ResultFormat.ENVELOPE
 
 
@@ -62,14 +53,16 @@ class Runtime:
 
     The files it generates are the same for every bot: a runtime is never shown an id, a config or a script name when
     it writes code, so there is nothing that it could splice into shell or source text. All that differs between runs
-    travels as data, in `CONTEXT_FILE` and `ENVIRONMENT_FILE`.
+    travels as data, in `CONTEXT_FILE` and `ENVIRONMENT_FILE`, which its program reads when it starts. Secrets
+    are among it, and so no command line and no engine is to have it.
 
     Example:
+        >>> from botdock.entrypoints import shell_entrypoint
         >>> runtime = Runtime(
         ...     name="busybox", image="busybox:1.36", suffixes=(".sh",), interpreters=("sh",),
         ...     scripts={"bot": ("main.sh",), "backtest": ("backtest.sh",)},
-        ...     files=lambda: {"entrypoint.sh": b'#!/bin/sh\ncd "$CODE_MOUNT_DIR" && exec sh "$SCRIPT_PATH"\n'},
-        ...     capabilities=RuntimeCapabilities(context=ContextDelivery.ENVIRONMENT, result=ResultFormat.VALUE),
+        ...     files=lambda: {"entrypoint.sh": shell_entrypoint("sh")},
+        ...     capabilities=RuntimeCapabilities(result=ResultFormat.VALUE),
         ... )
         >>> runtime.knows("busybox")
         True

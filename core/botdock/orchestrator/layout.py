@@ -70,14 +70,14 @@ class Layout:
             variables={**executable.env, **executable.secrets},
         )
 
-    def spec(self, run: Run, *, owner: str, user: str, environment: dict[str, str]) -> ContainerSpec:
-        """Return the container of a run."""
+    def spec(self, run: Run, *, owner: str, user: str) -> ContainerSpec:
+        """Return the container of a run; what the bot is told is in its files, where no engine keeps a copy of it."""
         assert run.allowance is not None and run.runtime is not None, "settled before"  # noqa: S101, PT018 - for the type checker
         return ContainerSpec(
             name=container_name(run.execution_id),
             image=run.image.id or run.image.reference,  # a tag may have been moved since it was looked at
             command=("/bin/sh", f"{self.seen(self.files)}/{ENTRYPOINT_SCRIPT}"),
-            environment=environment,
+            environment={},
             labels=labels(run, owner),
             working_dir=self.seen(self.code),
             code=self.code,

@@ -11,10 +11,8 @@ import attrs
 
 from botdock._log import logger
 from botdock.config import Config
-from botdock.entrypoints import environment_of
 from botdock.errors import BotdockError, ExecutableError
 from botdock.model import (
-    ContextDelivery,
     Limits,
     LogCursor,
     LogSource,
@@ -117,9 +115,9 @@ class Preparation:
             self._pull(run)
         proceed()
         with run.clock.phase(Phase.GENERATE):
-            environment = self._generate(run, layout)
+            self._generate(run, layout)
         with run.clock.phase(Phase.CREATE):
-            spec = layout.spec(run, owner=self._setting.owner, user=self._setting.user, environment=environment)
+            spec = layout.spec(run, owner=self._setting.owner, user=self._setting.user)
             run.journal.save(run_document(run))
             run.container_id = self._services.containers.create_container(spec)
             run.journal.event("created", container_id=run.container_id)
@@ -272,13 +270,10 @@ class Preparation:
 
         run.image = self._services.containers.pull_image(reference, report)
 
-    def _generate(self, run: Run, layout: Layout) -> dict[str, str]:
-        assert run.runtime is not None, "recognised before"  # noqa: S101 - for the type checker
+    def _generate(self, run: Run, layout: Layout) -> None:
+        assert run.runtime is not None and run.workspace is not None, "recognised before"  # noqa: S101, PT018 - for the type checker
         context = layout.context(run)
-        assert run.workspace is not None, "code was fetched into it"  # noqa: S101 - for the type checker
         self._services.entrypoints.create_entrypoint_script(run.runtime, context, run.workspace.files)
-        in_environment = run.runtime.capabilities.context is ContextDelivery.ENVIRONMENT
-        return environment_of(context) if in_environment else {}
 
     def _attach(self, run: Run, watcher: Watcher) -> None:
         run.storing = self.storing(run)

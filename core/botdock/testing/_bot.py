@@ -15,8 +15,8 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.entrypoints import ResultReading, environment_of, read_result, write_context, write_program
-from botdock.model import ContextDelivery, ExecutionContext, Runtime
+from botdock.entrypoints import ResultReading, read_result, write_context, write_program
+from botdock.model import ExecutionContext, Runtime
 
 PATIENCE = 60.0
 """Seconds that a bot of a test may take on a machine that is busy with other things."""
@@ -65,8 +65,6 @@ class Bot:
         """Start what has been prepared, as an engine would; in the environment are PATH, HOME and those of `image`."""
         folder = Path(sys.executable).parent
         environment = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": self.context.code_dir, **image}
-        if self.runtime.capabilities.context is ContextDelivery.ENVIRONMENT:
-            environment = {**environment, **environment_of(self.context)}
         return subprocess.Popen(
             ["/bin/sh", str(self.files / "entrypoint.sh")],
             cwd=self.context.code_dir,

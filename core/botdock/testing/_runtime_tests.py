@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from botdock.entrypoints import environment_of, write_context, write_program
-from botdock.model import ENTRYPOINTS, MAX_ENVIRONMENT_STRING, ContextDelivery, Runtime
+from botdock.model import ENTRYPOINTS, MAX_ENVIRONMENT_STRING, Runtime
 from botdock.model.runtime import (
     CONFIG_FILE,
     CONTEXT_FILE,
@@ -130,8 +130,6 @@ class RuntimeTests:
         assert reading.problem
 
     def test_it_can_be_kept_waiting_for_its_context(self) -> None:
-        if self.runtime.capabilities.context is not ContextDelivery.FILE:
-            pytest.skip("it takes its context from the environment, and is never kept waiting")
         with bot(self.runtime, self.echo, config={"late": True}) as late:
             write_program(self.runtime, late.files)
             os.mkfifo(late.files / READY_FIFO)

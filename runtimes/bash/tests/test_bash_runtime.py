@@ -54,6 +54,19 @@ def test_a_path_of_its_own_does_not_break_the_start() -> None:
     assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"/nowhere\n", b"")
 
 
+def test_no_variable_is_given_to_a_program_as_an_argument(tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    for program in ("env", "bash"):
+        shim = tmp_path / program
+        shim.write_text(f'#!/bin/sh\nprintf "%s\\n" "$0" "$@" >>"{heard}"\nPATH=/usr/bin:/bin exec {program} "$@"\n')
+        shim.chmod(0o755)
+    with bot(BASH, 'echo "$KEY"', variables={"KEY": "canary"}) as made:
+        made.prepare()
+        with made.start(PATH=f"{tmp_path}:/usr/bin:/bin") as process:
+            assert made.finish(process).stdout == b"canary\n"
+    assert heard.read_text() == f"{tmp_path}/bash\nmain.sh\n"
+
+
 def test_variables_may_take_a_mebibyte_together() -> None:
     variables = {f"PART_{n}": "z" * 130_000 for n in range(8)}
     ended = run("echo $((${#PART_0} + ${#PART_7}))", variables=variables, config={"blob": "x" * 130_000})
@@ -138,12 +151,6 @@ def test_a_bash_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(subprocess, "run", hangs)
     assert list(check.problems(tmp_path, "main.sh")) == []
-
-
-def test_the_wrapper_is_valid_to_bash() -> None:
-    wrapper = BASH.files()["wrapper.bash"]
-    checked = subprocess.run(["bash", "-n"], input=wrapper, capture_output=True, check=False, timeout=60)
-    assert (checked.returncode, checked.stderr) == (0, b"")
 
 
 def test_the_plugin_registers_it() -> None:

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from botdock import ResultFormat, Runtime, RuntimeCapabilities
+from botdock import ResultFormat, Runtime, RuntimeCapabilities, shell_entrypoint
 from botdock_runtime_bash.check import problems
-
-
-def files() -> dict[str, bytes]:
-    """Return what starts a bot: `entrypoint.sh`, and the wrapper it becomes."""
-    from importlib.resources import files as resources
-
-    folder = resources(__package__).joinpath("files")
-    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
-
 
 BASH = Runtime(
     name="bash",
@@ -22,8 +13,8 @@ BASH = Runtime(
     interpreters=("bash",),
     suffixes=(".sh",),
     scripts={"bot": ("main.sh", "bot.sh", "run.sh"), "backtest": ("backtest.sh", "main.sh")},
-    files=files,
+    files=lambda: {"entrypoint.sh": shell_entrypoint("bash")},
     check=problems,
     capabilities=RuntimeCapabilities(result=ResultFormat.VALUE),
 )
-"""Jobs in bash; the wrapper needs bash 4.4 or newer, and any `env`."""
+"""Jobs in bash, of any version."""

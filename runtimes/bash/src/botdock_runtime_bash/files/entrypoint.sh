@@ -1,7 +1,0 @@
-#!/bin/sh
-# Becomes wrapper.bash, which lies beside this file: the process stays the same, so that signals reach the bot.
-case $0 in
-*/*) here=${0%/*} ;;
-*) here=. ;;
-esac
-exec bash "$here/wrapper.bash"
