@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from botdock import Config
-from botdock.config.loading import find_config_file
+from botdock.config.loading import find_config_files
 from botdock.errors import ConfigError
 from botdock.model import Limits
 from botdock.model.limits import DEFAULT_LIMITS, MIB
@@ -41,21 +41,24 @@ def test_without_any_source_the_defaults_hold() -> None:
 def test_arguments_win_over_the_environment_and_that_over_the_file(folder: Path) -> None:
     write(folder / "botdock.toml", 'engine = "file"\nstorage = "file"\nhome = "file"\n[runtime]\ntimeout = "1m"')
     environ = {"BOTDOCK_ENGINE": "environment", "BOTDOCK_STORAGE": "environment"}
-    config = Config.load(environ=environ, overrides={"engine": "argument", "runtime": {"grace": "3s"}})
+    config = Config.load("botdock.toml", environ=environ, overrides={"engine": "argument", "runtime": {"grace": "3s"}})
     assert (config.engine, config.storage, config.home) == ("argument", "environment", "file")
     assert (config.runtime.timeout, config.runtime.grace) == (60.0, 3.0)
 
 
 def test_the_file_is_looked_for_in_the_documented_order(folder: Path) -> None:
-    assert find_config_file(None, {}) is None
+    def used(path: Path | None = None, **environ: str) -> tuple[Path, ...]:
+        return find_config_files(path, environ).used
+
+    assert used() == ()
     platform = write(folder / "xdg" / "botdock" / "botdock.toml", "")
-    assert find_config_file(None, {}) == platform
+    assert used() == (platform,)
     write(folder / "botdock.toml", "")
-    assert find_config_file(None, {}) == Path("botdock.toml")
+    assert used() == (platform, Path("botdock.toml"))
     variable, named = write(folder / "variable.toml", ""), write(folder / "named.toml", "")
-    assert find_config_file(None, {"BOTDOCK_CONFIG": str(variable)}) == variable
-    assert find_config_file(named, {"BOTDOCK_CONFIG": str(variable)}) == named
-    assert find_config_file(None, {"BOTDOCK_CONFIG": ""}) == Path("botdock.toml")
+    assert used(BOTDOCK_CONFIG=str(variable)) == (variable,)
+    assert used(named, BOTDOCK_CONFIG=str(variable)) == (named,)
+    assert used(BOTDOCK_CONFIG="") == (platform, Path("botdock.toml"))
 
 
 def test_a_file_that_was_named_must_be_there() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE_NAME = "botdock.toml"
 CONFIG_VARIABLE = "BOTDOCK_CONFIG"
-"""Names the configuration file; else `botdock.toml` of the working folder, else of the platform's config folder."""
+"""Names the configuration file; else `botdock.toml` of the working folder over that of the platform's config folder."""
 
 
 @attrs.frozen(kw_only=True)
@@ -93,17 +93,23 @@ class Config:
         *,
         environ: Mapping[str, str] | None = None,
         overrides: Mapping[str, Any] | None = None,
+        code: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """Read file, environment and arguments; arguments win over the environment, which wins over the file.
+        """Read files, environment and arguments; arguments win over the environment, which wins over the files.
+
+        A `botdock.toml` of the working folder that the user has not trusted (`botdock config trust`) can only tighten;
+        one that other users could write is not read, which the log says.
 
         Args:
-            path: The file; None means BOTDOCK_CONFIG, else `botdock.toml` here, else in the platform's config folder.
+            path: The file; None means BOTDOCK_CONFIG's, else that of the platform's config folder and `botdock.toml`
+                here over it.
             environ: In place of `os.environ`: BOTDOCK_<SECTION>__<KEY>, and the old runner's MINIO_* names.
             overrides: Nested like the file, such as `{"runtime": {"timeout": "30s"}}`.
+            code: The folder that is to be run with it: a `botdock.toml` here that lies in that folder is not read.
 
         Raises:
             ConfigError: With every problem: `source: key.path: problem`.
         """
         from botdock.config.loading import load
 
-        return load(cls, path, os.environ if environ is None else environ, overrides or {})
+        return load(cls, path, os.environ if environ is None else environ, overrides or {}, code)

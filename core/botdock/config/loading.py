@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
+
+from botdock._log import logger
 from botdock.config.config import CONFIG_FILE_NAME, CONFIG_VARIABLE
 from botdock.config.consistency import contradictions
 from botdock.config.converter import structure_or_problems
 from botdock.config.environment import read_environment
 from botdock.config.layers import Layer, merged, name_of
 from botdock.config.problems import InvalidDataError
+from botdock.config.trust import folder_file_fault, is_code, is_trusted, loosened
 from botdock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,32 +30,74 @@ C = TypeVar("C", bound="Config")
 _AT_LINE = re.compile(r"(.*) \(at line ([0-9]+), column ([0-9]+)\)", re.DOTALL)
 
 
+@attrs.frozen(kw_only=True)
+class ConfigFiles:
+    """The configuration files that there are.
+
+    Attributes:
+        used: Those that are read; the later win.
+        folder: The one of the working folder, used or not; None when there is none, or when another was named.
+        ignored: Why that one is not used; empty when it is.
+        remedy: What has it used all the same.
+    """
+
+    used: tuple[Path, ...] = ()
+    folder: Path | None = None
+    ignored: str = ""
+    remedy: str = ""
+
+
 def load(
     cls: type[C],
     path: str | os.PathLike[str] | None,
     environ: Mapping[str, str],
     overrides: Mapping[str, Any],
+    code: str | os.PathLike[str] | None,
 ) -> C:
-    """Read the configuration; arguments win over the environment, which wins over the file.
+    """Read the configuration; arguments win over the environment, which wins over the files.
 
     Args:
         cls: `Config` or a class derived from it.
-        path: The file; None means what `find_config_file` finds.
+        path: The file; None means what `find_config_files` finds.
         environ: The environment.
         overrides: The arguments, nested like the file.
+        code: What is to be run with it; see `Config.load`.
 
     Raises:
         ConfigError: With every problem: `source: key.path: problem`.
     """
-    file = find_config_file(path, environ)
+    files = find_config_files(path, environ, code)
+    if files.ignored:
+        logger.bind(file=str(files.folder), reason=files.ignored).warning("the botdock.toml of this folder is not read")
     environment, unknown_variables = read_environment(cls, environ)
-    below = [read_file(file)] if file else []
-    layers = [*below, environment, Layer(data=dict(overrides), source="arguments")]
-    config, problems = _structured(cls, layers)
+    contents = {file: _content(file) for file in files.used}
+    below = [_parsed(file, content) for file, content in contents.items()]
+    above = [environment, Layer(data=dict(overrides), source="arguments")]
+    config, problems = _structured(cls, [*below, *above])
     if problems := [*problems, *unknown_variables]:
         raise ConfigError(problems)
     assert config is not None  # noqa: S101 - it is there when there are no problems
+    if files.folder in contents and not is_trusted(files.folder, contents[files.folder]):
+        _check_untrusted(config, [*below, *above], below[-1])
     return config
+
+
+def _check_untrusted(config: Config, layers: list[Layer], folder: Layer) -> None:
+    """Refuse what the file of the working folder loosens.
+
+    Raises:
+        ConfigError: It does.
+    """
+    without, problems = _structured(type(config), [layer for layer in layers if layer is not folder])
+    if without is not None and not problems:
+        loose = list(loosened(without, config))
+        problems = [f"{folder.name(path)}: is not for a file that came with the folder to say" for path in loose]
+    if problems:
+        file = shlex.quote(folder.source)
+        raise ConfigError(
+            problems,
+            hint=f"If you wrote {file} or have read it: `botdock config trust {file}`, or --config-file for one call.",
+        )
 
 
 def _structured(cls: type[C], layers: list[Layer]) -> tuple[C | None, list[str]]:
@@ -61,19 +108,31 @@ def _structured(cls: type[C], layers: list[Layer]) -> tuple[C | None, list[str]]
     return config, [f"{name_of(layers, *paths)}: {text}" for paths, text in contradictions(config)]
 
 
-def find_config_file(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Path | None:
-    """Return the file to read: `path`, else BOTDOCK_CONFIG's, else `botdock.toml` here, else the platform's, else None.
+def find_config_files(
+    path: str | os.PathLike[str] | None,
+    environ: Mapping[str, str],
+    code: str | os.PathLike[str] | None = None,
+) -> ConfigFiles:
+    """Return the files to read: `path`, else BOTDOCK_CONFIG's, else the platform's and `botdock.toml` here over it.
 
     Raises:
         ConfigError: A file that was named is not there.
     """
     for named, source in ((path, ""), (environ.get(CONFIG_VARIABLE), f"environment {CONFIG_VARIABLE}: ")):
         if named:
-            return _existing(Path(named), source)
+            return ConfigFiles(used=(_existing(Path(named), source),))
     import platformdirs
 
-    folders = (Path(), Path(platformdirs.user_config_dir("botdock", appauthor=False)))
-    return next((file for folder in folders if (file := folder / CONFIG_FILE_NAME).is_file()), None)
+    own = Path(platformdirs.user_config_dir("botdock", appauthor=False)) / CONFIG_FILE_NAME
+    used, folder = (own,) if own.is_file() else (), Path(CONFIG_FILE_NAME)
+    if not folder.is_file() or (used and folder.samefile(own)):
+        return ConfigFiles(used=used)
+    if is_code(folder.absolute(), code):
+        why = f"{folder.absolute()} belongs to the code that is to be run"
+        return ConfigFiles(used=used, folder=folder, ignored=why, remedy=f"--config-file {folder} reads it")
+    if fault := folder_file_fault(folder.absolute()):
+        return ConfigFiles(used=used, folder=folder, ignored=str(fault), remedy=fault.remedy)
+    return ConfigFiles(used=(*used, folder), folder=folder)
 
 
 def _existing(path: Path, source: str) -> Path:
@@ -88,10 +147,19 @@ def read_file(path: Path) -> Layer:
     Raises:
         ConfigError: It cannot be read, or is not TOML; names the line.
     """
+    return _parsed(path, _content(path))
+
+
+def _content(path: Path) -> bytes:
     try:
-        return Layer(data=tomllib.loads(path.read_bytes().decode()), source=str(path))
+        return path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+
+
+def _parsed(path: Path, content: bytes) -> Layer:
+    try:
+        return Layer(data=tomllib.loads(content.decode()), source=str(path))
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8: {error.reason} at byte {error.start}"]) from error
     except (ValueError, RecursionError) as error:

@@ -25,6 +25,7 @@ def test_settings_that_somebody_made_are_told_with_their_source(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("botdock.toml").write_text('engine = "process"\n[runtime.limits]\npids = 7\n')
+    cli("config", "trust")
     monkeypatch.setenv("BOTDOCK_RUNTIME__TIMEOUT", "30s")
     shown = cli("config").out
     used = Path("botdock.toml").absolute()
@@ -51,7 +52,9 @@ def test_path_shows_the_file_that_is_used_and_where_it_was_looked_for(
     assert cli("config", "--path").out.startswith("no configuration file\n")
     here = Path("botdock.toml").absolute()
     here.write_text("")
-    assert cli("config", "--path").out.startswith(f"{here}\n  working folder: {here} (used)\n")
+    assert cli("config", "--path").out.startswith(
+        f"{here}\n  working folder: {here} (used, can only tighten: not trusted)\n"
+    )
     named = tmp_path / "named.toml"
     named.write_text("")
     monkeypatch.setenv("BOTDOCK_CONFIG", str(named))
@@ -65,7 +68,8 @@ def test_path_as_json(cli: Callable[..., Any], tmp_path: Path) -> None:
     named.write_text("")
     shown = json.loads(cli("config", "--path", "--json", "--config-file", str(named)).out)
     assert shown["path"] == str(named)
-    assert shown["candidates"][0] == {"source": "--config-file", "path": str(named), "exists": True}
+    first = {"source": "--config-file", "path": str(named), "exists": True, "used": True, "ignored": ""}
+    assert shown["candidates"][0] == first
 
 
 @pytest.mark.parametrize("args", [["config"], ["config", "--path"], ["plugins"], ["run", "bot"]])
@@ -89,3 +93,47 @@ def test_what_is_no_toml_names_the_line(cli: Callable[..., Any]) -> None:
     told = cli("config")
     assert told.code == 2
     assert "line 2" in told.err
+
+
+def test_a_file_of_the_folder_loosens_nothing_until_it_is_trusted(cli: Callable[..., Any]) -> None:
+    here = Path("botdock.toml").absolute()
+    here.write_text('engine = "process"\n[policy]\nnetworks = ["none", "bridge"]\n')
+    told = cli("config")
+    assert (told.code, told.stdout) == (2, b"")
+    assert "botdock: botdock.toml: engine: is not for a file that came with the folder to say\n" in told.err
+    assert "botdock config trust botdock.toml" in told.err
+    assert cli("config", "trust").out == f"{here}: trusted as it reads now\n"
+    assert 'engine = "process"' in cli("config").out
+    assert cli("config", "trust", "botdock.toml", "--revoke").code == 0
+    assert cli("config").code == 2
+    told = cli("config", "trust", "no-such.toml")
+    assert (told.code, told.err) == (
+        2,
+        f"botdock: {here.parent}/no-such.toml: cannot be read: No such file or directory\n",
+    )
+
+
+def test_a_file_that_other_users_can_write_is_not_read_and_the_mend_is_told(cli: Callable[..., Any]) -> None:
+    here = Path("botdock.toml").absolute()
+    here.write_text("runtime.timeout = 7\n")
+    here.chmod(0o666)
+    why = f"{here} can be written by every user"
+    shown = cli("config")
+    assert f"no file; botdock.toml is not read: {why}" in shown.out
+    assert "timeout = 3600.0" in shown.out
+    assert shown.err == f"botdock: botdock.toml is not read: {why}\n  chmod go-w {here}\n"
+    assert f"working folder: {here} (not read: {why})" in cli("config", "--path").out
+    assert json.loads(cli("config", "--path", "--json").out)["candidates"][0]["ignored"] == why
+    told = cli("config", "trust")
+    assert (told.code, told.stdout) == (2, b"")
+    assert f"chmod go-w {here}" in told.err
+
+
+def test_a_folder_that_is_run_does_not_say_how(cli: Callable[..., Any], fake_runner: Any) -> None:
+    Path("botdock.toml").write_text('engine = "process"\n')
+    cli("config", "trust")
+    told = cli("run", ".")
+    assert "belongs to the code that is to be run\n  --config-file botdock.toml reads it\n" in told.err
+    assert fake_runner.config.engine == ""
+    cli("run", "bot")
+    assert fake_runner.config.engine == "process"

@@ -226,8 +226,11 @@ def test_an_absent_image_that_is_never_pulled_names_the_command(
     assert doctor()["dock.image.odd"]["remedy"] == "docker pull absent:1"
 
 
-def test_a_configured_image_is_the_one_that_is_looked_for(machine: Machine, doctor: Callable[..., Any]) -> None:
-    Path("botdock.toml").write_text('[runtime.images]\nodd = "here:1"\n')
+def test_a_configured_image_is_the_one_that_is_looked_for(
+    machine: Machine, doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("other.toml").write_text('[runtime.images]\nodd = "here:1"\n')
+    monkeypatch.setenv("BOTDOCK_CONFIG", "other.toml")
     assert doctor()["dock.image.odd"]["status"] == "ok"
 
 

@@ -66,6 +66,7 @@ def test_json_lists_every_plugin(cli: Callable[..., Any], with_records: Callable
 
 def test_a_blocked_plugin_is_shown_as_blocked(cli: Callable[..., Any]) -> None:
     Path("botdock.toml").write_text('[plugins]\nblocked = ["botdock-runtime-bash"]\n')
+    cli("config", "trust")
     shown = cli("plugins")
     assert "not loaded: bash (botdock-runtime-bash 0.1.0): blocked: blocked by plugins.blocked" in shown.out
 

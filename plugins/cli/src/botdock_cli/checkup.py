@@ -13,7 +13,7 @@ from botdock_cli.check_machine import check_plugins, check_state, check_storages
 from botdock_cli.check_outbox import check_outboxes
 from botdock_cli.check_runtimes import check_images, check_interpreters
 from botdock_cli.output import aligned
-from botdock_cli.settings import where
+from botdock_cli.settings import config_files, where
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -47,7 +47,9 @@ def _check_config(session: Session) -> Generator[Check, None, Config]:
         for problem in error.problems:
             yield Check(name="config", status=CheckStatus.FAILED, detail=problem, remedy=error.hint or "")
         return Config()
-    yield Check(name="config", status=CheckStatus.OK, detail=where(session))
+    files = config_files(session)
+    status = CheckStatus.WARNING if files.ignored else CheckStatus.OK
+    yield Check(name="config", status=status, detail=where(session), remedy=files.remedy)
     return config
 
 

@@ -34,7 +34,7 @@ def run_to_end(request: RunRequest, session: Session, *, as_json: bool, quiet: b
             printed all the same once there is an execution id.
     """
     executable = request.executable()
-    config = session.load_config(request.overrides())
+    config = session.load_config(request.overrides(), code=request.code)
     show_log(everything=session.debug)
     relay = Relay(stdout_to_stderr=as_json)
     with Interrupts() as interrupts:

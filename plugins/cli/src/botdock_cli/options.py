@@ -10,7 +10,7 @@ import typer
 from botdock_cli.completion import complete_storages
 from botdock_cli.session import Session
 
-CONFIG_FILE_HELP = "Configuration file. Else $BOTDOCK_CONFIG, ./botdock.toml, or the one of your config folder."
+CONFIG_FILE_HELP = "Configuration file. Else $BOTDOCK_CONFIG, or the one of your config folder and ./botdock.toml."
 
 
 def _remember(context: typer.Context, value: str | None) -> str | None:

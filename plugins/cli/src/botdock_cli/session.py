@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False  # typing's own takes longer to import than all of this
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,15 +26,24 @@ class Session:
         self.config_file: str | None = None
         self.debug = False
 
-    def load_config(self, overrides: Mapping[str, Any] | None = None) -> Config:
-        """Read the configuration.
+    def load_config(self, overrides: Mapping[str, Any] | None = None, *, code: str | None = None) -> Config:
+        """Read the configuration, and say so when the file of the working folder is not read.
+
+        Args:
+            overrides: What options change in it, nested like the file.
+            code: The folder that is to be run.
 
         Raises:
             ConfigError: With every problem of it.
         """
         from botdock.config import Config
+        from botdock.config.loading import find_config_files
+        from botdock_cli.report import say
 
-        return Config.load(self.config_file, overrides=overrides)
+        files = find_config_files(self.config_file, os.environ, code)
+        if files.ignored:
+            say(f"{files.folder} is not read: {files.ignored}\n{files.remedy}")
+        return Config.load(self.config_file, overrides=overrides, code=code)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

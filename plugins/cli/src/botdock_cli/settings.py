@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from botdock.config import Config, document, to_toml
 from botdock.config.config import CONFIG_FILE_NAME, CONFIG_VARIABLE
 from botdock.config.environment import read_environment
-from botdock.config.loading import find_config_file, read_file
+from botdock.config.loading import ConfigFiles, find_config_files, read_file
+from botdock.config.trust import distrust, folder_file_fault, is_trusted, trust
+from botdock.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,14 +40,13 @@ def as_text(session: Session) -> Iterator[str]:
 
 
 def origins(session: Session, effective: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield each setting that file or environment has set, and which of them: `environment BOTDOCK_ENGINE`."""
-    used = used_file(session)
+    """Yield each setting that a file or the environment has set, and which of them: `environment BOTDOCK_ENGINE`."""
     environment, _ = read_environment(Config, os.environ)
-    layers = [environment, *([read_file(used)] if used else [])]
+    layers = [environment, *(read_file(path) for path in reversed(config_files(session).used))]
     for path in _leaves(effective):
         for layer in layers:
             if layer.holds(path):
-                yield path, layer.name(path) if layer is environment else layer.source
+                yield path, layer.name(path) if layer is environment else str(Path(layer.source).absolute())
                 break
 
 
@@ -58,46 +59,76 @@ def _leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[KeyPath]:
 
 
 def where(session: Session) -> str:
-    """Say in one line which file is used."""
-    used = used_file(session)
-    return (
-        f"from {used}, the environment and the defaults" if used else "from the environment and the defaults; no file"
-    )
+    """Say in one line which files are used, and which is not and why."""
+    files = config_files(session)
+    used = "".join(f"{path.absolute()}, " for path in reversed(files.used))
+    ignored = f"; {files.folder} is not read: {files.ignored}" if files.ignored else ""
+    return f"from {used}the environment and the defaults{'' if used else '; no file'}{ignored}"
 
 
-def used_file(session: Session) -> Path | None:
-    """Return the file that is read, or None.
+def config_files(session: Session) -> ConfigFiles:
+    """Return which files are read, and which is not and why.
 
     Raises:
         ConfigError: A file that was named is not there.
     """
-    found = find_config_file(session.config_file, os.environ)
-    return found and found.absolute()
+    return find_config_files(session.config_file, os.environ)
 
 
 def paths_as_document(session: Session) -> dict[str, Any]:
-    """Return which file is used, and all that could be, the first that is there winning."""
-    used = used_file(session)
-    listed = [{"source": source, "path": str(path), "exists": path.is_file()} for source, path in _candidates(session)]
-    return {"path": None if used is None else str(used), "candidates": listed}
+    """Return which file wins, and all that could be, with whether each is used and why not."""
+    used = [str(path.absolute()) for path in reversed(config_files(session).used)]
+    listed = [
+        {"source": source, "path": str(path), "exists": path.is_file(), "used": str(path) in used, "ignored": ignored}
+        for source, path, ignored in _candidates(session)
+    ]
+    return {"path": used[0] if used else None, "candidates": listed}
 
 
 def paths_as_text(session: Session) -> Iterator[str]:
-    """Yield the file that is used, and where it was looked for."""
-    used = used_file(session)
-    yield str(used) if used else "no configuration file"
-    for source, path in _candidates(session):
-        mark = "used" if path == used else "there, not used" if path.is_file() else "not there"
+    """Yield the file that wins, and where it was looked for."""
+    files = config_files(session)
+    used = [path.absolute() for path in reversed(files.used)]
+    yield str(used[0]) if used else "no configuration file"
+    for source, path, ignored in _candidates(session):
+        there = f"not read: {ignored}" if ignored else "there, not used"
+        mark = _used(path, files) if path in used else there if path.is_file() else "not there"
         yield f"  {source}: {path} ({mark})"
 
 
-def _candidates(session: Session) -> Iterator[tuple[str, Path]]:
-    """Yield where the file may be, in the order in which it is looked for."""
+def _used(path: Path, files: ConfigFiles) -> str:
+    untrusted = files.folder and path.samefile(files.folder) and not is_trusted(path, path.read_bytes())
+    return "used, can only tighten: not trusted" if untrusted else "used"
+
+
+def _candidates(session: Session) -> Iterator[tuple[str, Path, str]]:
+    """Yield where a file may be, the one that wins first, and why one is ignored that is there."""
     if session.config_file:
-        yield "--config-file", Path(session.config_file).absolute()
+        yield "--config-file", Path(session.config_file).absolute(), ""
     if named := os.environ.get(CONFIG_VARIABLE):
-        yield CONFIG_VARIABLE, Path(named).absolute()
-    yield "working folder", Path.cwd() / CONFIG_FILE_NAME
+        yield CONFIG_VARIABLE, Path(named).absolute(), ""
+    yield "working folder", Path.cwd() / CONFIG_FILE_NAME, config_files(session).ignored
     import platformdirs
 
-    yield "config folder", Path(platformdirs.user_config_dir("botdock", appauthor=False)) / CONFIG_FILE_NAME
+    yield "config folder", Path(platformdirs.user_config_dir("botdock", appauthor=False)) / CONFIG_FILE_NAME, ""
+
+
+def trust_file(name: str | None, *, revoke: bool) -> str:
+    """Trust a configuration file of a folder as it reads now, or no longer; return what to tell.
+
+    Raises:
+        ConfigError: It cannot be read, is not TOML, or other users could write it.
+        UserError: The user's own folder of configuration cannot be written.
+    """
+    path = Path(name or CONFIG_FILE_NAME).absolute()
+    try:
+        if revoke:
+            distrust(path)
+            return f"{path}: no longer trusted"
+        if fault := folder_file_fault(path):
+            raise ConfigError([f"{fault}, so {path} is not read"], hint=fault.remedy)
+        read_file(path)
+        trust(path, path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read or written: {error.strerror or error}") from error
+    return f"{path}: trusted as it reads now"

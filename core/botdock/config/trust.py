@@ -1,0 +1,145 @@
+"""What a `botdock.toml` of the working folder may say: it came with the folder, and the folder may be a stranger's.
+
+Until the user has trusted that very file, in that very wording, it can only tighten: whatever would differ because of
+it must be in `TIGHTENS`, and stricter than without it. What is not in there (the engine, where code, state and
+results lie, plugins and their options, and whatever will be added) is the user's alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from botdock._ownership import Fault, fault_of
+from botdock.config.problems import Path as KeyPath
+from botdock.config.problems import dotted
+
+if TYPE_CHECKING:
+    from botdock.config.config import Config
+
+
+def _lower(unbounded: object) -> Callable[[Any, Any], bool]:
+    """Return the rule of a bound, whose value `unbounded` stands for none."""
+    return lambda before, after: after != unbounded and (before == unbounded or after < before)
+
+
+def _fewer(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    return set(after) <= set(before)
+
+
+def _fewer_of_any(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    """Compare lists of what is allowed, whose empty one allows anything."""
+    return bool(after) and (not before or _fewer(before, after))
+
+
+_BOUND = _lower(None)
+
+TIGHTENS: dict[str, Callable[[Any, Any], bool]] = {
+    "runtime.limits.*": _BOUND,
+    "runtime.timeout": _BOUND,
+    "runtime.grace": _BOUND,
+    "runtime.network": lambda _before, after: after == "none",
+    "code.*": _BOUND,
+    "logging.output_tail": _BOUND,
+    "logging.sink_queue": _BOUND,
+    "logging.drain_timeout": _BOUND,
+    "logging.sync_interval": _BOUND,
+    "logging.segment_bytes": lambda _before, _after: True,
+    "logging.compress": lambda _before, _after: True,
+    "policy.networks": _fewer,
+    "policy.unenforced": _fewer,
+    "policy.engines": _fewer_of_any,
+    "policy.runtimes": _fewer_of_any,
+    "policy.local_code": lambda _before, after: after is False,
+    "policy.max_limits.*": _BOUND,
+    "policy.max_timeout": _lower(0),
+}
+"""For each setting that a file may change which the user has not trusted: whether a value is stricter than another."""
+
+
+def loosened(without: Config, config: Config) -> Iterator[KeyPath]:
+    """Yield each setting of `config` that differs from `without` and is not just stricter."""
+    before = dict(_leaves(without))
+    for path, after in _leaves(config):
+        rule = TIGHTENS.get(dotted(path)) or TIGHTENS.get(f"{dotted(path[:-1])}.*", _never)
+        if after != before[path] and not rule(before[path], after):
+            yield path
+
+
+def _never(_before: object, _after: object) -> bool:
+    return False
+
+
+def _leaves(section: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield each setting, and each table of settings whose keys are free."""
+    for field in attrs.fields(type(section)):
+        value, inner = getattr(section, field.name), (*path, field.name)
+        if attrs.has(type(value)):
+            yield from _leaves(value, inner)
+        else:
+            yield inner, value
+
+
+def folder_file_fault(path: Path) -> Fault | None:
+    """Return why a `botdock.toml` of a folder is not read: other users could write it, or its folder."""
+    return fault_of(path.parent) or fault_of(path)
+
+
+def is_code(file: Path, code: str | os.PathLike[str] | None) -> bool:
+    """Tell whether a file, or what it links to, lies in the folder that is to be run."""
+    if code is None or not os.path.isdir(code):  # noqa: PTH112 - False, not an error, for what is no path at all
+        return False
+    places = {*file.parent.resolve().joinpath("_").parents, *file.resolve().parents}
+    return any(place.samefile(code) for place in places)
+
+
+def is_trusted(path: Path, content: bytes) -> bool:
+    """Tell whether the user has vouched for this file, as it reads now."""
+    statement = _statement(path, content)
+    return statement.is_file() and fault_of(statement) is None
+
+
+def trust(path: Path, content: bytes) -> None:
+    """Note that the user vouches for this file as it reads now; another wording, or another path, is another file.
+
+    Raises:
+        OSError: The folder of the user's configuration cannot be written.
+    """
+    statement = _statement(path, content)
+    statement.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(statement, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.fsencode(_place(path)) + b"\n")
+
+
+def distrust(path: Path) -> None:
+    """Forget all that the user has said of a file, in whatever wording.
+
+    Raises:
+        OSError: The folder of the user's configuration cannot be written.
+    """
+    for statement in _folder().glob("*"):
+        if statement.read_bytes() == os.fsencode(_place(path)) + b"\n":
+            with suppress(FileNotFoundError):
+                statement.unlink()
+
+
+def _statement(path: Path, content: bytes) -> Path:
+    """Return the file that stands for one path and one wording."""
+    return _folder() / hashlib.sha256(os.fsencode(_place(path)) + b"\0" + content).hexdigest()
+
+
+def _place(path: Path) -> Path:
+    return path.parent.resolve() / path.name
+
+
+def _folder() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("botdock", appauthor=False)) / "trusted"
