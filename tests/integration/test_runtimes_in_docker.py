@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from botdock import DockerRunner, Executable, Outcome
+from botdock.model import DEFAULT_LIMITS
 
 pytestmark = pytest.mark.docker
 
@@ -113,3 +114,32 @@ def test_a_stop_reaches_the_bots_own_code(runner: DockerRunner, make_bot: MakeBo
     result = execution.wait(timeout=30)
     assert result is not None
     assert result.outcome is Outcome.STOPPED, result
+
+
+def test_a_manifest_loosens_no_limit_of_the_container(runner: DockerRunner, make_bot: MakeBot) -> None:
+    greedy = 'memory = "64TiB"\ncpus = 4096\npids = 4000000\nopen_files = 1048576\n'
+    greedy += "".join(f'{name} = "1000GiB"\n' for name in ("output", "file_size", "tmpfs")) + 'result = "1GiB"\n'
+    source = """
+    import json, os, resource
+    from pathlib import Path
+
+    def cgroup(old, new):
+        return int(next(path for path in map(Path, (old, new)) if path.exists()).read_text().split()[0])
+
+    def main(id, config):
+        tmp = os.statvfs("/tmp")
+        return {
+            "memory": cgroup("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"),
+            "pids": cgroup("/sys/fs/cgroup/pids/pids.max", "/sys/fs/cgroup/pids.max"),
+            "cpus": cgroup("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu.max") / 100_000,
+            "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+            "file_size": resource.getrlimit(resource.RLIMIT_FSIZE)[1],
+            "tmpfs": tmp.f_blocks * tmp.f_frsize,
+            "result": json.loads(Path("/botdock/files/context.json").read_text())["result_limit"],
+        }
+    """
+    result = runner.run(make_bot(source, files={"bot.toml": f"[limits]\n{greedy}"}))
+    bounds = {name: bound["value"] for name, bound in result.evidence["bounds"].items()}
+    held = DEFAULT_LIMITS.given()
+    assert {name: bounds[name] for name in held} == held
+    assert result.value == {name: value for name, value in held.items() if name != "output"}, result
