@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from botdock.config import CodeConfig
-from botdock.errors import CodeError, StorageUnavailableError
+from botdock.errors import CodeError, ObjectNotFoundError, PolicyError, StorageUnavailableError
 from botdock.model import ByteReader
 from botdock.testing._code_store import CodeRuns, CountingStore
 
@@ -62,6 +62,24 @@ class TestADigest:
             runs_left = list(runs.home.glob("executions/*/workspace")) + runs.left_over()
             assert runs_left == []
         assert runs.run(name, code=data if kind == "bytes" else b"") == HELLO
+
+    def test_is_no_code_where_only_the_storage_is(self, runs: CodeRuns, store: CountingStore) -> None:
+        data = store.put_code("a.zip", HELLO)
+        runs.run("given", code=data)
+        runs.local_code = False
+        with pytest.raises(PolicyError, match="code at 'given' is given as bytes") as caught:
+            runs.run("given", code=data)
+        assert caught.value.setting == "policy.local_code"
+        with pytest.raises(ObjectNotFoundError, match=r"policy\.local_code is off"):
+            runs.run("elsewhere.zip", code_digest=sha256(data))
+        store.put_code("other.zip", {**HELLO, "lib/util.py": ""})
+        with pytest.raises(CodeError, match=f"code_digest asks for sha256:{sha256(data)}"):
+            runs.run("other.zip", code_digest=sha256(data))
+        assert runs.run("a.zip", code_digest=sha256(data)) == HELLO
+        store.away = True
+        assert runs.run("a.zip", code_digest=sha256(data)) == HELLO
+        with pytest.raises(StorageUnavailableError):
+            runs.run("elsewhere.zip", code_digest=sha256(data))
 
     def test_says_nothing_of_a_folder(self, runs: CodeRuns, tmp_path: Path) -> None:
         (tmp_path / "tree").mkdir()

@@ -226,7 +226,7 @@ class Policy:
         max_timeout: Upper bound of the wall time; 0 means unbounded, and it binds long-running ones too.
         engines: Engines that may be used; empty means any.
         runtimes: Runtimes that may be used; empty means any.
-        local_code: Whether code may be a folder or an archive of this machine; without it only storage keys are.
+        local_code: Whether code may be a folder, archive or bytes of this machine; without, only what the storage has.
         unenforced: Features of the strict profile that an isolating engine may lack; see `botdock doctor`.
     """
 

@@ -58,7 +58,7 @@ class Executable:
         file_path: The code: a folder, an archive on disk, or a key in the configured storage.
         code: The code itself, as the bytes of an archive; then `file_path` only names it, in messages.
         code_digest: SHA-256 that the archive's bytes must have, as 64 hexadecimal digits, after `sha256:` or not. An
-            archive that is known by it is run without asking the storage for it.
+            archive that is known by it is run without asking the storage for it, if `policy.local_code` is on.
         is_long_running: Whether `start_container` returns at once; such a run has no wall time by default.
         persist_results: Whether value and log go to the storage.
         segment: The old runner's partition of bots; a label, nothing more.

@@ -94,6 +94,7 @@ class CodeRuns:
         self.on_step = on_step
         self.reports: list[str] = []
         self.notes: list[str] = []
+        self.local_code = True
         self._runs = 0
 
     def cache(self) -> CodeCache:
@@ -111,7 +112,7 @@ class CodeRuns:
         return CodeService(
             self.config,
             store=self.store,
-            local_code=True,
+            local_code=self.local_code,
             cache=self.cache() if self.config.cache_bytes else None,
             on_operation=lambda name, *_: self.reports.append(name),
         )

@@ -114,6 +114,7 @@ class Fetch:
         supply: The archive.
         workspace: The execution that it is for.
         wanted: The digest that it must have; None for any.
+        trusts_digest: Whether a tree of that digest will do, wherever it came from; else the storage must hold it too.
         progress: Told how far a download is.
         check_size: Refuses what is too large to be an archive.
     """
@@ -122,6 +123,7 @@ class Fetch:
     supply: Supply
     workspace: Workspace
     wanted: str | None
+    trusts_digest: bool
     progress: Meter
     check_size: Callable[[str, int], None]
 
@@ -157,7 +159,7 @@ class Fetch:
 
     def _by_digest(self) -> CodeSource | None:
         """Find what nothing but its digest need be known of; an archive of this machine is always compared with it."""
-        if self.wanted is None or self.supply.kind is CodeKind.ARCHIVE:
+        if self.wanted is None or self.supply.kind is CodeKind.ARCHIVE or not self.trusts_digest:
             return None
         return self._use(self.wanted)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from botdock.errors import BotdockError, CodeError, ObjectNotFoundError, StorageKeyError
+from botdock.errors import BotdockError, CodeError, ObjectNotFoundError, PolicyError, StorageKeyError
 from botdock.model import Runtime, validate_key
 from botdock.model.executable import sha256_of
 from botdock.services.code.fetching import Fetch, Meter, spool
@@ -40,7 +40,8 @@ class CodeService:
     Args:
         config: How large code may be.
         store: The storage's code area.
-        local_code: Whether folders and archives of this machine may be code; see `policy.local_code`.
+        local_code: Whether folders, archives and bytes of this machine may be code; see `policy.local_code`. Without,
+            the storage is always asked for a key, even if `code_digest` says what it holds.
         cache: Where unpacked archives are kept; None means that each run fetches and unpacks its own.
         on_operation: Told of each archive that was found in the cache or was not: `cache.hit` or `cache.miss`; the
             seconds until then; bytes fetched; success.
@@ -112,11 +113,17 @@ class CodeService:
 
         Raises:
             CodeError: There is nothing of that name, it cannot be code, or it has another digest.
+            PolicyError: `code` is given, where only the storage is looked at.
             ObjectNotFoundError: There is nothing of that name, where only the storage is looked at.
             StorageKeyError: It cannot be a key, where only the storage is looked at.
             StorageError: The storage, the cache, or the disk under the spool could not do its part.
         """
         wanted = sha256_of(code_digest) if code_digest else None
+        if code and not self._local_code:
+            raise PolicyError(
+                f"code at {file_path!r} is given as bytes, and only code of the storage is allowed here",
+                setting="policy.local_code",
+            )
         if code:
             return self._fetch(bytes_supply(file_path, code), workspace, wanted, progress)
         if not file_path:
@@ -197,6 +204,7 @@ class CodeService:
             supply=supply,
             workspace=workspace,
             wanted=wanted,
+            trusts_digest=self._local_code,
             progress=meter,
             check_size=self._unpacking.check_size,
         )
