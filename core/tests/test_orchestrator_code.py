@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.errors import CodeError
+from botdock.config import Config, Policy
+from botdock.errors import CodeError, PolicyError
 from botdock.model import Executable, Outcome
 from botdock.services.code import CodeSource, Workspace
 from botdock.testing.fake_engine import FakeEngine
@@ -56,6 +57,14 @@ def test_only_an_engine_that_shows_the_code_read_only_may_share_it(
     monkeypatch.setattr(FakeCode, "extract_code", watch)
     make_stage(engine).orchestrator.execute_bot(make_bot())
     assert asked == [private]
+
+
+def test_a_manifest_names_no_runtime_beyond_the_policy(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    tree = {"bot.toml": b'runtime = "sh"\n', "main.sh": SCRIPT}
+    stage = make_stage(config=Config(policy=Policy(runtimes=("python311",))), greedy=tree)
+    with pytest.raises(PolicyError, match="runtime 'shell' is not allowed here; allowed: python311"):
+        stage.orchestrator.execute_bot(make_bot(runtime=None, file_path="greedy"))
+    assert stage.leftovers == []
 
 
 def test_a_cached_copy_is_in_the_evidence_however_it_ends(

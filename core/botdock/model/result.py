@@ -28,7 +28,8 @@ class ExecutionResult:
         error: Why it failed, or an empty text.
         output: The end of what it wrote, both streams as they came, as text; see `LoggingConfig.output_tail`.
         duration: Seconds from start to end of the container.
-        evidence: What the outcome rests on: exit code, flags of the engine, what was dropped and why.
+        evidence: What the outcome rests on: exit code, flags of the engine, what was dropped and why; as `bounds` each
+            bound of the run with its value and who set it.
         phases: Seconds of each phase that was entered.
         log: Counts and hash of the whole log.
         container_id: The engine's identity of the container, which is gone once the run has ended.

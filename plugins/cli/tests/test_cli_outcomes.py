@@ -78,7 +78,7 @@ def test_what_a_bot_asks_for_in_vain_is_told_with_the_options_that_allow_it(
     fake_runner.ends(Outcome.SUCCEEDED, evidence={"bounds": bounds})
     assert cli("run", "bot").err == (
         "botdock: its bot.toml asks for memory 2GiB and gets 512MiB, output 67108865 and gets 64MiB; "
-        "allow more with --memory 2GiB --set runtime.limits.output=67108865\n"
+        "if you trust it, allow that with --memory 2GiB --set runtime.limits.output=67108865\n"
     )
 
 

@@ -92,7 +92,7 @@ def unmet(result: ExecutionResult) -> Iterator[str]:
     if asked:
         wishes = (f"{n} {_typed(n, b['asked'])} and gets {_typed(n, b['value'])}" for n, b in asked.items())
         options = (f"{_option(name)}{_typed(name, bound['asked'])}" for name, bound in asked.items())
-        yield f"its bot.toml asks for {', '.join(wishes)}; allow more with {' '.join(options)}"
+        yield f"its bot.toml asks for {', '.join(wishes)}; if you trust it, allow that with {' '.join(options)}"
 
 
 def _option(limit: str) -> str:
