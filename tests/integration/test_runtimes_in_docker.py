@@ -51,6 +51,13 @@ trap 'echo down; exit 0' TERM
 echo up
 while :; do sleep 0.1; done
 """
+NODE_PRINTS = """
+const { isMainThread, parentPort, Worker } = require("node:worker_threads");
+const line = "x".repeat(49);
+const print = () => { for (let i = 0; i < 20000; i += 1) { console.log(line); console.error(line); } };
+if (!isMainThread) { print(); parentPort.postMessage("printed"); }
+exports.main = async () => { END; await new Promise(() => setInterval(() => {}, 1000)); };
+"""
 BASH = """
 echo "seen: $BOT_ID $PWD"
 case "$BOT_CONFIG" in *'"symbol": "BTC"'* | *'"symbol":"BTC"'*) ;; *) exit 9 ;; esac
@@ -100,6 +107,23 @@ def test_the_exit_code_is_the_bots_own(runner: DockerRunner, make_bot: MakeBot, 
 def test_a_config_of_a_megabyte_arrives(runner: DockerRunner, make_bot: MakeBot, runtime: str, source: str) -> None:
     result = runner.run(make_bot(source, runtime=runtime, config={"blob": "x" * 1_000_000}))
     assert result.output == "1000000\n", result
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "print(); throw undefined",
+        "print(); process.exit(1)",
+        "print(); Promise.reject()",
+        "process.on('SIGTERM', () => { print(); process.exit(1); }); process.kill(process.pid, 'SIGTERM')",
+        "new Worker(__filename).on('message', () => process.exit(1))",
+    ],
+)
+def test_what_node_printed_before_its_end_is_kept(runner: DockerRunner, make_bot: MakeBot, end: str) -> None:
+    result = runner.run(make_bot(NODE_PRINTS.replace("END", end), runtime="nodejs20"))
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 1)
+    assert result.log.complete
+    assert result.log.bytes >= 2 * 20_000 * 50
 
 
 @pytest.mark.parametrize(

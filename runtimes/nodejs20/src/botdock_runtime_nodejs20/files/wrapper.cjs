@@ -5,6 +5,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
+require('./botdock-output.cjs');
 const { Result } = require('./botdock-result.cjs');
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 };
@@ -101,11 +102,6 @@ function findMain(exported, script) {
   return main;
 }
 
-// Write out what a stream still holds. Pipes and files are written to at once; other kinds are not.
-function flush(stream) {
-  return new Promise((resolve) => (stream.writableLength ? stream.write('', resolve) : resolve()));
-}
-
 // Leave the frames of this file out of what is shown of an error and its causes.
 function hide(error) {
   const foreign = (line) => !(/^\s*(at|-) /.test(line) && line.includes(__filename));
@@ -141,8 +137,6 @@ async function run(context, result, termination) {
     return crash(error);
   }
   if (result.take(value)) process.exitCode ||= 1;
-  await flush(process.stdout);
-  await flush(process.stderr);
   process.exit();
 }
 
