@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from botdock.model import RuntimeCapabilities as RuntimeCapabilities
     from botdock.model import StorageBackend as StorageBackend
     from botdock.model import StorageBackendPlugin as StorageBackendPlugin
+    from botdock.model import read_code as read_code
     from botdock.plugin_manager import PluginManager as PluginManager
 
 _HOMES = {
@@ -79,6 +80,7 @@ __all__ = [
     "StorageBackend",
     "StorageBackendPlugin",
     "hookimpl",
+    "read_code",
     "shell_entrypoint",
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
 import pytest
 
@@ -99,3 +101,9 @@ def test_scripts_without_the_endings_of_the_runtime_are_caught() -> None:
 def test_without_its_interpreter_a_bot_is_not_run_and_that_is_said() -> None:
     with pytest.raises(pytest.skip.Exception, match="none of cobol85 is on PATH"):
         held(attrs.evolve(GOOD, interpreters=("cobol85",))).test_the_exit_code_is_the_bots_own()
+
+
+def test_a_check_that_reads_whatever_it_is_given_is_caught(tmp_path: Path) -> None:
+    careless = held(attrs.evolve(GOOD, check=lambda tree, script: [str((tree / script).read_bytes()[:9])]))
+    with pytest.raises(AssertionError, match="read with botdock"):
+        careless.test_a_strangers_script_is_looked_at_in_bounded_memory(tmp_path, "x", 64 * 1024 * 1024)

@@ -38,6 +38,7 @@ from botdock.model.runtime import (
     ResultFormat,
     Runtime,
     RuntimeCapabilities,
+    read_code,
 )
 from botdock.model.storage import (
     ByteReader,
@@ -104,5 +105,6 @@ __all__ = [
     "StorageBackendPlugin",
     "Stream",
     "new_execution_id",
+    "read_code",
     "validate_key",
 ]

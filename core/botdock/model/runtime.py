@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,46 @@ CONFIG_FILE = "config.json"
 """Beside it too: the config alone, as JSON; what `BOT_CONFIG_FILE` names when the config is too long for a variable."""
 READY_FIFO = "ready"
 """Beside it too, where an engine keeps containers waiting: a FIFO whose end of file says that the context is there."""
+
+MAX_CHECKED_BYTES = 32 * 1024
+"""Bytes of a script that a runtime's check looks at: a parser takes up to a thousand times as much memory."""
+_MAX_PROBLEMS = 20
+_MAX_PROBLEM = 500
+
+
+def inside(tree: Path, name: str) -> bool:
+    """Whether a name still lies within the tree when its links are followed."""
+    top = os.path.realpath(tree)
+    return os.path.commonpath([top, os.path.realpath(tree / name)]) == top
+
+
+def read_head(path: Path, size: int) -> bytes | None:
+    """Return the first `size` bytes of a regular file, or None for another kind; a FIFO does not hold it up.
+
+    Raises:
+        OSError: The file is absent or unreadable.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        return file.read(size) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+
+
+def read_code(tree: Path, name: str, *, limit: int = MAX_CHECKED_BYTES) -> bytes | None:
+    """Return a file of a stranger's code, for a runtime's check: in bounded memory, and from within the tree only.
+
+    Args:
+        tree: The code.
+        name: The file, relative to the tree.
+        limit: Bytes that it may have.
+
+    Returns:
+        None where a check has nothing to say: the file is absent, unreadable, larger than `limit`, not a regular
+        file, or reached by a link that leads out of the tree.
+    """
+    try:
+        data = read_head(tree / name, limit + 1) if inside(tree, name) else None
+    except (OSError, ValueError):
+        return None
+    return data if data is not None and len(data) <= limit else None
 
 
 class ResultFormat(StrEnum):
@@ -76,7 +119,9 @@ class Runtime:
         suffixes: Endings of its scripts, such as `(".py",)`.
         scripts: Per entrypoint, the names a script may have when nobody says; the first that exists is taken.
         files: Returns what the wrapper consists of, name to bytes; `entrypoint.sh` must be among it.
-        check: Yields, for a tree and a script that exists in it, what is wrong with them in words.
+        check: Yields, for a tree and a script that exists in it, what is wrong with them in words. It runs in the
+            runner's process, on a stranger's text: it reads with `read_code`, and asks an interpreter only in a child
+            with limits. What it cannot tell is left to the wrapper.
         capabilities: What its wrapper can do.
     """
 
@@ -103,6 +148,16 @@ class Runtime:
     def find_script(self, tree: Path, entrypoint: str) -> str | None:
         """Return the script of `entrypoint` that `tree` holds under one of the usual names, or None."""
         return next((name for name in self.scripts.get(entrypoint, ()) if (tree / name).is_file()), None)
+
+    def problems(self, tree: Path, script: str) -> tuple[str, ...]:
+        """Return what `check` finds wrong with a script; nothing where the script is too large or deep to look at."""
+        if read_code(tree, script) is None:
+            return ()
+        try:
+            found = tuple(islice(self.check(tree, script), _MAX_PROBLEMS))
+        except (RecursionError, MemoryError):  # a limit of this process, which the bot's interpreter need not have
+            return ()
+        return tuple(problem[:_MAX_PROBLEM] for problem in found)
 
     def recognises(self, tree: Path, entrypoint: str) -> bool:
         """Whether `tree` looks like code of this runtime: it holds a script under one of the usual names."""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from botdock.model.runtime import (
     CONFIG_FILE,
     CONTEXT_FILE,
     ENVIRONMENT_FILE,
+    MAX_CHECKED_BYTES,
     READY_FIFO,
 )
 from botdock.testing._bot import PATIENCE, Bot, Ended, bot
@@ -30,6 +32,7 @@ from botdock.testing.strategies import configs, entrypoints, environments, ids, 
 EXIT_CODE = 7
 STOPPED_CODE = 3
 MEBIBYTE = 1024 * 1024
+MAX_CHECK_MEBIBYTES = 40
 
 PROPERTY = settings(
     max_examples=20,  # each is a process or two
@@ -63,7 +66,21 @@ class RuntimeTests:
         for source in (self.echo, self.exits, self.waits):
             (tmp_path / script).write_text(source)
             assert self.runtime.recognises(tmp_path, "bot")
-            assert list(self.runtime.check(tmp_path, script)) == []
+            assert self.runtime.problems(tmp_path, script) == ()
+
+    @pytest.mark.parametrize("text", ["a;b\n", "(", "é\0"])
+    @pytest.mark.parametrize("size", [MAX_CHECKED_BYTES, 64 * MEBIBYTE])
+    def test_a_strangers_script_is_looked_at_in_bounded_memory(self, tmp_path: Path, text: str, size: int) -> None:
+        script = self.runtime.scripts["bot"][0]
+        (tmp_path / script).write_bytes((text.encode() * MAX_CHECKED_BYTES)[:MAX_CHECKED_BYTES])
+        os.truncate(tmp_path / script, size)
+        tracemalloc.start()
+        try:
+            assert all(isinstance(problem, str) for problem in self.runtime.check(tmp_path, script))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < MAX_CHECK_MEBIBYTES * MEBIBYTE, "read with botdock.read_code, and parse only what is small"
 
     def test_its_program_is_valid_and_the_same_each_time(self, tmp_path: Path) -> None:
         script = write_program(self.runtime, tmp_path)

@@ -186,6 +186,9 @@ def test_the_time_zone_is_the_one_it_was_given() -> None:
         ("console.log('hello')", None, "main.js exports nothing"),
         ("exports.main = 1", "{", "package.json is not JSON"),
         ("exports.main = 1", "[]", "package.json must hold an object"),
+        ("exports.main = 1", '\ufeff{"n": ' + "9" * 5000 + "}", None),
+        ("exports.main = 1", "[" * 20_000 + "]" * 20_000, None),
+        ("exports.main = 1", "[]," * 11_000, None),
     ],
 )
 def test_what_is_wrong_is_said_before_it_runs(

@@ -39,7 +39,16 @@ def problems(tree: Path, source: str | bytes) -> list[str]:
         "if True:\n    def main(id, config): ...",
         "def __getattr__(name): ...",
         b"# coding: latin-1\nname = '\xe9'\ndef main(id, config): ...",
+        b"# coding: punycode\ndef broken(",
         "\ufeffdef main(id, config): ...",
+        "def main(): ...\nmain = traced(main)",
+        "globals()['main'] = print",
+        "def set_up():\n    global main\n    main = print\nset_up()",
+        "import sys\nsys.modules[__name__] = Bot()",
+        "if a: ...\n" + "elif a: ...\n" * 500 + "def main(id, config): ...",
+        "total = " + "1 + " * 1200 + "1\ndef main(id, config): ...",
+        "x = " + "-" * 5000 + "1",
+        "a;b\n" * 8192 + ")",
     ],
 )
 def test_a_script_with_a_main_is_fine(tmp_path: Path, source: str | bytes) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from botdock.errors import CodeError
 from botdock.model import Runtime
+from botdock.model.runtime import inside, read_head
 from botdock.services.code.manifest_fields import Manifest, ManifestProblemsError
 from botdock.services.code.manifest_toml import parse_toml
 from botdock.services.code.manifest_yaml import parse_yaml
-from botdock.services.code.script import inside
 
 __all__ = ["MANIFESTS", "MAX_MANIFEST_BYTES", "Manifest", "detect_runtime", "read_manifest"]
 
@@ -77,18 +76,10 @@ def _read(tree: Path, name: str) -> bytes | None:
     if not inside(tree, name):
         raise CodeError(f"{name}: is a link that leads out of the code", source=str(path))
     try:
-        data = _bounded(path)
+        data = read_head(path, MAX_MANIFEST_BYTES + 1)
     except OSError as error:
         raise CodeError(f"{name}: {error.strerror or error}", source=str(path)) from None
     if data is None or len(data) > MAX_MANIFEST_BYTES:
         problem = "is no regular file" if data is None else f"is larger than {MAX_MANIFEST_BYTES // 1024} KiB"
         raise CodeError(f"{name}: {problem}", source=str(path))
     return data
-
-
-def _bounded(path: Path) -> bytes | None:
-    """Return the first bytes of a regular file; a FIFO must not hold us up."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        return file.read(MAX_MANIFEST_BYTES + 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdock.errors import CodeError, nearest
+from botdock.model.runtime import inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +40,6 @@ def settle_script(tree: Path, runtime: Runtime, entrypoint: str, script: str | N
         if _kind(tree, candidate) == stat.S_IFREG:
             return _checked(tree, candidate)
     raise _no_such_script(tree, runtime, name)
-
-
-def inside(tree: Path, name: str) -> bool:
-    """Whether a name still lies within the tree when its links are followed."""
-    top = os.path.realpath(tree)
-    return os.path.commonpath([top, os.path.realpath(tree / name)]) == top
 
 
 def _checked(tree: Path, name: str) -> str:

@@ -181,7 +181,7 @@ class CodeService:
             CodeError: There is no such script within the tree, or the runtime cannot run it.
         """
         name = settle_script(tree, runtime, entrypoint, script)
-        if problems := list(runtime.check(tree, name)):
+        if problems := runtime.problems(tree, name):
             raise CodeError("\n".join(problems), source=str(tree))
         return name
 

@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from botdock import read_code
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -16,17 +18,20 @@ _EXPORTS = re.compile(rb"export|\bthis\b")
 
 def problems(tree: Path, script: str) -> Iterator[str]:
     """Yield what is wrong with `script` in `tree`, in words."""
-    if not _EXPORTS.search((tree / script).read_bytes()):
+    source = read_code(tree, script)
+    if source is not None and not _EXPORTS.search(source):
         yield f"{script} exports nothing; it needs `export function main(id, config)` or `module.exports = {{ main }}`"
-    package = tree / "package.json"
-    if package.is_file() and (problem := _package_problem(package.read_bytes())):
+    package = read_code(tree, "package.json")
+    if package is not None and (problem := _package_problem(package)):
         yield f"package.json {problem}"
 
 
 def _package_problem(content: bytes) -> str | None:
     """Say why Node would refuse a package.json, and with it every script beside it."""
-    try:
-        package = json.loads(content)
-    except (ValueError, RecursionError) as error:
+    try:  # numbers stay text: Node knows no longest
+        package = json.loads(content.decode("utf-8-sig", "replace"), parse_int=str, parse_float=str)
+    except ValueError as error:
         return f"is not JSON: {error}"
+    except RecursionError:  # Node reads deeper
+        return None
     return None if isinstance(package, dict) else "must hold an object"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import threading
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from botdock import read_code
 from botdock.errors import nearest
 
 if TYPE_CHECKING:
@@ -15,6 +19,11 @@ if TYPE_CHECKING:
 IMAGE_PYTHON = (3, 11)
 _ARGUMENTS = 2
 """`main` is called with the id and the config."""
+_OTHER_ENCODING = re.compile(rb"(?i)\A(?:[^\r\n]*\r?\n)?[^\r\n]*coding[:=][ \t]*(?!utf-?8)[-\w.]")
+_BINDS = re.compile(r"\b(?:global|globals|locals|vars|exec|setattr|modules|__dict__)\b")
+"""What can give a module a `main` that reading does not show."""
+_one_tree = threading.Lock()
+"""A tree takes some thousand times the memory of its source, so there is one at a time."""
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -22,19 +31,31 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 def problems(tree: Path, script: str) -> Iterator[str]:
     """Yield what is wrong with `script` in `tree`, in words.
 
-    A syntax that the Python of this machine does not know is left to the one that will run it.
+    A syntax that the Python of this machine does not know is left to the one that will run it; so is a script that is
+    too large, or too deep, for a tree of it to be built in this process.
     """
+    source = read_code(tree, script)
+    if source is None or _OTHER_ENCODING.search(source):
+        return
+    with _one_tree:
+        found = list(_problems(source, script))
+    yield from found
+
+
+def _problems(source: bytes, script: str) -> Iterator[str]:
     try:
-        module = ast.parse((tree / script).read_bytes(), filename=script)
-    except (SyntaxError, ValueError, RecursionError) as error:
+        text = source.decode("utf-8-sig")
+        module = ast.parse(text, filename=script)
+    except (RecursionError, MemoryError):
+        return
+    except (SyntaxError, ValueError) as error:
         if sys.version_info[:2] == IMAGE_PYTHON:
             yield _syntax_problem(script, error)
         return
-    names = _Names()
-    names.visit(module)
-    if "main" not in names.bound and not names.anything:
+    names = _Names(module)
+    if "main" not in names.bound and not names.anything and not _BINDS.search(text):
         yield _missing_main(script, sorted(names.functions))
-    elif main := names.functions.get("main"):
+    elif (main := names.functions.get("main")) and names.bound["main"] == 1:
         yield from _signature_problems(script, main)
 
 
@@ -64,38 +85,34 @@ def _signature_problems(script: str, main: _Function) -> Iterator[str]:
         yield f"{script}, line {main.lineno}: main needs {', '.join(named)} by name; it is called as main(id, config)"
 
 
-class _Names(ast.NodeVisitor):
-    """Collects the names that a module binds at its top level, below `if`, `try` and `with` too.
+class _Names:
+    """The names that a module binds at its top level, below `if`, `try` and `with` too.
 
     Attributes:
-        bound: All of them.
+        bound: All of them, and how often.
         functions: Those that are functions.
-        anything: Whether names may be bound that nobody can read off: `import *`, or a module's own `__getattr__`.
+        anything: Whether names may be bound that cannot be read off: `import *`, or a module's own `__getattr__`.
     """
 
-    def __init__(self) -> None:
-        self.bound: set[str] = set()
+    def __init__(self, module: ast.Module) -> None:
+        self.bound: Counter[str] = Counter()
         self.functions: dict[str, _Function] = {}
         self.anything = False
+        nodes: list[ast.AST] = [module]
+        while nodes:  # and not by recursion: 500 `elif` are 500 deep
+            node = nodes.pop()
+            self._bind(node)
+            if not isinstance(node, _Function | ast.ClassDef | ast.Lambda):  # what is bound within is its own
+                nodes.extend(ast.iter_child_nodes(node))
 
-    def visit_FunctionDef(self, node: _Function) -> None:
-        self.bound.add(node.name)
-        self.functions[node.name] = node
-        self.anything |= node.name == "__getattr__"
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
-        self.visit_FunctionDef(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        self.bound.add(node.name)
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        """Do not look into it: what it binds is its own."""
-
-    def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Store):
-            self.bound.add(node.id)
-
-    def visit_alias(self, node: ast.alias) -> None:
-        self.anything |= node.name == "*"
-        self.bound.add((node.asname or node.name).partition(".")[0])
+    def _bind(self, node: ast.AST) -> None:
+        if isinstance(node, _Function | ast.ClassDef):
+            self.bound[node.name] += 1
+            self.anything |= node.name == "__getattr__"
+            if isinstance(node, _Function):
+                self.functions[node.name] = node
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            self.bound[node.id] += 1
+        elif isinstance(node, ast.alias):
+            self.anything |= node.name == "*"
+            self.bound[(node.asname or node.name).partition(".")[0]] += 1
