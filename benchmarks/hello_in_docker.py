@@ -32,6 +32,7 @@ from testbed.images import ensure_images  # noqa: E402 - after the path of the t
 from testbed.provision import Lease, find_engine, may_own_a_daemon  # noqa: E402 - after the path of the testbed
 
 ROUNDS = 30
+USER = 65532
 
 
 def main() -> None:
@@ -102,7 +103,7 @@ def bare_run(host: str, spec: ContainerSpec) -> Callable[[], None]:
     client = docker.APIClient(base_url=host)
     config = Config.load(environ={}, overrides={"docker": {"host": host}})
     machine = DockerEngine.from_config(config).probe().machine
-    body = create_request(spec, machine=machine, tuning=Tuning())
+    body = create_request(spec, user=USER, machine=machine, tuning=Tuning())
 
     def run() -> None:
         name = f"bare-{new_execution_id()}"
@@ -126,7 +127,7 @@ def docker_run(host: str, spec: ContainerSpec) -> Callable[[], None] | None:
         for mount in (spec.code, spec.files, spec.result)
     ]
     command = [
-        "docker", "run", "--rm", "--init", "--network=none", "--read-only", "--cap-drop=ALL", f"--user={spec.user}",
+        "docker", "run", "--rm", "--init", "--network=none", "--read-only", "--cap-drop=ALL", f"--user={USER}:{USER}",
         "--security-opt=no-new-privileges", f"--memory={limits.memory}", f"--memory-swap={limits.memory}",
         f"--cpus={limits.cpus}", f"--pids-limit={limits.pids}", "--tmpfs=/tmp", "--env=HOME=/tmp", "--log-driver=local",
         *mounts, f"--workdir={spec.working_dir}", "--entrypoint=/bin/sh", spec.image, *spec.command[1:],

@@ -115,7 +115,7 @@ def make_stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
             logs=logs,
             metrics=metrics,
         )
-        setting = Setting(config=settings, engine="fake", owner="me", user="65532:65532", limits=DEFAULT_LIMITS)
+        setting = Setting(config=settings, engine="fake", owner="me", limits=DEFAULT_LIMITS)
         notices: list[tuple[str, dict[str, Any]]] = []
         orchestrator = BotOrchestrator(
             services, setting, home=tmp_path, notify=lambda hook, **arguments: notices.append((hook, arguments))

@@ -84,14 +84,14 @@ def test_a_syntax_error_is_told_with_its_line(folder: Path) -> None:
 
 
 def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: Path) -> None:
-    write(folder / "botdock.toml", '[runtime.limits]\nmemory = "lots"\n[contaners]\n[docker]\nuser = "0:0"')
+    write(folder / "botdock.toml", '[runtime.limits]\nmemory = "lots"\n[contaners]\n[docker]\nusers = "0:9"')
     environ = {"BOTDOCK_DOCKER__HOTS": "x", "BOTDOCK_CODE__RATIO": "many", "MINIO_SSL": "maybe"}
     found = problems(environ=environ, containers={"retries": -1}, policy={"unenforced": ["memry"]})
     assert sorted(found) == [
         "arguments: containers.retries: -1 must be 0 to 100",
         "arguments: policy.unenforced: 'memry' is no feature; did you mean memory?",
         "botdock.toml: contaners: unknown; did you mean containers?",
-        "botdock.toml: docker.user: '0:0' must be 'uid:gid', numbers, and neither 0",
+        "botdock.toml: docker.users: '0:9' must be at least one user id, of 1000 to 2147483647 without 65534",
         "botdock.toml: runtime.limits.memory: 'lots' is not a size; write bytes, or for example '512MiB' or '1.5GB'",
         "environment BOTDOCK_CODE__RATIO: must be a whole number, not 'many'",
         "environment BOTDOCK_DOCKER__HOTS: unknown; did you mean BOTDOCK_DOCKER__HOST?",
@@ -109,6 +109,22 @@ def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: P
         ({"logging": {"sinks": [""]}}, "logging.sinks: holds an empty name"),
         ({"docker": {"memory_limit": 1}}, "docker.memory_limit: 1 must be"),
         ({"docker": {"host": "localhost"}}, "docker.host: 'localhost' is no address of a daemon"),
+        *(
+            ({"docker": {"users": text}}, f"docker.users: {text!r} must")
+            for text in (
+                "",
+                "1000",
+                "root:1",
+                "1:2:3",
+                "-1:5",
+                "5000:0",
+                "999:9",
+                "65532:65532",
+                "2147483647:2",
+                "5000:1\n",
+            )
+        ),
+        ({"docker": {"user": "65532:65532"}}, "docker.user: unknown; did you mean users?"),
         ({"docker": {"api_version": "new"}}, "docker.api_version: 'new' must be a version"),
         ({"policy": {"unenforced": ["qqq"]}}, "policy.unenforced: 'qqq' is no feature; there are: ['network', "),
         ({"policy": {"max_limits": {"pids": 0}}}, "policy.max_limits.pids: 0 must be"),

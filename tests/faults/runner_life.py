@@ -72,7 +72,7 @@ class Life:
             logs=FakeLogs(),
             metrics=FakeMetrics(),
         )
-        setting = Setting(config=config, engine="disk", owner="me", user="1:1", limits=DEFAULT_LIMITS)
+        setting = Setting(config=config, engine="disk", owner="me", limits=DEFAULT_LIMITS)
         return BotOrchestrator(services, setting, home=self.home, notify=lambda *_, **__: None)
 
     def live(self) -> None:

@@ -149,21 +149,8 @@ def test_a_set_uid_program_of_the_image_gains_nothing(runner: DockerRunner, make
     status = value_of(runner.run(make_bot(source)))
     assert status["marked"] is True
     assert str(status["Name"]).strip() == "su"
-    assert str(status["Uid"]).split() == ["65532"] * 4
+    assert set(map(int, str(status["Uid"]).split())) < set(range(2_000_000, 2_065_536))
     assert str(status["NoNewPrivs"]).strip() == "1"
-
-
-def test_no_capability_and_a_seccomp_filter(runner: DockerRunner, make_bot: MakeBot) -> None:
-    source = """
-    def main(id, config):
-        return dict(line.rstrip().split(":", 1) for line in open("/proc/self/status"))
-    """
-    status = {name: str(text).strip() for name, text in value_of(runner.run(make_bot(source))).items()}
-    assert {
-        name: int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
-    } == dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 0)
-    assert status["Seccomp"] == "2"
-    assert status["Groups"] in {"", "65532"}
 
 
 def test_there_is_no_network(runner: DockerRunner, make_bot: MakeBot) -> None:

@@ -61,7 +61,7 @@ DOCKER = st.builds(
     connect_timeout=WAIT,
     memory_limit=st.just(0),
     cpu_shares=st.integers(0, 262_144),
-    user=st.just("1000:1000"),
+    users=st.just("1000:1"),
     runtime=TEXT,
 )
 MINIO = st.builds(

@@ -17,7 +17,11 @@ from botdock.model.limits import RANGES
 _LARGEST = 2**62
 _SHORTEST = 0.001
 _SCHEMES = ("unix://", "tcp://", "http://", "https://", "ssh://", "npipe://")
-_USER = re.compile(r"[1-9][0-9]{0,9}:[1-9][0-9]{0,9}")
+_RANGE = re.compile(r"([0-9]{1,10}):([0-9]{1,10})")
+_LOWEST_USER, _HIGHEST_USER = 1000, 2**31 - 1
+"""Below are the system's own users; above are none that Docker takes."""
+_OVERFLOW_USER = 65534
+"""Linux' `nobody`: files of users that are not mapped belong to it."""
 
 
 @attrs.frozen
@@ -76,13 +80,24 @@ def _memory_problem(size: int) -> str | None:
     return number_problem(size, *RANGES["memory"], " bytes, or 0") if size else None
 
 
+def _users_problem(text: str) -> str | None:
+    if not (match := _RANGE.fullmatch(text)):
+        return f"{text!r} must be 'first:count' of user ids, such as 2000000:65536"
+    first, count = map(int, match.groups())
+    users = range(first, first + count)
+    if not users or users[0] < _LOWEST_USER or users[-1] > _HIGHEST_USER or _OVERFLOW_USER in users:
+        bounds = f"{_LOWEST_USER} to {_HIGHEST_USER} without {_OVERFLOW_USER}"
+        return f"{text!r} must be at least one user id, of {bounds}"
+    return None
+
+
 NAME = Rule(lambda text: None if text.strip() else "must not be empty")
 NAMES = Rule(_names_problem)
 MAPPING = Rule(_mapping_problem)
 FEATURES = Rule(_features_problem)
 HOST = Rule(_host_problem)
 MEMORY_OR_NONE = Rule(_memory_problem)
-USER = Rule(lambda text: None if _USER.fullmatch(text) else f"{text!r} must be 'uid:gid', numbers, and neither 0")
+USERS = Rule(_users_problem)
 VERSION = Rule(
     lambda text: None if re.fullmatch(r"([0-9]+\.[0-9]+)?", text) else f"{text!r} must be a version such as 1.41"
 )

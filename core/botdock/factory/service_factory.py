@@ -161,7 +161,6 @@ class ServiceFactory:
             config=self._config,
             engine=engine_name,
             owner=self.owner,
-            user=self._config.docker.user,
             limits=self._default_limits(engine_name),
         )
         self.metrics.start()

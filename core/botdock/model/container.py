@@ -66,7 +66,6 @@ class ContainerSpec:
             it has kept so much of its beginning; what is kept is bounded by it in any case, up to what an engine needs.
         is_long_running: Whether it may write without an end: an engine keeps the newest `output` bytes, and more, then.
         network: Name of the engine's network; `none` for no network at all.
-        user: `uid:gid`, numeric; engines that cannot change the user ignore it.
         interpreters: Programs one of which the command needs, for engines without images.
     """
 
@@ -81,7 +80,6 @@ class ContainerSpec:
     result: Mount
     limits: Limits
     network: str = "none"
-    user: str = "65532:65532"
     interpreters: tuple[str, ...] = ()
     is_long_running: bool = False
 

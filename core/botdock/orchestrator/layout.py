@@ -70,7 +70,7 @@ class Layout:
             variables={**executable.env, **executable.secrets},
         )
 
-    def spec(self, run: Run, *, owner: str, user: str) -> ContainerSpec:
+    def spec(self, run: Run, *, owner: str) -> ContainerSpec:
         """Return the container of a run; what the bot is told is in its files, where no engine keeps a copy of it."""
         assert run.allowance is not None and run.runtime is not None, "settled before"  # noqa: S101, PT018 - for the type checker
         return ContainerSpec(
@@ -85,7 +85,6 @@ class Layout:
             result=self.result,
             limits=run.allowance.limits,
             network=run.allowance.network,
-            user=user,
             interpreters=run.runtime.interpreters,
             is_long_running=run.executable.is_long_running,
         )

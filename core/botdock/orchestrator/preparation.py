@@ -51,14 +51,12 @@ class Setting:
         config: The configuration.
         engine: Name of the engine.
         owner: Names the state folder in the labels of containers.
-        user: `uid:gid` that bots run as.
         limits: What an execution may use when nobody says.
     """
 
     config: Config
     engine: str
     owner: str
-    user: str
     limits: Limits
 
 
@@ -117,7 +115,7 @@ class Preparation:
         with run.clock.phase(Phase.GENERATE):
             self._generate(run, layout)
         with run.clock.phase(Phase.CREATE):
-            spec = layout.spec(run, owner=self._setting.owner, user=self._setting.user)
+            spec = layout.spec(run, owner=self._setting.owner)
             run.journal.save(run_document(run))
             run.container_id = self._services.containers.create_container(spec)
             run.journal.event("created", container_id=run.container_id)

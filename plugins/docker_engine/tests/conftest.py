@@ -61,6 +61,7 @@ class FakeDocker:
         self.says("GET", "/version", VERSION)
         self.says("GET", "/info", INFO)
         self.says("GET", "/images/", IMAGE)
+        self.says("GET", "/containers/json", [])
         self.on("HEAD", "/archive", self.reply(b""))
         self._threads = [Thread(target=self._accept)]
         self._threads[0].start()

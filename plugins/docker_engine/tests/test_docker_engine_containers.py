@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from botdock.errors import (
 from botdock.model import ContainerSpec
 from botdock_engine_docker import containers, waiting
 from botdock_engine_docker.engine import DockerEngine
+from botdock_engine_docker.profile import LABEL_USER
 
 CALL = 20.0
 GONE = {"message": "No such container: c1"}
@@ -52,13 +54,45 @@ class TestCreate:
         assert sent.target.endswith("/containers/create?name=botdock-01")
         assert sent.body["HostConfig"]["ReadonlyRootfs"] is True
 
-    def test_the_result_can_be_written_by_the_bot(
-        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec
+    @pytest.mark.parametrize("options", [["name=seccomp"], ["name=seccomp", "name=userns"], ["name=rootless"]])
+    def test_the_result_is_the_bots_own_where_its_user_is_known(
+        self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec, options: list[str]
     ) -> None:
+        fake_docker.says("GET", "/info", {"SecurityOptions": options})
         fake_docker.says("POST", "/containers/create", {"Id": "c1"}, status=201)
-        Path(spec.result.source).chmod(0o600)
         engine.create(spec, timeout=CALL)
-        assert Path(spec.result.source).stat().st_mode & 0o777 == 0o666
+        [sent] = [request.body for request in fake_docker.requests if request.method == "POST"]
+        user, found = int(sent["Labels"][LABEL_USER]), Path(spec.result.source).stat()
+        assert sent["User"] == f"{user}:{user}"
+        known = len(options) == 1 and options != ["name=rootless"] and os.geteuid() == 0
+        expected = (user, user, 0o600) if known else (os.geteuid(), os.getegid(), 0o666)
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == expected
+
+    def test_of_two_containers_of_one_user_the_one_that_sees_the_other_gives_way(
+        self, fake_docker: Any, make_engine: Callable[..., DockerEngine], spec: ContainerSpec
+    ) -> None:
+        engine = make_engine(fake_docker.url, users="5000:2")
+        other = {"Id": "c9", "Labels": {LABEL_USER: "5001"}}
+        fake_docker.says("POST", "/containers/create", {"Id": "c1"}, {"Id": "c2"}, status=201)
+        fake_docker.says("GET", "/containers/json", [{"Id": "c1"}, other], [other], [{"Id": "c2"}])
+        fake_docker.says("DELETE", "/containers/c1", None)
+        assert engine.create(spec, timeout=CALL) == "c2"
+        assert fake_docker.targets("DELETE") == ["/containers/c1?force=1&v=1"]
+        users = [request.body["User"] for request in fake_docker.requests if request.method == "POST"]
+        assert users[1] == "5000:5000"
+
+    def test_when_all_users_are_taken_that_is_said_and_nothing_is_left(
+        self, fake_docker: Any, make_engine: Callable[..., DockerEngine], spec: ContainerSpec
+    ) -> None:
+        engine = make_engine(fake_docker.url, users="5000:1")
+        other = {"Id": "c9", "Labels": {LABEL_USER: "5000"}}
+        fake_docker.says("POST", "/containers/create", {"Id": "c1"}, status=201)
+        fake_docker.says("GET", "/containers/json", [{"Id": "c1"}, other], [other])
+        fake_docker.says("DELETE", "/containers/c1", None)
+        with pytest.raises(ContainerError, match="all 1 user ids from 5000 to 5000") as caught:
+            engine.create(spec, timeout=CALL)
+        assert "docker.users" in (caught.value.hint or "")
+        assert fake_docker.targets("DELETE") == ["/containers/c1?force=1&v=1"]
 
     def test_a_name_that_is_taken_is_a_conflict_and_stays(
         self, fake_docker: Any, engine: DockerEngine, spec: ContainerSpec

@@ -64,6 +64,7 @@ class Probe:
             enforced=frozenset(Feature) - set(self.missing()),
             cpus=int(self.info.get("NCPU") or 0),
             cgroup_version=self.cgroup_version,
+            maps_users=self.says("userns") or self.says("rootless"),
         )
 
     @property

@@ -71,7 +71,11 @@ class Containers:
 
     def list(self, labels: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
         """Return those that carry all of the labels."""
-        filters = json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
+        return self.labelled(*(f"{name}={value}" for name, value in labels.items()), timeout=timeout)
+
+    def labelled(self, *labels: str, timeout: float) -> Sequence[ContainerInfo]:
+        """Return those that carry all of the labels, each a name or `name=value`."""
+        filters = json.dumps({"label": labels})
         call = self._client.about("list", timeout=timeout)
         listed = self._client.send(call, "GET", "/containers/json", params={"all": 1, "filters": filters})
         return [read_info(line) for line in listed]

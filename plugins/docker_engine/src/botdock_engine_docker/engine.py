@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import secrets
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
@@ -16,16 +17,16 @@ from botdock_engine_docker.deadline import Deadline
 from botdock_engine_docker.ending import Ending
 from botdock_engine_docker.endpoint import find_endpoint
 from botdock_engine_docker.errors import translated
-from botdock_engine_docker.images import Images
+from botdock_engine_docker.images import Image, Images
 from botdock_engine_docker.kept import KeptLog
 from botdock_engine_docker.logs import LogReader
-from botdock_engine_docker.profile import Tuning, create_request
-from botdock_engine_docker.results import find_result, make_writable, read_bounded
+from botdock_engine_docker.profile import LABEL_USER, Tuning, create_request
+from botdock_engine_docker.results import find_result, hand_over, read_bounded
 from botdock_engine_docker.status import read_status
 from botdock_engine_docker.waiting import Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from botdock.config import Config
     from botdock.model import (
@@ -48,6 +49,7 @@ REMOTE = (
     "Set [options.docker] shared_disk = true if the daemon sees this machine's files under the same paths; "
     "otherwise run botdock on the daemon's machine."
 )
+NO_USER = "Let a bot end, remove what is left (`docker ps -a --filter label=io.botdock.user`), or widen docker.users."
 NO_PROGRAM = "Set runtime.images to an image that has it, and a POSIX shell."
 
 
@@ -80,7 +82,9 @@ class DockerEngine(Engine):
         client = DockerClient(
             find_endpoint(config), api_version=docker.api_version, connect_timeout=docker.connect_timeout
         )
-        return cls(client, tuning=Tuning(cpu_shares=docker.cpu_shares, runtime=docker.runtime))
+        first, count = map(int, docker.users.split(":"))
+        users = range(first, first + count)
+        return cls(client, tuning=Tuning(cpu_shares=docker.cpu_shares, runtime=docker.runtime, users=users))
 
     def probe(self, *, timeout: float = PROBE_TIMEOUT) -> Probe:
         """Look at the daemon, once.
@@ -114,11 +118,8 @@ class DockerEngine(Engine):
         call = self._client.about("create", timeout=timeout)
         if not self._client.endpoint.shared_disk:
             raise call.error(ContainerError, f"{call.url} does not see this machine's files", hint=REMOTE)
-        machine = self.probe(timeout=deadline.timeout).machine
         image = self._images.look(spec.image, timeout=deadline.timeout)
-        request = create_request(spec, machine=machine, tuning=self._tuning, volumes=image.volumes)
-        make_writable(spec.result.source)
-        container_id = self._containers.create(spec, request, timeout=deadline.timeout)
+        container_id = self._create_alone(spec, image, deadline)
         self._require_program(container_id, spec.command[0], image.info, deadline)
         self._results[container_id] = spec.result.source
         return container_id
@@ -192,19 +193,52 @@ class DockerEngine(Engine):
 
         return Ending(ask, remember, call)
 
+    def _create_alone(self, spec: ContainerSpec, image: Image, deadline: Deadline) -> str:
+        """Create a container whose user no other has, whoever made that: the daemon is what they all share.
+
+        A container is listed before its creation is answered. So of two that picked the same user at least the later
+        sees the other, and picks again.
+        """
+        machine = self.probe(timeout=deadline.timeout).machine
+        users, taken = self._tuning.users_on(machine), frozenset[str]()
+        while True:
+            user = self._pick(users, taken, deadline)
+            request = create_request(spec, user=user, machine=machine, tuning=self._tuning, volumes=image.volumes)
+            hand_over(spec.result.source, None if machine.maps_users else user)
+            container_id = self._containers.create(spec, request, timeout=deadline.timeout)
+            with self._or_nothing(container_id):
+                same = self._containers.labelled(f"{LABEL_USER}={user}", timeout=deadline.timeout)
+            if all(info.container_id == container_id for info in same):
+                return container_id
+            self._discard(container_id)
+            others = self._containers.labelled(LABEL_USER, timeout=deadline.timeout)
+            taken = frozenset(info.labels[LABEL_USER] for info in others)
+
+    def _pick(self, users: range, taken: frozenset[str], deadline: Deadline) -> int:
+        """Pick any user that is not taken."""
+        if len(taken) >= len(users) and all(str(user) in taken for user in users):
+            call = self._client.about("create", timeout=deadline.timeout)
+            problem = f"containers have all {len(users)} user ids from {users[0]} to {users[-1]}"
+            raise call.error(ContainerError, problem, hint=NO_USER)
+        while str(user := secrets.choice(users)) in taken:
+            pass
+        return user
+
     def _require_program(self, container_id: str, program: str, image: ImageInfo, deadline: Deadline) -> None:
         """Refuse an image that lacks the program: docker-init would start, and say so in the bot's own stderr."""
         if not program.startswith("/") or (image.id, program) in self._programs:
             return
-        if not self._has_program(container_id, program, deadline.timeout):
-            self._discard(container_id)
-            call = self._client.about("create", timeout=deadline.timeout)
-            raise call.error(ContainerError, f"image {image.reference!r} has no program {program}", hint=NO_PROGRAM)
+        with self._or_nothing(container_id):
+            if not self._containers.has_file(container_id, program, timeout=deadline.timeout):
+                call = self._client.about("create", timeout=deadline.timeout)
+                raise call.error(ContainerError, f"image {image.reference!r} has no program {program}", hint=NO_PROGRAM)
         self._programs.add((image.id, program))
 
-    def _has_program(self, container_id: str, program: str, timeout: float) -> bool:
+    @contextmanager
+    def _or_nothing(self, container_id: str) -> Iterator[None]:
+        """Remove what was just created when it cannot be used."""
         try:
-            return self._containers.has_file(container_id, program, timeout=timeout)
+            yield
         except BaseException:
             self._discard(container_id)
             raise

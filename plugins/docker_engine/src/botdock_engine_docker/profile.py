@@ -5,7 +5,6 @@ Everything that the profile turns off is written out, so that neither the image 
 
 from __future__ import annotations
 
-import re
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +33,16 @@ LOG_FILES = 2
 NANO = 1_000_000_000
 HOSTNAME = "botdock"
 
-_NUMERIC = re.compile(r"(\d{1,10}):(\d{1,10})")
+SIGNALS = 1024
+"""Timers and signals that wait, per bot: the kernel keeps each in memory of its own."""
+QUEUE_BYTES = 819_200
+"""Bytes of POSIX message queues per bot; Linux' own default."""
+LOCKED_BYTES = 64 * 1024
+"""Bytes per bot that may be locked into memory; Linux' own default for long."""
+LABEL_USER = "io.botdock.user"
+"""The user id that a container has to itself until it is removed."""
+MAPPED_USERS = range(1000, 65534)
+"""What there is on a daemon with user namespaces, which maps the ids below 65536 alone."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,11 +53,13 @@ class Machine:
         enforced: What of the strict profile it enforces; what it cannot is not asked for.
         cpus: Its processors; Docker refuses to allow more. 0 for not known.
         cgroup_version: 1 or 2.
+        maps_users: Whether the ids of its containers are others on the machine: rootless, or with `userns-remap`.
     """
 
     enforced: frozenset[Feature] = frozenset(Feature)
     cpus: int = 0
     cgroup_version: int = 2
+    maps_users: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -59,27 +69,33 @@ class Tuning:
     Attributes:
         cpu_shares: Relative weight when processors are short; 0 for the daemon's default.
         runtime: OCI runtime such as `runsc`; empty for the daemon's default.
+        users: The user ids that bots run as.
     """
 
     cpu_shares: int = 0
     runtime: str = ""
+    users: range = range(2_000_000, 2_065_536)
+
+    def users_on(self, machine: Machine) -> range:
+        """Return the user ids there are on a machine."""
+        return MAPPED_USERS if machine.maps_users and self.users[-1] not in MAPPED_USERS else self.users
 
 
 def create_request(
-    spec: ContainerSpec, *, machine: Machine, tuning: Tuning, volumes: Iterable[str] = ()
+    spec: ContainerSpec, *, user: int, machine: Machine, tuning: Tuning, volumes: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Return the body of `POST /containers/create`.
 
     Args:
         spec: The container.
+        user: Its user id, and group id.
         machine: What can be enforced there.
         tuning: The operator's settings.
         volumes: Where the image declares volumes: each becomes a sized tmpfs, not a folder on the host's disk.
 
     Raises:
-        PolicyError: The user is root or has a name, or the network is another's.
+        PolicyError: The network is another's.
     """
-    _check_user(spec.user)
     _check_network(spec.network)
     program, *arguments = spec.command
     return {
@@ -87,9 +103,9 @@ def create_request(
         "Entrypoint": [program],
         "Cmd": arguments,
         "Env": [f"{name}={value}" for name, value in _environment(spec).items()],
-        "Labels": dict(spec.labels),
+        "Labels": {**spec.labels, LABEL_USER: str(user)},
         "WorkingDir": spec.working_dir,
-        "User": spec.user,
+        "User": f"{user}:{user}",
         "Hostname": HOSTNAME,
         "Domainname": "",
         "Tty": False,
@@ -161,6 +177,9 @@ def _limits(limits: Limits, machine: Machine) -> dict[str, Any]:
             _ulimit("nofile", complete.open_files),
             _ulimit("fsize", complete.file_size),
             _ulimit("core", 0),
+            _ulimit("sigpending", SIGNALS),
+            _ulimit("msgqueue", QUEUE_BYTES),
+            _ulimit("memlock", LOCKED_BYTES),
         ],
     }
 
@@ -209,16 +228,6 @@ def _log_config(limits: Limits) -> dict[str, Any]:
 
 def _environment(spec: ContainerSpec) -> dict[str, str]:
     return {"HOME": TMP, "TMPDIR": TMP, **spec.environment}
-
-
-def _check_user(user: str) -> None:
-    match = _NUMERIC.fullmatch(user)
-    if match is None or not all(int(number) for number in match.groups()):
-        raise PolicyError(
-            f"docker.user: {user!r} must be uid:gid, both numbers and neither of them 0",
-            setting="docker.user",
-            hint="Bots never run as root; leave docker.user as it is, or write for example '65532:65532'.",
-        )
 
 
 def _check_network(network: str) -> None:

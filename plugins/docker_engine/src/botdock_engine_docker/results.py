@@ -9,14 +9,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-WRITABLE_BY_ALL = 0o666
+WRITABLE_BY_OWNER, WRITABLE_BY_ALL = 0o600, 0o666
 
 
-def make_writable(path: str) -> None:
-    """Let the bot, who is another user, write its result; where it lies, the folder above keeps others out."""
+def hand_over(path: str, user: int | None) -> None:
+    """Let the bot write its result, which becomes its own.
+
+    Where only root could give it away, or the user's id on this machine is not known, all may write it: the folder
+    above keeps others out.
+    """
+    mode = WRITABLE_BY_ALL
     with suppress(OSError):  # not ours, or not there: the engine or the bot says so, in a place where it is seen
-        if not Path(path).stat().st_mode & stat.S_IWOTH:
-            Path(path).chmod(WRITABLE_BY_ALL)
+        if user is not None and os.geteuid() == 0:
+            os.chown(path, user, user, follow_symlinks=False)
+            mode = WRITABLE_BY_OWNER
+        Path(path).chmod(mode)
 
 
 def read_bounded(path: str, limit: int) -> bytes:
