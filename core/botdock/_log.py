@@ -13,11 +13,14 @@ import contextvars
 import threading
 from collections.abc import Callable
 from traceback import walk_tb
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from loguru import logger
+import loguru
 
-__all__ = ["about", "carried", "decide", "exempt", "follow", "logger", "where"]
+if TYPE_CHECKING:
+    from loguru import Record
+
+__all__ = ["about", "carried", "decide", "exempt", "follow", "hidden", "hide", "logger", "reveal", "where"]
 
 CORE = "botdock"
 
@@ -29,6 +32,33 @@ _ours: dict[str, bool] = {}
 _kept: dict[str, bool] = {}
 """What the application said of each name, and what `exempt` did."""
 _exempt: set[str] = set()
+_masks: dict[object, Callable[[Any], Any]] = {}
+"""What masks the secrets that are in use, by who uses them."""
+
+
+def hide(user: object, mask: Callable[[Any], Any]) -> None:
+    """Let no record hold what `mask` masks, until `reveal(user)`."""
+    _masks[user] = mask
+
+
+def reveal(user: object) -> None:
+    """Forget the mask of a user, who is done."""
+    _masks.pop(user, None)
+
+
+def hidden(value: Any) -> Any:
+    """Return a text, or texts in lists and mappings, in which all secrets that are in use are masked."""
+    for mask in list(_masks.values()):
+        value = mask(value)
+    return value
+
+
+def _hide(record: Record) -> None:
+    if _masks:
+        record["message"], record["extra"] = hidden(record["message"]), hidden(record["extra"])
+
+
+logger = loguru.logger.patch(_hide)
 
 
 def decide(*, enabled: bool) -> None:

@@ -1,9 +1,13 @@
 """Secrets are masked whatever the pieces in which they come, also when somebody else goes on in the middle."""
 
+import json
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdock.services.log_store.masking import Masked, Masker
+from botdock.services.log_store.masking import Mask, Masked, Masker, forms
+from botdock.testing.strategies import json_values
 
 
 def naive(data: bytes, secrets: list[bytes]) -> tuple[bytes, int]:
@@ -34,6 +38,21 @@ def test_any_pieces_and_any_crash_come_to_the_same(data: bytes, secrets: list[by
             masker, at = Masker(secrets), len(out)
     found = masker.finish()
     assert (out + found.data, count + len(found.spans)) == naive(data, secrets)
+
+
+@given(value=json_values(), secret=st.text("ab'\\\n", min_size=1, max_size=4), text=st.text("ab'\\\n"))
+def test_texts_in_a_value_are_masked_like_a_log_and_all_else_stays(value: Any, secret: str, text: str) -> None:
+    mask = Mask([secret, ""])
+    masked = naive(text.encode(), [form.encode() for form in forms([secret])])[0].decode()
+    assert mask({text: [text, {"n": 1.5}]}, keys=True) == {masked: [masked, {"n": 1.5}]}
+    assert mask({text: None}) == {text: None}
+    assert secret not in mask(json.dumps({"said": repr(secret)}))
+    assert Mask(["\0absent"])(value, keys=True) == value
+
+
+def test_what_a_cut_has_left_of_a_secret_at_the_end_of_a_message_is_masked_too() -> None:
+    assert Mask(["secret"]).message("x" * 1997 + "sec") == "x" * 1997 + "***"
+    assert Mask(["secret"]).message("no sec") == "no sec"
 
 
 @given(data=few(40), secrets=st.lists(few(9, 1), max_size=3), size=st.integers(0, 45))

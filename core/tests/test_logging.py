@@ -165,7 +165,7 @@ def test_an_entry_point_that_names_nothing_changes_nothing(is_heard: Any, value:
 
 
 def test_a_module_can_ask_for_the_logger_by_itself(is_heard: Any, package: str) -> None:
-    assert botdock.logging.logger_of(f"{package}.upload") is logger
+    assert botdock.logging.logger_of(f"{package}.upload") is _log.logger
     assert [is_heard(f"{package}.upload"), is_heard(f"{package}.rest")] == [False, True]
     botdock.logging.enable()
     assert is_heard(f"{package}.upload")

@@ -1,7 +1,7 @@
 """The configuration tree, and how it is read: strictly, and with every problem at once."""
 
 from botdock.config.config import Config
-from botdock.config.documents import document, to_toml
+from botdock.config.documents import document, secrets_of, to_toml
 from botdock.config.sections import (
     CodeConfig,
     ContainersConfig,
@@ -30,5 +30,6 @@ __all__ = [
     "Policy",
     "RuntimeConfig",
     "document",
+    "secrets_of",
     "to_toml",
 ]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MASK = "***"
 
 _SECRET_KEY = re.compile(r"secret|passw|token|key|credential", re.IGNORECASE)
+_LEAST = 8
+"""Characters of the shortest secret, as of a secret key of MinIO; a user `admin` shall not mask that word."""
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -32,6 +34,19 @@ def document(config: Config, *, show_secrets: bool = False) -> dict[str, Any]:
             plugins know, everything counts as secret whose key looks like it.
     """
     return _table(config, show_secrets=show_secrets)
+
+
+def secrets_of(config: Config) -> list[str]:
+    """Return the secrets of a configuration: what `document` would mask, but for texts that are too short for one."""
+    return [text for text in _differences(document(config, show_secrets=True), document(config)) if len(text) >= _LEAST]
+
+
+def _differences(shown: Any, masked: Any) -> Iterator[str]:
+    if masked == MASK != shown:
+        yield str(shown)
+    elif isinstance(masked, Mapping):
+        for key, inner in masked.items():
+            yield from _differences(shown[key], inner)
 
 
 def _table(section: Any, *, show_secrets: bool) -> dict[str, Any]:

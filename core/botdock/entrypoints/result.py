@@ -42,6 +42,7 @@ class ResultReading:
     Attributes:
         value: What `main` returned, NaN and infinities replaced by None.
         present: Whether there is a value; it may be None.
+        value_masked: Whether secrets in it were masked.
         problem: Why there is no usable value, or an empty text.
         nonfinite: How many NaN and infinities became None.
         exit_code: What the wrapper says it exits with. It ended by itself if the engine saw the same code; None where
@@ -53,6 +54,7 @@ class ResultReading:
 
     value: Any = None
     present: bool = False
+    value_masked: bool = False
     problem: str = ""
     nonfinite: int = 0
     exit_code: int | None = None

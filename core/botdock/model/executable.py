@@ -64,7 +64,8 @@ class Executable:
         segment: The old runner's partition of bots; a label, nothing more.
         limits: What this run may use; what is None comes from the configuration.
         env: More environment variables for the bot.
-        secrets: The same, but never written to disk outside the run's own files, to a log or to a repr.
+        secrets: The same, but never written to disk outside the run's own files, nor to a log, a result or a repr: what
+            the bot says of them is masked, in the value that it returns as well.
         network: Name of an engine's network that the policy allows; None means the configured one, by default `none`.
         timeout: Wall time in seconds; None means the configured default.
 

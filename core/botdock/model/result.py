@@ -23,7 +23,7 @@ class ExecutionResult:
         status: The old runner's word: `running`, `success` or `error`.
         outcome: How it ended; None while it runs.
         exit_code: The bot's own; None when it is not known, never a made-up 0.
-        value: What `main` returned, as JSON read back; None when there is none.
+        value: What `main` returned, as JSON read back, secrets masked; None when there is none.
         message: One line for people.
         error: Why it failed, or an empty text.
         output: The end of what it wrote, both streams as they came, as text; see `LoggingConfig.output_tail`.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from botdock._log import about, carried, logger
+from botdock._log import about, carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.model import Executable, ExecutionResult, Phase, Progress, new_execution_id
 from botdock.orchestrator.conclusion import Conclusion
@@ -21,6 +21,7 @@ from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.run import ProgressCallback, Run
 from botdock.orchestrator.takeover import Takeover
 from botdock.services.interfaces import Containers
+from botdock.services.log_store.masking import Mask
 
 Notify = Callable[..., None]
 
@@ -51,6 +52,8 @@ class BotOrchestrator:
         self._closing = False
         self._beginning = 0
         self._running: dict[str, Execution] = {}
+        if setting.credentials:
+            hide(self, Mask(setting.credentials))
 
     @property
     def containers(self) -> Containers:
@@ -79,6 +82,7 @@ class BotOrchestrator:
                     self._keep(execution)
                 except BaseException as error:
                     self._abort(run, error)
+                    reveal(run.execution_id)
                     raise
             execution.begin()
             return execution
@@ -171,6 +175,7 @@ class BotOrchestrator:
         services = self._services
         for service in (services.logs, services.storage, services.containers, services.metrics):
             service.close()  # metrics last: the others still report to it
+        reveal(self)
         self._give_up_lease()
 
     def _give_up_lease(self) -> None:
@@ -228,10 +233,12 @@ class BotOrchestrator:
             journal=journal,
             clock=PhaseClock(lambda phase: journal.event("phase", phase=phase.value)),
             progress=progress,
+            credentials=self._setting.credentials,
         )
 
     def _execution(self, run: Run) -> Execution:
         config = self._setting.config
+        hide(run.execution_id, run.mask)
         return Execution(
             run,
             containers=self._services.containers,
@@ -244,6 +251,7 @@ class BotOrchestrator:
 
     def _abort(self, run: Run, error: BaseException) -> None:
         """Remove what was made; keep a record only where the machine, not the caller, is to blame."""
+        run.mask.error(error)
         if not isinstance(error, BotdockError):
             self._undo(run)
             return
@@ -271,4 +279,5 @@ class BotOrchestrator:
             self._services.metrics.record_execution(result)
             self._notify("botdock_after_execution", executable=executable, result=result)
         finally:
+            reveal(result.execution_id)
             self._give_up_lease()

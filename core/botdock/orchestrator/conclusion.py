@@ -16,6 +16,7 @@ from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import result_document
 from botdock.orchestrator.verdict import Verdict, judge
 from botdock.services.log_store import StoredLog
+from botdock.services.log_store.masking import Mask
 
 
 class Conclusion:
@@ -70,7 +71,7 @@ class Conclusion:
     def failed(self, run: Run, error: str) -> ExecutionResult:
         """Return the result of an execution that botdock itself broke, cleaned up."""
         if (known := run.concluded) is not None:  # what broke came after its end, and changes nothing of how it ended
-            return self._clean_up(run, attrs.evolve(known, evidence={**known.evidence, "botdock_failed": error}))
+            return self._clean_up(run, run.amend(known, botdock_failed=error))
         return self.aborted(run, error)
 
     def aborted(self, run: Run, error: str, **evidence: object) -> ExecutionResult:
@@ -126,32 +127,47 @@ class Conclusion:
 
     def _collect(self, run: Run) -> ResultReading:
         assert run.runtime is not None and run.allowance is not None, "settled before it started"  # noqa: S101, PT018 - for the type checker
+        if run.unmasked:
+            return ResultReading(problem=run.unmasked)
         limit = run.allowance.limits.result or 0
         with run.clock.phase(Phase.COLLECT):
             try:
                 content = self._services.containers.fetch_result(run.container_id, limit=limit)
             except BotdockError as error:
                 return ResultReading(problem=f"the result could not be fetched: {error.message}")
-            return read_result(content, limit, run.runtime, run.executable.entrypoint)
+            return _masked(read_result(content, limit, run.runtime, run.executable.entrypoint), run.mask)
 
     def _store(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Hand value and log to the storage, if asked to; a storage that fails changes nothing of the outcome."""
         with run.clock.phase(Phase.STORE):
             problems = run.storing.conclude(result) if run.storing else []
-        return attrs.evolve(result, evidence={**result.evidence, "not_stored": problems}) if problems else result
+        return run.amend(result, not_stored=problems) if problems else result
 
     def _clean_up(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Clean up, and write what is left: the record."""
         with run.clock.phase(Phase.CLEAN_UP):
             problems = self._preparation.undo(run)
-        evidence = {**result.evidence, "left_behind": problems} if problems else result.evidence
-        result = attrs.evolve(result, evidence=evidence, phases=dict(run.clock.seconds))
+        result = run.amend(result, left_behind=problems) if problems else result
+        result = attrs.evolve(result, phases=dict(run.clock.seconds))
         try:
             run.journal.finish(result)
         except OSError as error:
             logger.bind(execution_id=run.execution_id, error=str(error)).warning("the outcome could not be written")
             run.journal.close()
         return result
+
+
+def _masked(reading: ResultReading, mask: Mask) -> ResultReading:
+    """Return what a result file says, secrets masked: it will be stored, printed and sent, whole and in parts."""
+    value = mask(reading.value, keys=True)
+    return attrs.evolve(
+        reading,
+        value=value,
+        value_masked=value != reading.value,
+        problem=mask.message(reading.problem),
+        error=mask.message(reading.error),
+        error_type=mask.message(reading.error_type),
+    )
 
 
 def _message(verdict: Verdict) -> str:

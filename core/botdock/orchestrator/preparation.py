@@ -10,7 +10,7 @@ from typing import Protocol
 import attrs
 
 from botdock._log import logger
-from botdock.config import Config
+from botdock.config import Config, secrets_of
 from botdock.errors import BotdockError, ExecutableError
 from botdock.model import (
     Limits,
@@ -29,6 +29,7 @@ from botdock.orchestrator.runs_on_disk import run_document
 from botdock.orchestrator.storing import Storing
 from botdock.services.code.manifest import detect_runtime, read_manifest
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Metrics, Storage
+from botdock.services.log_store.masking import forms
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +59,11 @@ class Setting:
     engine: str
     owner: str
     limits: Limits
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """The secrets of the configuration."""
+        return tuple(secrets_of(self.config))
 
 
 class Watcher(Protocol):
@@ -171,7 +177,7 @@ class Preparation:
             source=LogSource(execution_id=run.execution_id, id=run.executable.id, runtime=run.runtime.name),
             limit=None if endless else output,
             retain=output if endless else None,
-            secrets=[value.encode() for value in run.executable.secrets.values() if value],
+            secrets=[form.encode() for form in forms(run.executable.secrets.values())],
             on_limit=watcher.on_limit,
             on_failure=watcher.on_failure,
             on_segment=run.storing.segment if run.storing else None,

@@ -112,6 +112,7 @@ class Recovery:
             journal=journal,
             clock=PhaseClock(lambda phase: journal.event("phase", phase=phase.value)),
             progress=lambda _progress: None,
+            credentials=self._setting.credentials,
         )
         document = journal.read(RUN)
         if document is not None:

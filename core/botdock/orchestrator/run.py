@@ -16,6 +16,7 @@ from botdock.orchestrator.phases import PhaseClock
 from botdock.orchestrator.storing import Storing
 from botdock.services.code import CodeSource, Workspace
 from botdock.services.interfaces import Meter
+from botdock.services.log_store.masking import Mask
 
 ProgressCallback = Callable[[Progress], None]
 
@@ -42,6 +43,8 @@ class Run:
         collecting: Whether its log is being collected.
         storing: Hands log and result to the storage; None when nothing of it is to be kept there.
         concluded: Its result, once that is written down.
+        credentials: The secrets of the configuration.
+        unmasked: Why the bot's secrets are not known any more, and so what it returned cannot be told; else empty.
         evidence: What a reader of the result should know, however the execution ends.
         metadata: What is known of what was run.
     """
@@ -63,6 +66,8 @@ class Run:
     collecting: bool = False
     storing: Storing | None = None
     concluded: ExecutionResult | None = None
+    credentials: tuple[str, ...] = attrs.field(default=(), repr=lambda value: f"<{len(value)} secrets>")
+    unmasked: str = ""
     evidence: dict[str, Any] = attrs.field(factory=dict)
     metadata: dict[str, Any] = attrs.field(factory=dict)
 
@@ -91,8 +96,13 @@ class Run:
         document = {**self.request(), "execution_id": "", "engine": "", "storage": ""}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def mask(self) -> Mask:
+        """Masks what may not be told: the executable's secrets and the configuration's."""
+        return Mask([*self.executable.secrets.values(), *self.credentials])
+
     def result(self, **known: Any) -> ExecutionResult:
-        """Return the result as far as it is known, with `known` filled in."""
+        """Return the result as far as it is known, with `known` filled in; secrets in what is said are masked."""
         executable = self.executable
         facts: dict[str, Any] = {
             "execution_id": self.execution_id,
@@ -110,5 +120,10 @@ class Run:
             "metadata": {"segment": executable.segment, "script": self.script, **self.metadata},
         }
         bounds = {"bounds": self.allowance.evidence()} if self.allowance else {}
-        evidence = {**bounds, **self.evidence, **known.pop("evidence", {})}
-        return ExecutionResult(**(facts | known), evidence=evidence)
+        mask, evidence = self.mask, {**bounds, **self.evidence, **known.pop("evidence", {})}
+        said = {name: mask(known[name]) for name in ("message", "error") if name in known}
+        return ExecutionResult(**(facts | known | said), evidence=mask(evidence))
+
+    def amend(self, result: ExecutionResult, **evidence: Any) -> ExecutionResult:
+        """Return the result with more evidence, in which secrets are masked."""
+        return attrs.evolve(result, evidence={**result.evidence, **self.mask(evidence)})

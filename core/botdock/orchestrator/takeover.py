@@ -64,6 +64,7 @@ class Takeover:
         """Go on with a run, whose container stands like that (None: there is none), in another thread."""
         events = list(run.journal.events())
         run.evidence[RECOVERED] = _takeovers(events)
+        _restore_secrets(run)
         run.journal.event(RECOVERED)
         run.storing = self._preparation.storing(run)
         if run.storing:
@@ -134,19 +135,24 @@ class Takeover:
         """Go on with the log where it stands; return why that cannot be, or an empty text."""
         if StoredLog(run.journal.logs).ended:
             return "" if exited else "its log was closed while it ran"
-        assert run.workspace is not None, "restored"  # noqa: S101 - for the type checker
-        try:
-            names = (run.journal.read(REQUEST) or {}).get("secrets") or []
-            secrets = read_secrets(run.workspace.files, names)
-            run.executable = attrs.evolve(run.executable, secrets=secrets)
-        except (ValueError, BotdockError) as error:
+        if run.unmasked:
             self._close_log(run, execution)
-            return f"its secrets could not be masked in what it writes: {error}"
+            return run.unmasked
         try:
             self._preparation.collect(run, None, execution)
         except BotdockError as error:
             return error.message
         return ""
+
+
+def _restore_secrets(run: Run) -> None:
+    """Learn the secrets of a run; they are in its own files alone."""
+    names = (run.journal.read(REQUEST) or {}).get("secrets") or []
+    if names and run.workspace is not None:
+        try:
+            run.executable = attrs.evolve(run.executable, secrets=read_secrets(run.workspace.files, names))
+        except (ValueError, BotdockError) as error:
+            run.unmasked = f"its secrets could not be masked in what it says: {error}"
 
 
 def _takeovers(events: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -91,6 +91,8 @@ def _evidence(status: ContainerStatus | None, reading: ResultReading, entrypoint
             evidence["engine_error"] = status.error
     if reading.nonfinite:
         evidence["nonfinite_values"] = reading.nonfinite
+    if reading.value_masked:
+        evidence["value_masked"] = True
     if reading.problem:
         evidence["value_dropped" if entrypoint == "bot" else "value_problem"] = reading.problem
     return evidence

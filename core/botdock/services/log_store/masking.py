@@ -1,9 +1,11 @@
-"""Masks secrets in a stream of bytes, whatever the pieces in which it comes."""
+"""Masks secrets: in a stream of bytes, whatever the pieces in which it comes, and in what is said of a run."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -12,6 +14,75 @@ STAR = b"*"
 
 _HEAD = 8
 """Bytes of a secret that are looked for to find where it may begin."""
+
+
+_CUT = 2000
+"""Characters of a message that the bundled wrappers keep: one as long may have been cut, in a secret too."""
+
+
+def forms(secrets: Iterable[str]) -> list[str]:
+    """Return what is looked for of secrets: each as it is, and as JSON and Python's `repr` write it."""
+    found = {secret for secret in secrets if secret}
+    return sorted(found.union(*((repr(it)[1:-1], json.dumps(it)[1:-1], _plain_json(it)) for it in found)))
+
+
+def _plain_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+class Mask:
+    """Masks secrets in whatever is made of texts: the same ones, by the same rule, as in a log.
+
+    Args:
+        secrets: The secrets; an empty one is none.
+
+    Example:
+        >>> mask = Mask(["hunter2"])
+        >>> mask({"url": "https://me:hunter2@example.org", "tries": 2})
+        {'url': 'https://me:*******@example.org', 'tries': 2}
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._forms = forms(secrets)
+
+    def __call__(self, value: Any, *, keys: bool = False) -> Any:
+        """Return a text, or texts in lists and mappings, masked; all else as it is.
+
+        Args:
+            value: The value.
+            keys: Whether keys of mappings are masked, too: they are a stranger's.
+        """
+        if not self._forms:
+            return value
+        match value:
+            case str():
+                return self._text(value) if any(form in value for form in self._forms) else value
+            case dict():
+                return {self(key) if keys else key: self(inner, keys=keys) for key, inner in value.items()}
+            case list():
+                return [self(inner, keys=keys) for inner in value]
+            case tuple():
+                return tuple(self(inner, keys=keys) for inner in value)
+        return value
+
+    def message(self, text: str) -> str:
+        """Return a message masked, and what a cut has left of a secret at its end."""
+        return self._text(text, cut=len(text) >= _CUT)
+
+    def error(self, error: BaseException | None) -> None:
+        """Mask what an error says, and those that led to it."""
+        seen: set[int] = set()
+        while self._forms and error is not None and id(error) not in seen:
+            seen.add(id(error))
+            error.args = self(error.args)
+            vars(error).update(self(vars(error)))
+            error = error.__cause__ or error.__context__
+
+    def _text(self, text: str, *, cut: bool = False) -> str:
+        masker = Masker(form.encode() for form in self._forms)
+        sure = masker.feed(text.encode(errors="surrogatepass")).data
+        rest = masker.finish().data
+        return (sure + (STAR * len(rest) if cut else rest)).decode(errors="surrogatepass")
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum, auto
 
-from botdock._log import logger
+from botdock._log import hidden, logger
 from botdock.errors import BotdockError, StorageKeyError, StorageUnavailableError
 from botdock.model import ByteReader, StorageArea
 from botdock.services.outbox.item import Item
@@ -156,7 +156,7 @@ class Delivery:
 
     def _note(self, error: str) -> None:
         with suppress(OSError):  # the log says it, too
-            self._spool.note_error(error)
+            self._spool.note_error(hidden(error))
 
     def _next_due(self) -> float | None:
         if self._failures:
