@@ -20,7 +20,6 @@ UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 STAMP = b"2026-01-02T03:04:05.000000006Z "
 ENDED = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 17\r\n\r\n" + b'{"StatusCode": 0}'
-STILL_RUNS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 NEVER = "0001-01-01T00:00:00Z"
 GONE = {"message": "No such container: c1"}
 
@@ -66,6 +65,14 @@ def read_logs(engine: DockerEngine, *, follow: bool = False, stdout: int = 0, st
     return engine.read_logs("c1", cursor=LogCursor(stdout=stdout, stderr=stderr), follow=follow, timeout=CALL)
 
 
+def follow(fake_docker: Any, engine: DockerEngine, *, stdout: int = 0) -> LogStream:
+    """Follow the log of a container that runs, and will have ended when it is asked about again."""
+    end(fake_docker, status="running")
+    stream = read_logs(engine, follow=True, stdout=stdout)
+    end(fake_docker)
+    return stream
+
+
 def test_what_came_with_the_headers_is_not_lost(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out") + frame(2, b"err") + frame(1, b"tail"))
     end(fake_docker)
@@ -102,7 +109,7 @@ def test_a_stream_that_ends_before_its_container_was_cut(
 ) -> None:
     monkeypatch.setattr(ending, "SETTLE", 0.05)
     fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out"))
-    fake_docker.on("POST", "/wait", STILL_RUNS + fake_docker.STAY)
+    fake_docker.on("POST", "/wait", CHUNKED + fake_docker.STAY)
     with attach(engine) as stream, pytest.raises(ContainerError, match="went on"):
         drain(stream)
 
@@ -138,7 +145,7 @@ def test_a_daemon_that_tells_nonsense_of_the_end_is_said_so(fake_docker: Any, en
 
 def test_a_stream_that_ends_with_the_daemon_was_cut(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out"))
-    fake_docker.on("POST", "/wait", STILL_RUNS)  # and then the connection ends
+    fake_docker.on("POST", "/wait", CHUNKED)  # and then the connection ends
     with attach(engine) as stream, pytest.raises(EngineUnavailableError, match="broke"):
         drain(stream)
 
@@ -210,9 +217,8 @@ def test_close_while_the_end_is_looked_for_is_no_error(
 
 def test_the_descriptor_stays_the_same_and_shows_every_connection(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("GET", "/logs?stdout=1&stderr=1&timestamps=1&follow=1", log((1, b"a\n")))
-    end(fake_docker)
     fake_docker.on("GET", "follow=0", log((1, b"a\n"), (1, b"tail")))
-    with read_logs(engine, follow=True) as stream:
+    with follow(fake_docker, engine) as stream:
         descriptor = stream.fileno()
         assert descriptor is not None
         chunks: list[LogChunk] = []
@@ -247,16 +253,18 @@ def test_lines_have_the_daemons_time(fake_docker: Any, engine: DockerEngine) -> 
 def test_a_followed_log_is_read_again_for_what_following_lost(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("GET", "follow=1", log((1, b"a\n"), (2, b"e\n")))
     fake_docker.on("GET", "follow=0", log((1, b"a\n"), (2, b"e\n"), (2, b"e2"), (1, b"tail")))
-    end(fake_docker)
-    with read_logs(engine, follow=True, stdout=1) as stream:
+    with follow(fake_docker, engine, stdout=1) as stream:
         assert written(drain(stream)) == {Stream.STDOUT: b"\ntail", Stream.STDERR: b"e\ne2"}
+    with read_logs(engine, follow=True, stdout=1) as stream:  # it has ended: nothing of it is left to follow
+        assert written(drain(stream)) == {Stream.STDOUT: b"\ntail", Stream.STDERR: b"e\ne2"}
+    assert sum("follow=1" in target for target in fake_docker.targets("GET")) == 1
 
 
 def test_a_followed_log_of_a_container_that_was_removed_ends(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("GET", "follow=1", log((1, b"a\n")))
     fake_docker.says("GET", "follow=0", GONE, status=404)
-    fake_docker.says("POST", "/wait", GONE, status=404)
-    with read_logs(engine, follow=True) as stream:
+    with follow(fake_docker, engine) as stream:
+        fake_docker.says("POST", "/wait", GONE, status=404)
         assert written(drain(stream))[Stream.STDOUT] == b"a\n"
 
 
@@ -286,7 +294,7 @@ def test_an_empty_log_has_no_chunks(fake_docker: Any, engine: DockerEngine) -> N
 
 def test_reading_does_not_wait_longer_than_it_may(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("GET", "/logs", CHUNKED + fake_docker.STAY)
-    with read_logs(engine, follow=True) as stream:
+    with follow(fake_docker, engine) as stream:
         assert stream.read(0.0) == ()
         assert stream.read(0.05) == ()
         assert not stream.ended

@@ -11,6 +11,8 @@ LARGEST_HEAD = 16 * 1024
 """Bytes of the status line and the headers."""
 LONGEST_CHUNK_HEAD = 1024
 """Bytes of the line that begins a chunk; a longer one is no chunk."""
+_USUAL_HEAD = 10
+"""Bytes of one that says nothing but a length."""
 
 
 class Body(ABC):
@@ -74,6 +76,8 @@ class Chunked(Body):
         position = 0
         while position < len(data) and not self.ended:
             position = self._take(data, position, parts) if self._left else self._begin(data, position)
+            if not (self._left or self._head):
+                position = _take_whole(data, position, parts)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _take(self, data: bytes, position: int, parts: list[bytes]) -> int:
@@ -96,6 +100,19 @@ class Chunked(Body):
             self.ended = size == 0
             self._left = size + 2
         return stop
+
+
+def _take_whole(data: bytes, position: int, parts: list[bytes]) -> int:
+    """Take the chunks that are whole, one with each turn of a short loop: a daemon makes one of each line of a log."""
+    find, end = data.find, len(data)
+    while (stop := find(b"\r\n", position, position + _USUAL_HEAD)) > 0 and data[position:stop].isalnum():
+        begin = stop + 2
+        stop = begin + int(data[position : begin - 2], 16)
+        if stop == begin or stop + 2 > end:
+            break
+        parts.append(data[begin:stop])
+        position = stop + 2
+    return position
 
 
 class Answer:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from botdock.model import LogChunk, Stream
 from botdock_engine_docker.entries import EntryReader
-from botdock_engine_docker.lines import LineMender
+from botdock_engine_docker.frames import FrameSkipper
+from botdock_engine_docker.lines import FULL_FRAME, WIDTH, LineMender, read_timestamp
+from botdock_engine_docker.looking import Proof
 from botdock_engine_docker.tails import SLACK_NS
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 TOGETHER_NS = 5_000_000
 """Lines of so many nanoseconds may share a chunk, and so a time: fewer chunks, and times that are true to 5 ms."""
 
+MOST_UNPROVED = 4 * 1024 * 1024
+"""Bytes of one stream that are held while the other one is behind; two pipes of one bot are not so far apart."""
+
 
 class Delivery:
     """Reads a log as planned, and perhaps its end once more.
@@ -29,6 +34,8 @@ class Delivery:
     """
 
     def __init__(self, plan: Plan, watch: FollowWatch | None) -> None:
+        self.moved = False
+        """Whether it is not as planned: it was rotated, or what is stored does not end where its counts say."""
         self.doubtful = False
         """Whether what follows has to be looked for anew."""
         self._watch = watch
@@ -36,16 +43,24 @@ class Delivery:
         self._skip = dict(plan.skip)
         self._entries = EntryReader(LineMender(began_ns=plan.began_ns, keeps=plan.keeps), since_ns=plan.since_ns)
         self._joiner = Joiner()
-
-    @property
-    def moved(self) -> bool:
-        """Whether it begins with another entry than was planned for: the log was rotated meanwhile."""
-        return self._plan.first is not None and self._entries.first not in (None, self._plan.first)
+        self._proof = Proof(plan.proof) if plan.proof else None
+        self._skipper = _skipper(self._proof) if self._proof else None
+        self._begun = False
 
     @property
     def begun(self) -> bool:
         """Whether it has an entry, or was not expected to."""
-        return self._plan.first is None or self._entries.first is not None
+        return self._plan.first is None or self._begun
+
+    @property
+    def proved(self) -> bool:
+        """Whether the end of what is stored was seen, if it had to be."""
+        return self._proof is None or not any(self._skip.values())
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether its end can be read once more."""
+        return self._skipper is None or not self._skipper.blurred
 
     @property
     def complete(self) -> bool:
@@ -59,23 +74,55 @@ class Delivery:
             ValueError: It is no log.
         """
         now_ns = time.time_ns()
+        if self._skipper:
+            piece = self._skipper.drop(piece, self._skip)
+            self.moved = self.moved or (bool(self._skipper.stamp) and self._is_over(self._skipper.stamp))
         for stream, time_ns, data in self._entries.feed(piece):
-            if self._plan.first is not None and self.moved:
-                return ()
+            skip = self._skip[stream]
+            if not self._begun or skip:
+                self._compare(stream, time_ns, data, skip)
             if self._watch is not None and self._watch.doubts(stream, time_ns, now_ns):
                 self.doubtful = True
+            if self.moved or self.doubtful:
                 break
-            if skip := self._skip[stream]:
-                self._skip[stream] = max(0, skip - len(data))
             self._joiner.add(stream, data[skip:], time_ns)
-        return self._joiner.take()
+        return self._proved_chunks()
+
+    def _compare(self, stream: Stream, time_ns: int, data: bytes, skip: int) -> None:
+        """Compare an entry that is stored, or is the first one, with what was planned for."""
+        if not self._begun:
+            self._begun = True
+            self.moved = self._begins_elsewhere(time_ns)
+        if skip:
+            self._skip[stream] = max(0, skip - len(data))
+            self.moved = self.moved or (self._proof is not None and not self._proof.fits(stream, time_ns, data, skip))
+
+    def _begins_elsewhere(self, time_ns: int) -> bool:
+        if self._proof:
+            return not self._proof.begins(time_ns)
+        return self._plan.first is not None and self._entries.first != self._plan.first
+
+    def _is_over(self, stamp: bytes) -> bool:
+        """Whether what was dropped is newer than what is stored: then it was not all stored."""
+        return self._proof is not None and self._proof.passed(read_timestamp(stamp)[0])
+
+    def _proved_chunks(self) -> Sequence[LogChunk]:
+        """Return what is known to be new: nothing of one stream before the end of what is stored of both was seen."""
+        if not self.proved:
+            self.moved = self.moved or self.doubtful or self._joiner.size > MOST_UNPROVED
+        return () if self.moved or not self.proved else self._joiner.take()
 
     def begin_again(self) -> int:
         """Prepare to read the log's end once more; return from which time on, nanoseconds since the epoch."""
-        self._watch = None
+        self._watch = self._skipper = None
         self._entries.begin_again()
         last = self._entries.last
         return max(0, last.time_ns - SLACK_NS) if last else self._plan.since_ns
+
+
+def _skipper(proof: Proof) -> FrameSkipper:
+    near = {stream: len(tail) for stream, tail in proof.tails.items()}
+    return FrameSkipper(width=WIDTH, longest=FULL_FRAME, near=near)
 
 
 class Joiner:
@@ -86,6 +133,8 @@ class Joiner:
         self._time_ns = 0
         self._parts: list[bytes] = []
         self._chunks: list[LogChunk] = []
+        self.size = 0
+        """Bytes that are held."""
 
     def add(self, stream: Stream, data: bytes, time_ns: int) -> None:
         """Add the bytes of an entry."""
@@ -95,11 +144,12 @@ class Joiner:
             self._flush()
             self._stream, self._time_ns = stream, time_ns
         self._parts.append(data)
+        self.size += len(data)
 
     def take(self) -> list[LogChunk]:
         """Return the chunks, and begin anew."""
         self._flush()
-        chunks, self._chunks = self._chunks, []
+        chunks, self._chunks, self.size = self._chunks, [], 0
         return chunks
 
     def _flush(self) -> None:

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from botdock.errors import ContainerError
-from botdock.model import Engine
+from botdock.model import ContainerState, Engine
 from botdock_engine_docker.attaching import AttachStream
 from botdock_engine_docker.capabilities import Probe, probe
 from botdock_engine_docker.client import DockerClient, path
@@ -136,7 +136,10 @@ class DockerEngine(Engine):
         self._containers.start(container_id, timeout=timeout)
 
     def read_logs(self, container_id: str, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
-        """Read the log from the cursor on."""
+        """Read the log from the cursor on; that of a container that has ended is whole, and is not followed."""
+        if follow:
+            status = self._ends.get(container_id) or self.inspect(container_id, timeout=timeout)
+            follow = status.state is not ContainerState.EXITED
         call = self._client.about("read_logs", timeout=timeout, container_id=container_id)
         log = KeptLog(self._client, call)
         return LogReader(log, cursor=cursor, follow=follow, ending=self._ending(container_id, call), call=call)

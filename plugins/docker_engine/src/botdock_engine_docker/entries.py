@@ -89,7 +89,7 @@ class EntryReader:
 
     def _is_known(self, stream: Stream, time_ns: int) -> bool:
         self._recounter.count(stream, time_ns)
-        if self._recounter.last == self._after:
+        if self._after and self._after.time_ns == time_ns and self._recounter.last == self._after:
             self._after = None
         return True
 

@@ -33,10 +33,10 @@ LOOKS = 32
 class LogReader(WireStream):
     """Reads the log from where the cursor says that what is stored ends.
 
-    Where the log may have lost its beginning, a look goes through all of it, and then it is read from shortly before
-    that place. A followed log may end without its last line where that has no newline (8 to 12 of 25 times on Docker
-    20.10); so, once the container has ended, its end is read once more without following, and what is new in it is
-    delivered.
+    As long as the log has its first byte, the counts say it. Of one that has lost its beginning, or does not have what
+    is stored where they say, a look goes through all of it, and then it is read from shortly before that place. A
+    followed log may end without its last line where that has no newline (8 to 12 of 25 times on Docker 20.10); so, once
+    the container has ended, its end is read once more without following, and what is new in it is delivered.
 
     Args:
         log: Asks for it.
@@ -58,12 +58,8 @@ class LogReader(WireStream):
         """Takes each piece of what is read now."""
         self._go_on: Callable[[], None] = self._look_again
         """Goes on, at its end, with what follows."""
-        plan = plan_by_count(cursor)
-        super().__init__(log.open(follow=follow and plan is not None), ending)
-        if plan is None:
-            self._begin_look()
-        else:
-            self._begin_delivery(plan)
+        super().__init__(log.open(follow=follow), ending)
+        self._begin_delivery(plan_by_count(cursor))
 
     @property
     def lost(self) -> Sequence[LogGap]:
@@ -131,24 +127,27 @@ class LogReader(WireStream):
         raise self._call.error(ContainerError, "the log may have been rotated away before it was read")
 
     def _finish(self) -> None:
-        if not self._delivery.begun:
-            self._look_again()
-        elif self._follow:
+        if self._delivery.begun and self._follow and self._delivery.repeatable:
             self._followed = True
             self._await_end()
-        else:
+        elif self._delivery.begun and self._delivery.proved and not self._follow:
             self._ended = True
+        else:
+            self._look_again()
 
     def _read_end_again(self) -> None:
         """Read the end of the log once more, now that nothing can be added to it."""
         self._followed = False
         self._switch(self._log.ask(follow=False, since_ns=self._delivery.begin_again()))
-        self._take, self._go_on = self._delivery.feed, self._finish_again
+        self._take, self._go_on = self._deliver, self._finish_again
 
     def _finish_again(self) -> None:
         if not self._delivery.complete:  # another reader will find what is left of it
             raise self._call.error(ContainerError, "the log was rotated before its end was read")
-        self._ended = True
+        if self._delivery.proved:
+            self._ended = True
+        else:
+            self._look_again()
 
 
 def _nothing(_piece: bytes) -> Sequence[LogChunk]:

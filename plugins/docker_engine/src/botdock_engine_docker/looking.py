@@ -14,7 +14,7 @@ import attrs
 from botdock.model import LogGap, Stream
 from botdock_engine_docker.entries import EntryReader
 from botdock_engine_docker.lines import LineMender
-from botdock_engine_docker.tails import SKEW_NS, SLACK_NS, TailSearch
+from botdock_engine_docker.tails import SKEW_NS, SLACK_NS, TailSearch, fits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,8 @@ class Plan:
         began_ns: For `LineMender`.
         keeps: The same.
         lost: What is gone.
+        proof: The end of what is stored, where it is taken from the counts that the log has its first byte: not before
+            that was seen is anything known to be new.
     """
 
     skip: Mapping[Stream, int]
@@ -45,12 +47,46 @@ class Plan:
     began_ns: int = 0
     keeps: bool = False
     lost: tuple[LogGap, ...] = ()
+    proof: LogCursor | None = None
 
 
-def plan_by_count(cursor: LogCursor) -> Plan | None:
-    """Return the plan where counts are all that there is, or None where a look at the log is needed."""
-    needed = cursor.first_ns and cursor.last_ns and (cursor.stdout or cursor.stderr)
-    return None if needed else Plan(skip={Stream.STDOUT: cursor.stdout, Stream.STDERR: cursor.stderr})
+def plan_by_count(cursor: LogCursor) -> Plan:
+    """Return the plan for a log that has its first byte."""
+    skip = {Stream.STDOUT: cursor.stdout, Stream.STDERR: cursor.stderr}
+    if cursor.first_ns and cursor.last_ns and any(skip.values()):
+        return Plan(skip=skip, proof=cursor, began_ns=cursor.first_ns + SKEW_NS)
+    return Plan(skip=skip)
+
+
+class Proof:
+    """Checks whether what is stored ends in the log where the counts say.
+
+    Args:
+        cursor: The end of what is stored.
+    """
+
+    def __init__(self, cursor: LogCursor) -> None:
+        self.tails = {Stream.STDOUT: cursor.stdout_tail, Stream.STDERR: cursor.stderr_tail}
+        self._began_ns = cursor.first_ns + SLACK_NS
+        self._last_ns = cursor.last_ns + SLACK_NS
+        self._seen = {stream: bytearray() for stream in Stream}
+
+    def begins(self, time_ns: int) -> bool:
+        """Whether a log whose first entry is of that time has its first byte."""
+        return time_ns <= self._began_ns
+
+    def passed(self, time_ns: int) -> bool:
+        """Whether nothing that is stored is as new as that."""
+        return time_ns > self._last_ns + SKEW_NS
+
+    def fits(self, stream: Stream, time_ns: int, data: bytes, left: int) -> bool:
+        """Whether an entry fits of which at most `left` bytes are stored; those far from the end need not be shown."""
+        seen, tail = self._seen[stream], self.tails[stream]
+        seen += data[:left]
+        if len(data) < left:
+            del seen[: max(0, len(seen) - len(tail))]
+            return not self.passed(time_ns)
+        return not tail or (time_ns <= self._last_ns and fits(bytes(seen[-len(tail) :]), tail))
 
 
 class Look:
