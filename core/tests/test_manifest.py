@@ -120,7 +120,7 @@ class TestBotToml:
         (problem,) = problems(tmp_path, "bot.toml", text)
         assert "must be a table, as in [" in problem
 
-    @pytest.mark.parametrize("text", ["name", "[", b"\xff", "[" * 60_000, "a=" + "[" * 60_000, "x = 1\nx = 2"])
+    @pytest.mark.parametrize("text", ["name", "[", b"\xff", "x = 1\nx = 2"])
     def test_what_is_no_toml(self, tmp_path: Path, text: str | bytes) -> None:
         assert problems(tmp_path, "bot.toml", text)[0].startswith("bot.toml: is not TOML: ")
 
@@ -161,9 +161,7 @@ class TestBotConfigYaml:
         (problem,) = problems(tmp_path, "bot-config.yaml", text)
         assert "must be a mapping" in problem
 
-    @pytest.mark.parametrize(
-        "text", ["a: [", "a: b: c", "\t", b"\xff", "[" * 5_000, '"\\UFFFFFFFF"', "--- a\n--- b", "*x"]
-    )
+    @pytest.mark.parametrize("text", ["a: [", "a: b: c", "\t", b"\xff", '"\\UFFFFFFFF"', "--- a\n--- b", "*x"])
     def test_what_is_no_yaml(self, tmp_path: Path, text: str | bytes) -> None:
         (problem,) = problems(tmp_path, "bot-config.yaml", text)
         assert problem.startswith("bot-config.yaml: is not YAML: ")
@@ -204,6 +202,10 @@ class TestBotConfigYaml:
 
 @pytest.mark.parametrize("name", ["bot.toml", "bot-config.yaml"])
 class TestFile:
+    def test_what_is_said_of_it_is_bounded(self, tmp_path: Path, name: str) -> None:
+        for text in ("name: *" + "x" * 60_000, 'name = "' + "x" * 60_000 + '"', "name: " + "x" * 60_000):
+            assert all(len(problem) < 600 for problem in problems(tmp_path, name, text))
+
     def test_it_is_bounded(self, tmp_path: Path, name: str) -> None:
         assert manifest(tmp_path, name, "#" * MAX_MANIFEST_BYTES).source == name
         assert problems(tmp_path, name, "#" * (MAX_MANIFEST_BYTES + 1)) == [f"{name}: is larger than 64 KiB"]

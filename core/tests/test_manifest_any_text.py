@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from botdock.errors import CodeError
 from botdock.model import ENTRYPOINTS
+from botdock.model.limits import MIB
 from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
 
 KEYS = st.sampled_from(["name", "runtime", "type", "entrypoints", "limits", "memory", "cpus", "bot", "schema", "<<"])
@@ -89,3 +91,39 @@ def test_any_text_is_read_or_refused(name: str, data: bytes) -> None:
     assert set(found.entrypoints) <= set(ENTRYPOINTS)
     assert list(found.limits.problems()) == []
     assert "" not in {found.name, found.runtime, found.type, *found.entrypoints.values()}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("bot.toml", "a." * 30_000 + "a = 1", "holds more than 1000 times '.'"),
+        ("bot.toml", "[" + "a." * 30_000 + "a]", "holds more than 1000 times '.'"),
+        ("bot.toml", "a." * 1000 + "a = 1", "a: unknown key"),
+        ("bot.toml", "a = " + "[" * 60_000, "is nested too deeply"),
+        ("bot.toml", "a = " + "{a=" * 20_000, "is nested too deeply"),
+        ("bot.toml", "limits.pids = 0x" + "f" * 60_000, "limits.pids: "),
+        ("bot.toml", "limits.memory = 0x" + "f" * 60_000, "limits.memory: "),
+        ("bot.toml", "limits.cpus = 1e" + "9" * 60_000, "limits.cpus: "),
+        ("bot.toml", "limits.pids = " + "9" * 60_000, "is not TOML: "),
+        ("bot.toml", "".join(f"{n:x} = 1\n" for n in range(7000)), "0: unknown key"),
+        ("bot.toml", "a = [" + "[]," * 20_000 + "]", "a: unknown key"),
+        ("bot-config.yaml", "[" * 60_000, "holds more than 1000 times '['"),
+        ("bot-config.yaml", "[" * 900, "is nested too deeply"),
+        ("bot-config.yaml", "- " * 30_000, "is nested too deeply"),
+        ("bot-config.yaml", "a: &a [x]\nname: [" + "*a," * 2_000 + "]", "name: must be text, not seq"),
+        ("bot-config.yaml", "name: !!int " + "9" * 60_000, "name: must be text, not int"),
+    ],
+)
+def test_reading_it_takes_bounded_memory(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    (tmp_path / name).write_text(text)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CodeError) as caught:
+            read_manifest(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    said = caught.value.message.splitlines()
+    assert said[0].startswith(f"{name}: {problem}")
+    assert len(said) <= 20
+    assert peak < 32 * MIB

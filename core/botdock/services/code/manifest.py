@@ -19,6 +19,7 @@ MANIFESTS: dict[str, Callable[[bytes], Manifest]] = {"bot.toml": parse_toml, "bo
 """The manifests that are read, the first that is there; the second is that of the old runner."""
 MAX_MANIFEST_BYTES = 64 * 1024
 """A manifest is written by hand; one that is larger is something else."""
+_MAX_PROBLEM = 500
 
 
 def read_manifest(tree: Path) -> Manifest | None:
@@ -65,7 +66,7 @@ def _parsed(path: Path, data: bytes, parse: Callable[[bytes], Manifest]) -> Mani
     try:
         return parse(data)
     except ManifestProblemsError as error:
-        lines = "\n".join(f"{path.name}: {problem}" for problem in error.problems)
+        lines = "\n".join(f"{path.name}: {problem[:_MAX_PROBLEM]}" for problem in error.problems)
         raise CodeError(lines, source=str(path), hint=error.hint) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import attrs
 
@@ -12,6 +13,11 @@ from botdock.model import Limits
 
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 """Characters that no name holds: C0 and C1 controls, and halves of surrogate pairs."""
+
+_MAX_MARKS = 1000
+_MAX_TEXT = 1024
+_MAX_PROBLEMS = 20
+"""Unknown keys of one table that are named."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +50,19 @@ class ManifestProblemsError(Exception):
         self.hint = hint
 
 
+def check_marks(data: bytes, *marks: bytes) -> None:
+    """Refuse a manifest that holds so many of what nests that reading it is expensive.
+
+    Raises:
+        ManifestProblemsError: It holds more than `_MAX_MARKS` of one of them.
+    """
+    for mark in marks:
+        if data.count(mark) > _MAX_MARKS:
+            raise ManifestProblemsError(
+                [f"holds more than {_MAX_MARKS} times {mark.decode()!r}, which is too much to read"]
+            )
+
+
 class Problems:
     """Collects what is wrong, so that an author mends it in one go."""
 
@@ -57,7 +76,7 @@ class Problems:
     def unknown(self, given: Iterable[str], known: Iterable[str], path: str = "") -> None:
         """Note each key that means nothing, with the one it may have been meant to be."""
         names = sorted(known)
-        for key in sorted(set(given) - set(names)):
+        for key in islice(sorted(set(given) - set(names)), _MAX_PROBLEMS):
             near = nearest(key, names)
             meant = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
             self.add(f"{path}{key[:60]}", f"unknown key; {meant}")
@@ -70,6 +89,8 @@ class Problems:
             self.add(key, f"must be text, not {type(value).__name__}")
         elif not value or _CONTROLS.search(value):
             self.add(key, "must not be empty or hold control characters")
+        elif len(value) > _MAX_TEXT:
+            self.add(key, f"must not be longer than {_MAX_TEXT} characters")
         else:
             return value
         return None

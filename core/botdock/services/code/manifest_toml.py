@@ -10,7 +10,7 @@ import attrs
 from botdock.model import ENTRYPOINTS, Limits
 from botdock.model.limits import SIZES
 from botdock.model.units import parse_bytes
-from botdock.services.code.manifest_fields import Manifest, ManifestProblemsError, Problems
+from botdock.services.code.manifest_fields import Manifest, ManifestProblemsError, Problems, check_marks
 
 _KNOWN = ("name", "runtime", "type", "entrypoints", "limits")
 _LIMITS = attrs.fields_dict(Limits)
@@ -24,9 +24,12 @@ def parse_toml(data: bytes) -> Manifest:
     Raises:
         ManifestProblemsError: It is no TOML, or holds what means nothing here.
     """
+    check_marks(data, b".")  # the cost of a dotted key grows with the square of its parts
     try:
         document = tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ManifestProblemsError(["is nested too deeply"]) from None
+    except ValueError as error:
         raise ManifestProblemsError([f"is not TOML: {error}"]) from None
     problems = Problems()
     problems.unknown(document, _KNOWN)

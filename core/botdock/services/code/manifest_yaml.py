@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdock.model import ENTRYPOINTS
-from botdock.services.code.manifest_fields import Manifest, ManifestProblemsError, Problems
+from botdock.services.code.manifest_fields import Manifest, ManifestProblemsError, Problems, check_marks
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -41,6 +41,7 @@ def parse_yaml(data: bytes) -> Manifest:
 
 
 def _compose(data: bytes) -> Node | None:
+    check_marks(data, b"[", b"{")  # the cost of what is open grows with the square of its depth
     try:
         import yaml
     except ImportError:
@@ -50,7 +51,9 @@ def _compose(data: bytes) -> Node | None:
         ) from None
     try:
         return yaml.compose(data.decode(), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+    except RecursionError:
+        raise ManifestProblemsError(["is nested too deeply"]) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise ManifestProblemsError([f"is not YAML: {' '.join(str(error).split())}"]) from None
 
 

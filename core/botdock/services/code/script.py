@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from botdock.model import Runtime
 
-_LOOKED_AT = 2000
+_LOOKED_AT = 500
 """Files that are looked at to say what there is instead."""
 _SHOWN = 5
 
