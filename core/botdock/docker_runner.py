@@ -13,6 +13,7 @@ from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionR
 from botdock.model.container import LABEL_OWNER, LABEL_SEGMENT
 from botdock.orchestrator import Execution
 from botdock.orchestrator.run import ProgressCallback
+from botdock.orchestrator.upkeep import Leftover
 from botdock.plugin_manager import PluginManager
 from botdock.services.log_store import StoredLog
 
@@ -66,6 +67,8 @@ class DockerRunner:
     def start(self, executable: Executable, *, progress: ProgressCallback | None = None) -> Execution:
         """Start an executable, and return the execution while it runs.
 
+        Once it runs, what dead runners could not remove of executions that are over is removed in the background.
+
         Raises:
             UserError: It cannot be run as it was asked for.
             BotdockError: Botdock could not do its part; nothing is left behind.
@@ -94,7 +97,8 @@ class DockerRunner:
         What still runs is adopted: its log goes on where it stands, its wall time with what is left of it, and it is
         watched, read and stopped like an execution that this runner has started. What has ended meanwhile is finished:
         log, result, outcome, and nothing left behind. Executions whose runner lives are never touched, and of several
-        runners that recover at once, exactly one gets each. The evidence of their results says `recovered`.
+        runners that recover at once, exactly one gets each. The evidence of their results says `recovered`. Containers
+        and workspaces that belong to no execution are removed once they have been seen twice, ten minutes apart.
 
         Returns:
             Those that this call took over, the oldest first.
@@ -115,6 +119,16 @@ class DockerRunner:
         if self._closed:
             raise BotdockError("this DockerRunner is closed", hint="Make a new one.")
         return self._orchestrator.recover()
+
+    def leftovers(self) -> list[Leftover]:
+        """Return what `recover` would take over, finish or remove now, and what is owed by runners that live.
+
+        Changes nothing.
+
+        Raises:
+            BotdockError: The engine does not answer.
+        """
+        return self._orchestrator.leftovers()
 
     def start_container(self, executable: Executable) -> ExecutionResult:
         """Run an executable: return its result or, when it is long-running, at once, with the status `running`."""

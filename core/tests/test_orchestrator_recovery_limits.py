@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from botdock.errors import BotdockError, EngineUnavailableError
 from botdock.model import Executable, Outcome
+from botdock.orchestrator import recovery
 from botdock.orchestrator.lease import Lease, hold
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.script import Script
@@ -38,30 +41,84 @@ def test_an_execution_of_another_engine_is_left_alone(make_stage: MakeStage, beg
     stage.engine.finish(before.container_id)
 
 
-DAMAGES = [
-    ("request.json", "{"),
-    ("request.json", '{"engine": "fake", "id": "../.."}'),
-    ("run.json", "{"),
-    ("run.json", '{"runtime": "shell"}'),
-]
+def damages(name: str, content: bytes) -> list[bytes]:
+    """Return each beginning of a document, and others that are JSON but not that document."""
+    others = [b"[]", b"\xff", b"[" * 100_000, b'{"engine": "fake", "id": "../.."}', b'{"runtime": "shell"}']
+    return [content[:size] for size in range(len(content))] + others
 
 
-@pytest.mark.parametrize(("name", "content"), DAMAGES)
-def test_a_damaged_record_hinders_no_other(
-    make_stage: MakeStage, make_bot: MakeBot, begun: Any, name: str, content: str
+@pytest.mark.parametrize("name", ["request.json", "run.json"])
+def test_a_damaged_record_is_ended_with_what_is_known_of_it(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    stage, damaged, folder = begun()
-    (folder / name).write_text(content)
-    untouched = state(folder)
-    other = make_stage(stage.engine.successor())
-    whole = other.orchestrator.begin(make_bot())
-    other.die()
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    stage = make_stage(FakeEngine(FOREVER))
+    first = stage.orchestrator.begin(make_bot()).execution_id
+    folder = stage.home / "executions" / first
+    made = damages(name, (folder / name).read_bytes())
+    step = 1 + len(made) // 40
+    made = made[random.randrange(step) :: step]
+    others = [stage.orchestrator.begin(make_bot()).execution_id for _ in made[1:]]
+    stage.die()
+    for execution_id, content in zip([first, *others], made, strict=True):
+        (stage.home / "executions" / execution_id / name).write_bytes(content)
+    second = stage.successor()
+    whole = make_stage(stage.engine.successor()).orchestrator.begin(make_bot())
+    executions = second.orchestrator.recover()
+    assert [execution.execution_id for execution in executions] == sorted([first, *others])
+    for execution in executions:
+        result = ended(execution)
+        assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, None)
+        assert name in result.evidence["damaged"]
+        assert result.evidence["container"]["state"] == "running"
+        assert (result.id, result.log.complete) == ("bot", False)
+    assert [info.container_id for info in second.engine.list({}, timeout=1)] == [whole.container_id]
+    assert second.orchestrator.leftovers() == []
+
+
+def test_a_record_of_which_all_is_damaged_is_ended_too(make_stage: MakeStage, begun: Any) -> None:
+    stage, _, folder = begun()
+    for name in ("request.json", "run.json", "events.jsonl", "runner"):
+        (folder / name).write_text("{")
     second = stage.successor()
     (execution,) = second.orchestrator.recover()
-    assert execution.execution_id == whole.execution_id
-    assert state(folder) == untouched
+    assert ended(execution).outcome is Outcome.INFRASTRUCTURE_ERROR
+    assert second.left == []
+
+
+@pytest.mark.parametrize("name", ["request.json", "run.json"])
+def test_a_record_that_cannot_be_read_now_is_left_alone(
+    make_stage: MakeStage, begun: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stage, _, _folder = begun()
+    real = Path.read_bytes
+
+    def busy(path: Path) -> bytes:
+        if path.name == name:
+            raise OSError(24, "Too many open files")
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", busy)
+    untouched = len(stage.engine.list({}, timeout=1))
+    assert stage.successor().orchestrator.recover() == []
+    assert len(stage.engine.list({}, timeout=1)) == untouched
+    monkeypatch.setattr(Path, "read_bytes", real)
+    (execution,) = stage.successor().orchestrator.recover()
     execution.kill()
-    stage.engine.finish(damaged.container_id)
+
+
+@pytest.mark.parametrize("changes", [{"version": 99, "allowance": None}, {"runtime": "not-installed"}])
+def test_a_record_of_a_newer_botdock_or_of_a_runtime_that_is_not_here_is_left_alone(
+    make_stage: MakeStage, begun: Any, changes: dict[str, Any]
+) -> None:
+    stage, before, folder = begun()
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**run, **changes}))
+    untouched = state(folder)
+    assert stage.successor().orchestrator.recover() == []
+    assert state(folder) == untouched
+    stage.engine.finish(before.container_id)
 
 
 def state(folder: Path) -> dict[str, bytes]:

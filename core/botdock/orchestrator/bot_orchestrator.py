@@ -9,7 +9,7 @@ from pathlib import Path
 
 from botdock._log import about, carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
-from botdock.model import Executable, ExecutionResult, Phase, Progress, new_execution_id
+from botdock.model import Executable, ExecutionResult, Progress, new_execution_id
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal
@@ -20,6 +20,7 @@ from botdock.orchestrator.records import ExecutionRecord, find_container, find_e
 from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.run import ProgressCallback, Run
 from botdock.orchestrator.takeover import Takeover
+from botdock.orchestrator.upkeep import Leftover, Upkeep
 from botdock.services.interfaces import Containers
 from botdock.services.log_store.masking import Mask
 
@@ -48,6 +49,7 @@ class BotOrchestrator:
         self._preparation = Preparation(services, setting)
         self._conclusion = Conclusion(services, setting, self._preparation)
         self._lease = Lease(home)
+        self._upkeep = Upkeep(self._conclusion.settle, self._look)
         self._changed = threading.Condition()
         self._closing = False
         self._beginning = 0
@@ -78,6 +80,7 @@ class BotOrchestrator:
                 execution = self._execution(run)
                 try:
                     run.journal.open(run.request(), self._lease.hold())
+                    run.journal.event("opened", engine=run.engine, id=executable.id)
                     self._preparation.prepare(run, execution, proceed=self._check_open)
                     self._keep(execution)
                 except BaseException as error:
@@ -85,6 +88,7 @@ class BotOrchestrator:
                     reveal(run.execution_id)
                     raise
             execution.begin()
+            self._upkeep.begin()
             return execution
 
     def recover(self) -> list[Execution]:
@@ -97,10 +101,24 @@ class BotOrchestrator:
             BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
         """
         with self._admission():
-            grace = self._setting.config.runtime.grace
-            takeover = Takeover(self._preparation, self._conclusion, make=self._adopted, grace=grace)
-            recovery = Recovery(self._services, self._setting, home=self._home, lease=self._lease, takeover=takeover)
-            return recovery.recover()
+            return self._recovery().recover()
+
+    def leftovers(self) -> list[Leftover]:
+        """Return what `recover` would take over or remove, and what is owed by runners that live; changes nothing.
+
+        Raises:
+            BotdockError: The engine does not answer.
+        """
+        return self._recovery().leftovers()
+
+    def _recovery(self) -> Recovery:
+        grace = self._setting.config.runtime.grace
+        takeover = Takeover(self._preparation, self._conclusion, make=self._adopted, grace=grace)
+        return Recovery(self._services, self._setting, home=self._home, lease=self._lease, takeover=takeover)
+
+    def _look(self, strays: bool) -> None:  # noqa: FBT001 - a callback's form
+        with self._admission():
+            self._recovery().look(strays=strays)
 
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
         """Run a bot: return its result, or, when it is long-running, at once, with the status `running`."""
@@ -172,6 +190,7 @@ class BotOrchestrator:
             thread.start()
         for thread in stops:
             thread.join()
+        self._upkeep.close(self._setting.config.containers.call_timeout)
         services = self._services
         for service in (services.logs, services.storage, services.containers, services.metrics):
             service.close()  # metrics last: the others still report to it
@@ -246,38 +265,29 @@ class BotOrchestrator:
             conclusion=self._conclusion,
             grace=config.runtime.grace,
             reconnect_timeout=config.containers.reconnect_timeout,
-            on_done=lambda result: self._done(run.executable, result),
+            on_done=lambda result: self._done(run, result),
         )
 
     def _abort(self, run: Run, error: BaseException) -> None:
-        """Remove what was made; keep a record only where the machine, not the caller, is to blame."""
+        """Remove what was made; a record stays where the machine, not the caller, is to blame, or something is left."""
         run.mask.error(error)
-        if not isinstance(error, BotdockError):
-            self._undo(run)
-            return
-        error.execution_id = run.execution_id
-        if isinstance(error, UserError):
-            self._undo(run)
-        else:
-            result = self._conclusion.aborted(run, error.message, phase=error.phase)
-            if not run.journal.finished:  # the disk that failed the execution may well fail its record too
-                run.journal.discard()
-            self._services.metrics.record_execution(result)
-        self._notify(
-            "botdock_on_execution_error", execution_id=run.execution_id, executable=run.executable, error=error
-        )
+        result = self._conclusion.withdrawn(run, error)
+        self._upkeep.owe(run)
+        if isinstance(error, BotdockError):
+            error.execution_id = run.execution_id
+            if result is not None:
+                self._services.metrics.record_execution(result)
+            self._notify(
+                "botdock_on_execution_error", execution_id=run.execution_id, executable=run.executable, error=error
+            )
 
-    def _undo(self, run: Run) -> None:
-        with run.clock.phase(Phase.CLEAN_UP):
-            self._preparation.undo(run)
-        run.journal.discard()
-
-    def _done(self, executable: Executable, result: ExecutionResult) -> None:
+    def _done(self, run: Run, result: ExecutionResult) -> None:
         with self._changed:
             self._running.pop(result.execution_id, None)
         try:
             self._services.metrics.record_execution(result)
-            self._notify("botdock_after_execution", executable=executable, result=result)
+            self._notify("botdock_after_execution", executable=run.executable, result=result)
         finally:
+            self._upkeep.owe(run)
             reveal(result.execution_id)
             self._give_up_lease()

@@ -9,7 +9,7 @@ import attrs
 
 from botdock._log import logger
 from botdock.entrypoints import ResultReading, read_result
-from botdock.errors import BotdockError, LogError
+from botdock.errors import BotdockError, LogError, UserError
 from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase, Status
 from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.run import Run
@@ -18,12 +18,17 @@ from botdock.orchestrator.verdict import Verdict, judge
 from botdock.services.log_store import StoredLog
 from botdock.services.log_store.masking import Mask
 
+LEFT_BEHIND, REMOVED_LATER = "left_behind", "removed_later"
+"""The evidence: what could not be removed yet, and what could not be at first."""
+_OUTCOME = "outcome"
+
 
 class Conclusion:
     """Takes a run through the phases from `wait` to `clean_up`; nothing that breaks there hides how the bot ended.
 
-    How it ended is on disk before anything of it goes: whoever takes over from then on has only to store what is left,
-    to clean up, and to write the outcome.
+    How it ended is on disk before anything of it goes: a successor has from then on only to store what is left, to
+    clean up, and to write the outcome. The outcome means finished: it is not written as long as the container may live
+    or the workspace is there. What is owed stands in `run.owed`, and in the evidence of `concluded.json`.
 
     Args:
         services: What does the work.
@@ -76,16 +81,40 @@ class Conclusion:
 
     def aborted(self, run: Run, error: str, **evidence: object) -> ExecutionResult:
         """Return the result of an execution that came to nothing, cleaned up."""
+        log = LogSummary()
+        with suppress(BotdockError, OSError):  # what is broken there must not keep the container from being removed
+            log = self._end_log(run)
         result = run.result(
             status=Status.ERROR,
             outcome=Outcome.INFRASTRUCTURE_ERROR,
             message=error,
             error=error,
             evidence=evidence,
-            log=self._end_log(run),
+            log=log,
         )
         self._write_down(run, result)
         return self._clean_up(run, result)
+
+    def withdrawn(self, run: Run, error: BaseException) -> ExecutionResult | None:
+        """Undo a start that failed; return its result, or None when nothing of it is worth a record."""
+        ours = isinstance(error, BotdockError) and not isinstance(error, UserError)
+        if not ours:
+            with run.clock.phase(Phase.CLEAN_UP):
+                problems = self._preparation.undo(run)
+            if not problems:
+                run.journal.discard()
+                return None
+        said = error.message if isinstance(error, BotdockError) else f"it was given up: {type(error).__name__}"
+        result = self.aborted(run, said, phase=getattr(error, "phase", None))
+        if run.owed and all(problem.startswith(f"{_OUTCOME}: ") for problem in run.owed):
+            run.owed = []  # the disk that failed the execution may well fail its record too
+            run.journal.discard()
+        return result
+
+    def settle(self, run: Run) -> bool:
+        """Try once more to finish a run that is over; return whether nothing is owed any more."""
+        self._finish(run, self._preparation.undo(run))
+        return not run.owed
 
     def finish(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Write down how it ended, store, clean up."""
@@ -147,13 +176,25 @@ class Conclusion:
         """Clean up, and write what is left: the record."""
         with run.clock.phase(Phase.CLEAN_UP):
             problems = self._preparation.undo(run)
-        result = run.amend(result, left_behind=problems) if problems else result
-        result = attrs.evolve(result, phases=dict(run.clock.seconds))
-        try:
-            run.journal.finish(result)
-        except OSError as error:
-            logger.bind(execution_id=run.execution_id, error=str(error)).warning("the outcome could not be written")
-            run.journal.close()
+        run.concluded = attrs.evolve(result, phases=dict(run.clock.seconds))
+        return self._finish(run, problems)
+
+    def _finish(self, run: Run, problems: list[str]) -> ExecutionResult:
+        """Write the outcome once nothing is left; until then, what `concluded.json` names as left behind is owed."""
+        known = run.concluded
+        assert known is not None, "it is over"  # noqa: S101 - for the type checker
+        before, problems = known.evidence.get(LEFT_BEHIND), run.mask(problems)
+        result = _owing(known, problems)
+        if not problems:
+            try:
+                run.journal.finish(result)
+            except OSError as error:
+                logger.bind(execution_id=run.execution_id, error=str(error)).warning("the outcome could not be written")
+                problems = run.mask([f"{_OUTCOME}: {error}"])
+                result = _owing(known, problems)
+        run.owed, run.concluded = problems, result
+        if problems and problems != before:
+            self._write_down(run, result)
         return result
 
 
@@ -168,6 +209,17 @@ def _masked(reading: ResultReading, mask: Mask) -> ResultReading:
         error=mask.message(reading.error),
         error_type=mask.message(reading.error_type),
     )
+
+
+def _owing(result: ExecutionResult, problems: list[str]) -> ExecutionResult:
+    """Return a result whose evidence says what is left behind, or that it no longer is."""
+    evidence = dict(result.evidence)
+    before = evidence.pop(LEFT_BEHIND, None)
+    if problems:
+        evidence[LEFT_BEHIND] = problems
+    elif before:
+        evidence[REMOVED_LATER] = before
+    return attrs.evolve(result, evidence=evidence)
 
 
 def _message(verdict: Verdict) -> str:

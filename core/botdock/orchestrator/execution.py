@@ -181,9 +181,13 @@ class Execution:
             logger.bind(error=repr(error)).error("execution failed")
         try:
             return self._conclusion.failed(self._run, said)
-        except Exception as error:  # noqa: BLE001 - its record stays without an outcome, for a successor
+        except Exception as error:  # noqa: BLE001 - its record stays without an outcome until that works
             logger.bind(error=repr(error)).error("execution failed, and so did its clean-up")
-            return self._run.result(status=Status.ERROR, outcome=Outcome.INFRASTRUCTURE_ERROR, message=said, error=said)
+            self._run.owed = [said]
+            self._run.concluded = self._run.result(
+                status=Status.ERROR, outcome=Outcome.INFRASTRUCTURE_ERROR, message=said, error=said
+            )
+            return self._run.concluded
 
     def _see_to_its_end(self, started: float) -> ExecutionResult:
         status, lost = self._wait_for_exit(started)

@@ -4,9 +4,9 @@ request.json    what was asked for, and `runner`, who holds it: there as soon as
 events.jsonl    each step
 run.json        what a successor must know to go on; written before a container can be there
 stored.json     how much of log and result the storage was given
-concluded.json  how it ended, all of it; written before the container goes
+concluded.json  how it ended, all of it; written before the container goes, and again with what could not be removed
 result.json     what the bot returned
-outcome.json    last: it means finished, and that of the others only the record for people stays
+outcome.json    last, once nothing is left behind: it means finished, and only the record for people stays
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from botdock._log import logger
 from botdock.errors import BotdockError
 from botdock.model.result import ExecutionResult
 from botdock.orchestrator.lease import HOLDER, hold, runner_lives
-from botdock.orchestrator.records import EXECUTIONS, OUTCOME, REQUEST, RUN, read_json
+from botdock.orchestrator.records import CONCLUDED, EXECUTIONS, OUTCOME, REQUEST, RUN, load_json, read_json
+from botdock.services._removal import remove_tree
 from botdock.services.log_store.layout import sync_folder
 
-STORED, CONCLUDED, RESULT, EVENTS = "stored.json", "concluded.json", "result.json", "events.jsonl"
+STORED, RESULT, EVENTS = "stored.json", "result.json", "events.jsonl"
 _FOR_A_SUCCESSOR = (CONCLUDED, STORED, RUN, HOLDER)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_SWEEP_TIMEOUT = 60.0
+"""Seconds for the removal of one folder that a dead runner had not removed to its end."""
 _DRAFT = "."
 """Begins the name of a folder that is being made or removed; after it come the execution's id and the runner's."""
 
@@ -117,6 +121,15 @@ class Journal:
         """Return one of the documents, or None when there is none that can be read."""
         return read_json(self.directory / name)
 
+    def load(self, name: str) -> dict[str, Any] | None:
+        """Return one of the documents, or None when there is none.
+
+        Raises:
+            ValueError: It is damaged, for good.
+            OSError: It cannot be read now.
+        """
+        return load_json(self.directory / name)
+
     def conclude(self, result: dict[str, Any]) -> None:
         """Write `concluded.json`; when it returns, not even a power cut takes it away.
 
@@ -188,7 +201,10 @@ def sweep_drafts(home: Path) -> None:
         for path in (home / EXECUTIONS).iterdir():
             _, found, runner = path.name.rpartition(".")
             if path.name.startswith(_DRAFT) and found and not runner_lives(home, runner):
-                shutil.rmtree(path, ignore_errors=True)
+                try:
+                    remove_tree(path, timeout=_SWEEP_TIMEOUT)
+                except OSError as error:  # the next one tries again
+                    logger.bind(path=str(path), error=str(error)).warning("a dead runner's folder was not removed")
 
 
 def _replace(path: Path, document: Any, *, durable: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from botdock.model.execution_id import EXECUTION_ID, container_name
 from botdock.orchestrator.lease import holder_lives
 
 EXECUTIONS = "executions"
-REQUEST, RUN, OUTCOME = "request.json", "run.json", "outcome.json"
+REQUEST, RUN, CONCLUDED, OUTCOME = "request.json", "run.json", "concluded.json", "outcome.json"
 
 _SHOWN = 3
 _PREFIX = re.compile(r"[0-9a-z]{1,26}")
@@ -115,13 +116,46 @@ def is_orphan(directory: Path) -> bool:
     return not holder_lives(directory) and not (directory / OUTCOME).exists()
 
 
+def is_owed(directory: Path) -> bool:
+    """Tell whether the execution in this folder is over, but not finished: something of it could not be removed yet."""
+    return (directory / CONCLUDED).exists() and not (directory / OUTCOME).exists()
+
+
+def left_behind(directory: Path) -> list[str]:
+    """Return what could not be removed of the execution in this folder, in words."""
+    evidence = (read_json(directory / CONCLUDED) or {}).get("evidence")
+    problems = evidence.get("left_behind") if isinstance(evidence, dict) else None
+    return [str(problem) for problem in problems] if isinstance(problems, list) else []
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return a JSON object, or None when there is none that can be read."""
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return load_json(path)
+    except (OSError, ValueError):
         return None
-    return document if isinstance(document, dict) else None
+
+
+def load_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object, or None when there is no such file.
+
+    Raises:
+        ValueError: The file is damaged, for good.
+        OSError: It cannot be read now.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from error
+    except OSError as error:
+        if error.errno in {errno.EIO, errno.EISDIR, errno.ELOOP}:
+            raise ValueError(f"{path.name} is damaged: {error}") from error
+        raise
+    if not isinstance(document, dict):
+        raise ValueError(f"{path.name} is damaged: it is not a JSON object")  # noqa: TRY004 - of a document, not of a caller
+    return document
 
 
 def _newest_first(home: Path, ids: list[str]) -> Iterator[ExecutionRecord]:

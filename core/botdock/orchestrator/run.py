@@ -45,6 +45,8 @@ class Run:
         concluded: Its result, once that is written down.
         credentials: The secrets of the configuration.
         unmasked: Why the bot's secrets are not known any more, and so what it returned cannot be told; else empty.
+        owed: What could not be removed or written at its end, in words; as long as there is any, it is not finished.
+        damage: What of its record cannot be read, in words; empty for none.
         evidence: What a reader of the result should know, however the execution ends.
         metadata: What is known of what was run.
     """
@@ -68,6 +70,8 @@ class Run:
     concluded: ExecutionResult | None = None
     credentials: tuple[str, ...] = attrs.field(default=(), repr=lambda value: f"<{len(value)} secrets>")
     unmasked: str = ""
+    owed: list[str] = attrs.field(factory=list)
+    damage: str = ""
     evidence: dict[str, Any] = attrs.field(factory=dict)
     metadata: dict[str, Any] = attrs.field(factory=dict)
 

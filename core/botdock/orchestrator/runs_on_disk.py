@@ -57,7 +57,10 @@ def restore(run: Run, document: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: It is none.
+        BotdockError: A newer botdock wrote it.
     """
+    if isinstance(version := document.get("version"), int) and version > VERSION:
+        raise BotdockError("a newer botdock wrote its run.json", hint="Recover with that one.")
     with _damage("run.json"):
         allowed = document["allowance"]
         run.allowance = Allowance(

@@ -1,6 +1,7 @@
 """Sees to its end what a runner has left that died: by what is on disk, and by what the engine says of the container.
 
     concluded.json                 store what is left, clean up, write the outcome
+    a record that is damaged       end it, for what it was to do cannot be known; its log is closed where it stands
     no run.json                    no container can be there: the bot was never started
     its container never started    the same; it goes
     its container is gone          lost: nobody can say how it ended; the log is closed where it stands
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -25,12 +27,12 @@ from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.model import ContainerState, ContainerStatus, ExecutionResult, LogCursor, LogStream, Outcome, Phase
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
-from botdock.orchestrator.journal import CONCLUDED, STORED
+from botdock.orchestrator.journal import STORED
 from botdock.orchestrator.preparation import Preparation
-from botdock.orchestrator.records import REQUEST
+from botdock.orchestrator.records import CONCLUDED, REQUEST
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import read_secrets, result_of
-from botdock.services.log_store import StoredLog
+from botdock.services.log_store import LogWriter, StoredLog
 
 RECOVERED = "recovered"
 """The event, and the evidence: how often somebody took over, and when."""
@@ -38,6 +40,7 @@ _TIMES = 20
 """How many takeovers the evidence gives the times of."""
 _LOST = "its container is gone, and its runner died before it knew how it ended"
 _NEVER_STARTED = "its runner died before the bot was started"
+_DAMAGED = "its runner died, and its record is damaged, so that it could not go on"
 
 Course = Callable[[], ExecutionResult]
 
@@ -72,7 +75,11 @@ class Takeover:
         execution = self._make(run)
         execution.ending.restore(events)
         if (result := self._concluded(run)) is not None:
+            execution.ending.close()
             execution.finish_by(partial(self._conclusion.resume, run, result))
+        elif run.damage:
+            execution.ending.close()
+            execution.finish_by(self._damaged(run, status))
         elif status is None or status.state is ContainerState.CREATED:
             execution.finish_by(self._ended_unseen(run, execution, events, gone=status is None))
         else:
@@ -101,6 +108,17 @@ class Takeover:
             return partial(self._conclusion.conclude, run, None, ended_by=Outcome.LOST, failure=_LOST, duration=0.0)
         phases = [str(entry["phase"]) for entry in events if entry.get("event") == "phase" and "phase" in entry]
         return partial(self._conclusion.aborted, run, _NEVER_STARTED, phase=phases[-1] if phases else None)
+
+    def _damaged(self, run: Run, status: ContainerStatus | None) -> Course:
+        """Return how to finish one whose record does not say what was asked for, or what its runner was at."""
+        if run.journal.logs.is_dir() and not StoredLog(run.journal.logs).ended:
+            try:
+                with closing(LogWriter(run.journal.logs)) as writer:
+                    writer.finish(complete=False)
+            except (BotdockError, OSError) as error:
+                logger.bind(error=str(error)).warning("the log could not be closed")
+        found = {"state": status.state.value, "exit_code": status.exit_code} if status else None
+        return partial(self._conclusion.aborted, run, f"{_DAMAGED}: {run.damage}", damaged=run.damage, container=found)
 
     def _close_log(self, run: Run, execution: Execution) -> None:
         """Let what is stored of a log be all of it."""
