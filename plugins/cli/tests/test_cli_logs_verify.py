@@ -71,7 +71,7 @@ def test_the_storage_that_was_used_is_asked_not_the_configured_one(
 ) -> None:
     request = json.loads((ended.directory / "request.json").read_text())
     (ended.directory / "request.json").write_text(json.dumps({**request, "storage": "minio"}))
-    assert check(cli)[1]["storage"]["storage"] == "minio"
+    assert check(cli)[1]["storage"]["name"] == "minio"
 
 
 def test_it_is_said_in_words_too(cli: Callable[..., Any], ended: Any, storage: Any) -> None:
