@@ -62,6 +62,21 @@ def part_fault(path: Path) -> Fault | None:
     return None
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder and those that lead to it, where they are not there, each for this user alone.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    for path in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def is_ours(look: os.stat_result) -> bool:
+    """Tell whether what was looked at belongs to the user that runs botdock, or to root."""
+    return look.st_uid in {os.geteuid(), 0}
+
+
 def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield all that the kernel meets on the way to a path, links and what they lead to included."""
     here, pending, links = Path("/"), list(reversed(path.parts[1:])), 0
@@ -87,8 +102,9 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 def _fault(path: Path, look: os.stat_result, *, last: bool) -> Fault | None:
     name, us = shlex.quote(os.fspath(path)), os.geteuid()
-    if look.st_uid not in {us, 0}:
-        return Fault(path, f"belongs to {_user(look.st_uid)}, not to {_user(us)}", f"chown {_user(us)} {name}")
+    if not is_ours(look):
+        remedy = f"chown -h {_user(us)} {name}" if last else "choose a path that leads through folders of your own"
+        return Fault(path, f"belongs to {_user(look.st_uid)}, not to {_user(us)}", remedy)
     if stat.S_ISLNK(look.st_mode) or (look.st_mode & stat.S_ISVTX and not last):
         return None
     if look.st_mode & stat.S_IWOTH:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,8 @@ from botdock.config.sections import (
     Policy,
     RuntimeConfig,
 )
+from botdock.errors import ConfigError, UserError
+from botdock.model._validation import path_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 CONFIG_FILE_NAME = "botdock.toml"
 CONFIG_VARIABLE = "BOTDOCK_CONFIG"
 """Names the configuration file; else `botdock.toml` of the working folder over that of the platform's config folder."""
+
+_ANOTHER_HOME = "BOTDOCK_HOME=DIR names another state folder."
 
 
 @attrs.frozen(kw_only=True)
@@ -75,12 +80,47 @@ class Config:
 
     @property
     def home_dir(self) -> Path:
-        """The state folder: `home`, else BOTDOCK_HOME through the environment, else the platform's."""
-        if self.home:
-            return Path(self.home).expanduser().absolute()
+        """The state folder: `home`, else BOTDOCK_HOME through the environment, else the platform's.
+
+        Raises:
+            ConfigError: No folder can have that name.
+        """
         import platformdirs
 
-        return Path(platformdirs.user_state_dir("botdock", appauthor=False))
+        home = self.home or platformdirs.user_state_dir("botdock", appauthor=False)
+        try:
+            path = Path(home).expanduser().absolute()
+        except (OSError, RuntimeError) as error:  # the working folder is gone; there is no such user
+            raise ConfigError([f"home: {home!r}: {error}"], hint=_ANOTHER_HOME) from error
+        if problem := path_problem(str(path)):
+            raise ConfigError([f"home: {home!r} {problem}"], hint=_ANOTHER_HOME)
+        return path
+
+    def checked_home(self, *, make: bool = False) -> Path:
+        """Return the state folder, after a look that no other user can write it, replace it, or write its parts.
+
+        Each use of it begins so: what others can write there is code and records that botdock would believe.
+
+        Args:
+            make: Whether it is made, readable by this user alone, when it is not there.
+
+        Raises:
+            UserError: Others can; names the path, the fault, and the command that mends it.
+        """
+        from botdock._ownership import fault_of, make_private, part_fault
+
+        home = self.home_dir
+        if make:
+            with suppress(OSError):  # whatever first writes there tells it
+                make_private(home)
+        fault = fault_of(home)
+        if fault is None:
+            with suppress(OSError):  # not there yet; or not ours to read, which its first use tells
+                fault = next(filter(None, map(part_fault, sorted(home.iterdir()))), None)
+        if fault is None:
+            return home
+        left = f"; then remove {home / 'cache'}, where others may have left code" if fault.path == home else ""
+        raise UserError(f"the state folder {home} is not used: {fault}", hint=f"{fault.remedy}{left}. {_ANOTHER_HOME}")
 
     def options_for(self, plugin: str) -> Mapping[str, Any]:
         """Return the settings of a plugin; empty when there are none."""

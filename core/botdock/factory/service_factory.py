@@ -6,6 +6,7 @@ This is the one place where feature flags are looked at.
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from functools import partial
 from typing import Any
@@ -41,10 +42,14 @@ class ServiceFactory:
     Args:
         config: The configuration; every `create_*` method can be given another section in its place.
         plugins: Where engines, runtimes, storages, sinks and exporters come from.
+
+    Raises:
+        UserError: Other users could write the state folder.
     """
 
     def __init__(self, config: Config, plugins: PluginManager) -> None:
         self._config = config
+        self._home = config.checked_home()
         self._plugins = plugins
         self._metrics: MetricsService | None = None
 
@@ -66,7 +71,7 @@ class ServiceFactory:
             return MetricsService()
         plugins = [self._plugins.metrics_exporter(name) for name in section.exporters]
         openers = {plugin.name: partial(plugin.factory, self._config) for plugin in plugins}
-        return MetricsService(openers, folder=metrics_folder(self._config.home_dir), interval=section.interval)
+        return MetricsService(openers, folder=metrics_folder(self._home), interval=section.interval)
 
     def create_container_service(self, config: ContainersConfig | None = None) -> ContainerService:
         """Make the container service over the configured engine, or over the first isolating one that answers.
@@ -102,7 +107,7 @@ class ServiceFactory:
         if not config.cache_bytes:
             return None
         limits = attrs.asdict(archive_limits(config))
-        return CodeCache(self._config.home_dir / "cache", limit=config.cache_bytes, limits=limits)
+        return CodeCache(self._home / "cache", limit=config.cache_bytes, limits=limits)
 
     def create_storage_service(self, name: str | None = None) -> StorageService:
         """Make the storage service over the storage backend of that name, by default the configured one.
@@ -117,7 +122,7 @@ class ServiceFactory:
 
         return StorageService(
             open_backend,
-            outbox=outbox_folder(self._config.home_dir, plugin.name),
+            outbox=outbox_folder(self._home, plugin.name),
             config=self._config.outbox,
             on_operation=self._storage_operation,
         )
@@ -147,6 +152,7 @@ class ServiceFactory:
 
     def create_orchestrator(self) -> BotOrchestrator:
         """Make everything, joined."""
+        self._config.checked_home(make=True)
         engine_name, engine = self.open_engine()
         storage = self.create_storage_service()
         services = Services(
@@ -166,12 +172,12 @@ class ServiceFactory:
         self.metrics.start()
         if self._config.features.persistence:
             storage.resume()
-        return BotOrchestrator(services, setting, home=self._config.home_dir, notify=self._plugins.notify)
+        return BotOrchestrator(services, setting, home=self._home, notify=self._plugins.notify)
 
     @property
     def owner(self) -> str:
         """Names the state folder in the labels of containers, so that a runner touches only its own."""
-        return hashlib.sha256(f"{platform.node()}:{self._config.home_dir}".encode()).hexdigest()[:16]
+        return hashlib.sha256(os.fsencode(f"{platform.node()}:{self._home}")).hexdigest()[:16]
 
     def open_engine(self) -> tuple[str, Engine]:
         """Open the configured engine, or the first isolating one that answers; return its name too.

@@ -59,6 +59,17 @@ def json_problem(value: object) -> str | None:
     return None
 
 
+def path_problem(path: str) -> str | None:
+    """Say why `path` cannot name a file for all whom botdock tells of it, daemons and records among them."""
+    if "\0" in path:
+        return "holds a NUL character"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "is not UTF-8"
+    return None
+
+
 def number_problem(value: object, low: float, high: float, unit: str = "") -> str | None:
     """Say why `value` is not a number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):

@@ -62,7 +62,7 @@ class Journal:
         """
         self._runner = runner
         try:
-            self._draft.parent.mkdir(parents=True, exist_ok=True)
+            self._draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._draft.mkdir(mode=0o700)
             _replace(self._draft / REQUEST, request)
             hold(self._draft, runner)

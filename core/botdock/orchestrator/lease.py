@@ -20,6 +20,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from botdock._log import logger
+from botdock._ownership import make_private
 from botdock.errors import BotdockError
 from botdock.model import new_execution_id
 from botdock.services._locks import lock_folder
@@ -180,7 +181,7 @@ def _take(folder: Path) -> tuple[str, int]:
     Raises:
         OSError: The disk or its file system refused.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(folder)
     for _ in range(_ATTEMPTS):
         runner = new_execution_id()
         draft = folder / f"{runner}{_NEW}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from botdock._ownership import is_ours, part_fault
 from botdock.errors import UserError, nearest
 from botdock.model.execution_id import EXECUTION_ID, container_name
 from botdock.orchestrator.lease import holder_lives
@@ -18,6 +20,7 @@ from botdock.orchestrator.lease import holder_lives
 EXECUTIONS = "executions"
 REQUEST, RUN, CONCLUDED, OUTCOME = "request.json", "run.json", "concluded.json", "outcome.json"
 
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SHOWN = 3
 _PREFIX = re.compile(r"[0-9a-z]{1,26}")
 
@@ -40,7 +43,14 @@ class ExecutionRecord:
 
     @classmethod
     def at(cls, directory: Path) -> ExecutionRecord:
-        """Read the folder of an execution."""
+        """Read the folder of an execution.
+
+        Raises:
+            UserError: It, or its log, is a link or another user's, so nothing there is to be believed.
+        """
+        for path in (directory, directory / "logs"):
+            if fault := part_fault(path):
+                raise UserError(f"an execution is not read: {fault}", hint=f"{fault.remedy}, or remove {directory}.")
         return cls(
             execution_id=directory.name,
             directory=directory,
@@ -102,7 +112,8 @@ def find_container(home: Path, container_id: str) -> ExecutionRecord | None:
 def execution_ids(home: Path) -> list[str]:
     """Return the ids of all executions that the state folder knows, the oldest first."""
     try:
-        names = [path.name for path in (home / EXECUTIONS).iterdir()]
+        with os.scandir(home / EXECUTIONS) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(filter(EXECUTION_ID.fullmatch, names))
@@ -129,7 +140,7 @@ def left_behind(directory: Path) -> list[str]:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object, or None when there is none that can be read."""
+    """Return a JSON object, or None when there is none that can be read, or a link, or another user's, in its place."""
     try:
         return load_json(path)
     except (OSError, ValueError):
@@ -140,11 +151,12 @@ def load_json(path: Path) -> dict[str, Any] | None:
     """Return a JSON object, or None when there is no such file.
 
     Raises:
-        ValueError: The file is damaged, for good.
+        ValueError: The file is damaged, for good; or a link, or another user's, is in its place.
         OSError: It cannot be read now.
     """
     try:
-        document = json.loads(path.read_bytes())
+        with open(os.open(path, _READ), "rb") as file:  # noqa: PTH123 - a descriptor
+            document = json.load(file) if is_ours(os.fstat(file.fileno())) else "another user's"
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:

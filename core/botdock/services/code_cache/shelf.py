@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 
+from botdock._ownership import make_private, part_fault
 from botdock.errors import StorageError
 from botdock.services._removal import remove_tree
 from botdock.services.code_cache.drafts import REMOVAL_TIMEOUT
@@ -75,12 +76,15 @@ class Shelf:
 
     def make(self) -> None:
         """Make the folders; nobody else may look into them, so that what lies in them may be readable to bots."""
-        self.root.mkdir(parents=True, exist_ok=True, mode=_OURS)
+        make_private(self.root)
         for part in _PARTS:
             (self.root / part).mkdir(exist_ok=True, mode=_OURS)
 
     def problem(self, sha256: str) -> str:
         """Say what is wrong with a tree that is there; empty when it is what it was. Looks, and reads no content."""
+        for path in (self.tree(sha256), self.seal(sha256)):
+            if fault := part_fault(path):
+                return str(fault)
         seal = Seal.read(self.seal(sha256))
         if seal is None:
             return "its seal is missing or damaged"

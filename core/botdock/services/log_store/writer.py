@@ -68,7 +68,7 @@ class LogWriter:
             self._begin()
 
     def _begin(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (self.directory / END).exists():
             raise LogError(f"the log in {self.directory} has ended", hint="Nothing can be added to it.")
         sweep(self.directory)

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from botdock._log import logger
+from botdock._ownership import make_private
 from botdock.model.metrics import MetricsExporter, MetricsSnapshot
 from botdock.services._locks import locked_at_once
 from botdock.services.metrics.files import Account, encode, replace_file
@@ -91,7 +92,7 @@ class Ledger(MetricsExporter):
         """Take the lock that says that this runner lives, before there is a file whose owner somebody could ask for."""
         if self._registered:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private(self._folder)
         while not self._registered:
             # Who looks for the dead may have the lock in this very moment, and take us for one: then by another name.
             self._held.close()

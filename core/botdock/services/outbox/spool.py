@@ -20,6 +20,7 @@ from pathlib import Path
 
 import attrs
 
+from botdock._ownership import make_private
 from botdock.errors import StorageError
 from botdock.model import ByteReader, OutboxStatus
 from botdock.services._locks import locked, locked_at_once
@@ -153,8 +154,9 @@ class Spool:
             write_error(self.folder, error)
 
     def _make_folders(self) -> None:
+        make_private(self.folder)
         for name in (FAILED, DATA, ITEMS):  # the one that says that all are there comes last
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            (self.folder / name).mkdir(mode=0o700, exist_ok=True)
         self.folder.chmod(0o700)  # results are nobody else's business
 
     def _manifest(self, item: Item) -> Path:

@@ -25,7 +25,11 @@ SCARCE_SPACE = 1024**3
 
 def check_state(config: Config) -> Iterator[Check]:
     """Look at the folder that state is kept in, without making it."""
-    home = config.home_dir
+    try:
+        home = config.checked_home()
+    except BotdockError as error:
+        yield Check(name="state", status=CheckStatus.FAILED, detail=error.message, remedy=error.hint or "")
+        return
     place = _first_existing(home)
     free = shutil.disk_usage(place).free
     elsewhere = "name another folder: BOTDOCK_HOME=DIR"

@@ -24,7 +24,7 @@ LONG_WAIT = timedelta(minutes=5)
 
 def check_outboxes(config: Config) -> Iterator[Check]:
     """Look at what waits for the configured storage, and, if anything does, for others that were used here."""
-    configured = outbox_folder(config.home_dir, config.storage)
+    configured = outbox_folder(config.checked_home(), config.storage)
     yield from guarded("storage.outbox", lambda: _check("storage.outbox", configured))
     others = sorted(path for path in configured.parent.glob("*") if path.is_dir() and path != configured)
     for folder in others:

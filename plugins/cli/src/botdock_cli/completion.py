@@ -45,7 +45,7 @@ def complete_executions(incomplete: str) -> list[str]:
         from botdock.config import Config
         from botdock.orchestrator.records import execution_ids
 
-        ids = execution_ids(Config.load().home_dir)
+        ids = execution_ids(Config.load().checked_home())
     except Exception:  # noqa: BLE001 - a shell that waits for completions is no place for an error
         return []
     return [name for name in reversed(ids) if name.startswith(incomplete)]

@@ -37,7 +37,7 @@ def verify_log(session: Session, request: LogRequest) -> int:
     """
     config = session.load_config()
     diagnostics.show_log(everything=session.debug)
-    record = find_execution(config.home_dir, request.name)
+    record = find_execution(config.checked_home(), request.name)
     if not record.logs.is_dir():
         raise LogError(f"execution {record.execution_id} has no log", hint="`botdock logs` says why.")
     with bars_on_terminal(least=WORTH_SHOWING) as bars:

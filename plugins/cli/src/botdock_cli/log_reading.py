@@ -40,7 +40,7 @@ def show_logs(session: Session, request: LogRequest) -> int:
         OSError: What is shown cannot be written.
     """
     try:
-        return _Showing(session.load_config().home_dir, request).run()
+        return _Showing(session.load_config().checked_home(), request).run()
     except BrokenPipeError:
         abandon_stdout()
         return EXIT_BROKEN_PIPE

@@ -54,7 +54,7 @@ class StoredCopy:
         try:
             reader = self._opened.enter_context(self._storage().get(self._prefix + name))
         except ObjectNotFoundError:
-            if read_status(outbox_folder(self._config.home_dir, self.name)).items:
+            if read_status(outbox_folder(self._config.checked_home(), self.name)).items:
                 self.waiting.add(name)
             return None
         except BotdockError as error:

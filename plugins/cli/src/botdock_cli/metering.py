@@ -27,7 +27,7 @@ def show_metrics(session: Session, *, reset: bool, as_json: bool) -> int:
         ConfigError: The configuration is wrong.
         MetricsError: The state folder could not be read, or changed.
     """
-    folder = metrics_folder(session.load_config().home_dir)
+    folder = metrics_folder(session.load_config().checked_home())
     diagnostics.show_log(everything=session.debug)
     total = reset_total(folder) if reset else read_total(folder)
     for problem in total.problems:

@@ -40,18 +40,18 @@ def recover(session: Session, *, engine: str | None, as_json: bool) -> int:
     config = session.load_config({"engine": engine} if engine else None)
     show_log(everything=session.debug)
     report = _Report(shown=not as_json)
-    before = _orphans(config.home_dir)
+    before = _orphans(config.checked_home())
     with Interrupts() as interrupts:
         try:
             results = _see_to_their_end(config, interrupts, report)
         except KeyboardInterrupt:
             say("interrupted; `botdock recover` goes on with what is left")
             return interrupts.exit_code
-    left = sorted(before & _orphans(config.home_dir))
+    left = sorted(before & _orphans(config.checked_home()))
     if left:
         say(f"not recovered: {', '.join(left)}\nThe warnings say why; what another engine ran takes --engine NAME.")
     elif not results:
-        say(f"nothing to recover in {config.home_dir}")
+        say(f"nothing to recover in {config.checked_home()}")
     printed = print_json([result.to_json() for result in results]) if as_json else report.code
     return (EXIT_INFRASTRUCTURE if left else _code(results, interrupts)) or printed
 

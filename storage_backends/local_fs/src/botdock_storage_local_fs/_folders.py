@@ -43,7 +43,8 @@ class Folders:
             StorageError: A component is a link.
         """
         if make:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in reversed([path for path in (self.root, *self.root.parents) if not path.exists()]):
+                path.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would leave the mode of parents to the umask
         folder = os.open(self.root, _FOLDER)
         try:
             for depth in range(len(names)):

@@ -88,7 +88,8 @@ class Notes:
     def _create(self, folder: Path, name: str) -> tuple[Path, int]:
         path = folder / f"{secrets.token_hex(8)}.json"
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for parent in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+                parent.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would leave their mode to the umask
             file = os.open(path, _NEW, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX)
             os.write(file, f"{json.dumps([*self._mark, name])}\n".encode())
