@@ -62,6 +62,7 @@ DOCKER = st.builds(
     memory_limit=st.just(0),
     cpu_shares=st.integers(0, 262_144),
     users=st.just("1000:1"),
+    seccomp=TEXT,
     runtime=TEXT,
 )
 MINIO = st.builds(

@@ -40,6 +40,8 @@ class DockerConfig:
         connect_timeout: To open a connection.
         memory_limit: Default memory of a container on this engine; 0 means `runtime.limits.memory`.
         cpu_shares: Relative weight when processors are short; 0 means the daemon's default.
+        seccomp: File with a seccomp profile, JSON as `docker run --security-opt` takes it; empty means botdock's own,
+            which is narrower than Docker's default.
         users: `first:count` of the user ids that bots run as, each with one of its own; nothing else on the daemon's
             machine should use them, nor another daemon's bots.
         runtime: OCI runtime such as `runsc`; empty means the daemon's default.
@@ -52,6 +54,7 @@ class DockerConfig:
     connect_timeout: Seconds = attrs.field(default=5.0, validator=rules.WAIT)
     memory_limit: Bytes = attrs.field(default=0, validator=rules.MEMORY_OR_NONE)
     cpu_shares: int = attrs.field(default=0, validator=rules.number(0, 262_144))  # the kernel's largest
+    seccomp: str = ""
     users: str = attrs.field(default="2000000:65536", validator=rules.USERS)
     runtime: str = ""
 

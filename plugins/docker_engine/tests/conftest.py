@@ -27,6 +27,7 @@ INFO = {
     "CpuCfsQuota": True,
     "PidsLimit": True,
     "NCPU": 2,
+    "Architecture": "x86_64",
     "CgroupVersion": "2",
     "SecurityOptions": ["name=seccomp,profile=default"],
     "LiveRestoreEnabled": True,

@@ -21,6 +21,7 @@ def info(**changed: Any) -> dict[str, Any]:
         "CpuCfsQuota": True,
         "PidsLimit": True,
         "NCPU": 4,
+        "Architecture": "aarch64",
         "CgroupVersion": "2",
         "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"],
         "LiveRestoreEnabled": True,
@@ -29,8 +30,8 @@ def info(**changed: Any) -> dict[str, Any]:
     return {**everything, **changed}
 
 
-def examine(fake_docker: Any, options: dict[str, Any] | None = None) -> dict[str, Check]:
-    config = Config(docker=DockerConfig(host=fake_docker.url), options={"docker": options or {}})
+def examine(fake_docker: Any, options: dict[str, Any] | None = None, **fields: Any) -> dict[str, Check]:
+    config = Config(docker=DockerConfig(host=fake_docker.url, **fields), options={"docker": options or {}})
     return {check.name: check for check in checks.checks(config)}
 
 
@@ -56,7 +57,7 @@ def test_the_daemon_is_looked_at_once(fake_docker: Any, engine: DockerEngine) ->
         ({"SwapLimit": False}, Feature.SWAP, "swapaccount=1"),
         ({"CpuCfsQuota": False}, Feature.CPU, "cgroup"),
         ({"PidsLimit": False}, Feature.PIDS, "cgroup"),
-        ({"SecurityOptions": ["name=seccomp,profile=unconfined"]}, Feature.SECCOMP, "seccomp"),
+        ({"SecurityOptions": ["name=seccomp,profile=unconfined"], "Architecture": "s390x"}, Feature.SECCOMP, "seccomp"),
         ({"SecurityOptions": None}, Feature.SECCOMP, "seccomp"),
     ],
 )
@@ -94,8 +95,9 @@ def test_an_answer_that_is_no_info_is_refused(fake_docker: Any, engine: DockerEn
 def test_doctor_finds_a_good_daemon_good(fake_docker: Any) -> None:
     fake_docker.says("GET", "/info", info())
     found = examine(fake_docker)
-    assert set(found) == {"docker.engine", "docker.isolation", "docker.disk", "docker.live_restore"}
+    assert set(found) == {"docker.engine", "docker.isolation", "docker.seccomp", "docker.disk", "docker.live_restore"}
     assert found["docker.engine"].detail == f"Docker 20.10.24 (API 1.41, cgroup v2) at {fake_docker.url}"
+    assert found["docker.seccomp"].detail == "botdock's own profile"
     del found["docker.disk"]  # this machine's may be full
     assert {check.status for check in found.values()} == {CheckStatus.OK}
 
@@ -108,6 +110,22 @@ def test_doctor_says_what_else_could_be_better(fake_docker: Any, monkeypatch: py
     for name, remedy in {"live_restore": "daemon.json", "selinux": "chcon", "disk": "docker system prune"}.items():
         assert found[f"docker.{name}"].status is CheckStatus.WARNING
         assert remedy in found[f"docker.{name}"].remedy
+
+
+def test_doctor_says_which_seccomp_profile_is_in_force(fake_docker: Any, tmp_path: Path) -> None:
+    fake_docker.says("GET", "/info", info(SecurityOptions=["name=seccomp,profile=unconfined"]))
+    assert examine(fake_docker)["docker.seccomp"].detail == "botdock's own profile"
+    (tmp_path / "own.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    own = examine(fake_docker, seccomp=str(tmp_path / "own.json"))["docker.seccomp"].detail
+    assert own == f"the operator's own profile, {tmp_path}/own.json"
+    fake_docker.says("GET", "/info", info(Architecture="s390x"))
+    check = examine(fake_docker)["docker.seccomp"]
+    assert (check.status, check.detail.split(":")[0]) == (CheckStatus.WARNING, "the daemon's default profile")
+    for text in ("{", "[" * 100_000, "[]", "{}", None):
+        (tmp_path / "own.json").unlink() if text is None else (tmp_path / "own.json").write_text(text)
+        (check,) = examine(fake_docker, seccomp=str(tmp_path / "own.json")).values()
+        assert (check.name, check.status) == ("docker.config", CheckStatus.FAILED)
+        assert "docker.seccomp" in check.detail
 
 
 def test_doctor_warns_of_a_daemon_elsewhere(fake_docker: Any) -> None:

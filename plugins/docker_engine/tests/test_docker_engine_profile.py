@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from botdock.errors import PolicyError
 from botdock.model import DEFAULT_LIMITS, ContainerSpec, Feature, Limits
 from botdock.model.limits import RANGES
 from botdock_engine_docker.profile import Machine, Tuning, create_request
+from botdock_engine_docker.seccomp import own_profile
 
 MIB = 1024 * 1024
 
@@ -40,7 +42,7 @@ def test_nothing_is_left_of_what_a_container_could_do_to_the_host(request_of: Ca
     config = host(request_of())
     assert config["Privileged"] is False
     assert config["CapDrop"] == ["ALL"]
-    assert config["SecurityOpt"] == ["no-new-privileges"]
+    assert config["SecurityOpt"] == ["no-new-privileges", f"seccomp={own_profile()}"]
     assert config["ReadonlyRootfs"] is True
     assert config["NetworkMode"] == "none"
     assert (config["IpcMode"], config["CgroupnsMode"]) == ("private", "private")
@@ -144,6 +146,28 @@ def test_what_cannot_be_enforced_is_not_asked_for(
 def test_swappiness_is_a_knob_of_cgroup_v1(request_of: Callable[..., Any]) -> None:
     assert host(request_of(machine=Machine(cgroup_version=1)))["MemorySwappiness"] == 0
     assert "MemorySwappiness" not in host(request_of(machine=Machine(cgroup_version=2)))
+
+
+def test_the_seccomp_profile_is_the_operators_or_ours_and_the_daemons_where_ours_does_not_fit(
+    request_of: Callable[..., Any],
+) -> None:
+    def options(**changed: Any) -> list[str]:
+        found: list[str] = host(request_of(**changed))["SecurityOpt"]
+        return found[1:]
+
+    assert options(tuning=Tuning(seccomp="{}")) == ["seccomp={}"]
+    assert options(machine=Machine(architecture="s390x")) == []
+    assert options(machine=Machine(enforced=frozenset(Feature) - {Feature.SECCOMP})) == []
+
+
+def test_every_call_is_in_one_rule_but_for_those_whose_arguments_decide() -> None:
+    rules = json.loads(own_profile())["syscalls"]
+    named = [name for rule in rules for name in set(rule["names"]) if not rule["args"]]
+    assert len(named) == len(set(named))
+    by_argument = {name for rule in rules for name in rule["names"] if rule["args"]}
+    assert by_argument == {"clone", "personality", "socket", "socketpair"}
+    assert by_argument.isdisjoint(named)
+    assert all(rule["comment"] for rule in rules)
 
 
 def test_a_daemon_that_maps_users_has_those_below_65536_alone() -> None:

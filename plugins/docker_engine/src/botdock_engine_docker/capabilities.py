@@ -10,6 +10,7 @@ from botdock.errors import EngineUnavailableError
 from botdock.model import EngineCapabilities, Feature
 from botdock_engine_docker.profile import Machine
 from botdock_engine_docker.refusals import ENGINE
+from botdock_engine_docker.seccomp import ARCHITECTURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +31,8 @@ _FLAGS: Mapping[Feature, tuple[str, str, str]] = {
     Feature.PIDS: ("PidsLimit", "the kernel has no limit of processes for the daemon", _CGROUP),
 }
 """Per feature: the daemon's word for it, what its absence means, and what mends it."""
-_SECCOMP = "the daemon runs containers without a seccomp profile"
-_SECCOMP_REMEDY = "Start dockerd without `--seccomp-profile=unconfined`, on a kernel with seccomp."
+_SECCOMP = "the daemon has no seccomp, or none by default on a machine that botdock's profile does not fit"
+_SECCOMP_REMEDY = "Run dockerd on a kernel with seccomp, without `--seccomp-profile=unconfined`."
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +65,7 @@ class Probe:
             enforced=frozenset(Feature) - set(self.missing()),
             cpus=int(self.info.get("NCPU") or 0),
             cgroup_version=self.cgroup_version,
+            architecture=self.architecture,
             maps_users=self.says("userns") or self.says("rootless"),
         )
 
@@ -89,13 +91,19 @@ class Probe:
 
     @property
     def has_seccomp(self) -> bool:
-        """Whether containers get a seccomp profile when nobody asks for one."""
-        options = [option.split(",") for option in self.info.get("SecurityOptions") or ()]
-        return any("name=seccomp" in option and "profile=unconfined" not in option for option in options)
+        """Whether containers get a seccomp profile: botdock's, or where that does not fit the daemon's default."""
+        fits = self.architecture in ARCHITECTURES
+        return self.says("seccomp") and (fits or not self.says("seccomp", "profile=unconfined"))
 
-    def says(self, option: str) -> bool:
-        """Whether the daemon names a security option, such as `selinux`."""
-        return any(f"name={option}" in said.split(",") for said in self.info.get("SecurityOptions") or ())
+    @property
+    def architecture(self) -> str:
+        """The machine's processors, such as `x86_64`."""
+        return str(self.info.get("Architecture") or "")
+
+    def says(self, option: str, *details: str) -> bool:
+        """Whether the daemon names a security option, such as `selinux`, with these details."""
+        options = [set(said.split(",")) for said in self.info.get("SecurityOptions") or ()]
+        return any({f"name={option}", *details} <= said for said in options)
 
 
 def probe(client: DockerClient, *, timeout: float) -> Probe:

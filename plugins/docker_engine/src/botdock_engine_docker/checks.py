@@ -27,8 +27,10 @@ def checks(config: Config) -> Iterable[Check]:
         from botdock_engine_docker.capabilities import probe
         from botdock_engine_docker.client import DockerClient
         from botdock_engine_docker.endpoint import find_endpoint
+        from botdock_engine_docker.seccomp import read_profile
 
         endpoint = find_endpoint(config)
+        read_profile(config.docker.seccomp)
         client = DockerClient(
             endpoint, api_version=config.docker.api_version, connect_timeout=config.docker.connect_timeout
         )
@@ -37,16 +39,18 @@ def checks(config: Config) -> Iterable[Check]:
     except BotdockError as error:
         return [_failed("docker.config", error.message, error.hint or "")]
     try:
-        return list(_examine(probe(client, timeout=TIMEOUT), endpoint))
+        return list(_examine(probe(client, timeout=TIMEOUT), endpoint, config.docker.seccomp))
     except BotdockError as error:
         return [_failed("docker.engine", error.message, error.hint or "")]
     finally:
         client.close()
 
 
-def _examine(probed: Probe, endpoint: Endpoint) -> Iterator[Check]:
+def _examine(probed: Probe, endpoint: Endpoint, seccomp: str) -> Iterator[Check]:
     yield _ok("docker.engine", f"{probed.capabilities.version} at {endpoint.url}")
     yield from _isolation(probed)
+    if probed.has_seccomp:
+        yield _seccomp(probed.machine.architecture, seccomp)
     yield from _files(probed, endpoint)
     if probed.info.get("LiveRestoreEnabled"):
         yield _ok("docker.live_restore", "bots outlive a restart of the daemon")
@@ -61,6 +65,20 @@ def _isolation(probed: Probe) -> Iterator[Check]:
         yield _failed(f"docker.{feature}", reason, remedy)
     if not missing:
         yield _ok("docker.isolation", "the whole of the strict profile is enforced")
+
+
+def _seccomp(architecture: str, own: str) -> Check:
+    """Say which seccomp profile is in force; where there is none at all, that was said before."""
+    from botdock_engine_docker.seccomp import ARCHITECTURES
+
+    if own:
+        return _ok("docker.seccomp", f"the operator's own profile, {own}")
+    if architecture in ARCHITECTURES:
+        return _ok("docker.seccomp", "botdock's own profile")
+    known = " and ".join(ARCHITECTURES)
+    remedy = "Set docker.seccomp to a profile of your own, which denies AF_VSOCK sockets and io_uring."
+    detail = f"the daemon's default profile: botdock's is for {known}, not {architecture or 'unknown'}"
+    return _warning("docker.seccomp", detail, remedy)
 
 
 def _files(probed: Probe, endpoint: Endpoint) -> Iterator[Check]:

@@ -22,6 +22,7 @@ from botdock_engine_docker.kept import KeptLog
 from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.profile import LABEL_USER, Tuning, create_request
 from botdock_engine_docker.results import find_result, hand_over, read_bounded
+from botdock_engine_docker.seccomp import read_profile
 from botdock_engine_docker.status import read_status
 from botdock_engine_docker.waiting import Waiter
 
@@ -83,8 +84,13 @@ class DockerEngine(Engine):
             find_endpoint(config), api_version=docker.api_version, connect_timeout=docker.connect_timeout
         )
         first, count = map(int, docker.users.split(":"))
-        users = range(first, first + count)
-        return cls(client, tuning=Tuning(cpu_shares=docker.cpu_shares, runtime=docker.runtime, users=users))
+        tuning = Tuning(
+            cpu_shares=docker.cpu_shares,
+            runtime=docker.runtime,
+            users=range(first, first + count),
+            seccomp=read_profile(docker.seccomp),
+        )
+        return cls(client, tuning=tuning)
 
     def probe(self, *, timeout: float = PROBE_TIMEOUT) -> Probe:
         """Look at the daemon, once.

@@ -12,6 +12,7 @@ import attrs
 
 from botdock.errors import PolicyError
 from botdock.model import DEFAULT_LIMITS, Feature
+from botdock_engine_docker.seccomp import ARCHITECTURES, own_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,12 +54,14 @@ class Machine:
         enforced: What of the strict profile it enforces; what it cannot is not asked for.
         cpus: Its processors; Docker refuses to allow more. 0 for not known.
         cgroup_version: 1 or 2.
+        architecture: Its processors', as the kernel names them.
         maps_users: Whether the ids of its containers are others on the machine: rootless, or with `userns-remap`.
     """
 
     enforced: frozenset[Feature] = frozenset(Feature)
     cpus: int = 0
     cgroup_version: int = 2
+    architecture: str = "x86_64"
     maps_users: bool = False
 
 
@@ -70,11 +73,13 @@ class Tuning:
         cpu_shares: Relative weight when processors are short; 0 for the daemon's default.
         runtime: OCI runtime such as `runsc`; empty for the daemon's default.
         users: The user ids that bots run as.
+        seccomp: A seccomp profile, JSON; empty for botdock's own.
     """
 
     cpu_shares: int = 0
     runtime: str = ""
     users: range = range(2_000_000, 2_065_536)
+    seccomp: str = ""
 
     def users_on(self, machine: Machine) -> range:
         """Return the user ids there are on a machine."""
@@ -123,6 +128,7 @@ def create_request(
 def _host_config(spec: ContainerSpec, machine: Machine, tuning: Tuning, volumes: Iterable[str]) -> dict[str, Any]:
     return {
         **_isolation(spec.network),
+        "SecurityOpt": ["no-new-privileges", *_seccomp(machine, tuning)],  # AppArmor keeps the daemon's default profile
         **_limits(spec.limits, machine),
         **_file_systems(spec, volumes),
         **({"CpuShares": tuning.cpu_shares} if tuning.cpu_shares else {}),
@@ -145,7 +151,6 @@ def _isolation(network: str) -> dict[str, Any]:
         "Privileged": False,
         "CapAdd": [],
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges"],  # seccomp and AppArmor keep the daemon's default profiles
         "Devices": [],
         "DeviceRequests": [],
         "DeviceCgroupRules": [],
@@ -153,6 +158,13 @@ def _isolation(network: str) -> dict[str, Any]:
         "PublishAllPorts": False,
         "OomKillDisable": False,
     }
+
+
+def _seccomp(machine: Machine, tuning: Tuning) -> list[str]:
+    """Return the option that names the profile; the daemon's default holds where botdock's does not fit the machine."""
+    fits = machine.architecture in ARCHITECTURES
+    found = tuning.seccomp or (own_profile() if fits else "")
+    return [f"seccomp={found}"] if found and Feature.SECCOMP in machine.enforced else []
 
 
 def _limits(limits: Limits, machine: Machine) -> dict[str, Any]:

@@ -72,6 +72,9 @@ _RUNTIME = "Mend docker.runtime, or add the runtime to the daemon: `docker info`
 _MOUNT = (
     "The daemon must see the same files as this process: with a remote one set [options.docker] shared_disk = false."
 )
+_SECCOMP = (
+    "Mend the file that docker.seccomp names, or leave docker.seccomp empty, so that botdock's own profile is used."
+)
 _INIT = "Install it beside the daemon: `apt install tini`, or Docker's own packages, which bring docker-init."
 _LOGIN = "`docker login` to the registry as the user that runs botdock."
 _REGISTRY = "Is the registry reachable from the daemon's machine? `docker pull` shows more."
@@ -91,6 +94,7 @@ _RULES = (
     _Rule("client version", EngineUnavailableError, _OLD),
     _Rule("no space left on device", ContainerError, _DISK),
     _Rule("bind source path does not exist", ContainerError, _MOUNT),
+    _Rule("seccomp", ContainerError, _SECCOMP),
     _Rule("docker-init", ContainerError, _INIT),
     _Rule("runtime specified", ContainerError, _RUNTIME),
     _Rule("unknown or invalid runtime name", ContainerError, _RUNTIME),
