@@ -68,7 +68,7 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
         "policy.unenforced": ["pids"],
         "docker.api_version": "1.2",
         "docker.host": "unix:///x",
-        "docker.user": "1:1",
+        "docker.users": "5000:1",
     }
     odd |= {"containers.pull": "never", "runtime.images": {"bash": "x"}, "plugins.prefer": {"a": "b"}}
     odd |= {"policy.engines": [], "policy.runtimes": [], "policy.local_code": True, "docker.memory_limit": "8MiB"}
