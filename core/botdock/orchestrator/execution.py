@@ -70,8 +70,8 @@ class Execution:
     @property
     def result(self) -> ExecutionResult:
         """The result; of one that still runs, what is known so far, with the status `running`."""
-        if self._result is not None:
-            return self._result
+        if self._result is not None:  # what could not be removed at its end may be since
+            return self._run.concluded or self._result
         return self._run.result(status=Status.RUNNING, message="running")
 
     @property

@@ -17,6 +17,8 @@ from botdock.hookspecs import hookimpl
 from botdock.model import (
     Check,
     CheckStatus,
+    ContainerInfo,
+    ContainerState,
     EngineCapabilities,
     EnginePlugin,
     Feature,
@@ -40,6 +42,7 @@ class Machine:
         self.images = {"here:1"}
         self.enforced = frozenset(Feature)
         self.unavailable = ""
+        self.containers: list[Any] = []
         self.storage_checks: Callable[[Config], Iterable[Check]] = lambda config: [check("local-fs")]
         self.add("dock", automatic=True)
 
@@ -58,7 +61,12 @@ class Machine:
             raise EngineUnavailableError(self.unavailable, engine=name, hint="systemctl start docker")
         missing = {feature: "the kernel lacks it" for feature in Feature if feature not in self.enforced}
         capabilities = EngineCapabilities(engine=name, version="1.0", enforced=self.enforced, missing=missing)
-        return SimpleNamespace(capabilities=lambda: capabilities, close=lambda: None, ensure_image=self._ensure_image)
+        return SimpleNamespace(
+            capabilities=lambda: capabilities,
+            close=lambda: None,
+            ensure_image=self._ensure_image,
+            list=lambda labels, timeout: self.containers,
+        )
 
     def _ensure_image(self, image: str, **_: object) -> ImageInfo:
         if image not in self.images:
@@ -129,6 +137,7 @@ def test_a_machine_that_isolates_is_healthy(machine: Machine, doctor: Callable[.
         "plugins": "ok",
         "dock": "ok",
         "isolation": "ok",
+        "executions": "ok",
         "local-fs": "ok",
         "cloud": "warning",
         "storage.outbox": "ok",
@@ -272,6 +281,32 @@ def test_scarce_space_is_a_warning(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     assert doctor()["state"]["status"] == status
+
+
+def test_executions_that_are_not_finished_are_told_with_what_finishes_them(
+    machine: Machine, doctor: Callable[..., Any], logged: Callable[..., Any]
+) -> None:
+    dead, owed, _ = logged(), logged().lives(), logged().concludes()
+    left = {"evidence": {"left_behind": ["container: connection refused"]}}
+    (owed.directory / "concluded.json").write_text(json.dumps(left))
+    found = doctor()
+    assert dead.execution_id in found["executions.orphaned"]["detail"]
+    assert f"1 over, but not all removed yet: {owed.execution_id}: container: c" in found["executions.owed"]["detail"]
+    assert found["executions.owed"]["remedy"].startswith("botdock recover")
+    assert "executions" not in found
+
+
+def test_what_belongs_to_no_execution_is_told(
+    machine: Machine, doctor: Callable[..., Any], logged: Callable[..., Any]
+) -> None:
+    over = logged().concludes()
+    (over.directory / "workspace").mkdir()
+    labels = {"botdock.execution": over.execution_id}
+    machine.containers = [
+        ContainerInfo(container_id=f"c{n}", name="", image="", state=ContainerState.RUNNING, labels=labels)
+        for n in range(4)
+    ]
+    assert doctor()["dock.strays"]["detail"].endswith("container c0, container c1, container c2, and 2 more")
 
 
 def test_a_state_folder_that_is_a_file_fails_and_is_not_touched(

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botdock.errors import ContainerError
+from botdock.model import ExecutionResult, Outcome
+from botdock.orchestrator.upkeep import Leftover
+from botdock.plugin_manager import PluginRecord, PluginStage
+from botdock_cli import listing
 from botdock_cli.escaping import for_terminal
 
 PLAIN_COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -50,3 +59,52 @@ def test_nothing_moves_the_cursor_whatever_a_bot_writes(data: bytes, colour: boo
     shown = for_terminal(data, colour=colour)
     assert PLAIN_COLOUR.sub("", shown).replace("\t", "").replace("\n", "").isprintable()
     assert colour or "\x1b" not in shown
+
+
+EVIL = "\x1b]0;title\x07\x1b[2J\r\x9b1A \u202eknil"
+FAKED = f"{EVIL}\nbotdock: all is well"
+
+
+def harmless(shown: Any) -> bool:
+    """Tell whether nothing that a terminal would obey is shown, and no line that claims to be botdock's."""
+    lines = (shown.out + shown.err).split("\n")
+    return all(line.isprintable() for line in lines) and "botdock: all is well" not in lines and "title" in str(lines)
+
+
+def test_what_a_bot_or_a_disk_says_is_escaped_by_recover(
+    cli: Callable[..., Any], fake_runner: Any, logged: Callable[..., Any]
+) -> None:
+    result = ExecutionResult(execution_id="01a", id="sma", outcome=Outcome.FAILED, error=FAKED)
+    fake_runner.recover = lambda: [SimpleNamespace(wait=lambda timeout=None: result, result=result)]
+    stray = Leftover(kind="container", name=FAKED, execution_id=FAKED, reason=FAKED, action="remove it")
+    fake_runner.leftovers = lambda: [stray]
+    for args in (["recover"], ["recover", "--json"], ["recover", "--dry-run"], ["recover", "--dry-run", "--json"]):
+        assert harmless(cli(*args)), args
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+@pytest.mark.parametrize("error", [ContainerError(FAKED, hint=FAKED), OSError(5, FAKED), ZeroDivisionError(FAKED)])
+@pytest.mark.parametrize("verb", [["run", "bot"], ["recover"], ["recover", "--dry-run"]])
+def test_an_error_is_escaped_whatever_its_kind_and_verb(
+    cli: Callable[..., Any], fake_runner: Any, error: Exception, verb: list[str], debug: list[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    fake_runner.start = fake_runner.recover = fake_runner.leftovers = fail
+    assert harmless(cli(*debug, *verb))
+
+
+def test_what_a_record_says_is_escaped_by_logs_and_doctor(cli: Callable[..., Any], logged: Callable[..., Any]) -> None:
+    never, owed = logged().concludes(error=FAKED), logged()
+    assert harmless(cli("logs", never.execution_id))
+    (owed.directory / "concluded.json").write_text(json.dumps({"evidence": {"left_behind": [FAKED]}}))
+    assert harmless(cli("doctor"))
+
+
+def test_what_plugins_name_is_escaped(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    record = PluginRecord(name=FAKED, distribution=FAKED, version=EVIL, stage=PluginStage.IMPORT, reason=FAKED)
+    monkeypatch.setattr(listing, "load_plugins", lambda session: SimpleNamespace(records=(record,)))
+    monkeypatch.setattr(listing, "_summaries", lambda manager: {})
+    assert harmless(cli("plugins"))
+    assert harmless(cli("plugins", "--json"))

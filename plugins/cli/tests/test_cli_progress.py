@@ -52,6 +52,12 @@ def test_a_step_has_one_bar_that_moves(bars: FakeBars) -> None:
     assert bars.stopped == 1
 
 
+def test_a_name_that_a_terminal_would_obey_is_escaped(bars: FakeBars) -> None:
+    with ProgressBars() as report:
+        report(Progress(phase=Phase.PULL, what="\x1b]0;title\x07\nbotdock: faked", current=1, total=2))
+    assert bars.tasks == [r"pulling \x1b]0;title\x07\nbotdock: faked"]
+
+
 def test_only_a_large_archive_is_worth_a_bar(bars: FakeBars) -> None:
     with ProgressBars() as report:
         report(Progress(phase=Phase.EXTRACT, what="small.zip", current=1, total=WORTH_SHOWING - 1))

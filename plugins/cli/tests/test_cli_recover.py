@@ -14,6 +14,7 @@ import pytest
 
 from botdock.errors import ContainerError, EngineUnavailableError
 from botdock.model import ExecutionResult, Outcome
+from botdock.orchestrator.upkeep import Leftover
 
 PATIENCE = 10.0
 RUNNING = ExecutionResult(execution_id="01old", id="sma")
@@ -129,6 +130,16 @@ def test_one_that_another_runner_took_meanwhile_is_not_left(
 
     fake_runner.recover = too_late
     assert cli("recover").code == 0
+
+
+def test_a_dry_run_only_says_what_would_be_done(cli: Callable[..., Any], fake_runner: Any, own_home: Any) -> None:
+    fake_runner.leftovers = list
+    done = cli("recover", "--dry-run")
+    assert (done.code, done.out, done.err) == (0, "", f"botdock: nothing to recover in {own_home}\n")
+    stray = Leftover(kind="container", name="c1", execution_id="01a", reason="it has no record", action="remove it")
+    fake_runner.leftovers = lambda: [stray]
+    assert cli("recover", "--dry-run").out == "container c1: it has no record; remove it\n"
+    assert json.loads(cli("recover", "--dry-run", "--json").stdout) == [attrs.asdict(stray)]
 
 
 def test_an_engine_that_does_not_answer_is_told(cli: Callable[..., Any], fake_runner: Any) -> None:

@@ -9,10 +9,12 @@ from botdock.errors import ConfigError
 from botdock.model import Check, CheckStatus
 from botdock.plugin_manager import PluginManager
 from botdock_cli.check_engines import check_engines
+from botdock_cli.check_executions import check_executions, check_strays
 from botdock_cli.check_machine import check_plugins, check_state, check_storages
 from botdock_cli.check_outbox import check_outboxes
 from botdock_cli.check_runtimes import check_images, check_interpreters
 from botdock_cli.output import aligned
+from botdock_cli.report import printable
 from botdock_cli.settings import config_files, where
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ def examine(session: Session) -> Iterator[Check]:
         yield from found.checks
     working = [name for name, found in engines.items() if found.isolates]
     yield _isolation(working)
+    yield from check_executions(config)
+    yield from check_strays(manager, config, working)
     yield from check_storages(manager, config)
     yield from check_outboxes(config)
     yield from check_interpreters(manager)
@@ -80,12 +84,13 @@ def as_document(checks: Sequence[Check]) -> dict[str, Any]:
 
 def as_text(checks: Sequence[Check], *, colour: bool) -> Iterator[str]:
     """Yield a line for each check, and below it what mends it."""
-    lines = aligned([(check.status.value, check.name, " ".join(check.detail.split())) for check in checks])
+    rows = [(check.status.value, check.name, " ".join(check.detail.split())) for check in checks]
+    lines = [printable(line, keep="") for line in aligned(rows)]
     for check, line in zip(checks, lines, strict=True):
         word = check.status.value
         yield f"\x1b[{_COLOURS[check.status]}m{word}\x1b[0m{line[len(word) :]}" if colour else line
         for remedy in check.remedy.splitlines():
-            yield f"         -> {remedy}"
+            yield printable(f"         -> {remedy}", keep="")
     yield ""
     yield _tally(checks)
 

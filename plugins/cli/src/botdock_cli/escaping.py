@@ -30,4 +30,4 @@ def for_terminal(data: bytes, *, colour: bool) -> str:
 
 
 def _plain(text: str) -> str:
-    return "\t".join(map(printable, text.split("\t")))
+    return printable(text, keep="\t\n")

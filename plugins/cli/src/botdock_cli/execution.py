@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
 from botdock.model import ExecutionResult, Outcome, Status
+from botdock.orchestrator.records import EXECUTIONS, execution_ids, is_owed
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
 from botdock_cli.interrupts import Interrupts
-from botdock_cli.outcomes import cure, exit_code, logs_command, losses, maskings, summary, unmet
+from botdock_cli.outcomes import RECOVER, cure, debts, exit_code, logs_command, losses, maskings, summary, unmet
 from botdock_cli.output import print_json, wants_colour
 from botdock_cli.progress import ProgressBars
 from botdock_cli.relay import Relay
@@ -41,7 +42,9 @@ def run_to_end(request: RunRequest, session: Session, *, as_json: bool, quiet: b
         try:
             result = _run(executable, config, interrupts, relay, quiet=quiet)
         except KeyboardInterrupt:
-            say("interrupted; nothing is left running")
+            left = [one for one in execution_ids(config.home_dir) if is_owed(config.home_dir / EXECUTIONS / one)]
+            rest = f"not all of {left[-1]} is removed yet\n{RECOVER}" if left else "nothing is left running"
+            say(f"interrupted; {rest}")
             return interrupts.exit_code
         except BotdockError as error:
             if as_json and error.execution_id:
@@ -59,6 +62,8 @@ def _run(
         execution = _start(runner, executable, interrupts, quiet=quiet)
         relay.copy(execution.stream(), on_broken=interrupts.stop)
         result = execution.wait()
+    if result is not None and "left_behind" in result.evidence:
+        result = execution.result  # the runner has tried once more when it was closed
     if result is None or result.outcome is None:
         raise BotdockError(f"execution {execution.execution_id} has no end", hint="This is a bug in botdock.")
     return result
@@ -94,7 +99,7 @@ def _advice(result: ExecutionResult, *, everything: bool) -> list[str]:
     """Return what the bot's own output does not say; unless `everything` is shown, what silence would hide."""
     found = cure(result)
     end = [found if everything else f"{found}\n`{logs_command(result)}` shows its log."] if found else []
-    return [*end, *unmet(result), *losses(result), *(maskings(result) if everything else ())]
+    return [*end, *unmet(result), *losses(result), *debts(result), *(maskings(result) if everything else ())]
 
 
 def _dim(line: str) -> None:

@@ -27,6 +27,7 @@ EXIT_CODES = {
 }
 """Exit code of each outcome; `failed` and `signaled` have the bot's own."""
 
+RECOVER = "`botdock recover` removes it; the next run tries to as well."
 _SIGNAL_BASE = 128
 _HIGHEST_CODE = 255
 
@@ -132,6 +133,12 @@ def losses(result: ExecutionResult) -> Iterator[str]:
         yield f"{missing} of its log are missing, in {_counted(log.gaps, 'place')}; `{logs_command(result)}` says where"
     if not log.complete and (log.bytes or result.container_id):
         yield "its log is not complete: its end could not be read, or nobody knows how the bot ended"
+
+
+def debts(result: ExecutionResult) -> Iterator[str]:
+    """Yield what of the execution could not be removed: its bot may run on."""
+    if problems := result.evidence.get("left_behind"):
+        yield f"not all of it could be removed: {'; '.join(map(str, problems))}\n{RECOVER}"
 
 
 def maskings(result: ExecutionResult) -> Iterator[str]:

@@ -5,26 +5,38 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from botdock_cli.report import EXIT_BROKEN_PIPE
+from botdock_cli.report import EXIT_BROKEN_PIPE, printable
 from botdock_cli.session import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import BinaryIO, TextIO
 
+_COLOUR = re.compile(r"(\x1b\[\d*m)", re.ASCII)
 
-def print_text(lines: Iterable[str]) -> int:
-    """Print lines on stdout, and return what to exit with: 141 when its reader went away."""
-    return _print(["".join(f"{line}\n" for line in lines)])
+
+def print_text(lines: Iterable[str], *, colour: bool = False) -> int:
+    """Print lines on stdout, and return what to exit with: 141 when its reader went away.
+
+    What a terminal would obey is shown as an escape; with `colour`, colours stay.
+    """
+    return _print(["".join(_lines(lines, colour=colour))])
 
 
 def stream_text(lines: Iterable[str]) -> int:
     """Print lines as they come, however many; return what to exit with."""
-    return _print(f"{line}\n" for line in lines)
+    return _print(_lines(lines))
+
+
+def _lines(lines: Iterable[str], *, colour: bool = False) -> Iterator[str]:
+    for line in lines:
+        pieces = _COLOUR.split(line) if colour else [line]
+        yield "".join(piece if number % 2 else printable(piece, keep="") for number, piece in enumerate(pieces)) + "\n"
 
 
 def print_json(document: object) -> int:

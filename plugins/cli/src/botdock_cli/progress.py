@@ -11,6 +11,7 @@ import attrs
 
 from botdock.model import Progress
 from botdock.model.outcome import Phase
+from botdock_cli.report import printable
 from botdock_cli.session import is_terminal
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class ProgressBars:
         key = (progress.phase, progress.what)
         if key not in self._tasks:
             verb = _VERBS.get(progress.phase, progress.phase)
-            self._tasks[key] = bars.add_task(f"{verb} {progress.what}", total=None)
+            self._tasks[key] = bars.add_task(f"{verb} {printable(progress.what, keep='')}", total=None)
         bars.update(self._tasks[key], completed=progress.current, total=progress.total or None)
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+import attrs
+
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
 from botdock.model import ExecutionResult, Outcome
 from botdock.orchestrator.records import EXECUTIONS, execution_ids, is_orphan
@@ -54,6 +56,23 @@ def recover(session: Session, *, engine: str | None, as_json: bool) -> int:
         say(f"nothing to recover in {config.checked_home()}")
     printed = print_json([result.to_json() for result in results]) if as_json else report.code
     return (EXIT_INFRASTRUCTURE if left else _code(results, interrupts)) or printed
+
+
+def foresee(session: Session, *, engine: str | None, as_json: bool) -> int:
+    """Say what `recover` would do, and return what to exit with; nothing is changed.
+
+    Raises:
+        BotdockError: Botdock could not do its part.
+    """
+    config = session.load_config({"engine": engine} if engine else None)
+    show_log(everything=session.debug)
+    with facade.open_runner(config) as runner:
+        found = runner.leftovers()
+    if as_json:
+        return print_json([attrs.asdict(one) for one in found])
+    if not found:
+        say(f"nothing to recover in {config.home_dir}")
+    return print_text([f"{one.kind} {one.name}: {one.reason}; {one.action}" for one in found])
 
 
 def _orphans(home: Path) -> set[str]:

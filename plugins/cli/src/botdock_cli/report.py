@@ -28,10 +28,15 @@ def say(text: str) -> None:
         return
 
 
-def printable(text: str) -> str:
-    """Return `text` with control characters escaped, but for newlines: names come from archives and plugins."""
+def printable(text: str, *, keep: str = "\n") -> str:
+    """Return `text` with all escaped that a terminal would obey, but for `keep`.
+
+    Whatever is said of botdock's own passes here: names, errors and keys are a stranger's.
+    """
+    if text.isprintable():
+        return text
     return "".join(
-        character if character.isprintable() or character == "\n" else ascii(character)[1:-1] for character in text
+        character if character.isprintable() or character in keep else ascii(character)[1:-1] for character in text
     )
 
 
@@ -40,7 +45,7 @@ def report(error: BaseException, *, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)))
     from botdock.errors import BotdockError
 
     if isinstance(error, BotdockError):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from botdock.config import Config
     from botdock.model import Executable, ExecutionResult, LogChunk, Progress
+    from botdock.orchestrator.upkeep import Leftover
 
 
 class Execution(Protocol):
@@ -50,6 +51,10 @@ class Runner(Protocol):
 
     def recover(self) -> Sequence[Execution]:
         """Take over those whose runner has died."""
+        ...
+
+    def leftovers(self) -> Sequence[Leftover]:
+        """Say what `recover` would do."""
         ...
 
     def __enter__(self) -> Self:

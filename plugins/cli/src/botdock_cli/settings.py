@@ -36,7 +36,7 @@ def as_text(session: Session) -> Iterator[str]:
     yield f"# {where(session)}"
     for path, source in origins(session, effective):
         yield f"# {'.'.join(path)} is set by {source}"
-    yield to_toml(effective).rstrip("\n")
+    yield from to_toml(effective).rstrip("\n").split("\n")
 
 
 def origins(session: Session, effective: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:

@@ -32,5 +32,6 @@ def command(
     if json:
         print_json(as_document(checks))
     else:
-        print_text(as_text(checks, colour=wants_colour(sys.stdout)))
+        colour = wants_colour(sys.stdout)
+        print_text(as_text(checks, colour=colour), colour=colour)
     return 0 if is_healthy(checks) else 1

@@ -14,7 +14,9 @@ NAME = "recover"
 SUMMARY = "Take over the executions whose runner has died, and see them to their end."
 HELP = """A bot outlives a runner that is killed, but nobody collects its log and its result any more. This finds such
 executions in the state folder, takes over those that still run, and finishes those that ended meanwhile: log, result
-and outcome are then as complete as if nothing had happened. Those of living runners are left alone.
+and outcome are then as complete as if nothing had happened. Those of living runners are left alone. An execution that
+is over, but whose container or workspace could not be removed, is finished too; containers and workspaces that belong
+to no execution are removed when they are seen for the second time, ten minutes after the first or later.
 
 It stays until all of them have ended, for it is their runner now: a bot whose runner ends is stopped. Ctrl-C only
 says which bots those are; a second one stops them in their grace period, and keeps log, result and outcome; a third one
@@ -23,6 +25,7 @@ kills them. SIGTERM and SIGHUP stop them at once. Killing this command (SIGKILL)
 \b
 Examples:
   botdock recover
+  botdock recover --dry-run                    only say what would be done
   botdock recover --engine process
   botdock recover --json | jq -r '.[].outcome'
   botdock logs -f ID                           what one of them writes meanwhile
@@ -46,10 +49,11 @@ def command(
             autocompletion=complete_engines,
         ),
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     json: Json = False,
     config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
 ) -> int:
     """Recover, and return what to exit with."""
-    from botdock_cli.recovering import recover
+    from botdock_cli.recovering import foresee, recover
 
-    return recover(context.ensure_object(Session), engine=engine, as_json=json)
+    return (foresee if dry_run else recover)(context.ensure_object(Session), engine=engine, as_json=json)
