@@ -13,7 +13,7 @@ from loguru import logger
 
 import botdock.logging
 from botdock.errors import BotdockError, ContainerError, EngineTimeoutError
-from botdock.model import Executable, Limits, Outcome
+from botdock.model import ContainerState, ContainerStatus, Executable, Limits, Outcome
 from botdock.orchestrator import execution as module
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.script import Script
@@ -191,3 +191,14 @@ def test_a_closed_runner_begins_nothing(make_stage: MakeStage, make_bot: MakeBot
     with pytest.raises(BotdockError, match="closed"):
         stage.orchestrator.begin(make_bot())
     assert stage.records() == []
+
+
+def test_the_log_of_one_whose_exit_nobody_knows_is_not_complete(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"hi\n"),))))
+    known = ContainerStatus(container_id="c", state=ContainerState.EXITED, exit_code=None, error="nobody saw the end")
+    monkeypatch.setattr(stage.engine, "wait", lambda *_args, **_options: known)
+    execution = stage.orchestrator.begin(make_bot())
+    assert execution.wait(timeout=30) is not None
+    assert (execution.result.exit_code, execution.result.log.complete) == (None, False)

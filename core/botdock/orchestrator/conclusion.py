@@ -49,7 +49,7 @@ class Conclusion:
         self, run: Run, status: ContainerStatus | None, *, ended_by: Outcome | None, failure: str, duration: float
     ) -> ExecutionResult:
         """Drain the log, read the result, judge, store, clean up."""
-        summary, output = self._drain(run, exit_known=status is not None)
+        summary, output = self._drain(run, exit_known=status is not None and status.exit_code is not None)
         reading = self._collect(run)
         verdict = judge(
             status=status,

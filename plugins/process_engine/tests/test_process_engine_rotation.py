@@ -208,7 +208,7 @@ def test_a_log_whose_files_go_while_it_is_read_has_ended(
     engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     container_id = engine.create(shell_spec("true"), timeout=CALL)
-    make_log_file(1, folder=str(state / container_id))
+    make_log_file(1, stdout=1, folder=str(state / container_id))
     with engine.attach(container_id, timeout=CALL) as stream:
         real = LogFiles._following
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from botdock.model import ContainerInfo, ContainerState, ContainerStatus
+from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Stream
 from botdock_engine_process.processes import is_alive
 from botdock_engine_process.supervisor import layout
 from botdock_engine_process.supervisor.records import read_record
@@ -83,6 +83,11 @@ class ContainerFolder:
         """Whether somebody looks after the bot."""
         supervisor = self.record(layout.SUPERVISOR)
         return supervisor is not None and is_alive(supervisor)
+
+    def logged(self) -> dict[Stream, int] | None:
+        """Return how many bytes of each stream its log was given; None where its supervisor did not live to count."""
+        counts = (self.record(layout.EXIT) or {}).get("logged")
+        return dict(zip((Stream.STDOUT, Stream.STDERR), counts, strict=True)) if counts else None
 
     def log_is_final(self) -> bool:
         """Whether nothing will be added to the log: the container ended, was removed, or lost its supervisor."""

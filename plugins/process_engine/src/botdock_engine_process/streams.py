@@ -51,6 +51,11 @@ class FileLogStream(LogStream):
         """What is gone before the first byte: of a bot that may write without an end, only the newest is kept."""
         return self._files.lost
 
+    @property
+    def activity(self) -> int:
+        """Bytes of the log's files that were read, those that are skipped too."""
+        return self._files.activity
+
     def read(self, timeout: float) -> Sequence[LogChunk]:
         """Return what has come; see `LogStream.read`."""
         if not self._enter():
@@ -93,20 +98,26 @@ class FileLogStream(LogStream):
 
     def _read(self, deadline: float) -> list[LogChunk]:
         while True:
+            before = self._files.activity
             if chunks := self._look():
                 return chunks
             left = deadline - time.monotonic()
             if self._ended or self._closed or left <= 0:
                 return []
-            self._listen(left)
+            if self._files.activity == before:
+                self._listen(left)
 
     def _look(self) -> list[LogChunk]:
-        if chunks := self._files.next_chunks():
+        before = self._files.activity
+        chunks = self._files.next_chunks()
+        if self._files.activity != before:
             return chunks  # the bell is left as it is: there may be more
         self._bell.hear()
-        final = not self._follow or self._folder.log_is_final()  # asked first, so that what follows is all there is
+        final = self._folder.log_is_final()  # asked first, so that what follows is all there is
         chunks = self._files.next_chunks()
-        if final and not chunks:
+        if self._files.activity == before and (final or not self._follow):
+            if final:
+                self._files.check_end()
             self._ended = True
             self._bell.let_go()
         return chunks

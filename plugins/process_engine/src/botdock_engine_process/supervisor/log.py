@@ -63,6 +63,7 @@ class Head:
     """The log of a bot that ends: its first `limit` bytes, and a little more."""
 
     def __init__(self, limit: int) -> None:
+        self.logged = {STDOUT: 0, STDERR: 0}
         self._file = LogFile(log_name(0))
         self._left = limit + OUTPUT_HEADROOM
 
@@ -75,6 +76,7 @@ class Head:
         kept = data[: self._left]
         if kept:
             self._file.append(stream, kept)
+            self.logged[stream] += len(kept)
             self._left -= len(kept)
         return len(kept) == len(data)
 
@@ -91,7 +93,7 @@ class Tail:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit + BURST
-        self._written = {STDOUT: 0, STDERR: 0}
+        self.logged = {STDOUT: 0, STDERR: 0}
         self._full: list[tuple[int, int]] = []
         self._number = 0
         self._file = LogFile(log_name(0))
@@ -105,7 +107,7 @@ class Tail:
         if self._file.size * PARTS >= self._limit:
             self._begin_file()
         self._file.append(stream, data)
-        self._written[stream] += len(data)
+        self.logged[stream] += len(data)
         return True
 
     def close(self) -> None:
@@ -113,7 +115,7 @@ class Tail:
         self._file.close()
 
     def _begin_file(self) -> None:
-        make_log_file(self._number + 1, self._written[STDOUT], self._written[STDERR])
+        make_log_file(self._number + 1, self.logged[STDOUT], self.logged[STDERR])
         following = LogFile(log_name(self._number + 1))
         self._file.close()
         self._full.append((self._number, self._file.size))

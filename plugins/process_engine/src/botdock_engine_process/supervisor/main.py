@@ -183,6 +183,7 @@ class Supervisor:
             "max_rss_kib": max_rss_kib,
             "error": self._error,
             "output_limited": self._output_limited,
+            "logged": [self._log.logged[layout.STDOUT], self._log.logged[layout.STDERR]],
         }
 
 
