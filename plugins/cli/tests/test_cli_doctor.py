@@ -17,8 +17,6 @@ from botdock.hookspecs import hookimpl
 from botdock.model import (
     Check,
     CheckStatus,
-    ContainerInfo,
-    ContainerState,
     EngineCapabilities,
     EnginePlugin,
     Feature,
@@ -42,7 +40,6 @@ class Machine:
         self.images = {"here:1"}
         self.enforced = frozenset(Feature)
         self.unavailable = ""
-        self.containers: list[Any] = []
         self.storage_checks: Callable[[Config], Iterable[Check]] = lambda config: [check("local-fs")]
         self.add("dock", automatic=True)
 
@@ -61,12 +58,9 @@ class Machine:
             raise EngineUnavailableError(self.unavailable, engine=name, hint="systemctl start docker")
         missing = {feature: "the kernel lacks it" for feature in Feature if feature not in self.enforced}
         capabilities = EngineCapabilities(engine=name, version="1.0", enforced=self.enforced, missing=missing)
-        return SimpleNamespace(
-            capabilities=lambda: capabilities,
-            close=lambda: None,
-            ensure_image=self._ensure_image,
-            list=lambda labels, timeout: self.containers,
-        )
+        engine = SimpleNamespace(capabilities=lambda: capabilities, close=lambda: None, ensure_image=self._ensure_image)
+        engine.list = lambda labels, timeout: []
+        return engine
 
     def _ensure_image(self, image: str, **_: object) -> ImageInfo:
         if image not in self.images:
@@ -281,32 +275,6 @@ def test_scarce_space_is_a_warning(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     assert doctor()["state"]["status"] == status
-
-
-def test_executions_that_are_not_finished_are_told_with_what_finishes_them(
-    machine: Machine, doctor: Callable[..., Any], logged: Callable[..., Any]
-) -> None:
-    dead, owed, _ = logged(), logged().lives(), logged().concludes()
-    left = {"evidence": {"left_behind": ["container: connection refused"]}}
-    (owed.directory / "concluded.json").write_text(json.dumps(left))
-    found = doctor()
-    assert dead.execution_id in found["executions.orphaned"]["detail"]
-    assert f"1 over, but not all removed yet: {owed.execution_id}: container: c" in found["executions.owed"]["detail"]
-    assert found["executions.owed"]["remedy"].startswith("botdock recover")
-    assert "executions" not in found
-
-
-def test_what_belongs_to_no_execution_is_told(
-    machine: Machine, doctor: Callable[..., Any], logged: Callable[..., Any]
-) -> None:
-    over = logged().concludes()
-    (over.directory / "workspace").mkdir()
-    labels = {"botdock.execution": over.execution_id}
-    machine.containers = [
-        ContainerInfo(container_id=f"c{n}", name="", image="", state=ContainerState.RUNNING, labels=labels)
-        for n in range(4)
-    ]
-    assert doctor()["dock.strays"]["detail"].endswith("container c0, container c1, container c2, and 2 more")
 
 
 def test_a_state_folder_that_is_a_file_fails_and_is_not_touched(
