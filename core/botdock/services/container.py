@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from botdock._log import logger
@@ -154,13 +155,14 @@ class ContainerService:
 
     def get_container_logs(self, container_id: str, *, tail: int) -> str:
         """Return the last `tail` lines that a container wrote, both streams, as text."""
-        chunks: list[LogChunk] = []
         with self.read_logs(container_id, LogCursor(), follow=False) as stream:
-            deadline = time.monotonic() + self._config.call_timeout
-            while not stream.ended and time.monotonic() < deadline:
-                chunks.extend(stream.read(1.0))
-        last = [line.text for line in lines_of(chunks)]
-        return "\n".join(last[-tail:] if tail else [])
+            last = deque(lines_of(self._chunks_in_time(stream)), maxlen=tail)
+        return "\n".join(line.text for line in last)
+
+    def _chunks_in_time(self, stream: LogStream) -> Iterator[LogChunk]:
+        deadline = time.monotonic() + self._config.call_timeout
+        while not stream.ended and time.monotonic() < deadline:
+            yield from stream.read(1.0)
 
     def fetch_result(self, container_id: str, *, limit: int) -> bytes:
         """Return what the bot wrote as its result: at most `limit` bytes, one more when it is longer."""

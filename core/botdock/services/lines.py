@@ -9,6 +9,8 @@ from botdock.model.logs import LogChunk, LogLine, Stream
 MAX_PIECE = 64 * 1024
 """Bytes of a line after which it is handed on in pieces, so that memory stays bounded."""
 
+_PART = 16 * 1024
+
 
 class LineSplitter:
     r"""Cuts the chunks of both streams into lines; keeps at most one piece of a line per stream.
@@ -101,9 +103,16 @@ def _last_piece(data: bytes) -> bytes:
     return data[max(len(data) - 1, 0) // MAX_PIECE * MAX_PIECE :]
 
 
+def parts(chunk: LogChunk) -> Iterator[LogChunk]:
+    """Yield a chunk in parts so small that the lines of one take little memory: a byte may be a line."""
+    for start in range(0, len(chunk.data), _PART):
+        yield LogChunk(chunk.stream, chunk.data[start : start + _PART], chunk.time_ns)
+
+
 def lines_of(chunks: Iterable[LogChunk]) -> Iterator[LogLine]:
     """Yield the lines of `chunks`; an unterminated last line of a stream comes at the end."""
     splitter = LineSplitter()
     for chunk in chunks:
-        yield from splitter.feed(chunk)
+        for part in parts(chunk):
+            yield from splitter.feed(part)
     yield from splitter.finish()

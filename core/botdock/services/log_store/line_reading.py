@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from botdock.model.logs import LogChunk, LogGap, LogLine, Stream
-from botdock.services.lines import LineSplitter
+from botdock.services.lines import LineSplitter, parts
 from botdock.services.log_store.layout import STREAMS
 from botdock.services.log_store.locate import behind, time_position
 from botdock.services.log_store.locate_tail import tail_position
@@ -101,7 +101,8 @@ class LineReading:
                 items: list[Item] = [*self._splitters[entry.stream].finish(), entry]
                 yield from filter(self._wanted.allows, items)
                 continue
-            yield from filter(self._wanted.allows, self._splitters[entry.stream].feed(entry))
+            for part in parts(entry):
+                yield from filter(self._wanted.allows, self._splitters[entry.stream].feed(part))
             if self._is_over(entry.time_ns):
                 return
         for splitter in self._splitters.values():

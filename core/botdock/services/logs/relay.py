@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from botdock.model.logs import LogChunk, LogSource
-from botdock.services.lines import LineSplitter
+from botdock.services.lines import LineSplitter, parts
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogWriter
 
@@ -27,8 +27,10 @@ class LineFeed:
 
     def offer(self, chunk: LogChunk, stored: bytes) -> None:
         """Offer what is stored now that `chunk` was."""
-        if stored and self._sinks and (lines := self._splitter.feed(attrs.evolve(chunk, data=stored))):
-            self._sinks.offer(self._source, lines)
+        if stored and self._sinks:
+            for part in parts(attrs.evolve(chunk, data=stored)):
+                if lines := self._splitter.feed(part):
+                    self._sinks.offer(self._source, lines)
 
     def finish(self) -> None:
         """Offer the lines that no newline ended, for nothing more will come."""
