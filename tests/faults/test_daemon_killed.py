@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import attrs
 import pytest
 
 from botdock import Config, DockerRunner, Executable, Outcome
 from botdock.config import ContainersConfig
+from botdock.orchestrator import upkeep
+from botdock_cli.check_executions import check_executions
 from testbed.daemon import PrivateDaemon
+from testbed.waiting import until
 
 pytestmark = pytest.mark.docker
 
@@ -17,7 +23,7 @@ SOURCE = """
 import os, time
 
 def main(id, config):
-    for number in range(200):
+    for number in range(200 if config.get("ends", True) else 10_000):
         print("line", number)
         time.sleep(0.02)
     return "done"
@@ -50,19 +56,44 @@ def test_a_bot_outlives_its_daemon_and_no_line_is_missing(
     assert list(runner.config.home_dir.glob("executions/*/workspace")) == []
 
 
-def test_a_daemon_that_stays_away_is_an_infrastructure_error(
-    drill_daemon: PrivateDaemon, make_docker_config: Callable[..., Config], bot: Executable
+@pytest.mark.parametrize("lives_on", [True, False])
+def test_a_bot_whose_runner_gave_up_is_ended_when_the_daemon_returns(
+    drill_daemon: PrivateDaemon,
+    make_docker_config: Callable[..., Config],
+    bot: Executable,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    lives_on: bool,
 ) -> None:
+    monkeypatch.setattr(upkeep, "LONGEST_PAUSE", 1.0)
     impatient = ContainersConfig(reconnect_timeout=1.0, call_timeout=5.0, retries=0)
-    with DockerRunner(make_docker_config(host=drill_daemon.host, containers=impatient)) as runner:
-        execution = runner.start(bot)
+    config = make_docker_config(host=drill_daemon.host, containers=impatient)
+    with DockerRunner(config) as runner:
+        execution = runner.start(attrs.evolve(bot, config={"ends": False}, timeout=5.0, secrets={"KEY": "canary-51d7"}))
         assert next(execution.logs(follow=True)).text == "line 0"
         drill_daemon.kill()
         result = execution.wait(timeout=60)
         assert result is not None
-        assert result.outcome is Outcome.INFRASTRUCTURE_ERROR, result
-        assert result.exit_code is None
-        assert result.error
+        assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, None), result
         assert any("container" in problem for problem in result.evidence["left_behind"])
-    assert list(runner.config.home_dir.glob("executions/*/workspace")) == []
-    assert len(drill_daemon.remove_containers()) == 1
+        folder = config.home_dir / "executions" / result.execution_id
+        assert not (folder / "outcome.json").exists(), "its container lives: it is not finished"
+        assert [check.name for check in check_executions(config)] == ["executions.owed"]
+        if lives_on:
+            drill_daemon.start()
+            until((folder / "outcome.json").exists)
+    if not lives_on:
+        assert not (folder / "outcome.json").exists()
+        drill_daemon.start()
+        with closing(drill_daemon.client()) as client:
+            assert len(client.containers()) == 1, "it runs on, past its wall time"
+        with DockerRunner(config) as runner:
+            assert [one.action for one in runner.leftovers()] == ["end and remove its container, finish it"]
+            (again,) = runner.recover()
+            assert again.wait(60) is not None
+    outcome = json.loads((folder / "outcome.json").read_text())
+    assert (outcome["outcome"], outcome["error"]) == ("infrastructure_error", result.error)
+    assert outcome["evidence"]["removed_later"] == result.evidence["left_behind"]
+    assert [check.name for check in check_executions(config)] == ["executions"]
+    assert list(config.home_dir.glob("executions/*/workspace")) == []
+    assert drill_daemon.remove_containers() == []

@@ -58,9 +58,8 @@ class Machine:
             raise EngineUnavailableError(self.unavailable, engine=name, hint="systemctl start docker")
         missing = {feature: "the kernel lacks it" for feature in Feature if feature not in self.enforced}
         capabilities = EngineCapabilities(engine=name, version="1.0", enforced=self.enforced, missing=missing)
-        engine = SimpleNamespace(capabilities=lambda: capabilities, close=lambda: None, ensure_image=self._ensure_image)
-        engine.list = lambda labels, timeout: []
-        return engine
+        known = {"capabilities": lambda: capabilities, "close": lambda: None, "list": lambda labels, timeout: []}
+        return SimpleNamespace(ensure_image=self._ensure_image, **known)
 
     def _ensure_image(self, image: str, **_: object) -> ImageInfo:
         if image not in self.images:
@@ -289,10 +288,9 @@ def test_text_is_aligned_and_shows_remedies(machine: Machine, cli: Callable[...,
     machine.unavailable = "no daemon"
     shown = cli("doctor")
     lines = shown.out.splitlines()
-    assert shown.code == 1
     assert ["failed", "dock", "no daemon"] in [line.split(maxsplit=2) for line in lines]
     assert "         -> systemctl start docker" in lines
-    assert lines[-1].endswith("checks failed")
+    assert (shown.code, lines[-1].split()[-2:]) == (1, ["checks", "failed"])
 
 
 def test_colour_marks_the_status(machine: Machine, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
