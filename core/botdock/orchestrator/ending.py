@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from botdock._log import hidden
 from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.model import ContainerStatus, Outcome
 
@@ -66,7 +67,7 @@ class Ending:
         """
         if self._over:
             return
-        self._event(ENDING, why=why.value, failure=failure)
+        self._event(ENDING, why=why.value, failure=hidden(failure))
         attempt = _Attempt(why, failure)
         with self._lock:
             if self._over:
@@ -78,7 +79,7 @@ class Ending:
         except BaseException as error:
             attempt.failed = True
             said = error.message if isinstance(error, BotdockError) else repr(error)
-            self._event(NOT_ENDED, why=why.value, error=said)
+            self._event(NOT_ENDED, why=why.value, error=hidden(said))
             raise
 
     def close(self) -> None:
