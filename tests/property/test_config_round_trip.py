@@ -61,7 +61,7 @@ DOCKER = st.builds(
     connect_timeout=WAIT,
     memory_limit=st.just(0),
     cpu_shares=st.integers(0, 262_144),
-    users=st.just("1000:1"),
+    users=st.builds("{}:{}".format, st.integers(70_000, 2**30), st.integers(1, 2**30)),
     seccomp=TEXT,
     runtime=TEXT,
 )

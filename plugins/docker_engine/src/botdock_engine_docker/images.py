@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from botdock.model import PullProgress
     from botdock_engine_docker.client import DockerClient
 
-ID = "sha256:"
-"""What the engine's own name of an image begins with: no other image ever has that name."""
-
 
 @attrs.frozen(kw_only=True)
 class Image:
@@ -41,7 +38,7 @@ class Images:
     def __init__(self, client: DockerClient) -> None:
         self._client = client
         self._known: dict[str, Image] = {}
-        """By id: what an id names does not change."""
+        """By id: what that names does not change."""
 
     def ensure(
         self, image: str, *, policy: PullPolicy, timeout: float, progress: Callable[[PullProgress], None] | None
@@ -55,25 +52,26 @@ class Images:
         deadline = Deadline(timeout)
         if policy is not PullPolicy.ALWAYS:
             try:
-                return self.look(image, timeout=deadline.left).info
+                return self._ask(image, timeout=deadline.left).info
             except ImageError:
                 if policy is PullPolicy.NEVER:
                     raise self._absent(image, timeout) from None
         pull(self._client, image, timeout=deadline.left, progress=progress)
-        return attrs.evolve(self.look(image, timeout=deadline.left).info, pulled=True)
+        return attrs.evolve(self._ask(image, timeout=deadline.left).info, pulled=True)
 
     def look(self, image: str, *, timeout: float) -> Image:
-        """Return what an image is; the engine is asked about a reference each time, as it may be moved at any time.
+        """Return what an image is, asking the engine where its id is not known.
 
         Raises:
             ImageError: It is absent.
         """
-        if known := self._known.get(image):
-            return known
+        return self._known.get(image) or self._ask(image, timeout=timeout)
+
+    def _ask(self, image: str, *, timeout: float) -> Image:
+        """Ask the engine what an image is: a reference may be moved at any time, and an image may go."""
         call = self._client.about("ensure_image", timeout=timeout, image=image)
         found = read_image(image, self._client.send(call, "GET", path("/images/{}/json", image)))
-        if found.info.id.startswith(ID):
-            self._known[found.info.id] = found
+        self._known[found.info.id] = found
         return found
 
     def _absent(self, image: str, timeout: float) -> ImageError:
