@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from botdock.errors import LogError
@@ -244,3 +244,34 @@ def test_nothing_is_added_to_a_log_that_has_ended_or_whose_removals_are_unknown(
     (tmp_path / "odd" / "removed.json").write_text("{}")
     with pytest.raises(LogError, match=r"removed\.json is damaged"):
         LogWriter(tmp_path / "odd")
+
+
+@settings(CHECKS, max_examples=10)
+@given(
+    sizes=st.lists(st.integers(1, 200), min_size=1, max_size=8),
+    streams=st.lists(st.sampled_from(Stream), min_size=1, max_size=5),
+    limit=st.integers(1, 30_000),
+    tail=st.sampled_from([0, 3000]),
+)
+@example(sizes=[1], streams=[Stream.STDOUT], limit=128 * 1024, tail=4096).via("single bytes one by one")
+@example(sizes=[1], streams=list(Stream), limit=30_000, tail=5000).via("and of both streams in turn")
+def test_what_a_bot_puts_on_the_disk_is_bounded_index_included(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], streams: list[Stream], limit: int, tail: int
+) -> None:
+    folder = tmp_path_factory.mktemp("log") / "logs"
+    writer = LogWriter(folder, limit=limit, tail=tail)
+    written = 0
+    for number in range(200_000):
+        size = sizes[number % len(sizes)]
+        writer.append(LogChunk(streams[number % len(streams)], b"x" * size, number + 1))
+        written += size
+        if writer.over_limit and written > writer.stored + 2 * tail:
+            break
+    writer.flush()
+    summary = writer.finish(complete=True)
+    writer.close()
+    assert summary.bytes + summary.gap_bytes == written
+    assert writer.over_limit
+    used = sum(path.stat().st_size for path in folder.iterdir())
+    assert used <= 1.25 * (limit + min(tail, limit)) + 64 * 1024
+    assert summary.bytes >= limit / 25

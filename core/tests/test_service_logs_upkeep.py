@@ -157,6 +157,20 @@ def test_retention_keeps_the_newest_and_never_more_than_it_may(tmp_path: Path) -
     collector.close()
 
 
+def test_retention_counts_the_index_of_what_came_in_single_bytes(tmp_path: Path) -> None:
+    collector = LogCollector(CONFIG)
+    moments = [
+        [LogChunk(Stream.STDOUT, b"x", (1 + at + 500 * part) * 10**7) for at in range(500)] for part in range(20)
+    ]
+    stream, retain = ScriptedStream(*moments), 4 * SEGMENT
+    collector.start_collection(stream, tmp_path, source=source(), limit=None, retain=retain)
+    assert collector.wait_drained("01", 30)
+    summary = collector.stop_collection("01")
+    collector.close()
+    assert summary.removed_bytes + summary.bytes == 10_000
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 1.25 * retain + 32 * 1024
+
+
 def test_retention_does_not_wait_for_compression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compressing, go_on = threading.Event(), threading.Event()
 

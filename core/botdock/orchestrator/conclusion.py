@@ -237,4 +237,4 @@ def _wrote_too_much(run: Run, summary: LogSummary) -> bool:
     """Tell whether a run went over its limit, be it that it ended before it could be killed for that."""
     if run.allowance is None or run.allowance.limits.output is None or run.executable.is_long_running:
         return False
-    return summary.bytes + summary.gap_bytes > run.allowance.limits.output
+    return run.over_limit or summary.bytes + summary.gap_bytes > run.allowance.limits.output

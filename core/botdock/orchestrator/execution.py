@@ -124,6 +124,7 @@ class Execution:
 
     def on_limit(self) -> None:
         """It wrote more than it may: end it, without keeping the log collector waiting."""
+        self._run.over_limit = True
         self.end_soon(Outcome.OUTPUT_LIMIT)
 
     def on_failure(self, error: BotdockError) -> None:

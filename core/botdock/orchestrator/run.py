@@ -41,6 +41,7 @@ class Run:
         container_id: The engine's identity, once there is a container.
         started_ns: When the engine was told to start it, nanoseconds since the epoch; 0 for not yet.
         collecting: Whether its log is being collected.
+        over_limit: Whether more came than its log may take.
         storing: Hands log and result to the storage; None when nothing of it is to be kept there.
         concluded: Its result, once that is written down.
         credentials: The secrets of the configuration.
@@ -66,6 +67,7 @@ class Run:
     container_id: str = ""
     started_ns: int = 0
     collecting: bool = False
+    over_limit: bool = False
     storing: Storing | None = None
     concluded: ExecutionResult | None = None
     credentials: tuple[str, ...] = attrs.field(default=(), repr=lambda value: f"<{len(value)} secrets>")

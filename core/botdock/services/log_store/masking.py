@@ -97,6 +97,11 @@ class Masked:
     data: bytes
     spans: tuple[tuple[int, int], ...] = ()
 
+    def join(self, other: Masked) -> Masked:
+        """Return both, one behind the other."""
+        size = len(self.data)
+        return Masked(self.data + other.data, self.spans + tuple((a + size, b + size) for a, b in other.spans))
+
     def split(self, size: int) -> tuple[Masked, Masked]:
         """Return the first `size` bytes and the rest; a secret is never cut, and belongs to the rest."""
         size = min(size, len(self.data))

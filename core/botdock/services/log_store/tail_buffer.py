@@ -10,6 +10,10 @@ from botdock.model.logs import GapReason, LogGap, Stream
 from botdock.services.log_store.layout import STREAMS
 from botdock.services.log_store.masking import Masked
 
+SMALL = 80
+"""Bytes of a piece from which on its record is at most a quarter of it."""
+MOST_PIECES = 2048
+
 
 @attrs.frozen
 class Piece:
@@ -29,6 +33,8 @@ class Piece:
 class TailBuffer:
     """Keeps the newest bytes of both streams together, and counts those that it lets go.
 
+    What came in small pieces is joined, and there are at most `MOST_PIECES`, for each becomes a record of the index.
+
     Args:
         size: Bytes that are kept; a secret that lies across that border is kept whole.
     """
@@ -41,10 +47,16 @@ class TailBuffer:
 
     def add(self, piece: Piece) -> None:
         """Take a piece, and let go of the oldest bytes that are too many."""
-        self._pieces.append(piece)
+        last = self._pieces[-1] if self._pieces else None
+        if last and last.stream is piece.stream and len(last.masked.data) < SMALL:
+            self._pieces[-1] = attrs.evolve(last, masked=last.masked.join(piece.masked))
+        else:
+            self._pieces.append(piece)
         self._held += len(piece.masked.data)
-        while self._held > self._size and self._trim(self._pieces[0]):
+        while self._held > self._size and self._trim(self._pieces[0], self._held - self._size):
             pass
+        if len(self._pieces) > MOST_PIECES:
+            self._trim(self._pieces[0], len(self._pieces[0].masked.data))
 
     def gaps(self, since_ns: int) -> list[LogGap]:
         """Return what was let go, per stream."""
@@ -65,9 +77,9 @@ class TailBuffer:
         """Forget all of it: it will come again."""
         self.take()
 
-    def _trim(self, oldest: Piece) -> bool:
-        """Let go of what is too much of the oldest piece; return whether that was anything."""
-        gone, kept = oldest.masked.split(self._held - self._size)
+    def _trim(self, oldest: Piece, size: int) -> bool:
+        """Let go of so many bytes of the oldest piece; return whether that was anything."""
+        gone, kept = oldest.masked.split(size)
         self._pieces.popleft()
         if kept.data:
             self._pieces.appendleft(attrs.evolve(oldest, masked=kept))

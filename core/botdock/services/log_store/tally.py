@@ -8,8 +8,10 @@ import attrs
 import cattrs
 
 from botdock.model.logs import Stream
-from botdock.services.log_store.layout import STREAMS, Kind, Record
+from botdock.services.log_store.layout import RECORD, STREAMS, Kind, Record
 
+FREE_INDEX = 16 * 1024
+"""Bytes of an index that no limit counts."""
 _MILLION = 1_000_000
 
 
@@ -54,6 +56,14 @@ class Tally:
     def bytes(self) -> int:
         """Bytes of both streams."""
         return sum(tally.bytes for tally in self.streams.values())
+
+    @property
+    def charged(self) -> int:
+        """Bytes of both streams, and of their index what is more than a quarter of these and `FREE_INDEX`.
+
+        That is what limits bound, for an index may take 20 times as much as single bytes that came one by one.
+        """
+        return self.bytes + max(self.records * RECORD.size - self.bytes // 4 - FREE_INDEX, 0)
 
     @property
     def newlines(self) -> int:

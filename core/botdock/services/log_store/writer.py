@@ -33,10 +33,10 @@ class LogWriter:
 
     Args:
         directory: Is made if it is not there.
-        limit: Bytes of both streams together that are stored, or None for no limit. Of what comes after, the end is
-            kept and the rest counted as a gap.
+        limit: Bytes of both streams together that are stored, as `Tally.charged` counts them; None for no limit. Of
+            what comes after, the end is kept and the rest counted as a gap.
         tail: Bytes of that end; never more than the limit.
-        segment_bytes: Bytes of both streams after which a new segment is begun.
+        segment_bytes: Bytes, counted so too, after which a new segment is begun.
         secrets: What is masked.
 
     Attributes:
@@ -55,10 +55,8 @@ class LogWriter:
         segment_bytes: int = SEGMENT_BYTES,
         secrets: Iterable[bytes] = (),
     ) -> None:
-        self.directory = directory
-        self.over_limit = False
-        self._limit = limit
-        self._segment_bytes = segment_bytes
+        self.directory, self.over_limit = directory, False
+        self._limit, self._segment_bytes = limit, segment_bytes
         known = tuple(secrets)
         self._maskers = {stream: Masker(known) for stream in STREAMS}
         self._times = dict.fromkeys(STREAMS, 0)
@@ -91,6 +89,11 @@ class LogWriter:
     def stored(self) -> int:
         """Bytes that are stored of both streams, those that retention has removed left out."""
         return self._ledger.kept().bytes
+
+    @property
+    def charged(self) -> int:
+        """The same, and what their index takes beyond its share."""
+        return self._ledger.kept().charged
 
     @property
     def written(self) -> int:
@@ -162,17 +165,14 @@ class LogWriter:
 
     def _admit(self, piece: Piece) -> bytes:
         """Store what the limit has room for, and keep the end of the rest."""
-        whole = piece.masked
-        room = 0 if self.over_limit else len(whole.data)
+        whole, room = piece.masked, 0 if self.over_limit else len(piece.masked.data)
         if self._limit is not None:
-            room = min(room, max(self._limit - self.stored, 0))
-        if room >= len(whole.data):
-            self._store(piece)
-            return whole.data
-        self.over_limit = True
-        admitted, rest = whole.split(room)
+            room = min(room, max(self._limit - self.charged, 0))
+        admitted, rest = (whole, None) if room >= len(whole.data) else whole.split(room)
         self._store(attrs.evolve(piece, masked=admitted))
-        self._rest.add(attrs.evolve(piece, masked=rest))
+        if rest is not None:
+            self.over_limit = True
+            self._rest.add(attrs.evolve(piece, masked=rest))
         return admitted.data
 
     def _store(self, piece: Piece) -> None:
@@ -192,7 +192,7 @@ class LogWriter:
 
     @property
     def _full(self) -> bool:
-        return self._segment.tally.bytes >= self._segment_bytes
+        return self._segment.tally.charged >= self._segment_bytes
 
     def _next_segment(self) -> None:
         closed = self._segment

@@ -122,7 +122,7 @@ class Keeper:
         if retain is None:
             return
         room = retain - collection.segment_bytes
-        while collection.writer.stored > room:
+        while collection.writer.charged > room:
             if not collection.writer.remove_oldest():
                 return
             self._record("remove_segment", True, 0)  # noqa: FBT003 - the callback's signature
