@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tracemalloc
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import attrs
 import pytest
 
 from botdock.archive import ArchiveLimits, extract
+from botdock.archive._entry import Entry, Kind
+from botdock.archive._tree import Tree
 from botdock.config import CodeConfig
 from botdock.errors import ArchiveError, ConfigError
+from botdock.model.limits import MIB
 from botdock.testing.archives import Member, snapshot, tar_of, zip_of
 
 Build = Callable[[Iterable[Member]], bytes]
@@ -249,3 +253,18 @@ def test_the_message_names_archive_entry_and_reason(tmp_path: Path) -> None:
         extract(archive, tmp_path / "out")
     assert str(caught.value) == f"{archive}: entry '../x' climbs with '..'"
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("kind", [Kind.FILE, Kind.SYMLINK])
+def test_names_and_targets_take_bounded_memory(kind: Kind) -> None:
+    tree = Tree(ArchiveLimits())
+    names = (("É" * 120 + "/") * 3 + str(number) for number in range(100_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError) as caught:
+            any(tree.add(Entry(name=name, kind=kind, target="x" * 1000)) is None for name in names)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.limit == "names"
+    assert peak < 48 * MIB

@@ -86,8 +86,8 @@ def extract(
         ArchiveError: With `entry`, its name in the archive, and `limit`, the rule: `absolute`, `case_fold_duplicate`,
             `checksum`, `depth=...`, `destination`, `device`, `duplicate`, `empty`, `encrypted`, `entries=...`,
             `file_bytes=...`, `format`, `header_bytes=...`, `headers=...`, `link_escape`, `memory=...`, `name`,
-            `name_bytes=...`, `overlap`, `ratio=...`, `setuid`, `source`, `sparse`, `total_bytes=...`, `trailing`,
-            `traversal` or `truncated`.
+            `name_bytes=...`, `names`, `overlap`, `ratio=...`, `setuid`, `source`, `sparse`, `total_bytes=...`,
+            `trailing`, `traversal` or `truncated`.
         StorageError: The disk is full, or cannot be written.
         Exception: Whatever the reader that was passed in raises, as it is.
 

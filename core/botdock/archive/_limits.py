@@ -14,6 +14,9 @@ MAX_DEPTH = 256
 RATIO_FROM = 1 * MIB
 """Bytes that must have come out before the ratio counts: tiny archives of repeated text exceed any ratio."""
 
+MAX_NAMES = 24 * MIB
+"""Memory for the names and targets of all entries together: they are kept until the last one is unpacked."""
+
 
 @attrs.frozen(kw_only=True)
 class ArchiveLimits:

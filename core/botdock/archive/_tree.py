@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import stat
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from botdock.archive._entry import Entry, Kind
-from botdock.archive._limits import ArchiveLimits
+from botdock.archive._limits import MAX_NAMES, ArchiveLimits
 from botdock.archive._links import Link, Links
 from botdock.archive._names import check_text, fold, path_of
 from botdock.archive._refusal import refusal, shown
 from botdock.errors import ArchiveError
+from botdock.model.limits import MIB
 
 
 class Place(NamedTuple):
@@ -47,6 +49,7 @@ class Tree:
         self._folders: set[str] = {""}
         self._links = Links(limits)
         self._rooted = False
+        self._memory = 0
         self.files = 0
 
     @property
@@ -106,6 +109,7 @@ class Tree:
         check_text(entry.target, entry, self._limits)
         if entry.kind is Kind.HARD_LINK:
             return self._linked_file(entry)
+        self._remember(entry, entry.name, path, entry.target, entry.target)  # its end, at last
         self._links.add(Link(entry.name, path, entry.target))
         return ""
 
@@ -133,14 +137,23 @@ class Tree:
 
     def _insert(self, node: _Node, entry: Entry) -> None:
         key = fold(node.path)
+        if key == node.path:
+            key = node.path  # one text in memory, not two
         if (there := self._nodes.get(key)) is not None:
             raise _conflict(entry, node.path, there)
         if len(self._nodes) >= self._limits.entries:
             reason = f"is one too many; {self._limits.entries} files, folders and links are allowed"
             raise refusal(reason, limit=f"entries={self._limits.entries}", entry=entry.name)
+        self._remember(entry, *{key, node.path})
         self._nodes[key] = node
         if node.kind is Kind.FOLDER:
             self._folders.add(node.path)
+
+    def _remember(self, entry: Entry, *texts: str) -> None:
+        self._memory += sum(map(sys.getsizeof, texts))
+        if self._memory > MAX_NAMES:
+            reason = f"is one too many: all names together take more than {MAX_NAMES // MIB} MiB"
+            raise refusal(reason, limit="names", entry=entry.name)
 
 
 def _check_kind(entry: Entry) -> None:

@@ -7,6 +7,7 @@ be counted, and believes what the directory says of where members lie. Here no t
 from __future__ import annotations
 
 import bz2
+import itertools
 import stat
 import struct
 import zlib
@@ -17,7 +18,7 @@ from botdock.archive._entry import Entry, Items, Kind, kind_of
 from botdock.archive._limits import ArchiveLimits
 from botdock.archive._refusal import refusal
 from botdock.archive._source import CHUNK, Source
-from botdock.archive._zip_directory import Member, read_directory
+from botdock.archive._zip_directory import Member, member_at, read_directory
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
@@ -38,9 +39,9 @@ def zip_items(source: Source, limits: ArchiveLimits) -> Items:
         ArchiveError: `truncated`, `format`, `encrypted`, `overlap`, `checksum`, `entries`.
     """
     members, end = read_directory(source, limits)
-    ends = [member.offset for member in members[1:]] + [end]
-    for member, until in zip(members, ends, strict=False):
-        yield _item(source, member, until, limits)
+    ends = itertools.chain((offset for offset, _ in itertools.islice(members, 1, None)), [end])
+    for (_, at), until in zip(members, ends, strict=False):
+        yield _item(source, member_at(source, at)[0], until, limits)
 
 
 def _item(source: Source, member: Member, until: int, limits: ArchiveLimits) -> tuple[Entry, Iterator[bytes]]:

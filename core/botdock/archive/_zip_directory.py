@@ -54,21 +54,21 @@ class _Directory(NamedTuple):
     size: int
 
 
-def read_directory(source: Source, limits: ArchiveLimits) -> tuple[list[Member], int]:
-    """Return the members in the order of their content, and where the last one's content must end.
+def read_directory(source: Source, limits: ArchiveLimits) -> tuple[list[tuple[int, int]], int]:
+    """Return where each member's content and record are, in the order of content, and where the last content must end.
 
     Raises:
         ArchiveError: `truncated`, `format`, or `entries`.
     """
     directory = _locate(source)
-    members: list[Member] = []
-    for member in _members(source, directory):
+    members: list[tuple[int, int]] = []
+    for at, member in _members(source, directory):
         if len(members) >= limits.entries:
             reason = f"is one too many; {limits.entries} entries are allowed"
             raise refusal(reason, limit=f"entries={limits.entries}", entry=member.text)
         check_text(member.text, Entry(name=member.text, kind=Kind.FILE), limits)  # before thousands are kept
-        members.append(member)
-    members.sort(key=lambda member: member.offset)
+        members.append((member.offset, at))
+    members.sort()
     return members, directory.start
 
 
@@ -108,19 +108,30 @@ def _checked(found: tuple[_Directory, int], source: Source) -> _Directory:
     return directory
 
 
-def _members(source: Source, directory: _Directory) -> Iterator[Member]:
+def _members(source: Source, directory: _Directory) -> Iterator[tuple[int, Member]]:
     at, end = directory.start, directory.start + directory.size
     while at < end:
-        data = source.at(at, _MEMBER.size)
-        if len(data) < _MEMBER.size or not data.startswith(b"PK\x01\x02"):
+        member, behind = member_at(source, at)
+        if behind > end:
             raise _broken("has a damaged directory")
-        fields = _MEMBER.unpack(data)
-        lengths = fields[11:14]
-        variable = source.at(at + _MEMBER.size, sum(lengths))
-        at += _MEMBER.size + sum(lengths)
-        if at > end:
-            raise _broken("has a damaged directory")
-        yield _member(fields, variable[: lengths[0]], variable[lengths[0] : lengths[0] + lengths[1]])
+        yield at, member
+        at = behind
+
+
+def member_at(source: Source, at: int) -> tuple[Member, int]:
+    """Return the member whose record begins at `at`, and where its record ends.
+
+    Raises:
+        ArchiveError: `format`.
+    """
+    data = source.at(at, _MEMBER.size)
+    if len(data) < _MEMBER.size or not data.startswith(b"PK\x01\x02"):
+        raise _broken("has a damaged directory")
+    fields = _MEMBER.unpack(data)
+    lengths = fields[11:14]
+    variable = source.at(at + _MEMBER.size, sum(lengths))
+    member = _member(fields, variable[: lengths[0]], variable[lengths[0] : lengths[0] + lengths[1]])
+    return member, at + _MEMBER.size + sum(lengths)
 
 
 def _member(fields: tuple[int, ...], name: bytes, extra: bytes) -> Member:
