@@ -79,7 +79,7 @@ def test_a_syntax_error_is_told_with_its_line(folder: Path) -> None:
     assert problem.startswith("botdock.toml: line 2, column 9: ")
     write(folder / "botdock.toml", "engine = ")
     assert problems()[0].startswith("botdock.toml: Invalid value (at end of document)")
-    write(folder / "botdock.toml", "x = " + "[" * 100_000)
+    write(folder / "botdock.toml", "x = " + "[" * 10_000)
     assert problems() == ["botdock.toml: is nested too deeply"]
 
 
@@ -176,7 +176,7 @@ def test_limits_that_nobody_names_keep_their_defaults(folder: Path) -> None:
 def test_a_section_made_in_python_keeps_the_same_rules() -> None:
     from botdock.config import RuntimeConfig
 
-    with pytest.raises(ConfigError, match=r"timeout: -1 must be"):
+    with pytest.raises(ConfigError, match=r"timeout: -1.0 must be"):
         RuntimeConfig(timeout=-1)
 
 

@@ -68,7 +68,7 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
         "policy.unenforced": ["pids"],
         "docker.api_version": "1.2",
         "docker.host": "unix:///x",
-        "docker.users": "5000:1",
+        "docker.users": "3000000:65536",
     }
     odd |= {"containers.pull": "never", "runtime.images": {"bash": "x"}, "plugins.prefer": {"a": "b"}}
     odd |= {"policy.engines": [], "policy.runtimes": [], "policy.local_code": True, "docker.memory_limit": "8MiB"}
@@ -228,6 +228,13 @@ def test_a_file_is_not_read_that_is_part_of_the_code_to_be_run(folder: Path) -> 
     file.rename(folder / "bot" / "botdock.toml")
     Path("botdock.toml").symlink_to("bot/botdock.toml")
     assert "belongs to the code" in ignored(folder / "bot")
+
+
+@pytest.mark.parametrize("text", ["#" * 70_000, "a" + ".a" * 20_000 + " = 1"])
+def test_a_file_that_is_expensive_to_read_is_refused_unread(text: str) -> None:
+    says(text)
+    with pytest.raises(ConfigError, match="too much for a file of the folder"):
+        Config.load(environ={})
 
 
 def test_a_file_that_is_the_users_own_is_the_users_word_in_its_folder_too(monkeypatch: pytest.MonkeyPatch) -> None:

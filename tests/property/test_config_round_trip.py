@@ -32,7 +32,7 @@ from botdock.model import Feature, Limits, PullPolicy
 from botdock.model.executable import MAX_TIMEOUT
 from botdock.model.limits import RANGES
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 NAME = TEXT.filter(str.strip)
 NAMES = st.lists(NAME, max_size=3).map(tuple)
 WAIT = st.floats(0.001, MAX_TIMEOUT)

@@ -22,9 +22,10 @@ from botdock.config.sections import (
     PluginsConfig,
     Policy,
     RuntimeConfig,
+    Section,
 )
 from botdock.errors import ConfigError, UserError
-from botdock.model._validation import path_problem
+from botdock.model._validation import text_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +38,12 @@ _ANOTHER_HOME = "BOTDOCK_HOME=DIR names another state folder."
 
 
 @attrs.frozen(kw_only=True)
-class Config:
-    """Everything that can be set, with defaults that are safe.
+class Config(Section):
+    """Everything that can be set, with defaults that are safe; a section may be a mapping, as a file has it.
 
     Example:
         >>> Config(runtime=RuntimeConfig(timeout=60)).runtime.timeout
-        60
+        60.0
 
     Attributes:
         engine: Name of the engine; empty means the first isolating one that answers.
@@ -92,7 +93,7 @@ class Config:
             path = Path(home).expanduser().absolute()
         except (OSError, RuntimeError) as error:  # the working folder is gone; there is no such user
             raise ConfigError([f"home: {home!r}: {error}"], hint=_ANOTHER_HOME) from error
-        if problem := path_problem(str(path)):
+        if problem := text_problem(str(path)):
             raise ConfigError([f"home: {home!r} {problem}"], hint=_ANOTHER_HOME)
         return path
 

@@ -15,11 +15,11 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from botdock.config.problems import InvalidDataError, Problem, dotted, kind_of, problems_of, shown
+from botdock.config.problems import InvalidDataError, Problem, dotted, problems_of
 from botdock.config.rules import Rule
 from botdock.config.sections import SECRET
 from botdock.errors import ConfigError, nearest
-from botdock.model._validation import number_problem
+from botdock.model._validation import kind_of, nesting_problem, number_problem, shown, text_problem
 from botdock.model.limits import RANGES, Limits
 from botdock.model.units import Unit, parse_bytes, parse_seconds
 
@@ -49,6 +49,28 @@ def structure(data: object, cls: type[T], source: str) -> T:
         raise ConfigError([f"{source}: {dotted(p.path)}: {p.text}" for p in error.problems]) from None
 
 
+def settle(section: Any) -> None:
+    """Hold what a section was constructed of to the same rules as what a file says, and keep what they make of it.
+
+    Raises:
+        ConfigError: With every problem as `field: problem`.
+    """
+    problems: list[Problem] = []
+    cls: Any = type(section)
+    for name, hook in _hooks(attrs.resolve_types(cls)):
+        try:
+            object.__setattr__(section, name, hook(getattr(section, name), None))
+        except Exception as error:  # noqa: BLE001 - see structure_or_problems
+            problems.extend(problems_of(error, (name,)))
+    if problems:
+        raise ConfigError([f"{dotted(problem.path)}: {problem.text}" for problem in problems])
+
+
+@cache
+def _hooks(cls: type) -> tuple[tuple[str, Hook], ...]:
+    return tuple((field.name, _field_hook(cls, field, _converter())) for field in attrs.fields(cls))
+
+
 def structure_or_problems(data: object, cls: type[T]) -> T:
     """Return `data` as `structure` does.
 
@@ -69,11 +91,17 @@ def _converter() -> cattrs.Converter:
         converter.register_structure_hook(primitive, _structure_primitive)
     for enumeration in (Enum, StrEnum):  # StrEnum by name, or its members would count as mere text
         converter.register_structure_hook(enumeration, _structure_enum)
-    converter.register_structure_hook_func(lambda cls: cls is Any, lambda value, _: value)
+    converter.register_structure_hook_func(lambda cls: cls is Any, _structure_any)
     converter.register_structure_hook_func(lambda cls: _unit(cls) is not None, _structure_unit)
     converter.register_structure_hook_factory(_is_collection, lambda cls: _collection_hook(cls, converter))
     converter.register_structure_hook_factory(attrs.has, lambda cls: _class_hook(cls, converter))
     return converter
+
+
+def _structure_any(value: object, _: Any) -> object:
+    if problem := nesting_problem(value):
+        raise ValueError(problem)
+    return value
 
 
 def _structure_primitive(value: object, cls: type) -> object:
@@ -81,6 +109,8 @@ def _structure_primitive(value: object, cls: type) -> object:
         return float(value)
     if not isinstance(value, cls) or (cls is int and isinstance(value, bool)):
         raise TypeError(f"must be {_WORDS[cls]}, not {shown(value)}")
+    if cls is str and (problem := text_problem(value)):
+        raise ValueError(problem)
     return str(value) if cls is str else value
 
 
@@ -153,11 +183,21 @@ def _class_hook(cls: type, converter: cattrs.Converter) -> Hook:
     inner: Hook = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **overrides)  # type: ignore[arg-type]  # fields, no options
 
     def hook(value: Any, _: Any) -> object:
+        if isinstance(value, cls):
+            return _checked(value)
         if not isinstance(value, Mapping):
             raise TypeError(f"must be a table, not {kind_of(value)}")
-        return inner(value, cls)
+        return inner(dict(_text_keys(value)), cls)
 
     return hook
+
+
+def _checked(section: Any) -> object:
+    """Return an object that was constructed before; all of them check themselves then, but for `Limits`."""
+    if isinstance(section, Limits) and (wrong := list(section.problems())):
+        told = [problem.partition(": ") for problem in wrong]
+        raise InvalidDataError([Problem((name,), text) for name, _, text in told])
+    return section
 
 
 def _field_hook(cls: type, field: attrs.Attribute[Any], converter: cattrs.Converter) -> Hook:
@@ -172,6 +212,8 @@ def _field_hook(cls: type, field: attrs.Attribute[Any], converter: cattrs.Conver
     def secret_hook(value: Any, _: Any) -> object:
         if not isinstance(value, str):
             raise TypeError("must be text (its value is a secret, and not shown)")
+        if problem := text_problem(value):
+            raise ValueError(problem)
         return value
 
     return secret_hook if field.metadata.get(SECRET) else hook

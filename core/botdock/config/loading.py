@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="Config")
 
+_MOST_BYTES = 64 * 1024
+_MOST_DOTS = 2000
+"""The cost of a dotted key grows with the square of its parts."""
 _AT_LINE = re.compile(r"(.*) \(at line ([0-9]+), column ([0-9]+)\)", re.DOTALL)
 
 
@@ -70,7 +73,7 @@ def load(
     if files.ignored:
         logger.bind(file=str(files.folder), reason=files.ignored).warning("the botdock.toml of this folder is not read")
     environment, unknown_variables = read_environment(cls, environ)
-    contents = {file: _content(file) for file in files.used}
+    contents = {file: _content(file, bounded=file == files.folder) for file in files.used}
     below = [_parsed(file, content) for file, content in contents.items()]
     above = [environment, Layer(data=dict(overrides), source="arguments")]
     config, problems = _structured(cls, [*below, *above])
@@ -105,6 +108,8 @@ def _structured(cls: type[C], layers: list[Layer]) -> tuple[C | None, list[str]]
         config = structure_or_problems(merged(layers), cls)
     except InvalidDataError as error:
         return None, [f"{name_of(layers, problem.path)}: {problem.text}" for problem in error.problems]
+    except RecursionError:  # of tables that several layers hold
+        return None, ["configuration: is nested too deeply"]
     return config, [f"{name_of(layers, *paths)}: {text}" for paths, text in contradictions(config)]
 
 
@@ -150,11 +155,19 @@ def read_file(path: Path) -> Layer:
     return _parsed(path, _content(path))
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, *, bounded: bool = False) -> bytes:
+    """Read a file; a `bounded` one came with its folder, and is not to cost more than a file of settings does."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1) if bounded else file.read()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    if bounded and (len(content) > _MOST_BYTES or content.count(b".") > _MOST_DOTS):
+        raise ConfigError(
+            [f"{path}: holds more than {_MOST_BYTES} bytes or {_MOST_DOTS} dots, too much for a file of the folder"],
+            hint=f"If it is yours: --config-file {path}",
+        )
+    return content
 
 
 def _parsed(path: Path, content: bytes) -> Layer:

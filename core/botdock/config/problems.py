@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from types import NoneType
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import TypeAlias
 
 import attrs
 import cattrs
@@ -17,16 +16,7 @@ Path: TypeAlias = tuple[str | int, ...]
 """The keys and indexes that lead to something."""
 
 _SHOWN = 60
-_LARGE = 10**_SHOWN
 _LONGEST_PROBLEM = 400
-_KINDS: tuple[tuple[Any, str], ...] = (
-    (Mapping, "a table"),
-    (list | tuple, "a list"),
-    (str, "text"),
-    (bool, "a boolean"),
-    (int | float, "a number"),
-    (NoneType, "nothing"),
-)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -84,18 +74,3 @@ def problems_of(error: BaseException, path: Path = ()) -> Iterator[Problem]:
 def _unknown(key: str, known: list[str]) -> str:
     near = nearest(key, known)
     return f"unknown; did you mean {near[0]}?" if near else f"unknown; there are: {', '.join(known)}"
-
-
-def shown(value: object) -> str:
-    """Return a value for a message: itself if it is small, else what it is."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < _LARGE):
-        text = repr(value)
-        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    return kind_of(value)
-
-
-def kind_of(value: object) -> str:
-    """Say what a value is, without showing it."""
-    return next((words for kind, words in _KINDS if isinstance(value, kind)), f"a {type(value).__name__}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from botdock.errors import ConfigError, nearest
+from botdock.errors import nearest
 from botdock.model._validation import number_problem
 from botdock.model.engine import Feature
 from botdock.model.executable import MAX_TIMEOUT
@@ -26,7 +26,7 @@ _OVERFLOW_USER = 65534
 
 @attrs.frozen
 class Rule:
-    """A validator for attrs that can also be asked.
+    """What attrs keeps as the validator of a field, for the strict converter to ask with those of all other fields.
 
     Attributes:
         problem: Says in words why a value of the right type is wrong, or returns None.
@@ -34,10 +34,8 @@ class Rule:
 
     problem: Callable[[Any], str | None]
 
-    def __call__(self, _instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        """Raise a `ConfigError` if `value` is wrong."""
-        if problem := self.problem(value):
-            raise ConfigError([f"{attribute.name}: {problem}"])
+    def __call__(self, _instance: object, _attribute: attrs.Attribute[Any], _value: object) -> None:
+        """Do nothing: attrs asks before it is known whether the value is of the right type, and stops at the first."""
 
 
 def number(low: float, high: float = _LARGEST, unit: str = "") -> Rule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -15,12 +15,33 @@ SECRET = "secret"  # noqa: S105 - the name of a mark, not a secret
 """Metadata key of fields that no repr, log or listing may show."""
 
 
-def _complete(limits: Limits) -> Limits:
-    return limits.over(DEFAULT_LIMITS)
-
-
 def _masked(value: object) -> str:
     return "'***'" if value else "''"
+
+
+class Section:
+    """What the sections of the configuration share: they check all that they are constructed of, at once."""
+
+    __slots__ = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Check every field as strictly as that of a file.
+
+        Raises:
+            ConfigError: With every problem as `field: problem`.
+        """
+        fields = attrs.fields(cast("Any", type(self)))
+        if not all(_is_default(getattr(self, field.name), field.default) for field in fields):
+            from botdock.config.converter import settle
+
+            settle(self)
+
+
+def _is_default(value: object, default: Any) -> bool:
+    """Tell whether nothing was given, so that the converter, slow to import, has nothing to look at."""
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type] # attrs says it is a function
+        return type(value) is default.factory and (attrs.has(type(value)) or not value)
+    return type(value) is type(default) and value == default
 
 
 def secret() -> Any:
@@ -29,7 +50,7 @@ def secret() -> Any:
 
 
 @attrs.frozen(kw_only=True)
-class DockerConfig:
+class DockerConfig(Section):
     """The Docker engine.
 
     Attributes:
@@ -60,7 +81,7 @@ class DockerConfig:
 
 
 @attrs.frozen(kw_only=True)
-class MinIOConfig:
+class MinIOConfig(Section):
     """MinIO or any other S3.
 
     Attributes:
@@ -105,7 +126,7 @@ class MinIOConfig:
 
 
 @attrs.frozen(kw_only=True)
-class LoggingConfig:
+class LoggingConfig(Section):
     """What is done with the bots' output.
 
     Attributes:
@@ -129,7 +150,7 @@ class LoggingConfig:
 
 
 @attrs.frozen(kw_only=True)
-class MetricsConfig:
+class MetricsConfig(Section):
     """What is done with botdock's own metrics.
 
     Attributes:
@@ -142,7 +163,7 @@ class MetricsConfig:
 
 
 @attrs.frozen(kw_only=True)
-class RuntimeConfig:
+class RuntimeConfig(Section):
     """Defaults of every execution.
 
     Attributes:
@@ -154,14 +175,19 @@ class RuntimeConfig:
     """
 
     images: dict[str, str] = attrs.field(factory=dict, validator=rules.MAPPING)
-    limits: Limits = attrs.field(default=DEFAULT_LIMITS, converter=_complete)
+    limits: Limits = DEFAULT_LIMITS
     timeout: Seconds = attrs.field(default=3600.0, validator=rules.WAIT)
     grace: Seconds = attrs.field(default=10.0, validator=rules.WAIT_OR_NONE)
     network: str = attrs.field(default="none", validator=rules.NAME)
 
+    def __attrs_post_init__(self) -> None:
+        """Check every field, and complete the limits."""
+        super().__attrs_post_init__()
+        object.__setattr__(self, "limits", self.limits.over(DEFAULT_LIMITS))
+
 
 @attrs.frozen(kw_only=True)
-class ContainersConfig:
+class ContainersConfig(Section):
     """How patiently the engine is spoken to.
 
     Attributes:
@@ -180,7 +206,7 @@ class ContainersConfig:
 
 
 @attrs.frozen(kw_only=True)
-class CodeConfig:
+class CodeConfig(Section):
     """How large a code archive may be, and how many unpacked ones are kept.
 
     Attributes:
@@ -204,7 +230,7 @@ class CodeConfig:
 
 
 @attrs.frozen(kw_only=True)
-class OutboxConfig:
+class OutboxConfig(Section):
     """What waits on this disk for the storage: results and logs that are to be kept.
 
     Attributes:
@@ -221,7 +247,7 @@ class OutboxConfig:
 
 
 @attrs.frozen(kw_only=True)
-class Policy:
+class Policy(Section):
     """What the operator allows; callers can loosen nothing beyond it.
 
     Attributes:
@@ -244,7 +270,7 @@ class Policy:
 
 
 @attrs.frozen(kw_only=True)
-class PluginsConfig:
+class PluginsConfig(Section):
     """Which plugins are loaded.
 
     Attributes:
@@ -259,7 +285,7 @@ class PluginsConfig:
 
 
 @attrs.frozen(kw_only=True)
-class Features:
+class Features(Section):
     """Feature flags; looked at in one place, the factory.
 
     Attributes:

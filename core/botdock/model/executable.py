@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, cast
 
 import attrs
 
-from botdock.errors import ExecutableError
-from botdock.model._validation import environment_problem, id_problem, json_problem, number_problem
-from botdock.model.limits import Limits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from botdock.errors import ExecutableError, nearest
+from botdock.model._validation import (
+    environment_problem,
+    id_problem,
+    json_problem,
+    kind_of,
+    number_problem,
+    shown,
+    text_problem,
+)
+from botdock.model.limits import RANGES, Limits
+from botdock.model.units import parse_seconds
 
 ENTRYPOINTS = ("bot", "backtest")
 """The two kinds of entrypoint: a bot (its value is a courtesy) and a backtest (its value is the point)."""
 
 MAX_TIMEOUT = 366 * 24 * 3600.0
 
+_LARGEST = 2**63 - 1
+_MAPPINGS = ("entrypoint_files", "env", "secrets")
 _DIGEST = re.compile(r"(sha256:)?([0-9a-fA-F]{64})")
 
 RESERVED_ENVIRONMENT = frozenset(
@@ -41,6 +53,21 @@ RESERVED_ENVIRONMENT = frozenset(
 """Variables that belong to the contract with the bot; an executable cannot set them."""
 
 
+def _path(value: str | os.PathLike[str]) -> str:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _limits(value: Limits | Mapping[str, Any]) -> Limits:
+    known = isinstance(value, Mapping) and set(value) <= set(RANGES)
+    return Limits(**value) if known else cast("Limits", value)  # type: ignore[arg-type] # a mapping then
+
+
+def _seconds(value: float | str | None) -> float | None:
+    with suppress(ValueError):
+        return parse_seconds(value) if isinstance(value, str) else value
+    return cast("float", value)
+
+
 @attrs.frozen(kw_only=True)
 class Executable:
     """A bot or a backtest, with everything that one run of it needs.
@@ -55,19 +82,19 @@ class Executable:
         entrypoint: `bot` or `backtest`.
         entrypoint_files: Script of each entrypoint, relative to the tree; what is absent is found by the runtime.
         config: What `main` gets as its second argument; any JSON object.
-        file_path: The code: a folder, an archive on disk, or a key in the configured storage.
+        file_path: The code, as text or a `Path`: a folder, an archive on disk, or a key in the configured storage.
         code: The code itself, as the bytes of an archive; then `file_path` only names it, in messages.
         code_digest: SHA-256 that the archive's bytes must have, as 64 hexadecimal digits, after `sha256:` or not. An
             archive that is known by it is run without asking the storage for it, if `policy.local_code` is on.
         is_long_running: Whether `start_container` returns at once; such a run has no wall time by default.
         persist_results: Whether value and log go to the storage.
         segment: The old runner's partition of bots; a label, nothing more.
-        limits: What this run may use; what is None comes from the configuration.
+        limits: What this run may use, also as `{"memory": "1GiB"}`; what is None comes from the configuration.
         env: More environment variables for the bot.
         secrets: The same, but never written to disk outside the run's own files, nor to a log, a result or a repr: what
             the bot says of them is masked, in the value that it returns as well.
         network: Name of an engine's network that the policy allows; None means the configured one, by default `none`.
-        timeout: Wall time in seconds; None means the configured default.
+        timeout: Wall time in seconds, or text such as `"30s"`; None means the configured default.
 
     Raises:
         ExecutableError: Naming every field that is wrong.
@@ -78,62 +105,105 @@ class Executable:
     entrypoint: str = "bot"
     entrypoint_files: Mapping[str, str] = attrs.field(factory=dict)
     config: Mapping[str, Any] = attrs.field(factory=dict)
-    file_path: str = ""
+    file_path: str = attrs.field(default="", converter=_path)
     code: bytes = attrs.field(default=b"", repr=lambda value: f"<{len(value)} bytes>")
     code_digest: str | None = None
     is_long_running: bool = False
     persist_results: bool = False
     segment: int | None = None
-    limits: Limits = attrs.field(factory=Limits)
+    limits: Limits = attrs.field(factory=Limits, converter=_limits)
     env: Mapping[str, str] = attrs.field(factory=dict)
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=lambda value: f"<{len(value)} secrets>")
     network: str | None = None
-    timeout: float | None = None
+    timeout: float | None = attrs.field(default=None, converter=_seconds)
 
     def __attrs_post_init__(self) -> None:
-        """Check every field at once."""
+        """Check every field at once, and keep copies of what the caller could still change."""
         if problems := list(self._problems()):
             raise ExecutableError(problems)
+        for name in _MAPPINGS:
+            object.__setattr__(self, name, dict(getattr(self, name)))
+        object.__setattr__(self, "config", json.loads(json.dumps(self.config)))
 
     def _problems(self) -> Iterator[str]:
         if problem := id_problem(self.id):
             yield f"id: {problem}"
         if self.entrypoint not in ENTRYPOINTS:
-            yield f"entrypoint: {self.entrypoint!r} must be one of {', '.join(ENTRYPOINTS)}"
+            yield f"entrypoint: {shown(self.entrypoint)} must be one of {', '.join(ENTRYPOINTS)}"
+        yield from self._plain_problems()
         yield from self._code_problems()
-        yield from (f"limits.{problem}" for problem in self.limits.problems())
+        yield from self._limits_problems()
         yield from self._config_problems()
         yield from self._environment_problems()
-        if self.timeout is not None and (problem := number_problem(self.timeout, 0.001, MAX_TIMEOUT, " seconds")):
+        if self.timeout is not None and (problem := _timeout_problem(self.timeout)):
             yield f"timeout: {problem}"
+
+    def _plain_problems(self) -> Iterator[str]:
+        for name in ("runtime", "file_path", "network"):
+            value = getattr(self, name)
+            if (value is not None or name == "file_path") and (problem := text_problem(value)):
+                yield f"{name}: {problem}"
+        for name in ("is_long_running", "persist_results"):
+            if not isinstance(value := getattr(self, name), bool):
+                yield f"{name}: must be true or false, not {shown(value)}"
+        if (segment := self.segment) is not None and (problem := number_problem(segment, -_LARGEST, _LARGEST)):
+            yield f"segment: {problem}"
 
     def _code_problems(self) -> Iterator[str]:
         if not isinstance(self.code, bytes):
             yield f"code: must be bytes, not {type(self.code).__name__}"
         digest = self.code_digest
         if digest is not None and not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
-            yield f"code_digest: {str(digest)[:80]!r} must be 64 hexadecimal digits, after 'sha256:' or not"
+            said = repr(digest[:80]) if isinstance(digest, str) else shown(digest)
+            yield f"code_digest: {said} must be 64 hexadecimal digits, after 'sha256:' or not"
+
+    def _limits_problems(self) -> Iterator[str]:
+        if isinstance(self.limits, Limits):
+            yield from (f"limits.{problem}" for problem in self.limits.problems())
+        elif isinstance(self.limits, Mapping):
+            for key in [key for key in self.limits if key not in RANGES]:
+                near = nearest(key, RANGES) if isinstance(key, str) else []
+                yield f"limits: {shown(key)} is unknown; {f'did you mean {near[0]}?' if near else ', '.join(RANGES)}"
+        else:
+            yield f"limits: must be Limits or a mapping, not {shown(self.limits)}"
 
     def _config_problems(self) -> Iterator[str]:
         if not isinstance(self.config, dict):
             yield f"config: must be a JSON object, not {type(self.config).__name__}"
         elif problem := json_problem(self.config):
             yield f"config: {problem}"
-        for kind, script in self.entrypoint_files.items():
+        for kind, script in self._pairs("entrypoint_files"):
             if kind not in ENTRYPOINTS:
-                yield f"entrypoint_files: {kind!r} must be one of {', '.join(ENTRYPOINTS)}"
-            elif not isinstance(script, str) or not script or "\0" in script:
-                yield f"entrypoint_files.{kind}: must name a file of the tree, not {script!r}"
+                yield f"entrypoint_files: {shown(kind)} must be one of {', '.join(ENTRYPOINTS)}"
+            elif not script or text_problem(script):
+                yield f"entrypoint_files.{kind}: must name a file of the tree, not {shown(script)}"
 
     def _environment_problems(self) -> Iterator[str]:
-        for field, variables in (("env", self.env), ("secrets", self.secrets)):
-            for name, value in variables.items():
+        for field in _MAPPINGS:
+            if not isinstance(value := getattr(self, field), Mapping):
+                yield f"{field}: must be a mapping, not {kind_of(value)}"
+        for field in ("env", "secrets"):
+            for name, value in self._pairs(field):
                 if problem := environment_problem(name, value):
                     yield f"{field}: {problem}"
                 elif name in RESERVED_ENVIRONMENT:
                     yield f"{field}: {name} is set by botdock itself; choose another name"
-        for name in sorted(set(self.env) & set(self.secrets)):
-            yield f"secrets: {name} is in env as well; keep one"
+        for name in dict(self._pairs("env")).keys() & dict(self._pairs("secrets")).keys():
+            yield f"secrets: {shown(name)[1:-1]} is in env as well; keep one"
+
+    def _pairs(self, field: str) -> list[tuple[Any, Any]]:
+        """Return what a field maps; nothing where it is not a mapping, which is told once."""
+        value = getattr(self, field)
+        return list(value.items()) if isinstance(value, Mapping) else []
+
+
+def _timeout_problem(value: object) -> str | None:
+    if isinstance(value, str):
+        try:
+            parse_seconds(value)
+        except ValueError as error:
+            return str(error)
+    return number_problem(value, 0.001, MAX_TIMEOUT, " seconds")
 
 
 def sha256_of(code_digest: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 import attrs
 
 from botdock.model._validation import number_problem
-from botdock.model.units import Bytes, Unit
+from botdock.model.units import Bytes, Unit, parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +30,19 @@ RANGES: dict[str, tuple[float, float]] = {
 """The sane range of each limit; what lies outside is a mistake of units, not a wish."""
 
 
+def _bytes(value: int | str | None) -> int | None:
+    """Read a size with its unit; what is not one stays as it is, for `Limits.problems` to tell."""
+    with suppress(ValueError):
+        return parse_bytes(value) if isinstance(value, str) else value
+    return cast("int", value)
+
+
 @attrs.frozen(kw_only=True)
 class Limits:
     """Limits of one execution; None means 'the default of the configuration'.
 
     Attributes:
-        memory: Bytes of memory; swap is off, so this is all there is.
+        memory: Bytes of memory, or text such as `"512MiB"`, as all bytes here; swap is off, so this is all there is.
         cpus: Processors, as in `0.5`.
         pids: Processes and threads at one time.
         output: Bytes on stdout and stderr together.
@@ -44,24 +52,27 @@ class Limits:
         result: Bytes of the result document.
     """
 
-    memory: Bytes | None = None
+    memory: Bytes | None = attrs.field(default=None, converter=_bytes)
     cpus: float | None = None
     pids: int | None = None
-    output: Bytes | None = None
+    output: Bytes | None = attrs.field(default=None, converter=_bytes)
     open_files: int | None = None
-    file_size: Bytes | None = None
-    tmpfs: Bytes | None = None
-    result: Bytes | None = None
+    file_size: Bytes | None = attrs.field(default=None, converter=_bytes)
+    tmpfs: Bytes | None = attrs.field(default=None, converter=_bytes)
+    result: Bytes | None = attrs.field(default=None, converter=_bytes)
 
     def problems(self) -> Iterator[str]:
-        """Yield `name: problem` for each limit that lies outside its `RANGES`."""
+        """Yield `name: problem` for each limit that is not a number, or lies outside its `RANGES`."""
         for name, value in self.given().items():
-            if problem := number_problem(value, *RANGES[name]):
+            problem = number_problem(value, *RANGES[name])
+            if not problem and name != "cpus" and not isinstance(value, int):
+                problem = f"must be a whole number, not {value}"
+            if problem:
                 yield f"{name}: {problem}"
 
     def given(self) -> dict[str, float]:
         """Return the limits that are set, by name."""
-        return attrs.asdict(self, filter=lambda _, value: value is not None)
+        return attrs.asdict(self, recurse=False, filter=lambda _, value: value is not None)
 
     def over(self, defaults: Limits) -> Limits:
         """Return these limits, with what is None taken from `defaults`."""

@@ -6,6 +6,8 @@ import re
 from enum import Enum
 from typing import Annotated
 
+from botdock.model._validation import shown
+
 
 class Unit(Enum):
     """What a number in a configuration counts."""
@@ -41,7 +43,7 @@ def parse_bytes(text: object) -> int:
     stripped = text.strip() if isinstance(text, str) else ""
     match = _SIZE.fullmatch(stripped)
     if match is None:
-        raise ValueError(f"{text!r} is not a size; write bytes, or for example '512MiB' or '1.5GB'")
+        raise ValueError(f"{shown(text)} is not a size; write bytes, or for example '512MiB' or '1.5GB'")
     whole, fraction, letter, binary = match.groups(default="")
     decimal = letter and not binary and stripped[-1] in "bB"
     factor = (1000 if decimal else 1024) ** _POWERS[letter.lower()]
@@ -60,7 +62,7 @@ def parse_seconds(text: object) -> float:
     if re.fullmatch(_NUMBER, stripped):
         return float(stripped)
     if not _DURATION.fullmatch(stripped):
-        raise ValueError(f"{text!r} is not a duration; write seconds, or for example '30s', '2h30m' or '250ms'")
+        raise ValueError(f"{shown(text)} is not a duration; write seconds, or for example '30s', '2h30m' or '250ms'")
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(stripped))
 
 
