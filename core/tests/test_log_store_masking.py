@@ -52,6 +52,7 @@ def test_texts_in_a_value_are_masked_like_a_log_and_all_else_stays(value: Any, s
 
 def test_what_a_cut_has_left_of_a_secret_at_the_end_of_a_message_is_masked_too() -> None:
     assert Mask(["secret"]).message("x" * 1997 + "sec") == "x" * 1997 + "***"
+    assert Mask(["secret"]).message("\U0001f600" * 998 + "xsec") == "\U0001f600" * 998 + "x***", "as Node counts"
     assert Mask(["secret"]).message("no sec") == "no sec"
 
 

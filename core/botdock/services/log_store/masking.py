@@ -17,7 +17,7 @@ _HEAD = 8
 
 
 _CUT = 2000
-"""Characters of a message that the bundled wrappers keep: one as long may have been cut, in a secret too."""
+"""Characters, as UTF-16 counts them, of a message that the bundled wrappers keep: one as long may have been cut."""
 
 
 def forms(secrets: Iterable[str]) -> list[str]:
@@ -67,7 +67,7 @@ class Mask:
 
     def message(self, text: str) -> str:
         """Return a message masked, and what a cut has left of a secret at its end."""
-        return self._text(text, cut=len(text) >= _CUT)
+        return self._text(text, cut=len(text.encode("utf-16-le", "surrogatepass")) >= 2 * _CUT)
 
     def error(self, error: BaseException | None) -> None:
         """Mask what an error says, and those that led to it."""
