@@ -6,7 +6,7 @@ import json
 import os
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from botdock.errors import BotdockError, EngineUnavailableError
 from botdock.model import Executable, Outcome
 from botdock.orchestrator import recovery
 from botdock.orchestrator.lease import Lease, hold
+from botdock.orchestrator.runs_on_disk import result_document
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.script import Script
+from testbed.waiting import until
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]
@@ -77,6 +79,52 @@ def test_a_damaged_record_is_ended_with_what_is_known_of_it(
     assert second.orchestrator.leftovers() == []
 
 
+ODD = [None, "x", -1, 10**400, 1e308, [], {}, True, ["x"], {"x": {"x": 1}}, "../../..", float("inf")]
+
+
+def leaves(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    for key in document if isinstance(document, dict) else ():
+        yield from leaves(document[key], (*path, key))
+
+
+def with_value(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    return {**document, path[0]: with_value(document[path[0]], path[1:], value)} if path else value
+
+
+@pytest.mark.parametrize("name", ["request.json", "run.json", "concluded.json", "stored.json", "events.jsonl"])
+def test_an_odd_value_in_a_record_hinders_no_other_and_keeps_nothing_alive(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    over = make_stage()
+    result = over.orchestrator.execute_bot(make_bot())
+    stage = make_stage(FakeEngine(FOREVER))
+    first = stage.orchestrator.begin(make_bot())
+    folder = stage.home / "executions" / first.execution_id
+    model = result_document(result) if name == "concluded.json" else {"segments": 1, "value": True, "log": False}
+    if name == "events.jsonl":
+        model = {"event": "recovered", "time_ns": 1, "why": "stopped", "failure": "", "phase": "wait", "engine": "fake"}
+    elif (folder / name).exists():
+        model = json.loads((folder / name).read_text())
+    elsewhere = {("engine",), ("runtime",), ("version",)}  # they say that it is for another runner
+    made = [with_value(model, path, value) for path in leaves(model) if path not in elsewhere for value in ODD]
+    for document in random.sample(made, min(len(made), 30)):
+        execution = stage.orchestrator.begin(make_bot(persist_results=True))
+        path = stage.home / "executions" / execution.execution_id / name
+        path.write_text((path.read_text() if name == "events.jsonl" else "") + json.dumps(document, default=str) + "\n")
+    stage.die()
+    second = stage.successor()
+    executions = second.orchestrator.recover()
+    assert any(execution.execution_id == first.execution_id for execution in executions)
+    for execution in executions:
+        execution.kill()
+        assert execution.wait(20) is not None
+    until(lambda: all((folder / "outcome.json").exists() for folder in stage.records()))
+    until(lambda: second.leftovers == [])
+
+
 def test_a_record_of_which_all_is_damaged_is_ended_too(make_stage: MakeStage, begun: Any) -> None:
     stage, _, folder = begun()
     for name in ("request.json", "run.json", "events.jsonl", "runner"):
@@ -92,18 +140,18 @@ def test_a_record_that_cannot_be_read_now_is_left_alone(
     make_stage: MakeStage, begun: Any, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     stage, _, _folder = begun()
-    real = Path.read_bytes
+    real = os.open
 
-    def busy(path: Path) -> bytes:
-        if path.name == name:
+    def busy(path: Any, *arguments: Any, **options: Any) -> int:
+        if Path(path).name == name:
             raise OSError(24, "Too many open files")
-        return real(path)
+        return real(path, *arguments, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", busy)
+    monkeypatch.setattr(os, "open", busy)
     untouched = len(stage.engine.list({}, timeout=1))
     assert stage.successor().orchestrator.recover() == []
     assert len(stage.engine.list({}, timeout=1)) == untouched
-    monkeypatch.setattr(Path, "read_bytes", real)
+    monkeypatch.setattr(os, "open", real)
     (execution,) = stage.successor().orchestrator.recover()
     execution.kill()
 

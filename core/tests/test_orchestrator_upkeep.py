@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +191,7 @@ def container(stage: Any, name: str, **labels: str) -> str:
 
 
 @pytest.fixture
-def strewn(make_stage: MakeStage, make_bot: MakeBot) -> Iterator[tuple[Any, set[str], str]]:
+def strewn(make_stage: MakeStage, make_bot: MakeBot) -> tuple[Any, set[str], str]:
     """A state folder with strays of each kind, their names, and a container that is another's."""
     stage = make_stage()
     first, second = (stage.orchestrator.execute_bot(make_bot()).execution_id for _ in range(2))

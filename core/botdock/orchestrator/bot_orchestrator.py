@@ -118,7 +118,8 @@ class BotOrchestrator:
 
     def _look(self, strays: bool) -> None:  # noqa: FBT001 - a callback's form
         with self._admission():
-            self._recovery().look(strays=strays)
+            for execution in self._recovery().look(strays=strays):
+                execution.wait(self._setting.config.containers.call_timeout)
 
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
         """Run a bot: return its result, or, when it is long-running, at once, with the status `running`."""

@@ -76,7 +76,7 @@ class Execution:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended and everything of it is stored and cleaned up."""
+        """Whether it has ended, all of it is stored, and what can be is removed: `result.evidence` has what cannot."""
         return self._done.is_set()
 
     def wait(self, timeout: float | None = None) -> ExecutionResult | None:

@@ -78,18 +78,19 @@ class Recovery:
         sweep(self._services, self._home, self._setting.engine, containers)
         return executions
 
-    def look(self, *, strays: bool) -> None:
+    def look(self, *, strays: bool) -> list[Execution]:
         """Take over what is over, so that only clean-up is left of it, and, if wanted, remove strays.
 
         Raises:
             BotdockError: The engine does not answer.
         """
-        owed = [directory for directory in self._directories() if is_owed(directory) and is_orphan(directory)]
-        if owed or strays:
-            containers = self._containers({})
-            self._take((directory for directory in owed if self._is_ours(directory)), containers)
-            if strays:
-                sweep(self._services, self._home, self._setting.engine, containers)
+        over = [directory for directory in self._directories() if is_owed(directory) and is_orphan(directory)]
+        owed = [directory for directory in over if self._engine_of(directory) in {None, self._setting.engine}]
+        containers = self._containers({}) if owed or strays else ()
+        executions = self._take(owed, containers)
+        if strays:
+            sweep(self._services, self._home, self._setting.engine, containers)
+        return executions
 
     def leftovers(self) -> list[Leftover]:
         """Return what `recover` would take over or remove, and what is owed by runners that live; changes nothing.
@@ -175,12 +176,20 @@ class Recovery:
                     run = self._read(directory, container)
                     status = self._locate(run, container)
                     run.journal.reopen(self._lease.hold())
-                    return self._takeover.begin(run, status)
+                    return self._begin(run, status)
             except OSError as error:
                 logger.bind(error=str(error)).warning("an execution was not recovered: its record cannot be read now")
             except BotdockError as error:
                 logger.bind(error=error.message).warning("an execution was not recovered")
         return None
+
+    def _begin(self, run: Run, status: ContainerStatus | None) -> Execution:
+        try:
+            return self._takeover.begin(run, status)
+        except Exception as error:  # noqa: BLE001 - a value that none of us ever wrote: no other may suffer from it
+            logger.bind(error=repr(error)).warning("what its record says could not be followed")
+            run.damage = run.damage or repr(error)
+            return self._takeover.begin(run, status)
 
     def _read(self, directory: Path, container: ContainerInfo | None) -> Run:
         """Return the run as its runner left it; `damage` says what of that cannot be read.

@@ -18,6 +18,7 @@ from botdock.orchestrator.run import Run
 from botdock.services.code import Workspace
 
 VERSION = 1
+_LATEST_NS = 2**63
 _NOT_IN_A_REQUEST = {"execution_id", "engine", "storage", "code", "secrets", "limits"}
 _PATHS = ("root", "code", "files", "result", "spool")
 
@@ -74,6 +75,8 @@ def restore(run: Run, document: Mapping[str, Any]) -> None:
         run.image = ImageInfo(**document["image"])
         run.script, run.container_id = str(document["script"]), str(document["container_id"])
         run.started_ns = int(document["started_ns"])
+        if not 0 <= run.started_ns < _LATEST_NS:
+            raise ValueError("started_ns is not a time")
         run.clock.seconds.update({str(name): float(seconds) for name, seconds in document["phases"].items()})
         run.evidence.update(document["evidence"])
         run.metadata.update(document["metadata"])
@@ -116,6 +119,10 @@ def result_of(document: Mapping[str, Any]) -> ExecutionResult:
             "outcome": Outcome(document["outcome"]),
             "log": LogSummary(**document["log"]),
             "result_file_contents": json.dumps(document["value"]).encode() if present else b"",
+            "duration": float(document["duration"]),
+            "phases": {str(name): float(seconds) for name, seconds in document["phases"].items()},
+            "evidence": dict(document["evidence"]),
+            "metadata": dict(document["metadata"]),
         }
         return ExecutionResult(**{**document, **changes})
 
@@ -125,5 +132,5 @@ def _damage(name: str) -> Iterator[None]:
     """Turn what a damaged document raises into a `ValueError` that names it."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, OSError, BotdockError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, OSError, BotdockError) as error:
         raise ValueError(f"{name} is damaged: {type(error).__name__} {error}") from error

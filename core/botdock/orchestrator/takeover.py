@@ -65,11 +65,12 @@ class Takeover:
 
     def begin(self, run: Run, status: ContainerStatus | None) -> Execution:
         """Go on with a run, whose container stands like that (None: there is none), in another thread."""
-        events = list(run.journal.events())
+        events = [] if run.damage else list(run.journal.events())
         run.evidence[RECOVERED] = _takeovers(events)
-        _restore_secrets(run)
         run.journal.event(RECOVERED)
-        run.storing = self._preparation.storing(run)
+        if not run.damage:
+            _restore_secrets(run)
+            run.storing = self._preparation.storing(run)
         if run.storing:
             run.storing.restore(run.journal.read(STORED))
         execution = self._make(run)
@@ -93,11 +94,12 @@ class Takeover:
             return None
         try:
             result = result_of(document)
-        except ValueError as error:
+            run.clock.seconds.update(result.phases)
+            evidence = {**result.evidence, RECOVERED: run.evidence[RECOVERED]}
+            return attrs.evolve(result, execution_id=run.execution_id, evidence=evidence)
+        except (ValueError, TypeError) as error:
             logger.bind(error=str(error)).warning("it is concluded once more")
             return None
-        run.clock.seconds.update(result.phases)
-        return attrs.evolve(result, evidence={**result.evidence, RECOVERED: run.evidence[RECOVERED]})
 
     def _ended_unseen(
         self, run: Run, execution: Execution, events: Iterable[Mapping[str, Any]], *, gone: bool

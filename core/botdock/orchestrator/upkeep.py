@@ -191,6 +191,10 @@ class Sightings:
         since = self._seen.get(self._name(stray))
         return STRAY_GRACE if since is None else since + STRAY_GRACE - time.time()
 
+    def is_new(self, stray: Leftover) -> bool:
+        """Tell whether it is seen for the first time."""
+        return self._name(stray) not in self._seen
+
     def note(self, found: Iterable[Leftover]) -> None:
         """Write down what is seen now, and forget what is not.
 
@@ -212,7 +216,14 @@ class Sightings:
 def sweep(services: Services, home: Path, engine: str, containers: Iterable[ContainerInfo]) -> None:
     """Remove the strays that were seen long enough ago, and note the others."""
     sightings = Sightings(home, engine)
-    left = [stray for stray in strays(home, containers) if sightings.due(stray) > 0 or not _removed(services, stray)]
+    found = list(strays(home, containers))
+    for stray in found:
+        if sightings.is_new(stray):
+            said = (
+                f"a {stray.kind} belongs to no execution; it goes when it is seen again in {STRAY_GRACE:g} s or later"
+            )
+            logger.bind(name=stray.name, reason=stray.reason).warning(said)
+    left = [stray for stray in found if sightings.due(stray) > 0 or not _removed(services, stray)]
     try:
         sightings.note(left)
     except OSError as error:

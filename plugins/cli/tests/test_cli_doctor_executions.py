@@ -37,7 +37,7 @@ def test_executions_that_are_not_finished_are_told_with_what_finishes_them(
 
 def manager(containers: Callable[[], list[ContainerInfo]]) -> Any:
     """Return what knows one engine, which lists those containers."""
-    engine = SimpleNamespace(list=lambda labels, timeout: containers(), close=lambda: None)
+    engine: Any = SimpleNamespace(list=lambda labels, timeout: containers(), close=lambda: None)
     plugin = EnginePlugin(name="dock", factory=lambda config: engine, automatic=True, checks=lambda config: [])
     return SimpleNamespace(engines=lambda: {"dock": plugin}, engine=lambda name: plugin)
 

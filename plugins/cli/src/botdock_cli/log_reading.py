@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botdock.errors import LogError
 from botdock.model import LogLine
 from botdock.model.logs import LogGap
-from botdock.orchestrator.records import find_execution
+from botdock.orchestrator.records import CONCLUDED, find_execution, read_json
 from botdock.services.log_store import StoredLog
 from botdock_cli.log_output import JsonPrinter, RawPrinter, TextPrinter, show
 from botdock_cli.outlet import Outlet
@@ -127,14 +127,19 @@ class _Showing:
         return self._record.alive() and (until is None or time.time_ns() < until + LATE)
 
     def _tell_absence(self) -> int:
-        if self._record.orphaned():
+        outcome = self._end()
+        if outcome is None and self._record.orphaned():
             raise self._died("before there was a log")
-        outcome = find_execution(self._home, self._record.execution_id).outcome
         if outcome is None:
             say(f"{_named(self._record)} has no log yet: it is being prepared")
         else:
             say(f"{_named(self._record)} has no log: {outcome.get('error') or 'its bot was never started'}")
         return 0
+
+    def _end(self) -> dict[str, Any] | None:
+        """Return how it ended, be it that not all of it could be removed yet; None where that is not known."""
+        record = find_execution(self._home, self._record.execution_id)
+        return record.outcome or read_json(record.directory / CONCLUDED)
 
     def _tell_end(self) -> None:
         """Say what a reader would not see: that the log has no proper end."""
@@ -143,7 +148,7 @@ class _Showing:
         if (summary := self._log.summary()) is not None:
             if not summary.complete:
                 self._printer.notice(f"the log of {_named(self._record)} is not complete: {_UNPROVEN}")
-        elif find_execution(self._home, self._record.execution_id).outcome is not None:
+        elif self._end() is not None:
             self._printer.notice(f"the log of {_named(self._record)} is not complete: it was never closed")
         elif self._record.orphaned() and not self._log.ended:
             self._tell_death()
