@@ -148,6 +148,16 @@ def test_without_bash_its_syntax_is_left_to_the_image(tmp_path: Path, monkeypatc
     assert list(check.problems(tmp_path, "main.sh")) == []
 
 
+@pytest.mark.parametrize("instead", [("262144", "2000"), (">= 5", ">= 99"), ("-t 2", "-t x")])
+def test_a_bash_that_does_not_last_says_nothing_of_the_bot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: tuple[str, str]
+) -> None:
+    (tmp_path / "main.sh").write_text("fi")
+    assert len(list(check.problems(tmp_path, "main.sh"))) == 1
+    monkeypatch.setattr(check, "_READS", check._READS.replace(*instead))
+    assert list(check.problems(tmp_path, "main.sh")) == []
+
+
 def test_a_bash_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "main.sh").write_text("fi")
 
