@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -20,6 +21,8 @@ MANIFESTS: dict[str, Callable[[bytes], Manifest]] = {"bot.toml": parse_toml, "bo
 MAX_MANIFEST_BYTES = 64 * 1024
 """A manifest is written by hand; one that is larger is something else."""
 _MAX_PROBLEM = 500
+_one_manifest = threading.Lock()
+"""Reading YAML takes some 300 times the memory of its text, so there is one at a time."""
 
 
 def read_manifest(tree: Path) -> Manifest | None:
@@ -64,7 +67,8 @@ def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime]) -> 
 
 def _parsed(path: Path, data: bytes, parse: Callable[[bytes], Manifest]) -> Manifest:
     try:
-        return parse(data)
+        with _one_manifest:
+            return parse(data)
     except ManifestProblemsError as error:
         lines = "\n".join(f"{path.name}: {problem[:_MAX_PROBLEM]}" for problem in error.problems)
         raise CodeError(lines, source=str(path), hint=error.hint) from None
