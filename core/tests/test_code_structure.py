@@ -55,13 +55,11 @@ def test_what_the_runtime_finds_is_said(service: CodeService, tree: Path) -> Non
     assert caught.value.source == str(tree)
 
 
-@pytest.mark.parametrize("limit", [RecursionError, MemoryError])
-def test_a_limit_of_this_process_is_not_the_bots_fault(
-    service: CodeService, tree: Path, limit: type[Exception]
-) -> None:
+@pytest.mark.parametrize("error", [RecursionError, MemoryError, KeyError])
+def test_a_check_that_fails_is_not_the_bots_fault(service: CodeService, tree: Path, error: type[Exception]) -> None:
     def check(*_: object) -> Iterator[str]:
         yield "seen before"
-        raise limit
+        raise error
 
     assert service.validate_code_structure(tree, runtime(check=check), "bot", None) == "main.py"
 

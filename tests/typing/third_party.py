@@ -26,6 +26,7 @@ from botdock import (
     RuntimeCapabilities,
     StorageBackendPlugin,
     hookimpl,
+    read_code,
     shell_entrypoint,
 )
 from botdock.errors import NotFoundError
@@ -37,7 +38,8 @@ def files() -> Mapping[str, bytes]:
 
 
 def check(tree: Path, script: str) -> Iterator[str]:
-    if not (tree / script).read_text().startswith("use strict"):
+    source = assert_type(read_code(tree, script), bytes | None)
+    if source is not None and not source.startswith(b"use strict"):
         yield f"{script} does not use strict"
 
 

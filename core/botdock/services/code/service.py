@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from botdock._log import logger
 from botdock.errors import BotdockError, CodeError, ObjectNotFoundError, PolicyError, StorageKeyError
 from botdock.model import Runtime, validate_key
 from botdock.model.executable import sha256_of
@@ -181,7 +182,12 @@ class CodeService:
             CodeError: There is no such script within the tree, or the runtime cannot run it.
         """
         name = settle_script(tree, runtime, entrypoint, script)
-        if problems := runtime.problems(tree, name):
+        try:
+            problems = runtime.problems(tree, name)
+        except Exception as error:  # noqa: BLE001 - a plugin's own; what a check cannot tell is not the bot's fault
+            logger.bind(runtime=runtime.name, script=name, error=repr(error)[:500]).warning("check of a script failed")
+            return name
+        if problems:
             raise CodeError("\n".join(problems), source=str(tree))
         return name
 
