@@ -19,7 +19,7 @@ from botdock.services.outbox.spool import Spool
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.fake_logs import FakeLogs
 from botdock.testing.fake_services import FakeCode, FakeContainers, FakeEntrypoints, FakeMetrics, FakeStorage
-from botdock.testing.script import Script
+from botdock.testing.script import Script, envelope
 from testbed import every_line
 
 SHELL = Runtime(
@@ -38,7 +38,7 @@ TICKS = Script(
     output=(Script.out(b"tick\n"),),
     forever=True,
     farewell=b"bye\n",
-    result=b'{"botdock": 1, "exit_code": 0, "has_value": true, "value": {"pnl": 1.5}}',
+    result=envelope(b'{"pnl": 1.5}'),
 )
 KEPT = {"request.json", "events.jsonl", "result.json", "outcome.json", "logs"}
 """What the folder of an execution holds that is over."""

@@ -19,18 +19,12 @@ from botdock.errors import (
     NotFoundError,
     PolicyError,
 )
-from botdock.model import Executable, Outcome
+from botdock.model import ENTRYPOINTS, Executable, Outcome
 from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script
+from botdock.testing.script import Script, envelope
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]
-
-ENVELOPE = {"botdock": 1, "exit_code": 0, "has_value": True, "value": {"pnl": 1.5}}
-
-
-def envelope(**changes: Any) -> bytes:
-    return json.dumps(ENVELOPE | changes).encode()
 
 
 USER_MISTAKES: list[tuple[dict[str, Any], type[BotdockError], str]] = [
@@ -102,7 +96,7 @@ def test_a_log_that_can_be_stored_no_longer_ends_the_bot_and_says_how_to_mend_it
 
 def test_an_engine_that_comes_back_is_waited_for(make_stage: MakeStage, make_bot: MakeBot) -> None:
     config = Config(containers=ContainersConfig(reconnect_timeout=30), runtime=RuntimeConfig(timeout=30))
-    stage = make_stage(FakeEngine(Script(exit_code=0, result=envelope())), config=config)
+    stage = make_stage(FakeEngine(Script(exit_code=0, result=envelope(b"{}"))), config=config)
     stage.engine.fail("wait", EngineUnavailableError("restarting"), times=2)
     assert stage.orchestrator.execute_bot(make_bot()).outcome is Outcome.SUCCEEDED
 
@@ -114,8 +108,40 @@ def test_a_container_that_vanishes_is_lost(make_stage: MakeStage, make_bot: Make
     assert (result.outcome, result.exit_code) == (Outcome.LOST, None)
 
 
-def test_a_result_that_cannot_be_fetched_fails_a_backtest_only(make_stage: MakeStage, make_bot: MakeBot) -> None:
-    stage = make_stage()
-    stage.engine.fail("fetch_result", ContainerError("no"), times=2)
-    assert stage.orchestrator.execute_bot(make_bot()).outcome is Outcome.SUCCEEDED
-    assert stage.orchestrator.execute_backtest(make_bot(entrypoint="backtest")).outcome is Outcome.FAILED
+WHOLE = envelope(b'{"pnl": 1.5}')
+
+
+@pytest.mark.parametrize("entrypoint", ENTRYPOINTS)
+def test_a_result_of_which_a_byte_is_missing_is_never_a_success(
+    make_stage: MakeStage, make_bot: MakeBot, entrypoint: str
+) -> None:
+    for size in range(len(WHOLE)):
+        stage = make_stage(FakeEngine(Script(result=WHOLE[:size])))
+        result = getattr(stage.orchestrator, f"execute_{entrypoint}")(make_bot(entrypoint=entrypoint))
+        assert (result.outcome, result.value) == (Outcome.INFRASTRUCTURE_ERROR, None), WHOLE[:size]
+        assert (result.exit_code, result.evidence["exit_code"]) == (0, 0), "the bot's own code stays known"
+        assert result.error == f"its result is lost: {result.evidence['result_lost']}"
+        assert stage.leftovers == []
+
+
+def test_a_result_that_cannot_be_fetched_is_lost(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(result=WHOLE)))
+    stage.engine.fail("fetch_result", ContainerError("no"))
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, 0)
+    assert result.error == "its result is lost: the result could not be fetched: no"
+
+
+def test_a_bots_own_failure_is_told_even_if_its_result_is_lost(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script(result=b"", exit_code=3)))
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert (result.outcome, result.error) == (Outcome.FAILED, "exit code 3")
+    assert result.evidence["result_lost"] == "the result file is empty"
+
+
+def test_a_bot_may_end_past_its_wrapper_and_a_backtest_may_not(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(Script()))
+    result = stage.orchestrator.execute_bot(make_bot())
+    assert (result.outcome, result.evidence["result"]) == (Outcome.SUCCEEDED, "none written")
+    result = stage.orchestrator.execute_backtest(make_bot(entrypoint="backtest"))
+    assert (result.outcome, result.error.split(":")[0]) == (Outcome.FAILED, "ended without its result")

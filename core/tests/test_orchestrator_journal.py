@@ -18,7 +18,7 @@ def test_the_outcome_is_written_last_and_nobody_else_may_read(tmp_path: Path) ->
     assert json.loads((journal.directory / "request.json").read_text()) == {"id": "bot"}
     assert journal.directory.stat().st_mode & 0o777 == 0o700
     journal.event("created", container_id="c")
-    journal.finish(ExecutionResult(execution_id="01", id="bot", outcome=Outcome.SUCCEEDED, value=[1]))
+    journal.finish(ExecutionResult(execution_id="01", id="bot", outcome=Outcome.SUCCEEDED, result_file_contents=b"[1]"))
     events = [json.loads(line) for line in (journal.directory / "events.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events] == ["created", "finished"]
     assert all(event["monotonic_ns"] and event["time_ns"] for event in events)

@@ -16,20 +16,16 @@ from botdock.errors import (
 )
 from botdock.model import DEFAULT_LIMITS, Executable, Limits, Outcome, Phase, Status
 from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script
+from botdock.testing.script import Script, envelope
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]
 
-ENVELOPE = {"botdock": 1, "exit_code": 0, "has_value": True, "value": {"pnl": 1.5}}
-
-
-def envelope(**changes: Any) -> bytes:
-    return json.dumps(ENVELOPE | changes).encode()
+RESULT = envelope(b'{"pnl": 1.5}')
 
 
 def test_a_run_goes_through_every_phase_and_leaves_only_its_record(make_stage: MakeStage, make_bot: MakeBot) -> None:
-    script = Script(output=(Script.out(b"hello\n"), Script.err(b"oops")), result=envelope())
+    script = Script(output=(Script.out(b"hello\n"), Script.err(b"oops")), result=RESULT)
     stage = make_stage(FakeEngine(script, check_mounts=True))
     result = stage.orchestrator.execute_bot(make_bot())
     assert (result.outcome, result.status, result.exit_code) == (Outcome.SUCCEEDED, Status.SUCCESS, 0)
@@ -53,12 +49,12 @@ def test_streams_are_opened_before_the_start(make_stage: MakeStage, make_bot: Ma
 
 
 OUTCOMES = [
-    (Script(exit_code=3, result=envelope(exit_code=3, has_value=False)), Outcome.FAILED),
+    (Script(exit_code=3, result=envelope(exit_code=3)), Outcome.FAILED),
     (Script(exit_code=137), Outcome.SIGNALED),
     (Script(exit_code=134, signal=signal.SIGABRT), Outcome.SIGNALED),
     (Script(exit_code=137, oom_killed=True), Outcome.OOM_KILLED),
     (Script(exit_code=None, error="daemon confused"), Outcome.INFRASTRUCTURE_ERROR),
-    (Script(exit_code=1, result=envelope(exit_code=1, value={"status": "error"})), Outcome.FAILED),
+    (Script(exit_code=1, result=envelope(b'{"status": "error"}', exit_code=1)), Outcome.FAILED),
 ]
 
 
@@ -171,7 +167,7 @@ def test_what_cannot_be_cleaned_up_is_evidence(make_stage: MakeStage, make_bot: 
 
 
 def test_results_and_logs_are_stored_only_when_asked_for(make_stage: MakeStage, make_bot: MakeBot) -> None:
-    stage = make_stage(FakeEngine(Script(output=(Script.out(b"line\n"),), result=envelope())))
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"line\n"),), result=RESULT)))
     stage.orchestrator.execute_bot(make_bot())
     assert stage.storage.objects == {}
     result = stage.orchestrator.execute_backtest(make_bot(entrypoint="backtest", persist_results=True))
@@ -181,7 +177,7 @@ def test_results_and_logs_are_stored_only_when_asked_for(make_stage: MakeStage, 
 
 
 def test_a_storage_that_fails_changes_nothing_of_the_outcome(make_stage: MakeStage, make_bot: MakeBot) -> None:
-    stage = make_stage(FakeEngine(Script(result=envelope())))
+    stage = make_stage(FakeEngine(Script(result=RESULT)))
     stage.storage.error = StorageError("away")
     result = stage.orchestrator.execute_bot(make_bot(persist_results=True))
     assert result.outcome is Outcome.SUCCEEDED

@@ -13,13 +13,13 @@ import pytest
 from botdock.model import ContainerState, ContainerStatus, Executable, Outcome
 from botdock.orchestrator import recovery
 from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script
+from botdock.testing.script import Script, envelope
 from testbed.waiting import until
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]
 
-VALUE = b'{"botdock": 1, "exit_code": 0, "has_value": true, "value": {"pnl": 1.5}}'
+VALUE = envelope(b'{"pnl": 1.5}')
 
 
 def ended(execution: Any) -> Any:
@@ -256,7 +256,8 @@ def close_log(folder: Path) -> None:
     writer.close()
 
 
-def test_of_what_is_concluded_only_the_rest_is_done(make_stage: MakeStage, make_bot: MakeBot) -> None:
+@pytest.mark.parametrize("spoil", [False, True])
+def test_of_what_is_concluded_only_the_rest_is_done(make_stage: MakeStage, make_bot: MakeBot, spoil: bool) -> None:
     stage = make_stage(FakeEngine(Script(output=(Script.out(b"tick\n"),), result=VALUE), check_mounts=True))
     real, reached, for_ever = stage.storage.store_results, threading.Event(), threading.Event()
 
@@ -272,13 +273,22 @@ def test_of_what_is_concluded_only_the_rest_is_done(make_stage: MakeStage, make_
     assert (folder / "concluded.json").exists()
     assert not (folder / "outcome.json").exists()
     stored = set(stage.storage.objects)
+    value = folder / "result.json"
+    assert value.read_bytes() == b'{"value": {"pnl": 1.5}}'
+    if spoil:
+        value.write_bytes(value.read_bytes()[:-1])
     stage.storage.store_results = real
     stage.storage.objects.clear()
     second = stage.successor()
     (execution,) = second.orchestrator.recover()
     result = ended(execution)
-    assert (result.outcome, result.value, result.output) == (Outcome.SUCCEEDED, {"pnl": 1.5}, "tick\n")
-    assert json.loads(result.result_file_contents) == {"pnl": 1.5}
+    assert result.output == "tick\n"
+    if spoil:
+        assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, 0), "what is lost is no success"
+        assert (result.value, "result.json" in result.error) == (None, True)
+    else:
+        assert (result.outcome, result.value) == (Outcome.SUCCEEDED, {"pnl": 1.5})
+        assert result.result_file_contents == b'{"pnl": 1.5}'
     assert result.log.bytes == 5
     assert result.evidence["recovered"]["times"] == 1
     assert f"logs/bot/{before.execution_id}/end.json" in stored

@@ -16,7 +16,7 @@ from botdock.config import Config, MinIOConfig
 from botdock.errors import BotdockError, ContainerError, StorageError
 from botdock.model import Executable, Outcome
 from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script
+from botdock.testing.script import Script, envelope
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]
@@ -47,13 +47,13 @@ def files(folder: Path) -> list[str]:
     return [path.read_bytes().decode("utf-8", "replace") for path in folder.rglob("*") if path.is_file()]
 
 
-def said(**changes: Any) -> Script:
-    return Script(exit_code=1, result=json.dumps({"botdock": 1, "exit_code": 1, **changes}).encode())
+def said(content: bytes = b"", **changes: Any) -> Script:
+    return Script(exit_code=1, result=envelope(content, exit_code=1, **changes))
 
 
 IN_PIECES = (Script.out(KEY[:7].encode()), Script.err(KEY.encode()), Script.out(KEY[7:].encode()))
 SAID_AT_THE_END = attrs.evolve(
-    said(error={"type": "E", "message": KEY}, has_value=True, value=KEY), output=(Script.out(b"tick\n"),), forever=True
+    said(json.dumps(KEY).encode(), error={"type": "E", "message": KEY}), output=(Script.out(b"tick\n"),), forever=True
 )
 
 
@@ -64,7 +64,7 @@ SAID_AT_THE_END = attrs.evolve(
         (said(error={"type": "KeyError", "message": repr(KEY)}), "KeyError: "),
         (said(error={"type": f"E{KEY}", "message": ""}), f"E{STARS}"),
         (said(error={"type": "E", "message": (1995 * "x" + KEY)[:2000]}), "E: " + 1995 * "x" + "*****"),
-        (said(has_value=True, value={"status": "error", "message": f"no {KEY}!"}), f"no {STARS}!"),
+        (said(json.dumps({"status": "error", "message": f"no {KEY}!"}).encode()), f"no {STARS}!"),
         (said(problem=f"not JSON: at {KEY}"), "exit code 1"),
         (Script(exit_code=None, error=f"cannot exec {KEY}"), f"cannot exec {STARS}"),
         (Script(exit_code=1, output=IN_PIECES), "exit code 1"),
@@ -85,7 +85,7 @@ def test_a_secret_in_a_value_is_masked_in_texts_and_the_result_says_so(
     make_stage: MakeStage, make_bot: MakeBot
 ) -> None:
     value = {"urls": [f"https://{KEY}@x", 4.5, None, True], KEY: {"deep": KEY + KEY}, "clean": "as it is" * 400}
-    stage = make_stage(FakeEngine(said(has_value=True, value=value)))
+    stage = make_stage(FakeEngine(said(json.dumps(value).encode())))
     result = stage.orchestrator.execute_bot(make_bot(secrets={"KEY": KEY}))
     masked = {"urls": [f"https://{STARS}@x", 4.5, None, True], STARS: {"deep": STARS + STARS}, "clean": value["clean"]}
     assert result.value == json.loads(result.result_file_contents) == masked

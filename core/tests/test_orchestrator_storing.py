@@ -42,7 +42,9 @@ class Log:
         return storing
 
     def conclude(self, storing: Storing, **fields: Any) -> list[str]:
-        result = ExecutionResult(execution_id="01", id="bot", log=self.writer.finish(complete=True), value=1, **fields)
+        result = ExecutionResult(
+            execution_id="01", id="bot", log=self.writer.finish(complete=True), result_file_contents=b"1", **fields
+        )
         return storing.conclude(result)
 
     @property

@@ -9,7 +9,7 @@ from botdock.entrypoints import ResultReading
 from botdock.model import ContainerState, ContainerStatus, Outcome
 from botdock.orchestrator.verdict import Verdict, judge
 
-FINE = ResultReading(value=1, present=True, exit_code=0)
+FINE = ResultReading(content=b"1", exit_code=0)
 SILENT = ResultReading()
 
 
@@ -74,7 +74,7 @@ def test_a_container_that_vanished_is_lost() -> None:
 
 
 def test_a_backtest_without_a_usable_value_has_failed_and_a_bot_has_not() -> None:
-    reading = attrs.evolve(FINE, present=False, value=None, problem="not JSON: set at $.a")
+    reading = attrs.evolve(FINE, content=b"", problem="not JSON: set at $.a")
     backtest = verdict(ended(0), reading, entrypoint="backtest")
     assert (backtest.outcome, backtest.evidence["value_problem"]) == (Outcome.FAILED, reading.problem)
     bot = verdict(ended(0), reading)

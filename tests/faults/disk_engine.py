@@ -19,13 +19,14 @@ from botdock.model import (
     Stream,
 )
 from botdock.testing.fake_engine import FakeEngine
+from botdock.testing.script import envelope
 
 OUTPUT = [(Stream.STDOUT, b"line %d\n" % number) for number in range(5)] + [
     (Stream.STDERR, b"\x00\xff" * 600),
     (Stream.STDOUT, b"no newline at the end"),
 ]
 WRITTEN = {stream: b"".join(data for one, data in OUTPUT if one is stream) for stream in Stream}
-RESULT = b'{"botdock": 1, "exit_code": 0, "has_value": true, "value": {"pnl": 1.5}}'
+RESULT = envelope(b'{"pnl": 1.5}')
 
 
 class DiskStream(LogStream):

@@ -256,3 +256,38 @@ def test_a_daemon_that_is_not_there_is_said_in_a_line(
     ):
         runner.run(make_bot("def main(id, config): pass"))
     assert caught.value.hint
+
+
+RESULT_FILE = "os.environ['BOTDOCK_RESULT_FILE']"
+
+
+@pytest.mark.parametrize(
+    ("end", "limits", "lost"),
+    [
+        ("return 'x' * 100_000", Limits(file_size=65536), "File too large"),
+        (f"atexit.register(os.truncate, {RESULT_FILE}, 0)", None, "is empty"),
+        (f"atexit.register(os.truncate, {RESULT_FILE}, 120); return 'x' * 999", None, "cut off"),
+        ("print('up'); time.sleep(2)", None, "No such file"),
+    ],
+)
+def test_a_lost_result_is_not_a_success(
+    runner: DockerRunner, make_bot: MakeBot, end: str, limits: Limits | None, lost: str
+) -> None:
+    source = f"import atexit, os, time\ndef main(id, config):\n    {end}"
+    execution = runner.start(make_bot(source, **({"limits": limits} if limits else {})))
+    if "up" in end:
+        assert next(execution.logs(follow=True)).text == "up"
+        next(runner.config.home_dir.glob("executions/*/workspace/result")).unlink()
+    result = execution.wait(timeout=60)
+    assert result is not None
+    assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, 0), result
+    assert lost in result.evidence["result_lost"]
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.execvp('true', ['true'])"])
+def test_an_end_past_main_is_the_bots_own(runner: DockerRunner, make_bot: MakeBot, end: str) -> None:
+    source = f"import os\ndef main(id, config):\n    {end}"
+    result = runner.run(make_bot(source))
+    assert (result.outcome, result.evidence["result"]) == (Outcome.SUCCEEDED, "none written")
+    result = runner.run(make_bot(source, entrypoint="backtest", script="backtest.py"))
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 0)

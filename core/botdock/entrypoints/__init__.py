@@ -1,18 +1,21 @@
 """How a bot is started: the files that stand beside its code, and the result that comes back."""
 
 from botdock.entrypoints.context import MAX_ENVIRONMENT_BYTES, config_text, context_document, environment_of
-from botdock.entrypoints.files import shell_entrypoint, write_context, write_program
+from botdock.entrypoints.files import begin_result, shell_entrypoint, write_context, write_program
 from botdock.entrypoints.manager import EntrypointManager
-from botdock.entrypoints.result import ENVELOPE_VERSION, ResultReading, read_result
+from botdock.entrypoints.result import ENVELOPE_VERSION, NOT_WRITTEN, ResultReading, most_bytes, read_result
 
 __all__ = [
     "ENVELOPE_VERSION",
     "MAX_ENVIRONMENT_BYTES",
+    "NOT_WRITTEN",
     "EntrypointManager",
     "ResultReading",
+    "begin_result",
     "config_text",
     "context_document",
     "environment_of",
+    "most_bytes",
     "read_result",
     "shell_entrypoint",
     "write_context",

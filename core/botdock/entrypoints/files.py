@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from botdock.entrypoints.context import config_text, context_document, environment_of, fits_a_variable
+from botdock.entrypoints.result import not_written
 from botdock.errors import BotdockError, EntrypointError
 from botdock.model.runtime import CONFIG_FILE, CONTEXT_FILE, ENTRYPOINT_SCRIPT, ENVIRONMENT_FILE, READY_FIFO
 
@@ -82,6 +83,15 @@ def write_program(runtime: Runtime, directory: Path) -> Path:
     return directory / ENTRYPOINT_SCRIPT
 
 
+def begin_result(runtime: Runtime, path: Path) -> None:
+    """Write into the result file, which exists, what says that the wrapper has not.
+
+    Raises:
+        EntrypointError: It cannot be written.
+    """
+    _write(path, not_written(runtime), None)
+
+
 def write_context(context: ExecutionContext, directory: Path) -> None:
     """Write what one run is told: `context.json`, `environment`, and `config.json` where it fits no variable.
 
@@ -128,12 +138,13 @@ def _refuse(runtime: Runtime, problem: str, cause: Exception | None = None) -> N
     ) from cause
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file whose mode does not depend on the umask; a link in its place is not followed."""
+def _write(path: Path, content: bytes, mode: int | None) -> None:
+    """Write a file whose mode does not depend on the umask (None keeps it); a link in its place is not followed."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode or 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(content)
     except OSError as error:
         raise EntrypointError(

@@ -1,38 +1,53 @@
 """Reads what a wrapper wrote into the result file. The bot could have written it too: nothing in it is believed.
 
-The envelope, what a wrapper with `ResultFormat.ENVELOPE` writes, is one JSON object:
+The envelope, what a wrapper with `ResultFormat.ENVELOPE` writes, is one line of JSON, its header, and then the value:
 
-    {"botdock": 1, "exit_code": 0, "has_value": true, "value": {"pnl": 4.2}, "nonfinite": 0,
-     "problem": "", "error": null}
+    {"botdock": 2, "exit_code": 0, "value_bytes": 12, "nonfinite": 0, "problem": "", "lost": "", "error": null}
+    {"pnl": 4.2}
 
-    botdock     the version of the envelope, 1
-    exit_code   what the wrapper is about to exit with, 0 to 255: it ends by itself, and not by a signal
-    has_value   whether `value` is what `main` returned; false when it returned nothing, or nothing that is JSON
-    value       that value; NaN and infinities in it became null
-    nonfinite   how many of them there were
-    problem     why there is no value although `main` returned one: what of it is not JSON and where, or its length
-    error       {"type": ..., "message": ...} of the uncaught error, or null
+    botdock      the version of the envelope, 2
+    exit_code    what the wrapper is about to exit with, 0 to 255: it ends by itself, and not by a signal
+    value_bytes  how many bytes of JSON follow: what `main` returned; 0 when it returned nothing, or no JSON
+    nonfinite    how many NaN and infinities in it became null
+    problem      why there is no value although `main` returned one: what of it is not JSON and where, or its length
+    lost         why there is no value although it was fine: it could not be written
+    error        {"type": ..., "message": ...} of the uncaught error, or null
 
-Every key but `botdock` may be absent. The whole document fits into the limit of the result.
+Every key but `botdock` may be absent. The header has at most `MAX_HEADER` bytes, the value as many as a result may
+have.
+
+Until a wrapper writes it, the file holds `NOT_WRITTEN`. So a bot that ends past its wrapper (by `os._exit`, or as
+another program that it became) can be told from a file that was emptied, cut off or replaced: that is a lost result,
+and never a success. A wrapper that cannot even open the file exits with 74 where it would have exited with 0.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from botdock.model import ResultFormat, Runtime
 
-ENVELOPE_VERSION = 1
+ENVELOPE_VERSION = 2
+NOT_WRITTEN = b'{"botdock": 2, "state": "not written"}\n'
+MAX_HEADER = 64 * 1024
 
 MAX_DEPTH = 200
 """Nested arrays and objects in a value; far more than any report has, far less than Python's recursion limit."""
+MAX_NODES = 2**20
+"""Values and names in a value; each may cost the runner a hundred bytes while it looks at them."""
 _MAX_TEXT = 4096
 """Characters of a text in the envelope that are kept."""
 _MAX_EXIT_CODE = 255
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
+_DECODING = threading.Lock()
+"""One value at a time: ten runs that end together cost the memory of one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,11 +55,12 @@ class ResultReading:
     """What a result file says.
 
     Attributes:
-        value: What `main` returned, NaN and infinities replaced by None.
-        present: Whether there is a value; it may be None.
+        content: What `main` returned, as the JSON text that the wrapper wrote; NaN and infinities replaced by null.
         value_masked: Whether secrets in it were masked.
         problem: Why there is no usable value, or an empty text.
-        nonfinite: How many NaN and infinities became None.
+        lost: Why what should be there is absent or damaged, or an empty text.
+        unwritten: Whether the bot ended without its wrapper, as far as the file tells.
+        nonfinite: How many NaN and infinities became null.
         exit_code: What the wrapper says it exits with. It ended by itself if the engine saw the same code; None where
             nothing is said.
         error: Type and message of the uncaught error, or what a value with `status: "error"` says of itself.
@@ -52,42 +68,145 @@ class ResultReading:
         declared_error: Whether the value is an object whose `status` is `error`.
     """
 
-    value: Any = None
-    present: bool = False
+    content: bytes = b""
     value_masked: bool = False
     problem: str = ""
+    lost: str = ""
+    unwritten: bool = False
     nonfinite: int = 0
     exit_code: int | None = None
     error: str = ""
     error_type: str = ""
     declared_error: bool = False
 
+    @property
+    def present(self) -> bool:
+        """Whether there is a value; it may be null."""
+        return bool(self.content)
 
-def read_result(data: bytes, limit: int, runtime: Runtime, entrypoint: str) -> ResultReading:
+    @property
+    def value(self) -> Any:
+        """What `main` returned, decoded anew each time; None when there is none."""
+        return json.loads(self.content) if self.content else None
+
+
+def most_bytes(runtime: Runtime, limit: int) -> int:
+    """Return how many bytes a result file may have whose value has `limit`."""
+    return limit + MAX_HEADER if _is_wrapped(runtime) else limit
+
+
+def not_written(runtime: Runtime) -> bytes:
+    """Return what the result file holds before the bot starts."""
+    return NOT_WRITTEN if _is_wrapped(runtime) else b""
+
+
+def _is_wrapped(runtime: Runtime) -> bool:
+    return runtime.capabilities.result is ResultFormat.ENVELOPE
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def read_result(
+    data: bytes, limit: int, runtime: Runtime, entrypoint: str, mask: Callable[[Any], Any] = _unchanged
+) -> ResultReading:
     """Read a result file; never raises, whatever is in it.
 
     Args:
-        data: The content, or the first `limit + 1` bytes of it.
-        limit: Bytes that a result may have.
+        data: The content, or the first `most_bytes(runtime, limit) + 1` bytes of it.
+        limit: Bytes that a value may have.
         runtime: Says which format its wrapper writes.
         entrypoint: Named in `ResultReading.problem`.
+        mask: Returns a value without secrets.
     """
-    if not data.strip():
-        return ResultReading()
-    if len(data) > limit:
-        return ResultReading(problem=f"the {entrypoint}'s result is longer than {limit} bytes")
-    parser = _Parser()
+    is_wrapped = _is_wrapped(runtime)
+    reading, content = _unwrap(data) if is_wrapped else (ResultReading(), data.strip())
+    if not content:
+        return reading
     try:
-        document = parser.parse(data)
+        with _DECODING:
+            return _with_value(reading, content, limit, mask)
     except ValueError as error:
-        return ResultReading(problem=f"the {entrypoint}'s result is {error}")
-    if runtime.capabilities.result is ResultFormat.VALUE:
-        return _of_value(ResultReading(nonfinite=parser.nonfinite), document)
-    return _of_envelope(document, parser.nonfinite)
+        problem = f"the {entrypoint}'s result is {error}"
+        if is_wrapped and isinstance(error, _SyntaxError):  # a wrapper writes JSON: it was damaged
+            return attrs.evolve(reading, lost=problem)
+        return attrs.evolve(reading, problem=problem)
+
+
+def _unwrap(data: bytes) -> tuple[ResultReading, bytes]:
+    """Return what the header of an envelope says, and the value that follows it."""
+    if data == NOT_WRITTEN:
+        return ResultReading(unwritten=True), b""
+    head, newline, content = data.partition(b"\n")
+    try:
+        header = _parse_header(head if newline else b"")
+    except ValueError as error:
+        return ResultReading(lost=f"the result file is {error if data else 'empty'}"), b""
+    reading = _of_header(header)
+    if len(content) == (header.get("value_bytes") or 0):
+        return reading, content
+    said = "the result file is cut off or damaged: the value is not as long as it was"
+    return attrs.evolve(reading, lost=said), b""
+
+
+def _parse_header(head: bytes) -> dict[str, Any]:
+    """Return the header of an envelope.
+
+    Raises:
+        ValueError: Continuing 'the result file is ...'.
+    """
+    try:
+        header = _Parser().parse(head[: MAX_HEADER + 1])
+    except ValueError as error:
+        raise ValueError("cut off, or damaged") from error
+    version = header.get("botdock") if isinstance(header, dict) else None
+    if type(version) is not int or version != ENVELOPE_VERSION:
+        raise ValueError("not what the runtime's wrapper writes")
+    return dict(header)
+
+
+def _of_header(header: dict[str, Any]) -> ResultReading:
+    lost = _text(header.get("lost"))
+    reading = ResultReading(
+        exit_code=_integer(header.get("exit_code"), _MAX_EXIT_CODE),
+        nonfinite=_integer(header.get("nonfinite"), 10**9) or 0,
+        problem=_text(header.get("problem")),
+        lost=lost and f"what main returned could not be written: {lost}",
+    )
+    return _with_error(reading, header.get("error"))
+
+
+def _with_value(reading: ResultReading, content: bytes, limit: int, mask: Callable[[Any], Any]) -> ResultReading:
+    """Look at a value once, and keep it as the text it is.
+
+    Raises:
+        ValueError: Continuing 'the result is ...'.
+    """
+    if len(content) > limit:
+        raise ValueError(f"longer than {limit} bytes")
+    parser = _Parser()
+    value = parser.parse(content)
+    masked = mask(value)
+    is_masked = masked is not value and masked != value
+    declared, said = _declared(masked)
+    return attrs.evolve(
+        reading,
+        content=json.dumps(masked).encode() if is_masked or parser.nonfinite else content,
+        value_masked=is_masked,
+        nonfinite=reading.nonfinite + parser.nonfinite,
+        declared_error=declared,
+        error=reading.error or said,
+        problem="",
+    )
+
+
+class _SyntaxError(ValueError):
+    """Says why a text is not JSON at all."""
 
 
 class _Parser:
-    """JSON from a stranger: bounded in depth, without NaN and infinities, which it counts."""
+    """JSON from a stranger: bounded in nodes and depth, without NaN and infinities, which it counts."""
 
     def __init__(self) -> None:
         self.nonfinite = 0
@@ -98,13 +217,14 @@ class _Parser:
         Raises:
             ValueError: Continuing 'the result is ...'.
         """
+        if _nodes(data) > MAX_NODES:
+            raise ValueError(f"more than {MAX_NODES:,} values and names: return fewer, or some of them as a text")
         try:
-            text = data.decode()
-            document = json.loads(text, parse_constant=self._constant, parse_float=self._float)
+            document = json.loads(data.decode(), parse_constant=self._constant, parse_float=self._float)
         except UnicodeDecodeError as error:
-            raise ValueError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
+            raise _SyntaxError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
         except json.JSONDecodeError as error:
-            raise ValueError(f"not JSON, or cut off: {error}") from error
+            raise _SyntaxError(f"not JSON, or cut off: {error}") from None  # the error holds all of the text
         except ValueError as error:  # an integer of thousands of digits
             raise ValueError(f"not usable JSON: {error}") from error
         except RecursionError:
@@ -127,6 +247,18 @@ class _Parser:
 _DEEP: Any = object()
 
 
+def _nodes(data: bytes) -> int:
+    """Count the values and names of a document, or a few more; what stands in its texts only if that matters."""
+    found = _separators(data)
+    if found >= MAX_NODES:
+        found -= sum(_separators(text.group()) for text in _TEXT.finditer(data))
+    return found + 1
+
+
+def _separators(data: bytes) -> int:
+    return sum(map(data.count, (b",", b":", b"[", b"{")))
+
+
 def _deeper_than(document: Any, depth: int) -> bool:
     level = [document]
     for _ in range(depth):
@@ -142,18 +274,10 @@ def _children(parent: Any) -> Any:
     return parent if isinstance(parent, list) else ()
 
 
-def _of_envelope(document: Any, nonfinite: int) -> ResultReading:
-    version = document.get("botdock") if isinstance(document, dict) else None
-    if type(version) is not int or version != ENVELOPE_VERSION:
-        return ResultReading(problem="the result file does not hold what the runtime's wrapper writes")
-    counted = _integer(document.get("nonfinite"), 10**9) or 0
-    reading = ResultReading(
-        exit_code=_integer(document.get("exit_code"), _MAX_EXIT_CODE),
-        nonfinite=counted + nonfinite,
-        problem=_text(document.get("problem")),
-    )
-    reading = _with_error(reading, document.get("error"))
-    return _of_value(reading, document.get("value")) if document.get("has_value") is True else reading
+def _declared(value: Any) -> tuple[bool, str]:
+    """Return whether a value says that the bot failed, and why, as it says."""
+    declared = isinstance(value, dict) and value.get("status") == "error"
+    return declared, (_text(value.get("message")) or _text(value.get("error"))) if declared else ""
 
 
 def _with_error(reading: ResultReading, error: Any) -> ResultReading:
@@ -161,14 +285,6 @@ def _with_error(reading: ResultReading, error: Any) -> ResultReading:
         return reading
     kind, message = _text(error.get("type")), _text(error.get("message"))
     return attrs.evolve(reading, error_type=kind, error=": ".join(part for part in (kind, message) if part))
-
-
-def _of_value(reading: ResultReading, value: Any) -> ResultReading:
-    declared = isinstance(value, dict) and value.get("status") == "error"
-    said = (_text(value.get("message")) or _text(value.get("error"))) if declared else ""
-    return attrs.evolve(
-        reading, value=value, present=True, declared_error=declared, error=reading.error or said, problem=""
-    )
 
 
 def _integer(value: Any, largest: int) -> int | None:

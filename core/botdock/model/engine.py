@@ -182,12 +182,15 @@ class Engine(ABC):
 
     @abstractmethod
     def fetch_result(self, container_id: str, *, limit: int, timeout: float) -> bytes:
-        """Return what the bot wrote into `ContainerSpec.result`; empty when it wrote nothing.
+        """Return what the bot wrote into `ContainerSpec.result`; empty when it is empty.
 
         Args:
             container_id: The container, which has ended.
             limit: Bytes; of a longer file `limit + 1` are returned, so that the caller sees that it is longer.
             timeout: Seconds.
+
+        Raises:
+            ContainerError: The file is gone, or not a file any more: then a result is lost, which is no success.
         """
 
     @abstractmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import cached_property
 from typing import Any
 
 import attrs
@@ -23,7 +25,6 @@ class ExecutionResult:
         status: The old runner's word: `running`, `success` or `error`.
         outcome: How it ended; None while it runs.
         exit_code: The bot's own; None when it is not known, never a made-up 0.
-        value: What `main` returned, as JSON read back, secrets masked; None when there is none.
         message: One line for people.
         error: Why it failed, or an empty text.
         output: The end of what it wrote, both streams as they came, as text; see `LoggingConfig.output_tail`.
@@ -36,7 +37,7 @@ class ExecutionResult:
         image: Reference of the image.
         image_digest: Its content address, where the engine has one.
         is_long_running: As it was asked for.
-        result_file_contents: The value as JSON text, as the old runner returned it; empty when there is none.
+        result_file_contents: What `main` returned, as the JSON text that came; empty when there is none. See `value`.
         metadata: What else callers of the old runner look for: `segment`, `script`.
     """
 
@@ -48,7 +49,6 @@ class ExecutionResult:
     status: Status = Status.RUNNING
     outcome: Outcome | None = None
     exit_code: int | None = None
-    value: Any = None
     message: str = ""
     error: str = ""
     output: str = ""
@@ -63,13 +63,25 @@ class ExecutionResult:
     result_file_contents: bytes = b""
     metadata: dict[str, Any] = attrs.field(factory=dict)
 
+    @cached_property
+    def value(self) -> Any:
+        """What `main` returned, read when it is asked for; None when there is none."""
+        return json.loads(self.result_file_contents) if self.result_file_contents else None
+
     @property
     def succeeded(self) -> bool:
         """Whether the outcome is `succeeded`."""
         return self.outcome is Outcome.SUCCEEDED
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document that `botdock run --json` prints and `outcome.json` holds."""
+        """Return the document that `botdock run --json` prints."""
+        return self._document(value=self.value)
+
+    def record(self) -> dict[str, Any]:
+        """Return what `outcome.json` holds: everything but the value, which `result.json` does."""
+        return self._document()
+
+    def _document(self, **value: Any) -> dict[str, Any]:
         return {
             "execution_id": self.execution_id,
             "id": self.id,
@@ -78,7 +90,7 @@ class ExecutionResult:
             "entrypoint": self.entrypoint,
             "outcome": self.outcome and self.outcome.value,
             "exit_code": self.exit_code,
-            "value": self.value,
+            **value,
             "error": self.error,
             "evidence": self.evidence,
             "duration_seconds": round(self.duration, 6),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 
 import attrs
 
 from botdock._log import logger
-from botdock.entrypoints import ResultReading, read_result
+from botdock.entrypoints import ResultReading, most_bytes, read_result
 from botdock.errors import BotdockError, LogError, UserError
 from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase, Status
 from botdock.orchestrator.preparation import Preparation, Services, Setting
@@ -62,14 +62,13 @@ class Conclusion:
             status=verdict.outcome.status,
             outcome=verdict.outcome,
             exit_code=status.exit_code if status else None,
-            value=reading.value,
             message=_message(verdict),
             error=verdict.error,
             output=output,
             duration=_duration(status, duration),
             evidence=verdict.evidence,
             log=summary,
-            result_file_contents=json.dumps(reading.value).encode() if reading.present else b"",
+            result_file_contents=reading.content,
         )
         return self.finish(run, result)
 
@@ -129,7 +128,8 @@ class Conclusion:
     def _write_down(self, run: Run, result: ExecutionResult) -> None:
         run.concluded = result
         try:
-            run.journal.conclude(result_document(attrs.evolve(result, phases=dict(run.clock.seconds))))
+            document = result_document(attrs.evolve(result, phases=dict(run.clock.seconds)))
+            run.journal.conclude(document, result.result_file_contents)
         except OSError as error:  # a full disk; we live, and what is cleaned up may make room for the outcome
             logger.bind(execution_id=run.execution_id, error=str(error)).warning("the end could not be written down")
 
@@ -157,14 +157,16 @@ class Conclusion:
     def _collect(self, run: Run) -> ResultReading:
         assert run.runtime is not None and run.allowance is not None, "settled before it started"  # noqa: S101, PT018 - for the type checker
         if run.unmasked:
-            return ResultReading(problem=run.unmasked)
+            return ResultReading(lost=run.unmasked)
         limit = run.allowance.limits.result or 0
         with run.clock.phase(Phase.COLLECT):
             try:
-                content = self._services.containers.fetch_result(run.container_id, limit=limit)
+                most = most_bytes(run.runtime, limit)
+                content = self._services.containers.fetch_result(run.container_id, limit=most)
             except BotdockError as error:
-                return ResultReading(problem=f"the result could not be fetched: {error.message}")
-            return _masked(read_result(content, limit, run.runtime, run.executable.entrypoint), run.mask)
+                return ResultReading(lost=f"the result could not be fetched: {error.message}")
+            mask = partial(run.mask, keys=True)
+            return _masked(read_result(content, limit, run.runtime, run.executable.entrypoint, mask), run.mask)
 
     def _store(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Hand value and log to the storage, if asked to; a storage that fails changes nothing of the outcome."""
@@ -199,12 +201,10 @@ class Conclusion:
 
 
 def _masked(reading: ResultReading, mask: Mask) -> ResultReading:
-    """Return what a result file says, secrets masked: it will be stored, printed and sent, whole and in parts."""
-    value = mask(reading.value, keys=True)
+    """Return what a result file says beside its value, secrets masked: it will be stored, printed and sent."""
     return attrs.evolve(
         reading,
-        value=value,
-        value_masked=value != reading.value,
+        lost=mask.message(reading.lost),
         problem=mask.message(reading.problem),
         error=mask.message(reading.error),
         error_type=mask.message(reading.error_type),

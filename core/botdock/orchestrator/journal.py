@@ -4,8 +4,8 @@ request.json    what was asked for, and `runner`, who holds it: there as soon as
 events.jsonl    each step
 run.json        what a successor must know to go on; written before a container can be there
 stored.json     how much of log and result the storage was given
-concluded.json  how it ended, all of it; written before the container goes, and again with what could not be removed
-result.json     what the bot returned
+result.json     what the bot returned, as it came
+concluded.json  how it ended, all else of it; written before the container goes, and again with what was left behind
 outcome.json    last, once nothing is left behind: it means finished, and only the record for people stays
 """
 
@@ -29,6 +29,7 @@ from botdock.services._removal import remove_tree
 from botdock.services.log_store.layout import sync_folder
 
 STORED, RESULT, EVENTS = "stored.json", "result.json", "events.jsonl"
+_BEFORE_VALUE, _AFTER_VALUE = b'{"value": ', b"}"
 _FOR_A_SUCCESSOR = (CONCLUDED, STORED, RUN, HOLDER)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _SWEEP_TIMEOUT = 60.0
@@ -130,23 +131,43 @@ class Journal:
         """
         return load_json(self.directory / name)
 
-    def conclude(self, result: dict[str, Any]) -> None:
-        """Write `concluded.json`; when it returns, not even a power cut takes it away.
+    def conclude(self, result: dict[str, Any], value: bytes) -> None:
+        """Write `result.json` and `concluded.json`; when it returns, not even a power cut takes them away.
+
+        Args:
+            result: The document.
+            value: What the bot returned, as JSON text; empty for nothing.
 
         Raises:
             OSError: The disk took no more.
         """
+        self._keep(value)
         _replace(self.directory / CONCLUDED, result, durable=True)
 
+    def _keep(self, value: bytes) -> None:
+        _replace_text(self.directory / RESULT, _BEFORE_VALUE + (value or b"null") + _AFTER_VALUE, durable=True)
+
+    def value(self, size: int) -> bytes | None:
+        """Return what the bot returned, which had `size` bytes, from `result.json`; None when it is not there whole."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            with open(os.open(self.directory / RESULT, flags), "rb") as file:  # noqa: PTH123 - a descriptor
+                text = file.read()
+        except OSError:
+            return None
+        value = text.removeprefix(_BEFORE_VALUE).removesuffix(_AFTER_VALUE)
+        return value if len(value) == size == len(text) - len(_BEFORE_VALUE + _AFTER_VALUE) else None
+
     def finish(self, result: ExecutionResult) -> None:
-        """Write `result.json` (what the bot returned) and, last, `outcome.json`: it means finished.
+        """Write `outcome.json`, last: it means finished; and `result.json`, if there was no room for it before.
 
         Raises:
             OSError: The disk took no more.
         """
-        _replace(self.directory / RESULT, {"value": result.value}, durable=True)
+        if not (self.directory / RESULT).exists():
+            self._keep(result.result_file_contents)
         self.event("finished", outcome=result.outcome)
-        _replace(self.directory / OUTCOME, result.to_json(), durable=True)
+        _replace(self.directory / OUTCOME, result.record(), durable=True)
         self.close()
         tidy(self.directory)
 
@@ -209,9 +230,13 @@ def sweep_drafts(home: Path) -> None:
 
 def _replace(path: Path, document: Any, *, durable: bool = False) -> None:
     """Write `document` beside `path` and rename it over; `durable` waits until the disk has it, and its name."""
+    _replace_text(path, json.dumps(document).encode(), durable=durable)
+
+
+def _replace_text(path: Path, text: bytes, *, durable: bool) -> None:
     temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(document, file)
+    with temporary.open("wb") as file:
+        file.write(text)
         if durable:
             file.flush()
             os.fsync(file.fileno())

@@ -11,6 +11,7 @@ import attrs
 
 from botdock._log import logger
 from botdock.config import Config, secrets_of
+from botdock.entrypoints import begin_result
 from botdock.errors import BotdockError, ExecutableError
 from botdock.model import (
     Limits,
@@ -278,6 +279,7 @@ class Preparation:
         assert run.runtime is not None and run.workspace is not None, "recognised before"  # noqa: S101, PT018 - for the type checker
         context = layout.context(run)
         self._services.entrypoints.create_entrypoint_script(run.runtime, context, run.workspace.files)
+        begin_result(run.runtime, run.workspace.result)
 
     def _attach(self, run: Run, watcher: Watcher) -> None:
         run.storing = self.storing(run)

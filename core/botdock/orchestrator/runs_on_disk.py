@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,31 +100,46 @@ def read_secrets(files: Path, names: list[str]) -> dict[str, str]:
 
 
 def result_document(result: ExecutionResult) -> dict[str, Any]:
-    """Return what `concluded.json` holds: all of a result."""
-    document = attrs.asdict(result)
-    document["result_file_contents"] = bool(result.result_file_contents)
+    """Return what `concluded.json` holds: all of a result, and of its value the size."""
+    document = attrs.asdict(attrs.evolve(result, result_file_contents=b""))
+    document["result_file_contents"] = len(result.result_file_contents)
     return document
 
 
-def result_of(document: Mapping[str, Any]) -> ExecutionResult:
+def result_of(document: Mapping[str, Any], value: Callable[[int], bytes | None]) -> ExecutionResult:
     """Return the result that a `concluded.json` holds.
+
+    Args:
+        document: Its content.
+        value: Returns what the bot returned, of so many bytes; None when it is not there whole, which is no success.
 
     Raises:
         ValueError: It is none.
     """
     with _damage("concluded.json"):
-        present = document["result_file_contents"]
+        size = int(document["result_file_contents"])
+        content = value(size) if size else b""
         changes = {
             "status": Status(document["status"]),
             "outcome": Outcome(document["outcome"]),
             "log": LogSummary(**document["log"]),
-            "result_file_contents": json.dumps(document["value"]).encode() if present else b"",
+            "result_file_contents": content or b"",
             "duration": float(document["duration"]),
             "phases": {str(name): float(seconds) for name, seconds in document["phases"].items()},
             "evidence": dict(document["evidence"]),
             "metadata": dict(document["metadata"]),
         }
-        return ExecutionResult(**{**document, **changes})
+        result = ExecutionResult(**{**document, **changes})
+        return result if content is not None else _without_value(result)
+
+
+def _without_value(result: ExecutionResult) -> ExecutionResult:
+    lost = "its value is lost: result.json, where it was written down, is absent or damaged"
+    evidence = {**result.evidence, "result_lost": lost}
+    if not result.succeeded:
+        return attrs.evolve(result, evidence=evidence)
+    broken = Outcome.INFRASTRUCTURE_ERROR
+    return attrs.evolve(result, outcome=broken, status=broken.status, error=lost, message=lost, evidence=evidence)
 
 
 @contextmanager

@@ -101,7 +101,7 @@ class Storing:
         return lambda: self._store_file(name)
 
     def _conclude_value(self, result: ExecutionResult) -> Iterator[str]:
-        storage, value = self._storage, json.dumps(result.value).encode()
+        storage, value = self._storage, result.result_file_contents or b"null"
         yield from self._attempt("result", lambda: storage.store_results(self._execution_id, self._id, value))
         if result.entrypoint == "backtest" and result.succeeded:
             yield from self._attempt("analysis", lambda: storage.store_analysis(self._execution_id, self._id, value))

@@ -93,7 +93,7 @@ class Takeover:
         if document is None:
             return None
         try:
-            result = result_of(document)
+            result = result_of(document, run.journal.value)
             run.clock.seconds.update(result.phases)
             evidence = {**result.evidence, RECOVERED: run.evidence[RECOVERED]}
             return attrs.evolve(result, execution_id=run.execution_id, evidence=evidence)

@@ -50,7 +50,7 @@ def judge(
 
     Returns:
         The first that applies of: our own failure, our own ending of it or the engine's for its output, memory, a
-        signal, its exit code, what it returned.
+        signal, its exit code, what it returned, and that what it returned is lost.
     """
     evidence = _evidence(status, reading, entrypoint)
     if status is None or failure:
@@ -72,8 +72,10 @@ def judge(
     if number := _fatal_signal(status, reading):
         evidence["signal"] = _signal_name(number)
         return Verdict(outcome=Outcome.SIGNALED, error=f"ended by {_signal_name(number)}", evidence=evidence)
-    error = _own_failure(status.exit_code, reading, entrypoint)
-    return Verdict(outcome=Outcome.FAILED if error else Outcome.SUCCEEDED, error=error, evidence=evidence)
+    outcome, error = _own_end(status.exit_code, reading, entrypoint)
+    if reading.unwritten and outcome is Outcome.SUCCEEDED:
+        evidence["result"] = "none written"
+    return Verdict(outcome=outcome, error=error, evidence=evidence)
 
 
 _ENDED_BY = {
@@ -93,6 +95,8 @@ def _evidence(status: ContainerStatus | None, reading: ResultReading, entrypoint
         evidence["nonfinite_values"] = reading.nonfinite
     if reading.value_masked:
         evidence["value_masked"] = True
+    if reading.lost:
+        evidence["result_lost"] = reading.lost
     if reading.problem:
         evidence["value_dropped" if entrypoint == "bot" else "value_problem"] = reading.problem
     return evidence
@@ -119,6 +123,15 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+def _own_end(exit_code: int, reading: ResultReading, entrypoint: str) -> tuple[Outcome, str]:
+    """Decide about a bot that ended by itself: without what it returned, it is not a success."""
+    if error := _own_failure(exit_code, reading, entrypoint):
+        return Outcome.FAILED, error
+    if reading.lost:
+        return Outcome.INFRASTRUCTURE_ERROR, f"its result is lost: {reading.lost}"
+    return Outcome.SUCCEEDED, ""
+
+
 def _own_failure(exit_code: int, reading: ResultReading, entrypoint: str) -> str:
     """Say why the bot itself failed, or return an empty text."""
     if reading.error:
@@ -127,4 +140,6 @@ def _own_failure(exit_code: int, reading: ResultReading, entrypoint: str) -> str
         return "returned a value whose status is 'error'"
     if reading.problem and entrypoint == "backtest":
         return f"its value is of no use: {reading.problem}"
+    if reading.unwritten and entrypoint == "backtest" and not exit_code:
+        return "ended without its result: not by the end of main, sys.exit or process.exit"
     return f"exit code {exit_code}" if exit_code else ""

@@ -15,7 +15,14 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.entrypoints import ResultReading, read_result, write_context, write_program
+from botdock.entrypoints import (
+    ResultReading,
+    begin_result,
+    most_bytes,
+    read_result,
+    write_context,
+    write_program,
+)
 from botdock.model import ExecutionContext, Runtime
 
 PATIENCE = 60.0
@@ -60,6 +67,7 @@ class Bot:
         """Generate everything."""
         write_program(self.runtime, self.files)
         write_context(self.context, self.files)
+        begin_result(self.runtime, Path(self.context.result_file))
 
     def start(self, **image: str) -> subprocess.Popen[bytes]:
         """Start what has been prepared, as an engine would; in the environment are PATH, HOME and those of `image`."""
@@ -94,7 +102,8 @@ class Bot:
         """Return what the result file says."""
         limit = self.context.result_limit
         with Path(self.context.result_file).open("rb") as file:
-            return read_result(file.read(limit + 1), limit, self.runtime, self.context.entrypoint)
+            data = file.read(most_bytes(self.runtime, limit) + 1)
+        return read_result(data, limit, self.runtime, self.context.entrypoint)
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from threading import Condition, Thread
 
 import attrs
@@ -83,6 +85,8 @@ class FakeContainer:
 
     def __attrs_post_init__(self) -> None:
         self.status = ContainerStatus(container_id=self.container_id, state=ContainerState.CREATED)
+        with suppress(OSError):
+            self.result = Path(self.spec.result.source).read_bytes()
 
     @property
     def info(self) -> ContainerInfo:
@@ -169,7 +173,7 @@ class FakeContainer:
                 self._say(_lines({**BASIC_ENVIRONMENT, **self.spec.environment}))
             for step in script.output:
                 self._take(step)
-            if self.running:
+            if self.running and script.result is not None:
                 self.result = script.result
             if script.forever:
                 self.world.wait_until(lambda: self.ended)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import json
+from typing import Any, TypeAlias
 
 import attrs
 
+from botdock.entrypoints import ENVELOPE_VERSION
 from botdock.model import LogChunk, Stream
 from botdock.testing.program import Program
 
 Step: TypeAlias = LogChunk | float
 """A piece of output, or a pause in seconds."""
+
+
+def envelope(content: bytes = b"", **header: Any) -> bytes:
+    """Return a result file as a wrapper writes it, around the JSON text of a value; `header` adds to its header."""
+    known = {"botdock": ENVELOPE_VERSION, "exit_code": 0, "value_bytes": len(content)}
+    return json.dumps(known | header).encode() + b"\n" + content
 
 
 @attrs.frozen(kw_only=True)
@@ -27,7 +35,7 @@ class Script:
         signal: The signal that ends it, if one does.
         oom_killed: Whether the kernel killed some process of it for memory.
         error: What the engine says about its end.
-        result: What `fetch_result` finds, written when the output is out.
+        result: What it writes into its result file when the output is out; None for nothing.
         forever: Whether it then goes on until it is stopped, removed or ended by `FakeEngine.finish`.
         ignores_term: Whether SIGTERM means nothing to it.
         farewell: What it writes to stdout on SIGTERM, before it exits with 3; None for no handler.
@@ -40,7 +48,7 @@ class Script:
     signal: int | None = None
     oom_killed: bool = False
     error: str = ""
-    result: bytes = b""
+    result: bytes | None = None
     forever: bool = False
     ignores_term: bool = False
     farewell: bytes | None = None
@@ -64,7 +72,7 @@ class Script:
         return cls(
             output=tuple(chunk for chunk in written if chunk.data),
             exit_code=program.exit_code,
-            result=program.result,
+            result=program.result or None,
             forever=program.forever,
             ignores_term=program.ignores_term,
             farewell=program.farewell,

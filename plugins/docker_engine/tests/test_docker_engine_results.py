@@ -37,9 +37,12 @@ class TestResult:
         fake_docker.says("GET", "/containers/c1/json", {**inspected(), "Mounts": mounts})
         assert engine.fetch_result("c1", limit=3, timeout=CALL) == b"1234"
 
-    def test_a_container_without_one_has_an_empty_one(self, fake_docker: Any, engine: DockerEngine) -> None:
+    def test_a_container_without_one_is_told_from_one_that_wrote_nothing(
+        self, fake_docker: Any, engine: DockerEngine
+    ) -> None:
         fake_docker.says("GET", "/containers/c1/json", inspected())
-        assert engine.fetch_result("c1", limit=3, timeout=CALL) == b""
+        with pytest.raises(ContainerError, match="it has no result file"):
+            engine.fetch_result("c1", limit=3, timeout=CALL)
 
     @pytest.mark.parametrize("kind", ["absent", "link", "folder", "fifo"])
     def test_what_is_no_file_of_ours_is_not_read(
@@ -55,8 +58,5 @@ class TestResult:
         make[kind]()
         mount = {"Type": "bind", "Source": str(result), "RW": True}
         fake_docker.says("GET", "/containers/c1/json", {**inspected(), "Mounts": [mount]})
-        if kind == "absent":
-            assert engine.fetch_result("c1", limit=3, timeout=CALL) == b""
-        else:
-            with pytest.raises(ContainerError):
-                engine.fetch_result("c1", limit=3, timeout=CALL)
+        with pytest.raises(ContainerError, match="cannot read the result file"):
+            engine.fetch_result("c1", limit=3, timeout=CALL)

@@ -82,7 +82,7 @@ def test_a_value_that_is_too_long_is_told_by_its_limit() -> None:
     ended = returning("'é'.repeat(900)", result_limit=1000)
     assert (ended.exit_code, ended.reading.exit_code, ended.reading.present) == (0, 0, False)
     assert ended.reading.problem == "longer than the 1000 bytes that a result may have"
-    assert returning("'x'.repeat(900)", result_limit=40).reading.exit_code == 0
+    assert returning("'é'.repeat(4)", result_limit=10).reading.value == "é" * 4
 
 
 def limited(made: Bot, bytes_: int) -> Ended:
@@ -103,16 +103,31 @@ def test_a_file_past_its_limit_is_an_error_and_not_the_end() -> None:
     with bot(NODEJS20, source) as made:
         ended = limited(made, 4096)
     assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"EFBIG\n", b"")
-    assert ended.reading.problem == "it could not be written into the result file"
-
-
-def test_a_result_file_that_cannot_be_written_goes_unmentioned() -> None:
+    assert ended.reading.lost == "what main returned could not be written: EFBIG: file too large, write"
     with bot(NODEJS20, "exports.main = () => 1;") as made:
-        Path(made.context.result_file).unlink()
+        assert limited(made, 50).reading.lost.endswith("cut off, or damaged")
+
+
+@pytest.mark.parametrize("spoil", ["fs.unlinkSync(result)", "while (true) fs.openSync('/')"])
+def test_a_bot_whose_result_cannot_be_written_at_all_does_not_end_well(spoil: str) -> None:
+    source = f"""
+        const fs = require("fs"), result = process.env.BOTDOCK_RESULT_FILE;
+        exports.main = () => {{ try {{ {spoil}; }} catch {{}} return 1; }};
+    """
+    with bot(NODEJS20, source) as made:
         made.prepare()
         with made.start() as process:
             stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (0, b"", b"")
+    assert (process.returncode, stdout, stderr) == (74, b"", b"")
+
+
+def test_an_end_past_the_wrapper_is_told_from_a_lost_result() -> None:
+    ended = run("exports.main = () => process.reallyExit(0);")
+    assert (ended.exit_code, ended.reading.unwritten, ended.reading.lost) == (0, True, "")
+
+
+def test_a_bot_that_removes_all_handlers_has_its_result_all_the_same() -> None:
+    assert run("exports.main = () => { process.removeAllListeners(); return 1; };").reading.value == 1
 
 
 COMMONJS = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -94,38 +93,48 @@ def test_a_value_that_is_too_long_is_told_by_its_limit() -> None:
     assert ended.reading.problem == "longer than the 1000 bytes that a result may have"
 
 
-def test_a_limit_too_small_for_the_reason_leaves_the_exit_code() -> None:
-    ended = returning("'x' * 2000", result_limit=40)
-    assert (ended.reading.exit_code, ended.reading.present) == (0, False)
-    assert (ended.exit_code, ended.stderr) == (0, b"")
-    assert returning("'x'", result_limit=1).exit_code == 0
+def test_a_result_may_be_as_long_as_its_limit() -> None:
+    assert returning("'x' * 8", result_limit=10).reading.value == "x" * 8
+    assert returning("'x' * 9", result_limit=10).reading.problem
 
 
-def test_a_result_file_that_cannot_be_written_goes_unmentioned() -> None:
-    with bot(PYTHON311, "def main(id, config):\n    return 1") as made:
-        Path(made.context.result_file).unlink()
+@pytest.mark.parametrize(
+    "spoil", ["os.unlink(result)", "os.chmod(result, 0); os.setuid(65534)", "while True: kept.append(os.open('/', 0))"]
+)
+def test_a_bot_whose_result_cannot_be_written_at_all_does_not_end_well(spoil: str) -> None:
+    source = f"""
+        import os
+        kept, result = [], os.environ["BOTDOCK_RESULT_FILE"]
+        def main(id, config):
+            try:
+                {spoil}
+            except OSError:
+                pass
+            return 1
+    """
+    with bot(PYTHON311, dedent(source)) as made:
         made.prepare()
         with made.start() as process:
             stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (0, b"", b"")
+    assert (process.returncode, stdout, stderr) == (74, b"", b"")
 
 
-def test_a_disk_that_is_full_takes_the_reason_in_place_of_the_value() -> None:
-    ended = run("""
+@pytest.mark.parametrize(("room", "lost"), [(4096, "File too large"), (50, "cut off"), (0, "is empty")])
+def test_a_disk_that_takes_no_value_takes_the_reason_or_leaves_damage(room: int, lost: str) -> None:
+    ended = run(f"""
         import resource
 
         def main(id, config):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+            resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))
             return "x" * 10_000
     """)
-    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"", b"")
-    assert (ended.reading.exit_code, ended.reading.present) == (0, False)
-    assert ended.reading.problem == "it could not be written into the result file"
+    assert (ended.exit_code, ended.stdout, ended.stderr, ended.reading.present) == (0, b"", b"", False)
+    assert lost in ended.reading.lost
 
 
-def test_an_asynchronous_main_is_awaited() -> None:
-    assert run("async def main(id, config):\n    return [id, config]", id="x", config={"a": 1}).reading.value == [
-        "x",
-        {"a": 1},
-    ]
-    assert run("async def late():\n    return 5\ndef main(id, config):\n    return late()").reading.value == 5
+@pytest.mark.parametrize(
+    "end", ["os._exit(0)", "os.execvp('true', ['true'])", "threading.Thread(target=os._exit, args=(0,)).start()"]
+)
+def test_an_end_past_the_wrapper_is_told_from_a_lost_result(end: str) -> None:
+    ended = run(f"import os, threading, time\ndef main(id, config):\n    {end}\n    time.sleep(60)")
+    assert (ended.exit_code, ended.reading.unwritten, ended.reading.lost) == (0, True, "")

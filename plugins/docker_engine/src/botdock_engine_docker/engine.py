@@ -16,7 +16,6 @@ from botdock_engine_docker.containers import CLEAN_UP, Containers
 from botdock_engine_docker.deadline import Deadline
 from botdock_engine_docker.ending import Ending
 from botdock_engine_docker.endpoint import find_endpoint
-from botdock_engine_docker.errors import translated
 from botdock_engine_docker.images import Image, Images
 from botdock_engine_docker.kept import KeptLog
 from botdock_engine_docker.logs import LogReader
@@ -182,10 +181,13 @@ class DockerEngine(Engine):
         if source is None:
             inspected = self._containers.inspect(container_id, timeout=timeout, operation="fetch_result")
             source = find_result(inspected)
+        call = self._client.about("fetch_result", timeout=timeout, container_id=container_id)
         if source is None:
-            return b""
-        with translated(self._client.about("fetch_result", timeout=timeout, container_id=container_id)):
+            raise call.error(ContainerError, "it has no result file")
+        try:
             return read_bounded(source, limit)
+        except OSError as error:  # of a file of this machine, so `translated` would blame the engine for it
+            raise call.error(ContainerError, f"cannot read the result file: {error.strerror}") from error
 
     def close(self) -> None:
         """Let go of the connections; containers go on."""

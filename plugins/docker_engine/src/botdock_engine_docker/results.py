@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -27,18 +28,15 @@ def hand_over(path: str, user: int | None) -> None:
 
 
 def read_bounded(path: str, limit: int) -> bytes:
-    """Return a file's bytes, at most `limit + 1` of them; empty when there is no file.
+    """Return a file's bytes, at most `limit + 1` of them.
 
     Raises:
-        OSError: It is a link, a device, or cannot be read.
+        OSError: It is gone, a link, a device, or cannot be read.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return b""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path} is not a regular file")
+            raise OSError(errno.EINVAL, "not a regular file", path)
         return file.read(limit + 1)
 
 

@@ -152,7 +152,9 @@ class ProcessEngine(Engine):
         """Read the result file, if it is one still."""
         with mapped("fetch_result", container_id):
             spec = self._folder(container_id).record(SPEC)
-            return read_result(Path(spec["result"]), limit + 1) if spec else b""
+            if spec is None:
+                raise OSError("what was written down of the container is gone")
+            return read_result(Path(spec["result"]), limit + 1)
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -2,14 +2,15 @@
 // what stands in an envelope.
 'use strict';
 
-const { closeSync, constants, openSync, writeSync } = require('node:fs');
+const { closeSync, constants, ftruncateSync, openSync, writeSync } = require('node:fs');
 const { stringify } = JSON; // the bot may replace what it finds; what is taken here stays
 
 const MAX_MESSAGE = 2000;
+const CANNOT_WRITE = 74; // what a bot exits with that ended well, but whose result cannot be written at all
 
 class Result {
-  #value;
-  #facts = { botdock: 1, nonfinite: 0, problem: '', error: null };
+  #value = Buffer.alloc(0);
+  #facts = { botdock: 2, nonfinite: 0, problem: '', lost: '', error: null };
 
   constructor(context) {
     this.path = context.result_file;
@@ -22,10 +23,10 @@ class Result {
     if (value !== undefined) {
       const { text, nonfinite, problem } = toJSON(value);
       Object.assign(this.#facts, { nonfinite, problem });
-      this.#value = text;
-      if (this.#envelope(0).length > this.limit) {
+      this.#value = Buffer.from(text ?? '');
+      if (this.#value.length > this.limit) {
         this.#facts.problem = `longer than the ${this.limit} bytes that a result may have`;
-        this.#value = undefined;
+        this.#value = Buffer.alloc(0);
       }
     }
     return value?.status === 'error' || (this.isBacktest && this.#facts.problem !== '');
@@ -35,38 +36,44 @@ class Result {
   fail(error) {
     if (this.#facts.error !== null) return;
     const isError = error instanceof Error;
+    const type = isError ? textOf(error.name) : typeof error;
     const message = isError ? textOf(error.message) : textOf(error);
-    this.#facts.error = { type: isError ? textOf(error.name) : typeof error, message: message.slice(0, MAX_MESSAGE) };
+    this.#facts.error = { type: type.slice(0, MAX_MESSAGE), message: message.slice(0, MAX_MESSAGE) };
   }
 
-  // Write the envelope; where there is no room for all of it, what matters most.
+  // Write the envelope, and return what to exit with: another code where the file cannot even be emptied. Where there is
+  // no room for the value, the envelope says so; where there is none for that, the file is not whole.
   write(exitCode) {
-    if (this.#put(this.#envelope(exitCode))) return;
-    this.#facts.problem ||= 'it could not be written into the result file';
-    this.#value = undefined;
-    if (!this.#put(this.#envelope(exitCode))) this.#put(Buffer.from(stringify({ botdock: 1, exit_code: exitCode })));
+    let file;
+    try {
+      file = openSync(this.path, constants.O_WRONLY | constants.O_TRUNC);
+    } catch {
+      return exitCode || CANNOT_WRITE;
+    }
+    try {
+      writeAll(file, this.#envelope(exitCode));
+    } catch (error) {
+      this.#facts.lost = this.#value.length ? textOf(error.message) : '';
+      this.#value = Buffer.alloc(0);
+      try {
+        ftruncateSync(file, 0);
+        writeAll(file, this.#envelope(exitCode));
+      } catch {
+        // The runner sees that it is damaged.
+      }
+    }
+    closeSync(file);
+    return exitCode;
   }
 
   #envelope(exitCode) {
-    const has_value = this.#value !== undefined;
-    const facts = stringify({ ...this.#facts, exit_code: exitCode, has_value });
-    return Buffer.from(has_value ? `${facts.slice(0, -1)},"value":${this.#value}}` : facts);
+    const header = stringify({ ...this.#facts, exit_code: exitCode, value_bytes: this.#value.length });
+    return Buffer.concat([Buffer.from(`${header}\n`), this.#value]);
   }
+}
 
-  #put(data) {
-    if (data.length > this.limit) return false;
-    try {
-      const file = openSync(this.path, constants.O_WRONLY | constants.O_TRUNC);
-      try {
-        for (let at = 0; at < data.length; ) at += writeSync(file, data, at);
-      } finally {
-        closeSync(file);
-      }
-    } catch {
-      return false;
-    }
-    return true;
-  }
+function writeAll(file, data) {
+  for (let at = 0; at < data.length; ) at += writeSync(file, data, at, data.length - at, at);
 }
 
 // Return a value as JSON, how many of its numbers became null, and why it is no JSON.

@@ -125,7 +125,7 @@ function crash(error) {
 }
 
 // Run the bot, and end as it ends. Whoever calls process.exit, the result is written by the handler of 'exit'.
-async function run(context, result, termination) {
+async function run(context, result, termination, record) {
   let value;
   try {
     const main = findMain(await load(enter(context)), context.script);
@@ -137,28 +137,33 @@ async function run(context, result, termination) {
     return crash(error);
   }
   if (result.take(value)) process.exitCode ||= 1;
+  if (!process.listeners('exit').includes(record)) process.on('exit', record); // the bot has removed all of them
   process.exit();
 }
 
-// Record how the process ends. An empty event loop is the end of a bot whose `main` has not settled: then it never will.
+// Record how the process ends; return what does so at the exit. An empty event loop is the end of a bot whose `main` has
+// not settled: then it never will.
 function watch(result, termination) {
   let idle = false;
   process.on('beforeExit', () => (idle = true));
-  process.on('exit', (code) => {
+  const record = (code) => {
     if (idle && code === 0) process.exitCode = UNSETTLED;
     if (termination.failed) process.exitCode = termination.exitCode;
-    result.write((process.exitCode ?? code) & 0xff);
-  });
+    const ours = (process.exitCode ?? code) & 0xff;
+    const written = result.write(ours);
+    if (written !== ours) process.exitCode = written;
+  };
+  process.on('exit', record);
   process.on('uncaughtExceptionMonitor', (error) => {
     const survives = process.listenerCount('uncaughtException') || process.hasUncaughtExceptionCaptureCallback();
     if (!survives) result.fail(error);
   });
   process.on('SIGXFSZ', () => {}); // a file that grows past its limit is an error like any other, not the end
+  return record;
 }
 
 waitUntilReady();
 const termination = new Termination();
 const context = JSON.parse(fs.readFileSync(path.join(__dirname, 'context.json'), 'utf8'));
 const result = new Result(context);
-watch(result, termination);
-run(context, result, termination);
+run(context, result, termination, watch(result, termination));

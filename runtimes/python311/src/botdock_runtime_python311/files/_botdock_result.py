@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 2000
 """Characters of an error's message that the envelope repeats."""
+CANNOT_WRITE = 74
+"""What a bot exits with that ended well, but whose result cannot be written at all (EX_IOERR of sysexits.h)."""
 
 
 class Result:
@@ -25,49 +27,59 @@ class Result:
         self.path, self.limit = context["result_file"], context["result_limit"]
         self.is_backtest = context["entrypoint"] == "backtest"
         self.process = os.getpid()
-        self.value = ""
-        self.facts: dict[str, Any] = {"botdock": 1, "nonfinite": 0, "problem": "", "error": None}
+        self.value = b""
+        self.facts: dict[str, Any] = {"botdock": 2, "nonfinite": 0, "problem": "", "lost": "", "error": None}
 
     def take(self, value: object) -> int:
         """Keep what `main` returned (None is no value), and return the exit code that it deserves."""
         if value is not None:
-            self.value, self.facts["nonfinite"], self.facts["problem"] = to_json(value)
-            if len(self.envelope(0)) > self.limit:
+            text, self.facts["nonfinite"], problem = to_json(value)
+            self.value, self.facts["problem"] = text.encode(), problem[:MAX_MESSAGE]
+            if len(self.value) > self.limit:
                 self.facts["problem"] = f"longer than the {self.limit} bytes that a result may have"
-                self.value = ""
+                self.value = b""
         declared = isinstance(value, dict) and value.get("status") == "error"
         return 1 if declared or (self.is_backtest and self.facts["problem"]) else 0
 
     def fail(self, error: BaseException, message: object) -> None:
         """Keep what ended the bot."""
-        self.facts["error"] = {"type": type(error).__name__, "message": text_of(message)[:MAX_MESSAGE]}
+        kind = type(error).__name__[:MAX_MESSAGE]
+        self.facts["error"] = {"type": kind, "message": text_of(message)[:MAX_MESSAGE]}
 
-    def write(self, exit_code: int) -> None:
-        """Write the envelope; where there is no room for all of it, what matters most."""
+    def write(self, exit_code: int) -> int:
+        """Write the envelope, and return what to exit with: another code where the file cannot even be emptied.
+
+        Where there is no room for the value, the envelope says so; where there is none for that, the file is not whole.
+        """
         if os.getpid() != self.process:
-            return  # a child that the bot forked has come back here
-        if not self._put(self.envelope(exit_code)):
-            self.facts["problem"] = self.facts["problem"] or "it could not be written into the result file"
-            self.value = ""
-            _ = self._put(self.envelope(exit_code)) or self._put(b'{"botdock": 1, "exit_code": %d}' % exit_code)
-
-    def envelope(self, exit_code: int) -> bytes:
-        facts = json.dumps(dict(self.facts, exit_code=exit_code, has_value=bool(self.value)))
-        return (facts[:-1] + ', "value": ' + self.value + "}" if self.value else facts).encode()
-
-    def _put(self, data: bytes) -> bool:
-        if len(data) > self.limit:
-            return False
+            return exit_code  # a child that the bot forked has come back here
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_TRUNC)
-            try:
-                while data:
-                    data = data[os.write(descriptor, data) :]
-            finally:
-                os.close(descriptor)
         except OSError:
-            return False
-        return True
+            return exit_code or CANNOT_WRITE
+        try:
+            write_all(descriptor, self.envelope(exit_code))
+        except OSError as error:
+            self.facts["lost"], self.value = error.strerror if self.value else "", b""
+            try:
+                os.ftruncate(descriptor, 0)
+                write_all(descriptor, self.envelope(exit_code))
+            except OSError:
+                pass  # the runner sees that it is damaged
+        finally:
+            os.close(descriptor)
+        return exit_code
+
+    def envelope(self, exit_code: int) -> bytes:
+        header = json.dumps(dict(self.facts, exit_code=exit_code, value_bytes=len(self.value)))
+        return header.encode() + b"\n" + self.value
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it to the beginning of a file."""
+    at = 0
+    while at < len(data):
+        at += os.pwrite(descriptor, data[at:], at)
 
 
 class NotJSONError(Exception):

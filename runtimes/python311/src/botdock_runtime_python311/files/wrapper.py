@@ -94,8 +94,8 @@ def run(context: dict[str, Any], result: Result, termination: Termination) -> Sy
         exit_code = show(error)
         ending = SystemExit(exit_code)
     termination.become(termination.note)
-    result.write(exit_code)
-    return ending
+    written = result.write(exit_code)
+    return ending if written == exit_code else SystemExit(written)
 
 
 class Leaving:
