@@ -47,7 +47,7 @@ def fault_of(path: Path) -> Fault | None:
         found = list(_steps(path))
     except OSError as error:
         place = Path(error.filename or path)
-        return Fault(place, f"cannot be looked at: {error.strerror}", f"chmod u+x {shlex.quote(str(place.parent))}")
+        return Fault(place, f"cannot be looked at: {error.strerror}", "choose a path of folders that you may enter")
     faults = (_fault(step, look, last=at == len(found)) for at, (step, look) in enumerate(found, start=1))
     return next((fault for fault in faults if fault), None)
 

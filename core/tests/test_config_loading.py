@@ -62,6 +62,8 @@ def test_the_file_is_looked_for_in_the_documented_order(folder: Path) -> None:
 
 
 def test_a_file_that_was_named_must_be_there() -> None:
+    assert problems("x" * 5000) == [f"{'x' * 5000}: there is no such file"]
+    assert problems("a\0b") == ["a\0b: there is no such file"]
     assert problems("absent.toml") == ["absent.toml: there is no such file"]
     named = {"BOTDOCK_CONFIG": "absent.toml"}
     assert problems(environ=named) == ["environment BOTDOCK_CONFIG: absent.toml: there is no such file"]

@@ -36,6 +36,8 @@ _WRONG: Any = {"pids": 1.5, "memory": []}
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 3, 10**19, 10**400, -(10**5000), 1.5, math.nan, math.inf, -math.inf, 1e308, 2j,
     "", " ", "x", "5", "30s", "1GiB", "\0", "a\0b", "\ud800", "a\udcff", "x" * 200_000, "\n", "9" * 5000, "1e999",
+    "x/" * 3000,
+    "~no-such-user-at-all/x", "tcp://[::1", "tcp://h:99999999", "http://h:x",
     b"", b"x", b"\xff", bytearray(b"x"), Path("x"), Path("a\0b"), Path("a\udcff"), object(), object, print, ...,
     [], [1], ["A=1"], ["\0"], (), ("a",), {"a"}, frozenset(), {}, {1: 2}, {1: 2, "a": 3}, {None: {}}, {"a": {1: "b"}},
     {"a": object()}, {"": ""}, {"\0": "\0"}, {"\ud800": "x"}, {"A": 1}, {"A": "\ud800"}, {"bot": None}, {"a": 10**5000},

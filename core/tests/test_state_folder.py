@@ -123,10 +123,16 @@ def test_a_folder_in_a_loop_of_links_is_no_state_folder(tmp_path: Path) -> None:
     assert Config(home=str(tmp_path / "a")).checked_home() == tmp_path / "a"  # its first use says why
 
 
-@pytest.mark.parametrize("home", ["~no-such-user-at-all/x", "a\udcffb", "a\ud800", "/x\0y"])
+@pytest.mark.parametrize("home", ["~no-such-user-at-all/x", "a\udcffb", "a\ud800", "/x\0y", "x" * 5000, "x/" * 3000])
 def test_a_name_that_no_folder_can_have_is_a_wrong_setting(home: str) -> None:
     with pytest.raises(ConfigError, match="home"):
         Config(home=home).checked_home()
+
+
+def test_the_platforms_folder_is_held_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/tmp/a\udcff")
+    with pytest.raises(ConfigError, match="home: is not UTF-8"):
+        Config().checked_home()
 
 
 def planted(home: Path, *, request: dict[str, str]) -> Path:

@@ -25,7 +25,7 @@ from botdock.config.sections import (
     Section,
 )
 from botdock.errors import ConfigError, UserError
-from botdock.model._validation import text_problem
+from botdock.model._validation import path_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ class Config(Section):
 
     engine: str = ""
     storage: str = attrs.field(default="local-fs", validator=rules.NAME)
-    home: str = ""
+    home: str = attrs.field(default="", validator=rules.PATH)
     docker: DockerConfig = attrs.field(factory=DockerConfig)
     minio: MinIOConfig = attrs.field(factory=MinIOConfig)
     logging: LoggingConfig = attrs.field(factory=LoggingConfig)
@@ -90,11 +90,11 @@ class Config(Section):
 
         home = self.home or platformdirs.user_state_dir("botdock", appauthor=False)
         try:
-            path = Path(home).expanduser().absolute()
-        except (OSError, RuntimeError) as error:  # the working folder is gone; there is no such user
-            raise ConfigError([f"home: {home!r}: {error}"], hint=_ANOTHER_HOME) from error
-        if problem := text_problem(str(path)):
-            raise ConfigError([f"home: {home!r} {problem}"], hint=_ANOTHER_HOME)
+            problem = path_problem(home) or path_problem(str(path := Path(home).expanduser().absolute()))
+        except OSError as error:
+            problem = f"the working folder is gone: {error.strerror}"
+        if problem:
+            raise ConfigError([f"home: {problem}"], hint=_ANOTHER_HOME)
         return path
 
     def checked_home(self, *, make: bool = False) -> Path:

@@ -129,8 +129,8 @@ def find_config_files(
     import platformdirs
 
     own = Path(platformdirs.user_config_dir("botdock", appauthor=False)) / CONFIG_FILE_NAME
-    used, folder = (own,) if own.is_file() else (), Path(CONFIG_FILE_NAME)
-    if not folder.is_file() or (used and folder.samefile(own)):
+    used, folder = (own,) if os.path.isfile(own) else (), Path(CONFIG_FILE_NAME)  # noqa: PTH113 - never an error
+    if not os.path.isfile(folder) or (used and folder.samefile(own)):  # noqa: PTH113 - never an error
         return ConfigFiles(used=used)
     if is_code(folder.absolute(), code):
         why = f"{folder.absolute()} belongs to the code that is to be run"
@@ -141,7 +141,7 @@ def find_config_files(
 
 
 def _existing(path: Path, source: str) -> Path:
-    if not path.exists():
+    if not os.path.lexists(path):  # False, not an error, for what no file can be called
         raise ConfigError([f"{source}{path}: there is no such file"])
     return path
 

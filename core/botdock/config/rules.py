@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
 from botdock.errors import nearest
-from botdock.model._validation import number_problem
+from botdock.model._validation import number_problem, path_problem
 from botdock.model.engine import Feature
 from botdock.model.executable import MAX_TIMEOUT
 from botdock.model.limits import RANGES
@@ -69,8 +71,9 @@ def _features_problem(names: Iterable[str]) -> str | None:
 
 
 def _host_problem(host: str) -> str | None:
-    if not host or host.startswith(_SCHEMES):
-        return None
+    with suppress(ValueError):  # an address or a port that none can be
+        if not host or (host.startswith(_SCHEMES) and urlsplit(host).port != 0):
+            return None
     return f"{host!r} is no address of a daemon; write for example unix:///run/docker.sock or tcp://host:2376"
 
 
@@ -93,6 +96,7 @@ NAME = Rule(lambda text: None if text.strip() else "must not be empty")
 NAMES = Rule(_names_problem)
 MAPPING = Rule(_mapping_problem)
 FEATURES = Rule(_features_problem)
+PATH = Rule(path_problem)
 HOST = Rule(_host_problem)
 MEMORY_OR_NONE = Rule(_memory_problem)
 USERS = Rule(_users_problem)

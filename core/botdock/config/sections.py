@@ -71,11 +71,11 @@ class DockerConfig(Section):
     host: str = attrs.field(default="", validator=rules.HOST)
     api_version: str = attrs.field(default="", validator=rules.VERSION)
     tls_verify: bool = False
-    cert_path: str = ""
+    cert_path: str = attrs.field(default="", validator=rules.PATH)
     connect_timeout: Seconds = attrs.field(default=5.0, validator=rules.WAIT)
     memory_limit: Bytes = attrs.field(default=0, validator=rules.MEMORY_OR_NONE)
     cpu_shares: int = attrs.field(default=0, validator=rules.number(0, 262_144))  # the kernel's largest
-    seccomp: str = ""
+    seccomp: str = attrs.field(default="", validator=rules.PATH)
     users: str = attrs.field(default="2000000:65536", validator=rules.USERS)
     runtime: str = ""
 
@@ -115,7 +115,7 @@ class MinIOConfig(Section):
     results_bucket: str = "backtests"
     logs_bucket: str = "bot-logs"
     prefix: str = ""
-    cert_file: str = ""
+    cert_file: str = attrs.field(default="", validator=rules.PATH)
     create_buckets: bool = True
     connect_timeout: Seconds = attrs.field(default=5.0, validator=rules.WAIT)
     read_timeout: Seconds = attrs.field(default=30.0, validator=rules.WAIT)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import NoneType
 from typing import Any, TypeAlias
 
@@ -19,6 +21,8 @@ MAX_DEPTH = 100
 MAX_VALUES = 1_000_000
 """Values that a document may hold, each as often as it stands there."""
 
+_LONGEST_PATH, _LONGEST_NAME = 4096, 255
+"""Bytes of a path with its NUL, and of one name in it, on Linux."""
 _SHOWN = 60
 """Characters of a wrong value that a message repeats."""
 _LARGE = 10**_SHOWN
@@ -102,6 +106,19 @@ def text_problem(text: object) -> str | None:
         text.encode()
     except UnicodeEncodeError:
         return "is not UTF-8"
+    return None
+
+
+def path_problem(text: str) -> str | None:
+    """Say why `text`, whose `~` may stand for a home folder, cannot be the path of anything."""
+    if problem := text_problem(text):
+        return problem
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        return f"{shown(text)} begins with a user who does not exist"
+    if len(os.fsencode(path)) >= _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        return f"{shown(text)} is longer than a path can be"
     return None
 
 

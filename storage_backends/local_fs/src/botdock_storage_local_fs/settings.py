@@ -36,3 +36,8 @@ def _problems(options: Mapping[str, object]) -> Iterator[str]:
     root = options.get("root", "")
     if not isinstance(root, str) or "\0" in root:
         yield f"options.{NAME}.root: must be the path of a folder, as text, not {type(root).__name__}"
+        return
+    try:
+        Path(root).expanduser()
+    except RuntimeError:
+        yield f"options.{NAME}.root: {root[:80]!r} begins with a user who does not exist"
