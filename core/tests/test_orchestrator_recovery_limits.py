@@ -130,6 +130,8 @@ def test_a_record_of_which_all_is_damaged_is_ended_too(make_stage: MakeStage, be
     for name in ("request.json", "run.json", "events.jsonl", "runner"):
         (folder / name).write_text("{")
     second = stage.successor()
+    (seen,) = second.orchestrator.leftovers()
+    assert ("request.json is damaged" in seen.reason, seen.action[:6]) == (True, "end it")
     (execution,) = second.orchestrator.recover()
     assert ended(execution).outcome is Outcome.INFRASTRUCTURE_ERROR
     assert second.left == []

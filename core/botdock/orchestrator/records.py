@@ -132,6 +132,13 @@ def is_owed(directory: Path) -> bool:
     return (directory / CONCLUDED).exists() and not (directory / OUTCOME).exists()
 
 
+def owed_folders(home: Path) -> list[Path]:
+    """Return the folders of the executions that are over, but not finished; some microseconds for each other one."""
+    folder = str(home / EXECUTIONS)
+    ids = [found for found in execution_ids(home) if os.path.exists(f"{folder}/{found}/{CONCLUDED}")]  # noqa: PTH110 - the quickest
+    return [directory for directory in (home / EXECUTIONS / found for found in ids) if is_owed(directory)]
+
+
 def left_behind(directory: Path) -> list[str]:
     """Return what could not be removed of the execution in this folder, in words."""
     evidence = (read_json(directory / CONCLUDED) or {}).get("evidence")

@@ -34,6 +34,8 @@ from botdock.orchestrator.records import (
     is_orphan,
     is_owed,
     left_behind,
+    load_json,
+    owed_folders,
     read_json,
 )
 from botdock.orchestrator.run import Run
@@ -84,7 +86,7 @@ class Recovery:
         Raises:
             BotdockError: The engine does not answer.
         """
-        over = [directory for directory in self._directories() if is_owed(directory) and is_orphan(directory)]
+        over = [directory for directory in owed_folders(self._home) if is_orphan(directory)]
         owed = [directory for directory in over if self._engine_of(directory) in {None, self._setting.engine}]
         containers = self._containers({}) if owed or strays else ()
         executions = self._take(owed, containers)
@@ -124,6 +126,11 @@ class Recovery:
         runs = container is not None and container.state is not ContainerState.EXITED
         if is_owed(directory):
             return reason, "end and remove its container, finish it" if runs else "finish it"
+        try:
+            for name in (REQUEST, RUN):
+                load_json(directory / name)
+        except ValueError as error:
+            return f"{reason}; {error}", "end it, for what it was to do is not known"
         return reason, "adopt it, for it still runs" if runs else "finish it"
 
     def _containers(self, labels: Mapping[str, str]) -> Sequence[ContainerInfo]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botdock.errors import BotdockError
 from botdock.model import Check, CheckStatus
 from botdock.model.container import LABEL_OWNER
-from botdock.orchestrator.records import EXECUTIONS, execution_ids, is_orphan, is_owed, left_behind
+from botdock.orchestrator.records import EXECUTIONS, execution_ids, is_orphan, left_behind, owed_folders
 from botdock_cli.check_machine import guarded
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def check_strays(manager: PluginManager, config: Config, working: Sequence[str])
 
 def _unfinished(config: Config) -> Iterator[Check]:
     folders = [config.home_dir / EXECUTIONS / execution_id for execution_id in execution_ids(config.home_dir)]
-    owed = [folder for folder in folders if is_owed(folder)]
+    owed = owed_folders(config.home_dir)
     dead = [folder for folder in folders if is_orphan(folder) and folder not in owed]
     if owed:
         problems = [f"{folder.name}: {'; '.join(left_behind(folder)) or 'not cleaned up'}" for folder in owed]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
 from botdock.model import ExecutionResult, Outcome, Status
-from botdock.orchestrator.records import EXECUTIONS, execution_ids, is_owed
+from botdock.orchestrator.records import owed_folders
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
 from botdock_cli.interrupts import Interrupts
@@ -42,8 +42,8 @@ def run_to_end(request: RunRequest, session: Session, *, as_json: bool, quiet: b
         try:
             result = _run(executable, config, interrupts, relay, quiet=quiet)
         except KeyboardInterrupt:
-            left = [one for one in execution_ids(config.home_dir) if is_owed(config.home_dir / EXECUTIONS / one)]
-            rest = f"not all of {left[-1]} is removed yet\n{RECOVER}" if left else "nothing is left running"
+            left = owed_folders(config.home_dir)
+            rest = f"not all of {left[-1].name} is removed yet\n{RECOVER}" if left else "nothing is left running"
             say(f"interrupted; {rest}")
             return interrupts.exit_code
         except BotdockError as error:
