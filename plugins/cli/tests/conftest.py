@@ -44,7 +44,7 @@ class FakeExecution:
 
     def __init__(self, chunks: Iterator[LogChunk], result: ExecutionResult | None) -> None:
         self.chunks = chunks
-        self.outcome = result
+        self.outcome = self.result = result
         self.stopped = threading.Event()
         self.killed = threading.Event()
 

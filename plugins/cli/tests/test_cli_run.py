@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from botdock.errors import ArchiveError, ConfigError, ImageError, NotFoundError, PolicyError
@@ -180,6 +181,32 @@ def test_ctrl_c_during_the_preparation_is_one_line(
     told = cli("run", "bot")
     assert (told.code, told.err) == (code, "botdock: interrupted; nothing is left running\n")
     assert fake_runner.closed
+
+
+def test_an_interrupt_that_could_not_remove_all_says_so(
+    cli: Callable[..., Any], fake_runner: Any, logged: Callable[..., Any]
+) -> None:
+    owed = logged()
+    (owed.directory / "concluded.json").write_text("{}")
+    fake_runner.error = KeyboardInterrupt()
+    told = cli("run", "bot").err
+    assert told.startswith(f"botdock: interrupted; not all of {owed.execution_id} is removed yet\n  `botdock recover`")
+
+
+def test_what_could_not_be_removed_is_told_unless_the_runner_removed_it_as_it_closed(
+    cli: Callable[..., Any], fake_runner: Any
+) -> None:
+    fake_runner.ends(Outcome.SUCCEEDED, evidence={"left_behind": ["container: connection refused"]})
+    done = cli("run", "bot", "--json")
+    assert "not all of it could be removed: container: connection refused\n  `botdock recover`" in done.err
+    assert json.loads(done.stdout)["evidence"]["left_behind"] == ["container: connection refused"]
+
+    def paid() -> Iterator[LogChunk]:
+        fake_runner.execution.result = attrs.evolve(fake_runner.result, evidence={"removed_later": ["container"]})
+        yield from ()
+
+    fake_runner.stream = paid
+    assert cli("run", "bot").err == ""
 
 
 def test_ctrl_c_stops_a_running_bot_and_shows_its_last_words(cli: Callable[..., Any], fake_runner: Any) -> None:
