@@ -130,7 +130,7 @@ def _is_private(gid: int, uid: int) -> bool:
 def _has_access_list(path: Path) -> bool:
     try:
         return "system.posix_acl_access" in os.listxattr(path)
-    except OSError:  # a file system that has none
+    except (OSError, AttributeError):  # a file system, or a system, that has none
         return False
 
 

@@ -35,8 +35,8 @@ class CaseIgnoringOs:
     def stat(self, path: str, *, dir_fd: int, follow_symlinks: bool) -> os.stat_result:
         return os.stat(_there(path, dir_fd), dir_fd=dir_fd, follow_symlinks=follow_symlinks)
 
-    def mkdir(self, path: str, *, dir_fd: int) -> None:
-        os.mkdir(_there(path, dir_fd), dir_fd=dir_fd)
+    def mkdir(self, path: str, mode: int, *, dir_fd: int) -> None:
+        os.mkdir(_there(path, dir_fd), mode, dir_fd=dir_fd)
 
     def rmdir(self, path: str, *, dir_fd: int) -> None:
         os.rmdir(_there(path, dir_fd), dir_fd=dir_fd)

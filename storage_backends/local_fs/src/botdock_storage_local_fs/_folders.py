@@ -90,7 +90,7 @@ class Folders:
 
 def _make(folder: int, name: str) -> None:
     with suppress(FileExistsError):
-        os.mkdir(name, dir_fd=folder)
+        os.mkdir(name, 0o700, dir_fd=folder)
         sync(folder)
 
 
