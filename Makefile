@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs images clean
+.PHONY: help setup demo test drills lint bench docs images clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,9 @@ demo: $(READY) ## Run a bot in each language
 test: lint images ## Check everything, on a real Docker where one can be had
 	@$(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile \
 		--cov --cov-report term --cov-report json --min-branch-coverage $(MIN_BRANCHES)
+
+drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting
+	@BOTDOCK_DRILLS=full $(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/faults core/tests
 
 lint: $(READY) ## Check form, types and the arrows between packages
 	@$(BIN)/ruff check --quiet .

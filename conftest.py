@@ -10,4 +10,5 @@ pytest_plugins = [
     "testbed.prometheus_fixtures",
     "testbed.memory",
     "testbed.branches",
+    "testbed.drills",
 ]

@@ -7,6 +7,7 @@ A program of its own, since it forks: in a process with threads that is unsafe.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -35,7 +36,8 @@ from botdock.testing.fake_services import FakeCode, FakeEntrypoints, FakeMetrics
 from botdock_storage_local_fs.backend import LocalFsBackend
 from faults.disk_engine import WRITTEN, DiskEngine
 from testbed import every_line
-from testbed.every_line import tracer
+from testbed.drills import lines
+from testbed.every_line import SHARE, tracer
 
 TRACED = str(Path(botdock.orchestrator.__file__).parent)
 SHELL = Runtime(
@@ -181,20 +183,22 @@ def _judge_storage(life: Life, folder: Path) -> Iterator[str]:
 
 
 def main(folder: Path, scenario: str) -> None:
-    """Kill at the first line, at the second, and so on, of a runner's life, or of that of its first successor."""
+    """Kill at one line after another of a runner's life, or of that of its first successor."""
     os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
     recovery.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
     kills = 0
-    for number, target in enumerate(places(_begun(folder / "first", scenario), folder / "notes")):
+    found_places = places(_begun(folder / "first", scenario), folder / "notes")
+    for number in itertools.takewhile(lambda number: number <= len(found_places), lines(SHARE)):
+        target = found_places[number - 1]
         life, code, found = _killed(folder / str(number), scenario, target)
         kills += code == -signal.SIGKILL
         outcomes[found] += 1
         where = f"killed at {Path(target[0]).name}:{target[1]} ({target[2]})"
         wrong += [f"{where}: {problem}" for problem in judge(life)]
         shutil.rmtree(life.home.parent)
-    print(json.dumps({"kills": kills, "places": number + 1, "wrong": wrong[:20], "outcomes": outcomes}))
+    print(json.dumps({"kills": kills, "places": len(found_places), "wrong": wrong[:20], "outcomes": outcomes}))
 
 
 def _begun(folder: Path, scenario: str) -> Callable[[], None]:

@@ -20,7 +20,8 @@ from unittest.mock import patch
 
 from botdock.orchestrator import execution, journal, lease, records, recovery, takeover
 from faults.runner_life import Life, judge
-from testbed.every_line import KILLED, at_line, forked, in_child, lines_of, stopped_at, tracer
+from testbed.drills import lines
+from testbed.every_line import KILLED, SHARE, at_line, forked, in_child, lines_of, stopped_at, tracer
 from testbed.waiting import until
 
 TRACED = lines_of(journal, lease, records, recovery, takeover)
@@ -156,18 +157,18 @@ PAIRS: dict[str, Callable[[Path], Scene]] = {
 
 
 def main(folder: Path, pair: str) -> None:
-    """Stop at the first line, at the second, and so on, until one comes to its end without."""
+    """Stop at one line after another, until one comes to its end without."""
     os.fsync = lambda fd: None  # nobody is killed here, and this is quicker
     recovery.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
     wrong: list[str] = []
-    number, met = 0, True
-    while met:
-        number += 1
+    for number in lines(SHARE):
         scene = PAIRS[pair](folder / str(number))
         met = stopped_at(number, scene.first, scene.second, TRACED, times=scene.times)
         scene.end()
         wrong += [f"stopped at line {number}: {problem}" for problem in scene.judged()] if met else []
         shutil.rmtree(folder / str(number))
+        if not met:
+            break
     print(json.dumps({"lines": number - 1, "wrong": wrong[:20]}))
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from botdock.services.metrics import MetricsService, read_total
 from botdock.services.metrics.ledger import CROWD
+from testbed.drills import SEED, count
 from testbed.every_line import told_by
 
-KILLS = 40
+KILLS = count(40, 8)
 
 RUNNER = """
 import os
@@ -32,11 +33,11 @@ while True:
 def test_a_runner_killed_at_any_line_loses_nothing_that_was_kept_and_counts_nothing_twice(quick_folder: Path) -> None:
     found = told_by(Path(__file__).with_name("metrics_life.py"), quick_folder)
     assert found["wrong"] == []
-    assert found["kills"] > 500
+    assert found["kills"] > count(500, 25)
 
 
 def test_runners_killed_at_any_moment_while_others_add_up_lose_nothing(quick_folder: Path) -> None:
-    chance, acknowledged = random.Random(7), 0
+    chance, acknowledged = random.Random(SEED), 0
     for _ in range(KILLS):
         with subprocess.Popen([sys.executable, "-c", RUNNER, str(quick_folder)], stdout=subprocess.PIPE) as process:
             assert process.stdout

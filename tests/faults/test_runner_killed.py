@@ -19,6 +19,7 @@ from botdock import Config, DockerRunner, Executable
 from botdock.config import LoggingConfig
 from botdock.model import Stream
 from faults.log_bots import FLOOD_FOLDER, SMALL, Counts, flood_pieces, log_folder, stored_bytes, whole
+from testbed.drills import SEED, count
 
 KEPT = {"request.json", "events.jsonl", "result.json", "outcome.json", "logs"}
 """What the folder of an execution holds that is over."""
@@ -154,12 +155,12 @@ class Drill:
         return found
 
 
-@pytest.mark.parametrize(("engine", "kills"), [pytest.param("docker", 50, marks=pytest.mark.docker), ("process", 15)])
+@pytest.mark.parametrize(
+    ("engine", "kills"), [pytest.param("docker", count(50, 10), marks=pytest.mark.docker), ("process", count(15, 8))]
+)
 def test_bots_end_as_if_nobody_had_killed_their_runner_again_and_again(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str, kills: int
 ) -> None:
-    seed = random.randrange(2**32)
-    print(f"\nseed {seed}")
     changes: dict[str, Any] = {
         "logging": LoggingConfig(segment_bytes=32 * 1024),
         "options": {"local-fs": {"root": str(tmp_path / "storage")}},
@@ -167,7 +168,7 @@ def test_bots_end_as_if_nobody_had_killed_their_runner_again_and_again(
     home = str(tmp_path / "home")
     made = request.getfixturevalue("docker_config") if engine == "docker" else Config(engine=engine, home=home)
     config = attrs.evolve(made, **changes)
-    drill = Drill(config, tmp_path, seed)
+    drill = Drill(config, tmp_path, SEED)
     for life in range(kills):
         drill.live(*([drill.bot()] if life % 5 == 0 else []), kill=True)
     while drill.started() < kills // 8 and drill.kills < 2 * kills:  # on a busy machine, many die too soon

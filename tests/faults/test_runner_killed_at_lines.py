@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.drills import count
 from testbed.every_line import told_by
 
 
-@pytest.mark.parametrize(("scenario", "kills"), [("begin", 400), ("recover", 300)])
+@pytest.mark.parametrize(("scenario", "kills"), [("begin", count(400, 20)), ("recover", count(300, 15))])
 def test_a_runner_killed_at_any_line_leaves_what_its_successor_makes_one_outcome_of(
     quick_folder: Path, scenario: str, kills: int
 ) -> None:

@@ -5,7 +5,6 @@ Processes are forked, so a program that uses it for them has no threads of its o
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -20,11 +19,15 @@ from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any, TypeVar
 
+from testbed.drills import lines
+
 PATIENCE = 0.02
 """Seconds after which a thread that does not come to its end is taken to wait for the other one."""
 SLOW = 10.0
 """Seconds after which the same is said of a process."""
 KILLED = -signal.SIGKILL
+SHARE = 10
+"""Of so many lines, a sample has one at which a process is killed or stopped."""
 Life = tuple[Callable[[], None], Callable[[], Iterator[str]]]
 """What a process does, and what says afterwards what is wrong with what it left."""
 Made = TypeVar("Made")
@@ -107,21 +110,23 @@ def told_by(program: Path, *arguments: object) -> dict[str, Any]:
 def kill_at_every_line(
     lives: Callable[[int], tuple[Callable[[], None], Callable[[], Iterator[str]]]], traced: Traced
 ) -> dict[str, Any]:
-    """Kill at the first line, at the second, and so on, until a process lives to its end.
+    """Kill at one line after another, as many of them as a drill takes, until a process lives to its end.
 
     Args:
-        lives: Given how many were killed before, returns the next one.
+        lives: Given how many lines the next one passes, returns it.
         traced: Which lines count.
 
     Returns:
         How many `kills` there were, the exit `code` of the one that lived, and what was `wrong`, at most 20 of it.
     """
-    kills, wrong, code = 0, list[str](), KILLED
-    while code == KILLED:
-        live, judge = lives(kills)
-        code = killed_at(kills + 1, live, traced)
-        wrong += [f"killed at line {kills + 1}: {problem}" for problem in judge()]
-        kills += code == KILLED
+    kills, wrong = 0, list[str]()
+    for number in lines(SHARE):
+        live, judge = lives(number - 1)
+        code = killed_at(number, live, traced)
+        wrong += [f"killed at line {number}: {problem}" for problem in judge()]
+        if code != KILLED:
+            break
+        kills += 1
     return {"kills": kills, "code": code, "wrong": wrong[:20]}
 
 
@@ -169,7 +174,7 @@ def met_at_every_line(
     *,
     least: int = 15,
 ) -> Iterator[tuple[int, Made]]:
-    """Let one thread work until it comes to its first line, and another meanwhile; then to its second, and so on.
+    """Let one thread work until it comes to a line, and another meanwhile; then to a later one, and so on.
 
     Last of all, the second works when the first is done.
 
@@ -187,7 +192,7 @@ def met_at_every_line(
         BaseExceptionGroup: What they raised.
         AssertionError: The first has too few lines.
     """
-    for number in itertools.count(1):
+    for number in lines(3):
         made = make(number)
         met = interleaved(number, partial(first, made), partial(second, made), traced)
         if not met:

@@ -1,0 +1,31 @@
+"""How much of a drill is done: all of it in `make drills`, and a sample in `make test`, another one each time.
+
+`BOTDOCK_DRILLS=full` asks for all of it, and `BOTDOCK_SEED=N` for the sample of a session whose header says N.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+FULL = os.environ.get("BOTDOCK_DRILLS") == "full"
+SEED = int(os.environ.setdefault("BOTDOCK_SEED", str(random.randrange(2**32))))  # workers and programs have the same
+
+
+def count(full: int, small: int) -> int:
+    """Return how often something is done."""
+    return full if FULL else small
+
+
+def lines(share: int) -> Iterator[int]:
+    """Yield, without end, the numbers of the lines at which something is tried: each, or by chance one of `share`."""
+    chance, number = random.Random(SEED), 0
+    while True:
+        number += chance.randint(1, count(1, 2 * share - 1))
+        yield number
+
+
+def pytest_report_header() -> str:
+    """Say how to repeat the session."""
+    return f"drills: {'full' if FULL else 'a sample'}, BOTDOCK_SEED={SEED}"
