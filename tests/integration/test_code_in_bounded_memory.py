@@ -24,7 +24,7 @@ def filled(unit: bytes, size: int = HUGE) -> bytes:
 
 CORPUS: Mapping[str, Mapping[str, bytes]] = {
     "statements": {"main.py": filled(b"a;b\n")},
-    "statements that are looked at": {"main.py": filled(b"a;b\n", 32 * 1024)},
+    "statements that are looked at": {"main.py": filled(b"a\n", 8 * 1024)},
     "one line": {"main.py": b"#" * HUGE},
     "elif": {"main.py": FINE + b"if 0: pass\n" + b"elif 0: pass\n" * 500},
     "sum": {"main.py": FINE + b"x = " + b"1 + " * 1200 + b"1\n"},

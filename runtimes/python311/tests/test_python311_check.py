@@ -49,6 +49,7 @@ def problems(tree: Path, source: str | bytes) -> list[str]:
         "total = " + "1 + " * 1200 + "1\ndef main(id, config): ...",
         "x = " + "-" * 5000 + "1",
         "a;b\n" * 8192 + ")",
+        "a\n" * 4097 + ")",
     ],
 )
 def test_a_script_with_a_main_is_fine(tmp_path: Path, source: str | bytes) -> None:

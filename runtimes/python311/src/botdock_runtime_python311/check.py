@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from botdock import read_code
@@ -22,8 +23,10 @@ _ARGUMENTS = 2
 _OTHER_ENCODING = re.compile(rb"(?i)\A(?:[^\r\n]*\r?\n)?[^\r\n]*coding[:=][ \t]*(?!utf-?8)[-\w.]")
 _BINDS = re.compile(r"\b(?:global|globals|locals|vars|exec|setattr|modules|__dict__)\b")
 """What can give a module a `main` that reading does not show."""
+_TOKEN = re.compile(r"\w+|[^\w ]")
+_MAX_TOKENS = 8192
+"""About 32 KiB of ordinary code. A tree takes up to 1 KiB for each of them, some of which stays with the thread."""
 _one_tree = threading.Lock()
-"""A tree takes some thousand times the memory of its source, so there is one at a time."""
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -45,6 +48,8 @@ def problems(tree: Path, script: str) -> Iterator[str]:
 def _problems(source: bytes, script: str) -> Iterator[str]:
     try:
         text = source.decode("utf-8-sig")
+        if sum(1 for _ in islice(_TOKEN.finditer(text), _MAX_TOKENS + 1)) > _MAX_TOKENS:
+            return
         module = ast.parse(text, filename=script)
     except (RecursionError, MemoryError):
         return
