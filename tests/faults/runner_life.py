@@ -155,8 +155,8 @@ def _judge_record(life: Life, folder: Path) -> Iterator[str]:
     outcome = json.loads((folder / "outcome.json").read_text())
     if outcome["outcome"] == "infrastructure_error" and "before the bot was started" in outcome["error"]:
         return
-    if (outcome["outcome"], outcome["exit_code"], outcome["value"]) != ("succeeded", 0, {"pnl": 1.5}):
-        yield f"{outcome['outcome']}: {outcome['error']}, {outcome['value']}"
+    if (outcome["outcome"], outcome["exit_code"]) != ("succeeded", 0):
+        yield f"{outcome['outcome']}: {outcome['error']}"
     if "not_stored" in outcome["evidence"] or "left_behind" in outcome["evidence"]:
         yield f"evidence: {outcome['evidence']}"
     stored = dict.fromkeys(Stream, b"")

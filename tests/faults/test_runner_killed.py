@@ -133,7 +133,8 @@ class Drill:
         what, settings = folder.name, self.bots[outcome["id"]]
         written = whole(flood_pieces(settings))
         counts.compare(what, written, stored_bytes(log_folder(self.config.home_dir, folder.name)))
-        known = (outcome["outcome"], outcome["exit_code"], outcome["value"])
+        value = json.loads((folder / "result.json").read_text())["value"]
+        known = (outcome["outcome"], outcome["exit_code"], value)
         if known != ("succeeded", 0, {"seed": settings["seed"]}):
             counts.problems.append(f"{what}: {known}, {outcome['error']}")
         log = outcome["log"]
