@@ -99,7 +99,7 @@ def expected(config: Config, result: ExecutionResult, sharpe: float = 1.5) -> di
     assert (logs / "stdout.0").read_bytes() == text_of(result)
     assert (logs / "stderr.0").read_bytes() == b"that was all\n"
     return {
-        f"executions/{result.execution_id}/result.json": json.dumps({"sharpe": sharpe}).encode(),
+        f"executions/{result.execution_id}/result.json": json.dumps({"sharpe": sharpe}, separators=(",", ":")).encode(),
         **{f"logs/hello/{result.execution_id}/{name}": (logs / name).read_bytes() for name in LOG},
     }
 
@@ -111,7 +111,7 @@ OBJECTS = len(LOG) + 2
 
 
 def analysis(result: ExecutionResult, sharpe: float = 1.5) -> dict[str, bytes]:
-    data = json.dumps({"sharpe": sharpe}).encode()
+    data = json.dumps({"sharpe": sharpe}, separators=(",", ":")).encode()
     return {"hello/analysis.json": data, f"hello/analysis/{result.execution_id}.json": data}
 
 

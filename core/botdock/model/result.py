@@ -60,12 +60,15 @@ class ExecutionResult:
     image: str = ""
     image_digest: str = ""
     is_long_running: bool = False
+    _value: Any = attrs.field(default=..., repr=False)
     result_file_contents: bytes = b""
     metadata: dict[str, Any] = attrs.field(factory=dict)
 
     @cached_property
     def value(self) -> Any:
-        """What `main` returned, read when it is asked for; None when there is none."""
+        """What `main` returned, read from `result_file_contents` when it is asked for; None when there is none."""
+        if self._value is not ...:
+            return self._value
         return json.loads(self.result_file_contents) if self.result_file_contents else None
 
     @property

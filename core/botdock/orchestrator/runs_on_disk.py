@@ -101,7 +101,7 @@ def read_secrets(files: Path, names: list[str]) -> dict[str, str]:
 
 def result_document(result: ExecutionResult) -> dict[str, Any]:
     """Return what `concluded.json` holds: all of a result, and of its value the size."""
-    document = attrs.asdict(attrs.evolve(result, result_file_contents=b""))
+    document = attrs.asdict(result, filter=lambda field, _: field.name not in {"_value", "result_file_contents"})
     document["result_file_contents"] = len(result.result_file_contents)
     return document
 
