@@ -71,7 +71,7 @@ class DockerRunner:
 
         Raises:
             UserError: It cannot be run as it was asked for.
-            BotdockError: Botdock could not do its part; nothing is left behind.
+            BotdockError: Botdock could not do its part; what was made is removed, now or as soon as it can be.
         """
         if self._closed:
             raise BotdockError("this DockerRunner is closed", hint="Make a new one.")

@@ -70,7 +70,7 @@ class BotOrchestrator:
             progress: Told how far long steps are, in the caller's thread.
 
         Raises:
-            BotdockError: It could not be started; nothing is left behind. `error.phase` names the phase.
+            BotdockError: It could not be started; what was made is removed, at once or when it can be. `phase`: where.
         """
         with self._admission():
             run = self._new_run(executable, progress or _no_progress)
