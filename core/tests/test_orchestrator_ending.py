@@ -14,6 +14,7 @@ from loguru import logger
 import botdock.logging
 from botdock.errors import BotdockError, ContainerError, EngineTimeoutError
 from botdock.model import ContainerState, ContainerStatus, Executable, Limits, Outcome
+from botdock.orchestrator import bot_orchestrator
 from botdock.orchestrator import execution as module
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.script import Script
@@ -202,3 +203,26 @@ def test_the_log_of_one_whose_exit_nobody_knows_is_not_complete(
     execution = stage.orchestrator.begin(make_bot())
     assert execution.wait(timeout=30) is not None
     assert (execution.result.exit_code, execution.result.log.complete) == (None, False)
+
+
+def test_a_runner_that_is_closed_leaves_the_rest_of_a_long_log_to_its_successor(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bot_orchestrator, "LOG_PATIENCE", 0.05)
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"hi\n"),))))
+    left, release = threading.Event(), stage.logs.release
+    monkeypatch.setattr(stage.logs, "wait_drained", lambda *_: not left.wait(30))
+
+    def released(execution_id: str) -> None:
+        release(execution_id)
+        left.set()
+
+    monkeypatch.setattr(stage.logs, "release", released)
+    execution = stage.orchestrator.begin(make_bot())
+    stage.orchestrator.close()
+    assert (execution.done, execution.result.outcome) == (True, None)
+    (folder,) = stage.records()
+    assert not (folder / "outcome.json").exists()
+    (recovered,) = stage.successor().orchestrator.recover()
+    assert recovered.wait(30) is not None
+    assert (recovered.result.outcome, recovered.result.log.complete) == (Outcome.SUCCEEDED, True)

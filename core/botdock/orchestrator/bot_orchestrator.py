@@ -25,6 +25,8 @@ from botdock.services.interfaces import Containers
 from botdock.services.log_store.masking import Mask
 
 Notify = Callable[..., None]
+LOG_PATIENCE = 5.0
+"""Seconds that the rest of a log has when the runner is closed; what is not read then is left to its successor."""
 
 
 def _no_progress(_progress: Progress) -> None:
@@ -238,9 +240,13 @@ class BotOrchestrator:
 
     def _stop_quietly(self, execution: Execution) -> None:
         try:
-            self.stop_execution(execution.execution_id)
+            execution.stop()
         except BotdockError as error:
             logger.bind(execution_id=execution.execution_id, error=error.message).warning("not stopped on close")
+        else:
+            if execution.wait(LOG_PATIENCE) is None:
+                self._conclusion.leave(execution.execution_id)
+                execution.wait(self._setting.config.containers.call_timeout)
 
     def _new_run(self, executable: Executable, progress: ProgressCallback) -> Run:
         execution_id = new_execution_id()
@@ -282,13 +288,14 @@ class BotOrchestrator:
                 "botdock_on_execution_error", execution_id=run.execution_id, executable=run.executable, error=error
             )
 
-    def _done(self, run: Run, result: ExecutionResult) -> None:
+    def _done(self, run: Run, result: ExecutionResult | None) -> None:
         with self._changed:
-            self._running.pop(result.execution_id, None)
+            self._running.pop(run.execution_id, None)
         try:
-            self._services.metrics.record_execution(result)
-            self._notify("botdock_after_execution", executable=run.executable, result=result)
+            if result is not None:
+                self._services.metrics.record_execution(result)
+                self._notify("botdock_after_execution", executable=run.executable, result=result)
         finally:
-            self._upkeep.owe(run)
-            reveal(result.execution_id)
+            self._upkeep.owe(run)  # nothing, where it was left
+            reveal(run.execution_id)
             self._give_up_lease()

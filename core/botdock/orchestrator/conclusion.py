@@ -23,6 +23,10 @@ LEFT_BEHIND, REMOVED_LATER = "left_behind", "removed_later"
 _OUTCOME = "outcome"
 
 
+class LeftError(Exception):
+    """The runner is closed over the rest of a log: what is left to do is its successor's."""
+
+
 class Conclusion:
     """Takes a run through the phases from `wait` to `clean_up`; nothing that breaks there hides how the bot ended.
 
@@ -40,6 +44,13 @@ class Conclusion:
         self._services = services
         self._setting = setting
         self._preparation = preparation
+        self._left: set[str] = set()
+
+    def leave(self, execution_id: str) -> None:
+        """Read the log of one that has ended no further; whoever goes on reads the rest from the engine."""
+        self._left.add(execution_id)
+        with suppress(LogError):  # it is read already
+            self._services.logs.release(execution_id)
 
     def waiting(self, run: Run) -> AbstractContextManager[None]:
         """Time the bot's own time."""
@@ -134,11 +145,24 @@ class Conclusion:
             logger.bind(execution_id=run.execution_id, error=str(error)).warning("the end could not be written down")
 
     def _drain(self, run: Run, *, exit_known: bool) -> tuple[LogSummary, str]:
-        """Wait for the last byte of the log, and close it."""
+        """Wait for the last byte of the log, and close it.
+
+        Raises:
+            LeftError: It was left before.
+        """
         with run.clock.phase(Phase.STREAM):
-            if run.collecting:
-                self._services.logs.wait_drained(run.execution_id, self._setting.config.logging.drain_timeout)
-            return self._end_log(run, exit_known=exit_known), self._output(run)
+            try:
+                if run.collecting:
+                    self._services.logs.wait_drained(run.execution_id, self._setting.config.logging.drain_timeout)
+                    self._check_not_left(run)
+                return self._end_log(run, exit_known=exit_known), self._output(run)
+            except LogError:
+                self._check_not_left(run)
+                raise
+
+    def _check_not_left(self, run: Run) -> None:
+        if run.execution_id in self._left:
+            raise LeftError
 
     def _end_log(self, run: Run, *, exit_known: bool = False) -> LogSummary:
         """Close the log; of one that somebody closed before he died, return what he wrote down."""

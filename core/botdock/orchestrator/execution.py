@@ -15,7 +15,7 @@ from botdock.errors import (
     LogError,
 )
 from botdock.model import ContainerStatus, ExecutionResult, LogChunk, LogLine, Outcome, Status
-from botdock.orchestrator.conclusion import Conclusion
+from botdock.orchestrator.conclusion import Conclusion, LeftError
 from botdock.orchestrator.ending import Ending
 from botdock.orchestrator.run import Run
 from botdock.services.interfaces import Containers, Logs
@@ -48,7 +48,7 @@ class Execution:
         conclusion: Conclusion,
         grace: float,
         reconnect_timeout: float,
-        on_done: Callable[[ExecutionResult], None],
+        on_done: Callable[[ExecutionResult | None], None],
     ) -> None:
         self.execution_id = run.execution_id
         self._run = run
@@ -173,10 +173,12 @@ class Execution:
                 self.ending.close()
                 self._done.set()
 
-    def _outcome_of(self, course: Callable[[], ExecutionResult]) -> ExecutionResult:
-        """Take the course; a defect of ours becomes a result, not a hang."""
+    def _outcome_of(self, course: Callable[[], ExecutionResult]) -> ExecutionResult | None:
+        """Take the course; a defect of ours becomes a result, not a hang. None: the rest is left to a successor."""
         try:
             return course()
+        except LeftError:
+            return None
         except Exception as error:  # noqa: BLE001 - the one place where this is so
             said = f"botdock failed: {error!r}"
             logger.bind(error=repr(error)).error("execution failed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from botdock_cli.runner import Execution
     from botdock_cli.session import Session
 
+LOG_PATIENCE = 1.0
+"""Seconds that the logs of stopped bots have until the runner is closed, which gives them some more."""
 POLL_INTERVAL = 0.1
 """Seconds between two looks at who has ended."""
 Show = Callable[[ExecutionResult], None]
@@ -50,6 +51,9 @@ def recover(session: Session, *, engine: str | None, as_json: bool) -> int:
             say("interrupted; `botdock recover` goes on with what is left")
             return interrupts.exit_code
     left = sorted(before & _orphans(config.checked_home()))
+    if unread := [result.execution_id for result in results if result.execution_id in left]:
+        say(f"ended, but not read to the end of its log: {', '.join(unread)}\n`botdock recover` goes on with it.")
+        left = [execution_id for execution_id in left if execution_id not in unread]
     if left:
         say(f"not recovered: {', '.join(left)}\nThe warnings say why; what another engine ran takes --engine NAME.")
     elif not results:
@@ -81,18 +85,19 @@ def _orphans(home: Path) -> set[str]:
 
 
 def _see_to_their_end(config: Config, interrupts: Interrupts, report: _Report) -> list[ExecutionResult]:
+    stopping = threading.Event()
     with facade.open_runner(config) as runner:
         executions = runner.recover()
-        interrupts.lead(*_steps(executions))
+        interrupts.lead(*_steps(executions, stopping))
         waiting = list(executions)
         for execution in executions:
             if execution.wait(0) is None:
                 report.adopted(execution.result)
-        while waiting:
+        while waiting and not stopping.wait(POLL_INTERVAL):
             waiting = [execution for execution in waiting if not _has_ended(execution, report.ended)]
-            if waiting:
-                time.sleep(POLL_INTERVAL)
-        return [execution.result for execution in executions]
+    for execution in waiting:  # stopped, or left to the next one, when the runner was closed
+        _has_ended(execution, report.ended)
+    return [execution.result for execution in executions]
 
 
 def _has_ended(execution: Execution, tell: Show) -> bool:
@@ -102,11 +107,11 @@ def _has_ended(execution: Execution, tell: Show) -> bool:
     return result is not None
 
 
-def _steps(executions: Sequence[Execution]) -> tuple[Step, ...]:
+def _steps(executions: Sequence[Execution], stopping: threading.Event) -> tuple[Step, ...]:
     """Return what signals do: say what would end, stop it, kill it."""
     return (
         Step(asks=True, act=partial(_warn, executions)),
-        Step("stopping the bots; once more kills them", lambda: _all([one.stop for one in executions])),
+        Step("stopping the bots; once more kills them", partial(_stop, executions, stopping)),
         Step(act=lambda: _all([one.kill for one in executions])),
     )
 
@@ -119,25 +124,37 @@ def _warn(executions: Sequence[Execution]) -> None:
     )
 
 
-def _all(ends: Sequence[Callable[[], object]]) -> None:
-    """Do all at once, so that the grace periods do not add up."""
-    threads = [threading.Thread(target=_quietly, args=(end,), daemon=True) for end in ends]
+def _stop(executions: Sequence[Execution], stopping: threading.Event) -> None:
+    """Stop them, and let the runner be closed then: the rest of a long log can be read by the next one."""
+    if _all([one.stop for one in executions]) and not stopping.wait(LOG_PATIENCE):
+        stopping.set()
+
+
+def _all(ends: Sequence[Callable[[], object]]) -> bool:
+    """Do all at once, so that the grace periods do not add up; return whether all of them worked."""
+    worked: list[bool] = []
+    threads = [threading.Thread(target=lambda end=end: worked.append(_quietly(end)), daemon=True) for end in ends]
     for thread in threads:
         thread.start()
+    for thread in threads:
+        thread.join()
+    return all(worked)
 
 
-def _quietly(end: Callable[[], object]) -> None:
+def _quietly(end: Callable[[], object]) -> bool:
     try:
         end()
     except BotdockError as error:
         say(f"a bot could not be stopped: {error.message}")
+        return False
+    return True
 
 
 def _code(results: Sequence[ExecutionResult], interrupts: Interrupts) -> int:
     outcomes = {result.outcome for result in results}
-    if None in outcomes:
-        return EXIT_INFRASTRUCTURE
-    return interrupts.exit_code if interrupts.signal_number and Outcome.STOPPED in outcomes else 0
+    if interrupts.signal_number and outcomes & {Outcome.STOPPED, None}:
+        return interrupts.exit_code
+    return EXIT_INFRASTRUCTURE if None in outcomes else 0
 
 
 class _Report:
