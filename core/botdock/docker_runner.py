@@ -8,6 +8,7 @@ from typing import Self
 
 from botdock.config import Config
 from botdock.errors import BotdockError, ContainerNotFoundError, UserError
+from botdock.executions import Executions
 from botdock.factory import ServiceFactory
 from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionResult, LogLine
 from botdock.model.container import LABEL_OWNER, LABEL_SEGMENT
@@ -33,6 +34,11 @@ class DockerRunner:
             print(result.outcome, result.exit_code, result.value)
         ```
 
+    Attributes:
+        config: Its configuration.
+        executions: What there is and was in its state folder.
+        metrics: What it counts.
+
     Args:
         config: The configuration; None means `Config.load()`.
         plugins: Where engines, runtimes and storages come from; None means what is installed.
@@ -49,6 +55,7 @@ class DockerRunner:
         self._factory = ServiceFactory(self.config, self.plugins)
         self._orchestrator = self._factory.create_orchestrator()
         self.metrics = self._factory.metrics
+        self.executions = Executions(self.config.home_dir)
         self._closed = False
 
     def run(self, executable: Executable, *, progress: ProgressCallback | None = None) -> ExecutionResult:
@@ -176,7 +183,7 @@ class DockerRunner:
             ```
         """
         try:
-            record = self._orchestrator.find_record(container_id)
+            record = self.executions.get(container_id)
         except UserError as error:
             try:
                 return self._orchestrator.containers.get_container_logs(container_id, tail=tail)

@@ -82,8 +82,9 @@ class Stage:
     def left(self) -> list[str]:
         """What executions that are over may not leave: the same, what only a successor needs, files of dead runners."""
         files = [path for folder in self.records() for path in folder.iterdir() if path.name not in KEPT]
-        runners = sorted(self.home.glob("runners/*"))[:-1]  # the newest is ours
-        return [*self.leftovers, *map(str, files), *map(str, runners)]
+        runners = sorted(self.home.glob("runners/*"))
+        dead = [path for path in runners if path.stem != runners[-1].stem]  # the newest is ours
+        return [*self.leftovers, *map(str, files), *map(str, dead)]
 
     def records(self) -> list[Path]:
         return sorted(self.home.glob("executions/*"))

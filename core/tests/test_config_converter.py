@@ -10,7 +10,7 @@ import pytest
 
 from botdock.config import rules
 from botdock.config.converter import structure
-from botdock.config.sections import secret
+from botdock.config.section import secret
 from botdock.errors import ConfigError
 from botdock.model import Limits
 from botdock.model.units import Bytes, Seconds

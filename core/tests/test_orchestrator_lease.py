@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from botdock.errors import BotdockError
-from botdock.orchestrator.lease import Lease, claiming, hold, holder_lives, holder_of
+from botdock.executions._lease import Lease, claiming, hold, holder_lives, holder_of
 
 RUNNER = """
 import os, sys, time
 from pathlib import Path
-from botdock.orchestrator.lease import Lease, hold
+from botdock.executions._lease import Lease, hold
 
 home, directory, forks = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "forks"
 lease = Lease(home)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from botdock.errors import BotdockError, EngineUnavailableError
+from botdock.executions._lease import Lease, hold
 from botdock.model import Executable, Outcome
 from botdock.orchestrator import recovery
-from botdock.orchestrator.lease import Lease, hold
 from botdock.orchestrator.runs_on_disk import result_document
 from botdock.testing.fake_engine import FakeEngine
 from botdock.testing.script import Script

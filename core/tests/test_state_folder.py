@@ -12,9 +12,10 @@ import pytest
 
 from botdock import Config
 from botdock.errors import ConfigError, UserError
+from botdock.executions import Executions, ExecutionState
+from botdock.executions._files import execution_ids, read_json
 from botdock.factory import ServiceFactory
 from botdock.model import new_execution_id
-from botdock.orchestrator.records import ExecutionRecord, execution_ids, find_execution, read_json
 from botdock.plugin_manager import PluginManager
 from botdock.services.code_cache import CodeCache
 
@@ -147,18 +148,19 @@ def test_an_execution_that_is_a_link_does_not_exist(home: Path, tmp_path: Path) 
     (home / "executions" / real.name).symlink_to(real)
     assert execution_ids(home) == []
     with pytest.raises(UserError):
-        find_execution(home, "bot")
+        Executions(home).get("bot")
 
 
 def test_documents_and_logs_of_an_execution_are_not_followed(home: Path, tmp_path: Path) -> None:
     directory = planted(home, request={"id": "bot"})
-    assert ExecutionRecord.at(directory).request == {"id": "bot"}
+    executions = Executions(home)
+    assert executions.get("bot").state is ExecutionState.ABANDONED
     (directory / "outcome.json").symlink_to(directory / "request.json")
-    assert ExecutionRecord.at(directory).outcome is None
+    assert executions.get("bot").outcome is None
     (directory / "logs").rmdir()
     (directory / "logs").symlink_to(tmp_path)
     with pytest.raises(UserError, match="is a link, which is not followed"):
-        ExecutionRecord.at(directory)
+        executions.get("bot")
     os.mkfifo(directory / "run.json")
     assert read_json(directory / "run.json") is None  # and does not wait for a writer
 
@@ -167,10 +169,10 @@ def test_documents_and_logs_of_an_execution_are_not_followed(home: Path, tmp_pat
 def test_what_another_user_left_in_the_executions_is_not_believed(home: Path) -> None:
     directory = planted(home, request={"id": "bot"})
     os.chown(directory / "request.json", 12345, 12345)
-    assert ExecutionRecord.at(directory).request == {}
+    assert Executions(home).inspect(directory.name)["request"] is None
     os.chown(directory, 12345, 12345)
     with pytest.raises(UserError, match=f"chown -h root {directory}"):
-        ExecutionRecord.at(directory)
+        Executions(home).get(directory.name)
 
 
 @as_root

@@ -18,13 +18,15 @@ from pathlib import Path
 from types import FrameType
 from unittest.mock import patch
 
-from botdock.orchestrator import execution, journal, lease, records, recovery, takeover
+from botdock.executions import _files as files
+from botdock.executions import _lease as lease
+from botdock.orchestrator import execution, journal, recovery, takeover
 from faults.runner_life import Life, judge
 from testbed.drills import lines
 from testbed.every_line import KILLED, SHARE, at_line, forked, in_child, lines_of, stopped_at, tracer
 from testbed.waiting import until
 
-TRACED = lines_of(journal, lease, records, recovery, takeover)
+TRACED = lines_of(journal, lease, files, recovery, takeover)
 PATIENCE = 8.0
 """Seconds that a runner has to end that was about to."""
 

@@ -13,6 +13,7 @@ from botdock.config.sections import (
     OutboxConfig,
     PluginsConfig,
     Policy,
+    RetentionConfig,
     RuntimeConfig,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "OutboxConfig",
     "PluginsConfig",
     "Policy",
+    "RetentionConfig",
     "RuntimeConfig",
     "document",
     "secrets_of",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from botdock.config import rules
+from botdock.config.section import Section
 from botdock.config.sections import (
     CodeConfig,
     ContainersConfig,
@@ -21,8 +22,8 @@ from botdock.config.sections import (
     OutboxConfig,
     PluginsConfig,
     Policy,
+    RetentionConfig,
     RuntimeConfig,
-    Section,
 )
 from botdock.errors import ConfigError, UserError
 from botdock.model._validation import path_problem
@@ -57,6 +58,7 @@ class Config(Section):
         containers: How the engine is spoken to.
         code: Bounds of code archives.
         outbox: What waits for the storage.
+        retention: How long executions are kept.
         policy: What callers may ask for.
         plugins: Which plugins are loaded.
         features: Feature flags.
@@ -74,6 +76,7 @@ class Config(Section):
     containers: ContainersConfig = attrs.field(factory=ContainersConfig)
     code: CodeConfig = attrs.field(factory=CodeConfig)
     outbox: OutboxConfig = attrs.field(factory=OutboxConfig)
+    retention: RetentionConfig = attrs.field(factory=RetentionConfig)
     policy: Policy = attrs.field(factory=Policy)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     features: Features = attrs.field(factory=Features)

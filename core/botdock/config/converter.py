@@ -17,7 +17,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from botdock.config.problems import InvalidDataError, Problem, dotted, problems_of
 from botdock.config.rules import Rule
-from botdock.config.sections import SECRET
+from botdock.config.section import SECRET
 from botdock.errors import ConfigError, nearest
 from botdock.model._validation import kind_of, nesting_problem, number_problem, shown, text_problem
 from botdock.model.limits import RANGES, Limits

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from botdock.config.sections import SECRET
+from botdock.config.section import SECRET
 
 if TYPE_CHECKING:
     from botdock.config.config import Config

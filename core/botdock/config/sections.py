@@ -2,51 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import attrs
 
 from botdock.config import rules
+from botdock.config.section import Section, secret
 from botdock.model.container import PullPolicy
 from botdock.model.limits import DEFAULT_LIMITS, GIB, KIB, MIB, Limits
 from botdock.model.units import Bytes, Seconds
-
-SECRET = "secret"  # noqa: S105 - the name of a mark, not a secret
-"""Metadata key of fields that no repr, log or listing may show."""
-
-
-def _masked(value: object) -> str:
-    return "'***'" if value else "''"
-
-
-class Section:
-    """What the sections of the configuration share: they check all that they are constructed of, at once."""
-
-    __slots__ = ()
-
-    def __attrs_post_init__(self) -> None:
-        """Check every field as strictly as that of a file.
-
-        Raises:
-            ConfigError: With every problem as `field: problem`.
-        """
-        fields = attrs.fields(cast("Any", type(self)))
-        if not all(_is_default(getattr(self, field.name), field.default) for field in fields):
-            from botdock.config.converter import settle
-
-            settle(self)
-
-
-def _is_default(value: object, default: Any) -> bool:
-    """Tell whether nothing was given, so that the converter, slow to import, has nothing to look at."""
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type] # attrs says it is a function
-        return type(value) is default.factory and (attrs.has(type(value)) or not value)
-    return type(value) is type(default) and value == default
-
-
-def secret() -> Any:
-    """Return an attrs field for a text that is never shown."""
-    return attrs.field(default="", repr=_masked, metadata={SECRET: True})
 
 
 @attrs.frozen(kw_only=True)
@@ -244,6 +206,21 @@ class OutboxConfig(Section):
     max_items: int = attrs.field(default=10_000, validator=rules.COUNT)
     retry_interval: Seconds = attrs.field(default=30.0, validator=rules.WAIT)
     drain_timeout: Seconds = attrs.field(default=10.0, validator=rules.WAIT_OR_NONE)
+
+
+@attrs.frozen(kw_only=True)
+class RetentionConfig(Section):
+    """Which executions that have ended a runner removes by itself, with their logs and results; `botdock gc` too.
+
+    Attributes:
+        older_than: Those that ended so long ago; 0 means none for its age.
+        keep: All but so many of the newest; 0 means any number is kept.
+        bytes: The oldest, until the rest fits into so many bytes; 0 means unbounded.
+    """
+
+    older_than: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
+    keep: int = attrs.field(default=0, validator=rules.COUNT_OR_NONE)
+    bytes: Bytes = attrs.field(default=0, validator=rules.COUNT_OR_NONE)
 
 
 @attrs.frozen(kw_only=True)

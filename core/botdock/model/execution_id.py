@@ -6,6 +6,7 @@ import re
 import secrets
 import threading
 import time
+from datetime import UTC, datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32 in lower case, as ULIDs use it; Kubernetes names allow no upper case."""
@@ -30,6 +31,19 @@ def new_execution_id() -> str:
         _last = max(fresh, _last + 1)
         number = _last
     return _encode(number)
+
+
+def time_of(execution_id: str) -> datetime:
+    """Return when an id was made, to the millisecond."""
+    number = 0
+    for character in execution_id[:_TIME_CHARACTERS]:
+        number = number << 5 | _ALPHABET.index(character)
+    return datetime.fromtimestamp(number / 1000, UTC)
+
+
+def first_id_at(moment: datetime) -> str:
+    """Return the lowest id that can be made at a time: those that sort below it are older."""
+    return _encode(max(round(moment.timestamp() * 1000), 0) << _RANDOM_BITS)
 
 
 def _encode(number: int) -> str:

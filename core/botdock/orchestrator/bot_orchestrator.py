@@ -9,16 +9,17 @@ from pathlib import Path
 
 from botdock._log import about, carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
+from botdock.executions import Executions
+from botdock.executions._lease import Lease
 from botdock.model import Executable, ExecutionResult, Progress, new_execution_id
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal
-from botdock.orchestrator.lease import Lease
 from botdock.orchestrator.phases import PhaseClock
 from botdock.orchestrator.preparation import Preparation, Services, Setting
-from botdock.orchestrator.records import ExecutionRecord, find_container, find_execution
 from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.run import ProgressCallback, Run
+from botdock.orchestrator.stop_requests import StopRequests
 from botdock.orchestrator.takeover import Takeover
 from botdock.orchestrator.upkeep import Leftover, Upkeep
 from botdock.services.interfaces import Containers
@@ -52,6 +53,7 @@ class BotOrchestrator:
         self._conclusion = Conclusion(services, setting, self._preparation)
         self._lease = Lease(home)
         self._upkeep = Upkeep(self._conclusion.settle, self._look)
+        self._stop_requests = StopRequests(home, lambda: list(self._running.values()))
         self._changed = threading.Condition()
         self._closing = False
         self._beginning = 0
@@ -91,6 +93,7 @@ class BotOrchestrator:
                     raise
             execution.begin()
             self._upkeep.begin()
+            self._stop_requests.begin(self._lease.hold())
             return execution
 
     def recover(self) -> list[Execution]:
@@ -103,7 +106,10 @@ class BotOrchestrator:
             BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
         """
         with self._admission():
-            return self._recovery().recover()
+            recovered = self._recovery().recover()
+            if recovered:
+                self._stop_requests.begin(self._lease.hold())
+            return recovered
 
     def leftovers(self) -> list[Leftover]:
         """Return what `recover` would take over or remove, and what is owed by runners that live; changes nothing.
@@ -149,35 +155,26 @@ class BotOrchestrator:
         return execution.result
 
     def stop_execution(self, name: str, *, grace: float | None = None) -> None:
-        """Stop the execution of that execution id or container id, and wait until everything of it is stored."""
-        execution = self.find(name)
-        if execution is None:
-            self._services.containers.stop_container(
-                name, grace=self._setting.config.runtime.grace if grace is None else grace
-            )
+        """Stop the execution of that execution id or container id, whichever process runs it, and wait for its end.
+
+        Raises:
+            BotdockError: It has not ended; or there is none, and no such container.
+        """
+        config = self._setting.config
+        if (execution := self.find(name)) is not None:
+            execution.stop(grace)
             return
-        execution.stop(grace)
-        execution.wait(self._setting.config.containers.call_timeout)
+        seconds = config.runtime.grace if grace is None else grace
+        try:
+            Executions(self._home).stop(name, grace=seconds, timeout=seconds + config.containers.call_timeout)
+        except UserError:
+            self._services.containers.stop_container(name, grace=seconds)
 
     def find(self, name: str) -> Execution | None:
         """Return the running execution of that execution id or container id, or None."""
         with self._changed:
             running = list(self._running.values())
         return next((one for one in running if name in {one.execution_id, one.container_id}), None)
-
-    def find_record(self, name: str) -> ExecutionRecord:
-        """Return the record of an execution, of any runner: by container id too, and long after its end.
-
-        Raises:
-            UserError: There is none.
-        """
-        execution = self.find(name)
-        try:
-            return find_execution(self._home, execution.execution_id if execution else name)
-        except UserError:
-            if (record := find_container(self._home, name)) is None:
-                raise
-            return record
 
     def close(self) -> None:
         """Stop what still runs, all at once, and let go of the services; what is just being started is given up.
@@ -193,6 +190,7 @@ class BotOrchestrator:
             thread.start()
         for thread in stops:
             thread.join()
+        self._stop_requests.close()
         self._upkeep.close(self._setting.config.containers.call_timeout)
         services = self._services
         for service in (services.logs, services.storage, services.containers, services.metrics):
@@ -272,6 +270,7 @@ class BotOrchestrator:
             conclusion=self._conclusion,
             grace=config.runtime.grace,
             reconnect_timeout=config.containers.reconnect_timeout,
+            end_timeout=config.containers.call_timeout,
             on_done=lambda result: self._done(run, result),
         )
 

@@ -48,6 +48,7 @@ class Execution:
         conclusion: Conclusion,
         grace: float,
         reconnect_timeout: float,
+        end_timeout: float,
         on_done: Callable[[ExecutionResult | None], None],
     ) -> None:
         self.execution_id = run.execution_id
@@ -57,10 +58,12 @@ class Execution:
         self._conclusion = conclusion
         self._grace = grace
         self._reconnect_timeout = reconnect_timeout
+        self._end_timeout = end_timeout
         self._on_done = on_done
         self.ending = Ending(run.journal.event)
         self._done = threading.Event()
         self._result: ExecutionResult | None = None
+        self._watcher: threading.Thread | None = None
 
     @property
     def container_id(self) -> str:
@@ -84,14 +87,17 @@ class Execution:
         return self._result if self._done.wait(timeout) else None
 
     def stop(self, grace: float | None = None) -> None:
-        """Ask it to end, and kill it after `grace` seconds (None means the configured ones); returns when it has ended.
+        """Ask it to end, and kill it after `grace` seconds (None means the configured ones).
 
+        Returns when it has an outcome, or, should storing its log or result hang, after the engine's call timeout.
         One that has ended already is left alone.
 
         Raises:
             ContainerError: The engine could not stop it.
         """
         self._end(Outcome.STOPPED, self._grace if grace is None else grace)
+        if threading.current_thread() is not self._watcher:  # a hook of its own end may call this, too
+            self._done.wait(self._end_timeout)
 
     def kill(self) -> None:
         """End it at once."""
@@ -120,7 +126,8 @@ class Execution:
     def finish_by(self, course: Callable[[], ExecutionResult]) -> None:
         """Let `course` see it to its end, in a thread of its own."""
         name = f"botdock-{self.execution_id}"
-        threading.Thread(target=self._watch, args=(course,), name=name, daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, args=(course,), name=name, daemon=True)
+        self._watcher.start()
 
     def on_limit(self) -> None:
         """It wrote more than it may: end it, without keeping the log collector waiting."""
@@ -132,10 +139,11 @@ class Execution:
         said = f"{error.message}. {error.hint}" if error.hint else error.message
         self.end_soon(Outcome.INFRASTRUCTURE_ERROR, failure=said)
 
-    def end_soon(self, why: Outcome, *, grace: float = 0.0, failure: str = "") -> None:
-        """End it in another thread, and try until the engine can, or until it has ended."""
+    def end_soon(self, why: Outcome, *, grace: float | None = 0.0, failure: str = "") -> None:
+        """End it in another thread, and try until the engine can, or until it has ended; None is the usual grace."""
         end = carried(self._end_persistently, execution_id=self.execution_id)
-        threading.Thread(target=end, args=(why, grace, failure), daemon=True).start()
+        seconds = self._grace if grace is None else grace
+        threading.Thread(target=end, args=(why, seconds, failure), daemon=True).start()
 
     def _end_persistently(self, why: Outcome, grace: float, failure: str) -> None:
         while not self._end_quietly(why, grace, failure) and not self._done.wait(END_PAUSE):

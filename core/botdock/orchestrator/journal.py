@@ -22,15 +22,15 @@ from typing import Any
 
 from botdock._log import logger
 from botdock.errors import BotdockError
+from botdock.executions._files import CONCLUDED, EXECUTIONS, OUTCOME, REQUEST, RUN, STOP, load_json, read_json
+from botdock.executions._lease import HOLDER, hold, runner_lives
 from botdock.model.result import ExecutionResult
-from botdock.orchestrator.lease import HOLDER, hold, runner_lives
-from botdock.orchestrator.records import CONCLUDED, EXECUTIONS, OUTCOME, REQUEST, RUN, load_json, read_json
 from botdock.services._removal import remove_tree
 from botdock.services.log_store.layout import sync_folder
 
 STORED, RESULT, EVENTS = "stored.json", "result.json", "events.jsonl"
 _BEFORE_VALUE, _AFTER_VALUE = b'{"value": ', b"}"
-_FOR_A_SUCCESSOR = (CONCLUDED, STORED, RUN, HOLDER)
+_FOR_A_SUCCESSOR = (CONCLUDED, STORED, RUN, STOP, HOLDER)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _SWEEP_TIMEOUT = 60.0
 """Seconds for the removal of one folder that a dead runner had not removed to its end."""

@@ -17,14 +17,7 @@ import attrs
 
 from botdock._log import about, logger
 from botdock.errors import BotdockError, ContainerNotFoundError
-from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Executable
-from botdock.model.container import LABEL_EXECUTABLE, LABEL_EXECUTION, LABEL_OWNER
-from botdock.orchestrator.execution import Execution
-from botdock.orchestrator.journal import Journal, sweep_drafts, tidy
-from botdock.orchestrator.lease import HOLDER, Lease, claiming, holder_lives
-from botdock.orchestrator.phases import PhaseClock
-from botdock.orchestrator.preparation import Services, Setting
-from botdock.orchestrator.records import (
+from botdock.executions._files import (
     CONCLUDED,
     EXECUTIONS,
     OUTCOME,
@@ -38,6 +31,13 @@ from botdock.orchestrator.records import (
     owed_folders,
     read_json,
 )
+from botdock.executions._lease import HOLDER, Lease, claiming, holder_lives
+from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Executable
+from botdock.model.container import LABEL_EXECUTABLE, LABEL_EXECUTION, LABEL_OWNER
+from botdock.orchestrator.execution import Execution
+from botdock.orchestrator.journal import Journal, sweep_drafts, tidy
+from botdock.orchestrator.phases import PhaseClock
+from botdock.orchestrator.preparation import Services, Setting
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import executable_of, restore
 from botdock.orchestrator.takeover import Takeover

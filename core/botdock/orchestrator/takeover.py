@@ -24,12 +24,12 @@ import attrs
 
 from botdock._log import logger
 from botdock.errors import BotdockError, ContainerNotFoundError
+from botdock.executions._files import CONCLUDED, REQUEST
 from botdock.model import ContainerState, ContainerStatus, ExecutionResult, LogCursor, LogStream, Outcome, Phase
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import STORED
 from botdock.orchestrator.preparation import Preparation
-from botdock.orchestrator.records import CONCLUDED, REQUEST
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import read_secrets, result_of
 from botdock.services.log_store import LogWriter, StoredLog

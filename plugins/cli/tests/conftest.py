@@ -17,6 +17,7 @@ import pytest
 
 from botdock.config import Config
 from botdock.errors import BotdockError
+from botdock.executions._lease import Lease, hold
 from botdock.model import (
     Executable,
     ExecutionResult,
@@ -28,7 +29,6 @@ from botdock.model import (
     new_execution_id,
 )
 from botdock.model.limits import MIB
-from botdock.orchestrator.lease import Lease, hold
 from botdock.services import MetricsService, StorageService
 from botdock.services.log_store import LogWriter
 from botdock.testing.memory_storage import MemoryBackend

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from botdock.orchestrator.records import execution_ids
+from botdock.executions._files import execution_ids
 
 PATIENCE = 30.0
 """Seconds after which something has gone wrong."""

@@ -6,9 +6,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from botdock.errors import BotdockError
+from botdock.executions._files import EXECUTIONS, execution_ids, is_orphan, left_behind, owed_folders
 from botdock.model import Check, CheckStatus
 from botdock.model.container import LABEL_OWNER
-from botdock.orchestrator.records import EXECUTIONS, execution_ids, is_orphan, left_behind, owed_folders
 from botdock_cli.check_machine import guarded
 
 if TYPE_CHECKING:

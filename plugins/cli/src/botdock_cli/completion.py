@@ -41,14 +41,22 @@ def complete_config(incomplete: str) -> list[str]:
 
 def complete_executions(incomplete: str) -> list[str]:
     """Return the executions whose ids begin with `incomplete`, the newest first."""
-    try:
-        from botdock.config import Config
-        from botdock.orchestrator.records import execution_ids
+    return _executions(incomplete, running=None)
 
-        ids = execution_ids(Config.load().checked_home())
-    except Exception:  # noqa: BLE001 - a shell that waits for completions is no place for an error
+
+def complete_running(incomplete: str) -> list[str]:
+    """Return those of them that have not ended."""
+    return _executions(incomplete, running=True)
+
+
+def _executions(incomplete: str, *, running: bool | None) -> list[str]:
+    try:
+        from botdock.executions import Executions
+
+        records = Executions().list(running=running)
+    except Exception:  # noqa: BLE001 - a shell that waits for completions is not the place for an error
         return []
-    return [name for name in reversed(ids) if name.startswith(incomplete)]
+    return [record.execution_id for record in records if record.execution_id.startswith(incomplete)]
 
 
 def _names(kind: Callable[[PluginManager], Mapping[str, object]], incomplete: str) -> list[str]:

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
+from botdock.executions._files import owed_folders
 from botdock.model import ExecutionResult, Outcome, Status
-from botdock.orchestrator.records import owed_folders
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
 from botdock_cli.interrupts import Interrupts

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botdock.errors import LogError
 from botdock.model import Progress
 from botdock.model.outcome import Phase
-from botdock.orchestrator.records import find_execution
 from botdock.services.log_store.verify import compare, verify
 from botdock_cli import diagnostics
 from botdock_cli.log_findings import CopyCheck, LogCheck
@@ -17,7 +16,7 @@ from botdock_cli.progress import bars_on_terminal
 
 if TYPE_CHECKING:
     from botdock.config import Config
-    from botdock.orchestrator.records import ExecutionRecord
+    from botdock.executions import ExecutionRecord
     from botdock.services.log_store.meter import OnProgress
     from botdock_cli.log_request import LogRequest
     from botdock_cli.progress import ProgressBars
@@ -37,28 +36,30 @@ def verify_log(session: Session, request: LogRequest) -> int:
     """
     config = session.load_config()
     diagnostics.show_log(everything=session.debug)
-    record = find_execution(config.checked_home(), request.name)
+    executions = session.executions()
+    record = executions.get(request.name)
+    asked_for: dict[str, Any] = executions.inspect(record.execution_id)["request"] or {}
     if not record.logs.is_dir():
         raise LogError(f"execution {record.execution_id} has no log", hint="`botdock logs` says why.")
     with bars_on_terminal(least=WORTH_SHOWING) as bars:
         check = LogCheck(
             execution_id=record.execution_id,
             here=verify(record.logs, on_progress=_bar(bars, f"log of {record.execution_id}")),
-            copy=_check_copy(session, record, bars) if _is_persisted(config, record) else None,
+            copy=_check_copy(session, record, asked_for, bars) if _is_persisted(config, asked_for) else None,
         )
     printed = print_json(check.document()) if request.as_json else print_text(check.text())
     return printed or (0 if check.ok else EXIT_DIFFERENT)
 
 
-def _is_persisted(config: Config, record: ExecutionRecord) -> bool:
-    return bool(record.request.get("persist_results")) and config.features.persistence
+def _is_persisted(config: Config, request: dict[str, Any]) -> bool:
+    return bool(request.get("persist_results")) and config.features.persistence
 
 
-def _check_copy(session: Session, record: ExecutionRecord, bars: ProgressBars | None) -> CopyCheck:
-    request, storage = record.request, record.request.get("storage")
-    with StoredCopy(
-        session, storage=storage and str(storage), execution_id=record.execution_id, id=str(request["id"])
-    ) as copy:
+def _check_copy(
+    session: Session, record: ExecutionRecord, request: dict[str, Any], bars: ProgressBars | None
+) -> CopyCheck:
+    storage = request.get("storage")
+    with StoredCopy(session, storage=storage and str(storage), execution_id=record.execution_id, id=record.id) as copy:
         found = compare(record.logs, copy.open_object, on_progress=_bar(bars, f"its copy in storage {copy.name}"))
     return CopyCheck(
         storage=copy.name,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from botdock.errors import LogError
 from botdock.model import LogLine
 from botdock.model.logs import LogGap
-from botdock.orchestrator.records import CONCLUDED, find_execution, read_json
 from botdock.services.log_store import StoredLog
 from botdock_cli.log_output import JsonPrinter, RawPrinter, TextPrinter, show
 from botdock_cli.outlet import Outlet
@@ -17,9 +16,8 @@ from botdock_cli.report import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from botdock.orchestrator.records import ExecutionRecord
+    from botdock.executions import ExecutionRecord, Executions
     from botdock_cli.log_output import Item, Printer
     from botdock_cli.log_request import LogRequest
     from botdock_cli.session import Session
@@ -40,7 +38,7 @@ def show_logs(session: Session, request: LogRequest) -> int:
         OSError: What is shown cannot be written.
     """
     try:
-        return _Showing(session.load_config().checked_home(), request).run()
+        return _Showing(session.executions(), request).run()
     except BrokenPipeError:
         abandon_stdout()
         return EXIT_BROKEN_PIPE
@@ -55,14 +53,14 @@ class _Showing:
     """One look at a log, from its first line to what is said behind the last one.
 
     Args:
-        home: The state folder.
+        executions: Where it is looked for.
         request: What is to be shown.
     """
 
-    def __init__(self, home: Path, request: LogRequest) -> None:
-        self._home = home
+    def __init__(self, executions: Executions, request: LogRequest) -> None:
+        self._executions = executions
         self._request = request
-        self._record = find_execution(home, request.name)
+        self._record = executions.get(request.name)
         self._log = StoredLog(self._record.logs)
         self._outlet = Outlet(eager=request.follow)
         self._printer = _printer(request, self._outlet)
@@ -124,11 +122,11 @@ class _Showing:
             self._reader_gone = True
             return False
         until = self._request.until_ns
-        return self._record.alive() and (until is None or time.time_ns() < until + LATE)
+        return self._executions.is_alive(self._record) and (until is None or time.time_ns() < until + LATE)
 
     def _tell_absence(self) -> int:
         outcome = self._end()
-        if outcome is None and self._record.orphaned():
+        if outcome is None and self._is_abandoned():
             raise self._died("before there was a log")
         if outcome is None:
             say(f"{_named(self._record)} has no log yet: it is being prepared")
@@ -138,8 +136,11 @@ class _Showing:
 
     def _end(self) -> dict[str, Any] | None:
         """Return how it ended, be it that not all of it could be removed yet; None where that is not known."""
-        record = find_execution(self._home, self._record.execution_id)
-        return record.outcome or read_json(record.directory / CONCLUDED)
+        end: dict[str, Any] | None = self._executions.inspect(self._record.execution_id)["end"]
+        return end
+
+    def _is_abandoned(self) -> bool:
+        return self._executions.get(self._record.execution_id).state == "abandoned"
 
     def _tell_end(self) -> None:
         """Say what a reader would not see: that the log has no proper end."""
@@ -150,7 +151,7 @@ class _Showing:
                 self._printer.notice(f"the log of {_named(self._record)} is not complete: {_UNPROVEN}")
         elif self._end() is not None:
             self._printer.notice(f"the log of {_named(self._record)} is not complete: it was never closed")
-        elif self._record.orphaned() and not self._log.ended:
+        elif self._is_abandoned() and not self._log.ended:
             self._tell_death()
 
     def _tell_death(self) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock.model import Stream
-from botdock_cli.moments import parse_moment
-from botdock_cli.request import OptionError
+from botdock_cli.request import OptionError, moment_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,8 +76,8 @@ def read_request(
         name=name,
         follow=follow,
         tail=None if tail is None else _count(tail),
-        since_ns=_moment("--since", since),
-        until_ns=_moment("--until", until),
+        since_ns=moment_option("--since", since),
+        until_ns=moment_option("--until", until),
         timestamps=timestamps,
         stream=None if stream is None else Stream(stream),
         raw=raw,
@@ -106,12 +105,3 @@ def _count(text: str) -> int | None:
     if not re.fullmatch(r"\d{1,18}", text.strip(), re.ASCII):
         raise OptionError("--tail", f"{text!r} is no number of lines", hint="Write one such as 100, or 'all'.")
     return int(text)
-
-
-def _moment(option: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_moment(text)
-    except ValueError as error:
-        raise OptionError(option, str(error)) from None

@@ -34,18 +34,21 @@ _HIGHEST_CODE = 255
 
 def exit_code(result: ExecutionResult) -> int:
     """Return what `botdock run` exits with."""
-    if result.outcome is Outcome.FAILED:
-        return result.exit_code if result.exit_code and 0 < result.exit_code <= _HIGHEST_CODE else 1
-    if result.outcome is Outcome.SIGNALED:
-        return _signal_code(result)
-    return EXIT_CODES[result.outcome or Outcome.LOST]
-
-
-def _signal_code(result: ExecutionResult) -> int:
-    if result.exit_code is not None and _SIGNAL_BASE < result.exit_code <= _HIGHEST_CODE:
-        return result.exit_code
     name = str(result.evidence.get("signal", ""))
-    return _SIGNAL_BASE + signal.Signals[name] if name in signal.Signals.__members__ else 1
+    number = signal.Signals[name] if name in signal.Signals.__members__ else 0
+    unknown = result.exit_code is None or not _SIGNAL_BASE < result.exit_code <= _HIGHEST_CODE
+    if result.outcome is Outcome.SIGNALED and unknown and number:
+        return _SIGNAL_BASE + number
+    return exit_code_of(result.outcome, result.exit_code)
+
+
+def exit_code_of(outcome: Outcome | None, code: int | None) -> int:
+    """Return what `botdock run` exits with for an outcome and the bot's own code."""
+    if outcome is Outcome.FAILED:
+        return code if code and 0 < code <= _HIGHEST_CODE else 1
+    if outcome is Outcome.SIGNALED:
+        return code if code is not None and _SIGNAL_BASE < code <= _HIGHEST_CODE else 1
+    return EXIT_CODES[outcome or Outcome.LOST]
 
 
 _CURES = {

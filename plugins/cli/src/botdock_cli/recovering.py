@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
+from botdock.executions._files import EXECUTIONS, execution_ids, is_orphan
 from botdock.model import ExecutionResult, Outcome
-from botdock.orchestrator.records import EXECUTIONS, execution_ids, is_orphan
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
 from botdock_cli.interrupts import Interrupts, Step

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from botdock.errors import ExecutableError, UserError, nearest
-from botdock.model import Executable, Limits
+from botdock.model import Executable, Limits, Outcome
 from botdock.model.units import parse_bytes, parse_seconds
 from botdock_cli.bot_config import read_bot_config
+from botdock_cli.moments import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,6 +136,50 @@ def default_id(code: str) -> str:
         name = os.path.basename(os.path.abspath(code))  # noqa: PTH100, PTH119 - resolve() would follow links
     name = _ARCHIVE_SUFFIX.sub("", name)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:_LONGEST_ID] or "bot"
+
+
+def seconds_option(option: str, text: str | None) -> float | None:
+    """Return the seconds of an option such as `30s`, or None when it is not given.
+
+    Raises:
+        OptionError: It is not a duration.
+    """
+    seconds: float | None = _parsed(option, text, parse_seconds)
+    return seconds
+
+
+def bytes_option(option: str, text: str | None) -> int | None:
+    """Return the bytes of an option such as `20GiB`, or None when it is not given.
+
+    Raises:
+        OptionError: It is not a size.
+    """
+    size: int | None = _parsed(option, text, parse_bytes)
+    return size
+
+
+def moment_option(option: str, text: str | None) -> int | None:
+    """Return the moment of an option in nanoseconds since the epoch, or None when it is not given.
+
+    Raises:
+        OptionError: It is not a moment.
+    """
+    moment: int | None = _parsed(option, text, parse_moment)
+    return moment
+
+
+def outcome_option(option: str, text: str | None) -> Outcome | None:
+    """Return the outcome that an option names, or None when it is not given.
+
+    Raises:
+        OptionError: It is not an outcome.
+    """
+    if text is None:
+        return None
+    if text in set(Outcome):
+        return Outcome(text)
+    near = " or ".join(nearest(text, list(Outcome)) or Outcome)
+    raise OptionError(option, f"{text!r} is not an outcome", hint=f"Did you mean {near}?")
 
 
 def _parsed(option: str, text: str | None, parse: Callable[[str], Any]) -> Any:

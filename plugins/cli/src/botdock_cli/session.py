@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
     from botdock.config import Config
+    from botdock.executions import Executions
 
 
 class Session:
@@ -44,6 +45,17 @@ class Session:
         if files.ignored:
             say(f"{files.folder} is not read: {files.ignored}\n{files.remedy}")
         return Config.load(self.config_file, overrides=overrides, code=code)
+
+    def executions(self) -> Executions:
+        """Return the executions of the configured state folder.
+
+        Raises:
+            ConfigError: The configuration is wrong.
+            UserError: Other users could write the state folder.
+        """
+        from botdock.executions import Executions
+
+        return Executions(self.load_config().checked_home())
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -4,9 +4,43 @@ These modules are imported for every command line, so they import typer and noth
 imported by the body of `command`. A verb that has verbs of its own is a package, and lists them as VERBS too.
 """
 
-from botdock_cli.commands import config, doctor, logs, metrics, pack, plugins, recover, run, storage
+from botdock_cli.commands import (
+    config,
+    doctor,
+    gc,
+    inspect,
+    logs,
+    metrics,
+    pack,
+    plugins,
+    ps,
+    recover,
+    result,
+    rm,
+    run,
+    stop,
+    storage,
+    wait,
+)
 
-VERBS = (run, logs, recover, plugins, doctor, config, pack, storage, metrics)
+VERBS = (
+    run,
+    ps,
+    logs,
+    wait,
+    stop,
+    rm,
+    result,
+    inspect,
+    recover,
+    gc,
+    plugins,
+    doctor,
+    config,
+    pack,
+    storage,
+    metrics,
+)
 """In the order in which `botdock --help` shows them."""
 
 __all__ = ["VERBS"]

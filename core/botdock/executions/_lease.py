@@ -29,6 +29,8 @@ RUNNERS = "runners"
 HOLDER = "runner"
 """Name of the file in the folder of an execution."""
 
+SOCKET = ".sock"
+"""How the name of the socket ends that wakes a runner; see `_stops`."""
 _LOCKED = ".lock"
 _NEW = ".new"
 """How the file of a runner ends as long as it may not be locked yet."""
@@ -99,7 +101,7 @@ class Lease:
     def sweep(self) -> None:
         """Remove the files of runners that are dead."""
         for path in _files(self._folder):
-            if not _is_locked(path):
+            if not _is_locked(path.with_suffix(_LOCKED) if path.suffix == SOCKET else path):
                 with suppress(OSError):
                     path.unlink()
                     logger.bind(runner=path.stem).debug("forgot a runner that is dead")
@@ -202,7 +204,7 @@ def _take(folder: Path) -> tuple[str, int]:
 
 def _files(folder: Path) -> list[Path]:
     with suppress(FileNotFoundError):
-        return [path for path in folder.iterdir() if path.suffix in {_LOCKED, _NEW}]
+        return [path for path in folder.iterdir() if path.suffix in {_LOCKED, _NEW, SOCKET}]
     return []
 
 

@@ -1,0 +1,190 @@
+"""Which executions a state folder knows, and which one a name means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from botdock._ownership import part_fault
+from botdock.errors import UserError, nearest
+from botdock.executions._files import EXECUTIONS, OUTCOME, REQUEST, RUN, STOP, execution_ids, read_json
+from botdock.executions._index import COLUMNS, Index, Row
+from botdock.executions._lease import holder_lives
+from botdock.executions._record import ExecutionRecord, ExecutionState
+from botdock.model import Outcome
+from botdock.model.execution_id import EXECUTION_ID, container_name, first_id_at, time_of
+
+_SHOWN = 3
+_PREFIX = re.compile(r"[0-9a-z]{1,26}")
+_AFTER = "~"
+"""Sorts behind every character of an id."""
+_NO_EXIT_CODE = 2**32
+_OUTCOMES = frozenset(Outcome)
+_NEWEST_FIRST = "ORDER BY execution_id DESC"
+
+
+class Catalogue:
+    """Lists the executions of one state folder, and finds one by any of its names.
+
+    Args:
+        home: The state folder; None means the configured one (`BOTDOCK_HOME`, else the platform's).
+    """
+
+    def __init__(self, home: Path | str | None = None) -> None:
+        if home is None:
+            from botdock.config import Config
+
+            home = Config.load().checked_home()
+        self.home = Path(home)
+        self._index = Index(self.home, lambda: execution_ids(self.home), self._row)
+
+    def list(
+        self,
+        *,
+        bot: str | None = None,
+        runtime: str | None = None,
+        engine: str | None = None,
+        outcome: Outcome | None = None,
+        running: bool | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        before: str | None = None,
+    ) -> Sequence[ExecutionRecord]:
+        """Return executions, the newest first.
+
+        Args:
+            bot: Only those of this bot or backtest.
+            runtime: Only those of this runtime, by its canonical name.
+            engine: Only those of this engine.
+            outcome: Only those that ended so.
+            running: True for those without an outcome, False for those with one.
+            since: Only those requested at that time or later.
+            until: Only those requested before that time.
+            limit: How many at most.
+            before: Only those older than this execution id: the last one of the page before.
+        """
+        equal = {"id": bot, "runtime": runtime, "engine": engine, "outcome": outcome and outcome.value}
+        conditions = {f"{column} = ?": value for column, value in equal.items() if value is not None}
+        bounds = [
+            ("execution_id >= ?", since and first_id_at(since)),
+            ("execution_id < ?", until and first_id_at(until)),
+        ]
+        picked = [*conditions.items(), *bounds, ("execution_id < ? ", before)]
+        picked = [(condition, value) for condition, value in picked if value is not None]
+        where = " AND ".join([condition for condition, _ in picked] or ["1"])
+        if running is not None:
+            where += f" AND outcome IS {'' if running else 'NOT '}NULL"
+        tail = _NEWEST_FIRST if limit is None else f"{_NEWEST_FIRST} LIMIT {int(limit)}"
+        return [self._record(row) for row in self._index.select(where, [value for _, value in picked], tail=tail)]
+
+    def get(self, name: str) -> ExecutionRecord:
+        """Return one execution.
+
+        Args:
+            name: Its id, the beginning of one that no other has, the name or id of its container, or the id of a bot or
+                backtest, which means the newest execution of it.
+
+        Raises:
+            UserError: There is none, or several executions' ids begin so; or its folder, or that of its log, is a link
+                or another user's, so nothing there is to be believed.
+        """
+        record = self._record(self._find(name))
+        for path in (record.directory, record.logs):
+            if fault := part_fault(path):
+                hint = f"{fault.remedy}, or remove {record.directory}."
+                raise UserError(f"an execution is not read: {fault}", hint=hint)
+        return record
+
+    def _find(self, name: str) -> Row:
+        wanted = name.removeprefix(container_name(""))
+        if EXECUTION_ID.fullmatch(wanted) and (row := self._row(wanted)) is not None:
+            return row
+        begun = self._begun(wanted) if _PREFIX.fullmatch(wanted) else []
+        if len(begun) == 1:
+            return begun[0]
+        found = self._index.select("id = ? OR container_id = ?", (name, name), tail=f"{_NEWEST_FIRST} LIMIT 1")
+        if found and name:
+            return found[0]
+        raise self._ambiguous(name, begun) if begun else self._unknown(name)
+
+    def _begun(self, prefix: str) -> Sequence[Row]:
+        return self._index.select(
+            "execution_id >= ? AND execution_id < ?", (prefix, f"{prefix}{_AFTER}"), tail=_NEWEST_FIRST
+        )
+
+    def _row(self, execution_id: str) -> Row | None:
+        """Read the row of one execution from its folder."""
+        directory = self.home / EXECUTIONS / execution_id
+        outcome = read_json(directory / OUTCOME)
+        request = {} if outcome and outcome.get("id") else read_json(directory / REQUEST)
+        if not (outcome or directory.is_dir()) or directory.is_symlink():
+            return None
+        facts = {**(request or {}), **(({} if outcome else read_json(directory / RUN)) or {}), **(outcome or {})}
+        return {column: _plain(facts.get(column)) for column in COLUMNS} | {"execution_id": execution_id}
+
+    def _record(self, row: Row) -> ExecutionRecord:
+        execution_id = str(row["execution_id"])
+        directory = self.home / EXECUTIONS / execution_id
+        outcome = Outcome(row["outcome"]) if row["outcome"] in _OUTCOMES else None
+        return ExecutionRecord(
+            execution_id=execution_id,
+            id=str(row["id"] or ""),
+            entrypoint=str(row["entrypoint"] or ""),
+            runtime=str(row["runtime"] or ""),
+            engine=str(row["engine"] or ""),
+            container_id=str(row["container_id"] or ""),
+            state=ExecutionState.ENDED if outcome else _state(directory, started=bool(row["started_at"])),
+            outcome=outcome,
+            exit_code=row["exit_code"] if isinstance(row["exit_code"], int) else None,
+            error=str(row["error"] or ""),
+            requested_at=time_of(execution_id),
+            started_at=_moment(row["started_at"]),
+            finished_at=_moment(row["finished_at"]),
+            directory=directory,
+        )
+
+    def _ambiguous(self, name: str, begun: Sequence[Row]) -> UserError:
+        shown = ", ".join(str(row["execution_id"]) for row in reversed(begun[:_SHOWN]))
+        return UserError(
+            f"{len(begun)} executions have an id that begins with {name!r}, the newest of them {shown}",
+            hint="Write more of its characters.",
+        )
+
+    def _unknown(self, name: str) -> UserError:
+        newest = self._index.select(tail=f"{_NEWEST_FIRST} LIMIT 1")
+        if not newest:
+            return UserError(
+                f"no execution {name[:80]!r}: {self.home} holds none at all", hint="`botdock run CODE` makes one."
+            )
+        near = nearest(name, {str(row["id"]) for row in self._index.select(tail="GROUP BY id") if row["id"]})
+        meant = f"did you mean {' or '.join(near)}?" if near else f"the newest is {newest[0]['execution_id']}"
+        return UserError(
+            f"no execution {name[:80]!r} in {self.home}; {meant}",
+            hint="Give an execution's id, the beginning of one, or the id of a bot, whose newest execution it is then.",
+        )
+
+
+def _state(directory: Path, *, started: bool) -> ExecutionState:
+    """Return where an execution stands that has no outcome."""
+    if not holder_lives(directory):
+        return ExecutionState.ABANDONED
+    if (directory / STOP).exists():
+        return ExecutionState.STOPPING
+    return ExecutionState.RUNNING if started else ExecutionState.STARTING
+
+
+def _plain(value: object) -> str | int | None:
+    """Return what a column may hold; a damaged document may have anything."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return value if isinstance(value, int) and abs(value) < _NO_EXIT_CODE else None
+
+
+def _moment(text: object) -> datetime | None:
+    with suppress(ValueError, TypeError):
+        return datetime.fromisoformat(str(text)) if text else None
+    return None

@@ -1,0 +1,266 @@
+"""What there is and was in a state folder: read, and asked to stop or go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+
+from botdock.errors import BotdockError, LogError, UserError
+from botdock.executions._catalogue import Catalogue
+from botdock.executions._files import (
+    CONCLUDED,
+    OUTCOME,
+    REQUEST,
+    RESULT,
+    RUN,
+    folder_bytes,
+    read_events,
+    read_json,
+    remove_folder,
+)
+from botdock.executions._lease import holder_lives
+from botdock.executions._record import ExecutionRecord, ExecutionState
+from botdock.executions._stops import wake, write_stop
+from botdock.model import LogGap, LogLine, Stream
+from botdock.services.log_store import StoredLog
+from botdock.services.log_store.verify import Verification, verify
+
+POLL_INTERVAL = 0.05
+"""Seconds between two looks at an execution that is waited for; a look costs some ten microseconds."""
+
+
+class Executions(Catalogue):
+    """The executions of one state folder: listed, read and asked to stop, from any process, without an engine.
+
+    Args:
+        home: The state folder; None means the configured one (`BOTDOCK_HOME`, else the platform's).
+
+    Example:
+        ```python
+        from botdock.executions import Executions
+
+        for record in Executions().list(limit=20):
+            print(record.execution_id, record.id, record.state, record.outcome)
+        ```
+    """
+
+    def logs(
+        self,
+        name: str,
+        *,
+        tail: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        stream: Stream | None = None,
+        follow: bool = False,
+    ) -> Iterator[LogLine | LogGap]:
+        """Yield the lines of an execution's log, and what is missing between them, in their place.
+
+        Args:
+            name: As in `get`.
+            tail: How many of the last lines; None for all.
+            since: From when on; a line's time is that of its first byte.
+            until: Up to when.
+            stream: Only of this one.
+            follow: Whether to go on with what comes, until the log ends or its runner dies.
+
+        Raises:
+            UserError: There is no such execution.
+            LogError: It has no log, or its log cannot be read.
+        """
+        record = self.get(name)
+        return StoredLog(record.logs).lines(
+            tail=tail,
+            since_ns=_nanoseconds(since),
+            until_ns=_nanoseconds(until),
+            stream=stream,
+            follow=follow,
+            alive=lambda: self.is_alive(record),
+        )
+
+    def events(self, name: str) -> Sequence[dict[str, Any]]:
+        """Return the steps of an execution so far, each with wall and monotonic time in nanoseconds.
+
+        Raises:
+            UserError: There is no such execution.
+        """
+        return tuple(read_events(self.get(name).directory))
+
+    def verify(self, name: str) -> Verification:
+        """Recompute counts and hashes of an execution's log, and return what differs.
+
+        Raises:
+            UserError: There is no such execution.
+            LogError: It has no log.
+        """
+        record = self.get(name)
+        if not record.logs.is_dir():
+            raise LogError(f"execution {record.execution_id} has no log", hint="`botdock inspect` says why.")
+        return verify(record.logs)
+
+    def result(self, name: str) -> Any:
+        """Return what a bot returned, as JSON read back; None when it returned nothing.
+
+        Raises:
+            UserError: There is no such execution, or it has no result yet.
+            BotdockError: The result cannot be read.
+        """
+        record = self.get(name)
+        if record.outcome is None:
+            raise UserError(f"execution {record.execution_id} has no result yet: it is {record.state}")
+        document = read_json(record.directory / RESULT)
+        if document is None or "value" not in document:
+            raise BotdockError(f"{record.directory / RESULT} is absent or damaged")
+        return document["value"]
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """Return all that is known of an execution, as one JSON object; of secrets only their names.
+
+        Beside the fields of its record it holds `directory`, `request` (what was asked for), `run` (what a successor
+        must know, while it runs), `end` (how it ended, with the evidence) and `events` (its steps).
+
+        Raises:
+            UserError: There is no such execution.
+        """
+        record = self.get(name)
+        directory = record.directory
+        return {
+            **record.to_json(),
+            "directory": str(directory),
+            "request": read_json(directory / REQUEST),
+            "run": read_json(directory / RUN),
+            "end": read_json(directory / OUTCOME) or read_json(directory / CONCLUDED),
+            "events": list(read_events(directory)),
+        }
+
+    def wait(self, name: str, *, timeout: float | None = None) -> ExecutionRecord:
+        """Wait until an execution has ended, or its runner has died, and return how it stands.
+
+        Args:
+            name: As in `get`.
+            timeout: Seconds; after them the record says that it still runs. None for no bound.
+
+        Raises:
+            UserError: There is no such execution.
+        """
+        record = self.get(name)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while record.state not in {ExecutionState.ENDED, ExecutionState.ABANDONED}:
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+            time.sleep(POLL_INTERVAL)
+            record = self.get(record.execution_id)
+        return record
+
+    def is_alive(self, record: ExecutionRecord) -> bool:
+        """Tell whether an execution is under way now: it has no outcome, and its runner lives."""
+        return not (record.directory / OUTCOME).exists() and holder_lives(record.directory)
+
+    def request_stop(self, name: str, *, grace: float | None = None) -> ExecutionRecord:
+        """Ask an execution to stop; its runner obeys, or, if that has died, the one that recovers it.
+
+        The request is on disk when this returns. Use `wait` to learn how it ended.
+
+        Args:
+            name: As in `get`.
+            grace: Seconds between asking the bot and killing it; None means the runner's own.
+
+        Raises:
+            UserError: There is no such execution.
+            BotdockError: The state folder cannot be written.
+        """
+        record = self.get(name)
+        if record.state is not ExecutionState.ENDED:
+            write_stop(record.directory, grace)
+            wake(self.home, record.directory)
+        return self.get(record.execution_id)
+
+    def stop(self, name: str, *, grace: float | None = None, timeout: float | None = None) -> ExecutionRecord:
+        """Ask an execution to stop, and wait for its end.
+
+        Args:
+            name: As in `get`.
+            grace: As in `request_stop`.
+            timeout: Seconds to wait; None for no bound.
+
+        Raises:
+            UserError: There is no such execution.
+            BotdockError: Its runner is dead, or it has not ended in time; the request stays.
+        """
+        record = self.wait(self.request_stop(name, grace=grace).execution_id, timeout=timeout)
+        if record.outcome is None:
+            dead = record.state is ExecutionState.ABANDONED
+            raise BotdockError(
+                f"execution {record.execution_id} has not stopped: it is {record.state}",
+                hint="Its runner is dead; `botdock recover` stops the bot and finishes the execution."
+                if dead
+                else None,
+            )
+        return record
+
+    def remove(self, name: str) -> ExecutionRecord:
+        """Remove the folder of an execution that has ended, with its log and result, and return what it was.
+
+        Raises:
+            UserError: There is no such execution, or it has not ended.
+            BotdockError: It could not be removed.
+        """
+        record = self.get(name)
+        self.check_removable(record)
+        remove_folder(record.directory)
+        return record
+
+    @staticmethod
+    def check_removable(record: ExecutionRecord) -> None:
+        """Refuse to remove an execution that has not ended.
+
+        Raises:
+            UserError: It has not.
+        """
+        if record.state is ExecutionState.ENDED:
+            return
+        dead = record.state is ExecutionState.ABANDONED
+        raise UserError(
+            f"execution {record.execution_id} has not ended: it is {record.state}",
+            hint="`botdock recover` finishes it." if dead else f"`botdock stop {record.execution_id}` ends it.",
+        )
+
+    def prune(
+        self,
+        *,
+        older_than: float | None = None,
+        keep: int | None = None,
+        max_bytes: int | None = None,
+        dry_run: bool = False,
+    ) -> Sequence[ExecutionRecord]:
+        """Remove executions that ended, the oldest first, and return them; one that runs is never touched.
+
+        Args:
+            older_than: Those that ended so many seconds ago, or longer.
+            keep: All but so many of the newest.
+            max_bytes: As many as it takes for the rest to fit into so many bytes on the disk.
+            dry_run: Return them, and remove nothing.
+
+        Raises:
+            BotdockError: One could not be removed; those before it are gone.
+        """
+        ended = self.list(running=False)
+        chosen: set[str] = set() if keep is None else {record.execution_id for record in ended[keep:]}
+        if older_than is not None:
+            limit = time.time() - older_than
+            chosen |= {one.execution_id for one in ended if (one.finished_at or one.requested_at).timestamp() <= limit}
+        if max_bytes is not None:
+            left = [record for record in ended if record.execution_id not in chosen]
+            sizes = accumulate(folder_bytes(record.directory) for record in left)
+            chosen |= {record.execution_id for record, size in zip(left, sizes, strict=True) if size > max_bytes}
+        removed = [record for record in reversed(ended) if record.execution_id in chosen]
+        for record in () if dry_run else removed:
+            remove_folder(record.directory)
+        return removed
+
+
+def _nanoseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1e9)

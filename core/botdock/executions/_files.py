@@ -1,0 +1,140 @@
+"""The names of what lies in the folder of an execution, and how it is read."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from botdock._ownership import is_ours
+from botdock.errors import BotdockError
+from botdock.executions._lease import holder_lives
+from botdock.model.execution_id import EXECUTION_ID
+from botdock.services._removal import remove_tree
+
+EXECUTIONS = "executions"
+REQUEST, RUN, STOP, CONCLUDED, RESULT, OUTCOME = (
+    f"{name}.json" for name in ("request", "run", "stop", "concluded", "result", "outcome")
+)
+EVENTS = "events.jsonl"
+REMOVED = ".removed"
+"""Ends the hidden name of a folder that is being removed; the next runner removes what a crash left of it."""
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_BLOCK = 512
+"""Bytes of a unit of `st_blocks` (POSIX, sys/stat.h)."""
+_REMOVAL = 60.0
+"""Seconds to remove one folder."""
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object, or None when there is none that can be read, or a link, or another user's, in its place."""
+    try:
+        return load_json(path)
+    except (OSError, ValueError):
+        return None
+
+
+def load_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object, or None when there is no such file.
+
+    Raises:
+        ValueError: The file is damaged, for good; or a link, or another user's, is in its place.
+        OSError: It cannot be read now.
+    """
+    try:
+        with open(os.open(path, _READ), "rb") as file:  # noqa: PTH123 - a descriptor
+            document = json.load(file) if is_ours(os.fstat(file.fileno())) else "another user's"
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from error
+    except OSError as error:
+        if error.errno in {errno.EIO, errno.EISDIR, errno.ELOOP}:
+            raise ValueError(f"{path.name} is damaged: {error}") from error
+        raise
+    if not isinstance(document, dict):
+        raise ValueError(f"{path.name} is damaged: it is not a JSON object")  # noqa: TRY004 - of a document, not of a caller
+    return document
+
+
+def read_events(directory: Path) -> Iterator[dict[str, Any]]:
+    """Yield the steps of an execution so far, the ones that cannot be read left out."""
+    with suppress(FileNotFoundError), (directory / EVENTS).open("rb") as lines:
+        for line in lines:
+            with suppress(ValueError, RecursionError):
+                entry = json.loads(line)
+                if isinstance(entry, dict):
+                    yield entry
+
+
+def execution_ids(home: Path) -> list[str]:
+    """Return the ids of all executions that the state folder knows, the oldest first."""
+    try:
+        with os.scandir(home / EXECUTIONS) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(filter(EXECUTION_ID.fullmatch, names))
+
+
+def is_orphan(directory: Path) -> bool:
+    """Tell whether the execution in this folder has no outcome, and nobody who will write one.
+
+    Who writes it lets go of the execution afterwards: so it is looked for last.
+    """
+    return not holder_lives(directory) and not (directory / OUTCOME).exists()
+
+
+def is_owed(directory: Path) -> bool:
+    """Tell whether the execution in this folder is over, but not finished: something of it could not be removed yet."""
+    return (directory / CONCLUDED).exists() and not (directory / OUTCOME).exists()
+
+
+def owed_folders(home: Path) -> list[Path]:
+    """Return the folders of the executions that are over, but not finished; some microseconds for each other one."""
+    folder = str(home / EXECUTIONS)
+    ids = [found for found in execution_ids(home) if os.path.exists(f"{folder}/{found}/{CONCLUDED}")]  # noqa: PTH110 - the quickest
+    return [directory for directory in (home / EXECUTIONS / found for found in ids) if is_owed(directory)]
+
+
+def left_behind(directory: Path) -> list[str]:
+    """Return what could not be removed of the execution in this folder, in words."""
+    evidence = (read_json(directory / CONCLUDED) or {}).get("evidence")
+    problems = evidence.get("left_behind") if isinstance(evidence, dict) else None
+    return [str(problem) for problem in problems] if isinstance(problems, list) else []
+
+
+def folder_bytes(directory: Path) -> int:
+    """Return how many bytes a folder takes on the disk."""
+    return sum(
+        entry.stat(follow_symlinks=False).st_blocks * _BLOCK
+        for root, _, _ in os.walk(directory)
+        for entry in _entries(root)
+    )
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return list(entries)
+    return []
+
+
+def remove_folder(directory: Path) -> None:
+    """Remove the folder of an execution: first its name, at once, then what is in it.
+
+    Raises:
+        BotdockError: It could not be removed.
+    """
+    draft = directory.with_name(f".{directory.name}{REMOVED}")
+    try:
+        directory.rename(draft)
+        remove_tree(draft, timeout=_REMOVAL)
+    except OSError as error:
+        raise BotdockError(
+            f"cannot remove {directory}: {error.strerror or error}", hint="It needs the right to write there."
+        ) from error

@@ -1,0 +1,119 @@
+"""Asking an execution to stop, from any process: a file that its runner obeys, and a datagram that wakes the runner.
+
+executions/<id>/stop.json      the request; obeyed by whoever holds the execution, or recovers it
+runners/<runner id>.sock       the runner's socket, 0600; a datagram means: look for requests now
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+
+from botdock.errors import BotdockError
+from botdock.executions._files import STOP, read_json
+from botdock.executions._lease import RUNNERS, SOCKET, holder_of
+
+_LOOK = 1.0
+"""Seconds between two looks for requests when no datagram comes."""
+
+
+@attrs.frozen(kw_only=True)
+class StopRequest:
+    """That an execution is to stop.
+
+    Attributes:
+        grace: Seconds between asking the bot and killing it; None means the runner's own.
+    """
+
+    grace: float | None = None
+
+
+def write_stop(directory: Path, grace: float | None) -> None:
+    """Write the request into the folder of an execution; a shorter grace replaces a longer one.
+
+    Raises:
+        BotdockError: It cannot be written.
+    """
+    draft = directory / f".{STOP}.{os.getpid()}.{time.monotonic_ns()}.tmp"
+    document = {"schema": 1, "grace": grace, "requested_ns": time.time_ns()}
+    try:
+        with draft.open("x", encoding="utf-8") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(directory / STOP)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise BotdockError(f"cannot write {directory / STOP}: {error.strerror or error}") from error
+
+
+def read_stop(directory: Path) -> StopRequest | None:
+    """Return the request in the folder of an execution, or None; what cannot be read asks to stop all the same."""
+    if not (directory / STOP).exists():
+        return None
+    grace = (read_json(directory / STOP) or {}).get("grace")
+    return StopRequest(grace=float(grace) if isinstance(grace, int | float) and grace >= 0 else None)
+
+
+def wake(home: Path, directory: Path) -> None:
+    """Let the runner that holds an execution look for requests now; one that cannot be reached looks by itself."""
+    with suppress(OSError), _socket() as sender:
+        runner = holder_of(directory)
+        with _address(home, f"{runner}{SOCKET}") as address:
+            sender.sendto(b"stop", address)
+
+
+class Doorbell:
+    """The socket of a runner.
+
+    Args:
+        home: The state folder.
+        runner: The runner's id.
+    """
+
+    def __init__(self, home: Path, runner: str) -> None:
+        self._home = home
+        self._name = f"{runner}{SOCKET}"
+        self._closed = False
+        self._socket = _socket()
+        self._socket.settimeout(_LOOK)
+        with suppress(OSError), _address(home, self._name) as address:  # without a name, it looks now and then
+            self._socket.bind(address)
+            (home / RUNNERS / self._name).chmod(0o600)
+
+    def wait(self) -> bool:
+        """Wait until there may be a request; return whether it is still open."""
+        with suppress(OSError):
+            self._socket.recv(64)
+        return not self._closed
+
+    def close(self) -> None:
+        """Let `wait` return, and leave no file."""
+        self._closed = True
+        with suppress(OSError):
+            (self._home / RUNNERS / self._name).unlink()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def _socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+
+@contextmanager
+def _address(home: Path, name: str) -> Iterator[str]:
+    """Give the address of a socket in `runners`: short, however long the state folder's path is (107 bytes at most)."""
+    folder = os.open(home / RUNNERS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{name}"
+    finally:
+        os.close(folder)

@@ -1,0 +1,61 @@
+"""`botdock stop`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from botdock_cli.completion import complete_running
+from botdock_cli.options import ConfigFile
+from botdock_cli.session import Session
+
+NAME = "stop"
+SUMMARY = "Stop executions, whichever process runs them, and wait until they have ended."
+HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
+execution. The bot gets SIGTERM and, after the grace period, SIGKILL; log, result and outcome (`stopped`) are kept.
+The request is on disk before this waits: Ctrl-C ends the wait, not the stop. One that has ended already is left alone.
+
+\b
+Examples:
+  botdock stop sma
+  botdock stop --grace 0 01k5x                 kill it
+  botdock stop $(botdock ps -q)
+
+\b
+Exit codes:
+  0    all have ended
+  2    wrong usage, or no such execution; then none is stopped
+  125  the runner of one is dead (`botdock recover` stops it then)
+  130  Ctrl-C"""
+
+
+def command(
+    context: typer.Context,
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Executions, or bots.", autocompletion=complete_running)
+    ],
+    *,
+    grace: Annotated[str | None, typer.Option(metavar="TIME", help="Else the configured one.")] = None,
+    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
+) -> int:
+    """Stop executions."""
+    from botdock.errors import BotdockError
+    from botdock_cli.output import print_text
+    from botdock_cli.report import report
+    from botdock_cli.request import seconds_option
+
+    seconds = seconds_option("--grace", grace)
+    executions = context.ensure_object(Session).executions()
+    found = [executions.get(name).execution_id for name in ids]  # all of them are there, or none is stopped
+    for execution_id in found:
+        executions.request_stop(execution_id, grace=seconds)
+    code = 0
+    for execution_id in found:
+        try:
+            executions.stop(execution_id, grace=seconds)
+        except BotdockError as error:  # the others are waited for all the same
+            code = report(error, debug=False)
+        else:
+            code = print_text([execution_id]) or code
+    return code

@@ -1,0 +1,127 @@
+"""`botdock ps`, `wait`, `stop`, `rm`, `result`, `inspect` and `gc` over a state folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def ended(logged: Callable[..., Any]) -> Any:
+    """An execution that failed with exit code 3, and returned something."""
+    execution = logged(bot="sma").says(b"one\n").ends()
+    (execution.directory / "result.json").write_text('{"value": {"pnl": 1.5}}')
+    return execution.concludes(
+        id="sma",
+        outcome="failed",
+        exit_code=3,
+        runtime="bash",
+        engine="process",
+        error="exit code 3",
+        started_at="2026-01-01T00:00:00+00:00",
+        finished_at="2026-01-01T00:00:02+00:00",
+    )
+
+
+def test_ps_lists_what_is_under_way_and_with_a_what_ended_too(cli: Cli, ended: Any, logged: Callable[..., Any]) -> None:
+    running = logged(bot="live\x1b[2J").lives()
+    shown = cli("ps").out
+    assert "live\\x1b[2J" in shown
+    assert running.execution_id in shown
+    assert ended.execution_id not in shown
+    assert cli("ps", "-aq").out.split() == [running.execution_id, ended.execution_id]
+    (row,) = [line.split() for line in cli("ps", "-a", "--bot", "sma").out.splitlines()[1:]]
+    assert row[:5] == [ended.execution_id, "sma", "bash", "process", "failed"]
+    assert row[-1] == "2s"
+    (document,) = json.loads(cli("ps", "--json", "--outcome", "failed", "--since", "1h").stdout)
+    assert (document["schema"], document["exit_code"], document["state"]) == (1, 3, "ended")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ps", "--outcome", "faild"), "--outcome: 'faild' is not an outcome\n  Did you mean failed?"),
+        (("ps", "--since", "soon"), "--since: 'soon' is no moment"),
+        (("stop", "x", "--grace", "soon"), "--grace: 'soon' is not a duration"),
+        (("gc",), "gc: nothing says what is to go"),
+        (("gc", "--bytes", "much"), "--bytes: 'much' is not a size"),
+        (("result", "nothing"), "no execution 'nothing'"),
+        (("rm", "nothing"), "no execution 'nothing'"),
+    ],
+)
+def test_a_mistake_is_told_with_its_mend(cli: Cli, arguments: tuple[str, ...], said: str) -> None:
+    told = cli(*arguments)
+    assert told.code == 2
+    assert said in told.err
+
+
+def test_wait_says_how_it_ended_and_exits_as_the_run_did(cli: Cli, ended: Any, logged: Callable[..., Any]) -> None:
+    done = cli("wait", "sma")
+    assert (done.code, done.out) == (3, f"{ended.execution_id}  failed  3\n")
+    logged(bot="live").lives()
+    assert cli("wait", "live", "--timeout", "0").code == 124
+    (document,) = json.loads(cli("wait", "sma", "--json").stdout)
+    assert document["outcome"] == "failed"
+
+
+def test_result_is_the_value_and_inspect_is_all_that_is_known(cli: Cli, ended: Any) -> None:
+    assert json.loads(cli("result", "sma").stdout) == {"pnl": 1.5}
+    document = json.loads(cli("result", "sma", "--json").stdout)
+    assert document == {
+        "schema": 1,
+        "execution_id": ended.execution_id,
+        "id": "sma",
+        "outcome": "failed",
+        "value": {"pnl": 1.5},
+    }
+    known = json.loads(cli("inspect", "sma").stdout)
+    assert (known["request"]["id"], known["end"]["exit_code"], known["error"]) == ("sma", 3, "exit code 3")
+
+
+def test_a_result_that_is_still_to_come_is_told(cli: Cli, logged: Callable[..., Any]) -> None:
+    logged(bot="live").lives()
+    told = cli("result", "live")
+    assert told.code == 2
+    assert "has no result yet: it is starting" in told.err
+
+
+def test_stop_leaves_alone_what_has_ended_and_says_whose_runner_is_dead(
+    cli: Cli, ended: Any, logged: Callable[..., Any]
+) -> None:
+    assert (cli("stop", "sma").code, cli("stop", "sma").out) == (0, f"{ended.execution_id}\n")
+    dead = logged(bot="dead")
+    told = cli("stop", "sma", "dead")
+    assert told.code == 125
+    assert (
+        f"{dead.execution_id} has not stopped: it is abandoned\n  Its runner is dead; `botdock recover` stops"
+        in told.err
+    )
+    assert (dead.directory / "stop.json").exists()
+
+
+def test_rm_removes_all_or_none(cli: Cli, ended: Any, logged: Callable[..., Any]) -> None:
+    live = logged(bot="live").lives()
+    told = cli("rm", "sma", "live")
+    assert told.code == 2
+    assert f"execution {live.execution_id} has not ended: it is starting" in told.err
+    assert ended.directory.exists()
+    assert cli("rm", "-f", "sma").out == f"{ended.execution_id}\n"
+    assert not ended.directory.exists()
+
+
+def test_gc_removes_what_the_options_or_the_configuration_say(
+    cli: Cli, ended: Any, logged: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = logged(bot="newer").concludes(outcome="succeeded", id="newer")
+    told = cli("gc", "--keep", "1", "--dry-run")
+    assert told.out == f"{ended.execution_id}  sma  failed\n1 executions would be removed\n"
+    assert json.loads(cli("gc", "--older-than", "365d", "--json").stdout) == []
+    monkeypatch.setenv("BOTDOCK_RETENTION__KEEP", "1")
+    assert cli("gc").out.endswith("1 executions removed\n")
+    assert newer.directory.exists()
+    assert not ended.directory.exists()
