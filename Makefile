@@ -36,7 +36,7 @@ test: lint images ## Check everything, on a real Docker where one can be had
 		--cov --cov-report term --cov-report json --min-branch-coverage $(MIN_BRANCHES)
 
 drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting
-	@BOTDOCK_DRILLS=full $(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/faults core/tests
+	@DRILLS=full $(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/faults core/tests
 
 lint: $(READY) ## Check form, types and the arrows between packages
 	@$(BIN)/ruff check --quiet .

@@ -1,6 +1,6 @@
 """How much of a drill is done: all of it in `make drills`, and a sample in `make test`, another one each time.
 
-`BOTDOCK_DRILLS=full` asks for all of it, and `BOTDOCK_SEED=N` for the sample of a session whose header says N.
+`DRILLS=full` asks for all of it, and `DRILLS_SEED=N` for the sample of a session whose header says N.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import os
 import random
 from collections.abc import Iterator
 
-FULL = os.environ.get("BOTDOCK_DRILLS") == "full"
-SEED = int(os.environ.setdefault("BOTDOCK_SEED", str(random.randrange(2**32))))  # workers and programs have the same
+FULL = os.environ.get("DRILLS") == "full"
+SEED = int(os.environ.setdefault("DRILLS_SEED", str(random.randrange(2**32))))  # workers and programs have the same
 
 
 def count(full: int, small: int) -> int:
@@ -28,4 +28,4 @@ def lines(share: int) -> Iterator[int]:
 
 def pytest_report_header() -> str:
     """Say how to repeat the session."""
-    return f"drills: {'full' if FULL else 'a sample'}, BOTDOCK_SEED={SEED}"
+    return f"drills: {'full' if FULL else 'a sample'}, DRILLS_SEED={SEED}"
