@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+PROOF = re.compile(r"`([\w/]+/tests/test_\w+\.py|tests/[\w/]+\.py)((?:::\w+)*)`")
 BINARIES = Path(sys.executable).parent
 
 
@@ -116,6 +117,14 @@ def test_the_shown_targets_exist(document: Path) -> None:
 def test_links_lead_somewhere(document: Path) -> None:
     for target in LINK.findall(document.read_text()):
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_tests_that_prove_a_promise_exist() -> None:
+    named = {found for document in DOCUMENTS for found in PROOF.findall(document.read_text())}
+    assert len(named) > 40
+    for path, test in named:
+        source = (ROOT / path).read_text()
+        assert all(re.search(rf"(def|class) {part}\b", source) for part in test.split("::")[1:]), f"{path}{test}"
 
 
 def test_the_heading_of_each_hook_is_its_signature() -> None:

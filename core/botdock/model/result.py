@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +11,9 @@ import attrs
 
 from botdock.model.logs import LogSummary
 from botdock.model.outcome import Outcome, Status
+
+SCHEMA = 1
+"""Version of the JSON documents."""
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +32,8 @@ class ExecutionResult:
         message: One line for people.
         error: Why it failed, or an empty text.
         output: The end of what it wrote, both streams as they came, as text; see `LoggingConfig.output_tail`.
+        started_at: When its container started; None when it did not.
+        finished_at: When it had ended; None while it runs.
         duration: Seconds from start to end of the container.
         evidence: What the outcome rests on: exit code, flags of the engine, what was dropped and why; as `bounds` each
             bound of the run with its value and who set it.
@@ -52,6 +58,8 @@ class ExecutionResult:
     message: str = ""
     error: str = ""
     output: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
     duration: float = 0.0
     evidence: dict[str, Any] = attrs.field(factory=dict)
     phases: dict[str, float] = attrs.field(factory=dict)
@@ -86,6 +94,7 @@ class ExecutionResult:
 
     def _document(self, **value: Any) -> dict[str, Any]:
         return {
+            "schema": SCHEMA,
             "execution_id": self.execution_id,
             "id": self.id,
             "runtime": self.runtime,
@@ -96,6 +105,8 @@ class ExecutionResult:
             **value,
             "error": self.error,
             "evidence": self.evidence,
+            "started_at": self.started_at and self.started_at.isoformat(),
+            "finished_at": self.finished_at and self.finished_at.isoformat(),
             "duration_seconds": round(self.duration, 6),
             "phases": {name: round(seconds, 6) for name, seconds in self.phases.items()},
             "container_id": self.container_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from functools import partial
 
 import attrs
@@ -77,6 +78,7 @@ class Conclusion:
             error=verdict.error,
             output=output,
             duration=_duration(status, duration),
+            **_times(status),
             evidence=verdict.evidence,
             log=summary,
             result_file_contents=reading.content,
@@ -248,6 +250,12 @@ def _owing(result: ExecutionResult, problems: list[str]) -> ExecutionResult:
 
 def _message(verdict: Verdict) -> str:
     return "the bot ended by itself, successfully" if verdict.outcome is Outcome.SUCCEEDED else verdict.error
+
+
+def _times(status: ContainerStatus | None) -> dict[str, datetime]:
+    """Return when the engine says that it started and ended, as far as it does."""
+    known = {"started_at": status.started_at, "finished_at": status.finished_at} if status else {}
+    return {name: moment for name, moment in known.items() if moment is not None}
 
 
 def _duration(status: ContainerStatus | None, measured: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -103,6 +104,11 @@ class Run:
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     @property
+    def started_at(self) -> datetime | None:
+        """When the engine was told to start it; None for not yet."""
+        return datetime.fromtimestamp(self.started_ns / 1e9, UTC) if self.started_ns else None
+
+    @property
     def mask(self) -> Mask:
         """Masks what may not be told: the executable's secrets and the configuration's."""
         return Mask([*self.executable.secrets.values(), *self.credentials])
@@ -117,6 +123,7 @@ class Run:
             "engine": self.engine,
             "entrypoint": executable.entrypoint,
             "status": Status.RUNNING,
+            "started_at": self.started_at,
             "phases": dict(self.clock.seconds),
             "log": LogSummary(),
             "container_id": self.container_id,
@@ -127,8 +134,9 @@ class Run:
         }
         bounds = {"bounds": self.allowance.evidence()} if self.allowance else {}
         mask, evidence = self.mask, {**bounds, **self.evidence, **known.pop("evidence", {})}
+        ended = {"finished_at": datetime.now(UTC)} if known.get("outcome") else {}
         said = {name: mask(known[name]) for name in ("message", "error") if name in known}
-        return ExecutionResult(**(facts | known | said), evidence=mask(evidence))
+        return ExecutionResult(**(facts | ended | known | said), evidence=mask(evidence))
 
     def amend(self, result: ExecutionResult, **evidence: Any) -> ExecutionResult:
         """Return the result with more evidence, in which secrets are masked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "workspace": {name: str(getattr(run.workspace, name)) for name in _PATHS},
         "container_id": run.container_id,
         "started_ns": run.started_ns,
+        "started_at": run.started_at and run.started_at.isoformat(),
         "phases": dict(run.clock.seconds),
         "evidence": run.evidence,
         "metadata": run.metadata,
@@ -103,7 +105,8 @@ def result_document(result: ExecutionResult) -> dict[str, Any]:
     """Return what `concluded.json` holds: all of a result, and of its value the size."""
     document = attrs.asdict(result, filter=lambda field, _: field.name not in {"_value", "result_file_contents"})
     document["result_file_contents"] = len(result.result_file_contents)
-    return document
+    times = {name: moment.isoformat() for name, moment in document.items() if isinstance(moment, datetime)}
+    return {**document, **times}
 
 
 def result_of(document: Mapping[str, Any], value: Callable[[int], bytes | None]) -> ExecutionResult:
@@ -124,6 +127,8 @@ def result_of(document: Mapping[str, Any], value: Callable[[int], bytes | None])
             "outcome": Outcome(document["outcome"]),
             "log": LogSummary(**document["log"]),
             "result_file_contents": content or b"",
+            "started_at": _moment(document.get("started_at")),
+            "finished_at": _moment(document.get("finished_at")),
             "duration": float(document["duration"]),
             "phases": {str(name): float(seconds) for name, seconds in document["phases"].items()},
             "evidence": dict(document["evidence"]),
@@ -131,6 +136,10 @@ def result_of(document: Mapping[str, Any], value: Callable[[int], bytes | None])
         }
         result = ExecutionResult(**{**document, **changes})
         return result if content is not None else _without_value(result)
+
+
+def _moment(text: object) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text else None
 
 
 def _without_value(result: ExecutionResult) -> ExecutionResult:

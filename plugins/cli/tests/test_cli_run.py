@@ -20,7 +20,7 @@ from botdock.model import LogChunk, LogSummary, Outcome, Phase, Progress, Stream
 PATIENCE = 10.0
 DOCUMENT_KEYS = {
     "execution_id", "id", "runtime", "engine", "outcome", "exit_code", "value", "error", "evidence",
-    "duration_seconds", "phases", "container_id", "image", "image_digest", "log",
+    "duration_seconds", "phases", "container_id", "image", "image_digest", "log", "schema", "started_at", "finished_at",
 }  # fmt: skip
 
 
