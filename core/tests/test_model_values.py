@@ -59,8 +59,8 @@ def test_a_result_is_one_json_document() -> None:
     result = ExecutionResult(execution_id="01", id="bot", outcome=outcome, duration=0.12345678, phases={"run": 1 / 3})
     document = json.loads(json.dumps(result.to_json()))
     assert " ".join(document) == (
-        "execution_id id runtime engine entrypoint outcome exit_code value error evidence duration_seconds phases "
-        "container_id image image_digest log"
+        "schema execution_id id runtime engine entrypoint outcome exit_code value error evidence started_at "
+        "finished_at duration_seconds phases container_id image image_digest log"
     )
     assert (document["outcome"], document["exit_code"]) == ("failed", None)
     assert (document["duration_seconds"], document["phases"]) == (0.123457, {"run": 0.333333})
