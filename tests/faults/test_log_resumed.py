@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 from botdock import Config, DockerRunner, Executable, Limits, Outcome
+from botdock.config import LoggingConfig
 from botdock.model import Stream
 from botdock.orchestrator import bot_orchestrator
 from faults.log_bots import Counts, log_folder, stored_bytes
@@ -39,7 +41,8 @@ def test_a_runner_that_is_closed_over_a_long_log_loses_nothing_of_it(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = str(tmp_path / "home")
-    config = request.getfixturevalue("docker_config") if engine == "docker" else Config(engine=engine, home=home)
+    made = request.getfixturevalue("docker_config") if engine == "docker" else Config(engine=engine, home=home)
+    config = attrs.evolve(made, logging=LoggingConfig(compress=False))  # so that what is stored can be seen in sizes
     (tmp_path / "code").mkdir()
     (tmp_path / "code/main.py").write_text(BOT)
     limits = Limits(memory=64 * MIB, pids=16, output=512 * MIB)
