@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from botdock.archive import _remove as _removal
 from botdock.errors import StorageError
-from botdock.services import _removal
 from botdock.services.code.workspace import make_workspace, remove_workspace
 
 NESTED = 1100

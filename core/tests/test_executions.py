@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from botdock.errors import UserError
 from botdock.executions import Executions, ExecutionState
+from botdock.executions._files import owner_of
 from botdock.executions._index import NAME
 from botdock.executions._lease import Lease, hold
 from botdock.executions._stops import Doorbell, read_stop
@@ -242,3 +243,17 @@ def test_a_request_to_stop_rings_at_the_runner_that_holds_the_execution(
 @given(moment=st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_the_first_id_of_a_moment_says_that_moment(moment: datetime) -> None:
     assert abs(time_of(first_id_at(moment)) - moment) <= timedelta(milliseconds=1)
+
+
+def test_a_state_folder_has_an_id_of_its_own_and_an_older_one_keeps_the_one_it_had(tmp_path: Path, make: Make) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    assert owner_of(first, older="0" * 16) == "0" * 16, "there is no folder yet"
+    for home in (first, second):
+        home.mkdir()
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(lambda _: owner_of(first, older="0" * 16), range(16)))
+    assert ids == {owner_of(first, older="1" * 16)}
+    assert ids != {owner_of(second, older="0" * 16)}
+    make()
+    assert owner_of(tmp_path, older="2" * 16) == owner_of(tmp_path, older="3" * 16) == "2" * 16
+    assert sorted(path.name for path in first.iterdir()) == ["owner"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from botdock.config import Config, Policy, RuntimeConfig
 from botdock.errors import CodeError, PolicyError
-from botdock.model import DEFAULT_LIMITS, Executable, Limits
+from botdock.model import DEFAULT_LIMITS, Executable, Limits, Runtime
 from botdock.model.limits import MIB, RANGES
 from botdock.orchestrator.allowance import Allowance, Bound, Source, allowance, check_runtime
 from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
@@ -150,8 +150,13 @@ def test_a_network_must_be_allowed_by_name() -> None:
 
 
 def test_a_runtime_must_be_allowed_where_the_policy_lists_some() -> None:
+    bash, python = (
+        Runtime(name=name, aliases=aliases, image="x", interpreters=("x",), suffixes=(), scripts={}, files=dict)
+        for name, aliases in (("bash", ()), ("python311", ("python3.11",)))
+    )
     config = Config(policy=Policy(runtimes=("bash",)))
-    check_runtime("bash", config)
-    check_runtime("anything", Config())
-    with pytest.raises(PolicyError, match="allowed: bash"):
-        check_runtime("python311", config)
+    check_runtime(bash, config)
+    check_runtime(python, Config())
+    check_runtime(python, Config(policy=Policy(runtimes=("Python3.11",))))
+    with pytest.raises(PolicyError, match="'python311' is not allowed here; allowed: bash"):
+        check_runtime(python, config)

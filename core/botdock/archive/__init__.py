@@ -1,7 +1,8 @@
 """Safe archives: zip and tar into a new folder, a folder into a zip or a tar, and a folder into a folder.
 
 Nothing that a hostile archive can say makes a file appear outside the folder, takes more than the limits allow, or
-leaves anything behind once it is refused. Useful alone; `ArchiveError` and `StorageError` are in `botdock.errors`.
+leaves anything behind once it is refused. `remove_tree` removes a folder, whatever a bot made of it. Useful alone;
+`ArchiveError` and `StorageError` are in `botdock.errors`.
 
 Example:
     >>> from pathlib import Path
@@ -20,6 +21,7 @@ from botdock.archive._extract import ExtractReport, copy_tree, detect, extract
 from botdock.archive._formats import ArchiveFormat
 from botdock.archive._limits import ArchiveLimits
 from botdock.archive._pack import PackReport, pack
+from botdock.archive._remove import remove_tree
 
 __all__ = [
     "ArchiveFormat",
@@ -30,4 +32,5 @@ __all__ = [
     "detect",
     "extract",
     "pack",
+    "remove_tree",
 ]

@@ -5,22 +5,26 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from botdock._ownership import is_ours
+from botdock.archive import remove_tree
 from botdock.errors import BotdockError
 from botdock.executions._lease import holder_lives
 from botdock.model.execution_id import EXECUTION_ID
-from botdock.services._removal import remove_tree
 
 EXECUTIONS = "executions"
 REQUEST, RUN, STOP, CONCLUDED, RESULT, OUTCOME = (
     f"{name}.json" for name in ("request", "run", "stop", "concluded", "result", "outcome")
 )
 EVENTS = "events.jsonl"
+OWNER = "owner"
+"""The file of the state folder that holds its id."""
 REMOVED = ".removed"
 """Ends the hidden name of a folder that is being removed; the next runner removes what a crash left of it."""
 
@@ -107,6 +111,31 @@ def left_behind(directory: Path) -> list[str]:
     evidence = (read_json(directory / CONCLUDED) or {}).get("evidence")
     problems = evidence.get("left_behind") if isinstance(evidence, dict) else None
     return [str(problem) for problem in problems] if isinstance(problems, list) else []
+
+
+def owner_of(home: Path, *, older: str) -> str:
+    """Return the id of a state folder, by which the containers of its executions are known.
+
+    It is drawn by chance when the folder gets its first execution: two machines may share a daemon, a host's name and a
+    path, and neither may take the other's containers for its own.
+
+    Args:
+        home: The state folder.
+        older: The id of one that holds executions already, as an older botdock named it.
+    """
+    path = home / OWNER
+    if not path.exists() and home.is_dir():
+        draft = home / f".{OWNER}.{secrets.token_hex(8)}.tmp"
+        with suppress(OSError):
+            draft.write_text(older if execution_ids(home) else secrets.token_hex(8), encoding="ascii")
+            with suppress(FileExistsError):  # another runner was quicker
+                os.link(draft, path)
+        with suppress(OSError):
+            draft.unlink()
+    with suppress(OSError, ValueError):
+        if re.fullmatch("[0-9a-f]{16}", found := path.read_text(encoding="ascii").strip()):
+            return found
+    return older
 
 
 def folder_bytes(directory: Path) -> int:

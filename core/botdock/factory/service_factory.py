@@ -23,6 +23,7 @@ from botdock.config import (
 )
 from botdock.entrypoints import EntrypointManager
 from botdock.errors import BotdockError, EngineUnavailableError, PolicyError
+from botdock.executions._files import owner_of
 from botdock.model import Engine, Limits, StorageArea, StorageBackend
 from botdock.orchestrator import BotOrchestrator, Services, Setting
 from botdock.plugin_manager import PluginManager
@@ -177,7 +178,8 @@ class ServiceFactory:
     @property
     def owner(self) -> str:
         """Names the state folder in the labels of containers, so that a runner touches only its own."""
-        return hashlib.sha256(os.fsencode(f"{platform.node()}:{self._home}")).hexdigest()[:16]
+        older = hashlib.sha256(os.fsencode(f"{platform.node()}:{self._home}")).hexdigest()[:16]
+        return owner_of(self._home, older=older)
 
     def open_engine(self) -> tuple[str, Engine]:
         """Open the configured engine, or the first isolating one that answers; return its name too.

@@ -10,7 +10,7 @@ import attrs
 
 from botdock.config import Config, RuntimeConfig
 from botdock.errors import PolicyError, nearest
-from botdock.model import DEFAULT_LIMITS, Executable, Limits
+from botdock.model import DEFAULT_LIMITS, Executable, Limits, Runtime
 
 
 class Source(StrEnum):
@@ -97,16 +97,16 @@ def allowance(executable: Executable, config: Config, *, defaults: Limits, manif
     )
 
 
-def check_runtime(name: str, config: Config) -> None:
-    """Refuse a runtime that the policy does not list.
+def check_runtime(runtime: Runtime, config: Config) -> None:
+    """Refuse a runtime that the policy does not list, by its name or one of its aliases.
 
     Raises:
         PolicyError: Naming those that it lists.
     """
     allowed = config.policy.runtimes
-    if allowed and name not in allowed:
+    if allowed and not any(map(runtime.knows, allowed)):
         raise PolicyError(
-            f"runtime {name!r} is not allowed here; allowed: {', '.join(allowed)}", setting="policy.runtimes"
+            f"runtime {runtime.name!r} is not allowed here; allowed: {', '.join(allowed)}", setting="policy.runtimes"
         )
 
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from botdock._log import logger
+from botdock.archive import remove_tree
 from botdock.errors import BotdockError
 from botdock.executions._files import CONCLUDED, EXECUTIONS, OUTCOME, REQUEST, RUN, STOP, load_json, read_json
 from botdock.executions._lease import HOLDER, hold, runner_lives
 from botdock.model.result import ExecutionResult
-from botdock.services._removal import remove_tree
 from botdock.services.log_store.layout import sync_folder
 
 STORED, RESULT, EVENTS = "stored.json", "result.json", "events.jsonl"

@@ -97,7 +97,7 @@ class Preparation:
             self._settle(run)
             if run.executable.runtime is not None:
                 run.runtime = self._services.entrypoints.validate_runtime(run.executable.runtime)
-                check_runtime(run.runtime.name, self._setting.config)
+                check_runtime(run.runtime, self._setting.config)
             self._services.containers.check_enforcement()
 
     def prepare(self, run: Run, watcher: Watcher, *, proceed: Callable[[], None] = lambda: None) -> None:
@@ -253,7 +253,7 @@ class Preparation:
                 if named
                 else detect_runtime(tree, executable.entrypoint, self._runtimes())
             )
-            check_runtime(run.runtime.name, self._setting.config)
+            check_runtime(run.runtime, self._setting.config)
         scripts = {**(manifest.entrypoints if manifest else {}), **executable.entrypoint_files}
         run.script = self._services.code.validate_code_structure(
             tree, run.runtime, executable.entrypoint, scripts.get(executable.entrypoint)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -241,16 +240,6 @@ def test_a_folder_that_cannot_be_renamed_leaves_nothing(engine: ProcessEngine, s
     assert [path.name for path in state.iterdir()] == [spec.name]
 
 
-def test_folders_that_the_bot_has_closed_are_opened_for_removal(tmp_path: Path) -> None:
-    closed = tmp_path / "a" / "b"
-    closed.mkdir(parents=True)
-    (tmp_path / "link").symlink_to("/")
-    for place in (closed, closed.parent):
-        place.chmod(0o000)
-    folders.open_up(tmp_path)
-    assert [oct(place.stat().st_mode & 0o777) for place in (closed, closed.parent)] == ["0o700", "0o700"]
-
-
 def test_removal_wakes_who_reads_the_log(engine: ProcessEngine, shell_spec: Any) -> None:
     container_id = engine.create(shell_spec("true"), timeout=CALL)
     with engine.attach(container_id, timeout=CALL) as stream:
@@ -281,17 +270,16 @@ def test_a_fifo_that_is_full_has_been_heard_of(tmp_path: Path) -> None:
     os.close(descriptor)
 
 
-def test_removal_tries_again_when_a_folder_was_closed(
-    engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+def test_what_a_bot_left_at_home_is_removed_however_deep_and_closed_it_is(
+    engine: ProcessEngine, state: Path, shell_spec: Any
 ) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
-    remove, refusals = shutil.rmtree, [PermissionError(13, "Permission denied")]
-
-    def refuse_once(path: Path) -> None:
-        if refusals:
-            raise refusals.pop()
-        remove(path)
-
-    monkeypatch.setattr(shutil, "rmtree", refuse_once)
+    nest = """import os
+for _ in range(3000):
+    os.mkdir("d"); os.chdir("d")
+os.chmod(".", 0)"""
+    spec = shell_spec(f"cd && exec {sys.executable} -c '{nest}'")
+    container_id = engine.create(spec, timeout=CALL)
+    engine.start(container_id, timeout=CALL)
+    assert engine.wait(container_id, timeout=CALL) is not None
     engine.remove(container_id, timeout=CALL)
     assert list(state.iterdir()) == []

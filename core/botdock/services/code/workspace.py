@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import attrs
 
+from botdock.archive import remove_tree
 from botdock.errors import StorageError
-from botdock.services._removal import remove_tree
 
 _OURS = 0o700
 _ALL_READ = 0o755

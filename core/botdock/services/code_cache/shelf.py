@@ -13,8 +13,8 @@ from pathlib import Path
 import attrs
 
 from botdock._ownership import make_private, part_fault
+from botdock.archive import remove_tree
 from botdock.errors import StorageError
-from botdock.services._removal import remove_tree
 from botdock.services.code_cache.drafts import REMOVAL_TIMEOUT
 from botdock.services.code_cache.index import Index
 from botdock.services.code_cache.leases import Leases

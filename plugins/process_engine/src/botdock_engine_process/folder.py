@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from botdock.archive import remove_tree
 from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Stream
 from botdock_engine_process.processes import is_alive
 from botdock_engine_process.supervisor import layout
@@ -24,6 +23,8 @@ SPEC = "spec.json"
 """What the engine must remember of the spec: `name image labels result created_at`."""
 HOME = "home"
 TEMP = "tmp"
+REMOVAL = 60.0
+"""Seconds to remove one folder; what is left then, the next sweep removes."""
 SUPERVISOR_ERRORS = "supervisor.err"
 
 LOST = "its supervisor died, so nobody saw how it ended"
@@ -172,7 +173,8 @@ def make_folder(path: Path, fill: Callable[[Path], None]) -> None:
         fill(new)
         _rename_to_free_name(new, path)
     except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(new, timeout=REMOVAL)
         raise
 
 
@@ -195,7 +197,7 @@ def remove_folder(folder: ContainerFolder) -> None:
     with suppress(FileNotFoundError):
         folder.path.rename(gone)
         ContainerFolder(gone).ring_all()  # those who read its log find out that it is gone
-        _remove_tree(gone)
+        remove_tree(gone, timeout=REMOVAL)
 
 
 def sweep(state: Path) -> None:
@@ -203,29 +205,12 @@ def sweep(state: Path) -> None:
     for path in _own_folders(state):
         with suppress(OSError):
             if path.stat().st_mtime < time.time() - STALE_SECONDS:
-                _remove_tree(path)
+                remove_tree(path, timeout=REMOVAL)
 
 
 def _own_folders(state: Path) -> Iterator[Path]:
     with suppress(FileNotFoundError):
         yield from (path for path in state.iterdir() if path.name.startswith(OWN_MARK))
-
-
-def _remove_tree(path: Path) -> None:
-    try:
-        shutil.rmtree(path)
-    except PermissionError:  # a folder that the bot has closed to everybody, its owner too
-        open_up(path)
-        shutil.rmtree(path)
-
-
-def open_up(path: Path) -> None:
-    """Make every folder below `path` one that its owner may list and change."""
-    for place, folders, _ in os.walk(path):
-        for name in folders:
-            below = Path(place, name)
-            if not below.is_symlink():
-                below.chmod(stat.S_IRWXU)
 
 
 def utc(seconds: float | None) -> datetime | None:
