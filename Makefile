@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-MEMBERS := $(wildcard runtimes/* storage_backends/* plugins/*)
+MEMBERS := core/testing $(wildcard runtimes/* storage_backends/* plugins/*)
 EDITABLE := -e .[yaml] $(foreach member,$(MEMBERS),-e ./$(member))
 READY := $(VENV)/.ready
 MIN_BRANCHES := 90

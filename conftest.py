@@ -1,9 +1,6 @@
 """Loads the testbed for every test of the repository; a member copied out of it needs nothing of this."""
 
-import pytest
 from hypothesis import settings
-
-pytest.register_assert_rewrite("botdock.testing")  # before any test imports a part of it by itself
 
 pytest_plugins = [
     "testbed.fixtures",

@@ -16,10 +16,10 @@ from botdock.model import DEFAULT_LIMITS, Executable, Runtime
 from botdock.orchestrator import BotOrchestrator, Execution, Services, Setting, recovery
 from botdock.services import _locks
 from botdock.services.outbox.spool import Spool
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.fake_logs import FakeLogs
-from botdock.testing.fake_services import FakeCode, FakeContainers, FakeEntrypoints, FakeMetrics, FakeStorage
-from botdock.testing.script import Script, envelope
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.fake_logs import FakeLogs
+from botdock_testing.fake_services import FakeCode, FakeContainers, FakeEntrypoints, FakeMetrics, FakeStorage
+from botdock_testing.script import Script, envelope
 from testbed import every_line
 
 SHELL = Runtime(

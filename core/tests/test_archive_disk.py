@@ -13,7 +13,7 @@ import pytest
 
 from botdock.archive import copy_tree, extract, pack
 from botdock.errors import StorageError
-from botdock.testing.archives import Member, tar_of, write_tree, zip_of
+from botdock_testing.archives import Member, tar_of, write_tree, zip_of
 
 MEMBERS = [
     Member("a", content=os.urandom(2 << 20)),

@@ -17,7 +17,7 @@ import pytest
 from botdock.archive import detect, extract
 from botdock.archive._decompress import PIECE, Inflate, step
 from botdock.errors import ArchiveError, StorageError, StorageUnavailableError
-from botdock.testing.archives import Member, open_below, snapshot, tar_of, zip_of
+from botdock_testing.archives import Member, open_below, snapshot, tar_of, zip_of
 
 MEMBERS = [
     Member("a", content=os.urandom(2 << 20)),

@@ -13,7 +13,7 @@ import pytest
 import botdock.archive
 from botdock.archive import ArchiveFormat, ExtractReport, detect, extract
 from botdock.errors import ArchiveError
-from botdock.testing.archives import Member, snapshot, tar_of, zip_of
+from botdock_testing.archives import Member, snapshot, tar_of, zip_of
 
 MEMBERS = [
     Member("main.py", content=b"print('hi')\n"),

@@ -12,7 +12,7 @@ import pytest
 
 from botdock.archive import ArchiveLimits, ExtractReport, copy_tree, pack
 from botdock.errors import ArchiveError
-from botdock.testing.archives import open_below, snapshot, write_tree
+from botdock_testing.archives import open_below, snapshot, write_tree
 
 Take = Callable[[Path, Path, ArchiveLimits], object]
 

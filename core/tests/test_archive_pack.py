@@ -12,7 +12,7 @@ import pytest
 
 from botdock.archive import ArchiveFormat, PackReport, copy_tree, detect, extract, pack
 from botdock.errors import ArchiveError
-from botdock.testing.archives import Tree, snapshot, write_tree
+from botdock_testing.archives import Tree, snapshot, write_tree
 
 TREE: Tree = {
     "main.py": b"print('hi')\n",

@@ -15,7 +15,7 @@ from botdock.archive._entry import Entry, Kind
 from botdock.archive._tree import Tree
 from botdock.config import CodeConfig
 from botdock.errors import ArchiveError, ConfigError
-from botdock.testing.archives import Member, snapshot, tar_of, zip_of
+from botdock_testing.archives import Member, snapshot, tar_of, zip_of
 
 Build = Callable[[Iterable[Member]], bytes]
 

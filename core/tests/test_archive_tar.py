@@ -16,7 +16,7 @@ import pytest
 
 from botdock.archive import ArchiveLimits, extract
 from botdock.errors import ArchiveError
-from botdock.testing.archives import Member, tar_of
+from botdock_testing.archives import Member, tar_of
 
 END = bytes(1024)
 

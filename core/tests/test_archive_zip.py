@@ -14,7 +14,7 @@ import pytest
 
 from botdock.archive import ArchiveLimits, detect, extract
 from botdock.errors import ArchiveError
-from botdock.testing.archives import Member, snapshot, zip_of
+from botdock_testing.archives import Member, snapshot, zip_of
 
 CONTENT = bytes(range(256)) * 40
 GOOD = zip_of([Member("f", content=CONTENT)])

@@ -16,7 +16,7 @@ import pytest
 from botdock.config import CodeConfig
 from botdock.errors import ArchiveError, BotdockError, StorageError
 from botdock.model import ByteReader
-from botdock.testing._code_store import CodeRuns, CountingStore, texts, zipped
+from botdock_testing._code_store import CodeRuns, CountingStore, texts, zipped
 
 HELLO = {"main.py": "def main(id, config): ...\n", "lib/util.py": "X = 1\n"}
 OTHER = {"main.py": "def main(id, config): return 2\n"}

@@ -11,7 +11,7 @@ import pytest
 
 from botdock.errors import StorageUnavailableError
 from botdock.services.code_cache import seal, shelf
-from botdock.testing._code_store import CodeRuns, CountingStore
+from botdock_testing._code_store import CodeRuns, CountingStore
 
 HELLO = {"main.py": "def main(id, config): ...\n", "lib/util.py": "X = 1\n"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from botdock.config import CodeConfig
 from botdock.services._locks import locked, locked_at_once
-from botdock.testing._code_store import CodeRuns, CountingStore, texts
+from botdock_testing._code_store import CodeRuns, CountingStore, texts
 
 TREE = 3 * 4096
 """What each tree takes: two files and a folder."""

@@ -14,7 +14,7 @@ import pytest
 from botdock.config import CodeConfig
 from botdock.services.code_cache import cache, eviction
 from botdock.services.code_cache.index import Index
-from botdock.testing._code_store import CodeRuns, CountingStore
+from botdock_testing._code_store import CodeRuns, CountingStore
 
 HELLO = {"main.py": "def main(id, config): ...\n", "lib/util.py": "X = 1\n"}
 OTHER = {"main.py": "def main(id, config): return 2\n"}
@@ -24,7 +24,7 @@ import os, sys, tempfile  # all of it while it can still be read
 from pathlib import Path
 import botdock.archive
 from botdock.config import CodeConfig
-from botdock.testing._code_store import CodeRuns, CountingStore, texts
+from botdock_testing._code_store import CodeRuns, CountingStore, texts
 os.setgid(65534); os.setuid(65534); os.umask(0o077)
 store = CountingStore()
 for key in "ab":

@@ -11,7 +11,7 @@ from botdock.config import CodeConfig
 from botdock.services import _locks
 from botdock.services.code import Workspace
 from botdock.services.code_cache import cache, drafts, eviction, leases, shelf
-from botdock.testing._code_store import CodeRuns, CountingStore
+from botdock_testing._code_store import CodeRuns, CountingStore
 from testbed.every_line import lines_of, met_at_every_line
 
 TRACED = lines_of(_locks, cache, drafts, eviction, leases, shelf)

@@ -12,7 +12,7 @@ import pytest
 from botdock.config import CodeConfig
 from botdock.errors import CodeError, ObjectNotFoundError, PolicyError, StorageUnavailableError
 from botdock.model import ByteReader
-from botdock.testing._code_store import CodeRuns, CountingStore
+from botdock_testing._code_store import CodeRuns, CountingStore
 
 HELLO = {"main.py": "def main(id, config): ...\n", "lib/util.py": "X = 1\n"}
 

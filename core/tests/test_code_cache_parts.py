@@ -23,7 +23,7 @@ from botdock.services.code_cache.drafts import new_draft, sweep
 from botdock.services.code_cache.index import Index, Known
 from botdock.services.code_cache.leases import Leases
 from botdock.services.code_cache.shelf import failures
-from botdock.testing._code_store import CountingStore
+from botdock_testing._code_store import CountingStore
 
 NEARLY = st.from_regex(rb'\{"identity": (\[\]|1|"x"), "etag": .{0,20}\}', fullmatch=True)
 INFO = ObjectInfo(key="a", size=1, etag="e", modified=datetime(2026, 1, 1, tzinfo=UTC))

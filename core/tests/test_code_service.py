@@ -16,7 +16,7 @@ from botdock.config import CodeConfig
 from botdock.errors import ArchiveError, CodeError, ObjectNotFoundError, StorageError, StorageKeyError
 from botdock.model import ByteReader, ObjectInfo
 from botdock.services.code import CodeKind, CodeService, CodeSource, CodeStore, Workspace, archive_limits
-from botdock.testing._byte_sources import BrokenSourceError, DribblingSource, DyingSource
+from botdock_testing._byte_sources import BrokenSourceError, DribblingSource, DyingSource
 
 
 class Objects(dict[str, bytes]):

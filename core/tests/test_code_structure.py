@@ -16,7 +16,7 @@ from botdock.errors import CodeError
 from botdock.model import Runtime, read_code
 from botdock.model.runtime import MAX_CHECKED_BYTES
 from botdock.services.code import CodeService
-from botdock.testing._code_store import CountingStore
+from botdock_testing._code_store import CountingStore
 
 
 @pytest.fixture

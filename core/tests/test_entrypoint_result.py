@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from botdock.entrypoints import ResultReading, begin_result, read_result
 from botdock.entrypoints.result import MAX_NODES
 from botdock.model import ResultFormat, Runtime, RuntimeCapabilities
-from botdock.testing.script import envelope
-from botdock.testing.strategies import json_values
+from botdock_testing.script import envelope
+from botdock_testing.strategies import json_values
 
 LIMIT = 8 * 1024 * 1024
 

@@ -191,7 +191,7 @@ def test_logs_come_with_their_gaps_and_events_and_results_as_they_were_written(t
     (directory / "events.jsonl").write_text('{"event": "created"}\nhalf')
     (directory / "result.json").write_text('{"value": {"pnl": 1.5}}')
     executions = Executions(tmp_path)
-    assert [line.data for line in executions.logs("sma", tail=1)] == [b"two"]  # type: ignore[union-attr]
+    assert [line.data for line in executions.logs("sma", tail=1)] == [b"two"]  # type: ignore[union-attr] # no gap
     assert executions.events("sma") == ({"event": "created"},)
     assert executions.result("sma") == {"pnl": 1.5}
     assert not executions.verify("sma").findings
@@ -240,7 +240,7 @@ def test_a_request_to_stop_rings_at_the_runner_that_holds_the_execution(
     assert sorted(path.suffix for path in (tmp_path / "runners").iterdir()) == [".lock"]
 
 
-@given(moment=st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+@given(moment=st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - the zone is drawn
 def test_the_first_id_of_a_moment_says_that_moment(moment: datetime) -> None:
     assert abs(time_of(first_id_at(moment)) - moment) <= timedelta(milliseconds=1)
 

@@ -14,7 +14,7 @@ from botdock.errors import ObjectNotFoundError, StorageUnavailableError
 from botdock.model import ByteReader, ObjectInfo, ObjectReader, StorageArea
 from botdock.services._latest import put_latest
 from botdock.services.outbox import Parcel
-from botdock.testing.memory_storage import MemoryBackend
+from botdock_testing.memory_storage import MemoryBackend
 
 KEY = "hello/analysis.json"
 RUNS = [f"01jd9pz7p0k0v6r3h2m4n5q8s{letter}" for letter in "abc"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdock.services.log_store.masking import Mask, Masked, Masker, forms
-from botdock.testing.strategies import json_values
+from botdock_testing.strategies import json_values
 
 
 def naive(data: bytes, secrets: list[bytes]) -> tuple[bytes, int]:

@@ -15,8 +15,8 @@ from botdock.config import Config, Policy
 from botdock.errors import CodeError, PolicyError
 from botdock.model import Executable, Outcome
 from botdock.services.code import CodeSource, Workspace
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.fake_services import FakeCode
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.fake_services import FakeCode
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]

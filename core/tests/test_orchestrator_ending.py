@@ -16,8 +16,8 @@ from botdock.errors import BotdockError, ContainerError, EngineTimeoutError
 from botdock.model import ContainerState, ContainerStatus, Executable, Limits, Outcome
 from botdock.orchestrator import bot_orchestrator
 from botdock.orchestrator import execution as module
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]

@@ -20,8 +20,8 @@ from botdock.errors import (
     PolicyError,
 )
 from botdock.model import ENTRYPOINTS, Executable, Outcome
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script, envelope
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script, envelope
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]

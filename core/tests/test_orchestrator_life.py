@@ -15,8 +15,8 @@ from botdock.errors import (
     StorageError,
 )
 from botdock.model import DEFAULT_LIMITS, Executable, Limits, Outcome, Phase, Status
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script, envelope
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script, envelope
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]

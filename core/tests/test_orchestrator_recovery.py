@@ -12,8 +12,8 @@ import pytest
 
 from botdock.model import ContainerState, ContainerStatus, Executable, Outcome
 from botdock.orchestrator import recovery
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script, envelope
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script, envelope
 from testbed.waiting import until
 
 MakeStage = Callable[..., Any]

@@ -17,8 +17,8 @@ from botdock.executions._lease import Lease, hold
 from botdock.model import Executable, Outcome
 from botdock.orchestrator import recovery
 from botdock.orchestrator.runs_on_disk import result_document
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script
 from testbed.waiting import until
 
 MakeStage = Callable[..., Any]

@@ -15,8 +15,8 @@ from loguru import logger
 from botdock.config import Config, MinIOConfig
 from botdock.errors import BotdockError, ContainerError, StorageError
 from botdock.model import Executable, Outcome
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script, envelope
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script, envelope
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]

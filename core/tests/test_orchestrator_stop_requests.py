@@ -10,8 +10,8 @@ import pytest
 from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.executions import Executions, ExecutionState
 from botdock.model import Executable, Outcome
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script
 from testbed.waiting import until
 
 

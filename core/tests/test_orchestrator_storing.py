@@ -15,7 +15,7 @@ from botdock.model import ExecutionResult, LogChunk, LogSummary, Outcome, Stream
 from botdock.orchestrator.storing import Storing
 from botdock.services.log_store import LogWriter
 from botdock.services.log_store.retention import compress_segment
-from botdock.testing.fake_services import FakeStorage
+from botdock_testing.fake_services import FakeStorage
 
 SEGMENTS = 4
 NAMES = {f"{name}.{number}" for name in ("stdout", "stderr", "index") for number in range(SEGMENTS)}

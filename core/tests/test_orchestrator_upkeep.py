@@ -14,8 +14,8 @@ from botdock.errors import BotdockError, ContainerError, EngineUnavailableError,
 from botdock.model import ContainerSpec, Executable, Outcome
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator import recovery, upkeep
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script
 from testbed.waiting import until
 
 MakeStage = Callable[..., Any]

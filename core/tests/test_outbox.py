@@ -15,7 +15,7 @@ from botdock.errors import StorageError
 from botdock.model import ByteReader, StorageArea
 from botdock.services._locks import locked
 from botdock.services.outbox import Item, Outbox, Parcel, outbox_folder, read_status
-from botdock.testing.flaky_storage import FlakyBackend
+from botdock_testing.flaky_storage import FlakyBackend
 
 LONG = 60.0
 """Seconds; no test gets there."""

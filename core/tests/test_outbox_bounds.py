@@ -11,7 +11,7 @@ import pytest
 from botdock.errors import StorageError
 from botdock.services.outbox.shared import SharedIndex
 from botdock.services.outbox.spool import Spool, read_status
-from botdock.testing._spools import log, result, spool_files, waiting_keys
+from botdock_testing._spools import log, result, spool_files, waiting_keys
 
 
 def test_the_oldest_logs_go_first_and_results_last(make_spool: Callable[..., Spool]) -> None:

@@ -13,7 +13,7 @@ from botdock.model import ByteReader, StorageArea
 from botdock.services.outbox import Item, Parcel
 from botdock.services.outbox.delivery import FIRST_PAUSE, LONGEST_REFUSED_PAUSE, PATIENCE, REFUSED_PAUSE, Delivery
 from botdock.services.outbox.spool import Spool, read_status
-from botdock.testing.flaky_storage import FlakyBackend
+from botdock_testing.flaky_storage import FlakyBackend
 
 
 class Stage:

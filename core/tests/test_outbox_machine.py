@@ -18,7 +18,7 @@ from botdock.model import ByteReader, StorageArea
 from botdock.services.outbox import Item, Parcel, delivery
 from botdock.services.outbox.delivery import LONGEST_REFUSED_PAUSE, Delivery
 from botdock.services.outbox.spool import Spool, read_status
-from botdock.testing.flaky_storage import FlakyBackend
+from botdock_testing.flaky_storage import FlakyBackend
 
 MAX_BYTES, MAX_ITEMS = 60, 8
 

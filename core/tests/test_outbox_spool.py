@@ -14,8 +14,8 @@ from botdock.errors import StorageError
 from botdock.services._locks import locked
 from botdock.services.outbox import shared
 from botdock.services.outbox.spool import Spool, read_status
-from botdock.testing._byte_sources import BrokenSourceError, DyingSource
-from botdock.testing._spools import log, read_item_bytes, result, spool_files, waiting_keys
+from botdock_testing._byte_sources import BrokenSourceError, DyingSource
+from botdock_testing._spools import log, read_item_bytes, result, spool_files, waiting_keys
 
 
 class TestAdding:

@@ -22,8 +22,8 @@ from botdock.model import (
     PullProgress,
 )
 from botdock.services.container import ContainerService
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import Script
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script
 
 PATIENT = ContainersConfig(call_timeout=5, retries=2)
 

@@ -14,7 +14,7 @@ from botdock.model import LogChunk, LogCursor, LogLine, LogSink, LogSource, LogS
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogWriter, StoredLog
 from botdock.services.logs import LogCollector
-from botdock.testing.scripted_stream import ScriptedStream
+from botdock_testing.scripted_stream import ScriptedStream
 
 CONFIG = LoggingConfig(drain_timeout=10)
 

@@ -15,7 +15,7 @@ from botdock.services.log_store.layout import RECORD
 from botdock.services.logs import LogCollector
 from botdock.services.logs.batch import MAX_CHUNKS, MOMENT_NS, condense
 from botdock.services.logs.loop import MUCH, REST
-from botdock.testing.scripted_stream import ScriptedStream
+from botdock_testing.scripted_stream import ScriptedStream
 
 NOW = 1_700_000_000_000_000_000
 LARGEST = 1000

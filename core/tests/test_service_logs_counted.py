@@ -17,7 +17,7 @@ from botdock.model import LogChunk, LogSource, LogSummary, Stream
 from botdock.services.log_store import LogWriter
 from botdock.services.logs import LogCollector, growth
 from botdock.services.logs.growth import Growth
-from botdock.testing.scripted_stream import ScriptedStream
+from botdock_testing.scripted_stream import ScriptedStream
 from testbed.every_line import lines_of, met_at_every_line
 from testbed.waiting import until
 

@@ -12,7 +12,7 @@ from botdock.config import LoggingConfig
 from botdock.errors import ContainerError, LogError
 from botdock.model import LogChunk, LogCursor, LogSource, LogStream, Stream
 from botdock.services.logs import LogCollector
-from botdock.testing.scripted_stream import ScriptedStream
+from botdock_testing.scripted_stream import ScriptedStream
 
 PATIENCE = 0.2
 SOURCE = LogSource(execution_id="01", id="bot", runtime="bash")

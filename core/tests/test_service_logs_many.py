@@ -15,7 +15,7 @@ from botdock.config import LoggingConfig
 from botdock.model import LogChunk, LogSource, LogStream, Stream
 from botdock.services.log_store import StoredLog
 from botdock.services.logs import LogCollector, loop, watch
-from botdock.testing.scripted_stream import ScriptedStream
+from botdock_testing.scripted_stream import ScriptedStream
 from testbed.waiting import until
 
 MANY = 200

@@ -14,7 +14,7 @@ from botdock.errors import ContainerError, ContainerNotFoundError, EngineUnavail
 from botdock.model import LogChunk, LogCursor, LogGap, LogSource, LogStream, Stream
 from botdock.services.log_store import StoredLog
 from botdock.services.logs import LogCollector, resumption
-from botdock.testing.scripted_stream import ScriptedStream
+from botdock_testing.scripted_stream import ScriptedStream
 
 Reopen = Callable[[LogCursor], LogStream]
 

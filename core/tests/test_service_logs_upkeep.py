@@ -15,7 +15,7 @@ from botdock.model import GapReason, LogChunk, LogGap, LogSource, Stream
 from botdock.services.log_store import LogWriter, StoredLog, retention
 from botdock.services.log_store.verify import verify
 from botdock.services.logs import LogCollector, keeper
-from botdock.testing.scripted_stream import ScriptedStream
+from botdock_testing.scripted_stream import ScriptedStream
 from testbed.waiting import until
 
 SEGMENT = 4096

@@ -11,7 +11,7 @@ from loguru import logger
 import botdock.logging
 from botdock.model import LogLine, LogSource, Stream
 from botdock.services.log_sinks import SinkFanOut
-from botdock.testing._sinks import Raising, Stuck
+from botdock_testing._sinks import Raising, Stuck
 from testbed.waiting import until
 
 ONE = LogSource(execution_id="01", id="bot", runtime="bash")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from botdock.model import LogLine, LogSource, Stream
 from botdock.services.log_sinks import SinkCounts, SinkFanOut
-from botdock.testing._sinks import Raising, Recording, Stuck
+from botdock_testing._sinks import Raising, Recording, Stuck
 from testbed.waiting import until
 
 ONE = LogSource(execution_id="01", id="bot", runtime="bash")

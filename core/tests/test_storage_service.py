@@ -8,8 +8,8 @@ import pytest
 from botdock.errors import ObjectNotFoundError, StorageError, StorageKeyError, UserError
 from botdock.model import DeleteFailure, Receipt, StorageArea
 from botdock.services.storage import DeleteReport, StorageService
-from botdock.testing._byte_sources import BrokenSourceError, DyingSource
-from botdock.testing.memory_storage import MemoryBackend
+from botdock_testing._byte_sources import BrokenSourceError, DyingSource
+from botdock_testing.memory_storage import MemoryBackend
 
 RUN = "01jd9pz7p0k0v6r3h2m4n5q8st"
 LATER = "01jd9pz7p0k0v6r3h2m4n5q8sv"

@@ -12,7 +12,7 @@ from botdock.config import OutboxConfig
 from botdock.errors import StorageError, StorageKeyError, UserError
 from botdock.model import OutboxStatus, StorageArea
 from botdock.services.storage import StorageService
-from botdock.testing.flaky_storage import FlakyBackend
+from botdock_testing.flaky_storage import FlakyBackend
 
 OLD, NEW = "01jd9pz7p0k0v6r3h2m4n5q8st", "01jd9pz7p0k0v6r3h2m4n5q8sv"
 LONG = 60.0

@@ -10,7 +10,7 @@ import pytest
 
 from botdock import Config, PluginManager, StorageBackend
 from botdock.model import StorageArea
-from botdock.testing import StorageContract
+from botdock_testing import StorageContract
 
 TEXT = (Path(__file__).parents[2] / "docs/how-to/write-a-storage-backend.md").read_text()
 SHOWN: dict[str, Any] = {"__name__": "botdock_sqlite"}

@@ -16,19 +16,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MEMBERS = sorted(
     path.parent
-    for kind in ("runtimes", "storage_backends", "plugins")
-    for path in ROOT.glob(f"{kind}/*/pyproject.toml")
+    for kind in ("core/testing", "runtimes/*", "storage_backends/*", "plugins/*")
+    for path in ROOT.glob(f"{kind}/pyproject.toml")
 )
 PUBLIC = [
     "botdock",
     "botdock.archive",
     "botdock.config",
     "botdock.entrypoints",
+    "botdock.executions",
     "botdock.factory",
     "botdock.model",
     "botdock.orchestrator",
     "botdock.services",
-    "botdock.testing",
+    "botdock_testing",
 ]
 
 MAX_LINES = 300

@@ -18,8 +18,8 @@ from botdock.config import LoggingConfig
 from botdock.model import LogLine, LogSource, Stream
 from botdock.services.lines import MAX_PIECE
 from botdock.services.log_sinks.sinks import CLOSE_TIMEOUT, QUEUE_BYTES, WARN_INTERVAL
-from botdock.testing import LogSinkContract
-from botdock.testing.log_sink import Delivered
+from botdock_testing import LogSinkContract
+from botdock_testing.log_sink import Delivered
 
 HOW_TO = Path(__file__).parents[2] / "docs/how-to"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

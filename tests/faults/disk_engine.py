@@ -18,8 +18,8 @@ from botdock.model import (
     LogStream,
     Stream,
 )
-from botdock.testing.fake_engine import FakeEngine
-from botdock.testing.script import envelope
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import envelope
 
 OUTPUT = [(Stream.STDOUT, b"line %d\n" % number) for number in range(5)] + [
     (Stream.STDERR, b"\x00\xff" * 600),

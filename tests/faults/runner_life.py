@@ -31,9 +31,9 @@ from botdock.orchestrator import BotOrchestrator, Services, Setting, recovery
 from botdock.services.container import ContainerService
 from botdock.services.log_store import StoredLog
 from botdock.services.storage import StorageService
-from botdock.testing.fake_logs import FakeLogs
-from botdock.testing.fake_services import FakeCode, FakeEntrypoints, FakeMetrics
 from botdock_storage_local_fs.backend import LocalFsBackend
+from botdock_testing.fake_logs import FakeLogs
+from botdock_testing.fake_services import FakeCode, FakeEntrypoints, FakeMetrics
 from faults.disk_engine import WRITTEN, DiskEngine
 from testbed import every_line
 from testbed.drills import lines

@@ -17,8 +17,8 @@ import pytest
 from botdock.config import CodeConfig
 from botdock.errors import StorageError
 from botdock.services.code import CodeStore
-from botdock.testing._code_store import CodeRuns, texts, zipped
 from botdock_storage_local_fs.backend import LocalFsBackend
+from botdock_testing._code_store import CodeRuns, texts, zipped
 from testbed.drills import count
 
 TREE = 3 * 4096
@@ -28,7 +28,7 @@ import json, os, signal, sys, threading
 from pathlib import Path
 from botdock.config import CodeConfig
 from botdock.services.code import CodeStore
-from botdock.testing._code_store import CodeRuns, texts
+from botdock_testing._code_store import CodeRuns, texts
 from botdock_storage_local_fs.backend import LocalFsBackend
 
 home, root, order = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])

@@ -11,7 +11,7 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable, Outcome
 from botdock.config import CodeConfig
-from botdock.testing._code_store import zipped
+from botdock_testing._code_store import zipped
 
 SOURCE = """
 import os

@@ -118,7 +118,7 @@ def test_each_wheel_has_one_package_of_its_own_and_its_types(wheels: list[Path])
 
 def test_each_member_says_what_it_adds(wheels: list[Path]) -> None:
     for wheel in wheels:
-        if distribution(wheel) in {"botdock", "botdock-cli"}:
+        if distribution(wheel) in {"botdock", "botdock-cli", "botdock-testing"}:
             continue
         with zipfile.ZipFile(wheel) as archive:
             [file] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
@@ -182,7 +182,7 @@ def test_a_third_partys_types_are_checked_against_what_is_installed(installation
 
 
 @pytest.fixture(scope="module")
-def third_party(installation: Installation) -> Path:
+def third_party(installation: Installation, wheels: list[Path]) -> Path:
     """A copy of `runtimes/bash` outside the repository, renamed in every file, and installed."""
     copy = installation.folder / "acme-shell"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache")
@@ -191,7 +191,8 @@ def third_party(installation: Installation) -> Path:
     for file in copy.rglob("*"):
         if file.is_file():
             file.write_text(renamed(file.read_text()))
-    installation.pip_install("pytest", "hypothesis", str(copy))
+    (kit,) = [str(wheel) for wheel in wheels if distribution(wheel) == "botdock-testing"]
+    installation.pip_install(kit, str(copy))
     return copy
 
 

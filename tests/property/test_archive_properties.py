@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from botdock.archive import ArchiveFormat, ArchiveLimits, ExtractReport, copy_tree, detect, extract, pack
 from botdock.errors import ArchiveError
-from botdock.testing.archives import Kind, Member, Tree, members, snapshot, tar_of, trees, write_tree, zip_of
+from botdock_testing.archives import Kind, Member, Tree, members, snapshot, tar_of, trees, write_tree, zip_of
 
 CANARY: Tree = {"canary": {"bird": b"alive", "passwd": b"root"}, "a": b"a", "link": b"not ours"}
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from botdock.config import CodeConfig
 from botdock.errors import StorageUnavailableError
 from botdock.services.code import Workspace
-from botdock.testing._code_store import CodeRuns, CountingStore, texts
+from botdock_testing._code_store import CodeRuns, CountingStore, texts
 
 TREE = 3 * 4096
 KEYS = st.sampled_from(["a", "b", "c"])

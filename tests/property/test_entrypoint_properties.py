@@ -23,8 +23,8 @@ from botdock import Executable, PluginManager, Runtime
 from botdock.entrypoints import EntrypointManager, environment_of
 from botdock.model import ExecutionContext
 from botdock.model.executable import ENTRYPOINTS
-from botdock.testing.runtime import Ended, bot, need_interpreter
-from botdock.testing.strategies import configs, entrypoints, environments, ids, script_names
+from botdock_testing.runtime import Ended, bot, need_interpreter
+from botdock_testing.strategies import configs, entrypoints, environments, ids, script_names
 
 RUNTIMES = {name: PluginManager.load().runtimes()[name] for name in ("bash", "nodejs20", "python311")}
 EXAMPLES = Path(__file__).parents[2] / "examples"

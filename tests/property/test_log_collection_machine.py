@@ -28,8 +28,8 @@ from botdock.model import (
 from botdock.services.log_store import LogWriter, StoredLog
 from botdock.services.log_store.layout import data_name, index_name, newest_segment
 from botdock.services.logs import LogCollector
-from botdock.testing import FakeEngine
-from botdock.testing.script import Script
+from botdock_testing import FakeEngine
+from botdock_testing.script import Script
 
 DEADLINE = 30.0
 CONFIG = LoggingConfig(segment_bytes=4096, sync_interval=0.01, drain_timeout=DEADLINE)

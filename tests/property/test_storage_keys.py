@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from botdock.errors import StorageKeyError
 from botdock.model import StorageBackend, validate_key
-from botdock.testing.storage import storage_keys
 from botdock_storage_local_fs.backend import LocalFsBackend
+from botdock_testing.storage import storage_keys
 
 ANY_TEXT = st.text(st.characters(), max_size=300)
 PATH_LIKE = st.lists(

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from botdock.executions._files import is_owed, left_behind
 from botdock.model import Outcome
 
 
@@ -62,6 +63,15 @@ class ExecutionRecord:
     started_at: datetime | None
     finished_at: datetime | None
     directory: Path
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its bot has ended, and something of it could not be removed or written yet; asks anew."""
+        return is_owed(self.directory)
+
+    def left_behind(self) -> list[str]:
+        """Return what could not be removed of one that is over, in words."""
+        return left_behind(self.directory)
 
     @property
     def logs(self) -> Path:

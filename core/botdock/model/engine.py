@@ -90,7 +90,7 @@ class Engine(ABC):
     `create` returned: an opaque text. Times are in seconds.
 
     Example:
-        The fake in `botdock.testing` is a complete engine of about a hundred lines; `botdock.testing.EngineContract`
+        The fake in `botdock_testing` is a complete engine of about a hundred lines; `botdock_testing.EngineContract`
         holds any engine to what is written here.
     """
 

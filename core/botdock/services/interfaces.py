@@ -1,7 +1,7 @@
 # ruff: noqa: D102 - each method is documented where it is implemented
 """What the orchestrator asks of each service: their methods, whoever implements them.
 
-The services of `botdock.services` and the fakes of `botdock.testing` both fit; a contract test holds them to it.
+The services of `botdock.services` and the fakes of `botdock_testing` both fit; a contract test holds them to it.
 """
 
 from __future__ import annotations

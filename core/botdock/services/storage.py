@@ -52,7 +52,7 @@ class StorageService:
             to what `metered` returns; seconds; bytes; success.
 
     Example:
-        >>> from botdock.testing.memory_storage import MemoryBackend
+        >>> from botdock_testing.memory_storage import MemoryBackend
         >>> service = StorageService(lambda area: MemoryBackend())
         >>> service.store_results("01jd9pz7p0k0v6r3h2m4n5q8st", "hello", b"{}").key
         'executions/01jd9pz7p0k0v6r3h2m4n5q8st/result.json'

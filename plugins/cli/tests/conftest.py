@@ -31,8 +31,8 @@ from botdock.model import (
 from botdock.model.limits import MIB
 from botdock.services import MetricsService, StorageService
 from botdock.services.log_store import LogWriter
-from botdock.testing.memory_storage import MemoryBackend
 from botdock_cli import main as command_line
+from botdock_testing.memory_storage import MemoryBackend
 
 SUCCEEDED = ExecutionResult(execution_id="01run", id="bot", outcome=Outcome.SUCCEEDED, exit_code=0)
 

@@ -13,8 +13,8 @@ from botdock.errors import StorageUnavailableError
 from botdock.model import LogGap, ObjectReader, Progress, Stream
 from botdock.services.outbox import outbox_folder
 from botdock.services.storage import StorageService
-from botdock.testing.memory_storage import MemoryBackend
 from botdock_cli.progress import ProgressBars
+from botdock_testing.memory_storage import MemoryBackend
 
 SILENCE = "the storage does not answer"
 

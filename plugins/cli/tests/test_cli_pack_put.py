@@ -17,7 +17,7 @@ import pytest
 
 from botdock.errors import StorageUnavailableError
 from botdock.model import ByteReader, ObjectInfo
-from botdock.testing.memory_storage import MemoryBackend
+from botdock_testing.memory_storage import MemoryBackend
 
 
 @pytest.fixture(autouse=True)

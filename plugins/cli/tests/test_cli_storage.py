@@ -13,9 +13,9 @@ import pytest
 
 from botdock.errors import StorageUnavailableError
 from botdock.model import ObjectInfo, StorageArea
-from botdock.testing.memory_storage import MemoryBackend
 from botdock_cli.commands.storage import VERBS
 from botdock_cli.options import Area
+from botdock_testing.memory_storage import MemoryBackend
 
 ROW = re.compile(r" *(\d+(?:\.\d+)? [KMG]?i?B)  (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)  (.*)")
 

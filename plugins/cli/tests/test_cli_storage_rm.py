@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from botdock.model import DeleteFailure
-from botdock.testing.memory_storage import MemoryBackend
+from botdock_testing.memory_storage import MemoryBackend
 
 
 class Locked(MemoryBackend):

@@ -16,7 +16,7 @@ import pytest
 
 from botdock.errors import StorageUnavailableError
 from botdock.model import ByteReader, ObjectInfo, ObjectReader
-from botdock.testing.memory_storage import MemoryBackend
+from botdock_testing.memory_storage import MemoryBackend
 
 MIB = 1024 * 1024
 

@@ -8,8 +8,8 @@ import pytest
 
 from botdock.config import Config, DockerConfig
 from botdock.model import Engine
-from botdock.testing import EngineContract
 from botdock_engine_docker.engine import DockerEngine
+from botdock_testing import EngineContract
 
 
 @pytest.mark.docker

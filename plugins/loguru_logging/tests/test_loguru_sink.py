@@ -19,9 +19,9 @@ from botdock import Config, LogSink
 from botdock.errors import ConfigError
 from botdock.model import LogLine, LogSource, Stream
 from botdock.plugin_manager import PluginManager
-from botdock.testing import LogSinkContract
-from botdock.testing.log_sink import Arrived, Delivered
 from botdock_logging_loguru.sink import printable
+from botdock_testing import LogSinkContract
+from botdock_testing.log_sink import Arrived, Delivered
 
 if TYPE_CHECKING:
     from loguru import Record

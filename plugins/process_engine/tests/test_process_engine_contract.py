@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from botdock.model import Engine
-from botdock.testing import EngineContract
 from botdock_engine_process.engine import ProcessEngine
+from botdock_testing import EngineContract
 
 
 class TestProcessEngineContract(EngineContract):

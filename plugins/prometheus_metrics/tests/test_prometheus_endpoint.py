@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from botdock import MetricsExporter
-from botdock.testing.metrics import make_snapshot
+from botdock_testing.metrics import make_snapshot
 
 
 def descriptors() -> int:

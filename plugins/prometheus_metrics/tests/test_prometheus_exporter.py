@@ -19,7 +19,7 @@ from botdock.errors import ConfigError, MetricsError
 from botdock.model import MetricsSnapshot
 from botdock.plugin_manager import PluginManager
 from botdock.services.metrics import MetricsService
-from botdock.testing import MetricsExporterContract
+from botdock_testing import MetricsExporterContract
 
 EXECUTION = {"engine": "docker", "outcome": "failed", "runtime": "bash"}
 

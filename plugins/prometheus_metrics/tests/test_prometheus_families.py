@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from botdock.model import MetricsSnapshot, OperationStats
 from botdock.model.metrics import DURATION_BUCKETS, OTHER
-from botdock.testing.metrics import odd_snapshot
 from botdock_metrics_prometheus.exporter import render
+from botdock_testing.metrics import odd_snapshot
 
 NOW = datetime.now(UTC)
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from botdock.testing import RuntimeContract
 from botdock_runtime_bash.runtime import BASH
+from botdock_testing import RuntimeContract
 
 
 class TestBash(RuntimeContract):

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from botdock.testing.runtime import Ended, bot
 from botdock_runtime_bash import check, plugin
 from botdock_runtime_bash.runtime import BASH
+from botdock_testing.runtime import Ended, bot
 
 
 def run(source: str, **more: Any) -> Ended:

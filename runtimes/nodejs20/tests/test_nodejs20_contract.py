@@ -2,8 +2,8 @@
 
 import attrs
 
-from botdock.testing import RuntimeContract
 from botdock_runtime_nodejs20.runtime import NODEJS20
+from botdock_testing import RuntimeContract
 
 
 class TestCommonJS(RuntimeContract):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from botdock.testing.runtime import Ended, bot
 from botdock_runtime_nodejs20.runtime import NODEJS20
+from botdock_testing.runtime import Ended, bot
 
 
 def run(source: str, **more: Any) -> Ended:

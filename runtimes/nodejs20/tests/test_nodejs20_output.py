@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from botdock.testing.runtime import Ended, bot
 from botdock_runtime_nodejs20.runtime import NODEJS20
+from botdock_testing.runtime import Ended, bot
 
 LINES = 20_000
 EXPECTED = b"".join(b"line %d " % number + b"x" * (number % 90) + b"\n" for number in range(LINES))

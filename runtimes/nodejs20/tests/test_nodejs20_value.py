@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.testing.runtime import Bot, Ended, bot, need_interpreter
 from botdock_runtime_nodejs20 import check, plugin
 from botdock_runtime_nodejs20.runtime import NODEJS20
+from botdock_testing.runtime import Bot, Ended, bot, need_interpreter
 
 
 def run(source: str, **more: Any) -> Ended:

@@ -1,7 +1,7 @@
 """Python 3.11, held to what every runtime promises."""
 
-from botdock.testing import RuntimeContract
 from botdock_runtime_python311.runtime import PYTHON311
+from botdock_testing import RuntimeContract
 
 
 class TestPython311(RuntimeContract):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from botdock.testing.runtime import Bot, Ended, bot
 from botdock_runtime_python311.runtime import PYTHON311
+from botdock_testing.runtime import Bot, Ended, bot
 
 
 def run(source: str, **more: Any) -> Ended:

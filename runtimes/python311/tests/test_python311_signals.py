@@ -10,8 +10,8 @@ from textwrap import dedent
 
 import pytest
 
-from botdock.testing.runtime import Ended, bot
 from botdock_runtime_python311.runtime import PYTHON311
+from botdock_testing.runtime import Ended, bot
 
 WAITING = {"waiting.py": "import time\ndef wait():\n    while True:\n        time.sleep(0.02)\n"}
 """Python looks at signals between two instructions: one that comes just before a long sleep is seen after it."""

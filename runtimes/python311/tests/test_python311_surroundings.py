@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from botdock.testing.runtime import Ended, bot
 from botdock_runtime_python311 import plugin
 from botdock_runtime_python311.runtime import PYTHON311
+from botdock_testing.runtime import Ended, bot
 
 
 def run(source: str, **more: Any) -> Ended:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from botdock.testing.runtime import Ended, bot
-from botdock.testing.strategies import json_values
 from botdock_runtime_python311.runtime import PYTHON311
+from botdock_testing.runtime import Ended, bot
+from botdock_testing.strategies import json_values
 
 
 def run(source: str, **more: Any) -> Ended:

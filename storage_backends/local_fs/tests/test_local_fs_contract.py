@@ -10,9 +10,9 @@ import pytest
 
 from botdock.errors import StorageKeyError
 from botdock.model import StorageBackend
-from botdock.testing import StorageContract
 from botdock_storage_local_fs import _files, _folders
 from botdock_storage_local_fs.backend import LocalFsBackend
+from botdock_testing import StorageContract
 
 
 class TestLocalFs(StorageContract):

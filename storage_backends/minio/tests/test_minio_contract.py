@@ -6,8 +6,8 @@ import pytest
 
 from botdock.config import Config
 from botdock.model import StorageArea
-from botdock.testing import StorageContract
 from botdock_storage_minio.backend import MinIOBackend
+from botdock_testing import StorageContract
 from testbed.minio import MinioServer
 
 MIB = 1024 * 1024

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from botdock.config import MinIOConfig
 from botdock.errors import ConfigError, StorageKeyError
 from botdock.model import StorageArea
-from botdock.testing.storage import storage_keys
 from botdock_storage_minio.settings import Place, place_of
+from botdock_testing.storage import storage_keys
 
 GOOD: dict[str, Any] = {"endpoint": "127.0.0.1:9000", "access_key": "key", "secret_key": "secret"}
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from botdock.errors import BotdockError
-from botdock.executions._files import EXECUTIONS, execution_ids, is_orphan, left_behind, owed_folders
+from botdock.executions import Executions, ExecutionState
 from botdock.model import Check, CheckStatus
 from botdock.model.container import LABEL_OWNER
 from botdock_cli.check_machine import guarded
@@ -33,14 +33,14 @@ def check_strays(manager: PluginManager, config: Config, working: Sequence[str])
 
 
 def _unfinished(config: Config) -> Iterator[Check]:
-    folders = [config.home_dir / EXECUTIONS / execution_id for execution_id in execution_ids(config.home_dir)]
-    owed = owed_folders(config.home_dir)
-    dead = [folder for folder in folders if is_orphan(folder) and folder not in owed]
+    under_way = Executions(config.home_dir).list(running=True)
+    owed = [record for record in under_way if record.is_over]
+    dead = [one for one in under_way if one.state is ExecutionState.ABANDONED and not one.is_over]
     if owed:
-        problems = [f"{folder.name}: {'; '.join(left_behind(folder)) or 'not cleaned up'}" for folder in owed]
+        problems = [f"{one.execution_id}: {'; '.join(one.left_behind()) or 'not cleaned up'}" for one in owed]
         yield _warning("executions.owed", f"{len(owed)} over, but not all removed yet: {_some(problems)}")
     if dead:
-        said = _some([folder.name for folder in dead])
+        said = _some([record.execution_id for record in dead])
         yield _warning("executions.orphaned", f"{len(dead)} whose runner died; a bot may still run: {said}")
     if not owed and not dead:
         yield Check(name="executions", status=CheckStatus.OK, detail="nothing is owed, and no runner died over one")

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
-from botdock.executions._files import owed_folders
+from botdock.executions import Executions
 from botdock.model import ExecutionResult, Outcome, Status
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
@@ -42,8 +42,8 @@ def run_to_end(request: RunRequest, session: Session, *, as_json: bool, quiet: b
         try:
             result = _run(executable, config, interrupts, relay, quiet=quiet)
         except KeyboardInterrupt:
-            left = owed_folders(config.home_dir)
-            rest = f"not all of {left[-1].name} is removed yet\n{RECOVER}" if left else "nothing is left running"
+            left = next((one for one in Executions(config.home_dir).list(running=True) if one.is_over), None)
+            rest = f"not all of {left.execution_id} is removed yet\n{RECOVER}" if left else "nothing is left running"
             say(f"interrupted; {rest}")
             return interrupts.exit_code
         except BotdockError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
-from botdock.executions._files import EXECUTIONS, execution_ids, is_orphan
+from botdock.executions import Executions, ExecutionState
 from botdock.model import ExecutionResult, Outcome
 from botdock_cli import runner as facade
 from botdock_cli.diagnostics import show_log
@@ -81,7 +81,8 @@ def foresee(session: Session, *, engine: str | None, as_json: bool) -> int:
 
 def _orphans(home: Path) -> set[str]:
     """Return the executions without an end that no living runner holds."""
-    return {execution_id for execution_id in execution_ids(home) if is_orphan(home / EXECUTIONS / execution_id)}
+    under_way = Executions(home).list(running=True)
+    return {record.execution_id for record in under_way if record.state is ExecutionState.ABANDONED}
 
 
 def _see_to_their_end(config: Config, interrupts: Interrupts, report: _Report) -> list[ExecutionResult]:

@@ -1,0 +1,187 @@
+"""The engine contract: logs, results, environment and capabilities."""
+
+from __future__ import annotations
+
+import select
+from threading import Timer
+
+import pytest
+
+from botdock.errors import ImageError
+from botdock.model import Engine, EngineCapabilities, Feature, LogCursor, LogStream, PullPolicy, PullProgress, Stream
+from botdock_testing._engine_support import (
+    CALL,
+    DEADLINE,
+    MakeSpec,
+    bounded,
+    drain,
+    read_logs,
+    read_until,
+    run,
+    started,
+)
+from botdock_testing.program import Program
+
+OUTPUTS = {
+    "nothing": b"",
+    "a line": b"hello\n",
+    "no newline at the end": b"first\nlast",
+    "only newlines": b"\n\n\n",
+    "NUL and not UTF-8": bytes(range(256)) * 3 + b"\n\xff\xfe\x00tail",
+    "UTF-8": "Grüße, 世界 🚀\n".encode(),
+    "a line of 1 MB": b"x" * 1_000_000 + b"\nend\n",
+    "many lines": b"".join(b"%d\n" % number for number in range(20_000)),
+}
+
+
+class Logs:
+    """Every byte, once, in order."""
+
+    @pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
+    def test_attach_delivers_exactly_what_was_written(self, engine: Engine, make_spec: MakeSpec, output: bytes) -> None:
+        ran = run(engine, make_spec(Program(stdout=output, stderr=output[::-1])))
+        assert ran.stdout == output
+        assert ran.stderr == output[::-1]
+
+    def test_what_is_written_right_before_the_end_is_not_lost(self, engine: Engine, make_spec: MakeSpec) -> None:
+        for _ in range(10):
+            ran = run(engine, make_spec(Program(stdout=b"1\n2\nlast words", stderr=b"oops", exit_code=1)))
+            assert (ran.stdout, ran.stderr) == (b"1\n2\nlast words", b"oops")
+
+    @pytest.mark.parametrize(("stdout", "stderr"), [(0, 0), (1, 0), (6, 3), (18, 9), (17, 9)])
+    def test_read_logs_continues_from_a_cursor(
+        self, engine: Engine, capabilities: EngineCapabilities, make_spec: MakeSpec, stdout: int, stderr: int
+    ) -> None:
+        needs(capabilities.resumable_logs, "resumable logs")
+        spec = make_spec(Program(stdout=b"one\ntwo\nthree\nfour", stderr=b"uno\ndos\nt"))
+        container_id = run(engine, spec).container_id
+        rest = read_logs(engine, container_id, cursor=LogCursor(stdout=stdout, stderr=stderr))
+        assert rest[Stream.STDOUT] == b"one\ntwo\nthree\nfour"[stdout:]
+        assert rest[Stream.STDERR] == b"uno\ndos\nt"[stderr:]
+
+    @pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
+    def test_read_logs_has_every_byte(
+        self, engine: Engine, capabilities: EngineCapabilities, make_spec: MakeSpec, output: bytes
+    ) -> None:
+        needs(capabilities.exact_bytes, "exact bytes")
+        container_id = run(engine, make_spec(Program(stdout=output))).container_id
+        assert read_logs(engine, container_id)[Stream.STDOUT] == output
+
+    def test_read_logs_of_a_running_container_returns_what_is_there(self, engine: Engine, make_spec: MakeSpec) -> None:
+        container_id = started(engine, make_spec(Program(stdout=b"ready\n", forever=True)), shows=b"ready\n")
+        written = bounded(lambda: read_logs(engine, container_id))
+        assert written[Stream.STDOUT] == b"ready\n"
+
+    def test_read_logs_follows_to_the_end(self, engine: Engine, make_spec: MakeSpec) -> None:
+        program = Program(stdout=b"ready\n", forever=True, farewell=b"bye\n")
+        container_id = started(engine, make_spec(program), shows=b"ready\n")
+        cursor = LogCursor(stdout=3)
+        with engine.read_logs(container_id, cursor=cursor, follow=True, timeout=CALL) as stream:
+            read_until(stream, lambda written: written[Stream.STDOUT] == b"dy\n")
+            engine.stop(container_id, grace=20.0, timeout=CALL)
+            assert drain(stream)[Stream.STDOUT] == b"bye\n"
+
+    def test_a_stream_that_has_ended_returns_nothing(self, engine: Engine, make_spec: MakeSpec) -> None:
+        container_id = run(engine, make_spec(Program(stdout=b"hi\n"))).container_id
+        with engine.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
+            drain(stream)
+            assert stream.ended
+            assert list(bounded(lambda: stream.read(DEADLINE))) == []
+
+    def test_read_waits_no_longer_than_it_may(self, engine: Engine, make_spec: MakeSpec) -> None:
+        with lingering(engine, make_spec) as stream:
+            assert list(bounded(lambda: stream.read(0.05))) == []
+            assert list(bounded(lambda: stream.read(0.0))) == []
+            assert not stream.ended
+
+    def test_close_wakes_a_thread_that_reads(self, engine: Engine, make_spec: MakeSpec) -> None:
+        stream = lingering(engine, make_spec)
+        timer = Timer(0.05, stream.close)
+        timer.start()
+        assert list(bounded(lambda: stream.read(10 * DEADLINE))) == []
+        timer.join(DEADLINE)
+
+    def test_close_may_be_called_twice(self, engine: Engine, make_spec: MakeSpec) -> None:
+        stream = lingering(engine, make_spec)
+        stream.close()
+        stream.close()
+
+    def test_the_descriptor_is_readable_when_there_is_something(self, engine: Engine, make_spec: MakeSpec) -> None:
+        container_id = engine.create(make_spec(Program(stdout=b"ready\n", forever=True)), timeout=CALL)
+        with engine.attach(container_id, timeout=CALL) as stream:
+            engine.start(container_id, timeout=CALL)
+            wait_readable(stream)
+            read_until(stream, lambda written: written[Stream.STDOUT] == b"ready\n")
+            engine.stop(container_id, grace=0.0, timeout=CALL)
+            while not stream.ended:
+                wait_readable(stream)
+                stream.read(0.0)
+
+
+class Deliveries:
+    """What goes in, and what comes out beside the log."""
+
+    def test_an_untouched_result_is_empty(self, engine: Engine, make_spec: MakeSpec) -> None:
+        container_id = run(engine, make_spec()).container_id
+        assert engine.fetch_result(container_id, limit=100, timeout=CALL) == b""
+
+    @pytest.mark.parametrize("size", [1, 999, 1000, 1001, 5000])
+    def test_a_result_is_fetched_up_to_one_byte_over_the_limit(
+        self, engine: Engine, make_spec: MakeSpec, size: int
+    ) -> None:
+        result = (b"\x00\xffabc" * 1000)[:size]
+        container_id = run(engine, make_spec(Program(result=result))).container_id
+        assert engine.fetch_result(container_id, limit=1000, timeout=CALL) == result[:1001]
+
+    def test_the_environment_is_what_was_given_and_nothing_of_the_hosts(
+        self,
+        engine: Engine,
+        make_spec: MakeSpec,
+        basic_environment: frozenset[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("BOTDOCK_CONTRACT_CANARY", "sings-of-the-host")
+        given = {"ID": "a b'c\"d$e`f\\g", "EMPTY": "", "UMLAUT": "äöü", "BOT_CONFIG": '{"k": [1, 2]}'}
+        ran = run(engine, make_spec(Program(shows_environment=True), environment=given))
+        seen = dict(line.split("=", 1) for line in ran.stdout.decode().splitlines())
+        assert {name: seen.get(name) for name in given} == given
+        assert set(seen) - set(given) <= basic_environment
+        assert b"sings-of-the-host" not in ran.stdout
+
+    def test_capabilities_account_for_every_feature(self, capabilities: EngineCapabilities) -> None:
+        assert capabilities.engine
+        assert set(capabilities.missing) == set(Feature) - capabilities.enforced
+        assert all(capabilities.missing.values()), "each missing feature has a reason"
+
+    def test_an_image_that_is_there_is_named(self, engine: Engine, image: str) -> None:
+        reports: list[PullProgress] = []
+        info = engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=CALL, progress=reports.append)
+        assert info.reference == image
+        assert {report.image for report in reports} <= {image}
+
+    def test_an_absent_image_that_may_not_be_pulled_is_an_error(self, engine: Engine, absent_image: str | None) -> None:
+        needs(absent_image is not None, "images")
+        with pytest.raises(ImageError) as caught:
+            engine.ensure_image(str(absent_image), policy=PullPolicy.NEVER, timeout=CALL)
+        assert caught.value.image == absent_image
+
+
+def needs(capability: object, name: str) -> None:
+    """Skip the test if the engine says that it lacks something."""
+    if not capability:
+        pytest.skip(f"this engine has no {name}")
+
+
+def lingering(engine: Engine, make_spec: MakeSpec) -> LogStream:
+    """Return the stream of a container that has said all it will and goes on."""
+    container_id = engine.create(make_spec(Program(stdout=b"ready\n", forever=True)), timeout=CALL)
+    stream = engine.attach(container_id, timeout=CALL)
+    engine.start(container_id, timeout=CALL)
+    read_until(stream, lambda written: written[Stream.STDOUT] == b"ready\n")
+    return stream
+
+
+def wait_readable(stream: LogStream) -> None:
+    """Wait until the descriptor of a stream says that there is something; without one there is nothing to wait for."""
+    if (descriptor := stream.fileno()) is not None:
+        assert select.select([descriptor], [], [], DEADLINE)[0], "the descriptor never became readable"

@@ -1,0 +1,145 @@
+"""What every engine must do, as tests that a third party runs against its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+pytest.register_assert_rewrite(
+    "botdock_testing._engine_life", "botdock_testing._engine_logs", "botdock_testing._engine_support"
+)
+
+from botdock.model import (  # noqa: E402 - the tests below must be imported after pytest has been told of them
+    DEFAULT_LIMITS,
+    ContainerSpec,
+    Engine,
+    EngineCapabilities,
+    Mount,
+    new_execution_id,
+)
+from botdock_testing._engine_life import Ending, Life  # noqa: E402 - after their assertions are to be rewritten
+from botdock_testing._engine_logs import Deliveries, Logs  # noqa: E402 - after their assertions are to be rewritten
+from botdock_testing._engine_support import CALL, OWNER, MakeSpec  # noqa: E402 - after their assertions are to be rewritten
+from botdock_testing.program import Program  # noqa: E402 - after their assertions are to be rewritten
+
+__all__ = ["EngineContract", "MakeSpec", "Program"]
+
+EVERYBODY_READS = 0o755
+EVERYBODY_WRITES = 0o666
+
+
+class EngineContract(Ending, Life, Logs, Deliveries):
+    """Holds an engine to every sentence of `Engine` and `LogStream`.
+
+    A subclass has one fixture to write, `engine`; `reopened`, `image`, `absent_image` and `basic_environment` say
+    what is particular about it. A test that the declared capabilities rule out is skipped by name.
+
+    Example:
+        ```python
+        class TestPodmanEngine(EngineContract):
+            @pytest.fixture
+            def engine(self):
+                engine = PodmanEngine()
+                yield engine
+                engine.close()
+
+            @pytest.fixture
+            def image(self):
+                return "busybox:1.36"
+        ```
+    """
+
+    @pytest.fixture
+    def capabilities(self, engine: Engine) -> EngineCapabilities:
+        """Return what the engine says of itself."""
+        return engine.capabilities()
+
+    @pytest.fixture
+    def reopened(self) -> Engine:
+        """Return a second engine over the same containers, as the successor of a dead runner opens it."""
+        pytest.skip("the fixture `reopened` gives no second engine over the same containers")
+
+    @pytest.fixture
+    def image(self) -> str:
+        """Return an image that is there, with `/bin/sh`, `cat`, `env`, `sleep`; engines without images ignore it."""
+        return "botdock-contract"
+
+    @pytest.fixture
+    def absent_image(self) -> str | None:
+        """Return the reference of an image that is not there; None for an engine without images."""
+        return None
+
+    @pytest.fixture
+    def basic_environment(self) -> frozenset[str]:
+        """Return the names that a bot may see beside those it was given: of the image, the engine and the shell."""
+        return frozenset({"HOME", "HOSTNAME", "LANG", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "_"})
+
+    @pytest.fixture
+    def workspaces(self, engine: Engine, tmp_path: Path) -> Iterator[_Workspaces]:
+        """Return where specs come from; afterwards remove all containers that were made of them."""
+        workspaces = _Workspaces(root=tmp_path, shows_source=not engine.capabilities().private_filesystem)
+        yield workspaces
+        for info in engine.list({OWNER: workspaces.owner}, timeout=CALL):
+            engine.remove(info.container_id, timeout=CALL)
+
+    @pytest.fixture
+    def make_spec(self, engine: Engine, workspaces: _Workspaces, image: str) -> MakeSpec:
+        """Return a function from a `Program` to the spec of a container that runs it; keywords replace fields."""
+
+        def make(program: Program = Program(), /, **overrides: Any) -> ContainerSpec:  # noqa: B008 - it is frozen
+            spec = workspaces.spec(program, image=image, **overrides)
+            self.prepare(engine, spec, program)
+            return spec
+
+        return make
+
+    def prepare(self, engine: Engine, spec: ContainerSpec, program: Program) -> None:
+        """Do what an engine that runs no shell needs, so that `spec` will do what `program` says; most need nothing."""
+
+
+@attrs.define(kw_only=True)
+class _Workspaces:
+    root: Path
+    shows_source: bool
+    owner: str = attrs.field(factory=new_execution_id)
+
+    def spec(
+        self, program: Program, *, image: str, labels: dict[str, str] | None = None, **overrides: Any
+    ) -> ContainerSpec:
+        name = new_execution_id()
+        code, files, result = self._make_workspace(self.root / name, program)
+        spec = ContainerSpec(
+            name=f"botdock-{name}",
+            image=image,
+            command=program.command(self._seen(files), self._seen(result)),
+            environment={},
+            labels={**(labels or {}), OWNER: self.owner},
+            working_dir=self._seen(code),
+            code=code,
+            files=files,
+            result=result,
+            limits=DEFAULT_LIMITS,
+            interpreters=("sh",),
+        )
+        return attrs.evolve(spec, **overrides)
+
+    def _seen(self, mount: Mount) -> str:
+        return mount.source if self.shows_source else mount.target
+
+    def _make_workspace(self, folder: Path, program: Program) -> tuple[Mount, Mount, Mount]:
+        code, files, result = folder / "code", folder / "files", folder / "result"
+        for place in (folder, code, files):
+            place.mkdir(mode=EVERYBODY_READS)
+            place.chmod(EVERYBODY_READS)  # whatever the umask is: the bot is another user
+        program.write(files)
+        result.touch()
+        result.chmod(EVERYBODY_WRITES)
+        return (
+            Mount(source=str(code), target="/bot"),
+            Mount(source=str(files), target="/botdock"),
+            Mount(source=str(result), target="/botdock-result"),
+        )
