@@ -22,7 +22,7 @@ from botdock_engine_process.folder import ContainerFolder
 from botdock_engine_process.frames import LogFiles
 from botdock_engine_process.supervisor import layout
 from botdock_engine_process.supervisor import log as writing
-from botdock_engine_process.supervisor.log import Tail, make_log_file
+from botdock_engine_process.supervisor.log import Head, Tail, make_log_file
 
 CALL = 30.0
 KINDS = {Stream.STDOUT: layout.STDOUT, Stream.STDERR: layout.STDERR}
@@ -140,6 +140,32 @@ def bound(written: dict[Stream, bytes]) -> int:
     """Return how much may be on the disk: what is to be kept, two files more, and heads and frames."""
     kept = LIMIT + 2 * (LIMIT // layout.PARTS + 60)
     return min(kept, sum(map(len, written.values()))) + (kept + 8) * layout.FRAME.size + 8 * layout.HEAD.size
+
+
+@pytest.mark.parametrize(("kind", "limit"), [(Head, 2_000_000), (Tail, 100_000)])
+def test_tiny_writes_take_about_twice_their_bytes_of_the_disk(
+    kind: Any, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "BURST", 0)
+    with working_in(tmp_path):
+        make_log_file(0)
+        log, written = kind(limit), {Stream.STDOUT: bytearray(), Stream.STDERR: bytearray()}
+        for number in range(600_000):
+            stream = Stream.STDERR if number % 3 else Stream.STDOUT
+            written[stream].append(number % 251)
+            log.append(KINDS[stream], written[stream][-1:])
+        log.close()
+    taken = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert sum(taken) <= 2 * min(2 * limit, 600_000) + len(taken) * (layout.FREE_FRAMES + 100)
+    files = LogFiles(ContainerFolder(tmp_path), cursor=LogCursor(), follow=False)
+    lost = {gap.stream: gap.size or 0 for gap in files.lost}
+    found = dict.fromkeys(Stream, b"")
+    while chunks := files.next_chunks():
+        for chunk in chunks:
+            found[chunk.stream] += chunk.data
+    files.close()
+    assert found == {stream: bytes(data[lost.get(stream, 0) :]) for stream, data in written.items()}
+    assert sum(lost.values()) <= 600_000 - min(limit, 600_000)
 
 
 def long_running(shell_spec: Any, script: str) -> Any:

@@ -202,6 +202,15 @@ def test_a_log_keeps_its_whole_frames_when_a_write_fails(tmp_path: Path, monkeyp
     assert frames(ContainerFolder(tmp_path)) == [(layout.STDOUT, b"whole")]
 
 
+def test_what_was_held_back_and_cannot_be_written_is_told(supervised: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LogFile, "flush", full)  # the supervisor is forked from us
+    ending = supervised("printf x").ending()
+    assert (ending["exit_code"], ending["error"]) == (0, "the log could not be written: No space left on device")
+
+
 def test_bells_hear_and_those_of_the_dead_are_taken_down(tmp_path: Path) -> None:
     for name in ("alive", "dead", "dies"):
         os.mkfifo(tmp_path / name)

@@ -23,6 +23,8 @@ HEAD = struct.Struct("<QQ")
 """How many bytes of stdout and of stderr were logged before."""
 FRAME = struct.Struct("<QIB")
 """Nanoseconds since the epoch, length of the data, stream."""
+FREE_FRAMES = 256 * 1024
+"""Bytes that the frames of a file may take beyond those of the bot in it, before tiny pieces wait for more."""
 STDOUT = 1
 STDERR = 2
 

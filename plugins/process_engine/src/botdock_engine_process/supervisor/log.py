@@ -12,6 +12,7 @@ from botdock_engine_process.supervisor.layout import (
     BURST,
     CONNECTED,
     FRAME,
+    FREE_FRAMES,
     HEAD,
     OUTPUT_HEADROOM,
     PARTS,
@@ -25,6 +26,9 @@ from botdock_engine_process.supervisor.layout import (
 class LogFile:
     """A file of the log, with its head.
 
+    Its frames take no more of the disk than what the bot wrote does, and a little: a piece that is smaller than its
+    frame waits then for the next one of its stream, or for the end.
+
     Attributes:
         size: Bytes of the bot's that are in it.
     """
@@ -32,20 +36,44 @@ class LogFile:
     def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
         self._end = HEAD.size
+        self._held: dict[int, bytes] = {}
         self.size = 0
 
     def append(self, stream: int, data: bytes) -> None:
-        """Write one frame.
+        """Write one frame, or hold a tiny piece back.
 
         Raises:
             OSError: The disk is full, or the like; the file then ends with its last whole frame.
         """
-        self._write(FRAME.pack(time.time_ns(), len(data), stream) + data)
-        self.size += len(data)
+        data = self._held.pop(stream, b"") + data
+        if len(data) < FRAME.size and self._end > 2 * self.size + FREE_FRAMES:
+            self._held[stream] = data
+        else:
+            self._write_frame(stream, data)
+
+    def flush(self) -> None:
+        """Write what was held back.
+
+        Raises:
+            OSError: As of `append`.
+        """
+        while self._held:
+            self._write_frame(*self._held.popitem())
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Write what was held back, and close the file.
+
+        Raises:
+            OSError: As of `append`; it is closed then, too.
+        """
+        try:
+            self.flush()
+        finally:
+            os.close(self._descriptor)
+
+    def _write_frame(self, stream: int, data: bytes) -> None:
+        self._write(FRAME.pack(time.time_ns(), len(data), stream) + data)
+        self.size += len(data)
 
     def _write(self, frame: bytes) -> None:
         rest = memoryview(frame)
@@ -81,7 +109,11 @@ class Head:
         return len(kept) == len(data)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file.
+
+        Raises:
+            OSError: As of a file.
+        """
         self._file.close()
 
 
@@ -111,10 +143,15 @@ class Tail:
         return True
 
     def close(self) -> None:
-        """Close the newest file."""
+        """Close the newest file.
+
+        Raises:
+            OSError: As of a file.
+        """
         self._file.close()
 
     def _begin_file(self) -> None:
+        self._file.flush()  # first: nothing is added to a file that another one follows
         make_log_file(self._number + 1, self.logged[STDOUT], self.logged[STDERR])
         following = LogFile(log_name(self._number + 1))
         self._file.close()

@@ -148,7 +148,7 @@ class Supervisor:
                 self._output_limited = True
                 self._error = f"output limit: it wrote more than {self._plan['output']} bytes"
         except OSError as error:
-            self._error = f"the log could not be written: {error.strerror}"
+            self._error = _unwritten(error)
         if self._error:
             self._child.signal(signal.SIGKILL)
         self._bells.ring()
@@ -165,7 +165,10 @@ class Supervisor:
         while self._pipes and time.monotonic() < deadline:
             self._turn(deadline)
         _, status, usage = os.wait4(self._child.pid, 0)
-        self._log.close()
+        try:
+            self._log.close()
+        except OSError as error:
+            self._error = self._error or _unwritten(error)
         write_record(layout.EXIT, self._ending(status, finished_at, usage.ru_maxrss))
         self._bells.scan()
         self._bells.ring()
@@ -185,6 +188,10 @@ class Supervisor:
             "output_limited": self._output_limited,
             "logged": [self._log.logged[layout.STDOUT], self._log.logged[layout.STDERR]],
         }
+
+
+def _unwritten(error: OSError) -> str:
+    return f"the log could not be written: {error.strerror}"
 
 
 def supervise(folder: str, report: Callable[[str], None]) -> None:
