@@ -54,7 +54,7 @@ LIMITS = st.builds(Limits, **{name: _limit(name) for name in RANGES})
 
 DOCKER = st.builds(
     DockerConfig,
-    host=TEXT.map(lambda text: f"tcp://{text}") | st.just(""),
+    host=TEXT.map(lambda text: f"unix:///{text}") | st.just(""),
     api_version=st.sampled_from(["", "1.41"]),
     tls_verify=st.booleans(),
     cert_path=TEXT,

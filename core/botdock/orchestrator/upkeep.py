@@ -231,14 +231,14 @@ def sweep(services: Services, home: Path, engine: str, containers: Iterable[Cont
 
 
 def _removed(services: Services, stray: Leftover) -> bool:
-    bound = logger.bind(execution_id=stray.execution_id, name=stray.name, reason=stray.reason)
+    bound = logger.bind(execution_id=stray.execution_id, kind=stray.kind, name=stray.name, reason=stray.reason)
     try:
         if stray.kind == "container":
             services.containers.remove_container(stray.name)
         else:
             services.code.cleanup_workspace(Workspace.at(Path(stray.name)))
     except (BotdockError, OSError) as error:
-        bound.bind(error=str(error)).warning(f"a {stray.kind} that belongs to no execution could not be removed")
+        bound.bind(error=str(error)).warning("what belongs to no execution could not be removed")
         return False
-    bound.warning(f"removed a {stray.kind} that belonged to no execution")
+    bound.warning("removed what belonged to no execution")
     return True
