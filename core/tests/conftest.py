@@ -11,10 +11,10 @@ from typing import Any
 import attrs
 import pytest
 
+from botdock import _locks
 from botdock.config import Config, ContainersConfig, LoggingConfig, RuntimeConfig
 from botdock.model import DEFAULT_LIMITS, Executable, Runtime
 from botdock.orchestrator import BotOrchestrator, Execution, Services, Setting, recovery
-from botdock.services import _locks
 from botdock.services.outbox.spool import Spool
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.fake_logs import FakeLogs

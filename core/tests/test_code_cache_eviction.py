@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from botdock._locks import locked, locked_at_once
 from botdock.config import CodeConfig
-from botdock.services._locks import locked, locked_at_once
 from botdock_testing._code_store import CodeRuns, CountingStore, texts
 
 TREE = 3 * 4096

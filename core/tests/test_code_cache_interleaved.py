@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from botdock import _locks
 from botdock.config import CodeConfig
-from botdock.services import _locks
 from botdock.services.code import Workspace
 from botdock.services.code_cache import cache, drafts, eviction, leases, shelf
 from botdock_testing._code_store import CodeRuns, CountingStore

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botdock._locks import lock_folder, locked, locked_at_once
 from botdock.errors import ObjectNotFoundError, StorageError
 from botdock.model import ObjectInfo, ObjectReader
-from botdock.services._locks import lock_folder, locked, locked_at_once
 from botdock.services.code.supply import CodeStore, object_supply
 from botdock.services.code_cache import CodeCache, drafts
 from botdock.services.code_cache.drafts import new_draft, sweep

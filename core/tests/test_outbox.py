@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from botdock._locks import locked
 from botdock.config import OutboxConfig
 from botdock.errors import StorageError
 from botdock.model import ByteReader, StorageArea
-from botdock.services._locks import locked
 from botdock.services.outbox import Item, Outbox, Parcel, outbox_folder, read_status
 from botdock_testing.flaky_storage import FlakyBackend
 

@@ -9,8 +9,8 @@ from types import CodeType
 
 import pytest
 
+from botdock import _locks, _whole_files
 from botdock.model import ByteReader, OutboxStatus, StorageArea
-from botdock.services import _locks, _whole_files
 from botdock.services.outbox import Item, Parcel, delivery, index, read_status, records, shared
 from botdock.services.outbox import spool as spools
 from testbed.every_line import lines_of, met_at_every_line

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from botdock._locks import locked
 from botdock.errors import StorageError
-from botdock.services._locks import locked
 from botdock.services.outbox import shared
 from botdock.services.outbox.spool import Spool, read_status
 from botdock_testing._byte_sources import BrokenSourceError, DyingSource
@@ -59,7 +59,7 @@ class TestAdding:
         def refuse(*_: object, **__: object) -> None:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
-        monkeypatch.setattr("botdock.services._whole_files.os.link", refuse)
+        monkeypatch.setattr("botdock._whole_files.os.link", refuse)
         path = tmp_path / "stdout.0"
         path.write_bytes(b"line\n")
         spool.add(log("a"), path)
@@ -102,7 +102,7 @@ class TestFailing:
             fsync(descriptor)
 
         with monkeypatch.context() as patch:
-            patch.setattr("botdock.services._whole_files.os.fsync", full)
+            patch.setattr("botdock._whole_files.os.fsync", full)
             with pytest.raises(OSError, match="No space left"):
                 spool.add(log("a"), b"12345")
         assert (sorted(spool_files(spool)), waiting_keys(spool)) == (left, ["before"])

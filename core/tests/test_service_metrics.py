@@ -259,8 +259,6 @@ def test_durations_are_written_as_people_do(seconds: float | None, shown: str) -
 COUNTS = OperationStats(count=5, errors=2, bytes=9, seconds=1.0, buckets=(*(1 for _ in DURATION_BUCKETS), 3))
 
 
-def test_stats_add_up_and_never_become_negative() -> None:
+def test_stats_add_up() -> None:
     twice = COUNTS.plus(COUNTS)
     assert (twice.count, twice.errors, twice.bytes, twice.seconds, twice.timed) == (10, 4, 18, 2.0, 6)
-    assert twice.minus(COUNTS) == COUNTS
-    assert COUNTS.minus(twice) == OperationStats()

@@ -14,21 +14,19 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import CodeType
 from typing import Protocol
 
-from botdock.services import _locks, _whole_files
-from botdock.services.metrics import MetricsService, files, ledger, total
-from botdock.services.metrics.ledger import Ledger
-from botdock.services.metrics.total import open_total, read_total, reset_total
+from botdock import _database, _locks
+from botdock.services.metrics import MetricsService, total
+from botdock.services.metrics.total import Ledger, read_total, reset_total
 from testbed import every_line
 from testbed.every_line import kill_at_every_line, lines_of
 
-TRACED = lines_of(_locks, files, ledger, total, _whole_files)
+TRACED = lines_of(_database, _locks, total)
 BEFORE = (1, 10)
-"""What two runners counted that were killed before: one file is in the folder, the other's lock too."""
+"""What two runners counted that were killed before."""
 OWN = (100, 1000)
-"""What the runner that is killed counts: each is acknowledged once it is in its file."""
+"""What the runner that is killed counts: each is acknowledged once it is in the file."""
 
 
 class Scenario(Protocol):
@@ -40,30 +38,27 @@ class Scenario(Protocol):
 
 
 def counted(folder: Path) -> int:
-    total = read_total(folder)
-    assert not total.problems, total.problems
-    return sum(stats.count for stats in total.snapshot.operations.values())
+    return sum(stats.count for stats in read_total(folder).snapshot.operations.values())
 
 
 class Runner:
     """A runner whose numbers are kept when it says so, without its threads."""
 
     def __init__(self, folder: Path) -> None:
-        self.service = MetricsService()
-        self.ledger = Ledger(folder, self.service._lifetime)
+        self.service = MetricsService(folder=folder)
+        assert self.service._ledger
+        self.ledger: Ledger = self.service._ledger
 
     def count(self, times: int) -> None:
         for _ in range(times):
             self.service.record("x", seconds=0.1)
-        self.ledger.export(self.service.get_metrics())
+        self.ledger.export()
 
 
 def prepare(folder: Path) -> None:
-    """Let runners have been here: one closed, two were killed, one lives (in this process)."""
+    """Let runners have been here."""
     for times in BEFORE:
-        runner = Runner(folder)
-        runner.count(times)
-        runner.ledger._held.close()
+        Runner(folder).count(times)
 
 
 def live(folder: Path, note: Callable[[int], object]) -> None:
@@ -98,24 +93,16 @@ def allowed_after(scenario: Scenario, notes: list[int]) -> set[int]:
     return set(steps[len(notes) : len(notes) + 2])
 
 
-def _touches_the_disk(code: CodeType) -> bool:
-    """Leave out what only computes: killed there is killed at the line that called it."""
-    return TRACED(code) and (code.co_filename != files.__file__ or code.co_name == "replace_file")
-
-
 def judge(scenario: Scenario, folder: Path, notes: Path) -> list[str]:
     """Return what is wrong with what a killed runner left, and with what the next ones make of it."""
     allowed = allowed_after(scenario, [int(line) for line in notes.read_text().split()] if notes.exists() else [])
     wrong, found = [], counted(folder)
     if found not in allowed:
         wrong.append(f"the sum is {found}, not one of {sorted(allowed)}")
-    for _ in range(2):
-        with open_total(folder) as total:
-            total.fold()
-        if counted(folder) != found:
-            wrong.append(f"the sum became {counted(folder)} of {found} when the next runner added it up")
-    Runner(folder).count(0)
-    left = {path.name for path in folder.iterdir()} - {"lock", "total.json", "total.tmp"}
+    Runner(folder).count(7)
+    if counted(folder) != found + 7:
+        wrong.append(f"the sum became {counted(folder)} of {found} when the next runner added 7")
+    left = {path.name for path in folder.iterdir()} - {"total.lock", total.NAME}
     return [*wrong, f"left behind: {left}"] if left else wrong
 
 
@@ -124,7 +111,7 @@ def main(folder: Path) -> None:
     os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
     kills, wrong = 0, list[str]()
     for scenario in (live, forget):
-        found = kill_at_every_line(partial(_lives, folder, scenario), _touches_the_disk)
+        found = kill_at_every_line(partial(_lives, folder, scenario), TRACED)
         kills += found["kills"]
         wrong += [f"{scenario.__name__} {problem}" for problem in found["wrong"]]
         if found["code"]:

@@ -18,8 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from botdock import _whole_files
 from botdock.model import ByteReader, StorageArea
-from botdock.services import _latest, _whole_files
+from botdock.services import _latest
 from botdock.services.outbox import Item, Parcel, delivery, index, read_status, records, shared
 from botdock.services.outbox import spool as spools
 from botdock_storage_local_fs.backend import LocalFsBackend

@@ -154,5 +154,5 @@ def test_many_short_runs_go_on_counting_in_the_file(
         seen.append(sum_of(textfile.read_text(), "botdock_executions_total"))
     assert seen == [1, 2, 3, 4]
     assert promtool(textfile.read_text()) == ""
-    assert sorted(path.name for path in metrics_folder(home).iterdir()) == ["lock", "total.json"]
-    assert read_total(metrics_folder(home)).ended == 4
+    assert sorted(path.name for path in metrics_folder(home).iterdir()) == ["total.lock", "total.sqlite"]
+    assert read_total(metrics_folder(home)).runners == 4

@@ -19,11 +19,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakSet
 
+from botdock._locks import lock_folder
 from botdock._log import logger
 from botdock._ownership import make_private
 from botdock.errors import BotdockError
 from botdock.model import new_execution_id
-from botdock.services._locks import lock_folder
 
 RUNNERS = "runners"
 HOLDER = "runner"

@@ -90,16 +90,6 @@ class OperationStats:
             buckets=tuple(map(sum, zip(self.buckets, other.buckets, strict=True))),
         )
 
-    def minus(self, earlier: OperationStats) -> OperationStats:
-        """Return what was recorded since `earlier`; nothing becomes less than zero."""
-        return OperationStats(
-            count=max(self.count - earlier.count, 0),
-            errors=max(self.errors - earlier.errors, 0),
-            bytes=max(self.bytes - earlier.bytes, 0),
-            seconds=max(self.seconds - earlier.seconds, 0.0),
-            buckets=tuple(max(now - then, 0) for now, then in zip(self.buckets, earlier.buckets, strict=True)),
-        )
-
 
 def _read_only(operations: Mapping[Series, OperationStats]) -> Mapping[Series, OperationStats]:
     return MappingProxyType(dict(operations))
@@ -136,7 +126,7 @@ class MetricsExporter(ABC):
         ...     def close(self): pass
 
     Attributes:
-        wants_total: Whether the snapshots are to have a `total`, which costs reading a few small files each time.
+        wants_total: Whether the snapshots are to have a `total`, which costs reading a small file each time.
     """
 
     wants_total: bool = False

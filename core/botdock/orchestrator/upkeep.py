@@ -23,13 +23,13 @@ from pathlib import Path
 import attrs
 
 from botdock._log import about, logger
+from botdock._whole_files import publish
 from botdock.errors import BotdockError
 from botdock.executions._files import EXECUTIONS, OUTCOME, execution_ids, read_json
 from botdock.model import ContainerInfo
 from botdock.model.execution_id import EXECUTION_ID
 from botdock.orchestrator.preparation import Services
 from botdock.orchestrator.run import Run
-from botdock.services._whole_files import publish
 from botdock.services.code import Workspace
 
 STRAY_GRACE = 600.0

@@ -25,7 +25,7 @@ def ran(own_home: Path) -> Callable[..., MetricsService]:
             service.record_log_operation("gap", False, 5)
         if lives:
             assert service._ledger
-            service._ledger.export(service.get_metrics())
+            service._ledger.export()
         else:
             service.close()
         return service
@@ -37,7 +37,7 @@ def test_nothing_counted_is_said(cli: Callable[..., Any], own_home: Path) -> Non
     shown = cli("metrics")
     assert (shown.code, shown.err) == (0, "")
     first, blank, last = shown.out.splitlines()
-    assert first.endswith("UTC: 0 runners that have ended, 0 still run")
+    assert first.endswith("UTC: 0 runners")
     assert (blank, last) == ("", "nothing has been counted yet")
     assert not own_home.exists(), "looking made something"
 
@@ -49,7 +49,7 @@ def test_the_sum_over_all_runners_is_a_table(cli: Callable[..., Any], ran: Calla
     living.close()
     assert (shown.code, shown.err) == (0, "")
     lines = [" ".join(line.split()) for line in shown.out.splitlines()]
-    assert lines[0].endswith("UTC: 1 runner that has ended, 1 still runs")
+    assert lines[0].endswith("UTC: 2 runners")
     assert lines[2:] == [
         "EXECUTION count errors bytes total p50 p95 p99",
         "docker failed bash 3 3 6 KiB 6 s 1.75 s 2.42 s 2.48 s",
@@ -62,8 +62,7 @@ def test_the_sum_over_all_runners_is_a_table(cli: Callable[..., Any], ran: Calla
 def test_json_holds_the_estimates_and_the_buckets(cli: Callable[..., Any], ran: Callable[..., MetricsService]) -> None:
     ran()
     document = json.loads(cli("metrics", "--json").out)
-    assert document["runners"] == {"ended": 1, "running": 0}
-    assert (document["problems"], document["reset"]) == ([], False)
+    assert (document["runners"], document["reset"]) == (1, False)
     execution, gap = document["operations"]
     assert execution["operation"] == "execution"
     assert execution["labels"] == dict(LABELS)
@@ -82,7 +81,6 @@ def test_a_reset_shows_it_once_more_and_says_what_it_did(
     assert shown.code == 0
     assert "docker failed bash" in shown.out
     assert "forgotten: all that was counted since" in shown.err
-    assert "what the runners that still run have counted so far is forgotten too" in shown.err
     assert "nothing has been counted yet" in cli("metrics").out
     living.record("execution", labels=LABELS)
     living.close()
@@ -92,25 +90,25 @@ def test_a_reset_shows_it_once_more_and_says_what_it_did(
     assert "there was nothing to forget" in cli("metrics", "--reset").err
 
 
-def test_a_damaged_file_is_named_and_the_rest_is_shown(
-    cli: Callable[..., Any], ran: Callable[..., MetricsService], own_home: Path
+def test_a_damaged_file_is_put_aside_with_a_warning(
+    botdock: Callable[..., Any], ran: Callable[..., MetricsService], own_home: Path
 ) -> None:
     ran()
-    damaged = metrics_folder(own_home) / f"runner-{'0' * 16}.json"
-    damaged.write_text("{")
-    shown = cli("metrics")
+    damaged = metrics_folder(own_home) / "total.sqlite"
+    damaged.write_text("{" * 600)
+    shown = botdock("metrics")
     assert shown.code == 0
-    assert "docker failed bash" in shown.out
-    assert shown.err.startswith(f"botdock: warning: {damaged} is damaged")
+    assert shown.err.startswith(f"botdock: warning: {damaged} is damaged; a new one begins")
     assert len(shown.err.splitlines()) == 1
-    assert len(json.loads(cli("metrics", "--json").out)["problems"]) == 1
+    assert "nothing has been counted yet" in shown.out
 
 
-def test_a_folder_that_cannot_be_read_is_an_error_of_one_line(cli: Callable[..., Any], own_home: Path) -> None:
-    (metrics_folder(own_home) / "lock").mkdir(parents=True)
+def test_a_file_that_cannot_be_read_is_an_error_of_one_line(cli: Callable[..., Any], own_home: Path) -> None:
+    (metrics_folder(own_home) / "total.sqlite").mkdir(parents=True)
     shown = cli("metrics")
     assert (shown.code, shown.out) == (125, "")
-    assert shown.err == f"botdock: metrics folder {metrics_folder(own_home)}: Is a directory\n"
+    assert shown.err.startswith(f"botdock: metrics folder {metrics_folder(own_home)}: unable to open database file")
+    assert len(shown.err.splitlines()) == 1
 
 
 def test_a_run_by_hand_is_counted(botdock: Callable[..., Any], own_home: Path, tmp_path: Path) -> None:
@@ -122,4 +120,4 @@ def test_a_run_by_hand_is_counted(botdock: Callable[..., Any], own_home: Path, t
     (execution,) = (one for one in operations if one["operation"] == "execution")
     assert execution["labels"] == {"engine": "process", "outcome": "succeeded", "runtime": "bash"}
     assert (execution["count"], execution["errors"], execution["bytes"]) == (2, 0, 12)
-    assert {path.name for path in metrics_folder(own_home).iterdir()} == {"lock", "total.json"}
+    assert {path.name for path in metrics_folder(own_home).iterdir()} == {"total.lock", "total.sqlite"}

@@ -21,7 +21,6 @@ def counted(own_home: Path) -> Callable[[], dict[str, tuple[int, int, int]]]:
 
     def look() -> dict[str, tuple[int, int, int]]:
         total = read_total(metrics_folder(own_home))
-        assert total.problems == ()
         found: Mapping[Any, OperationStats] = total.snapshot.operations
         assert all(stats.timed == stats.count for stats in found.values())
         return {name: (stats.count, stats.errors, stats.bytes) for (name, _), stats in found.items()}
@@ -91,11 +90,11 @@ def test_without_the_feature_nothing_is_kept(
     assert not metrics_folder(own_home).exists()
 
 
-def test_metrics_shows_them_and_counts_each_command_as_a_runner_that_has_ended(cli: Callable[..., Any]) -> None:
+def test_metrics_shows_them_and_counts_each_command_as_a_runner(cli: Callable[..., Any]) -> None:
     cli("storage", "ls")
     cli("storage", "ls")
     shown = json.loads(cli("metrics", "--json").out)
-    assert shown["runners"] == {"ended": 2, "running": 0}
+    assert shown["runners"] == 2
     assert [(row["operation"], row["count"]) for row in shown["operations"]] == [("storage.list", 2)]
 
 

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import attrs
 
+from botdock._locks import locked
 from botdock._log import logger
 from botdock.errors import StorageError
-from botdock.services._locks import locked
 from botdock.services.code_cache.drafts import Draft, new_draft
 from botdock.services.code_cache.eviction import stored, trim
 from botdock.services.code_cache.index import Identity, Known, digest_of

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import attrs
 
+from botdock._locks import lock_folder
 from botdock.archive import remove_tree
-from botdock.services._locks import lock_folder
 
 REMOVAL_TIMEOUT = 60.0
 """Seconds; what takes longer to remove stays for the next one who sweeps."""

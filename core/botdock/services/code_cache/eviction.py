@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from botdock._locks import locked_at_once
 from botdock._log import logger
-from botdock.services._locks import locked_at_once
 from botdock.services.code_cache.drafts import sweep
 from botdock.services.code_cache.seal import Seal
 from botdock.services.code_cache.shelf import Shelf

@@ -23,7 +23,8 @@ years) and gives the same in any order. Otherwise a sum might become less by a r
 
 _COUNT, _ERRORS, _BYTES, _SECONDS, _BUCKETS = range(5)
 _EMPTY: list[Any] = [0, 0, 0, 0.0] + [0] * (len(DURATION_BUCKETS) + 1)
-_FOREVER = float("inf")
+_FOREVER = 1e9
+"""Seconds, 31 years: what claims to have taken longer was not timed well."""
 
 Counters = dict[Series, list[Any]]
 Operations = dict[Series, OperationStats]
@@ -84,7 +85,7 @@ class Keys(dict[str, Series]):
 
 
 class LiveSeries:
-    """What was recorded since somebody last looked.
+    """What was recorded since the last look.
 
     The lock is held for the update of one counter, or for putting an empty dictionary in the place of the full one;
     never for anything that takes longer the more there is.
@@ -150,9 +151,3 @@ def add_operations(operations: Operations, more: Mapping[Series, OperationStats]
         place = admission.place(key)
         found = operations.get(place)
         operations[place] = stats if found is None else found.plus(stats)
-
-
-def without(operations: Mapping[Series, OperationStats], earlier: Mapping[Series, OperationStats]) -> Operations:
-    """Return what was recorded since `earlier`, and no series that has nothing new."""
-    differences = {key: stats.minus(earlier[key]) if key in earlier else stats for key, stats in operations.items()}
-    return {key: stats for key, stats in differences.items() if stats.count}

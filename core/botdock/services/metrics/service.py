@@ -15,9 +15,9 @@ from botdock.errors import UserError
 from botdock.model.metrics import Labels, MetricsExporter, MetricsSnapshot
 from botdock.model.result import ExecutionResult
 from botdock.services.metrics.lanes import Lane, close_lanes
-from botdock.services.metrics.ledger import Ledger
-from botdock.services.metrics.series import Admission, Keys, LiveSeries, Operations, add_counters, add_operations
+from botdock.services.metrics.series import Keys, LiveSeries, Operations, add_counters
 from botdock.services.metrics.table import summary_table
+from botdock.services.metrics.total import Ledger
 
 NO_EXPORTERS: Mapping[str, Callable[[], MetricsExporter]] = MappingProxyType({})
 KEEP_PAUSE = 1.0
@@ -52,15 +52,14 @@ class MetricsService:
         interval: float = 10.0,
     ) -> None:
         self._openers = dict(exporters)
-        self._ledger = Ledger(folder, self._lifetime) if folder else None
+        self._since = datetime.now(UTC)
+        self._ledger = Ledger(folder, self._since, self.get_metrics) if folder else None
         self._interval = interval
         self._live = LiveSeries()
         self._container, self._log, self._storage = Keys("container"), Keys("log"), Keys("storage")
         self._reading = threading.Lock()  # between those who look; those who record do not need it
         self._operations: Operations = {}
-        self._before_reset: Operations = {}
         self._version = 0
-        self._since = self._begun = datetime.now(UTC)
         self._starting = threading.Lock()
         self._lanes: list[Lane] | None = None
         self._ledger_lane: Lane | None = None
@@ -122,7 +121,6 @@ class MetricsService:
             dropped, self._operations = self._operations, {}
             since, now = self._since, datetime.now(UTC)
             self._since = now
-            add_operations(self._before_reset, dropped, Admission.of(self._before_reset))
         return MetricsSnapshot(taken_at=now, since=since, operations=dropped)
 
     def log_metrics_summary(self) -> str:
@@ -193,16 +191,10 @@ class MetricsService:
             version, since, operations = self._version, self._since, self._operations.copy()
         return version, MetricsSnapshot(taken_at=datetime.now(UTC), since=since, operations=operations)
 
-    def _lifetime(self) -> MetricsSnapshot:
-        """Return what was counted since this service was made, whether it was reset or not."""
-        with self._reading:
-            self._collect()
-            operations = self._before_reset.copy()
-            add_operations(operations, self._operations, Admission.of(operations))
-        return MetricsSnapshot(taken_at=datetime.now(UTC), since=self._begun, operations=operations)
-
     def _collect(self, *, forget: bool = False) -> None:
         """Add what was recorded meanwhile; with `_reading` held."""
         counters = self._live.take(forget=forget)
         self._version += bool(counters) or forget
         add_counters(self._operations, counters)
+        if self._ledger is not None:
+            self._ledger.add(counters)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import attrs
 
-from botdock.services._whole_files import publish
+from botdock._whole_files import publish
 from botdock.services.outbox.item import Item
 
 _DROPS = "dropped.json"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from botdock.services._locks import locked
-from botdock.services._whole_files import sync_folder
+from botdock._locks import locked
+from botdock._whole_files import sync_folder
 from botdock.services.outbox.index import FAILED, ITEMS, Index
 from botdock.services.outbox.item import SUFFIX, Item
 from botdock.services.outbox.records import read_drops, write_drops

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import attrs
 
+from botdock._locks import locked, locked_at_once
 from botdock._ownership import make_private
+from botdock._whole_files import keep, publish, sync_folder
 from botdock.errors import StorageError
 from botdock.model import ByteReader, OutboxStatus
-from botdock.services._locks import locked, locked_at_once
-from botdock.services._whole_files import keep, publish, sync_folder
 from botdock.services.outbox.index import FAILED, ITEMS, Index
 from botdock.services.outbox.item import SUFFIX, Item, Parcel
 from botdock.services.outbox.records import read_drops, read_error, write_error

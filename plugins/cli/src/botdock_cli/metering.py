@@ -30,8 +30,6 @@ def show_metrics(session: Session, *, reset: bool, as_json: bool) -> int:
     folder = metrics_folder(session.load_config().checked_home())
     diagnostics.show_log(everything=session.debug)
     total = reset_total(folder) if reset else read_total(folder)
-    for problem in total.problems:
-        say(f"warning: {problem}; it is not in the sum")
     if as_json:
         return print_json(as_document(total, reset=reset))
     printed = print_text(as_text(total))
@@ -54,8 +52,7 @@ def as_document(total: MetricsTotal, *, reset: bool) -> dict[str, Any]:
         "since": total.snapshot.since.isoformat(),
         "taken_at": total.snapshot.taken_at.isoformat(),
         "reset": reset,
-        "runners": {"ended": total.ended, "running": total.running},
-        "problems": list(total.problems),
+        "runners": total.runners,
         "operations": [_operation(name, labels, stats) for (name, labels), stats in rows],
     }
 
@@ -77,15 +74,13 @@ def _operation(name: str, labels: Labels, stats: OperationStats) -> dict[str, An
 
 
 def _runners(total: MetricsTotal) -> str:
-    ended = f"{total.ended:,} {'runner that has' if total.ended == 1 else 'runners that have'} ended"
-    return f"{ended}, {total.running:,} still {'runs' if total.running == 1 else 'run'}"
+    return f"{total.runners:,} {'runner' if total.runners == 1 else 'runners'}"
 
 
 def _reset_text(total: MetricsTotal) -> str:
     if not total.snapshot.operations:
         return "there was nothing to forget; counting begins now"
-    kept = "; what the runners that still run have counted so far is forgotten too" if total.running else ""
-    return f"forgotten: all that was counted since {_time(total.snapshot.since)}{kept}\nCounting begins again now."
+    return f"forgotten: all that was counted since {_time(total.snapshot.since)}\nCounting begins again now."
 
 
 def _time(moment: datetime) -> str:

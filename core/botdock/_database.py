@@ -1,0 +1,148 @@
+"""One SQLite file that processes share: each change is there wholly or not at all, also after a kill.
+
+It is opened anew for each transaction, so nothing is held between two, and a file that was removed is made again.
+"""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from botdock._locks import locked
+from botdock._log import logger
+
+BUSY = 10.0
+"""Seconds to wait for another process; a transaction takes milliseconds."""
+
+
+class Database:
+    """The file, made with the first transaction; its folder is there.
+
+    Args:
+        path: Where it lies.
+        schema: The statements that make its tables; other ones make another version.
+        durable: Whether a transaction is on the disk when it ends, whatever becomes of the machine; else a power cut
+            may take the last seconds, and never leaves a half.
+    """
+
+    def __init__(self, path: Path, schema: Sequence[str], *, durable: bool = False) -> None:
+        self.path = path
+        self.damaged = path.with_name(f"damaged-{path.name}")
+        self._schema = schema
+        self._version = zlib.crc32("\n".join(schema).encode()) >> 1
+        self._synchronous = "FULL" if durable else "NORMAL"
+
+    def exists(self) -> bool:
+        """Whether there is one."""
+        return self.path.exists()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold the file against all others; commit at the end, and change nothing when an error passes through.
+
+        One that is damaged is kept under another name, and a new one begun.
+
+        Raises:
+            OSError: The disk does not take it, another process held it for too long, or damage was found only now.
+        """
+        with _as_os_error(self.path), closing(self._open()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except sqlite3.DatabaseError as error:
+                if _is_damage(error):
+                    connection.close()
+                    self._put_aside()
+                raise
+            connection.execute("COMMIT")
+
+    def hold(self) -> sqlite3.Connection:
+        """Return a connection that does nothing: while it is open, no transaction waits for the disk unless `durable`.
+
+        Raises:
+            OSError: As for `transaction`.
+        """
+        with _as_os_error(self.path):
+            return self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+        self._put_aside()
+        return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        try:
+            if _version_of(connection) != self._version:
+                with locked(self._lock, timeout=BUSY):
+                    self._create(connection)
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @property
+    def _lock(self) -> Path:
+        return self.path.with_suffix(".lock")
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        version = _version_of(connection)
+        if version == self._version:  # another process was quicker
+            return
+        if version:
+            raise OSError(errno.EINVAL, f"another version of botdock wrote it: move {self.path} away")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in self._schema:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {self._version}")
+        connection.execute("COMMIT")
+
+    def _put_aside(self) -> None:
+        with locked(self._lock, timeout=BUSY):
+            if not self._is_damaged():  # another process was quicker
+                return
+            self.path.replace(self.damaged)
+            for suffix in ("-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    self.path.with_name(f"{self.path.name}{suffix}").unlink()
+        logger.bind(kept=str(self.damaged)).warning("{} is damaged; a new one begins", self.path)
+
+    def _is_damaged(self) -> bool:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=BUSY)) as connection:
+                return bool(connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            return True
+
+
+def _version_of(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Tell it from a busy file, a full disk, and a mistake of ours, which are classes of their own."""
+    return type(error) is sqlite3.DatabaseError
+
+
+@contextmanager
+def _as_os_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if "locked" in str(error):
+            raise TimeoutError(
+                errno.ETIMEDOUT, f"another process has been busy with it for {BUSY:g} seconds"
+            ) from error
+        raise OSError(errno.EIO, f"{error} ({path})") from error
