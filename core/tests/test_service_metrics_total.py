@@ -64,6 +64,8 @@ def test_the_sum_is_of_all_runners_and_what_was_reset_in_a_process_still_counts(
     assert total.snapshot.operations[X] == Runner(folder).ledger.total().operations[X]  # type: ignore[union-attr] # it is there
     assert (total.snapshot.operations[X].count, total.snapshot.operations[X].bytes, total.runners) == (1111, 3333, 2)
     assert second.service.get_metrics().operations[X].count == 100
+    for runner in (first, second):
+        runner.ledger.close()
     assert [path.name for path in folder.iterdir() if path.suffix != ".lock"] == [NAME]
 
 
@@ -100,9 +102,9 @@ def test_sums_of_durations_are_the_same_in_any_order(lives: list[list[float]], c
 
 @pytest.mark.parametrize("damage", [b"{" * 600, b"\xff" * 5000, b"SQLite format 3\x00" + b"\x07" * 9000])
 def test_a_damaged_file_is_put_aside_and_what_is_counted_then_is_kept(folder: Path, damage: bytes) -> None:
-    runner = Runner(folder).count(1)
+    Runner(folder).count(1).ledger.close()
     (folder / NAME).write_bytes(damage)
-    runner.count(10)
+    Runner(folder).count(10)
     assert counted(folder) == 10
     assert (folder / f"damaged-{NAME}").read_bytes() == damage
 
@@ -113,6 +115,7 @@ def test_damage_that_is_found_only_later_costs_the_numbers_of_the_file_alone(fol
     for number in range(200):
         runner.service.record(f"x{number}")
     runner.ledger.export()
+    runner.ledger.close()
     with (folder / NAME).open("r+b") as file:
         file.seek(3 * 4096)
         file.write(b"\xff" * 4096)
@@ -125,6 +128,7 @@ def test_damage_that_is_found_only_later_costs_the_numbers_of_the_file_alone(fol
 
 def test_a_file_of_another_version_is_left_alone_and_told(folder: Path) -> None:
     runner = Runner(folder).count(1)
+    runner.ledger.close()
     with closing(sqlite3.connect(folder / NAME)) as database:
         database.execute("PRAGMA user_version = 1")
     for call in (runner.count, lambda: read_total(folder), lambda: reset_total(folder)):
