@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,33 @@ def test_any_pieces_and_any_crash_come_to_the_same(data: bytes, secrets: list[by
             masker, at = Masker(secrets), len(out)
     found = masker.finish()
     assert (out + found.data, count + len(found.spans)) == naive(data, secrets)
+
+
+@pytest.mark.parametrize(("written", "kept"), [(8, 0), (7, 7), (0, 0)])
+def test_most_of_a_secret_at_the_end_of_what_was_torn_is_masked(written: int, kept: int) -> None:
+    secret = b"a-long-secret-of-many-bytes"
+    masker = Masker([secret, b"hunter"])
+    assert masker.feed(b"key " + secret[:written]).data == b"key "
+    assert masker.finish(torn=True).data == secret[:kept] + b"*" * (written - kept)
+    masker.feed(b"hunt")
+    assert masker.finish(torn=True).data == b"****", "more than half of a short one"
+    masker.feed(b"hun")
+    assert masker.finish(torn=True).data == b"hun"
+
+
+@pytest.mark.parametrize("secret", ["it's", 'say "it\'s"', "größe", "tab\t"])
+@pytest.mark.parametrize("around", ["{}", '"{}', "\"'{}'"])
+def test_a_secret_is_found_as_repr_writes_it_of_texts_and_bytes(secret: str, around: str) -> None:
+    for whole in (around.format(secret), around.format(secret).encode()):
+        inner = repr(whole)
+        assert not any(piece in Mask([secret])(inner) for piece in (secret, "it\\'s", "xc3", "\\t")), inner
+
+
+def test_a_number_that_is_a_secret_is_masked_in_what_a_bot_returns() -> None:
+    mask = Mask(["90210", "true", "7", "-1.5"])
+    value = {"pin": 90210, "on": True, "n": [7, 902101], "x": -1.5}
+    assert mask(value, keys=True) == {"pin": "*****", "on": True, "n": [7, 902101], "x": "****"}
+    assert mask({"exit_code": 90210}) == {"exit_code": 90210}, "what botdock says itself"
 
 
 @given(value=json_values(), secret=st.text("ab'\\\n", min_size=1, max_size=4), text=st.text("ab'\\\n"))

@@ -43,7 +43,7 @@ def from_cursor(script: list[tuple[Stream, bytes]], cursor: LogCursor) -> list[L
 def masked(script: list[tuple[Stream, bytes]], stream: Stream, secrets: list[bytes]) -> bytes:
     masker = Masker(secrets)
     fed = masker.feed(b"".join(data for of, data in script if of is stream))
-    return fed.data + masker.finish().data
+    return fed.data + masker.finish(torn=True).data
 
 
 class Life:

@@ -99,7 +99,9 @@ class Model:
 
     @property
     def content(self) -> bytes:
-        return self.done + masked(self.written[self.begin :])
+        most_of_one = rb"(?:abc|bc)\Z"  # of a secret, at the end
+        last = masked(self.written[self.begin :])
+        return self.done + re.sub(most_of_one, lambda found: b"*" * len(found[0]), last)
 
 
 class CollectionMachine(RuleBasedStateMachine):

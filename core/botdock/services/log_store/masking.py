@@ -13,8 +13,10 @@ STAR = b"*"
 """Each byte of a secret becomes one, so that what is stored is as long as what was written: lengths stay cursors."""
 
 _HEAD = 8
-"""Bytes of a secret that are looked for to find where it may begin."""
+"""Bytes of a secret that are looked for to find where it may begin; so many of one are too many to be told."""
 
+_NUMBER = 4
+"""Digits of a secret from which on a number of a stranger that is written like it is masked."""
 
 _CUT = 2000
 """Characters, as UTF-16 counts them, of a message that the bundled wrappers keep: one as long may have been cut."""
@@ -23,11 +25,14 @@ _CUT = 2000
 def forms(secrets: Iterable[str]) -> list[str]:
     """Return what is looked for of secrets: each as it is, and as JSON and Python's `repr` write it."""
     found = {secret for secret in secrets if secret}
-    return sorted(found.union(*((repr(it)[1:-1], json.dumps(it)[1:-1], _plain_json(it)) for it in found)))
+    return sorted(found.union(*map(_written, found)))
 
 
-def _plain_json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+def _written(text: str) -> set[str]:
+    """Return a text as JSON and `repr` write it, also inside a longer one with quotation marks, and as bytes."""
+    data = text.encode(errors="surrogatepass")
+    plain = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1], repr(data)[2:-1]}
+    return plain | {repr('"' + text)[2:-1], repr(b'"' + data)[3:-1]}
 
 
 class Mask:
@@ -50,11 +55,9 @@ class Mask:
 
         Args:
             value: The value.
-            keys: Whether keys of mappings are masked, too: they are a stranger's.
+            keys: Whether keys of mappings, and numbers that are a secret, are masked, too: they are a stranger's.
         """
-        if not self._forms:
-            return value
-        match value:
+        match value if self._forms else None:
             case str():
                 return self._text(value) if any(form in value for form in self._forms) else value
             case dict():
@@ -63,7 +66,9 @@ class Mask:
                 return [self(inner, keys=keys) for inner in value]
             case tuple():
                 return tuple(self(inner, keys=keys) for inner in value)
-        return value
+            case bool():
+                return value
+        return self._number(value) if keys and isinstance(value, int | float) else value
 
     def message(self, text: str) -> str:
         """Return a message masked, and what a cut has left of a secret at its end."""
@@ -77,6 +82,10 @@ class Mask:
             error.args = self(error.args)
             vars(error).update(self(vars(error)))
             error = error.__cause__ or error.__context__
+
+    def _number(self, number: float) -> Any:
+        text = json.dumps(number)
+        return STAR.decode() * len(text) if text in self._forms and len(text) >= _NUMBER else number
 
     def _text(self, text: str, *, cut: bool = False) -> str:
         masker = Masker(form.encode() for form in self._forms)
@@ -137,9 +146,16 @@ class Masker:
         self._held = data[certain:]
         return _masked(data[:certain], [span for span in spans if span[1] <= certain])
 
-    def finish(self) -> Masked:
-        """Return what is held back: nothing more will come. Begins anew."""
+    def finish(self, *, torn: bool = False) -> Masked:
+        """Return what is held back: nothing more will come. Begins anew.
+
+        Args:
+            torn: Whether the end may be anywhere, as when a bot is killed: then the beginning of a secret is masked,
+                too, once it is more than half of it, or `_HEAD` bytes.
+        """
         data, self._held = self._held, b""
+        if torn and any(2 * len(data) > min(len(it), 2 * _HEAD - 1) and it.startswith(data) for it in self._secrets):
+            return _masked(data, [(0, len(data))])
         spans = [match.span() for match in self._pattern.finditer(data)] if self._pattern else []
         return _masked(data, spans)
 

@@ -154,7 +154,7 @@ class LogWriter:
         stored = [
             LogChunk(stream, data, self._times[stream])
             for stream, masker in self._maskers.items()
-            if (data := self._admit(Piece(stream, masker.finish(), self._times[stream])))
+            if (data := self._admit(Piece(stream, masker.finish(torn=True), self._times[stream])))
         ]
         for gap in self._rest.gaps(since_ns=self._segment.tally.last_ns):
             self.note_gap(gap)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 2000
 """Characters of an error's message that the envelope repeats."""
+MAX_PATH = 200
+"""Characters of the way to a value that is not JSON. A longer one is left out, for a cut might go through a secret."""
 CANNOT_WRITE = 74
 """What a bot exits with that ended well, but whose result cannot be written at all (EX_IOERR of sysexits.h)."""
 
@@ -90,7 +92,8 @@ class NotJSONError(Exception):
         self.path: list[str] = []
 
     def __str__(self) -> str:
-        return f"not JSON: ${''.join(reversed(self.path))[:200]} {self.args[0]}"
+        path = "".join(reversed(self.path))
+        return f"not JSON: {'$' + path if len(path) <= MAX_PATH else 'a value'} {self.args[0]}"
 
 
 def to_json(value: object) -> tuple[str, int, str]:
