@@ -13,7 +13,7 @@ import pytest
 from botdock import Config, DockerRunner, Executable, Outcome
 from botdock.config import ContainersConfig
 from botdock.orchestrator import upkeep
-from botdock_cli.check_executions import check_executions
+from botdock_cli.check_machine import check_executions
 from testbed.daemon import PrivateDaemon
 from testbed.waiting import until
 

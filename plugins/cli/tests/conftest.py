@@ -141,9 +141,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def untouched_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Botdock's log stays as other tests in this process expect it."""
-    monkeypatch.setattr("botdock_cli.execution.show_log", lambda *, everything: None)
-    monkeypatch.setattr("botdock_cli.diagnostics.show_log", lambda *, everything: None)
-    monkeypatch.setattr("botdock_cli.recovering.show_log", lambda *, everything: None)
+    monkeypatch.setattr("botdock_cli.session.Session.show_log", lambda session: None)
 
 
 @pytest.fixture
@@ -155,7 +153,7 @@ def fake_runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
         runner.config = config
         return runner
 
-    monkeypatch.setattr("botdock_cli.runner.open_runner", open_runner)
+    monkeypatch.setattr("botdock_cli.session.open_runner", open_runner)
     return runner
 
 

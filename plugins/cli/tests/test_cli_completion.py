@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from botdock_cli.completion import complete_config, complete_executions, complete_runtimes
+from botdock_cli.options import complete_config, complete_executions, complete_runtimes
 
 
 def test_files_complete_after_the_at_sign() -> None:

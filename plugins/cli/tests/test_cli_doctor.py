@@ -25,7 +25,7 @@ from botdock.model import (
     StorageBackendPlugin,
 )
 from botdock.plugin_manager import PluginManager
-from botdock_cli import check_machine, checkup
+from botdock_cli import check_machine
 
 
 def check(name: str, status: str = "ok", detail: str = "fine", remedy: str = "") -> Check:
@@ -103,7 +103,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         manager.register(machine, name="test")
         return manager
 
-    monkeypatch.setattr(checkup, "PluginManager", SimpleNamespace(load=load))
+    monkeypatch.setattr("botdock.plugin_manager.PluginManager", SimpleNamespace(load=load))
     return machine
 
 

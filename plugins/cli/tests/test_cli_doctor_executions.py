@@ -14,7 +14,7 @@ from botdock.config import Config
 from botdock.errors import EngineUnavailableError
 from botdock.model import ContainerInfo, ContainerState, EnginePlugin
 from botdock.model.container import LABEL_EXECUTION
-from botdock_cli.check_executions import check_executions, check_strays
+from botdock_cli.check_machine import check_executions, check_strays
 
 
 @pytest.fixture

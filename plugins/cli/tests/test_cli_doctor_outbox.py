@@ -11,8 +11,8 @@ from botdock.config import Config
 from botdock.model import Check, CheckStatus, StorageArea
 from botdock.services.outbox import Parcel
 from botdock.services.outbox.spool import Spool
-from botdock_cli import check_outbox
-from botdock_cli.check_outbox import check_outboxes
+from botdock_cli import check_machine
+from botdock_cli.check_machine import check_outboxes
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_what_came_just_now_is_on_its_way(config: Config) -> None:
 
 def test_what_waits_for_long_is_a_warning(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     add(spool(config), "a")
-    monkeypatch.setattr(check_outbox, "LONG_WAIT", timedelta())
+    monkeypatch.setattr(check_machine, "LONG_WAIT", timedelta())
     check = found(config)["storage.outbox"]
     assert check.status is CheckStatus.WARNING
     assert "waiting for the storage since 2" in check.detail

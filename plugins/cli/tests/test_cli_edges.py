@@ -15,15 +15,17 @@ import typer
 from botdock._log import logger
 from botdock.model import LogChunk, Stream
 from botdock_cli import main as command_line
-from botdock_cli.diagnostics import show_log
+from botdock_cli.execution import Relay
 from botdock_cli.interrupts import Interrupts
-from botdock_cli.relay import Relay
 from botdock_cli.report import say
-from botdock_cli.session import is_terminal
+from botdock_cli.session import Session, is_terminal
+
+SHOW_LOG = Session.show_log
+"""Before a fixture replaces it."""
 
 
 def test_botdock_s_own_log_shows_warnings_with_their_data(capfd: pytest.CaptureFixture[str]) -> None:
-    show_log(everything=False)
+    SHOW_LOG(Session())
     try:
         named = logger.patch(lambda record: record.__setitem__("name", "botdock.services"))
         named.bind(path="/x\x1b").warning("not stored")

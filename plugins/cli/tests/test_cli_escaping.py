@@ -16,8 +16,8 @@ from botdock.errors import ContainerError
 from botdock.model import ExecutionResult, Outcome
 from botdock.orchestrator.upkeep import Leftover
 from botdock.plugin_manager import PluginRecord, PluginStage
-from botdock_cli import listing
-from botdock_cli.escaping import for_terminal
+from botdock_cli.commands import plugins as listing
+from botdock_cli.output import for_terminal
 
 PLAIN_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
@@ -104,7 +104,7 @@ def test_what_a_record_says_is_escaped_by_logs_and_doctor(cli: Callable[..., Any
 
 def test_what_plugins_name_is_escaped(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     record = PluginRecord(name=FAKED, distribution=FAKED, version=EVIL, stage=PluginStage.IMPORT, reason=FAKED)
-    monkeypatch.setattr(listing, "load_plugins", lambda session: SimpleNamespace(records=(record,)))
+    monkeypatch.setattr("botdock_cli.session.Session.load_plugins", lambda session: SimpleNamespace(records=(record,)))
     monkeypatch.setattr(listing, "_summaries", lambda manager: {})
     assert harmless(cli("plugins"))
     assert harmless(cli("plugins", "--json"))

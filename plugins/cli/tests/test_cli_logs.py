@@ -16,7 +16,7 @@ from botdock.errors import LogError
 from botdock.model import LogGap, Stream
 from botdock.services.log_store import StoredLog
 from botdock_cli.commands.logs import Which
-from botdock_cli.completion import complete_executions
+from botdock_cli.options import complete_executions
 
 ERR = Stream.STDERR
 SECOND = 1_000_000_000

@@ -88,9 +88,9 @@ def test_an_archive_that_is_there_is_replaced_only_by_force(cli: Callable[..., A
     ("args", "said"),
     [
         (["absent"], "absent does not exist"),
-        (["mybot/main.py"], "mybot/main.py is no folder"),
+        (["mybot/main.py"], "mybot/main.py is not a folder"),
         (["mybot", "-o", "mybot"], "mybot is a folder"),
-        (["mybot", "-o", "no/such/x.zip"], "no/such is no folder"),
+        (["mybot", "-o", "no/such/x.zip"], "no/such is not a folder"),
         (["mybot", "--format", "rar"], "rar"),
         (["mybot", "-o", "x.rar"], "says no format"),
     ],

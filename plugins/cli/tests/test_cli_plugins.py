@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from botdock.plugin_manager import PluginManager, PluginRecord, PluginStage
-from botdock_cli import listing
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def with_records(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             def records(self) -> tuple[PluginRecord, ...]:
                 return records
 
-        monkeypatch.setattr(listing, "load_plugins", lambda session: Manager())
+        monkeypatch.setattr("botdock_cli.session.Session.load_plugins", lambda session: Manager())
 
     return use
 

@@ -10,7 +10,7 @@ import pytest
 
 from botdock.model import Phase, Progress
 from botdock_cli import progress as module
-from botdock_cli.packing import pack_folder
+from botdock_cli.commands.pack import pack_folder
 from botdock_cli.progress import WORTH_SHOWING, WORTH_SHOWING_AFAR, ProgressBars, bars_on_terminal, watched
 
 

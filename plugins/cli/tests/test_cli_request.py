@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from botdock.errors import ExecutableError
 from botdock.model import Executable, Limits
-from botdock_cli.bot_config import BotConfigError, read_bot_config
-from botdock_cli.request import OPTION_OF_FIELD, OptionError, RunRequest, default_id
+from botdock_cli.options import RunRequest
+from botdock_cli.request import OPTION_OF_FIELD, BotConfigError, OptionError, default_id, read_bot_config
 
 
 def request(**options: Any) -> RunRequest:
@@ -176,7 +176,7 @@ def test_named_options_win_over_settings() -> None:
 
 @pytest.mark.parametrize("setting", ["runtime.timeout", "=3", ""])
 def test_a_setting_without_key_and_value_is_refused(setting: str) -> None:
-    with pytest.raises(OptionError, match="is no KEY=VALUE"):
+    with pytest.raises(OptionError, match="is not KEY=VALUE"):
         request(settings=(setting,)).overrides()
 
 

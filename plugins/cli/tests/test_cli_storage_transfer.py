@@ -140,7 +140,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(cli: Callable[..., Any],
     [
         (["-o", "."], "-o a writes into it"),
         (["-o", "no/such/file"], "mkdir -p no/such"),
-        (["-o", "/dev/null", "--force"], "no regular file"),
+        (["-o", "/dev/null", "--force"], "not a regular file"),
         (["-o", "-", "--json"], "-o FILE"),
     ],
 )
@@ -290,7 +290,7 @@ def test_a_put_that_does_not_reach_its_end_leaves_nothing(
 ) -> None:
     Path("file").write_bytes(b"data")
     watch = BrokenReader(then)
-    monkeypatch.setattr("botdock_cli.storing.watched", lambda source, bars, **_: watch)
+    monkeypatch.setattr("botdock_cli.store.watched", lambda source, bars, **_: watch)
     told = cli("storage", "put", "file", "bots/a")
     assert (told.code, told.out) == (code, "")
     assert told.err == f"botdock: {said}\n"

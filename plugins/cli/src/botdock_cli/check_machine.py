@@ -1,26 +1,36 @@
-"""What `doctor` asks of the machine, the plugins and the storages."""
+"""What `doctor` asks of the machine, the plugins, the storages and the state folder: what is owed, and what waits."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import attrs
 
 from botdock.errors import BotdockError
+from botdock.executions import Executions, ExecutionState
 from botdock.model import Check, CheckStatus
+from botdock.model.container import LABEL_OWNER
 from botdock.model.units import format_bytes
+from botdock.services.outbox import outbox_folder, read_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from botdock.config import Config
+    from botdock.model import OutboxStatus
     from botdock.plugin_manager import PluginManager, PluginRecord
 
 SCARCE_SPACE = 1024**3
 """Free bytes below which `doctor` warns: one unpacked archive may take as much (`code.total_bytes`)."""
+LONG_WAIT = timedelta(minutes=5)
+"""A storage that answers has what was stored long before."""
+_SHOWN = 3
 
 
 def check_state(config: Config) -> Iterator[Check]:
@@ -86,7 +96,7 @@ def _missing(setting: str, names: Iterable[str], find: Callable[[str], object]) 
 
 
 def check_storages(manager: PluginManager, config: Config) -> Iterator[Check]:
-    """Ask each storage; one that is not configured cannot fail, for nobody needs it."""
+    """Ask each storage; one that is not configured cannot fail, for it is not needed."""
     for name, plugin in manager.storage_backends().items():
         for check in guarded(name, lambda plugin=plugin: plugin.checks(config)):  # type: ignore[misc] # bound at once
             yield check if name == config.storage else at_most_warning(check)
@@ -104,3 +114,105 @@ def guarded(name: str, checks: Callable[[], Iterable[Check]]) -> list[Check]:
 def at_most_warning(check: Check) -> Check:
     """Return `check`, a failure made a warning: it does not work, and nothing here needs it."""
     return attrs.evolve(check, status=CheckStatus.WARNING) if check.status is CheckStatus.FAILED else check
+
+
+def check_outboxes(config: Config) -> Iterator[Check]:
+    """Look at what waits for the configured storage, and, if anything does, for others that were used here."""
+    configured = outbox_folder(config.checked_home(), config.storage)
+    yield from guarded("storage.outbox", lambda: _check("storage.outbox", configured))
+    others = sorted(path for path in configured.parent.glob("*") if path.is_dir() and path != configured)
+    for folder in others:
+        name = f"storage.outbox.{unquote(folder.name)}"
+        for check in guarded(name, lambda name=name, folder=folder: _check(name, folder)):  # type: ignore[misc] # bound at once
+            if check.status is not CheckStatus.OK:
+                yield check
+
+
+def _check(name: str, folder: Path) -> Iterator[Check]:
+    status = read_status(folder)
+    yield _waiting(name, status)
+    if status.failed_items:
+        yield Check(
+            name=f"{name}.failed",
+            status=CheckStatus.WARNING,
+            detail=f"the storage refused {_objects(status.failed_items)} for good: {status.last_error}",
+            remedy=f"mend it, then let them be tried again: mv {folder}/failed/*.json {folder}/items/",
+        )
+    if status.dropped_items:
+        lost = f"{_objects(status.dropped_items)}, {format_bytes(status.dropped_bytes)}"
+        yield Check(
+            name=f"{name}.dropped",
+            status=CheckStatus.WARNING,
+            detail=f"more waited than may: {lost}, dropped",
+            remedy=f"let more wait: outbox.max_bytes and outbox.max_items; to forget it: rm {folder}/dropped.json",
+        )
+
+
+def _waiting(name: str, status: OutboxStatus) -> Check:
+    if not status.items or status.oldest is None:
+        return Check(name=name, status=CheckStatus.OK, detail="nothing waits for the storage")
+    size = f"{_objects(status.items)}, {format_bytes(status.bytes)}"
+    since = f"since {status.oldest:%Y-%m-%d %H:%M:%S} UTC"
+    if not status.last_error and datetime.now(UTC) - status.oldest < LONG_WAIT:
+        return Check(name=name, status=CheckStatus.OK, detail=f"{size}, on the way {since}")
+    why = f": {status.last_error}" if status.last_error else ""
+    return Check(
+        name=name,
+        status=CheckStatus.WARNING,
+        detail=f"{size}, waiting for the storage {since}{why}",
+        remedy="bring the storage back; the next run that uses it delivers them",
+    )
+
+
+def _objects(count: int) -> str:
+    return f"{count} object{'s' if count != 1 else ''}"
+
+
+def check_executions(config: Config) -> Iterator[Check]:
+    """Look for executions whose runner died, and for those that are over and of which something is left."""
+    yield from guarded("executions", lambda: _unfinished(config))
+
+
+def check_strays(manager: PluginManager, config: Config, working: Sequence[str]) -> Iterator[Check]:
+    """Look for containers, of engines that work, and for workspaces that belong to no execution."""
+    for name, plugin in manager.engines().items():
+        if name in working or not plugin.automatic or name == config.engine:
+            yield from guarded(f"{name}.strays", lambda name=name: _strays(manager, config, name))  # type: ignore[misc] # bound at once
+
+
+def _unfinished(config: Config) -> Iterator[Check]:
+    under_way = Executions(config.home_dir).list(running=True)
+    owed = [record for record in under_way if record.is_over]
+    dead = [one for one in under_way if one.state is ExecutionState.ABANDONED and not one.is_over]
+    if owed:
+        problems = [f"{one.execution_id}: {'; '.join(one.left_behind()) or 'not cleaned up'}" for one in owed]
+        yield _warning("executions.owed", f"{len(owed)} over, but not all removed yet: {_some(problems)}")
+    if dead:
+        said = _some([record.execution_id for record in dead])
+        yield _warning("executions.orphaned", f"{len(dead)} whose runner died; a bot may still run: {said}")
+    if not owed and not dead:
+        yield Check(name="executions", status=CheckStatus.OK, detail="nothing is owed, and no runner died over one")
+
+
+def _strays(manager: PluginManager, config: Config, name: str) -> Iterator[Check]:
+    from botdock.factory import ServiceFactory
+    from botdock.orchestrator.upkeep import strays
+
+    try:
+        with closing(manager.engine(name).factory(config)) as engine:
+            owner = {LABEL_OWNER: ServiceFactory(config, manager).owner}
+            containers = engine.list(owner, timeout=config.containers.call_timeout)
+    except BotdockError:  # its own checks say so
+        return
+    if found := [f"{stray.kind} {stray.name}" for stray in strays(config.home_dir, containers)]:
+        yield _warning(f"{name}.strays", f"{len(found)} that belong to no execution: {_some(found)}")
+
+
+def _warning(name: str, detail: str) -> Check:
+    remedy = "botdock recover; `botdock recover --dry-run` says what it would do"
+    return Check(name=name, status=CheckStatus.WARNING, detail=detail, remedy=remedy)
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f", and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more

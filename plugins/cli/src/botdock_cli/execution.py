@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
 from botdock.executions import Executions
-from botdock.model import ExecutionResult, Outcome, Status
-from botdock_cli import runner as facade
-from botdock_cli.diagnostics import show_log
+from botdock.model import ExecutionResult, Outcome, Status, Stream
+from botdock_cli import session as facade
 from botdock_cli.interrupts import Interrupts
 from botdock_cli.outcomes import RECOVER, cure, debts, exit_code, logs_command, losses, maskings, summary, unmet
-from botdock_cli.output import print_json, wants_colour
+from botdock_cli.output import abandon_stdout, print_json, wants_colour
 from botdock_cli.progress import ProgressBars
-from botdock_cli.relay import Relay
 from botdock_cli.report import EXIT_BROKEN_PIPE, say
 from botdock_cli.session import is_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import BinaryIO
+
+    from botdock import DockerRunner, Execution
     from botdock.config import Config
-    from botdock.model import Executable
-    from botdock_cli.request import RunRequest
-    from botdock_cli.runner import Execution, Runner
+    from botdock.model import Executable, LogChunk
+    from botdock_cli.options import RunRequest
     from botdock_cli.session import Session
 
 
@@ -36,7 +37,7 @@ def run_to_end(request: RunRequest, session: Session, *, as_json: bool, quiet: b
     """
     executable = request.executable()
     config = session.load_config(request.overrides(), code=request.code)
-    show_log(everything=session.debug)
+    session.show_log()
     relay = Relay(stdout_to_stderr=as_json)
     with Interrupts() as interrupts:
         try:
@@ -69,7 +70,7 @@ def _run(
     return result
 
 
-def _start(runner: Runner, executable: Executable, interrupts: Interrupts, *, quiet: bool) -> Execution:
+def _start(runner: DockerRunner, executable: Executable, interrupts: Interrupts, *, quiet: bool) -> Execution:
     execution = None
     with ProgressBars() if is_terminal(sys.stderr) and not quiet else nullcontext() as bars:
         try:
@@ -125,3 +126,52 @@ def _failure(error: BotdockError, executable: Executable, config: Config) -> Exe
         error=str(error),
         evidence={"phase": error.phase, "error": type(error).__name__},
     )
+
+
+class Relay:
+    """Writes the bot's bytes to our own stdout and stderr, each chunk at once and unchanged.
+
+    Args:
+        stdout_to_stderr: Whether stdout is wanted for something else.
+
+    Attributes:
+        broken: Whether a reader of ours went away, as `head` does.
+        failure: Why else a chunk could not be written (a full disk), or None.
+        in_mid_line: Whether the last byte that was written is no newline.
+    """
+
+    def __init__(self, *, stdout_to_stderr: bool) -> None:
+        self.broken = False
+        self.failure: OSError | None = None
+        self.in_mid_line = False
+        self._to_stderr = stdout_to_stderr
+
+    def copy(self, chunks: Iterable[LogChunk], *, on_broken: Callable[[], None]) -> None:
+        """Copy all chunks; those that come after a failed write are dropped, so that the bot never waits for us.
+
+        Args:
+            chunks: What the bot writes.
+            on_broken: Called once, when nobody can be written to any more.
+        """
+        for chunk in chunks:
+            if self.broken:
+                continue
+            try:
+                self._write(chunk)
+            except OSError as error:
+                self.broken = True
+                self.failure = None if isinstance(error, BrokenPipeError) else error
+                abandon_stdout()
+                on_broken()
+
+    def _write(self, chunk: LogChunk) -> None:
+        target = self._target(chunk.stream)
+        target.write(chunk.data)
+        target.flush()
+        self.in_mid_line = not chunk.data.endswith(b"\n")
+
+    def _target(self, stream: Stream) -> BinaryIO:
+        wanted = sys.stdout if stream is Stream.STDOUT and not self._to_stderr else sys.stderr
+        if wanted is None:  # closed by whoever started us
+            raise BrokenPipeError
+        return wanted.buffer

@@ -1,8 +1,10 @@
-"""Files that a command writes: never over another one unasked, never half of one."""
+"""Files that a command reads, and those that it writes: never over another one unasked, never half of one."""
 
 from __future__ import annotations
 
 import secrets
+import shlex
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
+
+
+class SourceError(UserError):
+    """What is to be read cannot be."""
 
 
 class TargetError(UserError):
@@ -27,16 +33,16 @@ def check_target(target: Path, *, force: bool, name: str) -> None:
         name: What it could be called in a folder, for a hint.
 
     Raises:
-        TargetError: It is there already and `force` is not given, is no file, or its folder is not there.
+        TargetError: It is there already and `force` is not given, is not a file, or its folder is not there.
     """
     if target.is_dir():
         raise TargetError(f"{target} is a folder", hint=f"-o {target / name} writes into it.")
     if target.exists() and not target.is_file():
-        raise TargetError(f"{target} is no regular file", hint="-o FILE writes another one.")
+        raise TargetError(f"{target} is not a regular file", hint="-o FILE writes another one.")
     if target.exists() and not force:
         raise TargetError(f"{target} is there already", hint="--force replaces it; -o FILE writes another one.")
     if not target.parent.is_dir():
-        raise TargetError(f"{target.parent} is no folder", hint=f"mkdir -p {target.parent}")
+        raise TargetError(f"{target.parent} is not a folder", hint=f"mkdir -p {target.parent}")
 
 
 @contextmanager
@@ -55,3 +61,31 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
         raise BotdockError(f"{target} cannot be written: {error.strerror or error}") from error
     finally:
         hidden.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_source(file: str) -> Iterator[BinaryIO]:
+    """Open a file, or stdin for `-`.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    if file == "-":
+        if sys.stdin is None:
+            raise SourceError("stdin is closed", hint="Name a file in place of `-`.")
+        yield sys.stdin.buffer
+        return
+    try:
+        opened = open(file, "rb")  # noqa: SIM115, PTH123 - closed below; a Path would forget a final slash
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from None
+    with opened:
+        yield opened
+
+
+def _unreadable(file: str, error: OSError | ValueError) -> SourceError:
+    if isinstance(error, IsADirectoryError):
+        return SourceError(
+            f"{file} is a folder", hint=f"botdock pack {shlex.quote(file)} --put KEY stores it as an archive."
+        )
+    return SourceError(f"{file!r} cannot be read: {getattr(error, 'strerror', None) or error}")

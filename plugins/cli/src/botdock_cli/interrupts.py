@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, ParamSpec, Self
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
@@ -18,9 +17,7 @@ from botdock_cli.report import EXIT_INTERRUPTED, say
 if TYPE_CHECKING:
     from types import FrameType
 
-    from botdock_cli.runner import Execution
-
-P = ParamSpec("P")
+    from botdock import Execution
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNAL_BASE = 128
@@ -129,18 +126,3 @@ class Interrupts:
 
 def _next(steps: deque[Step]) -> Step:
     return steps.popleft() if len(steps) > 1 else steps[0]
-
-
-def interruptible(work: Callable[P, int]) -> Callable[P, int]:
-    """Let a signal end `work` as Ctrl-C does: it cleans up, and then returns 128 and the signal's number."""
-
-    @functools.wraps(work)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> int:
-        with Interrupts() as interrupts:
-            try:
-                return work(*args, **kwargs)
-            except KeyboardInterrupt:
-                say("interrupted; no half of a file or an object is left")
-                return interrupts.exit_code
-
-    return guarded

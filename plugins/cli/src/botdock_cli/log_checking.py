@@ -8,7 +8,6 @@ from botdock.errors import LogError
 from botdock.model import Progress
 from botdock.model.outcome import Phase
 from botdock.services.log_store.verify import compare, verify
-from botdock_cli import diagnostics
 from botdock_cli.log_findings import CopyCheck, LogCheck
 from botdock_cli.log_storage import StoredCopy
 from botdock_cli.output import print_json, print_text
@@ -35,7 +34,7 @@ def verify_log(session: Session, request: LogRequest) -> int:
         LogError: It has no log.
     """
     config = session.load_config()
-    diagnostics.show_log(everything=session.debug)
+    session.show_log()
     executions = session.executions()
     record = executions.get(request.name)
     asked_for: dict[str, Any] = executions.inspect(record.execution_id)["request"] or {}

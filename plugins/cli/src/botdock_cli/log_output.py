@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botdock.model import LogGap, LogLine, Stream
 from botdock.model.logs import GapReason
-from botdock_cli.escaping import for_terminal
 from botdock_cli.moments import NANOSECONDS, format_moment
+from botdock_cli.output import for_terminal
 from botdock_cli.report import say
 
 if TYPE_CHECKING:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from typing import BinaryIO, TextIO
 
 _COLOUR = re.compile(r"(\x1b\[\d*m)", re.ASCII)
+_ONE = r"(?:0?[0-4]|[79]|2[2-57-9]|3[0-79]|4[0-79]|9[0-7]|10[0-7]|[34]8;5;\d{1,3}|[34]8;2;\d{1,3};\d{1,3};\d{1,3})"
+_SAFE_COLOUR = re.compile(rf"(\x1b\[(?:{_ONE}(?:;{_ONE})*)?m)", re.ASCII)
+"""The sequences (SGR of ECMA-48) that change colour and weight; not those that hide a text or let it blink."""
+_RESET = "\x1b[0m"
 
 
 def print_text(lines: Iterable[str], *, colour: bool = False) -> int:
@@ -118,3 +122,20 @@ def aligned(rows: Sequence[Sequence[str]], *, gap: str = "  ") -> list[str]:
         gap.join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]]).rstrip()
         for row in rows
     ]
+
+
+def for_terminal(data: bytes, *, colour: bool) -> str:
+    r"""Return a line, or a piece of one, as a terminal may show it: what it would obey is written as an escape.
+
+    Bytes that are not UTF-8 appear as `\xff`. With `colour`, colours stay, and end with the line.
+
+    Example:
+        >>> for_terminal(b"50%\r\x1b[2J\xff done", colour=False)
+        '50%\\r\\x1b[2J\\xff done'
+    """
+    text = data.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    pieces = _SAFE_COLOUR.split(text) if colour else [text]
+    shown = "".join(piece if number % 2 else printable(piece, keep="\t\n") for number, piece in enumerate(pieces))
+    return shown + _RESET if len(pieces) > 1 else shown

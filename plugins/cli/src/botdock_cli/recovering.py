@@ -12,8 +12,7 @@ import attrs
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
 from botdock.executions import Executions, ExecutionState
 from botdock.model import ExecutionResult, Outcome
-from botdock_cli import runner as facade
-from botdock_cli.diagnostics import show_log
+from botdock_cli import session as facade
 from botdock_cli.interrupts import Interrupts, Step
 from botdock_cli.outcomes import format_seconds
 from botdock_cli.output import print_json, print_text
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from botdock import Execution
     from botdock.config import Config
-    from botdock_cli.runner import Execution
     from botdock_cli.session import Session
 
 LOG_PATIENCE = 1.0
@@ -41,7 +40,7 @@ def recover(session: Session, *, engine: str | None, as_json: bool) -> int:
         BotdockError: Botdock could not do its part.
     """
     config = session.load_config({"engine": engine} if engine else None)
-    show_log(everything=session.debug)
+    session.show_log()
     report = _Report(shown=not as_json)
     before = _orphans(config.checked_home())
     with Interrupts() as interrupts:
@@ -69,7 +68,7 @@ def foresee(session: Session, *, engine: str | None, as_json: bool) -> int:
         BotdockError: Botdock could not do its part.
     """
     config = session.load_config({"engine": engine} if engine else None)
-    show_log(everything=session.debug)
+    session.show_log()
     with facade.open_runner(config) as runner:
         found = runner.leftovers()
     if as_json:

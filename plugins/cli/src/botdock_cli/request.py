@@ -1,23 +1,24 @@
-"""From the options of `botdock run` to what is to be run and how botdock is set up for it."""
+"""From what was typed to what is meant: the options of running, durations, sizes, moments, the bot's config."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
 import tomllib
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
-
-import attrs
 
 from botdock.errors import ExecutableError, UserError, nearest
 from botdock.model import Executable, Limits, Outcome
 from botdock.model.units import parse_bytes, parse_seconds
-from botdock_cli.bot_config import read_bot_config
 from botdock_cli.moments import parse_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from botdock_cli.options import RunRequest
 
 OPTION_OF_FIELD = {
     "id": "--id",
@@ -36,6 +37,7 @@ OPTION_OF_FIELD = {
 
 _ARCHIVE_SUFFIX = re.compile(r"(\.tar)?\.(zip|tar|gz|tgz|bz2|tbz2|xz|txz)$", re.IGNORECASE)
 _LONGEST_ID = 128
+_MENDED = 'Write an object such as \'{"symbol": "BTC"}\', or @FILE that holds one.'
 
 
 class OptionError(UserError):
@@ -50,78 +52,47 @@ class OptionError(UserError):
         self.option = option
 
 
-@attrs.frozen(kw_only=True)
-class RunRequest:
-    """The options of `botdock run` as they were typed; see its help."""
+class BotConfigError(UserError):
+    """`--config` is not a JSON object."""
 
-    code: str
-    runtime: str | None = None
-    entrypoint: str = "bot"
-    script: str | None = None
-    config: str = "{}"
-    id: str | None = None
-    engine: str | None = None
-    timeout: str | None = None
-    memory: str | None = None
-    cpus: float | None = None
-    pids: int | None = None
-    network: str | None = None
-    env: tuple[str, ...] = ()
-    secret: tuple[str, ...] = attrs.field(default=(), repr=lambda value: f"<{len(value)} secrets>")
-    storage: str | None = None
-    pull: str | None = None
-    persist: bool | None = None
-    settings: tuple[str, ...] = ()
 
-    def executable(self, environ: Mapping[str, str] = os.environ) -> Executable:
-        """Return what is to be run.
+def executable_of(request: RunRequest, environ: Mapping[str, str] | None = None) -> Executable:
+    """Return what is to be run; see `RunRequest.executable`."""
+    variables = os.environ if environ is None else environ
+    entrypoint = str(request.entrypoint)
+    fields: dict[str, Any] = {
+        "id": default_id(request.code) if request.id is None else request.id,
+        "runtime": request.runtime,
+        "entrypoint": entrypoint,
+        "entrypoint_files": {} if request.script is None else {entrypoint: request.script},
+        "config": read_bot_config(request.config),
+        "file_path": request.code,
+        "limits": Limits(memory=_parsed("--memory", request.memory, parse_bytes), cpus=request.cpus, pids=request.pids),
+        "env": _variables("--env", request.env or (), variables),
+        "secrets": _variables("--secret", request.secret or (), variables),
+        "network": request.network,
+        "persist_results": entrypoint == "backtest" if request.persist is None else request.persist,
+        "timeout": _parsed("--timeout", request.timeout, parse_seconds),
+    }
+    try:
+        return Executable(**fields)
+    except ExecutableError as error:
+        raise ExecutableError([_in_options(problem) for problem in error.problems], hint=error.hint) from None
 
-        Args:
-            environ: Where variables without a value come from.
 
-        Raises:
-            OptionError: An option cannot be read.
-            ExecutableError: Options that can be read, but ask for what cannot be; each problem names its option.
-        """
-        fields: dict[str, Any] = {
-            "id": default_id(self.code) if self.id is None else self.id,
-            "runtime": self.runtime,
-            "entrypoint": self.entrypoint,
-            "entrypoint_files": {} if self.script is None else {self.entrypoint: self.script},
-            "config": read_bot_config(self.config),
-            "file_path": self.code,
-            "limits": self._limits(),
-            "env": _variables("--env", self.env, environ),
-            "secrets": _variables("--secret", self.secret, environ),
-            "network": self.network,
-            "persist_results": self.entrypoint == "backtest" if self.persist is None else self.persist,
-            "timeout": _parsed("--timeout", self.timeout, parse_seconds),
-        }
-        try:
-            return Executable(**fields)
-        except ExecutableError as error:
-            raise ExecutableError([_in_options(problem) for problem in error.problems], hint=error.hint) from None
-
-    def _limits(self) -> Limits:
-        return Limits(memory=_parsed("--memory", self.memory, parse_bytes), cpus=self.cpus, pids=self.pids)
-
-    def overrides(self) -> dict[str, Any]:
-        """Return what the options change in the configuration, nested like its file.
-
-        Raises:
-            OptionError: `--set` without `=`, or a key within one that has a value.
-        """
-        overrides: dict[str, Any] = {}
-        for setting in self.settings:
-            key, equals, value = setting.partition("=")
-            if not (equals and key.strip()):
-                raise OptionError("--set", f"{setting!r} is no KEY=VALUE, such as runtime.timeout=30s")
-            _put(overrides, key.strip(), _toml_value(value))
-        named = {"engine": self.engine, "storage": self.storage, "containers.pull": self.pull}
-        for key, given in named.items():
-            if given is not None:
-                _put(overrides, key, given)
-        return overrides
+def overrides_of(request: RunRequest) -> dict[str, Any]:
+    """Return what the options change in the configuration; see `RunRequest.overrides`."""
+    overrides: dict[str, Any] = {}
+    for setting in request.settings or ():
+        key, equals, value = setting.partition("=")
+        if not (equals and key.strip()):
+            raise OptionError("--set", f"{setting!r} is not KEY=VALUE, such as runtime.timeout=30s")
+        _put(overrides, key.strip(), _toml_value(value))
+    pull = None if request.pull is None else str(request.pull)
+    for key, given in {"engine": request.engine, "storage": request.storage, "containers.pull": pull}.items():
+        if given is not None:
+            _put(overrides, key, given)
+    return overrides
 
 
 def default_id(code: str) -> str:
@@ -191,7 +162,7 @@ def _parsed(option: str, text: str | None, parse: Callable[[str], Any]) -> Any:
         raise OptionError(option, str(error)) from None
 
 
-def _variables(option: str, given: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
+def _variables(option: str, given: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
     """Return `K=V` as they stand, and for a bare `K` the value of our own environment."""
     variables = {}
     for item in given:
@@ -229,3 +200,37 @@ def _toml_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):  # no TOML, a number of thousands of digits, or nested too deeply
         return text
+
+
+def read_bot_config(text: str) -> dict[str, Any]:
+    """Return the object that `text` is, or that the file behind its `@` holds; `@-` is stdin.
+
+    Raises:
+        BotConfigError: It cannot be read, is not JSON, or is not an object.
+    """
+    source, document = ("--config", text) if not text.startswith("@") else _read(text[1:])
+    try:
+        value = json.loads(document)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise BotConfigError(f"{source} is not JSON: {error.msg} ({where})", hint=_MENDED) from None
+    except (ValueError, RecursionError) as error:  # bytes in no encoding, a number or a nesting beyond all bounds
+        raise BotConfigError(f"{source} is not JSON: {error}", hint=_MENDED) from None
+    if not isinstance(value, dict):
+        raise BotConfigError(f"{source} must be a JSON object, not {_word(value)}", hint=_MENDED)
+    return value
+
+
+def _read(name: str) -> tuple[str, bytes]:
+    if name == "-":
+        return "--config (stdin)", sys.stdin.buffer.read()
+    try:
+        return f"--config ({name})", Path(name).read_bytes()
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise BotConfigError(f"--config: {name!r} cannot be read: {said}") from None
+
+
+def _word(value: object) -> str:
+    words = {bool: "a boolean", str: "a text", list: "a list", type(None): "null"}
+    return words.get(type(value), "a number")

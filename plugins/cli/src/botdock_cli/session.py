@@ -1,4 +1,4 @@
-"""What the global options said, for the commands and for whoever reports an error."""
+"""What the global options said, for the commands, and what all of them open."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, TextIO
 
+    from loguru import Message
+
+    from botdock import DockerRunner
     from botdock.config import Config
     from botdock.executions import Executions
+    from botdock.plugin_manager import PluginManager
 
 
 class Session:
@@ -56,6 +60,42 @@ class Session:
         from botdock.executions import Executions
 
         return Executions(self.load_config().checked_home())
+
+    def load_plugins(self) -> PluginManager:
+        """Load what is installed, as the configuration says.
+
+        Raises:
+            ConfigError: The configuration is wrong.
+        """
+        from botdock.plugin_manager import PluginManager
+
+        return PluginManager.load(self.load_config().plugins)
+
+    def show_log(self) -> None:
+        """Send the log of botdock and its plugins to stderr: warnings and worse, or with `debug` all of it."""
+        from loguru import logger
+
+        from botdock.logging import enable
+
+        enable()
+        logger.remove()
+        logger.add(_show, level="TRACE" if self.debug else "WARNING", format="{message}")
+
+
+def _show(message: Message) -> None:
+    from botdock_cli.report import say
+
+    record = message.record
+    details = ", ".join(f"{name}={value}" for name, value in record["extra"].items())
+    level = record["level"].name.lower()
+    say(f"{level}: {record['message']}{f' ({details})' if details else ''}")
+
+
+def open_runner(config: Config) -> DockerRunner:
+    """Return the facade, set up by `config`."""
+    from botdock.docker_runner import DockerRunner
+
+    return DockerRunner(config)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import stat
 from contextlib import closing, contextmanager
+from datetime import UTC
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from botdock.errors import BotdockError, ObjectNotFoundError, nearest
 from botdock.factory import ServiceFactory
-from botdock.model import StorageArea
+from botdock.model import Phase, StorageArea
 from botdock.plugin_manager import PluginManager
-from botdock_cli import diagnostics
+from botdock_cli.progress import bars_on_terminal, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from botdock.config import Config
-    from botdock.model import StorageBackend
+    from botdock.model import ObjectInfo, StorageBackend
     from botdock.services import StorageService
     from botdock_cli.session import Session
 
@@ -60,7 +64,7 @@ def open_store(session: Session, *, area: str, storage: str | None) -> Iterator[
         StorageError: It cannot be opened.
     """
     config = session.load_config()
-    diagnostics.show_log(everything=session.debug)
+    session.show_log()
     factory = ServiceFactory(_without_exporters(config), PluginManager.load(config.plugins))
     with closing(factory.metrics), closing(factory.create_storage_service(storage)) as service:
         kind = StorageArea(area)
@@ -74,7 +78,7 @@ def open_store(session: Session, *, area: str, storage: str | None) -> Iterator[
 
 
 def _without_exporters(config: Config) -> Config:
-    """Let what is counted be kept in the state folder alone: an endpoint is of no use to anybody for a moment."""
+    """Let what is counted be kept in the state folder alone: an endpoint of a moment is of no use."""
     return attrs.evolve(config, metrics=attrs.evolve(config.metrics, exporters=()))
 
 
@@ -117,3 +121,31 @@ def _prefixes(key: str) -> Iterator[str]:
 
 def _near(store: Store, key: str, prefix: str) -> list[str]:
     return nearest(key, [info.key for info in islice(store.backend.list(prefix), _LOOKED_AT)])
+
+
+def store_file(store: Store, key: str, source: BinaryIO) -> ObjectInfo:
+    """Store what is left of an open file, showing on a terminal how far it is.
+
+    Raises:
+        StorageError: The storage could not do its part.
+        BotdockError: The file could not be read to its end.
+    """
+    size = _size(source)
+    with bars_on_terminal() as bars:
+        reader = watched(source, bars, phase=Phase.STORE, what=key, total=size or 0)
+        try:
+            return store.backend.put(key, reader, size=size)
+        except OSError as error:  # of the source: a backend lets none out
+            raise BotdockError(f"{source.name} cannot be read: {error.strerror or error}") from error
+
+
+def _size(source: BinaryIO) -> int | None:
+    """Return the bytes that are left of a regular file; None for a pipe, which does not know."""
+    found = os.fstat(source.fileno())
+    return found.st_size - source.tell() if stat.S_ISREG(found.st_mode) else None
+
+
+def as_document(info: ObjectInfo) -> dict[str, Any]:
+    """Return one object as `--json` shows it: size in bytes, time as ISO 8601 in UTC."""
+    modified = info.modified.astimezone(UTC).isoformat()
+    return {"key": info.key, "size": info.size, "modified": modified, "etag": info.etag}

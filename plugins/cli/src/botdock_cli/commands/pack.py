@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from botdock_cli.options import ConfigFile, Json, StorageName
+from botdock_cli.options import ConfigFile, Json, StorageName, interruptible
+from botdock_cli.output import print_json, print_text
 from botdock_cli.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from botdock.archive import PackReport
+    from botdock_cli.progress import ProgressBars
 
 NAME = "pack"
 SUMMARY = "Make an archive of a bot's folder: the same folder gives the same bytes."
@@ -36,6 +46,7 @@ class Format(StrEnum):
     TAR_XZ = "tar.xz"
 
 
+@interruptible
 def command(
     context: typer.Context,
     folder: Annotated[str, typer.Argument(metavar="DIR", help="The bot's folder.")],
@@ -59,10 +70,108 @@ def command(
     if put is None and storage is not None:
         raise typer.BadParameter("names where --put KEY stores it", param_hint="'--storage'")
     if put is None:
-        from botdock_cli.packing import pack_to_file
+        packed = pack_folder(folder, output=output, format=kind, force=force)
+        return print_json(_as_document(packed)) if json else print_text(_as_text(packed))
+    from botdock.model import validate_key
+    from botdock_cli.store import open_store, store_file
 
-        return pack_to_file(folder, output=output, format=kind, force=force, as_json=json)
-    from botdock_cli.publishing import publish
+    validate_key(put)
+    with (
+        open_store(context.ensure_object(Session), area="code", storage=storage) as store,
+        _packed(folder, put, output, kind, force=force) as packed,
+        packed.path.open("rb") as source,
+    ):
+        info = store_file(store, put, source)
+    if json:
+        return print_json(_as_document(packed) | {"path": output, "key": put, "etag": info.etag})
+    return print_text(_as_text(packed, name=put if output is None else f"{output}, stored as {put}"))
 
-    session = context.ensure_object(Session)
-    return publish(session, folder, put, output=output, format=kind, force=force, storage=storage, as_json=json)
+
+class Packed(NamedTuple):
+    """What was made.
+
+    Attributes:
+        path: The archive.
+        size: Its bytes.
+        report: What it holds.
+    """
+
+    path: Path
+    size: int
+    report: PackReport
+
+
+def pack_folder(folder: str, *, output: str | None, format: str | None, force: bool) -> Packed:  # noqa: A002 - the option's name
+    """Pack `folder`.
+
+    Raises:
+        CodeError: It is not a folder.
+        TargetError: The archive is there already and `force` is not given, or its folder is not there.
+        ArchiveError: It holds what no archive may.
+    """
+    from botdock.archive import ArchiveFormat, pack
+    from botdock.errors import CodeError
+    from botdock_cli.files import check_target
+    from botdock_cli.progress import bars_on_terminal
+
+    tree = Path(folder)
+    if not tree.is_dir():
+        said = "is not a folder" if tree.exists() else "does not exist"
+        raise CodeError(f"{folder} {said}", source=folder, hint="botdock pack DIR takes the folder of a bot.")
+    target = Path(output) if output else Path(f"{Path(os.path.abspath(folder)).name or 'bot'}.{format or 'zip'}")  # noqa: PTH100 - resolve() would follow links
+    check_target(target, force=force, name="bot.zip")
+    with bars_on_terminal() as bars:
+        report = pack(tree, target, format=ArchiveFormat(format) if format else None, progress=_reporting(bars, folder))
+    return Packed(path=target, size=target.stat().st_size, report=report)
+
+
+def _reporting(bars: ProgressBars | None, folder: str) -> Callable[[int, int], None] | None:
+    if bars is None:
+        return None
+    from botdock.model import Phase, Progress
+
+    return lambda done, total: bars(Progress(phase=Phase.GENERATE, what=folder, current=done, total=total))
+
+
+def _as_document(packed: Packed) -> dict[str, Any]:
+    """Return what `pack --json` prints."""
+    report = packed.report
+    return {
+        "path": str(packed.path),
+        "format": str(report.format),
+        "entries": report.entries,
+        "bytes": report.bytes,
+        "size": packed.size,
+        "sha256": report.sha256,
+    }
+
+
+def _as_text(packed: Packed, *, name: str | None = None) -> Iterator[str]:
+    """Yield what was made; `name` says what to call it, else its path does."""
+    from botdock.model.units import format_bytes
+
+    report = packed.report
+    sizes = f"{format_bytes(report.bytes)}, packed into {format_bytes(packed.size)}"
+    entries = "1 entry" if report.entries == 1 else f"{report.entries} entries"
+    yield f"{name or packed.path}: {entries}, {sizes}"
+    yield f"sha256 {report.sha256}"
+
+
+@contextmanager
+def _packed(folder: str, key: str, output: str | None, format: str | None, *, force: bool) -> Iterator[Packed]:  # noqa: A002 - the option's name
+    import tempfile
+
+    from botdock.errors import ArchiveError
+
+    if output is not None:
+        yield pack_folder(folder, output=output, format=format, force=force)
+        return
+    with tempfile.TemporaryDirectory(prefix="botdock-pack-") as place:
+        target = str(Path(place, key.rpartition("/")[2]))
+        try:
+            packed = pack_folder(folder, output=target, format=format, force=force)
+        except ArchiveError as error:
+            if error.limit != "format":  # the key says none, which is no mistake: code is known by its first bytes
+                raise
+            packed = pack_folder(folder, output=target, format="zip", force=force)
+        yield packed

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from botdock_cli.completion import complete_engines, complete_runtimes
-from botdock_cli.options import ConfigFile, Json
+from botdock_cli.options import ConfigFile, Json, complete_engines, complete_runtimes
 from botdock_cli.session import Session
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from botdock_cli.completion import complete_engines
-from botdock_cli.options import ConfigFile, Json
+from botdock_cli.options import ConfigFile, EngineName, Json
 from botdock_cli.session import Session
 
 NAME = "recover"
@@ -41,14 +40,7 @@ Exit codes:
 def command(
     context: typer.Context,
     *,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            metavar="docker|process|NAME",
-            help="What runs them. Else the configured one, or Docker.",
-            autocompletion=complete_engines,
-        ),
-    ] = None,
+    engine: EngineName = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     json: Json = False,
     config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from botdock_cli.completion import complete_executions
-from botdock_cli.options import ConfigFile, Json
+from botdock_cli.options import ConfigFile, Json, complete_executions
 from botdock_cli.session import Session
 
 NAME = "result"

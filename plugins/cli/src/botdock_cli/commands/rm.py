@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from botdock_cli.completion import complete_executions
-from botdock_cli.options import ConfigFile
+from botdock_cli.options import ConfigFile, complete_executions
 from botdock_cli.session import Session
 
 NAME = "rm"

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from botdock_cli.completion import complete_running
-from botdock_cli.options import ConfigFile, Json
+from botdock_cli.options import ConfigFile, Json, complete_running
 from botdock_cli.session import Session
 
 NAME = "wait"

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from botdock_cli.options import Area, AreaOption, ConfigFile, Json, StorageName
+from botdock_cli.output import stream_json, stream_text
+from botdock_cli.report import printable, say
 from botdock_cli.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from botdock.model import ObjectInfo
+    from botdock_cli.store import Store
 
 NAME = "ls"
 SUMMARY = "List objects: size, time of writing in UTC, and key."
@@ -35,6 +44,28 @@ def command(
     config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
 ) -> int:
     """List objects."""
-    from botdock_cli.objects import show_list
+    from botdock_cli.store import as_document, open_store
 
-    return show_list(context.ensure_object(Session), prefix, area=area.value, storage=storage, as_json=json)
+    with open_store(context.ensure_object(Session), area=area.value, storage=storage) as store:
+        objects = store.backend.list(prefix)
+        return stream_json(map(as_document, objects)) if json else _list_as_text(store, prefix, objects)
+
+
+def _list_as_text(store: Store, prefix: str, objects: Iterator[ObjectInfo]) -> int:
+    first = next(objects, None)
+    if first is None:
+        say(f"nothing in {store}" + (f" begins with {prefix!r}" if prefix else ""))
+        return 0
+    return stream_text(_table(chain([first], objects)))
+
+
+def _table(objects: Iterable[ObjectInfo]) -> Iterator[str]:
+    """Yield a table; the key comes last, so that no line has to wait for the longest one."""
+    from datetime import UTC
+
+    from botdock.model.units import format_bytes
+
+    yield f"{'SIZE':>10}  {'MODIFIED':20}  KEY"
+    for info in objects:
+        modified = f"{info.modified.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        yield f"{format_bytes(info.size):>10}  {modified}  {printable(info.key)}"

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from botdock_cli.options import Area, AreaOption, ConfigFile, Json, StorageName
+from botdock_cli.options import Area, AreaOption, ConfigFile, Json, StorageName, interruptible
+from botdock_cli.output import print_json, print_text
 from botdock_cli.session import Session
 
 NAME = "put"
@@ -26,6 +27,7 @@ Exit codes:
   130  interrupted; nothing of it is stored"""
 
 
+@interruptible
 def command(
     context: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="The file; - is stdin.")],
@@ -37,6 +39,15 @@ def command(
     config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
 ) -> int:
     """Store an object."""
-    from botdock_cli.storing import put
+    from botdock.model import validate_key
+    from botdock.model.units import format_bytes
+    from botdock_cli.files import open_source
+    from botdock_cli.store import as_document, open_store, store_file
 
-    return put(context.ensure_object(Session), file, key, area=area.value, storage=storage, as_json=json)
+    validate_key(key)
+    session = context.ensure_object(Session)
+    with open_source(file) as source, open_store(session, area=area.value, storage=storage) as store:
+        info = store_file(store, key, source)
+    if json:
+        return print_json(as_document(info))
+    return print_text([f"{info.key}: {format_bytes(info.size)}", f"etag {info.etag}"])

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from botdock_cli.options import Area, AreaOption, ConfigFile, Json, StorageName
+from botdock_cli.output import aligned, print_json, print_text
 from botdock_cli.session import Session
 
 NAME = "stat"
@@ -30,6 +31,13 @@ def command(
     config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
 ) -> int:
     """Show what is known of an object."""
-    from botdock_cli.objects import show_one
+    from botdock.model import validate_key
+    from botdock_cli.store import as_document, naming_near_keys, open_store
 
-    return show_one(context.ensure_object(Session), key, area=area.value, storage=storage, as_json=json)
+    validate_key(key)
+    session = context.ensure_object(Session)
+    with open_store(session, area=area.value, storage=storage) as store, naming_near_keys(store, key):
+        document = as_document(store.backend.stat(key))
+    if json:
+        return print_json(document)
+    return print_text(aligned([(name, str(value)) for name, value in document.items()]))
