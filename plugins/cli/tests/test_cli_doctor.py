@@ -294,7 +294,7 @@ def test_text_is_aligned_and_shows_remedies(machine: Machine, cli: Callable[...,
 
 
 def test_colour_marks_the_status(machine: Machine, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("botdock_cli.output.wants_colour", lambda stream: True)
+    monkeypatch.setattr("botdock_cli.commands.doctor.wants_colour", lambda stream: True)
     shown = cli("doctor")
     assert "\x1b[32mok\x1b[0m" in shown.out
     assert shown.out.endswith("nothing failed, 2 warnings\n")
