@@ -108,7 +108,9 @@ def test_every_name_of_an_execution_finds_it(tmp_path: Path, make: Make) -> None
         assert executions.get(name).execution_id == newest, name
 
 
-@pytest.mark.parametrize("name", ["0", "", "nothing", "01zzzzzzzzzzzzzzzzzzzzzzzz", "../..", "a'b", "%", "\0"])
+@pytest.mark.parametrize(
+    "name", ["0", "", "nothing", "01zzzzzzzzzzzzzzzzzzzzzzzz", "../..", "a'b", "%", "\0", "\udcff"]
+)
 def test_a_name_that_picks_none_is_told_with_the_way_on(tmp_path: Path, make: Make, name: str) -> None:
     with pytest.raises(UserError, match="holds none at all"):
         Executions(tmp_path).get(name)

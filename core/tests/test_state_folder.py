@@ -60,6 +60,17 @@ def test_a_state_folder_is_made_for_its_user_alone_whatever_the_umask(
     assert [oct(path.stat().st_mode & 0o777) for path in (tmp_path / "a", tmp_path / "a" / "b")] == ["0o700"] * 2
 
 
+@pytest.mark.parametrize("name", ["a-file", "a-file/home", "absent"])
+def test_a_state_folder_that_cannot_be_made_is_told_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a-file").touch()
+    home = tmp_path / name if name != "absent" else Path("/proc/absent")  # where not even root makes a folder
+    with pytest.raises(
+        UserError, match=f"cannot write the state folder {home}: .+\nMake it writable. BOTDOCK_HOME=DIR"
+    ):
+        Config(home=str(home)).checked_home(make=True)
+    assert Config(home=str(home)).checked_home() == home
+
+
 @pytest.mark.parametrize("place", ["", "..", *PARTS])
 def test_what_every_user_can_write_is_refused_with_the_command_that_mends_it(home: Path, place: str) -> None:
     path = Path(os.path.normpath(home / place))

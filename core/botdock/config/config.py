@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,19 @@ CONFIG_VARIABLE = "BOTDOCK_CONFIG"
 """Names the configuration file; else `botdock.toml` of the working folder over that of the platform's config folder."""
 
 _ANOTHER_HOME = "BOTDOCK_HOME=DIR names another state folder."
+
+
+def _make_or_problem(home: Path) -> str:
+    """Make the state folder where it is not there, and return why nothing can be written to it; else nothing."""
+    from botdock._ownership import make_private
+
+    try:
+        make_private(home)
+    except OSError as error:
+        return error.strerror or str(error)
+    if not home.is_dir():
+        return os.strerror(errno.ENOTDIR)
+    return "" if os.access(home, os.W_OK | os.X_OK) else "permission denied, or a file system that is read-only"
 
 
 @attrs.frozen(kw_only=True)
@@ -109,18 +123,21 @@ class Config(Section):
             make: Whether it is made, readable by this user alone, when it is not there.
 
         Raises:
-            UserError: Others can; names the path, the fault, and the command that mends it.
+            UserError: Others can; names the path, the fault, and the command that mends it. Or it is to be made, and
+                cannot be written.
         """
-        from botdock._ownership import fault_of, make_private, part_fault
+        from botdock._ownership import fault_of, part_fault
 
         home = self.home_dir
-        if make:
-            with suppress(OSError):  # whatever first writes there tells it
-                make_private(home)
+        problem = _make_or_problem(home) if make else ""
         fault = fault_of(home)
         if fault is None:
             with suppress(OSError):  # not there yet; or not ours to read, which its first use tells
                 fault = next(filter(None, map(part_fault, sorted(home.iterdir()))), None)
+        if fault is None and problem:
+            raise UserError(
+                f"cannot write the state folder {home}: {problem}", hint=f"Make it writable. {_ANOTHER_HOME}"
+            )
         if fault is None:
             return home
         left = f"; then remove {home / 'cache'}, where others may have left code" if fault.path == home else ""

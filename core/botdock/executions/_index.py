@@ -79,7 +79,8 @@ class Index:
             if not _is_current(connection):
                 _create(connection)
             self._update(connection)
-            return [dict(zip(COLUMNS, row, strict=True)) for row in connection.execute(query, parameters)]
+            values = [_storable(value) for value in parameters]
+            return [dict(zip(COLUMNS, row, strict=True)) for row in connection.execute(query, values)]
 
     def _update(self, connection: sqlite3.Connection) -> None:
         folder_ns = _changed_ns(self._home / "executions")
@@ -121,6 +122,14 @@ def _create(connection: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";\n"):
         connection.execute(statement)
     connection.execute("COMMIT")
+
+
+def _storable(value: Any) -> Any:
+    """Return a value to compare with; None, which equals nothing, for a text that no row can hold."""
+    with suppress(UnicodeEncodeError):
+        str(value).encode()
+        return value
+    return None
 
 
 def _changed_ns(folder: Path) -> int:

@@ -110,7 +110,7 @@ class Conclusion:
     def withdrawn(self, run: Run, error: BaseException) -> ExecutionResult | None:
         """Undo a start that failed; return its result, or None when nothing of it is worth a record."""
         ours = isinstance(error, BotdockError) and not isinstance(error, UserError)
-        if not ours:
+        if not (ours and run.journal.made):
             with run.clock.phase(Phase.CLEAN_UP):
                 problems = self._preparation.undo(run)
             if not problems:

@@ -44,6 +44,9 @@ class Journal:
     Args:
         home: The state folder.
         execution_id: The run.
+
+    Attributes:
+        made: Whether `open` has made the folder.
     """
 
     def __init__(self, home: Path, execution_id: str) -> None:
@@ -52,7 +55,7 @@ class Journal:
         self.logs = self.directory / "logs"
         self.marker = self.directory / STORED
         self._runner = ""
-        self._made = False
+        self.made = False
         self._recording = False
 
     def open(self, request: dict[str, Any], runner: str) -> None:
@@ -68,7 +71,7 @@ class Journal:
             _replace(self._draft / REQUEST, request)
             hold(self._draft, runner)
             self._draft.rename(self.directory)
-            self._made = True
+            self.made = True
             self._append(b"")
             self._recording = True
         except OSError as error:
@@ -183,7 +186,7 @@ class Journal:
     def discard(self) -> None:
         """Remove the folder, all at once: nothing happened that is worth a record."""
         self.close()
-        if self._made:
+        if self.made:
             with contextlib.suppress(OSError):
                 self.directory.rename(self._draft)
         shutil.rmtree(self._draft, ignore_errors=True)

@@ -142,8 +142,9 @@ def test_a_socket_of_a_dead_daemon_says_so(tmp_path: Path, make_engine: Callable
 def test_a_port_that_nobody_listens_on_says_so(make_engine: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(EngineUnavailableError, match="no Docker engine listens"):
-        make_engine(f"tcp://127.0.0.1:{port}").capabilities()
+    for host in ("127.0.0.1", *["[::1]"] * socket.has_dualstack_ipv6()):
+        with pytest.raises(EngineUnavailableError, match="no Docker engine listens"):
+            make_engine(f"tcp://{host}:{port}").capabilities()
 
 
 def test_a_path_holds_no_more_than_it_should() -> None:

@@ -58,6 +58,7 @@ def test_an_option_says_otherwise() -> None:
         ("npipe:////./pipe/docker", "no address of Docker"),
         ("unix://", "no address of Docker"),
         ("/var/run/docker.sock", "no address of Docker"),
+        (f"unix:///{'s' * 107}", "longer than a socket's path can be: 107 bytes"),
     ],
 )
 def test_a_wrong_address_is_a_mistake(url: str, words: str) -> None:

@@ -116,7 +116,7 @@ def aborted(cause: Exception) -> requests.ConnectionError:
         (requests.exceptions.SSLError(ssl.SSLError(1, "no")), EngineUnavailableError, "no secure", "cert_path"),
         (requests.exceptions.JSONDecodeError("no", "<html>", 0), EngineUnavailableError, "not speak", "address"),
         (json.JSONDecodeError("no", "<html>", 0), EngineUnavailableError, "not speak as Docker", "address"),
-        (socket.gaierror(-2, "Name or service not known"), EngineUnavailableError, "not known", "journalctl"),
+        (socket.gaierror(-2, "Name or service not known"), EngineUnavailableError, "not found: Name", "address"),
         (docker.errors.InvalidVersion("too old"), EngineUnavailableError, "too old", "address"),
     ],
 )

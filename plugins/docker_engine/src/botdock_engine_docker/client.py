@@ -177,6 +177,7 @@ def path(template: str, *values: str) -> str:
 def _open_session(endpoint: Endpoint, connect_timeout: float) -> docker.APIClient:
     call = Call(operation="connect", url=endpoint.url)
     host, port = endpoint.address
+    host = f"[{host}]" if ":" in host else host  # IPv6
     with translated(call):
         session = docker.APIClient(
             base_url=f"unix://{endpoint.socket}" if endpoint.socket else f"tcp://{host}:{port}",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PLUGIN = "docker"
 DEFAULT_SOCKET = "/var/run/docker.sock"
 """Where Docker's own packages listen; the docker command has the same default."""
+_LONGEST_SOCKET = 107
+"""Bytes of `sun_path` (unix(7)) before its NUL."""
 FORWARD = "ssh -nNT -L /tmp/remote-docker.sock:/var/run/docker.sock USER@HOST"
 """The command that makes a Docker behind ssh look like a local socket."""
 OPTIONS: Mapping[str, type] = {"shared_disk": bool}
@@ -93,6 +95,8 @@ def _of_context(context: Context) -> Endpoint:
 def _parse(url: str, source: str) -> Endpoint:
     parts = urlsplit(url)
     match parts.scheme:
+        case "unix" if len(os.fsencode(url)) > _LONGEST_SOCKET + len("unix://"):
+            raise ConfigError([f"{source}: {url!r} is longer than a socket's path can be: {_LONGEST_SOCKET} bytes"])
         case "unix" if parts.netloc + parts.path:
             return Endpoint(url=url, socket=f"/{(parts.netloc + parts.path).lstrip('/')}")
         case "tcp" | "http" | "https":

@@ -7,6 +7,7 @@ what was asked of which engine, what went wrong, and how to mend it.
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,11 @@ def _refused(call: Call, _cause: BaseException) -> ContainerError:
     return call.error(EngineUnavailableError, f"no Docker engine listens at {call.url}", hint=START)
 
 
+def _unknown_host(call: Call, cause: BaseException) -> ContainerError:
+    problem = f"the host of {call.url} is not found: {cause.args[-1]}"
+    return call.error(EngineUnavailableError, problem, hint=NOT_DOCKER)
+
+
 def _insecure(call: Call, cause: BaseException) -> ContainerError:
     return call.error(EngineUnavailableError, f"no secure connection to {call.url}: {cause}", hint=TLS)
 
@@ -124,6 +130,7 @@ _BY_CAUSE = (
     (FileNotFoundError, _absent),
     (PermissionError, _denied),
     (ConnectionRefusedError, _refused),
+    (socket.gaierror, _unknown_host),
     (ssl.SSLError, _insecure),
     (urllib3.exceptions.ConnectTimeoutError, _slow_connect),
     (TimeoutError, _slow),
