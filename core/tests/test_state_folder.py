@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from botdock import Config
-from botdock.errors import ConfigError, UserError
+from botdock.errors import BotdockError, ConfigError, UserError
 from botdock.executions import Executions, ExecutionState
 from botdock.executions._files import execution_ids, read_json
 from botdock.factory import ServiceFactory
@@ -65,7 +65,7 @@ def test_a_state_folder_that_cannot_be_made_is_told_once(tmp_path: Path, name: s
     (tmp_path / "a-file").touch()
     home = tmp_path / name if name != "absent" else Path("/proc/absent")  # where not even root makes a folder
     with pytest.raises(
-        UserError, match=f"cannot write the state folder {home}: .+\nMake it writable. BOTDOCK_HOME=DIR"
+        BotdockError, match=f"cannot write the state folder {home}: .+\nMake it writable. BOTDOCK_HOME=DIR"
     ):
         Config(home=str(home)).checked_home(make=True)
     assert Config(home=str(home)).checked_home() == home

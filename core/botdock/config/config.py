@@ -26,7 +26,7 @@ from botdock.config.sections import (
     RetentionConfig,
     RuntimeConfig,
 )
-from botdock.errors import ConfigError, UserError
+from botdock.errors import BotdockError, ConfigError, UserError
 from botdock.model._validation import path_problem
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ class Config(Section):
             make: Whether it is made, readable by this user alone, when it is not there.
 
         Raises:
-            UserError: Others can; names the path, the fault, and the command that mends it. Or it is to be made, and
-                cannot be written.
+            UserError: Others can; names the path, the fault, and the command that mends it.
+            BotdockError: It is to be made, and cannot be written.
         """
         from botdock._ownership import fault_of, part_fault
 
@@ -135,7 +135,7 @@ class Config(Section):
             with suppress(OSError):  # not there yet; or not ours to read, which its first use tells
                 fault = next(filter(None, map(part_fault, sorted(home.iterdir()))), None)
         if fault is None and problem:
-            raise UserError(
+            raise BotdockError(
                 f"cannot write the state folder {home}: {problem}", hint=f"Make it writable. {_ANOTHER_HOME}"
             )
         if fault is None:

@@ -46,6 +46,7 @@ _MAX_TEXT = 4096
 """Characters of a text in the envelope that are kept."""
 _MAX_EXIT_CODE = 255
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
+_VERSION_1 = re.compile(rb'\{"botdock": ?1,')
 _DECODING = threading.Lock()
 """One value at a time: ten runs that end together cost the memory of one."""
 
@@ -104,12 +105,8 @@ def _is_wrapped(runtime: Runtime) -> bool:
     return runtime.capabilities.result is ResultFormat.ENVELOPE
 
 
-def _unchanged(value: Any) -> Any:
-    return value
-
-
 def read_result(
-    data: bytes, limit: int, runtime: Runtime, entrypoint: str, mask: Callable[[Any], Any] = _unchanged
+    data: bytes, limit: int, runtime: Runtime, entrypoint: str, mask: Callable[[Any], Any] = lambda value: value
 ) -> ResultReading:
     """Read a result file; never raises, whatever is in it.
 
@@ -138,6 +135,8 @@ def _unwrap(data: bytes) -> tuple[ResultReading, bytes]:
     """Return what the header of an envelope says, and the value that follows it."""
     if data == NOT_WRITTEN:
         return ResultReading(unwritten=True), b""
+    if _VERSION_1.match(data):
+        return _unwrap_version_1(data)
     head, newline, content = data.partition(b"\n")
     try:
         header = _parse_header(head if newline else b"")
@@ -148,6 +147,16 @@ def _unwrap(data: bytes) -> tuple[ResultReading, bytes]:
         return reading, content
     said = "the result file is cut off or damaged: the value is not as long as it was"
     return attrs.evolve(reading, lost=said), b""
+
+
+def _unwrap_version_1(data: bytes) -> tuple[ResultReading, bytes]:
+    """Do the same for a bot that was started before there was version 2: one object, with the value in it."""
+    try:
+        document = _Parser().parse(data)
+    except ValueError as error:
+        return ResultReading(lost=f"the result file is {error}"), b""
+    value = json.dumps(document.get("value")).encode() if document.get("has_value") else b""
+    return _of_header(document), value
 
 
 def _parse_header(head: bytes) -> dict[str, Any]:
@@ -260,18 +269,11 @@ def _separators(data: bytes) -> int:
 
 
 def _deeper_than(document: Any, depth: int) -> bool:
-    level = [document]
+    level = [document] if isinstance(document, dict | list) else []
     for _ in range(depth):
-        level = [child for parent in level for child in _children(parent) if isinstance(child, dict | list)]
-        if not level:
-            return False
-    return True
-
-
-def _children(parent: Any) -> Any:
-    if isinstance(parent, dict):
-        return parent.values()
-    return parent if isinstance(parent, list) else ()
+        children = (child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent))
+        level = [child for child in children if isinstance(child, dict | list)]
+    return bool(level)
 
 
 def _declared(value: Any) -> tuple[bool, str]:
