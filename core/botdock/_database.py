@@ -1,6 +1,6 @@
 """One SQLite file that processes share: each change is there wholly or not at all, also after a kill.
 
-It is opened anew for each transaction, so nothing is held between two, and a file that was removed is made again.
+It is opened anew for each transaction: threads need no more than that, and a file that was removed is made again.
 """
 
 from __future__ import annotations
@@ -35,22 +35,28 @@ class Database:
         self._schema = schema
         self._version = zlib.crc32("\n".join(schema).encode()) >> 1
         self._synchronous = "FULL" if durable else "NORMAL"
+        self._held: sqlite3.Connection | None = None
+
+    def __del__(self) -> None:
+        """Let go of the file."""
+        self.close()
 
     def exists(self) -> bool:
         """Whether there is one."""
         return self.path.exists()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
         """Hold the file against all others; commit at the end, and change nothing when an error passes through.
 
+        With `write=False` it sees the file as of one instant, and neither waits for others nor keeps them waiting.
         One that is damaged is kept under another name, and a new one begun.
 
         Raises:
             OSError: The disk does not take it, another process held it for too long, or damage was found only now.
         """
         with _as_os_error(self.path), closing(self._open()) as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
                 yield connection
             except sqlite3.DatabaseError as error:
@@ -60,14 +66,21 @@ class Database:
                 raise
             connection.execute("COMMIT")
 
-    def hold(self) -> sqlite3.Connection:
-        """Return a connection that does nothing: while it is open, no transaction waits for the disk unless `durable`.
+    def hold(self) -> None:
+        """Keep the file open until `close`: else each transaction that is alone ends with a longer wait for the disk.
 
         Raises:
             OSError: As for `transaction`.
         """
-        with _as_os_error(self.path):
-            return self._open()
+        if self._held is None:
+            with _as_os_error(self.path):
+                self._held = self._open()
+
+    def close(self) -> None:
+        """Let go of the file; may be called twice, and is not needed where it was not held."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
 
     def _open(self) -> sqlite3.Connection:
         try:

@@ -171,16 +171,6 @@ class TestRefusals:
         stage.run()
         assert (stage.backend.puts, stage.left) == (["b1"], ["a1"])
 
-    def test_one_without_a_readable_name_is_given_up_in_the_end(self, stage: Stage) -> None:
-        stage.add("a1", "b1")
-        first = min((stage.spool.folder / "items").iterdir())
-        first.write_text("rubbish")
-        stage.spool = Spool(stage.spool.folder, max_bytes=1000, max_items=10)
-        stage.start()
-        for _ in range(PATIENCE):
-            stage.run(2 * LONGEST_REFUSED_PAUSE)
-        assert (stage.backend.puts, stage.left, stage.failed) == (["b1"], [], 1)
-
 
 class TestEnding:
     def test_nothing_new_is_begun(self, stage: Stage) -> None:

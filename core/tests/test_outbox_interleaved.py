@@ -9,14 +9,14 @@ from types import CodeType
 
 import pytest
 
-from botdock import _locks, _whole_files
+from botdock import _database, _locks, _whole_files
 from botdock.model import ByteReader, OutboxStatus, StorageArea
-from botdock.services.outbox import Item, Parcel, delivery, index, read_status, records, shared
+from botdock.services.outbox import Item, Parcel, delivery, read_status
 from botdock.services.outbox import spool as spools
 from testbed.every_line import lines_of, met_at_every_line
 
-SHARED = lines_of(_locks, _whole_files, records, shared, spools)
-ELSEWHERE = {(delivery.__file__, "run"), (delivery.__file__, "_deliver"), (index.__file__, "_refresh")}
+SHARED = lines_of(_database, _locks, _whole_files, spools)
+ELSEWHERE = {(delivery.__file__, "run"), (delivery.__file__, "_deliver")}
 ROOM = 3
 """Items that may wait; two do."""
 

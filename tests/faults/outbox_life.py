@@ -18,16 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from botdock import _whole_files
+from botdock import _database, _whole_files
 from botdock.model import ByteReader, StorageArea
 from botdock.services import _latest
-from botdock.services.outbox import Item, Parcel, delivery, index, read_status, records, shared
+from botdock.services.outbox import Item, Parcel, delivery, read_status
 from botdock.services.outbox import spool as spools
 from botdock_storage_local_fs.backend import LocalFsBackend
 from testbed import every_line
 from testbed.every_line import kill_at_every_line, lines_of
 
-TRACED = lines_of(_latest, _whole_files, delivery, index, records, shared, spools)
+TRACED = lines_of(_database, _latest, _whole_files, delivery, spools)
 OLD, NEW = "01jd9pz7p0k0v6r3h2m4n5q8st", "01jd9pz7p0k0v6r3h2m4n5q8sv"
 LOGS, RESULTS = StorageArea.LOGS, StorageArea.RESULTS
 LARGE = bytes(range(256)) * 20
@@ -94,7 +94,7 @@ class Life:
         if not spool.exists():
             return []
         self.deliver(spool)
-        return [path.name for name in ("items", "failed", "data") for path in (self.outbox / name).iterdir()]
+        return [item.data for item in spool.waiting()] + [path.name for path in (self.outbox / "data").iterdir()]
 
     def spool(self) -> spools.Spool:
         return spools.Spool(self.outbox, max_bytes=10**6, max_items=self.max_items)

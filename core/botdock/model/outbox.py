@@ -32,7 +32,7 @@ class OutboxStatus:
         items: Objects that wait.
         bytes: Bytes of these.
         oldest: When the oldest of these was enqueued, UTC; None when nothing waits.
-        failed_items: Objects that the storage keeps refusing while it takes others; they lie in the folder `failed`.
+        failed_items: Objects that the storage keeps refusing while it takes others; they are kept.
         dropped_items: Objects that were given up because the bound was reached, ever.
         dropped_bytes: Bytes of these.
         last_error: Why the last delivery failed; empty once one succeeds.

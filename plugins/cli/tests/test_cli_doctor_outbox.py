@@ -70,7 +70,7 @@ def test_what_failed_and_what_was_dropped_is_told_with_the_way_out(config: Confi
     waiting.fail(item)
     checks = found(config)
     assert checks["storage.outbox.failed"].detail == "the storage refused 1 object for good: no such thing"
-    assert "failed/*.json" in checks["storage.outbox.failed"].remedy
+    assert "touch " in checks["storage.outbox.failed"].remedy
     assert checks["storage.outbox.dropped"].detail == "more waited than may: 2 objects, 8 B, dropped"
     assert "outbox.max_bytes" in checks["storage.outbox.dropped"].remedy
 
@@ -85,7 +85,7 @@ def test_other_storages_are_named_only_when_something_is_left_for_them(config: C
 
 def test_an_outbox_that_cannot_be_read_is_a_failed_check(config: Config) -> None:
     add(spool(config), "a")
-    (manifest,) = (config.home_dir / "outbox/local-fs/items").iterdir()
-    manifest.unlink()
-    manifest.mkdir()
+    queue = config.home_dir / "outbox/local-fs/queue.sqlite"
+    queue.unlink()
+    queue.mkdir()
     assert found(config)["storage.outbox"].status is CheckStatus.FAILED

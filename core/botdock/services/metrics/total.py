@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Connection
@@ -90,7 +90,7 @@ class Ledger(MetricsExporter):
         self._pending: Operations = {}
         self._writing = Lock()
         self._counted_since = 0.0
-        self._held = ExitStack()
+        self._file = _database(folder)
         self._summed: MetricsSnapshot | None = None
 
     def add(self, counters: Counters) -> None:
@@ -131,12 +131,12 @@ class Ledger(MetricsExporter):
 
     def close(self) -> None:
         """Let go of the file; the last numbers have been written."""
-        self._held.close()
+        self._file.close()
 
     def _write(self, pending: Operations) -> None:
         with _explained(self._folder):
             make_private(self._folder)
-            with _database(self._folder).transaction() as database:
+            with self._file.transaction() as database:
                 fitting: Operations = {}
                 known = [_series(text) for (text,) in database.execute("SELECT series FROM operation")]
                 add_operations(fitting, pending, Admission.of(known))
@@ -144,8 +144,7 @@ class Ledger(MetricsExporter):
                 since = _begin(database, self._begun)
                 if since != self._counted_since:
                     database.execute("UPDATE total SET runners = runners + 1")
-            if not self._counted_since:
-                self._held.enter_context(closing(_database(self._folder).hold()))
+            self._file.hold()
         self._counted_since = since
 
 
@@ -163,9 +162,8 @@ def _look(folder: Path, *, forget: bool) -> MetricsTotal:
     now, file = datetime.now(UTC), _database(folder)
     if not file.exists():
         return MetricsTotal(snapshot=MetricsSnapshot(taken_at=now, since=now, operations={}))
-    with _explained(folder), file.transaction() as database:
-        since = datetime.fromtimestamp(_begin(database, now), UTC)
-        (runners,) = database.execute("SELECT runners FROM total").fetchone()
+    with _explained(folder), file.transaction(write=forget) as database:
+        since, runners = database.execute("SELECT since, runners FROM total").fetchone() or (now.timestamp(), 0)
         operations: Operations = {}
         for text, *numbers in database.execute(f"SELECT series, {', '.join(_COLUMNS)} FROM operation"):  # noqa: S608 - no input
             series, stats = _series(text), _stats(numbers)
@@ -173,7 +171,7 @@ def _look(folder: Path, *, forget: bool) -> MetricsTotal:
         if forget:
             database.execute("DELETE FROM operation")
             database.execute("UPDATE total SET since = ?, runners = 0", (now.timestamp(),))
-    snapshot = MetricsSnapshot(taken_at=now, since=since, operations=operations)
+    snapshot = MetricsSnapshot(taken_at=now, since=datetime.fromtimestamp(since, UTC), operations=operations)
     return MetricsTotal(snapshot=snapshot, runners=runners)
 
 

@@ -68,14 +68,14 @@ class Delivery:
         self._away_until = 0.0
         self._failures = 0
         self._failures_of: dict[str, int] = {}
-        self._refused_until: dict[str, float] = {}
+        self._refused_until: dict[int, float] = {}
         self._taken = dict.fromkeys(StorageArea, 0)
-        self._taken_before: dict[str, int] = {}
+        self._taken_before: dict[int, int] = {}
 
     def run(self) -> float | None:
         """Deliver what is due; return the seconds until more will be, or None when nothing waits."""
         waiting = self._spool.waiting()
-        self._forget_all_but({item.name for item in waiting}, {item.parcel.execution_id for item in waiting})
+        self._forget_all_but({item.number for item in waiting}, {item.parcel.execution_id for item in waiting})
         if waiting and self._clock() >= self._away_until:
             self._deliver_all(waiting)
         return self._next_due() if waiting else None
@@ -98,10 +98,10 @@ class Delivery:
             return item.parcel.execution_id
 
         lines = [list(line) for _, line in itertools.groupby(sorted(waiting, key=execution), key=execution)]
-        yield from sorted(lines, key=lambda line: (self._failures_of.get(execution(line[0]), 0), line[0].name))
+        yield from sorted(lines, key=lambda line: (self._failures_of.get(execution(line[0]), 0), line[0].number))
 
     def _deliver(self, item: Item) -> Verdict:
-        if self._clock() < self._refused_until.get(item.name, 0.0):
+        if self._clock() < self._refused_until.get(item.number, 0.0):
             return Verdict.PASSED if item.refusals >= PATIENCE else Verdict.HOLDS_UP
         try:
             source = self._spool.open(item)
@@ -121,15 +121,15 @@ class Delivery:
     def _answered(self, item: Item) -> None:
         self._failures = 0
         self._failures_of.pop(item.parcel.execution_id, None)
-        self._refused_until.pop(item.name, None)
-        self._note("")
+        self._refused_until.pop(item.number, None)
 
     def _away(self, item: Item, error: StorageUnavailableError) -> Verdict:
         self._failures += 1
         self._failures_of[item.parcel.execution_id] = self._failures_of.get(item.parcel.execution_id, 0) + 1
         pause = _jittered(FIRST_PAUSE, self._failures, self._longest_pause)
         self._away_until = self._clock() + pause
-        self._note(error.message)
+        with suppress(OSError):  # the log says it, too
+            self._spool.note_error(hidden(error.message))
         if self._failures == 1:
             logger.bind(execution_id=item.parcel.execution_id, key=item.parcel.key, error=error.message).warning(
                 "the storage is away; what is to go waits"
@@ -142,8 +142,8 @@ class Delivery:
         with suppress(OSError):  # a disk that takes no note of it
             item = self._spool.refuse(item, text)
         taken = self._taken[item.parcel.area]
-        own_fault = isinstance(error, StorageKeyError) or taken > self._taken_before.get(item.name, 0)
-        self._taken_before[item.name] = taken
+        own_fault = isinstance(error, StorageKeyError) or taken > self._taken_before.get(item.number, 0)
+        self._taken_before[item.number] = taken
         logger.bind(
             execution_id=item.parcel.execution_id, key=item.parcel.key, error=text, refusals=item.refusals
         ).warning("the storage refused an object")
@@ -151,12 +151,8 @@ class Delivery:
             self._spool.fail(item)
             return Verdict.PASSED
         pause = _jittered(REFUSED_PAUSE, item.refusals, LONGEST_REFUSED_PAUSE)
-        self._refused_until[item.name] = self._clock() + pause
+        self._refused_until[item.number] = self._clock() + pause
         return Verdict.PASSED if item.refusals >= PATIENCE else Verdict.HOLDS_UP
-
-    def _note(self, error: str) -> None:
-        with suppress(OSError):  # the log says it, too
-            self._spool.note_error(hidden(error))
 
     def _next_due(self) -> float | None:
         if self._failures:
@@ -164,10 +160,10 @@ class Delivery:
         dues = self._refused_until.values()
         return max(min(dues) - self._clock(), 0.0) if dues else None
 
-    def _forget_all_but(self, names: set[str], executions: set[str]) -> None:
+    def _forget_all_but(self, numbers: set[int], executions: set[str]) -> None:
         """Keep nothing in mind of what is gone."""
-        self._refused_until = {name: due for name, due in self._refused_until.items() if name in names}
-        self._taken_before = {name: count for name, count in self._taken_before.items() if name in names}
+        self._refused_until = {number: due for number, due in self._refused_until.items() if number in numbers}
+        self._taken_before = {number: taken for number, taken in self._taken_before.items() if number in numbers}
         self._failures_of = {name: count for name, count in self._failures_of.items() if name in executions}
 
 

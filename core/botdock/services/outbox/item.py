@@ -1,20 +1,15 @@
-"""What waits in the outbox, and the small file that says so."""
+"""What waits in the outbox."""
 
 from __future__ import annotations
 
-import json
-import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 import attrs
 
 from botdock.model import StorageArea
 
-NAME = re.compile(r"([0-9]{20})-([0-9a-f]{32})")
-"""A number that says the order, and what makes it unique: a name is never used twice."""
-SUFFIX = ".json"
+COLUMNS = "number, token, area, key, execution_id, latest, size, created, refusals, error"
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +34,8 @@ class Item:
     """An object that waits.
 
     Attributes:
-        name: Its name in the outbox; sorts by when it came.
+        number: Its place in the order; never used twice.
+        data: Name of the file that holds its bytes.
         parcel: What it is.
         size: Bytes.
         created: When it came, UTC.
@@ -47,54 +43,18 @@ class Item:
         error: Why, the last time.
     """
 
-    name: str
+    number: int
+    data: str
     parcel: Parcel
     size: int
     created: datetime
     refusals: int = 0
     error: str = ""
 
-    @property
-    def number(self) -> int:
-        """Its place in the order."""
-        return int(self.name.partition("-")[0])
-
-    @property
-    def data(self) -> str:
-        """Name of the file that holds its bytes."""
-        return self.name.partition("-")[2]
-
-    def to_json(self) -> bytes:
-        """Return what its file holds."""
-        document = attrs.asdict(self, filter=lambda attribute, _: attribute.name != "name")
-        return json.dumps(document | {"created": self.created.isoformat()}).encode()
-
     @classmethod
-    def from_json(cls, name: str, data: bytes) -> Self:
-        """Read what its file holds.
-
-        Raises:
-            ValueError: It is not what `to_json` wrote.
-        """
-        document: dict[str, Any] = json.loads(data)
-        try:
-            parcel = document.pop("parcel")
-            area = StorageArea(parcel.pop("area"))
-            created = datetime.fromisoformat(document.pop("created"))
-            return cls(name=name, parcel=Parcel(area=area, **parcel), created=created, **document)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{name}: {error}") from error
-
-
-def read_item(folder: Path, name: str) -> Item | None:
-    """Read an item; None when it has gone.
-
-    One whose file is damaged has no key, so that no storage takes it, and it ends among those that failed.
-    """
-    try:
-        return Item.from_json(name, (folder / (name + SUFFIX)).read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        parcel = Parcel(area=StorageArea.LOGS, key="", execution_id="")
-        return Item(name=name, parcel=parcel, size=0, created=datetime.now(UTC), error=f"damaged: {error}")
+    def of_row(cls, row: tuple[Any, ...]) -> Self:
+        """Return what a row of `COLUMNS` says."""
+        number, data, area, key, execution_id, latest, size, created, refusals, error = row
+        parcel = Parcel(area=StorageArea(area), key=key, execution_id=execution_id, latest=bool(latest))
+        moment = datetime.fromtimestamp(created, UTC)
+        return cls(number=number, data=data, parcel=parcel, size=size, created=moment, refusals=refusals, error=error)

@@ -1,34 +1,50 @@
-"""The folder of an outbox, shared by threads and processes: items come, wait, and go, each in one step.
+"""The folder of an outbox, shared by threads and processes: items come, wait, and go, each in one transaction.
 
-items/<number>-<token>.json   an item that waits; it does so from the moment at which this file is there
-failed/<number>-<token>.json  one that was given up; moved back by hand, it waits again
-data/<token>                  the bytes of either
-dropped.json                  what was given up for want of room: counts, and the names that went last
-error.json                    why the last delivery failed
-delivering                    locked by whoever delivers
-writing                       locked, shared, by whoever brings bytes; alone, by whoever looks for abandoned ones
-changing                      locked for each change of the above; holds a mark that is new after each
+queue.sqlite   what waits and in which order, what was given up, how much was dropped, and why a delivery failed
+data/<token>   the bytes of an item: there before its row is, and removed after it
+delivering     locked by the process that delivers
+writing        locked, shared, by those that bring bytes; alone, by the one that looks for abandoned ones
+retry          made by hand: what was given up waits again, and what was dropped is forgotten
 """
 
 from __future__ import annotations
 
 import secrets
-from contextlib import AbstractContextManager, suppress
-from datetime import UTC, datetime
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from io import BufferedReader
 from pathlib import Path
+from sqlite3 import Connection
 
 import attrs
 
+from botdock._database import Database
 from botdock._locks import locked, locked_at_once
 from botdock._ownership import make_private
-from botdock._whole_files import keep, publish, sync_folder
+from botdock._whole_files import keep
 from botdock.errors import StorageError
-from botdock.model import ByteReader, OutboxStatus
-from botdock.services.outbox.index import FAILED, ITEMS, Index
-from botdock.services.outbox.item import SUFFIX, Item, Parcel
-from botdock.services.outbox.records import read_drops, read_error, write_error
-from botdock.services.outbox.shared import DATA, LOCK, LOCK_TIMEOUT, SharedIndex
+from botdock.model import ByteReader, OutboxStatus, StorageArea
+from botdock.services.outbox.item import COLUMNS, Item, Parcel
+
+DATA = "data"
+QUEUE = "queue.sqlite"
+LOCK_TIMEOUT = 10.0
+"""Seconds; a lock is held for as long as a few writes to the disk take."""
+REMEMBERED = 100
+"""Dropped items whose rows stay: more than are dropped while one of them is on its way, mostly."""
+
+_SCHEMA = (
+    (
+        "CREATE TABLE item (number INTEGER PRIMARY KEY AUTOINCREMENT, token TEXT NOT NULL, area TEXT NOT NULL, "
+        "key TEXT NOT NULL, execution_id TEXT NOT NULL, latest INTEGER NOT NULL, size INTEGER NOT NULL, "
+        "created REAL NOT NULL, refusals INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', "
+        "state TEXT NOT NULL DEFAULT 'waiting') STRICT"  # or 'failed', or 'dropped'
+    ),
+    "CREATE INDEX by_state ON item (state, area, key)",
+    "CREATE TABLE note (dropped_items INTEGER NOT NULL, dropped_bytes INTEGER NOT NULL, error TEXT NOT NULL) STRICT",
+    "INSERT INTO note VALUES (0, 0, '')",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +73,7 @@ class Spool:
         self.folder = folder
         self._max_bytes = max_bytes
         self._max_items = max_items
-        self._shared = SharedIndex(folder)
+        self._queue = Database(folder / QUEUE, _SCHEMA, durable=True)
 
     def add(self, parcel: Parcel, source: ByteReader | Path | bytes) -> Added:
         """Take in an object; from the return on, it survives whatever becomes of this process.
@@ -65,26 +81,31 @@ class Spool:
         An object for a key that one already waits for replaces it, unless it is of an older execution.
 
         Raises:
-            OSError: The disk did not take it, or somebody held a lock for too long; nothing of it is left.
+            OSError: The disk did not take it, or another process held a lock for too long; nothing of it is left.
             StorageError: It does not fit in.
         """
-        self._make_folders()
+        make_private(self.folder)
+        (self.folder / DATA).mkdir(mode=0o700, exist_ok=True)
+        self.folder.chmod(0o700)  # results are the user's own business
         token = secrets.token_hex(16)
         path = self.folder / DATA / token
         with locked(self.folder / "writing", timeout=LOCK_TIMEOUT, shared=True):
             size = keep(source, path, limit=self._max_bytes)
             try:
-                return self._admit(parcel, token, size)
+                dropped, gone = self._admit(parcel, token, size)
             except BaseException:
                 path.unlink(missing_ok=True)
                 raise
+            self._unlink(gone)
+        self._queue.hold()
+        return Added(size=size, dropped=dropped)
 
     def waiting(self) -> list[Item]:
         """Return what waits, in order."""
         if not self.exists():
             return []
-        with self._shared.look() as index:
-            return list(index.waiting.values())
+        with self._queue.transaction(write=False) as queue:
+            return _items(queue, "state = 'waiting' ORDER BY number")
 
     def open(self, item: Item) -> BufferedReader | None:
         """Open the bytes of an item; None when it waits no longer.
@@ -95,125 +116,169 @@ class Spool:
         try:
             return (self.folder / DATA / item.data).open("rb")
         except FileNotFoundError:
-            if not self._manifest(item).exists():
+            if item.number not in {one.number for one in self.waiting()}:
                 return None
             raise StorageError(f"the bytes of {item.parcel.key!r} are gone from {self.folder}") from None
 
     def remove(self, item: Item) -> None:
-        """Forget an item that was delivered."""
-        with self._shared.change() as index:
-            if item.name not in index.waiting:  # what is newer, or worth more, took its place while it was on its way
-                self._shared.note_arrival(item)
-            self._shared.remove([item])
+        """Forget an item that was delivered; and that the storage was away."""
+        with self._queue.transaction() as queue:
+            _note_error(queue, "")
+            deleted = queue.execute("DELETE FROM item WHERE number = ? RETURNING state", (item.number,)).fetchall()
+            if ("dropped",) in deleted:  # while it was on its way, and it has arrived
+                _count_drops(queue, -1, -item.size)
+        self._unlink([item.data])
 
     def refuse(self, item: Item, error: str) -> Item:
-        """Note that the storage refused an item, and return it as it is now."""
-        with self._shared.change() as index:
-            known = index.waiting.get(item.name, item)
-            refused = attrs.evolve(known, refusals=known.refusals + 1, error=error)
-            if item.name in index.waiting:
-                publish(self._manifest(item), refused.to_json())
-                index.add(refused)
-            return refused
+        """Note that the storage answered, and refused an item; return it as it is now."""
+        with self._queue.transaction() as queue:
+            _note_error(queue, "")
+            change = "UPDATE item SET refusals = refusals + 1, error = ? WHERE number = ? AND state = 'waiting'"
+            queue.execute(change, (_storable(error), item.number))
+            known = _items(queue, "number = ? AND state = 'waiting'", item.number)
+        return known[0] if known else attrs.evolve(item, refusals=item.refusals + 1, error=error)
 
     def fail(self, item: Item) -> None:
         """Give an item up, but keep it."""
-        with self._shared.change() as index:
-            if item.name in index.waiting:
-                self._manifest(item).rename(self.folder / FAILED / (item.name + SUFFIX))
-                sync_folder(self.folder / FAILED)
-                index.give_up(item)
+        with self._queue.transaction() as queue:
+            queue.execute("UPDATE item SET state = 'failed' WHERE number = ? AND state = 'waiting'", (item.number,))
 
     def delivering(self) -> AbstractContextManager[bool]:
-        """Be the one who delivers, if nobody else is; say whether that is so."""
+        """Be the one who delivers, if no other process is; say whether that is so."""
         return locked_at_once(self.folder / "delivering")
 
     def sweep(self) -> None:
-        """Remove what processes left here that died, unless somebody is writing just now."""
+        """Remove what processes left here that died, unless one is writing just now; do what `retry` asks for."""
         with locked_at_once(self.folder / "writing") as alone:
             if alone:
                 self._sweep()
+        if (self.folder / "retry").exists():
+            with self._queue.transaction() as queue:
+                queue.execute("UPDATE item SET state = 'waiting', refusals = 0 WHERE state = 'failed'")
+                queue.execute("UPDATE note SET dropped_items = 0, dropped_bytes = 0")
+            (self.folder / "retry").unlink(missing_ok=True)
 
     def exists(self) -> bool:
         """Whether anything was ever put here."""
-        return (self.folder / ITEMS).is_dir()
+        return self._queue.exists()
 
     def away(self) -> str:
         """Return why the storage did not answer the last time, to whichever process; empty when it did."""
-        return read_error(self.folder)
+        if not self.exists():
+            return ""
+        with self._queue.transaction(write=False) as queue:
+            return str(queue.execute("SELECT error FROM note").fetchone()[0])
 
     def note_error(self, error: str) -> None:
-        """Remember why the storage did not answer, or, by an empty text, that it did.
+        """Remember why the storage did not answer.
 
         Raises:
-            OSError: The disk did not take it, or somebody held the lock for too long.
+            OSError: The disk did not take it, or another process held the file for too long.
         """
-        with locked(
-            self.folder / LOCK, timeout=LOCK_TIMEOUT
-        ):  # a process that closes says so beside the one that delivers
-            write_error(self.folder, error)
+        if self.exists():
+            with self._queue.transaction() as queue:
+                _note_error(queue, error)
 
-    def _make_folders(self) -> None:
-        make_private(self.folder)
-        for name in (FAILED, DATA, ITEMS):  # the one that says that all are there comes last
-            (self.folder / name).mkdir(mode=0o700, exist_ok=True)
-        self.folder.chmod(0o700)  # results are nobody else's business
+    def close(self) -> None:
+        """Let go of the queue."""
+        self._queue.close()
 
-    def _manifest(self, item: Item) -> Path:
-        return self.folder / ITEMS / (item.name + SUFFIX)
-
-    def _admit(self, parcel: Parcel, token: str, size: int) -> Added:
-        with self._shared.change() as index:
-            number, now = index.next_number(), datetime.now(UTC)
-            item = Item(name=f"{number:020d}-{token}", parcel=parcel, size=size, created=now)
-            before = index.same_key(parcel)
-            if before and before.parcel.execution_id > parcel.execution_id:
-                (self.folder / DATA / token).unlink()
-                return Added(size=size)
-            victims = index.victims(item, max_bytes=self._max_bytes, max_items=self._max_items)
+    def _admit(self, parcel: Parcel, token: str, size: int) -> tuple[list[Item], list[str]]:
+        """Let an item wait; return what was dropped for it, and the files that hold no item's bytes any more."""
+        with self._queue.transaction() as queue:
+            same = "state = 'waiting' AND area = ? AND key = ?"
+            before = _items(queue, same, parcel.area, parcel.key)
+            if before and before[0].parcel.execution_id > parcel.execution_id:
+                return [], [token]
+            victims = self._victims(queue, parcel, size, [item.number for item in before])
             if victims is None:
                 raise StorageError(
                     f"{parcel.key!r} cannot wait for the storage: the outbox is full of what is worth more",
                     key=parcel.key,
                     hint="Bring the storage back, or let more wait: outbox.max_bytes and outbox.max_items.",
                 )
-            self._shared.drop(victims)
-            self._publish(item)
-            index.add(item)
-            if before:
-                self._shared.remove([before])
-        return Added(size=size, dropped=victims)
+            _drop(queue, victims)
+            queue.executemany("DELETE FROM item WHERE number = ?", [(item.number,) for item in before])
+            row = (token, parcel.area, parcel.key, parcel.execution_id, parcel.latest, size, time.time())
+            columns = "token, area, key, execution_id, latest, size, created"
+            queue.execute(f"INSERT INTO item ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - no input
+        return victims, [item.data for item in (*victims, *before)]
 
-    def _publish(self, item: Item) -> None:
-        try:
-            publish(self._manifest(item), item.to_json())
-        except BaseException:
-            with suppress(OSError):
-                self._manifest(item).unlink(missing_ok=True)
-            raise
+    def _victims(self, queue: Connection, parcel: Parcel, size: int, replaced: list[int]) -> list[Item] | None:
+        """Return what must go so that `parcel` fits in; None when it does not, whatever goes.
+
+        What failed goes first, then logs, then, for a result only, results; of each the oldest first.
+        """
+        there = [item for item in _items(queue, "state != 'dropped'") if item.number not in replaced]
+        bytes_over = sum(item.size for item in there) + size - self._max_bytes
+        items_over = len(there) + 1 - self._max_items
+        chosen: list[Item] = []
+        if bytes_over <= 0 and items_over <= 0:
+            return chosen
+        dispensable = "state = 'failed' OR state = 'waiting' AND area IN (?, ?)"
+        order = "ORDER BY state, state = 'waiting' AND area = ?, number"
+        areas = (StorageArea.LOGS, parcel.area, StorageArea.RESULTS)
+        for candidate in _items(queue, f"{dispensable} {order}", *areas):
+            if candidate.number not in replaced:
+                chosen.append(candidate)
+                bytes_over, items_over = bytes_over - candidate.size, items_over - 1
+            if bytes_over <= 0 and items_over <= 0:
+                return chosen
+        return None
 
     def _sweep(self) -> None:
-        with self._shared.look() as index:
-            known = {item.data for item in (*index.waiting.values(), *index.failed.values())}
-            rubbish = [path for path in (self.folder / DATA).iterdir() if path.name not in known]
-            rubbish += (self.folder / ITEMS).glob("*.tmp")
-            for path in rubbish:
-                path.unlink(missing_ok=True)
+        with self._queue.transaction(write=False) as queue:
+            known = {item.data for item in _items(queue, "state != 'dropped'")}
+        if self._queue.damaged.exists():  # there may be more names in that one
+            return
+        self._unlink(path.name for path in (self.folder / DATA).iterdir() if path.name not in known)
+
+    def _unlink(self, names: Iterable[str]) -> None:
+        for name in names:
+            (self.folder / DATA / name).unlink(missing_ok=True)
+
+
+def _items(queue: Connection, condition: str, *parameters: object) -> list[Item]:
+    rows = queue.execute(f"SELECT {COLUMNS} FROM item WHERE {condition}", parameters)  # noqa: S608 - from this module alone
+    return [Item.of_row(row) for row in rows]
+
+
+def _drop(queue: Connection, items: list[Item]) -> None:
+    """Give items up, and count them; the last ones' rows stay, should one be on its way and arrive."""
+    if items:
+        queue.executemany("UPDATE item SET state = 'dropped' WHERE number = ?", [(item.number,) for item in items])
+        _count_drops(queue, len(items), sum(item.size for item in items))
+        old = "SELECT number FROM item WHERE state = 'dropped' ORDER BY number DESC LIMIT -1 OFFSET ?"
+        queue.execute(f"DELETE FROM item WHERE number IN ({old})", (max(REMEMBERED, len(items)),))  # noqa: S608 - no input
+
+
+def _count_drops(queue: Connection, items: int, size: int) -> None:
+    queue.execute("UPDATE note SET dropped_items = dropped_items + ?, dropped_bytes = dropped_bytes + ?", (items, size))
+
+
+def _note_error(queue: Connection, error: str) -> None:
+    queue.execute("UPDATE note SET error = ? WHERE error != ?", (_storable(error), _storable(error)))
+
+
+def _storable(text: str) -> str:
+    """Return what SQLite takes of a storage's message, which may hold bytes that are not UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_status(folder: Path) -> OutboxStatus:
-    """Return how things stand in an outbox, without waiting for anybody or changing anything."""
-    index = Index()
-    index.refresh(folder)
-    drops = read_drops(folder)
-    gone = {*index.failed, *drops.last}  # meanwhile: an item is where it comes to
-    waiting, failed = [item for name, item in index.waiting.items() if name not in gone], list(index.failed.values())
+    """Return how things stand in an outbox, without changing anything."""
+    file = Database(folder / QUEUE, _SCHEMA)
+    if not file.exists():
+        return OutboxStatus()
+    with file.transaction(write=False) as queue:
+        waiting, failed = _items(queue, "state = 'waiting' ORDER BY number"), _items(queue, "state = 'failed'")
+        dropped_items, dropped_bytes, error = queue.execute("SELECT * FROM note").fetchone()
     return OutboxStatus(
         items=len(waiting),
         bytes=sum(item.size for item in waiting),
         oldest=min((item.created for item in waiting), default=None),
         failed_items=len(failed),
-        dropped_items=drops.items,
-        dropped_bytes=drops.bytes,
-        last_error=read_error(folder) or next((item.error for item in (*waiting, *failed) if item.error), ""),
+        dropped_items=dropped_items,
+        dropped_bytes=dropped_bytes,
+        last_error=error or next((item.error for item in (*waiting, *failed) if item.error), ""),
     )

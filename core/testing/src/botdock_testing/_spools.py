@@ -35,6 +35,6 @@ def read_item_bytes(spool: Spool, item: Item) -> bytes:
 
 
 def spool_files(spool: Spool) -> list[str]:
-    """Return the names of all files that hold items, or something that is left of them."""
-    folders = [spool.folder / name for name in ("items", "failed", "data")]
-    return [path.name for folder in folders if folder.exists() for path in folder.iterdir()]
+    """Return the names of all files that hold the bytes of items, or something that is left of them."""
+    folder = spool.folder / "data"
+    return [path.name for path in folder.iterdir()] if folder.exists() else []

@@ -136,7 +136,7 @@ def _check(name: str, folder: Path) -> Iterator[Check]:
             name=f"{name}.failed",
             status=CheckStatus.WARNING,
             detail=f"the storage refused {_objects(status.failed_items)} for good: {status.last_error}",
-            remedy=f"mend it, then let them be tried again: mv {folder}/failed/*.json {folder}/items/",
+            remedy=f"mend it, then let them be tried again: touch {folder}/retry",
         )
     if status.dropped_items:
         lost = f"{_objects(status.dropped_items)}, {format_bytes(status.dropped_bytes)}"
@@ -144,7 +144,7 @@ def _check(name: str, folder: Path) -> Iterator[Check]:
             name=f"{name}.dropped",
             status=CheckStatus.WARNING,
             detail=f"more waited than may: {lost}, dropped",
-            remedy=f"let more wait: outbox.max_bytes and outbox.max_items; to forget it: rm {folder}/dropped.json",
+            remedy=f"let more wait: outbox.max_bytes and outbox.max_items; to forget it: touch {folder}/retry",
         )
 
 
