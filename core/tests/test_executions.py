@@ -194,6 +194,10 @@ def test_logs_come_with_their_gaps_and_events_and_results_as_they_were_written(t
     (directory / "result.json").write_text('{"value": {"pnl": 1.5}}')
     executions = Executions(tmp_path)
     assert [line.data for line in executions.logs("sma", tail=1)] == [b"two"]  # type: ignore[union-attr] # no gap
+    first, second = executions.logs("sma")
+    assert [list(executions.logs("sma", after=one.position)) for one in (first, second)] == [[second], []]
+    with pytest.raises(UserError, match="'0-1' is not a position in a log"):
+        executions.logs("sma", after="0-1")
     assert executions.events("sma") == ({"event": "created"},)
     assert executions.result("sma") == {"pnl": 1.5}
     assert not executions.verify("sma").findings

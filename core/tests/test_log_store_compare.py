@@ -87,8 +87,7 @@ def test_a_copy_that_is_damaged_is_told_from_the_right_one_here(tmp_path: Path, 
     copies[name] = flipped(copies[name])
     offset, text = problem(tmp_path, copies, name)
     assert offset == 3
-    assert "in 2 bytes" in text
-    assert "the hashes prove what is here" in text
+    assert ("the hashes prove what is here" in text) == (not name.endswith(".json")), "documents prove themselves"
 
 
 def test_the_right_copy_is_told_from_what_is_damaged_here(tmp_path: Path, copies: Copies) -> None:
@@ -112,10 +111,10 @@ def test_a_copy_of_another_length_is_said_to_be(
     assert said in text
 
 
-def test_what_neither_side_proves_is_said(tmp_path: Path, copies: Copies) -> None:
+def test_no_side_is_said_to_be_right_that_no_hash_proves(tmp_path: Path, copies: Copies) -> None:
     (tmp_path / "stdout.1").write_bytes(flipped(copies["stdout.1"]))
     copies["stdout.1"] = copies["stdout.1"][:-1] + b"!"
-    assert "the hashes prove neither" in problem(tmp_path, copies, "stdout.1")[1]
+    assert "prove" not in problem(tmp_path, copies, "stdout.1")[1]
 
 
 def test_an_object_that_is_missing_is_named(tmp_path: Path, copies: Copies) -> None:

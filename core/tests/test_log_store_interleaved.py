@@ -20,7 +20,6 @@ from botdock.services.log_store import (
     files,
     layout,
     ledger,
-    presence,
     reader,
     retention,
     segment,
@@ -39,14 +38,14 @@ SEGMENT = 16
 WHOLES = {gone: b"*" * gone + WHOLE[gone:] for gone in range(0, 3 * SEGMENT, SEGMENT)}
 LOOKING = {
     *("__init__", "_document", "_removed", "_is_being_made", "_look_at", "_is_gone", "_sealed", "_seal", "_compare"),
-    *("run", "_read_seal", "_is_packed_badly", "_measure", "_walk", "_compare_segment", "_difference", "open_data"),
+    *("run", "_read_seal", "_walk", "_find", "_read_rest", "_compare_segment", "_difference", "open_data"),
     *("present_files", "missing_files", "_is_there"),
 }
 """What looks at the disk in a check: while the rest works, a change is seen no earlier or later than before it."""
 NAMING = {"data_name", "index_name", "seal_name", "compressed_name", "draft_name", "is_draft", "segment_of"}
 PACKING = {"of", "gap", "head", "head_crc", "pack", "_packed", "parse_document"}
 WRITING = {"create", "append", "seal", "compress_segment", "_compress", "remove_segment", "_clear"}
-CHECKING = lines_of(compare, files, presence, verify_segment, verifying)
+CHECKING = lines_of(compare, files, verify_segment, verifying)
 WORKING = lines_of(files, layout, ledger, reader, retention, takeover)
 CHANGING = lines_of(retention, segment)
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from botdock.errors import LogError
 from botdock.model.logs import GapReason, LogChunk, LogGap, LogLine, Stream
+from botdock.services import lines
 from botdock.services.lines import LineSplitter
 from botdock.services.log_store import LogWriter, StoredLog
-from botdock.services.log_store.locate_tail import tail_position
+from botdock.services.log_store.locate import tail_position
 from botdock.services.log_store.retention import compress_segment
 
 TEXT = st.lists(st.sampled_from(b"ab\n"), min_size=1, max_size=12).map(bytes)
@@ -200,3 +201,76 @@ def test_an_empty_folder_has_no_lines(tmp_path: Path) -> None:
     assert list(StoredLog(tmp_path).lines(tail=3)) == []
     assert list(StoredLog(tmp_path).lines(since_ns=3)) == []
     assert tail_position(tmp_path, 3).segment == 0
+
+
+@CHECKS
+@given(
+    steps=STEPS,
+    gaps=st.sets(st.integers(0, 24)),
+    segment_bytes=st.sampled_from([4, 30, 10**9]),
+    packed=st.integers(0, 255),
+    gone=st.integers(0, 3),
+    since=st.one_of(st.none(), st.integers(START - 1, START + 40)),
+    stream=st.sampled_from([None, *Stream]),
+    piece=st.sampled_from([2, 5, 64 * 1024]),
+)
+def test_reading_in_pieces_by_positions_gives_what_reading_at_once_does(
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[Stream, bytes, int]],
+    gaps: set[int],
+    segment_bytes: int,
+    packed: int,
+    gone: int,
+    since: int | None,
+    stream: Stream | None,
+    piece: int,
+) -> None:
+    writer = LogWriter(tmp_path_factory.mktemp("log") / "logs", segment_bytes=segment_bytes)
+    for number, chunk in enumerate(chunks_of(steps)):
+        if number in gaps:
+            writer.note_gap(LogGap(stream=chunk.stream, size=number + 1, since_ns=chunk.time_ns))
+        writer.append(chunk)
+    for number in writer.seal_closed():
+        if packed >> number % 8 & 1:
+            compress_segment(writer.directory, number)
+    for _ in range(gone):
+        writer.remove_oldest()
+    writer.close()
+    log = StoredLog(writer.directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "MAX_PIECE", piece)
+        whole = list(log.lines(since_ns=since, stream=stream, positions=True))
+        for number, item in enumerate(whole, start=1):
+            rest = list(log.lines(since_ns=since, stream=stream, after=item.position, positions=True))
+            assert rest == whole[number:]
+            assert [one.position for one in rest[-1:]] == [one.position for one in whole[number:][-1:]]
+
+
+def test_a_position_holds_over_growth_and_retention(tmp_path: Path) -> None:
+    writer, log = LogWriter(tmp_path, segment_bytes=8), StoredLog(tmp_path)
+    writer.append(LogChunk(Stream.STDERR, b"open", START))
+    writer.append(LogChunk(Stream.STDOUT, b"one\nhal", START + 1))
+    *_, last_one = log.lines(positions=True)
+    assert [line.data for line in log.lines() if isinstance(line, LogLine)] == [b"one", b"hal", b"open"]
+    writer.append(LogChunk(Stream.STDOUT, b"f\ntwo\n", START + 2))
+    writer.append(LogChunk(Stream.STDERR, b"ed\n", START + 3))
+    writer.seal_closed()
+    rest = [
+        LogLine(Stream.STDOUT, b"f", START + 1),
+        LogLine(Stream.STDOUT, b"two", START + 2),
+        LogLine(Stream.STDERR, b"ed", START),
+    ]
+    assert list(log.lines(after=last_one.position)) == rest
+    assert list(log.lines(after=last_one.position, tail=1)) == rest[2:]
+    assert writer.remove_oldest()
+    assert list(log.lines(after=last_one.position)) == rest
+    first, *_ = log.lines(after=last_one.position, positions=True)
+    writer.append(LogChunk(Stream.STDOUT, b"a new segment\n", START + 4))
+    writer.append(LogChunk(Stream.STDOUT, b"and one more\n", START + 5))
+    writer.seal_closed()
+    assert writer.remove_oldest()
+    found = list(log.lines(after=first.position))
+    assert [item.size for item in found if isinstance(item, LogGap)] == [4, 3]
+    with pytest.raises(ValueError, match="is not a position"):
+        log.lines(after="7")
+    writer.close()

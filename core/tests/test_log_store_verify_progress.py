@@ -8,7 +8,7 @@ import pytest
 from botdock.model.logs import LogChunk, Stream
 from botdock.services.log_store import LogWriter
 from botdock.services.log_store.files import PIECE, open_data
-from botdock.services.log_store.meter import Meter
+from botdock.services.log_store.findings import Meter
 from botdock.services.log_store.retention import compress_segment
 from botdock.services.log_store.verify import compare, verify
 

@@ -84,11 +84,9 @@ def test_a_splitter_that_takes_over_goes_on_with_whole_lines(before: list[LogChu
     first = LineSplitter()
     delivered = [line for chunk in before for line in first.feed(chunk)]
     stored = {
-        stream: (
-            b"".join(chunk.data for chunk in before if chunk.stream is stream).rpartition(b"\n")[2],
-            first.open_since(stream) or 0,
-        )
+        stream: (b"".join(chunk.data for chunk in before if chunk.stream is stream).rpartition(b"\n")[2], since)
         for stream in Stream
+        if (since := first.open_since(stream)) is not None
     }
     second = LineSplitter(stored)
     assert [second.open_since(stream) for stream in Stream] == [first.open_since(stream) for stream in Stream]
@@ -159,3 +157,19 @@ def test_a_piece_in_small_chunks_costs_as_the_same_bytes_in_short_lines_do() -> 
 def test_text_replaces_what_is_not_utf8() -> None:
     (line,) = lines_of([LogChunk(Stream.STDOUT, b"\xff\n")])
     assert line.text == "\N{REPLACEMENT CHARACTER}"
+
+
+@given(text=st.text(st.sampled_from("aé€😀")), size=st.integers(1, 9))
+def test_no_piece_of_a_long_line_cuts_a_character(text: str, size: int) -> None:
+    data = text.encode()
+    pieces = list(lines_of(LogChunk(Stream.STDOUT, data[at : at + size], 1) for at in range(0, len(data), size)))
+    assert "".join(piece.text for piece in pieces) == text
+    assert all(len(piece.data) <= PIECE for piece in pieces)
+    assert pieces == list(lines_of([LogChunk(Stream.STDOUT, data, 1)]))
+
+
+def test_a_long_line_that_is_not_utf_8_is_kept_too() -> None:
+    data = b"\x80" * (2 * PIECE + 2)
+    pieces = [piece.data for piece in lines_of([LogChunk(Stream.STDOUT, data, 1)])]
+    assert [len(piece) for piece in pieces] == [PIECE, PIECE, 2]
+    assert b"".join(pieces) == data

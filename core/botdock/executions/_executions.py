@@ -55,9 +55,14 @@ class Executions(Catalogue):
         since: datetime | None = None,
         until: datetime | None = None,
         stream: Stream | None = None,
+        after: str | None = None,
         follow: bool = False,
     ) -> Iterator[LogLine | LogGap]:
         """Yield the lines of an execution's log, and what is missing between them, in their place.
+
+        Each item has a `position`. A later call goes on with it, from any process, exactly behind that item: also
+        where it is the beginning of a line that had not ended, and when segments were closed, compressed or removed
+        meanwhile.
 
         Args:
             name: As in `get`.
@@ -65,21 +70,27 @@ class Executions(Catalogue):
             since: From when on; a line's time is that of its first byte.
             until: Up to when.
             stream: Only of this one.
+            after: The `position` of an item that an earlier call with the same `stream` gave; None for the beginning.
             follow: Whether to go on with what comes, until the log ends or its runner dies.
 
         Raises:
-            UserError: There is no such execution.
+            UserError: There is no such execution, or `after` is not a position.
             LogError: It has no log, or its log cannot be read.
         """
         record = self.get(name)
-        return StoredLog(record.logs).lines(
-            tail=tail,
-            since_ns=_nanoseconds(since),
-            until_ns=_nanoseconds(until),
-            stream=stream,
-            follow=follow,
-            alive=lambda: self.is_alive(record),
-        )
+        try:
+            return StoredLog(record.logs).lines(
+                tail=tail,
+                since_ns=_nanoseconds(since),
+                until_ns=_nanoseconds(until),
+                stream=stream,
+                after=after,
+                positions=True,
+                follow=follow,
+                alive=lambda: self.is_alive(record),
+            )
+        except ValueError as error:
+            raise UserError(str(error), hint="Pass the `position` of an item, as it is.") from error
 
     def events(self, name: str) -> Sequence[dict[str, Any]]:
         """Return the steps of an execution so far, each with wall and monotonic time in nanoseconds.

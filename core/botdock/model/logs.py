@@ -55,6 +55,7 @@ class LogGap:
         since_ns: Nanoseconds since the epoch of the last byte before it; 0 for not known.
         until_ns: The same of the first byte after it.
         reason: Why they are missing.
+        position: As of a `LogLine`.
     """
 
     stream: Stream
@@ -62,6 +63,7 @@ class LogGap:
     since_ns: int = 0
     until_ns: int = 0
     reason: GapReason = GapReason.LOST
+    position: str = attrs.field(default="", eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -96,15 +98,17 @@ class LogLine:
 
     Attributes:
         stream: Which stream it is from.
-        data: Its bytes without the newline; a very long line comes in pieces.
+        data: Its bytes without the newline; a very long line comes in pieces, none of which cuts a character of UTF-8.
         time_ns: When its first byte was seen, nanoseconds since the epoch.
         complete: Whether a newline ended it; False for a piece of a long line and for an unterminated last one.
+        position: A short text with which `Executions.logs(after=...)` goes on right behind it; empty elsewhere.
     """
 
     stream: Stream
     data: bytes
     time_ns: int = 0
     complete: bool = True
+    position: str = attrs.field(default="", eq=False, repr=False, kw_only=True)
 
     @property
     def text(self) -> str:

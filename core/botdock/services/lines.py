@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from botdock.model.logs import LogChunk, LogLine, Stream
 
 MAX_PIECE = 64 * 1024
-"""Bytes of a line after which it is handed on in pieces, so that memory stays bounded."""
+"""Bytes of a line after which it is handed on in pieces, so that memory stays bounded; no piece cuts a character."""
 
 _PART = 16 * 1024
 
@@ -19,8 +19,8 @@ class LineSplitter:
 
     Args:
         open: Per stream, the bytes since the last newline that another splitter was fed, and the time of the line's
-            first byte in nanoseconds since the epoch: who continues a log hands on whole lines this way. Of a line
-            that is longer than a piece, what the other has handed on already is left out.
+            first byte in nanoseconds since the epoch: a successor hands on whole lines this way. Of a line that is
+            longer than a piece, what the other has handed on already is left out.
 
     Example:
         >>> splitter = LineSplitter({Stream.STDOUT: (b"half a ", 1)})
@@ -32,16 +32,16 @@ class LineSplitter:
 
     def __init__(self, open: Mapping[Stream, tuple[bytes, int]] | None = None) -> None:  # noqa: A002 - what it holds
         self._open = {stream: bytearray() for stream in Stream}
-        self._since = dict.fromkeys(Stream, 0)
+        self._since: dict[Stream, int | None] = dict.fromkeys(Stream)
         for stream, (data, since) in (open or {}).items():
-            self._open[stream] += _last_piece(data.rpartition(b"\n")[2])
             self._since[stream] = since
+            self._open[stream] += _pieces(stream, data.rpartition(b"\n")[2], since)[-1].data
 
     def feed(self, chunk: LogChunk) -> list[LogLine]:
         """Return the lines that `chunk` completes, and pieces of a line that grows too long."""
         stream, now = chunk.stream, chunk.time_ns
         held = self._open[stream]
-        if not held:
+        if self._since[stream] is None and chunk.data:
             self._since[stream] = now
         first, *others = chunk.data.split(b"\n")
         held += first  # only what is new is looked at: what is held has no newline
@@ -54,29 +54,32 @@ class LineSplitter:
                 lines += _pieces(stream, data, now)
             else:
                 lines.append(LogLine(stream, data, now))
-        self._since[stream] = now
+        self._since[stream] = now if rest else None
         held += rest
         return lines + self._cut(stream)
 
-    def finish(self) -> list[LogLine]:
-        """Return what is left: the last lines that no newline ended."""
-        rest = [
-            LogLine(stream, bytes(held), self._since[stream], complete=False)
-            for stream, held in self._open.items()
-            if held
-        ]
-        for held in self._open.values():
-            held.clear()
+    def finish(self, *streams: Stream) -> list[LogLine]:
+        """Return what is left of these streams, or of both: the last lines that no newline ended."""
+        rest = []
+        for stream in streams or Stream:
+            if held := self._open[stream]:
+                rest.append(LogLine(stream, bytes(held), self._since[stream] or 0, complete=False))
+                held.clear()
+            self._since[stream] = None
         return rest
 
     def open_since(self, stream: Stream) -> int | None:
         """Return the time of the first byte of the line that has not ended yet; None when there is no such line."""
-        return self._since[stream] if self._open[stream] else None
+        return self._since[stream]
+
+    def held(self, stream: Stream) -> int:
+        """Return how many bytes of that line have not been handed on."""
+        return len(self._open[stream])
 
     def _end(self, stream: Stream) -> list[LogLine]:
         """Return the held line, which has ended."""
         held = self._open[stream]
-        lines = _pieces(stream, bytes(held), self._since[stream])
+        lines = _pieces(stream, bytes(held), self._since[stream] or 0)
         held.clear()
         return lines
 
@@ -85,22 +88,24 @@ class LineSplitter:
         held = self._open[stream]
         if len(held) <= MAX_PIECE:
             return []
-        *pieces, last = _pieces(stream, bytes(held), self._since[stream])
+        *pieces, last = _pieces(stream, bytes(held), self._since[stream] or 0)
         held[:] = last.data
-        return [LogLine(piece.stream, piece.data, piece.time_ns, complete=False) for piece in pieces]
+        return pieces
 
 
 def _pieces(stream: Stream, data: bytes, since: int) -> list[LogLine]:
     """Return a whole line as pieces, the last of which is complete."""
-    last = len(_last_piece(data))
-    cuts = range(0, len(data) - last, MAX_PIECE)
-    pieces = [LogLine(stream, data[cut : cut + MAX_PIECE], since, complete=False) for cut in cuts]
-    return [*pieces, LogLine(stream, data[len(data) - last :], since)]
+    lines, begin = [], 0
+    while len(data) - begin > MAX_PIECE:
+        end = _border(data, begin + MAX_PIECE)
+        lines.append(LogLine(stream, data[begin:end], since, complete=False))
+        begin = end
+    return [*lines, LogLine(stream, data[begin:], since)]
 
 
-def _last_piece(data: bytes) -> bytes:
-    """Return what is left of a line when whole pieces are taken off; all of a piece when nothing would be."""
-    return data[max(len(data) - 1, 0) // MAX_PIECE * MAX_PIECE :]
+def _border(data: bytes, end: int) -> int:
+    """Return where to cut at the latest: before the character of UTF-8 that lies across `end`, if one does."""
+    return next((at for at in range(end, end - 4, -1) if data[at] & 0xC0 != 0x80), end)  # noqa: PLR2004 - RFC 3629
 
 
 def parts(chunk: LogChunk) -> Iterator[LogChunk]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from operator import ne
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,7 +12,7 @@ import attrs
 
 from botdock.model import ByteReader
 from botdock.services.log_store.files import PIECE, UNREADABLE, open_data
-from botdock.services.log_store.findings import Comparison, Finding
+from botdock.services.log_store.findings import Comparison, Finding, Meter, OnProgress
 from botdock.services.log_store.layout import (
     END,
     STREAMS,
@@ -23,10 +22,8 @@ from botdock.services.log_store.layout import (
     parse_document,
     seal_name,
 )
-from botdock.services.log_store.meter import Meter, OnProgress
-from botdock.services.log_store.presence import content_size
 from botdock.services.log_store.retention import read_removed
-from botdock.services.log_store.seal import Seal
+from botdock.services.log_store.tally import Seal, content_size
 
 if TYPE_CHECKING:
     from botdock.services.log_store.segment import Hash
@@ -55,39 +52,20 @@ def compare(
 
 @attrs.define
 class _Difference:
-    """What differs between two files.
-
-    Attributes:
-        here: How many bytes the file here has.
-        there: How many the copy has.
-        first: The first byte that differs, or None.
-        count: How many differ, of those that both have.
-        hashes: Of both.
-    """
+    """How far two files have been read, and the first byte in which they differ, or None."""
 
     here: int = 0
     there: int = 0
     first: int | None = None
-    count: int = 0
     hashes: tuple[Hash, Hash] = attrs.field(factory=lambda: (hashlib.sha256(), hashlib.sha256()))
-    heads: tuple[bytes, bytes] = (b"", b"")
-
-    @property
-    def equal(self) -> bool:
-        """Whether nothing does."""
-        return self.first is None
 
     def add(self, here: bytes, there: bytes) -> None:
         """Go on with the next piece of both."""
-        if not self.here:
-            self.heads = (here, there)
         for digest, data in zip(self.hashes, (here, there), strict=True):
             digest.update(data)
-        if here != there:
+        if here != there and self.first is None:
             common = min(len(here), len(there))
-            at = next((at for at in range(common) if here[at] != there[at]), common)
-            self.first = self.here + at if self.first is None else self.first
-            self.count += sum(map(ne, here, there))
+            self.first = self.here + next((at for at in range(common) if here[at] != there[at]), common)
         self.here += len(here)
         self.there += len(there)
 
@@ -158,7 +136,7 @@ class _Comparing:
             except (FileNotFoundError, *UNREADABLE) as error:
                 self._find(name, f"it cannot be read here ({error}), the storage holds a copy")
                 return 0
-        if not found.equal:
+        if found.first is not None:
             self._findings.append(_finding(name, found, sha256))
         return found.here
 
@@ -188,28 +166,12 @@ def _parts(source: ByteReader) -> Iterator[bytes]:
 
 
 def _finding(name: str, found: _Difference, sha256: str | None) -> Finding:
-    length = max(found.here, found.there) - (found.first or 0)
-    text = f"the storage's copy differs from byte {found.first} on, in {found.count} bytes"
+    text = f"the storage's copy differs from byte {found.first} on"
     if found.here != found.there:
         side = "longer" if found.there > found.here else "shorter"
         text += f", and is {abs(found.here - found.there)} bytes {side}"
-    return Finding(file=name, offset=found.first, length=length, problem=f"{text}; {_right_side(found, sha256)}")
-
-
-def _right_side(found: _Difference, sha256: str | None) -> str:
-    if sha256 is None:
-        proven = [_is_document(head) for head in found.heads]
-    else:
-        proven = [digest.hexdigest() == sha256 for digest in found.hashes]
-    here, there = proven
-    if here == there:
-        return "the hashes prove neither" if not here else "each of them fits its own hash"
-    return "the hashes prove what is here" if here else "the hashes prove the copy"
-
-
-def _is_document(data: bytes) -> bool:
-    try:
-        parse_document(data)
-    except ValueError:
-        return False
-    return True
+    here, there = (digest.hexdigest() == sha256 for digest in found.hashes)
+    if here or there:
+        text += f"; the hashes prove {'what is here' if here else 'the copy'}"
+    length = max(found.here, found.there) - (found.first or 0)
+    return Finding(file=name, offset=found.first, length=length, problem=text)

@@ -1,24 +1,18 @@
-"""Opening a file of a log, whether it has been compressed meanwhile or not."""
+"""The files of a segment, while they may be compressed or removed: which are there, and their content."""
 
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import BinaryIO, cast
 
-from botdock.services.log_store.layout import compressed_name
-
-if TYPE_CHECKING:
-    Inflater = zlib._Decompress  # noqa: SLF001 - what `zlib.decompressobj` returns has no other name
+from botdock.services.log_store.layout import STREAMS, compressed_name, data_name, index_name, seal_name
 
 PIECE = 1024 * 1024
 UNREADABLE = (ValueError, EOFError, zlib.error, gzip.BadGzipFile)
 """What reading a damaged file raises, beside an `OSError`."""
-_MARKS = 64
-_PACKED_PIECE = 64 * 1024
 
 
 def open_data(directory: Path, name: str) -> BinaryIO:
@@ -46,91 +40,20 @@ def pieces(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
         yield piece
 
 
-class AnywhereFile:
-    """A file of a log that is read at any place.
+def present_files(directory: Path, number: int) -> list[str]:
+    """Return the names of the files of a segment."""
+    data = [data_name(stream, number) for stream in STREAMS]
+    names = [*data, *map(compressed_name, data), index_name(number), seal_name(number)]
+    return [name for name in names if (directory / name).exists()]
 
-    Of a compressed one, the unpacker is remembered at some places, and what was unpacked last, so that reading it
-    backwards or in small pieces does not unpack all of it again for each.
 
-    Raises:
-        FileNotFoundError: Retention has removed it.
-        OSError: It cannot be read.
-    """
+def missing_files(directory: Path, number: int) -> list[str]:
+    """Return the names of those that a segment needs and does not have; its seal is left out."""
+    names = [name for stream in STREAMS if not _is_there(directory, name := data_name(stream, number))]
+    index = index_name(number)
+    return names if (directory / index).exists() else [*names, index]
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self._inflaters: list[tuple[int, int, Inflater]] = []
-        try:
-            self._file = (directory / name).open("rb", buffering=0)
-        except FileNotFoundError:
-            self._file = (directory / compressed_name(name)).open("rb", buffering=0)
-            self._inflaters = [(0, 0, zlib.decompressobj(zlib.MAX_WBITS | 16))]
-        self._apart = PIECE
-        self._windows: dict[int, bytes] = {}
 
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Return the `size` bytes at a place; fewer where the file ends before.
-
-        Raises:
-            OSError: It cannot be read.
-            ValueError: It is compressed, and damaged.
-        """
-        if not self._inflaters:
-            return os.pread(self._file.fileno(), size, offset)
-        begin = offset // PIECE
-        windows = b"".join(map(self._window, range(begin, (offset + size - 1) // PIECE + 1)))
-        return windows[offset - begin * PIECE : offset - begin * PIECE + size]
-
-    def size(self) -> int:
-        """Return how long it is now; raises as `read_at` does."""
-        if not self._inflaters:
-            return os.fstat(self._file.fileno()).st_size
-        size = 0
-        while piece := self.read_at(size, PIECE):
-            size += len(piece)
-        return size
-
-    def _window(self, number: int) -> bytes:
-        """Return the so-many-th piece of a compressed file; the last two are kept."""
-        if number not in self._windows:
-            try:
-                found = b"".join(self._unpacked(number * PIECE, PIECE))
-            except zlib.error as error:
-                raise ValueError(f"it cannot be unpacked: {error}") from error
-            while len(self._windows) > 1:
-                del self._windows[next(iter(self._windows))]
-            self._windows[number] = found
-        return self._windows[number]
-
-    def _unpacked(self, offset: int, size: int) -> Iterator[bytes]:
-        place, at, known = next(mark for mark in reversed(self._inflaters) if mark[0] <= offset)
-        inflater = known.copy()
-        while place < offset + size and not inflater.eof:
-            packed = inflater.unconsumed_tail
-            if not packed:
-                packed = os.pread(self._file.fileno(), _PACKED_PIECE, at)
-                at += len(packed)
-            piece = inflater.decompress(packed, _PACKED_PIECE)
-            if not piece and not packed:
-                return
-            yield piece[max(offset - place, 0) : offset + size - place]
-            place += len(piece)
-            self._remember(place, at, inflater)
-
-    def _remember(self, place: int, at: int, inflater: Inflater) -> None:
-        if place < self._inflaters[-1][0] + self._apart:
-            return
-        self._inflaters.append((place, at, inflater.copy()))
-        if len(self._inflaters) > _MARKS:
-            self._inflaters, self._apart = self._inflaters[::2], self._apart * 2
-
-    def close(self) -> None:
-        """Close it."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
+def _is_there(directory: Path, name: str) -> bool:
+    """Return whether a file is there; asks for the plain one first, which goes when the compressed one is there."""
+    return (directory / name).exists() or (directory / compressed_name(name)).exists()

@@ -5,21 +5,21 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import attrs
 
-from botdock.model.logs import LogChunk, LogGap, LogLine, Stream
+from botdock.model.logs import GapReason, LogChunk, LogGap, LogLine, Stream
 from botdock.services.lines import LineSplitter, parts
 from botdock.services.log_store.layout import STREAMS
-from botdock.services.log_store.locate import behind, time_position
-from botdock.services.log_store.locate_tail import tail_position
-from botdock.services.log_store.reader import Entry, LogReader, Position
+from botdock.services.log_store.locate import behind, tail_position, time_position
+from botdock.services.log_store.places import Position, zeros
+from botdock.services.log_store.reader import Entry, LogReader, Mark
 
 Item = LogLine | LogGap
 LATE = 1_000_000_000
 """Nanoseconds that a line may take from the bot to the disk; so much later than a time, nothing older comes."""
-_BEFORE = b"?"
 
 
 @attrs.frozen(kw_only=True)
@@ -31,17 +31,21 @@ class Wanted:
         since_ns: Of which time on, nanoseconds since the epoch; a line's time is that of its first byte.
         until_ns: Up to which time.
         streams: Of which streams.
+        after: Behind which place, or None.
+        positions: Whether items tell their position.
     """
 
     tail: int | None = None
     since_ns: int | None = None
     until_ns: int | None = None
     streams: tuple[Stream, ...] = STREAMS
+    after: Position | None = None
+    positions: bool = False
 
     @property
     def bounded(self) -> bool:
-        """Whether a time bounds them."""
-        return self.since_ns is not None or self.until_ns is not None
+        """Whether not only a tail does."""
+        return any(bound is not None for bound in (self.since_ns, self.until_ns, self.after))
 
     def allows(self, item: Item) -> bool:
         """Return whether the times allow it; of a gap, whether it reaches into them. One of no known time always is."""
@@ -57,38 +61,42 @@ def _last_ns(item: Item) -> int:
     return item.time_ns if isinstance(item, LogLine) else max(item.since_ns, item.until_ns)
 
 
-def start_of(directory: Path, wanted: Wanted, *, count_open: bool) -> tuple[Position | None, frozenset[Stream]]:
-    """Return from where on to read, and the streams that are in the middle of an older line there.
+def start_of(directory: Path, wanted: Wanted, *, count_open: bool) -> Position | None:
+    """Return from where on to read; None for the first byte that is kept.
 
     Raises:
         OSError: The log cannot be read.
         ValueError: It is damaged.
     """
+    if wanted.after is not None:
+        return wanted.after
     if wanted.since_ns is not None:
         return time_position(directory, wanted.since_ns, streams=wanted.streams)
     if wanted.tail is not None and not wanted.bounded:
-        place = tail_position(directory, wanted.tail, streams=wanted.streams, count_open=count_open)
-        return place, frozenset()
-    return None, frozenset()
+        return tail_position(directory, wanted.tail, streams=wanted.streams, count_open=count_open)
+    return None
 
 
 class LineReading:
-    """One reading of the lines that are wanted.
+    """One reading of the lines that are wanted, which knows how far it is.
 
     Args:
         reader: Reads the log from the start on.
+        directory: Of the log.
         wanted: Which lines.
-        in_line: The streams that are in the middle of an older line at the start.
+        start: Where the reader begins; None for the first byte that is kept.
     """
 
-    def __init__(self, reader: LogReader, directory: Path, wanted: Wanted, in_line: frozenset[Stream]) -> None:
-        self._reader = reader
-        self._directory = directory
-        self._wanted = wanted
-        self._splitters = {stream: LineSplitter() for stream in wanted.streams}
+    def __init__(self, reader: LogReader, directory: Path, wanted: Wanted, start: Position | None) -> None:
+        self._reader, self._directory, self._wanted = reader, directory, wanted
+        start = start or Position()
+        self._in_line = dict(start.in_line)
+        self._splitter = LineSplitter({stream: (b"", time_ns) for stream, time_ns in start.in_line.items()})
         self._last: tuple[int, int] | None = None
-        for stream in in_line:  # what follows is the rest of a line that is too old, not a line
-            self._splitters[stream].feed(LogChunk(stream, _BEFORE, 0))
+        seen = reader.mark[3] or zeros()
+        self._done = {stream: seen[stream] + start.skip[stream] for stream in STREAMS}
+        self._begun: dict[Stream, Mark] = {}
+        self._gaps_told = start.told
 
     def items(self, entries: Callable[[LogReader, Callable[[], bool]], Iterator[Entry]]) -> Iterator[Item]:
         """Yield lines and gaps, in their order.
@@ -96,17 +104,64 @@ class LineReading:
         Args:
             entries: Yields what the reader reads, until there is no more or the function says that no more is wanted.
         """
+        items = filter(self._wanted.allows, self._items(entries))
+        return map(self._with_position, items) if self._wanted.positions else items
+
+    def _items(self, entries: Callable[[LogReader, Callable[[], bool]], Iterator[Entry]]) -> Iterator[Item]:
         for entry in entries(self._reader, self._expects):
             if isinstance(entry, LogGap):
-                items: list[Item] = [*self._splitters[entry.stream].finish(), entry]
-                yield from filter(self._wanted.allows, items)
+                yield from self._counted(self._splitter.finish(entry.stream))
+                self._count_gap(entry)
+                yield entry
                 continue
-            for part in parts(entry):
-                yield from filter(self._wanted.allows, self._splitters[entry.stream].feed(part))
+            yield from self._lines(entry)
             if self._is_over(entry.time_ns):
                 return
-        for splitter in self._splitters.values():
-            yield from filter(self._wanted.allows, splitter.finish())
+        for stream in self._wanted.streams:
+            yield from self._counted(self._splitter.finish(stream))
+
+    def _lines(self, chunk: LogChunk) -> Iterator[LogLine]:
+        stream, fed = chunk.stream, 0
+        for part in parts(chunk):
+            if not self._splitter.held(stream):
+                self._begun[stream] = self._reader.mark
+            yield from self._counted(self._splitter.feed(part))
+            fed += len(part.data)
+            if self._splitter.held(stream) <= fed:
+                self._begun[stream] = self._reader.mark
+
+    def _counted(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
+        for line in lines:
+            self._done[line.stream] += len(line.data) + line.complete
+            if line.complete:
+                self._in_line.pop(line.stream, None)
+            else:
+                self._in_line[line.stream] = line.time_ns
+            yield line
+
+    def _count_gap(self, gap: LogGap) -> None:
+        self._in_line.pop(gap.stream, None)
+        if gap.reason is GapReason.REMOVED:
+            self._done[gap.stream] = max(self._done[gap.stream], self._reader.seen[gap.stream])
+        else:
+            segment, record, *_ = self._reader.mark
+            self._gaps_told = (segment, record + 1)
+
+    def _with_position(self, item: Item) -> Item:
+        """Return an item that tells where a later reading goes on right behind it."""
+        opened = [self._begun[stream] for stream in self._wanted.streams if self._splitter.held(stream)]
+        segment, record, offsets, known = min([self._reader.mark, *opened], key=itemgetter(0, 1))
+        seen, done = known or zeros(), self._done | self._reader.seen_besides(self._wanted.streams)
+        position = Position(
+            segment=segment,
+            record=record,
+            offsets=offsets,
+            skip={stream: max(done[stream] - seen[stream], 0) for stream in STREAMS},
+            seen=seen,
+            told=max(self._gaps_told, self._reader.mark[:2]),
+            in_line=self._in_line,
+        )
+        return attrs.evolve(item, position=position.to_text())
 
     def _expects(self) -> bool:
         """Return whether, as the clock is now, a line that is wanted may still come."""
@@ -123,7 +178,7 @@ class LineReading:
         return self._reader.place >= self._last
 
     def _in_wanted_line(self, until_ns: int) -> bool:
-        opened = [splitter.open_since(stream) for stream, splitter in self._splitters.items()]
+        opened = [self._splitter.open_since(stream) for stream in self._wanted.streams]
         return any(since is not None and since <= until_ns and self._not_too_old(since) for since in opened)
 
     def _not_too_old(self, since: int) -> bool:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
-
-import attrs
 
 from botdock.model.logs import GapReason, LogChunk, LogGap, Stream
 from botdock.services.log_store.files import PIECE, open_data
@@ -18,36 +16,15 @@ from botdock.services.log_store.layout import (
     Record,
     data_name,
     index_name,
-    read_document,
-    seal_name,
 )
+from botdock.services.log_store.places import Position, segment_bytes, zeros
 from botdock.services.log_store.retention import read_removed
 from botdock.services.log_store.tally import Tally
 
 Entry = LogChunk | LogGap
+Mark = tuple[int, int, Mapping[Stream, int], Mapping[Stream, int] | None]
+"""A segment, how many of its records lie before, their bytes of each stream, and those of the whole log before it."""
 _RECORDS_AT_ONCE = 4096
-
-
-def _zeros() -> dict[Stream, int]:
-    return dict.fromkeys(STREAMS, 0)
-
-
-@attrs.frozen(kw_only=True)
-class Position:
-    """A place in a log: between two records of one segment, and from which byte on each stream is read behind it.
-
-    Attributes:
-        segment: Number of the segment.
-        record: How many records of it lie before.
-        offsets: How many bytes of each stream in this segment those are about.
-        skip: How many bytes of each stream behind it are left out, also where they end in a later segment; gaps among
-            them are left out too.
-    """
-
-    segment: int = 0
-    record: int = 0
-    offsets: dict[Stream, int] = attrs.field(factory=_zeros)
-    skip: dict[Stream, int] = attrs.field(factory=_zeros)
 
 
 class OpenSegment:
@@ -147,12 +124,24 @@ class LogReader:
         self._skip = dict(self._next.skip)
         self._open: OpenSegment | None = None
         directory.stat()
-        self._seen = _bytes_before(directory, self._next) if start else _zeros()
+        seen = self._next.seen or (_bytes_before(directory, self._next) if start else zeros())
+        self.mark: Mark = (self._next.segment, self._next.record, self._next.offsets, seen)
+        """Before the record that was read last; of what was removed, before that."""
+        self._offsets, self._seen, self._told = self._next.offsets, seen, self._next.told
 
     @property
     def place(self) -> tuple[int, int]:
         """Up to where it has read: a segment, and how many of its records."""
         return (self._next.segment, self._open.record if self._open else self._next.record)
+
+    @property
+    def seen(self) -> Mapping[Stream, int]:
+        """How many bytes of each stream the whole log has up to there."""
+        return self._seen or zeros()
+
+    def seen_besides(self, streams: Collection[Stream]) -> dict[Stream, int]:
+        """Return the same of all streams but these."""
+        return {stream: self.seen[stream] for stream in STREAMS if stream not in streams}
 
     def read(self) -> Iterator[Entry]:
         """Yield the chunks and gaps that have come since the last call.
@@ -165,32 +154,33 @@ class LogReader:
             yield from self._enter()
             if self._open is None:
                 return
-            yield from self._rest()
+            yield from self._rest(self._open)
             following = self._following()
             if following is None:
                 return
-            yield from self._rest()  # what came before the log went on there: nothing can come behind it
+            yield from self._rest(self._open)  # what came before the log went on there: nothing can come behind it
             self.close()
-            self._next = Position(segment=following)
+            self._next, self._offsets = Position(segment=following), zeros()
 
-    def _rest(self) -> Iterator[Entry]:
-        assert self._open is not None, "opened before"  # noqa: S101 - for the type checker
-        for record in self._open.records():
-            stream = record.stream
-            if stream not in self._streams:
-                continue
+    def _rest(self, segment: OpenSegment) -> Iterator[Entry]:
+        for record in segment.records():
+            stream, before = record.stream, segment.record - 1
+            self.mark = (segment.number, before, self._offsets, self._seen)
             gap = record.gap
             if gap is None:
-                yield from self._chunks(self._open, record)
-            elif not self._skip[stream]:
+                self._offsets = {**self._offsets, stream: self._offsets[stream] + record.length}
+                self._seen = self._seen and {**self._seen, stream: self._seen[stream] + record.length}
+            if stream not in self._streams:
+                continue
+            if gap is None:
+                yield from self._chunks(segment, record)
+            elif not self._skip[stream] and (segment.number, before) >= self._told:
                 yield gap
 
     def _chunks(self, segment: OpenSegment, record: Record) -> Iterator[LogChunk]:
         stream = record.stream
         skipped = min(self._skip[stream], record.length)
         self._skip[stream] -= skipped
-        if self._seen is not None:
-            self._seen[stream] += record.length
         for piece in segment.bytes_of(record, skipped):
             yield LogChunk(stream, piece, record.time_ns)
 
@@ -228,8 +218,13 @@ class LogReader:
         segments, removed = read_removed(self._directory)
         if segments <= self._next.segment:
             return []
-        self._next = Position(segment=segments)
+        before, known = self._next, self._seen
         gaps = [self._removed(stream, removed) for stream in self._streams]
+        self._next, self._offsets = Position(segment=segments), zeros()
+        self._seen = {stream: tally.bytes for stream, tally in removed.streams.items()}
+        self.mark = (segments, 0, self._offsets, self._seen)
+        if known is not None:
+            self.mark = (before.segment, before.record, before.offsets, known)
         return [gap for gap in gaps if gap.size != 0]
 
     def _removed(self, stream: Stream, removed: Tally) -> LogGap:
@@ -237,8 +232,7 @@ class LogReader:
         if self._seen is None:
             self._skip[stream] = 0
         else:
-            whole = removed.streams[stream].bytes - self._seen[stream]
-            self._seen[stream] += whole
+            whole = max(removed.streams[stream].bytes - self._seen[stream], 0)
             skipped = min(self._skip[stream], whole)
             self._skip[stream] -= skipped
             size = whole - skipped
@@ -263,10 +257,12 @@ def _bytes_before(directory: Path, place: Position) -> dict[Stream, int] | None:
     """Return how many bytes of each stream lie before a place, those that were removed too; None for not known."""
     segments, removed = read_removed(directory)
     counts = {stream: tally.bytes for stream, tally in removed.streams.items()}
+    if segments > place.segment:
+        return None
     for number in range(segments, place.segment):
-        seal = read_document(directory / seal_name(number))
-        if seal is None:
+        try:
+            totals = segment_bytes(directory, number)
+        except FileNotFoundError:  # removed meanwhile
             return None
-        for stream, tally in Tally.from_json(seal).streams.items():
-            counts[stream] += tally.bytes
-    return None if segments > place.segment else {stream: counts[stream] + place.offsets[stream] for stream in STREAMS}
+        counts = {stream: size + totals[stream] for stream, size in counts.items()}
+    return {stream: size + place.offsets[stream] for stream, size in counts.items()}

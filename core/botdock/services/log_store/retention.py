@@ -27,8 +27,6 @@ from botdock.services.log_store.tally import Tally
 
 LEVEL = 1
 """Of gzip: lines shrink to a tenth with the quickest, and the bots want the processors."""
-PACKED_HEAD = b"\x1f\x8b\x08\x00" + bytes(4) + b"\x04\xff"
-"""With what a compressed file begins: no name, no time, packed quickly, on no system in particular (RFC 1952, 2.3)."""
 
 
 def compress_segment(directory: Path, number: int) -> None:

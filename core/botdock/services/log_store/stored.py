@@ -18,7 +18,8 @@ from botdock.services.log_store.files import UNREADABLE
 from botdock.services.log_store.layout import END, STREAMS, read_document
 from botdock.services.log_store.line_reading import LineReading, Wanted, line_ends, start_of, without_first
 from botdock.services.log_store.locate import end_position
-from botdock.services.log_store.reader import Entry, LogReader, Position
+from botdock.services.log_store.places import Position
+from botdock.services.log_store.reader import Entry, LogReader
 
 POLL_INTERVAL = 0.02
 """Seconds between two looks at a log that another process writes; a look costs some ten microseconds."""
@@ -60,7 +61,7 @@ class StoredLog:
         Args:
             start: The place; None for the first byte that is kept.
             follow: Whether to wait for more.
-            alive: Whether somebody still writes; asked now and then while nothing comes. When nobody does, it ends.
+            alive: Whether a runner still writes; asked now and then while nothing comes. When none does, it ends.
 
         Raises:
             LogError: There is no log, or it cannot be read.
@@ -75,6 +76,8 @@ class StoredLog:
         since_ns: int | None = None,
         until_ns: int | None = None,
         stream: Stream | None = None,
+        after: str | None = None,
+        positions: bool = False,
         follow: bool = False,
         alive: Callable[[], bool] = lambda: True,
     ) -> Iterator[LogLine | LogGap]:
@@ -89,14 +92,26 @@ class StoredLog:
             since_ns: From when on, nanoseconds since the epoch; a line's time is that of its first byte.
             until_ns: Up to when; behind it, it ends by itself.
             stream: Only of this one.
+            after: The position of an item that an earlier reading of the same streams gave: what lies behind it.
+            positions: Whether items tell their position.
             follow: Whether to wait for more.
-            alive: Whether somebody still writes; asked now and then. When nobody does, it ends.
+            alive: Whether a runner still writes; asked now and then. When none does, it ends.
 
         Raises:
             LogError: There is no log, or it cannot be read.
+            ValueError: `after` is not a position.
         """
-        streams = STREAMS if stream is None else (stream,)
-        wanted = Wanted(tail=tail, since_ns=since_ns, until_ns=until_ns, streams=streams)
+        wanted = Wanted(
+            tail=tail,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            streams=STREAMS if stream is None else (stream,),
+            after=None if after is None else Position.from_text(after),
+            positions=positions,
+        )
+        return self._wanted_lines(wanted, alive, follow=follow)
+
+    def _wanted_lines(self, wanted: Wanted, alive: Callable[[], bool], *, follow: bool) -> Iterator[LogLine | LogGap]:
         follow = follow and not self.ended
         with self._explained():
             self.directory.stat()
@@ -104,9 +119,9 @@ class StoredLog:
             yield from without_first(items, self._surplus(wanted, count_open=not follow))
 
     def _lines(self, wanted: Wanted, alive: Callable[[], bool], *, follow: bool) -> Iterator[LogLine | LogGap]:
-        start, in_line = start_of(self.directory, wanted, count_open=not follow)
+        start = start_of(self.directory, wanted, count_open=not follow)
         with LogReader(self.directory, start, streams=wanted.streams) as reader:
-            reading = LineReading(reader, self.directory, wanted, in_line)
+            reading = LineReading(reader, self.directory, wanted, start)
             yield from reading.items(
                 lambda reader, expects: self._read(reader, lambda: expects() and alive(), follow=follow)
             )

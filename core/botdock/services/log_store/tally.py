@@ -1,18 +1,23 @@
-"""What a segment, or several together, hold: counts that add up."""
+"""What a segment, or several together, hold: counts that add up, the seal, and the summary of a log."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import attrs
 import cattrs
 
-from botdock.model.logs import Stream
-from botdock.services.log_store.layout import RECORD, STREAMS, Kind, Record
+from botdock.model.logs import LogSummary, Stream
+from botdock.services.log_store.files import open_data, pieces
+from botdock.services.log_store.layout import RECORD, STREAMS, VERSION, Kind, Record, data_name, index_name
 
 FREE_INDEX = 16 * 1024
 """Bytes of an index that no limit counts."""
 _MILLION = 1_000_000
+_SECOND = 1_000_000_000
 
 
 @attrs.define(kw_only=True)
@@ -123,3 +128,100 @@ class Tally:
             return cattrs.structure(document, cls)
         except cattrs.BaseValidationError as error:
             raise ValueError(f"not the counts of a log: {error}") from error
+
+
+@attrs.frozen(kw_only=True)
+class Seal:
+    """What is in a segment to which nothing is added any more.
+
+    Attributes:
+        tally: Its counts.
+        sha256: The hash of each stream's bytes, and of the `index`.
+    """
+
+    tally: Tally
+    sha256: Mapping[str, str]
+
+    @classmethod
+    def of(cls, document: dict[str, Any], number: int) -> Self:
+        """Return the seal of a segment from its document.
+
+        Raises:
+            ValueError: It is not that of this segment.
+        """
+        if document.get("version") != VERSION or document.get("segment") != number:
+            raise ValueError("it is that of another segment, or of another version")
+        sha256 = document.get("sha256")
+        if not isinstance(sha256, dict) or set(sha256) != {*STREAMS, "index"}:
+            raise ValueError("it holds no hashes")
+        return cls(tally=Tally.from_json(document), sha256=sha256)
+
+
+def summarise(
+    *,
+    kept: Tally,
+    removed: Tally,
+    hashes: Mapping[Stream, str],
+    open_lines: Mapping[Stream, bool],
+    segments: int,
+    removed_segments: int,
+    complete: bool,
+) -> LogSummary:
+    """Return the summary.
+
+    Args:
+        kept: What is in the segments that are there.
+        removed: What was in those that retention has removed.
+        hashes: SHA-256 of what is kept, by stream.
+        open_lines: Whether a stream ends without a newline.
+        segments: How many segments are there.
+        removed_segments: How many are gone.
+        complete: Whether the log was read to its end and the exit is known.
+    """
+    streams: dict[str, dict[str, int | str]] = {
+        stream.value: {"bytes": tally.bytes, "lines": tally.newlines + open_lines[stream], "sha256": hashes[stream]}
+        for stream, tally in kept.streams.items()
+    }
+    return LogSummary(
+        bytes=kept.bytes,
+        lines=kept.newlines + sum(open_lines.values()),
+        sha256=combined_hash({name: str(entry["sha256"]) for name, entry in streams.items()}),
+        streams=streams,
+        gaps=kept.gaps + removed.gaps,
+        gap_bytes=kept.gap_bytes + removed.gap_bytes,
+        gap_seconds=(kept.gap_ns + removed.gap_ns) / _SECOND,
+        masked=kept.masked + removed.masked,
+        segments=segments,
+        removed_segments=removed_segments,
+        removed_bytes=removed.bytes,
+        removed_lines=removed.newlines,
+        complete=complete,
+    )
+
+
+def combined_hash(streams: Mapping[str, str]) -> str:
+    """Return the one hash of a log: SHA-256 of a line `<stream> <its SHA-256>` for stdout, then for stderr."""
+    text = "".join(f"{stream.value} {streams[stream.value]}\n" for stream in STREAMS)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_stream(directory: Path, stream: Stream, segments: range) -> str:
+    """Return the SHA-256 of what is in these segments of a stream; reads all of it.
+
+    Raises:
+        OSError: A file is missing or cannot be read.
+    """
+    digest = hashlib.sha256()
+    for number in segments:
+        with open_data(directory, data_name(stream, number)) as file:
+            for piece in pieces(file):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def content_size(directory: Path, number: int, seal: Seal | None) -> int:
+    """Return how many bytes a segment has, unpacked: what its seal says, or what there is of one without."""
+    if seal:
+        return seal.tally.bytes + seal.tally.records * RECORD.size
+    paths = [directory / name for name in (*(data_name(stream, number) for stream in STREAMS), index_name(number))]
+    return sum(path.stat().st_size for path in paths if path.exists())

@@ -13,7 +13,8 @@ import attrs
 
 from botdock.model.logs import LogSummary
 from botdock.services.log_store.compare import compare
-from botdock.services.log_store.findings import Comparison, Finding, Verification
+from botdock.services.log_store.files import present_files
+from botdock.services.log_store.findings import Comparison, Finding, Meter, OnProgress, Verification
 from botdock.services.log_store.layout import (
     END,
     REMOVED,
@@ -24,11 +25,8 @@ from botdock.services.log_store.layout import (
     seal_name,
     segment_of,
 )
-from botdock.services.log_store.meter import Meter, OnProgress
-from botdock.services.log_store.presence import present_files
 from botdock.services.log_store.retention import read_removed
-from botdock.services.log_store.summary import summarise
-from botdock.services.log_store.tally import Tally
+from botdock.services.log_store.tally import Tally, summarise
 from botdock.services.log_store.verify_segment import SegmentCheck
 
 __all__ = ["Comparison", "Finding", "Verification", "compare", "verify"]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import attrs
 
 from botdock.model.logs import Stream
-from botdock.services.log_store.diagnosis import Misfit, WrongByte, mended, record_of, wrong_bytes
-from botdock.services.log_store.files import PIECE, AnywhereFile
-from botdock.services.log_store.findings import Finding
+from botdock.services.log_store.files import missing_files, open_data, pieces
+from botdock.services.log_store.findings import Finding, Meter
 from botdock.services.log_store.layout import (
     RECORD,
     STREAMS,
@@ -26,24 +27,52 @@ from botdock.services.log_store.layout import (
     parse_document,
     seal_name,
 )
-from botdock.services.log_store.meter import Meter
-from botdock.services.log_store.packed import check_packed
-from botdock.services.log_store.presence import content_size, missing_files
-from botdock.services.log_store.seal import Seal
-from botdock.services.log_store.tally import StreamTally, Tally
+from botdock.services.log_store.tally import Seal, Tally, content_size
 
 if TYPE_CHECKING:
     from botdock.services.log_store.segment import Hash
 
-MOST = 20
-"""Findings of one segment that are told; one that is damaged in more places is not looked at further."""
 _RECORDS_AT_ONCE = 4096
-_ROUNDS = 2
-"""How often a segment is read: for its hashes, and record by record."""
+
+
+@attrs.frozen
+class _Misfit:
+    """The first record that does not fit: its number, itself if it is one, and where its chunk begins."""
+
+    at: int
+    record: Record | None
+    begin: int = 0
+
+
+@attrs.define
+class _Content:
+    """A stream's file, read once from its beginning: all that is read of it is hashed and counted."""
+
+    name: str
+    file: BinaryIO
+    whole: Hash
+    digest: Hash = attrs.field(factory=hashlib.sha256)
+    size: int = 0
+    newlines: int = 0
+    end: bytes = b""
+    damage: str = ""
+
+    def take(self, size: int | None = None) -> Iterator[bytes]:
+        """Yield the next bytes, or all the rest; fewer where it ends before, or cannot be unpacked."""
+        try:
+            for piece in pieces(self.file, size):
+                self.digest.update(piece)
+                self.whole.update(piece)
+                self.size += len(piece)
+                self.newlines += piece.count(b"\n")
+                self.end = piece[-1:]
+                yield piece
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            self.damage = f"it cannot be unpacked behind byte {self.size} of what it holds ({error})"
 
 
 class SegmentCheck:
-    """Looks at one segment.
+    """Looks at one segment, reading each of its files once.
 
     Args:
         directory: Of the log.
@@ -54,7 +83,7 @@ class SegmentCheck:
         meter: Told what is read.
 
     Attributes:
-        findings: What was found.
+        findings: What was found; of its chunks, the first that does not fit.
         tally: What was counted; its bytes are those that were hashed, its records those that fit.
         ends: The last byte of each stream; empty where it has none here.
     """
@@ -69,11 +98,9 @@ class SegmentCheck:
         self._number = number
         self._whole = whole
         self._meter = meter
-        self._offsets = dict.fromkeys(STREAMS, 0)
-        self._sizes = dict.fromkeys(STREAMS, 0)
-        self._index_size = 0
-        self._files: dict[Stream, AnywhereFile] = {}
-        self._right: dict[str, bool | None] = {}
+        self._index_name = index_name(number)
+        self._index_hash, self._index_size = hashlib.sha256(), 0
+        self._contents: dict[Stream, _Content] = {}
         self._seal = self._read_seal(closed=closed)
         self._closed = closed or self._seal is not None
 
@@ -86,27 +113,28 @@ class SegmentCheck:
         missing = missing_files(self._directory, self._number)
         for name in missing:
             self._find(name, "it is missing")
-        self._meter.begin(self._number, _ROUNDS * content_size(self._directory, self._number, self._seal))
-        if missing or self._is_packed_badly():
+        self._meter.begin(self._number, content_size(self._directory, self._number, self._seal))
+        if missing:
             return
         with ExitStack() as stack:
             for stream in STREAMS:
-                self._files[stream] = stack.enter_context(AnywhereFile(self._directory, self._data(stream)))
-            index = stack.enter_context(AnywhereFile(self._directory, index_name(self._number)))
-            self._measure(index)
-            self._walk(index)
-            self._judge()
-            self._settle()
-        packed = {self._data(stream) for stream in STREAMS if not (self._directory / self._data(stream)).exists()}
-        self.findings = [
-            attrs.evolve(one, file=compressed_name(one.file)) if one.file in packed else one for one in self.findings
-        ]
+                name = data_name(stream, self._number)
+                file = stack.enter_context(open_data(self._directory, name))
+                self._contents[stream] = _Content(name, file, self._whole[stream])
+            misfit = self._walk(stack.enter_context((self._directory / self._index_name).open("rb", buffering=0)))
+            named = {stream: content.size for stream, content in self._contents.items()}
+            if self._closed:
+                self._read_rest()
+        for stream, content in self._contents.items():
+            self.tally.streams[stream].bytes, self.tally.streams[stream].newlines = content.size, content.newlines
+            self.ends[stream] = content.end
+        self._judge(misfit, named)
 
     def _find(self, file: str, problem: str, offset: int | None = None, length: int | None = None) -> None:
+        is_packed = file in {content.name for content in self._contents.values()}
+        if is_packed and not (self._directory / file).exists():
+            file = compressed_name(file)
         self.findings.append(Finding(file=file, offset=offset, length=length, problem=problem))
-
-    def _data(self, stream: Stream) -> str:
-        return data_name(stream, self._number)
 
     def _read_seal(self, *, closed: bool) -> Seal | None:
         name = seal_name(self._number)
@@ -119,179 +147,96 @@ class SegmentCheck:
             self._find(name, f"it is damaged: {error}")
         return None
 
-    def _is_packed_badly(self) -> bool:
-        """Look at compressed files; return whether there is no plain one beside one that is damaged."""
-        hopeless = False
-        for stream in STREAMS:
-            path = self._directory / compressed_name(self._data(stream))
-            digest = hashlib.sha256()
-            problem = check_packed(path, digest) if path.exists() else None
-            plain = (self._directory / self._data(stream)).exists()
-            if problem is None and path.exists() and self._seal and digest.hexdigest() != self._seal.sha256[stream]:
-                problem = "it does not hold what the seal says" if plain else None  # without a plain one, more is told
-            if problem:
-                self._find(path.name, problem)
-                hopeless |= not plain
-        return hopeless
-
-    def _measure(self, index: AnywhereFile) -> None:
-        """Take sizes and hashes of the files, and compare them with what the seal says."""
-        if not self._closed:  # the bytes of a record come before it
-            self._index_size = index.size()
-            self._sizes = {stream: file.size() for stream, file in self._files.items()}
-            return
-        found: dict[str, str] = {}
-        for stream, file in self._files.items():
-            found[stream.value], self._sizes[stream] = self._hash(file, self._whole[stream])
-        found["index"], self._index_size = self._hash(index)
-        wanted = self._seal.sha256 if self._seal else {}
-        self._right = {name: digest == wanted[name] if wanted else None for name, digest in found.items()}
-
-    def _hash(self, file: AnywhereFile, whole: Hash | None = None) -> tuple[str, int]:
-        """Return the SHA-256 of a file and its size; `whole` goes on with it."""
-        digest, size = hashlib.sha256(), 0
-        for piece in _pieces(file):
-            digest.update(piece)
-            if whole is not None:
-                whole.update(piece)
-            size += len(piece)
-            self._meter.count(len(piece))
-        return digest.hexdigest(), size
-
-    def _walk(self, index: AnywhereFile) -> None:
-        """Hold each record against its bytes, up to one behind which nobody can tell where bytes belong."""
-        at, most = 0, _RECORDS_AT_ONCE * RECORD.size
-        while packed := index.read_at(at * RECORD.size, min(most, self._index_size - at * RECORD.size)):
-            for begin in range(0, len(packed) - RECORD.size + 1, RECORD.size):
-                if len(self.findings) >= MOST or not self._step(at, packed[begin : begin + RECORD.size]):
-                    return
-                at += 1
+    def _walk(self, index: BinaryIO) -> _Misfit | None:
+        """Hold each record against its bytes, up to the first that does not fit: behind it, bytes belong nowhere."""
+        at, misfit, left = 0, None, os.fstat(index.fileno()).st_size
+        self._index_size = left
+        while packed := index.read(min(left, _RECORDS_AT_ONCE * RECORD.size)):
+            left -= len(packed)
+            self._index_hash.update(packed)
             self._meter.count(len(packed))
-            if len(packed) % RECORD.size:
-                break
-        self._look_behind()
+            for begin in range(0, len(packed) - RECORD.size + 1, RECORD.size):
+                if misfit is None:
+                    misfit = self._step(at, packed[begin : begin + RECORD.size])
+                    at += 1
+        return misfit
 
-    def _step(self, at: int, packed: bytes) -> bool:
-        """Look at one record; return whether it is known where the next one's bytes begin."""
-        record = record_of(packed)
-        if record is not None and self._count(record):
-            return True
-        misfit = Misfit(number=self._number, at=at, packed=packed, offsets=self._offsets, sizes=self._sizes)
-        if not self._right.get("index"):
-            found = mended(misfit, self._files)
-            if found:
-                place, right = found
-                self.findings.append(misfit.index_byte(place, right[place]))
-                self._count(Record.of(*RECORD.unpack(right)))
-                return True
-        if record is None or record.kind is not Kind.DATA or self._right.get(record.stream):
-            self.findings.append(misfit.whole_record())
-            return record is not None and self._pass(record)
-        return self._blame_bytes(misfit, record)
-
-    def _blame_bytes(self, misfit: Misfit, record: Record) -> bool:
-        name, size = self._data(record.stream), self._sizes[record.stream]
-        end = self._offsets[record.stream] + record.length
-        if size < end:
-            self._find(
-                name, f"it ends {end - size} bytes before the chunk of record {misfit.at} does", size, end - size
-            )
-            return False
-        found = wrong_bytes(misfit, self._files)
-        if len(found) > 1 and self._seal:  # the hash in the seal tells which it is
-            wanted = self._seal.sha256[record.stream]
-            found = [one for one in found if _mended_digest(self._files[record.stream], one) == wanted] or found
-        self.findings += [one.finding(name) for one in found] or [misfit.whole_chunk(record)]
-        return self._pass(record)
-
-    def _count(self, record: Record) -> bool:
-        """Count a record, and go behind its bytes, if it fits them."""
-        crc, newlines, end = record.head_crc, 0, b""
-        if record.kind is Kind.DATA:
-            begin = self._offsets[record.stream]
-            if record.length > self._sizes[record.stream] - begin:
-                return False
-            for at in range(begin, begin + record.length, PIECE):
-                data = self._files[record.stream].read_at(at, min(PIECE, begin + record.length - at))
-                crc, newlines, end = zlib.crc32(data, crc), newlines + data.count(b"\n"), data[-1:]
-                self._meter.count(len(data))
+    def _step(self, at: int, packed: bytes) -> _Misfit | None:
+        """Count a record and read its bytes; return it if it does not fit them."""
+        try:
+            record = Record.of(*RECORD.unpack(packed))
+        except ValueError:
+            return _Misfit(at, None)
+        content = self._contents[record.stream]
+        begin, crc = content.size, record.head_crc
+        for piece in content.take(record.length) if record.kind is Kind.DATA else ():
+            crc = zlib.crc32(piece, crc)
+            self._meter.count(len(piece))
         if crc != record.crc:
-            return False
-        self.tally.count(record, newlines)
-        self.ends[record.stream] = end or self.ends[record.stream]
-        if record.kind is Kind.DATA:
-            self._offsets[record.stream] += record.length
-        return True
+            return _Misfit(at, record, begin)
+        self.tally.count(record)
+        return None
 
-    def _pass(self, record: Record) -> bool:
-        """Go behind the bytes of a record that does not fit; return whether there are so many."""
-        if record.kind is not Kind.DATA:
-            return True
-        self._offsets[record.stream] += record.length
-        return self._offsets[record.stream] <= self._sizes[record.stream]
+    def _read_rest(self) -> None:
+        for content in self._contents.values():
+            for piece in content.take():
+                self._meter.count(len(piece))
 
-    def _look_behind(self) -> None:
-        """Look at what lies behind the last record, where nothing may lie any more."""
-        if not self._closed:
+    def _judge(self, misfit: _Misfit | None, named: Mapping[Stream, int]) -> None:
+        """Say what does not fit: records and bytes first, then the hashes and counts of the seal."""
+        for content in self._contents.values():
+            if content.damage:
+                self._find(content.name, content.damage)
+        digests = {stream.value: content.digest.hexdigest() for stream, content in self._contents.items()}
+        digests["index"] = self._index_hash.hexdigest()
+        sealed = self._seal.sha256 if self._seal else {}
+        right = {name for name, digest in digests.items() if sealed.get(name) == digest}
+        if misfit is not None:
+            self._blame(misfit, right)
+        elif self._closed:
+            self._look_behind(named, right)
+        if self._seal:
+            self._hold_against(self._seal, set(digests) - right)
+
+    def _blame(self, misfit: _Misfit, right: set[str]) -> None:
+        """Say whether it is a record or its chunk that is wrong: where no hash proves the chunk, that counts as it."""
+        record, at = misfit.record, misfit.at
+        if record is None or record.kind is not Kind.DATA or record.stream in right:
+            text = f"record {at} is damaged: it does not fit itself, or the bytes that it is about"
+            self._find(self._index_name, text, at * RECORD.size, RECORD.size)
             return
+        content, end = self._contents[record.stream], misfit.begin + record.length
+        if content.damage:
+            return
+        if content.size < end:
+            lacking = end - content.size
+            text = f"it ends {lacking} bytes before the chunk of record {at} does"
+            self._find(content.name, text, content.size, lacking)
+            return
+        text = f"bytes {misfit.begin} to {end - 1} are not what was stored (the chunk of record {at})"
+        self._find(content.name, text, misfit.begin, record.length)
+
+    def _look_behind(self, named: Mapping[Stream, int], right: set[str]) -> None:
+        """Look at what lies behind the last record, where nothing may lie any more."""
         if rest := self._index_size % RECORD.size:
-            name, end = index_name(self._number), self._index_size
-            self._find(name, f"it ends with {rest} bytes of a record", end - rest, rest)
-        for stream in STREAMS:
-            more = self._sizes[stream] - self._offsets[stream]
-            if more and self._right.get(stream):
-                text = f"it ends {more} bytes of {stream} too early"
-                self._find(index_name(self._number), text, self._index_size)
+            begin = self._index_size - rest
+            self._find(self._index_name, f"it ends with {rest} bytes of a record", begin, rest)
+        for stream, content in self._contents.items():
+            more = content.size - named[stream]
+            if more and stream in right:
+                self._find(self._index_name, f"it ends {more} bytes of {stream} too early", self._index_size)
             elif more:
                 text = f"{more} bytes follow the chunk of the last record"
-                self._find(self._data(stream), text, self._offsets[stream], more)
+                self._find(content.name, text, named[stream], more)
 
-    def _judge(self) -> None:
+    def _hold_against(self, seal: Seal, wrong: set[str]) -> None:
         """Hold hashes and counts against the seal, where the records alone have not told."""
-        if not self._seal:
-            return
-        wrong = [name for name, right in self._right.items() if not right]
-        if len(wrong) == len(self._right) and not self.findings:
+        if len(wrong) == len(seal.sha256) and not self.findings:
             self._find(seal_name(self._number), "its hashes fit none of the files, although these fit each other")
             return
         told = {finding.file.split(".")[0] for finding in self.findings}
-        for name in wrong:
-            if name not in told:
-                self._find(
-                    f"{name}.{self._number}", "it does not have the hash that the seal says, although each record fits"
-                )
-        if not self.findings and self._seal.tally != self.tally:
+        for name in sorted(wrong - told):
+            text = "it does not have the hash that the seal says, although each record fits"
+            self._find(f"{name}.{self._number}", text)
+        if not self.findings and seal.tally != self.tally:
             self._find(seal_name(self._number), "it does not say what its records count")
-
-    def _settle(self) -> None:
-        """Count the bytes that were hashed, also where no record fits them; of an open segment, hash those it names."""
-        if self._closed and not self.findings:
-            return
-        for stream, file in self._files.items():
-            tally = self.tally.streams[stream] = StreamTally(missing=self.tally.streams[stream].missing)
-            size = self._sizes[stream] if self._closed else min(self._offsets[stream], self._sizes[stream])
-            for piece in _pieces(file, size):
-                if not self._closed:
-                    self._whole[stream].update(piece)
-                tally.bytes += len(piece)
-                tally.newlines += piece.count(b"\n")
-                self.ends[stream] = piece[-1:]
-                self._meter.count(len(piece))
-
-
-def _pieces(file: AnywhereFile, size: int | None = None) -> Iterator[bytes]:
-    """Yield the first `size` bytes of a file, or all of it, in pieces."""
-    at = 0
-    while piece := file.read_at(at, PIECE if size is None else min(PIECE, size - at)):
-        yield piece
-        at += len(piece)
-
-
-def _mended_digest(file: AnywhereFile, mend: WrongByte) -> str:
-    """Return the SHA-256 of a file, as it would be with one byte mended."""
-    digest, at = hashlib.sha256(), 0
-    for piece in _pieces(file):
-        place = mend.offset - at
-        digest.update(piece[:place] + bytes([mend.was]) + piece[place + 1 :] if 0 <= place < len(piece) else piece)
-        at += len(piece)
-    return digest.hexdigest()

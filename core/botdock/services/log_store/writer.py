@@ -18,9 +18,9 @@ from botdock.services.log_store.ledger import Ledger
 from botdock.services.log_store.masking import Masker
 from botdock.services.log_store.retention import sweep
 from botdock.services.log_store.segment import Segment
-from botdock.services.log_store.summary import hash_stream, summarise
 from botdock.services.log_store.tail_buffer import Piece, TailBuffer
 from botdock.services.log_store.takeover import TAIL, take_over
+from botdock.services.log_store.tally import hash_stream, summarise
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 

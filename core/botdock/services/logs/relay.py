@@ -23,7 +23,7 @@ class LineFeed:
         self._sinks = sinks
         self._source = source
         last_ns = writer.cursor.last_ns
-        self._splitter = LineSplitter({stream: (rest, last_ns) for stream, rest in writer.open_lines().items()})
+        self._splitter = LineSplitter({stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest})
 
     def offer(self, chunk: LogChunk, stored: bytes) -> None:
         """Offer what is stored now that `chunk` was."""

@@ -16,7 +16,7 @@ from botdock_cli.progress import bars_on_terminal
 if TYPE_CHECKING:
     from botdock.config import Config
     from botdock.executions import ExecutionRecord
-    from botdock.services.log_store.meter import OnProgress
+    from botdock.services.log_store.findings import OnProgress
     from botdock_cli.log_request import LogRequest
     from botdock_cli.progress import ProgressBars
     from botdock_cli.session import Session
