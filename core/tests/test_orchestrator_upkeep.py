@@ -10,7 +10,9 @@ from typing import Any
 import attrs
 import pytest
 
+from botdock.config import Config, RetentionConfig
 from botdock.errors import BotdockError, ContainerError, EngineUnavailableError, StorageError
+from botdock.executions import Executions
 from botdock.model import ContainerSpec, Executable, Outcome
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator import recovery, upkeep
@@ -273,3 +275,15 @@ def test_an_engine_that_is_away_does_not_end_the_upkeep(
     until((folder / "outcome.json").exists)
     with pytest.raises(BotdockError):
         stage.orchestrator.recover()
+
+
+def test_a_runner_removes_what_the_configuration_does_not_keep_and_nothing_that_runs(
+    make_stage: MakeStage, make_bot: MakeBot
+) -> None:
+    other = make_stage(FakeEngine(Script(forever=True)))
+    running = other.orchestrator.begin(make_bot())
+    stage = make_stage(config=Config(retention=RetentionConfig(keep=1)))
+    ended = [stage.orchestrator.execute_bot(make_bot()).execution_id for _ in range(3)]
+    stage.orchestrator.close()
+    left = {one.execution_id for one in Executions(stage.home).list()}
+    assert left == {running.execution_id, ended[-1]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from botdock.config import rules
@@ -221,6 +223,11 @@ class RetentionConfig(Section):
     older_than: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
     keep: int = attrs.field(default=0, validator=rules.COUNT_OR_NONE)
     bytes: Bytes = attrs.field(default=0, validator=rules.COUNT_OR_NONE)
+
+    def bounds(self) -> dict[str, Any]:
+        """Return the arguments of `Executions.prune`; empty where everything is kept."""
+        given = {"older_than": self.older_than, "keep": self.keep, "max_bytes": self.bytes}
+        return {name: bound for name, bound in given.items() if bound}
 
 
 @attrs.frozen(kw_only=True)

@@ -162,8 +162,17 @@ def remove_folder(directory: Path) -> None:
     draft = directory.with_name(f".{directory.name}{REMOVED}")
     try:
         directory.rename(draft)
+    except FileNotFoundError:  # another process removes it
+        return
+    except OSError as error:
+        raise _irremovable(directory, error) from error
+    try:
         remove_tree(draft, timeout=_REMOVAL)
     except OSError as error:
-        raise BotdockError(
-            f"cannot remove {directory}: {error.strerror or error}", hint="It needs the right to write there."
-        ) from error
+        raise _irremovable(directory, error) from error
+
+
+def _irremovable(directory: Path, error: OSError) -> BotdockError:
+    return BotdockError(
+        f"cannot remove {directory}: {error.strerror or error}", hint="It needs the right to write there."
+    )

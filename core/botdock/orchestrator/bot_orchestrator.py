@@ -128,6 +128,15 @@ class BotOrchestrator:
         with self._admission():
             for execution in self._recovery().look(strays=strays):
                 execution.wait(self._setting.config.containers.call_timeout)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Remove the ended executions that the configuration does not keep."""
+        if bounds := self._setting.config.retention.bounds():
+            try:
+                Executions(self._home).prune(**bounds)
+            except BotdockError as error:
+                logger.bind(error=error.message).warning("old executions could not be removed")
 
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
         """Run a bot: return its result, or, when it is long-running, at once, with the status `running`."""
@@ -197,6 +206,7 @@ class BotOrchestrator:
             service.close()  # metrics last: the others still report to it
         reveal(self)
         self._give_up_lease()
+        self._prune()
 
     def _give_up_lease(self) -> None:
         with self._changed:

@@ -83,6 +83,14 @@ def test_result_is_the_value_and_inspect_is_all_that_is_known(cli: Cli, ended: A
     assert (known["request"]["id"], known["end"]["exit_code"], known["error"]) == ("sma", 3, "exit code 3")
 
 
+def test_result_and_inspect_take_several_ids_and_answer_with_a_list_or_nothing(cli: Cli, ended: Any) -> None:
+    assert json.loads(cli("result", "sma", ended.execution_id).stdout) == [{"pnl": 1.5}] * 2
+    assert [one["id"] for one in json.loads(cli("result", "sma", "sma", "--json").stdout)] == ["sma"] * 2
+    assert [one["id"] for one in json.loads(cli("inspect", "sma", "sma").stdout)] == ["sma"] * 2
+    for verb in ("result", "inspect"):
+        assert (cli(verb, "sma", "nothing").code, cli(verb, "sma", "nothing").stdout) == (2, b"")
+
+
 def test_a_result_that_is_still_to_come_is_told(cli: Cli, logged: Callable[..., Any]) -> None:
     logged(bot="live").lives()
     told = cli("result", "live")

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from botdock.model import Outcome
 from botdock.model.limits import MIB
+from botdock_cli.outcomes import brief
 
 
 @pytest.mark.parametrize(
@@ -99,3 +102,19 @@ def test_an_end_that_speaks_for_itself_adds_nothing(
     fake_runner.ends(outcome, exit_code=7, value={"pnl": 1})
     done = cli("run", "bot")
     assert (done.stdout, done.stderr) == (b"", b"")
+
+
+@given(
+    st.recursive(st.none() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
+@example("x" * 10**6)
+@example(["\x1b[2J\u202e", 1.5] * 10**4)
+def test_a_value_of_any_kind_and_length_is_one_short_harmless_line(value: object) -> None:
+    shown = brief(value)
+    assert shown.isprintable()
+    assert len(shown) <= 200
+
+
+def test_a_short_value_is_shown_whole_and_a_long_one_is_marked() -> None:
+    assert brief({"pnl": 1.5, "who": "Grüße"}) == '{"pnl": 1.5, "who": "Grüße"}'
+    assert brief([0] * 99).endswith("0...")

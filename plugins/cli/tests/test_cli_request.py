@@ -240,3 +240,20 @@ def test_what_a_backtest_returns_is_kept_unless_somebody_says_otherwise(
 ) -> None:
     assert cli("run", "bot", *options).code == 0
     assert fake_runner.executable.persist_results is expected
+
+
+@pytest.mark.parametrize(
+    "code", ["./hello", "../hello", "/nosuch/hello", "~/nosuch-hello", "bot/", "hello-pyton", "bots/sma.zp"]
+)
+def test_code_that_is_not_there_is_told_before_an_engine_that_does_not_answer(
+    cli: Callable[..., Any], store: Callable[..., None], monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nosuch/docker.sock")
+    Path("hello-python").mkdir()
+    store("bots/sma.zip")
+    told = cli("run", code)
+    assert told.code == 2
+    assert told.err.startswith(f"botdock: no folder or archive at {code!r} on this machine, and ")
+    for there in ("hello-python", "bots/sma.zip"):
+        told = cli("run", there)
+        assert (told.code, told.err.startswith("botdock: no engine to run on")) == (125, True)

@@ -272,8 +272,8 @@ class TestOnATerminal:
         done = cli("run", "bot")
         assert done.out == "no newline"
         assert done.err == (
-            "\nbotdock: succeeded after 1.25s; it returned a value, which --json shows; "
-            "`botdock logs 01run` shows its log again\n"
+            "\nbotdock: succeeded after 1.25s, and returned 3; "
+            "`botdock logs 01run` shows its log again, `botdock result 01run` all that it returned\n"
         )
 
     def test_secrets_that_were_masked_are_counted(self, cli: Callable[..., Any], fake_runner: Any) -> None:

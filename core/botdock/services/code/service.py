@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,6 +94,28 @@ class CodeService:
             remove_workspace(workspace, timeout=timeout)
         finally:
             workspace.held.close()
+
+    def check_location(self, file_path: str, *, ask_storage: bool) -> None:
+        """Refuse code that is not there, without fetching it.
+
+        Args:
+            file_path: As in `download_code`.
+            ask_storage: Whether the storage is asked for a key; without, only what cannot be a key is refused.
+
+        Raises:
+            CodeError: There is nothing of that name, or it cannot be code.
+            ObjectNotFoundError: There is nothing of that name, where only the storage is looked at.
+            StorageKeyError: It cannot be a key, where only the storage is looked at.
+            StorageError: The storage could not do its part.
+        """
+        if self._local_code and local_path(file_path) is not None:
+            return
+        try:
+            validate_key(os.path.expanduser(file_path) if self._local_code else file_path)  # noqa: PTH111 - as local_path
+            if ask_storage:
+                object_supply(self._store, file_path).stat()
+        except (StorageKeyError, ObjectNotFoundError) as error:
+            raise self._missing(file_path, error) from None
 
     def download_code(
         self,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError
+from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError, EngineUnavailableError, StorageUnavailableError
 from botdock.executions import Executions
+from botdock.factory import ServiceFactory
 from botdock.model import ExecutionResult, Outcome, Status, Stream
+from botdock.plugin_manager import PluginManager
 from botdock_cli import session as facade
 from botdock_cli.interrupts import Interrupts
 from botdock_cli.outcomes import RECOVER, cure, debts, exit_code, logs_command, losses, maskings, summary, unmet
@@ -59,7 +61,7 @@ def run_to_end(request: RunRequest, session: Session, *, as_json: bool, quiet: b
 def _run(
     executable: Executable, config: Config, interrupts: Interrupts, relay: Relay, *, quiet: bool
 ) -> ExecutionResult:
-    with facade.open_runner(config) as runner:
+    with _open_runner(config, str(executable.file_path)) as runner:
         execution = _start(runner, executable, interrupts, quiet=quiet)
         relay.copy(execution.stream(), on_broken=interrupts.stop)
         result = execution.wait()
@@ -68,6 +70,18 @@ def _run(
     if result is None or result.outcome is None:
         raise BotdockError(f"execution {execution.execution_id} has no end", hint="This is a bug in botdock.")
     return result
+
+
+def _open_runner(config: Config, code: str) -> DockerRunner:
+    """Open a runner; code that is not there is told before an engine that does not answer."""
+    service = ServiceFactory(config, PluginManager.load(config.plugins)).create_code_service()
+    service.check_location(code, ask_storage=False)
+    try:
+        return facade.open_runner(config)
+    except EngineUnavailableError:
+        with suppress(StorageUnavailableError):  # one that is away says nothing about the code
+            service.check_location(code, ask_storage=True)
+        raise
 
 
 def _start(runner: DockerRunner, executable: Executable, interrupts: Interrupts, *, quiet: bool) -> Execution:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import TYPE_CHECKING
 
 from botdock.model import Outcome
 from botdock.model.limits import SIZES
 from botdock.model.units import format_bytes, parse_bytes
+from botdock_cli.report import printable
 from botdock_cli.request import OPTION_OF_FIELD
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ EXIT_CODES = {
 RECOVER = "`botdock recover` removes it; the next run tries to as well."
 _SIGNAL_BASE = 128
 _HIGHEST_CODE = 255
+_BRIEF = 200
+"""Characters that a value takes at most in the line after a run."""
 
 
 def exit_code(result: ExecutionResult) -> int:
@@ -119,8 +123,21 @@ def _failed_silently(result: ExecutionResult) -> bool:
 def summary(result: ExecutionResult) -> str:
     """Return the one line that a terminal shows after a run."""
     outcome = result.outcome.value if result.outcome else "running"
-    value = "; it returned a value, which --json shows" if result.value is not None else ""
-    return f"{outcome} after {format_seconds(result.duration)}{value}; `{logs_command(result)}` shows its log again"
+    value = "" if result.value is None else f", and returned {brief(result.value)}"
+    whole = "" if result.value is None else f", `botdock result {result.execution_id}` all that it returned"
+    log = f"`{logs_command(result)}` shows its log again"
+    return f"{outcome} after {format_seconds(result.duration)}{value}; {log}{whole}"
+
+
+def brief(value: object) -> str:
+    """Return the beginning of a value as JSON of one line, with what a terminal would obey escaped."""
+    text = ""
+    for piece in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
+        text += piece[:_BRIEF]
+        if len(text) > _BRIEF:
+            break
+    shown = printable(text, keep="")
+    return shown if len(shown) <= _BRIEF else f"{shown[: _BRIEF - 3]}..."
 
 
 def logs_command(result: ExecutionResult) -> str:

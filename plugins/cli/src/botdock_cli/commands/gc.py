@@ -47,14 +47,12 @@ def command(
     from botdock_cli.request import OptionError, bytes_option, seconds_option
 
     config = context.ensure_object(Session).load_config()
-    bounds = (seconds_option("--older-than", older_than), keep, bytes_option("--bytes", max_bytes))
-    if bounds == (None, None, None):
-        retention = config.retention
-        bounds = (retention.older_than or None, retention.keep or None, retention.bytes or None)
-    if bounds == (None, None, None):
+    age, size = seconds_option("--older-than", older_than), bytes_option("--bytes", max_bytes)
+    given = {"older_than": age, "keep": keep, "max_bytes": size}
+    bounds = given if any(bound is not None for bound in given.values()) else config.retention.bounds()
+    if not bounds:
         raise OptionError("gc", "nothing says what is to go", hint="Give --older-than, --keep or --bytes.")
-    age, number, size = bounds
-    removed = Executions(config.checked_home()).prune(older_than=age, keep=number, max_bytes=size, dry_run=dry_run)
+    removed = Executions(config.checked_home()).prune(**bounds, dry_run=dry_run)
     if json:
         return print_json([record.to_json() for record in removed])
     word = "would be removed" if dry_run else "removed"

@@ -10,10 +10,10 @@ from botdock_cli.options import ConfigFile, complete_executions
 from botdock_cli.session import Session
 
 NAME = "inspect"
-SUMMARY = "Show all that is known of an execution, as JSON."
-HELP = """ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
-execution. `request` is what was asked for, of secrets only the names; `end` is how it ended, with the evidence; the
-steps it went through are in `events`.
+SUMMARY = "Show all that is known of executions, as JSON."
+HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
+execution. One gives an object, several a list of them. `request` is what was asked for, of secrets only
+the names; `end` is how it ended, with the evidence; the steps it went through are in `events`.
 
 \b
 Examples:
@@ -27,8 +27,8 @@ Exit codes: 0; 2 when there is no such execution."""
 
 def command(
     context: typer.Context,
-    id: Annotated[  # noqa: A002 - what the help calls it
-        str, typer.Argument(metavar="ID", help="Execution, or bot.", autocompletion=complete_executions)
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Executions, or bots.", autocompletion=complete_executions)
     ],
     *,
     config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
@@ -36,4 +36,5 @@ def command(
     """Show what is known."""
     from botdock_cli.output import print_json
 
-    return print_json(context.ensure_object(Session).executions().inspect(id))
+    found = [*map(context.ensure_object(Session).executions().inspect, ids)]
+    return print_json(found if len(found) > 1 else found[0])

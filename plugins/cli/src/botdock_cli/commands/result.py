@@ -10,9 +10,10 @@ from botdock_cli.options import ConfigFile, Json, complete_executions
 from botdock_cli.session import Session
 
 NAME = "result"
-SUMMARY = "Show what a bot returned."
-HELP = """ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
-execution. The value is printed as JSON; with --json it stands in an object, beside the execution and its outcome.
+SUMMARY = "Show what bots returned."
+HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
+execution. The value is printed as JSON; with --json it stands in an object, beside the execution and its outcome. Of
+several IDs, a list is printed.
 
 \b
 Examples:
@@ -26,8 +27,8 @@ Exit codes: 0; 2 when there is no such execution, or no result yet; 125 when it 
 
 def command(
     context: typer.Context,
-    id: Annotated[  # noqa: A002 - what the help calls it
-        str, typer.Argument(metavar="ID", help="Execution, or bot.", autocompletion=complete_executions)
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Executions, or bots.", autocompletion=complete_executions)
     ],
     *,
     json: Json = False,
@@ -37,9 +38,10 @@ def command(
     from botdock_cli.output import print_json
 
     executions = context.ensure_object(Session).executions()
-    record = executions.get(id)
-    value = executions.result(record.execution_id)
-    if not json:
-        return print_json(value)
-    known = {"schema": 1, "execution_id": record.execution_id, "id": record.id, "outcome": record.outcome}
-    return print_json({**known, "value": value})
+    records = [executions.get(name) for name in ids]
+    shown = []
+    for record in records:
+        value = executions.result(record.execution_id)
+        known = {"schema": 1, "execution_id": record.execution_id, "id": record.id, "outcome": record.outcome}
+        shown.append({**known, "value": value} if json else value)
+    return print_json(shown if len(shown) > 1 else shown[0])
