@@ -1,17 +1,14 @@
 """Botdock's own logger: silent until an application wants to hear it, see `botdock.logging`.
 
 Importing loguru costs more than all of `import botdock`, so this happens with the first module that logs, not in
-the package's `__init__`.
-
-loguru switches packages and modules on and off by their names; the latest word on a name, or on one above it, holds.
-Here is written down which words are ours, so that those of the application are told from them and stay.
+the package's `__init__`. What follows botdock is kept here: loguru has no public way to ask what is on or off.
 """
 
 from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -27,10 +24,9 @@ CORE = "botdock"
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _lock = threading.Lock()
-_ours: dict[str, bool] = {}
-"""What was said here last of each name: whether it is enabled."""
-_kept: dict[str, bool] = {}
-"""What the application said of each name, and what `exempt` did."""
+_enabled = False
+_followers = {CORE}
+"""Packages and modules that are on or off as botdock is."""
 _exempt: set[str] = set()
 _masks: dict[object, Callable[[Any], Any]] = {}
 """What masks the secrets that are in use, by who uses them."""
@@ -62,28 +58,34 @@ logger = loguru.logger.patch(_hide)
 
 
 def decide(*, enabled: bool) -> None:
-    """Switch botdock and all that follow it on or off, but for what the application has decided on by itself."""
+    """Switch botdock and all that follow it on or off."""
+    global _enabled  # noqa: PLW0603 - as loguru's own switches, one for the process
     with _lock:
-        _say(CORE, enabled=enabled)
-        for name in sorted(set(_ours) - {CORE}):
-            if _is_free(name):
-                _say(name, enabled=enabled)
+        _enabled = enabled
+        _switch(sorted(_followers))
 
 
 def follow(name: str) -> None:
-    """Let a package or module be on or off as botdock is, now and later; unless the application has decided on it."""
+    """Let a package or module be on or off as botdock is, now and later."""
     with _lock:
-        if not any(_covers(known, name) for known in [*_ours, *_words()]):
-            _say(name, enabled=_is_enabled(CORE))
+        if not any(f"{name}.".startswith(f"{known}.") for known in _followers):
+            _followers.add(name)
+            if not _enabled:  # else it is on, unless the application has silenced it
+                _switch([name])
 
 
 def exempt(name: str) -> None:
-    """Let a module speak even where botdock does not, unless the application has silenced it or its package."""
+    """Let a module speak even where botdock does not."""
     with _lock:
-        if _is_free(name):
-            _exempt.add(name)
-            _kept[name] = True
-            logger.enable(name)
+        _exempt.add(name)
+        logger.enable(name)
+
+
+def _switch(names: Iterable[str]) -> None:
+    for name in names:
+        (logger.enable if _enabled else logger.disable)(name)
+    for name in _exempt:
+        logger.enable(name)
 
 
 def about(execution_id: str) -> Any:
@@ -120,59 +122,4 @@ def where(error: BaseException) -> str:
     return f"{type(error).__name__}{place}"
 
 
-def _say(name: str, *, enabled: bool) -> None:
-    """Switch a name, and let the application's own words on what lies below it stand."""
-    _remember()
-    _ours[name] = enabled
-    (logger.enable if enabled else logger.disable)(name)
-    for below in sorted(below for below in _kept if _is_below(below, name)):
-        (logger.enable if _kept[below] else logger.disable)(below)
-
-
-def _remember() -> None:
-    """Take note of the application's own words: loguru forgets one that says the same as one on a name above it."""
-    for name, said in list(_kept.items()):
-        if _is_enabled(name) is said:
-            continue
-        if name in _exempt:
-            _kept[name] = not said
-        else:
-            del _kept[name]  # the application has said otherwise, perhaps of a name above it
-    _kept.update({name: said for name, said in _words().items() if _ours.get(name) is not said})
-
-
-def _words() -> dict[str, bool]:
-    """Return what was said of each name, by anybody; the most special names come first, as loguru looks at them."""
-    return {name.removesuffix("."): said for name, said in _all_words().items() if name}
-
-
-def _all_words() -> dict[str, bool]:
-    """Return what loguru keeps: names with a dot at their end, and an empty one for everything."""
-    core = getattr(logger, "_core", None)  # there is no public way to ask; without it, nobody said anything
-    return dict(getattr(core, "activation_list", ()))
-
-
-def _decisive(name: str) -> str | None:
-    return next((known for known in _words() if _covers(known, name)), None)
-
-
-def _is_free(name: str) -> bool:
-    """Whether what holds for a name now is our word, or nobody's."""
-    decisive = _decisive(name)
-    return decisive is None or _ours.get(decisive) is _words()[decisive]
-
-
-def _is_enabled(name: str) -> bool:
-    return next((said for prefix, said in _all_words().items() if f"{name}.".startswith(prefix)), True)
-
-
-def _covers(name: str, other: str) -> bool:
-    return f"{other}.".startswith(f"{name}.")
-
-
-def _is_below(name: str, other: str) -> bool:
-    return name != other and _covers(other, name)
-
-
-if CORE not in _words():
-    decide(enabled=False)
+decide(enabled=False)

@@ -10,8 +10,8 @@ loguru's `logger.add`; botdock adds nothing and catches nothing.
 That covers the core and every installed plugin, a third party's too: when a plugin is loaded through its entry point,
 the package that its module lies in is switched on or off as botdock is, and follows it from then on. Three more rules:
 
-- What the application has decided by itself, with `logger.enable` or `logger.disable` on a plugin's package or on a
-  module, stays. `logger.enable("botdock")` before botdock is first used counts as `enable()`.
+- What the application says by itself afterwards, with `logger.enable` or `logger.disable` on a plugin's package or on a
+  module, holds until the next `enable()` or `disable()` here.
 - A plugin inside a package that the program had imported before, such as the application itself, brings only its
   own module: the application's records are not botdock's to silence.
 - A plugin that an application gives to `PluginManager.register` is a part of the application.

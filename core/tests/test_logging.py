@@ -69,76 +69,32 @@ def test_what_is_loaded_later_follows(is_heard: Any, package: str) -> None:
     assert not is_heard(f"{package}.plugin")
 
 
-def test_everything_follows_an_application_that_enables_botdock_by_itself(is_heard: Any, package: str) -> None:
-    logger.enable("botdock")
-    cover(package)
-    assert is_heard(package)
+def test_what_the_application_says_afterwards_holds_until_botdock_is_told_again(is_heard: Any, package: str) -> None:
+    cover(f"{package}.plugin")
+    botdock.logging.enable()
+    logger.disable(f"{package}.noisy")
+    logger.disable("botdock.services.noisy")
+    modules = [f"{package}.plugin", f"{package}.noisy", "botdock.services.noisy", "botdock.services.other"]
+    assert [is_heard(name) for name in modules] == [True, False, False, True]
+    botdock.logging.enable()
+    assert [is_heard(name) for name in modules] == [True] * 4
+    botdock.logging.disable()
+    logger.enable(package)
+    assert [is_heard(name) for name in modules] == [True, True, False, False]
+
+
+def test_a_plugin_that_the_application_silenced_before_stays_silent_when_it_is_loaded(
+    is_heard: Any, package: str
+) -> None:
+    botdock.logging.enable()
+    logger.disable(package)
+    cover(f"{package}.plugin")
+    assert not is_heard(f"{package}.plugin")
 
 
 def test_silence_covers_plugins_that_are_installed_and_not_loaded(is_heard: Any) -> None:
     botdock.logging.disable()
     assert not is_heard("botdock_storage_minio.plugin")
-
-
-@pytest.mark.parametrize("said", [True, False])
-def test_what_the_application_said_of_a_plugin_before_it_was_loaded_stays(
-    is_heard: Any, package: str, said: bool
-) -> None:
-    (logger.enable if said else logger.disable)(package)
-    cover(f"{package}.plugin")
-    assert is_heard(f"{package}.plugin") is said
-    botdock.logging.enable()
-    assert is_heard(f"{package}.plugin") is said
-    botdock.logging.disable()
-    assert is_heard(f"{package}.plugin") is said
-
-
-def test_what_the_application_said_of_the_packages_above_stays(is_heard: Any, package: str) -> None:
-    cover(f"{package}.part.plugin")
-    logger.disable(package)
-    botdock.logging.enable()
-    assert not is_heard(f"{package}.part.plugin")
-
-
-def test_what_the_application_said_of_a_module_stays(is_heard: Any, package: str) -> None:
-    logger.disable(f"{package}.noisy")
-    cover(f"{package}.plugin")
-    botdock.logging.enable()
-    logger.disable("botdock.services.noisy")
-    botdock.logging.enable()
-    heard = [is_heard(name) for name in (f"{package}.plugin", f"{package}.noisy", "botdock.services.noisy")]
-    assert heard == [True, False, False]
-    botdock.logging.disable()
-    logger.enable("botdock.services.noisy")
-    botdock.logging.disable()
-    assert is_heard("botdock.services.noisy")
-
-
-def test_a_general_amnesty_of_the_application_holds(is_heard: Any, package: str) -> None:
-    cover(f"{package}.plugin")
-    logger.enable("")
-    assert is_heard(f"{package}.plugin")
-    cover(f"{package}more.plugin")
-    assert is_heard(f"{package}more.plugin")
-    botdock.logging.disable()
-    assert not is_heard(f"{package}.plugin")
-
-
-def test_general_silence_of_the_application_is_not_broken_by_a_plugin(is_heard: Any, package: str) -> None:
-    logger.disable("")
-    cover(f"{package}.plugin")
-    heard = is_heard(f"{package}.plugin")
-    logger.enable("")
-    assert not heard
-
-
-def test_general_silence_of_the_application_is_broken_for_botdock_only(is_heard: Any, package: str) -> None:
-    logger.disable("")
-    botdock.logging.enable()
-    cover(f"{package}.plugin")
-    heard = [is_heard(name) for name in ("botdock.services", f"{package}.plugin", "others")]
-    logger.enable("")
-    assert heard == [True, True, False]
 
 
 def test_a_namespace_is_not_a_plugin_s_alone(is_heard: Any, package: str) -> None:
@@ -177,18 +133,8 @@ def test_a_module_whose_purpose_is_to_log_speaks_when_its_plugin_is_silent(is_he
     assert [is_heard(f"{package}.plugin"), is_heard(f"{package}.sink")] == [False, True]
     botdock.logging.disable()
     assert [is_heard(f"{package}.plugin"), is_heard(f"{package}.sink")] == [False, True]
-    logger.disable(f"{package}.sink")
     botdock.logging.enable()
-    botdock.logging.disable()
-    botdock.logging.enable()
-    assert [is_heard(f"{package}.plugin"), is_heard(f"{package}.sink")] == [True, False]
-
-
-def test_an_exempted_module_is_silent_where_the_application_silenced_its_package(is_heard: Any, package: str) -> None:
-    logger.disable(package)
-    cover(f"{package}.plugin")
-    botdock.logging.exempt(f"{package}.sink")
-    assert not is_heard(f"{package}.sink")
+    assert [is_heard(f"{package}.plugin"), is_heard(f"{package}.sink")] == [True, True]
 
 
 PLUGIN = """
@@ -221,9 +167,7 @@ exec(compile("ours.warning('engine')", "x", "exec"), {{"__name__": "botdock_engi
         ("", []),
         ("import botdock.logging; botdock.logging.enable()", ["imported", "asked", "core", "engine"]),
         ("import botdock.logging; botdock.logging.enable(); botdock.logging.disable()", []),
-        ("logger.enable('botdock')", ["imported", "asked", "core", "engine"]),
-        ("logger.enable('acme_sink')", ["imported", "asked"]),
-        ("import botdock.logging; logger.disable('acme_sink'); botdock.logging.enable()", ["core", "engine"]),
+        ("import botdock.logging; botdock.logging.enable(); logger.disable('acme_sink')", ["core", "engine"]),
     ],
 )
 def test_with_a_plugin_that_is_truly_installed(tmp_path: Path, before: str, said: list[str]) -> None:

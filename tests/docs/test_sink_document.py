@@ -106,8 +106,6 @@ say("botdock.services.code.service", "heard", execution_id="01")
 say("botdock_storage_minio.upload", "of another", execution_id="02")
 say("botdock_engine_docker.engine", "silenced")
 say("botdock.services.outbox.outbox", "silenced")
-botdock.logging.enable()
-say("botdock.services.outbox.outbox", "silenced")
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
