@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Self
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import Any, Self, TypeVar
 
 from botdock.config import Config
 from botdock.errors import BotdockError, ContainerNotFoundError, UserError
 from botdock.executions import Executions
 from botdock.factory import ServiceFactory
-from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionResult, LogLine
+from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionResult, Outcome
 from botdock.model.container import LABEL_OWNER, LABEL_SEGMENT
 from botdock.orchestrator import Execution
 from botdock.orchestrator.run import ProgressCallback
@@ -19,6 +23,8 @@ from botdock.plugin_manager import PluginManager
 from botdock.services.log_store import StoredLog
 
 __all__ = ["DockerRunner", "Execution"]
+
+T = TypeVar("T")
 
 
 class DockerRunner:
@@ -80,23 +86,36 @@ class DockerRunner:
             UserError: It cannot be run as it was asked for.
             BotdockError: Botdock could not do its part; what was made is removed, now or as soon as it can be.
         """
-        if self._closed:
-            raise BotdockError("this DockerRunner is closed", hint="Make a new one.")
+        self._check_open()
         return self._orchestrator.begin(executable, progress)
 
     async def arun(self, executable: Executable) -> ExecutionResult:
-        """`run`, without blocking the event loop; cancelling it stops the bot."""
+        """`run`, without blocking the event loop; cancelling it stops the bot, and returns when it has stopped."""
         execution = await self.astart(executable)
-        try:
-            await asyncio.to_thread(execution.wait)
-        except asyncio.CancelledError:
-            await asyncio.shield(asyncio.to_thread(execution.stop))
-            raise
+        over: Future[Execution] = Future()
+        execution.add_done_callback(over.set_result)
+        await _owned(over, give_up=partial(execution.end_soon, Outcome.STOPPED, grace=None), until=over)
         return execution.result
 
     async def astart(self, executable: Executable) -> Execution:
-        """`start`, without blocking the event loop."""
-        return await asyncio.to_thread(self.start, executable)
+        """`start`, without blocking the event loop; cancelling it leaves nothing, and returns when nothing is left."""
+        self._check_open()
+        given_up = threading.Event()
+        begun = self._orchestrator.begin_soon(executable, given_up=given_up)
+        over: Future[Execution | None] = Future()
+
+        def stop() -> None:
+            given_up.set()
+            begun.add_done_callback(end)
+
+        def end(begun: Future[Execution]) -> None:
+            if begun.exception() is not None:
+                over.set_result(None)
+                return
+            begun.result().end_soon(Outcome.STOPPED, grace=None)
+            begun.result().add_done_callback(over.set_result)
+
+        return await _owned(begun, give_up=stop, until=over)
 
     def recover(self) -> list[Execution]:
         """Take over the executions of this state folder whose runner has died, in whatever way.
@@ -123,8 +142,7 @@ class DockerRunner:
                     print(result.execution_id, result.outcome, result.evidence["recovered"])
             ```
         """
-        if self._closed:
-            raise BotdockError("this DockerRunner is closed", hint="Make a new one.")
+        self._check_open()
         return self._orchestrator.recover()
 
     def leftovers(self) -> list[Leftover]:
@@ -164,6 +182,8 @@ class DockerRunner:
     def get_container_logs(self, container_id: str, tail: int = 100) -> str:
         """Return the last `tail` lines that a bot wrote, both streams: while it runs, and after its container is gone.
 
+        Where bytes are missing, a line in square brackets says so.
+
         Args:
             container_id: The id of its container or of its execution, a prefix of that, or the bot's own id, which
                 means its newest execution.
@@ -189,14 +209,22 @@ class DockerRunner:
                 return self._orchestrator.containers.get_container_logs(container_id, tail=tail)
             except ContainerNotFoundError:
                 raise error from None
-        lines = StoredLog(record.logs).lines(tail=tail)
-        return "\n".join(line.text for line in lines if isinstance(line, LogLine))
+        return "\n".join(item.text for item in StoredLog(record.logs).lines(tail=tail))
 
-    def close(self) -> None:
-        """Stop what still runs, and let go of engine, storage, sinks and exporters; may be called twice."""
+    def close(self, *, stop: bool = True) -> None:
+        """Stop what still runs, and let go of engine, storage, sinks and exporters; may be called twice.
+
+        Args:
+            stop: Whether to stop; without, bots go on, nothing of their logs is lost, and the next runner that
+                recovers adopts them. Their executions are done here, with results that say `running`.
+        """
         if not self._closed:
             self._closed = True
-            self._orchestrator.close()
+            self._orchestrator.close(stop=stop)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BotdockError("this DockerRunner is closed", hint="Make a new one.")
 
     def _known(self, name: str) -> str:
         execution = self._orchestrator.find(name)
@@ -209,3 +237,26 @@ class DockerRunner:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
+
+
+async def _owned(future: Future[T], *, give_up: Callable[[], None], until: Future[Any]) -> T:
+    """Wait for a future of another thread; when that is cancelled, give up what it stands for, and wait `until` then.
+
+    However often it is cancelled meanwhile: what has been started is never left alone.
+    """
+    try:
+        await _done(future)
+    except (asyncio.CancelledError, GeneratorExit) as error:
+        give_up()
+        while not (until.done() or isinstance(error, GeneratorExit)):
+            with suppress(asyncio.CancelledError):
+                await _done(until)
+        raise
+    return future.result()
+
+
+async def _done(future: Future[Any]) -> None:
+    """Wait until a future is done, whatever it holds; cancelling the wait does not cancel what is waited for."""
+    told: Future[None] = Future()
+    future.add_done_callback(lambda _: told.set_result(None))
+    await asyncio.shield(asyncio.wrap_future(told))

@@ -176,7 +176,7 @@ def test_what_is_just_being_started_when_the_runner_closes_is_given_up(
     beginner.start()
     assert reached.wait(20)
     closer.start()
-    while not stage.orchestrator._closing:
+    while not stage.orchestrator._running._closed:
         reached.wait(0.01)
     goes_on.set()
     beginner.join(20)

@@ -1,4 +1,4 @@
-"""Stops that another process asks for, by a file in the state folder."""
+"""Stops that another process asks for, by a file in the state folder; and handing over without a stop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.executions import Executions, ExecutionState
-from botdock.model import Executable, Outcome
+from botdock.model import Executable, Outcome, Status
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
 from testbed.waiting import until
@@ -51,6 +51,30 @@ def test_who_recovers_obeys_what_its_dead_runner_was_asked(begun: Any) -> None:
     assert execution.wait(20).outcome is Outcome.STOPPED
 
 
+@pytest.mark.parametrize("operation", ["ensure_image", "create", "attach"])
+def test_a_stop_that_is_asked_for_before_the_start_comes_before_it(
+    make_stage: Callable[..., Any],
+    make_bot: Callable[..., Executable],
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    call = getattr(stage.engine, operation)
+
+    def asked_meanwhile(*arguments: Any, **named: Any) -> Any:
+        Executions(stage.home).request_stop("bot")
+        return call(*arguments, **named)
+
+    monkeypatch.setattr(stage.engine, operation, asked_meanwhile)
+    execution = stage.orchestrator.begin(make_bot())
+    assert execution.wait(20).outcome is Outcome.STOPPED
+    assert "start" not in stage.engine.operations
+    assert stage.left == []
+    assert Executions(stage.home).get("bot").outcome is Outcome.STOPPED
+    assert list(execution.logs(follow=True)) == []
+    assert [hook for hook, _ in stage.notices] == ["botdock_before_execution", "botdock_after_execution"]
+
+
 def test_stop_returns_with_the_outcome(running: Any) -> None:
     _, execution = running
     execution.stop(grace=0)
@@ -70,3 +94,21 @@ def test_a_hook_may_stop_its_own_execution(make_stage: Callable[..., Any], make_
 def test_what_no_record_knows_is_asked_of_the_engine(make_stage: Callable[..., Any]) -> None:
     with pytest.raises(ContainerNotFoundError):
         make_stage().orchestrator.stop_execution("nothing")
+
+
+def test_a_runner_that_is_closed_without_stopping_hands_over(
+    make_stage: Callable[..., Any], make_bot: Callable[..., Executable]
+) -> None:
+    script = Script(output=(Script.out(b"tick\n"),), forever=True)
+    stage = make_stage(FakeEngine(script, check_mounts=True))
+    execution = stage.orchestrator.begin(make_bot(timeout=30))
+    assert next(iter(execution.logs(follow=True))).text == "tick"
+    stage.orchestrator.close(stop=False)
+    assert (execution.done, execution.result.status, execution.wait(0)) == (True, Status.RUNNING, None)
+    second = stage.successor()
+    (adopted,) = second.orchestrator.recover()
+    stage.engine.emit(execution.container_id, b"later\n")
+    stage.engine.finish(execution.container_id)
+    result = adopted.wait(20)
+    assert (result.outcome, result.output, result.log.complete) == (Outcome.SUCCEEDED, "tick\nlater\n", True)
+    assert second.left == []

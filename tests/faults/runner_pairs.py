@@ -71,7 +71,7 @@ class TwoRecover(Scene):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.die_in("_see_to_its_end")
+        self.die_in("_look")
 
 
 class OneBegins(TwoRecover):

@@ -14,7 +14,7 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable, ExecutionResult, Outcome
 from botdock.config import LoggingConfig
-from botdock.model import LogChunk, LogGap, Stream
+from botdock.model import LogChunk, LogGap, LogLine, Stream
 from botdock.model.logs import GapReason
 from botdock.services.log_store import StoredLog
 from faults.log_bots import SMALL, Counts, flood_bot, flood_pieces, log_folder, proof, slow_bot, stored_bytes, whole
@@ -120,7 +120,7 @@ def test_a_secret_is_masked_wherever_the_stream_cuts_it(
     config = make_docker_config(logging=LoggingConfig(segment_bytes=4 * KIB))
     with DockerRunner(config) as runner:
         execution = runner.start(bot)
-        shown = b"\n".join(line.data for line in execution.logs(follow=True))
+        shown = b"\n".join(line.data for line in execution.logs(follow=True) if isinstance(line, LogLine))
         result = execution.wait(timeout=60)
     assert result is not None
     assert result.outcome is Outcome.SUCCEEDED, result.error

@@ -109,7 +109,7 @@ class Drill:
 
     def started(self) -> int:
         """Return how many bots wrote something."""
-        logs = (folder / "logs" for folder in (self.config.home_dir / "executions").iterdir())
+        logs = self.config.home_dir.glob("executions/*/logs")
         return sum(any(path.stat().st_size for path in folder.glob("index.*")) for folder in logs)
 
     def judge(self) -> Counts:

@@ -30,7 +30,7 @@ from botdock import (
     shell_entrypoint,
 )
 from botdock.errors import NotFoundError
-from botdock.model import Engine, LogLine, MetricsExporter, Stream
+from botdock.model import Engine, LogGap, LogLine, MetricsExporter, Stream
 
 
 def files() -> Mapping[str, bytes]:
@@ -89,7 +89,8 @@ def application(config: Config) -> int | None:
         execution = runner.start(bot)
         assert_type(execution, Execution)
         for line in execution.logs(follow=True):
-            assert_type(line, LogLine)
+            assert_type(line, LogLine | LogGap)
+            assert_type(line.text, str)
             assert_type(line.stream, Stream)
         execution.stop()
         assert_type(execution.wait(timeout=5), ExecutionResult | None)
@@ -97,7 +98,10 @@ def application(config: Config) -> int | None:
 
 
 async def inside_asyncio(runner: DockerRunner, bot: Executable) -> ExecutionResult:
-    assert_type(await runner.astart(bot), Execution)
+    execution = await runner.astart(bot)
+    assert_type(execution, Execution)
+    async for item in execution.alogs(follow=True):
+        assert_type(item, LogLine | LogGap)
     return await runner.arun(bot)
 
 

@@ -11,7 +11,7 @@ from botdock.model.container import (
     Mount,
     PullPolicy,
 )
-from botdock.model.engine import Engine, EngineCapabilities, Feature, PullProgress
+from botdock.model.engine import Engine, EngineCapabilities, EngineEvents, Feature, PullProgress
 from botdock.model.executable import ENTRYPOINTS, Executable
 from botdock.model.execution_id import new_execution_id
 from botdock.model.limits import DEFAULT_LIMITS, Limits
@@ -65,6 +65,7 @@ __all__ = [
     "DeleteFailure",
     "Engine",
     "EngineCapabilities",
+    "EngineEvents",
     "EnginePlugin",
     "Executable",
     "ExecutionContext",

@@ -79,6 +79,22 @@ class PullProgress:
     total: int
 
 
+class EngineEvents(ABC):
+    """The ends of containers as they come, over one connection. Read by one thread; another may close it."""
+
+    @abstractmethod
+    def read(self, timeout: float) -> Sequence[str]:
+        """Return the identities of containers that have ended, waiting at most `timeout` seconds for the first.
+
+        Raises:
+            EngineUnavailableError: The connection was cut; what ends from now on is not told here.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let `read` return, and let go of the connection. Never raises, and may be called twice."""
+
+
 class Engine(ABC):
     """Runs containers; small, so that it is written in an afternoon. All methods may be called from several threads.
 
@@ -192,6 +208,16 @@ class Engine(ABC):
         Raises:
             ContainerError: The file is gone, or not a file any more: then a result is lost, which is no success.
         """
+
+    def events(self, labels: Mapping[str, str], *, timeout: float) -> EngineEvents | None:  # noqa: ARG002 - for those that have some
+        """Begin to tell of the ends of containers that carry all of `labels`: of each that ends after this returns.
+
+        An engine that has no events returns None, as this does; its containers are then asked one by one.
+
+        Raises:
+            EngineUnavailableError: It does not answer.
+        """
+        return None
 
     @abstractmethod
     def close(self) -> None:

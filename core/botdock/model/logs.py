@@ -45,6 +45,13 @@ class GapReason(StrEnum):
     """They were stored, and retention has removed them since."""
 
 
+_WHY = {
+    GapReason.LOST: "the engine no longer had them",
+    GapReason.LIMIT: "over the output limit",
+    GapReason.REMOVED: "removed since, by retention",
+}
+
+
 @attrs.frozen(kw_only=True)
 class LogGap:
     """Bytes of one stream that are missing between two stored ones.
@@ -64,6 +71,12 @@ class LogGap:
     until_ns: int = 0
     reason: GapReason = GapReason.LOST
     position: str = attrs.field(default="", eq=False, repr=False)
+
+    @property
+    def text(self) -> str:
+        """What stands for it where only lines can be shown."""
+        size = "an unknown number of" if self.size is None else f"{self.size:,}"
+        return f"[{size} bytes of {self.stream} are missing: {_WHY[self.reason]}]"
 
 
 @attrs.frozen(kw_only=True)

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 from botdock._log import about, carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions import Executions
 from botdock.executions._lease import Lease
-from botdock.model import Executable, ExecutionResult, Progress, new_execution_id
+from botdock.model import Executable, ExecutionResult, Outcome, new_execution_id
+from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal
-from botdock.orchestrator.phases import PhaseClock
 from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.run import ProgressCallback, Run
-from botdock.orchestrator.stop_requests import StopRequests
+from botdock.orchestrator.running import GivenUpError, Running, StopAskedError, StopRequests
 from botdock.orchestrator.takeover import Takeover
 from botdock.orchestrator.upkeep import Leftover, Upkeep
+from botdock.orchestrator.watch import Watch, Work
 from botdock.services.interfaces import Containers
 from botdock.services.log_store.masking import Mask
 
 Notify = Callable[..., None]
 LOG_PATIENCE = 5.0
 """Seconds that the rest of a log has when the runner is closed; what is not read then is left to its successor."""
-
-
-def _no_progress(_progress: Progress) -> None:
-    pass
 
 
 class BotOrchestrator:
@@ -53,11 +51,10 @@ class BotOrchestrator:
         self._conclusion = Conclusion(services, setting, self._preparation)
         self._lease = Lease(home)
         self._upkeep = Upkeep(self._conclusion.settle, self._look)
-        self._stop_requests = StopRequests(home, lambda: list(self._running.values()))
-        self._changed = threading.Condition()
-        self._closing = False
-        self._beginning = 0
-        self._running: dict[str, Execution] = {}
+        self._running = Running()
+        self._stop_requests = StopRequests(home, self._running.all)
+        self._work = Work()
+        self._watch = Watch(services.containers, {LABEL_OWNER: setting.owner}, self._running.all)
         if setting.credentials:
             hide(self, Mask(setting.credentials))
 
@@ -66,35 +63,59 @@ class BotOrchestrator:
         """The container service, for what needs no execution."""
         return self._services.containers
 
-    def begin(self, executable: Executable, progress: ProgressCallback | None = None) -> Execution:
+    def begin(
+        self,
+        executable: Executable,
+        progress: ProgressCallback | None = None,
+        *,
+        proceed: Callable[[], None] = lambda: None,
+    ) -> Execution:
         """Prepare and start an execution, and return it while it runs.
+
+        One that another process asks to stop meanwhile ends as `stopped`, before its bot is started.
 
         Args:
             executable: What to run.
             progress: Told how far long steps are, in the caller's thread.
+            proceed: Called between the steps, and within long ones; what it raises gives the execution up.
 
         Raises:
             BotdockError: It could not be started; what was made is removed, at once or when it can be. `phase`: where.
         """
-        with self._admission():
-            run = self._new_run(executable, progress or _no_progress)
+        with self._running.admission():
+            run = self._new_run(executable)
+            execution = self._execution(run)
+            check = self._running.between_steps(run, progress, proceed)
             with about(run.execution_id):
                 self._preparation.validate(run)
                 self._notify("botdock_before_execution", execution_id=run.execution_id, executable=executable)
-                execution = self._execution(run)
                 try:
                     run.journal.open(run.request(), self._lease.hold())
                     run.journal.event("opened", engine=run.engine, id=executable.id)
-                    self._preparation.prepare(run, execution, proceed=self._check_open)
-                    self._keep(execution)
+                    self._preparation.prepare(run, execution, proceed=check)
+                    self._running.check_open()
+                    self._running.keep(execution)
+                except StopAskedError as asked:
+                    self._running.keep(execution)
+                    execution.finish_by(partial(self._conclusion.aborted, run, asked.message, outcome=Outcome.STOPPED))
+                    return execution
                 except BaseException as error:
                     self._abort(run, error)
                     reveal(run.execution_id)
                     raise
+            self._begin_to_watch()
             execution.begin()
             self._upkeep.begin()
-            self._stop_requests.begin(self._lease.hold())
             return execution
+
+    def begin_soon(self, executable: Executable, *, given_up: threading.Event) -> Future[Execution]:
+        """`begin` in another thread; with `given_up` set, the start is given up, and raises `GivenUpError`."""
+
+        def proceed() -> None:
+            if given_up.is_set():
+                raise GivenUpError
+
+        return self._work.starts.call(carried(lambda: self.begin(executable, proceed=proceed)))
 
     def recover(self) -> list[Execution]:
         """Take over the executions of runners that died: adopt what runs, finish what ended; see `recovery`.
@@ -105,10 +126,10 @@ class BotOrchestrator:
         Raises:
             BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
         """
-        with self._admission():
+        with self._running.admission():
             recovered = self._recovery().recover()
             if recovered:
-                self._stop_requests.begin(self._lease.hold())
+                self._begin_to_watch()
             return recovered
 
     def leftovers(self) -> list[Leftover]:
@@ -119,13 +140,17 @@ class BotOrchestrator:
         """
         return self._recovery().leftovers()
 
+    def _begin_to_watch(self) -> None:
+        self._stop_requests.begin(self._lease.hold())
+        self._watch.begin()
+
     def _recovery(self) -> Recovery:
         grace = self._setting.config.runtime.grace
         takeover = Takeover(self._preparation, self._conclusion, make=self._adopted, grace=grace)
         return Recovery(self._services, self._setting, home=self._home, lease=self._lease, takeover=takeover)
 
     def _look(self, strays: bool) -> None:  # noqa: FBT001 - a callback's form
-        with self._admission():
+        with self._running.admission():
             for execution in self._recovery().look(strays=strays):
                 execution.wait(self._setting.config.containers.call_timeout)
         self._prune()
@@ -169,10 +194,9 @@ class BotOrchestrator:
         Raises:
             BotdockError: It has not ended; or there is none, and no such container.
         """
-        config = self._setting.config
         if (execution := self.find(name)) is not None:
-            execution.stop(grace)
-            return
+            return execution.stop(grace)
+        config = self._setting.config
         seconds = config.runtime.grace if grace is None else grace
         try:
             Executions(self._home).stop(name, grace=seconds, timeout=seconds + config.containers.call_timeout)
@@ -181,94 +205,55 @@ class BotOrchestrator:
 
     def find(self, name: str) -> Execution | None:
         """Return the running execution of that execution id or container id, or None."""
-        with self._changed:
-            running = list(self._running.values())
-        return next((one for one in running if name in {one.execution_id, one.container_id}), None)
+        return next((one for one in self._running.all() if name in {one.execution_id, one.container_id}), None)
 
-    def close(self) -> None:
+    def close(self, *, stop: bool = True) -> None:
         """Stop what still runs, all at once, and let go of the services; what is just being started is given up.
 
-        The lease goes with the last execution: one that could not be stopped is its successor's to recover.
+        The lease goes with the last execution: one that could not be stopped is its successor's to recover. Without
+        `stop`, bots go on, and the next runner adopts them.
         """
-        with self._changed:
-            self._closing = True
-            self._changed.wait_for(lambda: not self._beginning, self._setting.config.containers.call_timeout)
-            running = list(self._running.values())
-        stops = [threading.Thread(target=carried(self._stop_quietly), args=(one,), daemon=True) for one in running]
-        for thread in stops:
+        timeout = self._setting.config.containers.call_timeout
+        self._running.close(timeout)
+        let_go = carried(partial(self._let_go, stop=stop))
+        ends = [threading.Thread(target=let_go, args=(one,), daemon=True) for one in self._running.all()]
+        for thread in ends:
             thread.start()
-        for thread in stops:
+        for thread in ends:
             thread.join()
         self._stop_requests.close()
-        self._upkeep.close(self._setting.config.containers.call_timeout)
-        services = self._services
-        for service in (services.logs, services.storage, services.containers, services.metrics):
+        self._watch.close(timeout)
+        self._upkeep.close(timeout)
+        ours = self._services
+        for service in (ours.logs, ours.storage, ours.containers, ours.metrics):
             service.close()  # metrics last: the others still report to it
         reveal(self)
         self._give_up_lease()
         self._prune()
 
     def _give_up_lease(self) -> None:
-        with self._changed:
-            over = self._closing and not (self._running or self._beginning)
-        if over:
+        if self._running.is_over:
             self._lease.give_up()
 
-    @contextmanager
-    def _admission(self) -> Iterator[None]:
-        """Begin something, which `close` waits for.
-
-        Raises:
-            BotdockError: It is closed.
-        """
-        with self._changed:
-            self._check_open()
-            self._beginning += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._beginning -= 1
-                self._changed.notify_all()
-
-    def _check_open(self) -> None:
-        if self._closing:
-            raise BotdockError("this runner is closed", hint="Make a new one.")
-
-    def _keep(self, execution: Execution) -> None:
-        with self._changed:
-            self._check_open()
-            self._running[execution.execution_id] = execution
-
     def _adopted(self, run: Run) -> Execution:
-        execution = self._execution(run)
-        with self._changed:
-            self._running[run.execution_id] = execution
+        self._running.keep(execution := self._execution(run))
         return execution
 
-    def _stop_quietly(self, execution: Execution) -> None:
+    def _let_go(self, execution: Execution, *, stop: bool) -> None:
+        """End an execution, or leave it; the rest of a log that takes too long is left to the successor, too."""
         try:
-            execution.stop()
+            execution.stop() if stop else execution.leave()
         except BotdockError as error:
             logger.bind(execution_id=execution.execution_id, error=error.message).warning("not stopped on close")
         else:
-            if execution.wait(LOG_PATIENCE) is None:
+            if execution.wait(LOG_PATIENCE) is None and not execution.done:
                 self._conclusion.leave(execution.execution_id)
                 execution.wait(self._setting.config.containers.call_timeout)
 
-    def _new_run(self, executable: Executable, progress: ProgressCallback) -> Run:
-        execution_id = new_execution_id()
-        journal = Journal(self._home, execution_id)
-        return Run(
-            execution_id=execution_id,
-            executable=executable,
-            engine=self._setting.engine,
-            storage=self._setting.config.storage,
-            journal=journal,
-            clock=PhaseClock(lambda phase: journal.event("phase", phase=phase.value)),
-            progress=progress,
-            credentials=self._setting.credentials,
-        )
+    def _new_run(self, executable: Executable) -> Run:
+        ours, journal = self._setting, Journal(self._home, new_execution_id())
+        storage, credentials = ours.config.storage, ours.credentials
+        return Run.of(journal, executable, engine=ours.engine, storage=storage, credentials=credentials)
 
     def _execution(self, run: Run) -> Execution:
         config = self._setting.config
@@ -282,6 +267,8 @@ class BotOrchestrator:
             reconnect_timeout=config.containers.reconnect_timeout,
             end_timeout=config.containers.call_timeout,
             on_done=lambda result: self._done(run, result),
+            work=self._work,
+            hears=lambda: self._watch.hears,
         )
 
     def _abort(self, run: Run, error: BaseException) -> None:
@@ -298,8 +285,7 @@ class BotOrchestrator:
             )
 
     def _done(self, run: Run, result: ExecutionResult | None) -> None:
-        with self._changed:
-            self._running.pop(run.execution_id, None)
+        self._running.drop(run.execution_id)
         try:
             if result is not None:
                 self._services.metrics.record_execution(result)

@@ -11,7 +11,7 @@ import attrs
 from botdock._log import logger
 from botdock.entrypoints import ResultReading, most_bytes, read_result
 from botdock.errors import BotdockError, LogError, UserError
-from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase, Status
+from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase
 from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import result_document
@@ -91,14 +91,16 @@ class Conclusion:
             return self._clean_up(run, run.amend(known, botdock_failed=error))
         return self.aborted(run, error)
 
-    def aborted(self, run: Run, error: str, **evidence: object) -> ExecutionResult:
+    def aborted(
+        self, run: Run, error: str, *, outcome: Outcome = Outcome.INFRASTRUCTURE_ERROR, **evidence: object
+    ) -> ExecutionResult:
         """Return the result of an execution that came to nothing, cleaned up."""
         log = LogSummary()
         with suppress(BotdockError, OSError):  # what is broken there must not keep the container from being removed
             log = self._end_log(run)
         result = run.result(
-            status=Status.ERROR,
-            outcome=Outcome.INFRASTRUCTURE_ERROR,
+            status=outcome.status,
+            outcome=outcome,
             message=error,
             error=error,
             evidence=evidence,

@@ -36,7 +36,6 @@ from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Execut
 from botdock.model.container import LABEL_EXECUTABLE, LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal, sweep_drafts, tidy
-from botdock.orchestrator.phases import PhaseClock
 from botdock.orchestrator.preparation import Services, Setting
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import executable_of, restore
@@ -214,16 +213,9 @@ class Recovery:
         except ValueError as error:
             damage.append(str(error))
             executable = _unknown(directory, container)
-        run = Run(
-            execution_id=directory.name,
-            executable=executable,
-            engine=self._setting.engine,
-            storage=str(request.get("storage") or self._setting.config.storage),
-            journal=journal,
-            clock=PhaseClock(lambda phase: journal.event("phase", phase=phase.value)),
-            progress=lambda _progress: None,
-            credentials=self._setting.credentials,
-        )
+        storage = str(request.get("storage") or self._setting.config.storage)
+        credentials = self._setting.credentials
+        run = Run.of(journal, executable, engine=self._setting.engine, storage=storage, credentials=credentials)
         run.workspace = Workspace.at(journal.workspace.absolute())
         try:
             self._restore(run, journal.load(RUN))

@@ -78,6 +78,22 @@ class Run:
     evidence: dict[str, Any] = attrs.field(factory=dict)
     metadata: dict[str, Any] = attrs.field(factory=dict)
 
+    @classmethod
+    def of(
+        cls, journal: Journal, executable: Executable, *, engine: str, storage: str, credentials: tuple[str, ...]
+    ) -> Run:
+        """Return a run of which nothing is done yet, with the record of it in `journal`."""
+        return cls(
+            execution_id=journal.directory.name,
+            executable=executable,
+            engine=engine,
+            storage=storage,
+            journal=journal,
+            clock=PhaseClock(lambda phase: journal.event("phase", phase=phase.value)),
+            progress=lambda _progress: None,
+            credentials=credentials,
+        )
+
     def fetched(self, source: CodeSource) -> None:
         """Note which code it is."""
         self.journal.event("fetched", kind=source.kind.value, sha256=source.sha256, cached=source.cached)

@@ -19,7 +19,7 @@ from botdock.errors import (
     ImageError,
 )
 from botdock.model.container import ContainerInfo, ContainerSpec, ContainerStatus, ImageInfo
-from botdock.model.engine import Engine, EngineCapabilities, PullProgress
+from botdock.model.engine import Engine, EngineCapabilities, EngineEvents, PullProgress
 from botdock.model.logs import LogChunk, LogCursor, LogStream
 from botdock.services.lines import lines_of
 
@@ -129,6 +129,10 @@ class ContainerService:
         """Wait for its end, at most `timeout` seconds; return the final status, or None when it still runs."""
         return self._guarded("wait", lambda: self._engine.wait(container_id, timeout=timeout))
 
+    def events(self, labels: Mapping[str, str]) -> EngineEvents | None:
+        """Begin to tell of the ends of containers that carry all of `labels`; None where the engine has no events."""
+        return self._guarded("events", lambda: self._engine.events(labels, timeout=self._config.call_timeout))
+
     def stop_container(self, container_id: str, *, grace: float) -> None:
         """Ask it to end, and kill it after `grace` seconds; return when it has ended."""
         timeout = grace + self._config.call_timeout
@@ -157,7 +161,8 @@ class ContainerService:
         """Return the last `tail` lines that a container wrote, both streams, as text."""
         with self.read_logs(container_id, LogCursor(), follow=False) as stream:
             last = deque(lines_of(self._chunks_in_time(stream)), maxlen=tail)
-        return "\n".join(line.text for line in last)
+            lost = [gap.text for gap in stream.lost]
+        return "\n".join([*lost, *(line.text for line in last)])
 
     def _chunks_in_time(self, stream: LogStream) -> Iterator[LogChunk]:
         deadline = time.monotonic() + self._config.call_timeout

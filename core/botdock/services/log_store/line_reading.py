@@ -98,17 +98,28 @@ class LineReading:
         self._begun: dict[Stream, Mark] = {}
         self._gaps_told = start.told
 
-    def items(self, entries: Callable[[LogReader, Callable[[], bool]], Iterator[Entry]]) -> Iterator[Item]:
-        """Yield lines and gaps, in their order.
+    def items(
+        self, entries: Callable[[LogReader, Callable[[], bool]], Iterator[Entry | None]]
+    ) -> Iterator[Item | None]:
+        """Yield lines and gaps, in their order, and None where nothing has come yet.
 
         Args:
             entries: Yields what the reader reads, until there is no more or the function says that no more is wanted.
         """
-        items = filter(self._wanted.allows, self._items(entries))
-        return map(self._with_position, items) if self._wanted.positions else items
+        wanted = self._wanted
+        for item in self._items(entries):
+            if item is None:
+                yield None
+            elif wanted.allows(item):
+                yield self._with_position(item) if wanted.positions else item
 
-    def _items(self, entries: Callable[[LogReader, Callable[[], bool]], Iterator[Entry]]) -> Iterator[Item]:
+    def _items(
+        self, entries: Callable[[LogReader, Callable[[], bool]], Iterator[Entry | None]]
+    ) -> Iterator[Item | None]:
         for entry in entries(self._reader, self._expects):
+            if entry is None:
+                yield None
+                continue
             if isinstance(entry, LogGap):
                 yield from self._counted(self._splitter.finish(entry.stream))
                 self._count_gap(entry)
@@ -185,7 +196,7 @@ class LineReading:
         return self._wanted.since_ns is None or since >= self._wanted.since_ns
 
 
-def line_ends(items: Iterable[Item], *, count_open: bool) -> Iterator[Stream]:
+def line_ends(items: Iterable[Item | None], *, count_open: bool) -> Iterator[Stream]:
     """Yield the stream of each line where it ends; with `count_open`, of the unterminated ones at last."""
     opened = dict.fromkeys(STREAMS, False)
     for item in items:
@@ -197,10 +208,10 @@ def line_ends(items: Iterable[Item], *, count_open: bool) -> Iterator[Stream]:
         yield from (stream for stream in STREAMS if opened[stream])
 
 
-def without_first(items: Iterable[Item], counts: Counter[Stream]) -> Iterator[Item]:
+def without_first(items: Iterable[Item | None], counts: Counter[Stream]) -> Iterator[Item | None]:
     """Leave out so many lines of each stream, with all their pieces, and the gaps among them."""
     for item in items:
-        if not counts[item.stream]:
+        if item is None or not counts[item.stream]:
             yield item
         elif isinstance(item, LogLine):
             counts[item.stream] -= item.complete

@@ -67,7 +67,11 @@ class StoredLog:
             LogError: There is no log, or it cannot be read.
         """
         with self._explained(), LogReader(self.directory, start) as reader:
-            yield from self._read(reader, alive, follow=follow)
+            for entry in self._read(reader, alive, follow=follow):
+                if entry is None:
+                    time.sleep(POLL_INTERVAL)
+                else:
+                    yield entry
 
     def lines(
         self,
@@ -109,16 +113,17 @@ class StoredLog:
             after=None if after is None else Position.from_text(after),
             positions=positions,
         )
-        return self._wanted_lines(wanted, alive, follow=follow)
+        return _patiently(self.steps(wanted, alive, follow=follow))
 
-    def _wanted_lines(self, wanted: Wanted, alive: Callable[[], bool], *, follow: bool) -> Iterator[LogLine | LogGap]:
+    def steps(self, wanted: Wanted, alive: Callable[[], bool], *, follow: bool) -> Iterator[LogLine | LogGap | None]:
+        """Yield as `lines` does, and None where that would wait: the caller waits in a way of its own."""
         follow = follow and not self.ended
         with self._explained():
             self.directory.stat()
             items = self._lines(wanted, alive, follow=follow)
             yield from without_first(items, self._surplus(wanted, count_open=not follow))
 
-    def _lines(self, wanted: Wanted, alive: Callable[[], bool], *, follow: bool) -> Iterator[LogLine | LogGap]:
+    def _lines(self, wanted: Wanted, alive: Callable[[], bool], *, follow: bool) -> Iterator[LogLine | LogGap | None]:
         start = start_of(self.directory, wanted, count_open=not follow)
         with LogReader(self.directory, start, streams=wanted.streams) as reader:
             reading = LineReading(reader, self.directory, wanted, start)
@@ -162,7 +167,7 @@ class StoredLog:
         data = b"".join(chunk.data for chunk in self.chunks(start=start))
         return data[-size:] if size else b""
 
-    def _read(self, reader: LogReader, alive: Callable[[], bool], *, follow: bool) -> Iterator[Entry]:
+    def _read(self, reader: LogReader, alive: Callable[[], bool], *, follow: bool) -> Iterator[Entry | None]:
         while True:
             ended = self.ended or not (follow and alive())  # asked first: what is read then is all there is
             came = False
@@ -172,7 +177,15 @@ class StoredLog:
             if ended:
                 return
             if not came:
-                time.sleep(POLL_INTERVAL)
+                yield None
+
+
+def _patiently(steps: Iterator[LogLine | LogGap | None]) -> Iterator[LogLine | LogGap]:
+    for item in steps:
+        if item is None:
+            time.sleep(POLL_INTERVAL)
+        else:
+            yield item
 
 
 def _damaged(directory: Path) -> LogError:

@@ -19,6 +19,7 @@ from botdock.model import (
     ContainerStatus,
     Engine,
     EngineCapabilities,
+    EngineEvents,
     ExecutionContext,
     ExecutionResult,
     ImageInfo,
@@ -77,6 +78,10 @@ class FakeContainers:
     def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
         """Ask the engine."""
         return self.engine.wait(container_id, timeout=timeout)
+
+    def events(self, labels: Mapping[str, str]) -> EngineEvents | None:
+        """Ask the engine."""
+        return self.engine.events(labels, timeout=TIMEOUT)
 
     def stop_container(self, container_id: str, *, grace: float) -> None:
         """Ask the engine."""
