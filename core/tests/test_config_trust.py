@@ -237,6 +237,23 @@ def test_a_file_that_is_expensive_to_read_is_refused_unread(text: str) -> None:
         Config.load(environ={})
 
 
+@pytest.mark.parametrize("home", [None, ".", "~"])
+def test_without_a_home_nothing_of_the_working_folder_is_taken_for_the_users_own(
+    home: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("HOME") if home is None else monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr("pwd.getpwuid", dict[int, Any]().__getitem__)  # a user that the machine does not know
+    for above in (".", "~"):
+        (folder / above / ".config/botdock").mkdir(parents=True)
+        (folder / above / ".config/botdock/botdock.toml").write_text('engine = "process"')
+    for use in (lambda: Config.load(environ={}), lambda: Config().home_dir):
+        with pytest.raises(ConfigError, match="HOME: is not set to an absolute path"):
+            use()
+    assert Config.load(says("storage = 'x'"), environ={}).storage == "x"
+
+
 def test_a_file_that_is_the_users_own_is_the_users_word_in_its_folder_too(monkeypatch: pytest.MonkeyPatch) -> None:
     own = Path(os.environ["XDG_CONFIG_HOME"], "botdock")
     own.mkdir(parents=True)

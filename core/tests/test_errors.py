@@ -94,6 +94,9 @@ def test_several_problems_are_several_lines(kind: type[ConfigError]) -> None:
     error = kind(["a: wrong", "b: wrong too"])
     assert error.problems == ("a: wrong", "b: wrong too")
     assert str(error) == "a: wrong\nb: wrong too"
+    many = kind([f"{number}: wrong" for number in range(5000)])
+    assert len(many.problems) == 5000
+    assert str(many).splitlines()[-2:] == ["29: wrong", "and 4,970 more"]
 
 
 def test_a_policy_error_names_the_setting() -> None:

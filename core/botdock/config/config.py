@@ -39,6 +39,23 @@ CONFIG_VARIABLE = "BOTDOCK_CONFIG"
 _ANOTHER_HOME = "BOTDOCK_HOME=DIR names another state folder."
 
 
+def platform_folder(kind: str) -> Path:
+    """Return the user's own folder of a kind, `config` or `state`.
+
+    Raises:
+        ConfigError: It would be one of the working folder, which may be a stranger's.
+    """
+    import platformdirs
+
+    folder = Path()
+    with suppress(RuntimeError):  # there is neither HOME nor an entry of this user
+        folder = Path(getattr(platformdirs, f"user_{kind}_dir")("botdock", appauthor=False))
+    if not folder.is_absolute():
+        name = f"XDG_{kind.upper()}_HOME"
+        raise ConfigError([f"HOME: is not set to an absolute path, nor {name}: where is botdock's {kind}?"])
+    return folder
+
+
 def _make_or_problem(home: Path) -> str:
     """Make the state folder where it is not there, and return why nothing can be written to it; else nothing."""
     from botdock._ownership import make_private
@@ -103,9 +120,7 @@ class Config(Section):
         Raises:
             ConfigError: No folder can have that name.
         """
-        import platformdirs
-
-        home = self.home or platformdirs.user_state_dir("botdock", appauthor=False)
+        home = self.home or str(platform_folder("state"))
         try:
             problem = path_problem(home) or path_problem(str(path := Path(home).expanduser().absolute()))
         except OSError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from botdock._log import logger
-from botdock.config.config import CONFIG_FILE_NAME, CONFIG_VARIABLE
+from botdock.config.config import CONFIG_FILE_NAME, CONFIG_VARIABLE, platform_folder
 from botdock.config.consistency import contradictions
 from botdock.config.converter import structure_or_problems
 from botdock.config.environment import read_environment
@@ -126,9 +126,7 @@ def find_config_files(
     for named, source in ((path, ""), (environ.get(CONFIG_VARIABLE), f"environment {CONFIG_VARIABLE}: ")):
         if named:
             return ConfigFiles(used=(_existing(Path(named), source),))
-    import platformdirs
-
-    own = Path(platformdirs.user_config_dir("botdock", appauthor=False)) / CONFIG_FILE_NAME
+    own = platform_folder("config") / CONFIG_FILE_NAME
     used, folder = (own,) if os.path.isfile(own) else (), Path(CONFIG_FILE_NAME)  # noqa: PTH113 - never an error
     if not os.path.isfile(folder) or (used and folder.samefile(own)):  # noqa: PTH113 - never an error
         return ConfigFiles(used=used)

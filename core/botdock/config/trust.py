@@ -140,6 +140,6 @@ def _place(path: Path) -> Path:
 
 
 def _folder() -> Path:
-    import platformdirs
+    from botdock.config.config import platform_folder
 
-    return Path(platformdirs.user_config_dir("botdock", appauthor=False)) / "trusted"
+    return platform_folder("config") / "trusted"

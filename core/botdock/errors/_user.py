@@ -11,11 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+_MOST_SHOWN = 30
+"""Problems that a message holds; a file that is something else may have thousands."""
+
+
 class _ProblemsError(UserError):
     """Several problems at once, so that a user mends them in one go."""
 
     def __init__(self, problems: Sequence[str], *, hint: str | None = None) -> None:
-        super().__init__("\n".join(problems), hint=hint)
+        more = [f"and {len(problems) - _MOST_SHOWN:,} more"] if len(problems) > _MOST_SHOWN else []
+        super().__init__("\n".join([*problems[:_MOST_SHOWN], *more]), hint=hint)
         self.problems = tuple(problems)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from botdock.errors import ContainerError
 from botdock_cli.interrupts import SIGNALS, Interrupts, Step
+from botdock_cli.main import run
 
 PATIENCE = 10.0
 
@@ -103,6 +104,17 @@ def test_handlers_are_given_back() -> None:
     with Interrupts():
         assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_one_more_while_python_ends_is_not_shown_as_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["botdock", "--version"])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit):
+            run()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_that_our_parent_wants_ignored_stays_ignored(told: Told) -> None:

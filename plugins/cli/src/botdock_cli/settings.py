@@ -108,9 +108,9 @@ def _candidates(session: Session) -> Iterator[tuple[str, Path, str]]:
     if named := os.environ.get(CONFIG_VARIABLE):
         yield CONFIG_VARIABLE, Path(named).absolute(), ""
     yield "working folder", Path.cwd() / CONFIG_FILE_NAME, config_files(session).ignored
-    import platformdirs
+    from botdock.config.config import platform_folder
 
-    yield "config folder", Path(platformdirs.user_config_dir("botdock", appauthor=False)) / CONFIG_FILE_NAME, ""
+    yield "config folder", platform_folder("config") / CONFIG_FILE_NAME, ""
 
 
 def trust_file(name: str | None, *, revoke: bool) -> str:
