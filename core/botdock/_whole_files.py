@@ -5,10 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedRandom
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from botdock.model import ByteReader
+if TYPE_CHECKING:
+    from botdock.model import ByteReader
 
 _CHUNK = 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -16,20 +20,39 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS
 """What file systems say that cannot give a file a second name."""
 
 
-def publish(path: Path, data: bytes) -> None:
-    """Write a small file, in place of one that is there."""
-    draft = path.with_suffix(".tmp")
+@contextmanager
+def replacing(path: Path, *, durable: bool = True, draft: Path | None = None) -> Iterator[BufferedRandom]:
+    """Give a new file that takes the place of `path` at the end; it is gone when an error passes through.
+
+    Args:
+        path: A reader of it sees the old file or the new one, whatever becomes of this process.
+        durable: Whether the new one is there after a power cut, too; else nothing waits for the disk.
+        draft: Its name meanwhile, for a `path` that two may write at once; `path` with `.tmp` otherwise.
+    """
+    draft = draft or path.with_suffix(".tmp")
     try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        with open(draft, "w+b", opener=_open_draft) as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
+
+
+def publish(path: Path, data: bytes, *, durable: bool = True, draft: Path | None = None) -> None:
+    """Write a small file, in place of one that is there; see `replacing`."""
+    with replacing(path, durable=durable, draft=draft) as file:
+        file.write(data)
+
+
+def _open_draft(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def sync_folder(folder: Path) -> None:

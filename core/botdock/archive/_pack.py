@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
 
+from botdock._whole_files import replacing
 from botdock.archive._admit import admit
 from botdock.archive._budget import Budget
 from botdock.archive._entry import FILE_MODE, PREFIX, SUFFIX, Items, OnProgress
@@ -104,12 +105,7 @@ def _inside(tree: Path, target: Path) -> str:
 @contextmanager
 def _replacing(target: Path) -> Iterator[_File]:
     """Give a hidden file beside the target; it takes the target's place at the end, or is removed."""
-    descriptor, name = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=target.parent)
-    hidden = Path(name)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-        hidden.chmod(FILE_MODE)
-        hidden.replace(target)
-    finally:
-        hidden.unlink(missing_ok=True)
+    hidden = target.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
+    with replacing(target, durable=False, draft=hidden) as file:
+        yield file
+        os.fchmod(file.fileno(), FILE_MODE)

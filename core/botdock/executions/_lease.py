@@ -22,6 +22,7 @@ from weakref import WeakSet
 from botdock._locks import lock_folder
 from botdock._log import logger
 from botdock._ownership import make_private
+from botdock._whole_files import publish
 from botdock.errors import BotdockError
 from botdock.model import new_execution_id
 
@@ -127,9 +128,7 @@ def hold(directory: Path, runner: str) -> None:
     Raises:
         OSError: The disk took no more.
     """
-    draft = directory / f".{HOLDER}.tmp"
-    draft.write_text(f"{runner}\n", encoding="ascii")
-    draft.replace(directory / HOLDER)
+    publish(directory / HOLDER, f"{runner}\n".encode(), durable=False)
 
 
 def holder_of(directory: Path) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import attrs
 
+from botdock._whole_files import publish
 from botdock.errors import BotdockError
 from botdock.executions._files import STOP, read_json
 from botdock.executions._lease import RUNNERS, SOCKET, holder_of
@@ -44,14 +45,8 @@ def write_stop(directory: Path, grace: float | None) -> None:
     draft = directory / f".{STOP}.{os.getpid()}.{time.monotonic_ns()}.tmp"
     document = {"schema": 1, "grace": grace, "requested_ns": time.time_ns()}
     try:
-        with draft.open("x", encoding="utf-8") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(directory / STOP)
+        publish(directory / STOP, json.dumps(document).encode(), draft=draft)
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise BotdockError(f"cannot write {directory / STOP}: {error.strerror or error}") from error
 
 

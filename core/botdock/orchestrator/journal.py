@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from botdock._log import logger
+from botdock._whole_files import publish
 from botdock.archive import remove_tree
 from botdock.errors import BotdockError
 from botdock.executions._files import CONCLUDED, EXECUTIONS, OUTCOME, REQUEST, RUN, STOP, load_json, read_json
 from botdock.executions._lease import HOLDER, hold, runner_lives
 from botdock.model.result import ExecutionResult
-from botdock.services.log_store.layout import sync_folder
 
 STORED, RESULT, EVENTS = "stored.json", "result.json", "events.jsonl"
 _BEFORE_VALUE, _AFTER_VALUE = b'{"value": ', b"}"
@@ -148,7 +148,7 @@ class Journal:
         _replace(self.directory / CONCLUDED, result, durable=True)
 
     def _keep(self, value: bytes) -> None:
-        _replace_text(self.directory / RESULT, _BEFORE_VALUE + (value or b"null") + _AFTER_VALUE, durable=True)
+        publish(self.directory / RESULT, _BEFORE_VALUE + (value or b"null") + _AFTER_VALUE)
 
     def value(self, size: int) -> bytes | None:
         """Return what the bot returned, which had `size` bytes, from `result.json`; None when it is not there whole."""
@@ -233,16 +233,4 @@ def sweep_drafts(home: Path) -> None:
 
 def _replace(path: Path, document: Any, *, durable: bool = False) -> None:
     """Write `document` beside `path` and rename it over; `durable` waits until the disk has it, and its name."""
-    _replace_text(path, json.dumps(document).encode(), durable=durable)
-
-
-def _replace_text(path: Path, text: bytes, *, durable: bool) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(text)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
-    if durable:
-        sync_folder(path.parent)
+    publish(path, json.dumps(document).encode(), durable=durable)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from botdock._log import logger
+from botdock._whole_files import publish
 from botdock.errors import BotdockError
 from botdock.model import ExecutionResult, LogSummary
 from botdock.services.interfaces import Storage
@@ -142,10 +143,8 @@ class Storing:
             "dropped": self._dropped,
             "objects": sorted(self._objects),
         }
-        draft = self._marker.with_suffix(".tmp")
         with suppress(OSError):
-            draft.write_text(json.dumps(document), encoding="utf-8")
-            draft.replace(self._marker)
+            publish(self._marker, json.dumps(document).encode(), durable=False)
 
 
 def _names(number: int) -> Iterator[str]:

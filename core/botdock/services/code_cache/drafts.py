@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from botdock._locks import lock_folder
+from botdock._whole_files import publish
 from botdock.archive import remove_tree
 
 REMOVAL_TIMEOUT = 60.0
@@ -39,9 +40,7 @@ class Draft:
 
     def replace(self, path: Path, text: str) -> None:
         """Write a file at `path` so that others see the old one or the new one."""
-        temporary = self.folder / "text"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        publish(path, text.encode(), durable=False, draft=self.folder / "text")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import Any
 
 import attrs
 
+from botdock._whole_files import publish
 from botdock.model.logs import GapReason, LogGap, Stream
 
 RECORD = struct.Struct("<QIII")
@@ -220,19 +221,4 @@ def write_document(path: Path, document: dict[str, Any]) -> None:
     Raises:
         OSError: The disk took no more.
     """
-    draft = path.with_name(draft_name(path.name))
-    with draft.open("wb") as file:
-        file.write(_packed(document))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder safe from a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    publish(path, _packed(document), draft=path.with_name(draft_name(path.name)))

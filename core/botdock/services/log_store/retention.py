@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import secrets
 import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from botdock._whole_files import replacing
 from botdock.services.log_store.layout import (
     DRAFT_SUFFIX,
     REMOVED,
@@ -20,7 +21,6 @@ from botdock.services.log_store.layout import (
     is_draft,
     parse_document,
     segment_of,
-    sync_folder,
     write_document,
 )
 from botdock.services.log_store.tally import Tally
@@ -53,19 +53,12 @@ def compress_segment(directory: Path, number: int) -> None:
 
 
 def _compress(source: BinaryIO, target: Path) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=DRAFT_SUFFIX, dir=target.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as raw:
-            with gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
-                shutil.copyfileobj(source, packed, 1024 * 1024)
-            raw.flush()
-            os.fsync(raw.fileno())
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}{DRAFT_SUFFIX}")
+    with (
+        replacing(target, draft=draft) as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=LEVEL, mtime=0) as packed,
+    ):
+        shutil.copyfileobj(source, packed, 1024 * 1024)
 
 
 def remove_segment(directory: Path, number: int, removed: Tally) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdock._whole_files import sync_folder
 from botdock.model.logs import LogChunk, Stream
 from botdock.services.log_store.layout import (
     RECORD,
@@ -18,7 +19,6 @@ from botdock.services.log_store.layout import (
     data_name,
     index_name,
     seal_name,
-    sync_folder,
     write_document,
 )
 from botdock.services.log_store.tally import Tally
