@@ -19,7 +19,6 @@ from botdock.services.log_store import (
     compare,
     files,
     layout,
-    ledger,
     reader,
     retention,
     segment,
@@ -46,7 +45,7 @@ NAMING = {"data_name", "index_name", "seal_name", "compressed_name", "draft_name
 PACKING = {"of", "gap", "head", "head_crc", "pack", "_packed", "parse_document"}
 WRITING = {"create", "append", "seal", "compress_segment", "_compress", "remove_segment", "_clear"}
 CHECKING = lines_of(compare, files, verify_segment, verifying)
-WORKING = lines_of(files, layout, ledger, reader, retention, takeover)
+WORKING = lines_of(files, layout, reader, retention, takeover)
 CHANGING = lines_of(retention, segment)
 
 

@@ -15,8 +15,8 @@ from botdock.config import LoggingConfig
 from botdock.errors import LogError
 from botdock.model import LogChunk, LogSource, LogSummary, Stream
 from botdock.services.log_store import LogWriter
-from botdock.services.logs import LogCollector, growth
-from botdock.services.logs.growth import Growth
+from botdock.services.logs import LogCollector, parts
+from botdock.services.logs.parts import Growth
 from botdock_testing.scripted_stream import ScriptedStream
 from testbed.every_line import lines_of, met_at_every_line
 from testbed.waiting import until
@@ -218,7 +218,7 @@ def test_two_that_look_at_the_same_time_count_no_byte_twice() -> None:
             self.size = 15
             self.growth.count()
 
-    for _number, log in met_at_every_line(Log, Log.look, Log.grow_and_look, lines_of(growth), least=3):
+    for _number, log in met_at_every_line(Log, Log.look, Log.grow_and_look, lines_of(parts), least=3):
         log.growth.count()
         assert log.counted.stored == log.size
         assert min(more for _, more in log.counted.of("store")) > 0, "a byte was counted twice, and then taken back"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from botdock.config import LoggingConfig
-from botdock.model import LogChunk, LogSource, LogStream, Stream
+from botdock.model import LogChunk, LogSource, Stream
 from botdock.services.log_store import StoredLog
-from botdock.services.logs import LogCollector, loop, watch
+from botdock.services.logs import LogCollector, loop
 from botdock_testing.scripted_stream import ScriptedStream
 from testbed.waiting import until
 
@@ -80,7 +80,6 @@ def test_silence_costs_nothing(collector: LogCollector, tmp_path: Path) -> None:
     streams = begin(collector, tmp_path, MANY)
     streams[0].put(out(b"awake"))
     until(lambda: collector.get_collection_status("0").bytes == 5)
-    until(lambda: not collector._loop._watch._watching)
     reads, used = sum(stream.reads for stream in streams), time.process_time()
     threading.Event().wait(0.5)  # the time that is measured
     assert sum(stream.reads for stream in streams) == reads
@@ -165,44 +164,6 @@ def test_a_stream_whose_descriptor_somebody_else_has_by_now_is_read_on(collector
     assert all(collector.wait_drained(name, 10) for name in "12")
     os.close(reused)
     os.close(other_end)
-
-
-class Stuck(LogStream):
-    """Does not return from its first read until it is closed."""
-
-    def __init__(self) -> None:
-        self.reading = threading.Event()
-        self.closed = threading.Event()
-
-    @property
-    def ended(self) -> bool:
-        return False
-
-    def read(self, timeout: float) -> Sequence[LogChunk]:
-        self.reading.set()
-        self.closed.wait(60)
-        return (out(b"too late"),)
-
-    def fileno(self) -> int | None:
-        return None
-
-    def close(self) -> None:
-        self.closed.set()
-
-
-def test_one_that_does_not_return_holds_up_nobody_for_long(
-    collector: LogCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch, "INTERVAL", 0.02)
-    stuck = Stuck()
-    collector.start_collection(stuck, tmp_path / "stuck", source=source("stuck"), limit=None)
-    assert stuck.reading.wait(10)
-    collector.start_collection(ScriptedStream(out(b"fine")), tmp_path / "fine", source=source("fine"), limit=None)
-    assert collector.wait_drained("fine", 10)
-    assert "did not return" in collector.get_collection_status("stuck").error
-    summary = collector.stop_collection("stuck")
-    assert (summary.bytes, summary.complete) == (0, False)
-    assert stuck.closed.is_set()
 
 
 def test_a_third_partys_mistake_stops_only_its_own_log(collector: LogCollector, tmp_path: Path) -> None:

@@ -14,9 +14,8 @@ import attrs
 from botdock.errors import LogError
 from botdock.model.logs import LogChunk, LogCursor, LogGap, LogSummary, Stream
 from botdock.services.log_store.layout import END, STREAMS, VERSION, records_of, write_document
-from botdock.services.log_store.ledger import Ledger
 from botdock.services.log_store.masking import Masker
-from botdock.services.log_store.retention import sweep
+from botdock.services.log_store.retention import Ledger, sweep
 from botdock.services.log_store.segment import Segment
 from botdock.services.log_store.tail_buffer import Piece, TailBuffer
 from botdock.services.log_store.takeover import TAIL, take_over

@@ -13,11 +13,18 @@ from botdock.model.logs import LogChunk, LogGap, LogSource, LogStream, LogSummar
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogWriter
 from botdock.services.logs.batch import condense
-from botdock.services.logs.growth import Growth
-from botdock.services.logs.guard import call_safely, close_quietly, words_of
-from botdock.services.logs.losses import Losses
-from botdock.services.logs.relay import LineFeed
-from botdock.services.logs.values import MAX_BACKLOG, CollectionStatus, Upkeep, Wishes
+from botdock.services.logs.parts import (
+    MAX_BACKLOG,
+    CollectionStatus,
+    Growth,
+    LineFeed,
+    Losses,
+    Upkeep,
+    Wishes,
+    call_safely,
+    close_quietly,
+    words_of,
+)
 
 
 class Collection:
@@ -58,9 +65,9 @@ class Collection:
         self.growth = Growth(lambda: writer.written, record)
         self.segment_bytes = segment_bytes
         self.rest_until = 0.0
-        self.reads = self.empty_reads = 0
+        self.empty_reads = 0
         self.opened = time.monotonic()
-        self.delivered = self.reading = self.skipping = False
+        self.delivered = self.skipping = False
         self._record = record
         self._losses = Losses(writer, record, self.log)
         self._largest = largest
@@ -101,8 +108,6 @@ class Collection:
             return None
         if self.backlogged:
             return 0
-        self.reads += 1
-        self.reading = True
         try:
             chunks = condense(stream.read(0.0), largest=self._largest)
             ended = stream.ended
@@ -110,10 +115,9 @@ class Collection:
             self.skipping = not chunks and self._activity != before
             lost = tuple(stream.lost) if (chunks or ended) and not self._losses.known else ()
         except BaseException as error:  # noqa: BLE001 - a third party's stream must not stop the thread of all
-            self._break(error)
+            self._error = words_of(error)
+            self.log.bind(error=self._error).debug("the log stream broke")
             return None
-        finally:
-            self.reading = False
         return self._take(chunks, lost, ended=ended) if chunks or ended else 0
 
     def _take(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> int | None:
@@ -153,10 +157,6 @@ class Collection:
         if self.writer.over_limit and not self._limited:
             self._limited = True
             call_safely(self.log, self.wishes.on_limit)
-
-    def _break(self, error: BaseException) -> None:
-        self._error = words_of(error)
-        self.log.bind(error=self._error).debug("the log stream broke")
 
     def fail(self, error: Exception) -> None:
         """Give up, since what comes can be stored no longer; whoever started it is told once."""

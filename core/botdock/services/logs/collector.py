@@ -16,8 +16,8 @@ from botdock.services.log_store import LogReader, LogWriter, StoredLog
 from botdock.services.logs.collection import Collection
 from botdock.services.logs.keeper import Keeper
 from botdock.services.logs.loop import LogLoop
+from botdock.services.logs.parts import LARGEST_CHUNK, CollectionStatus, Wishes
 from botdock.services.logs.resumption import Resumption
-from botdock.services.logs.values import LARGEST_CHUNK, CollectionStatus, Wishes
 
 FOLLOW_INTERVAL = 1.0
 """Seconds after which a follower looks again even if nobody woke it."""

@@ -12,9 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from botdock._log import logger
-from botdock.errors import BotdockError
 from botdock.services.logs.collection import Collection
-from botdock.services.logs.watch import Watch
 
 REST = 0.005
 """Seconds that a stream rests which brought little: what a bot writes in single bytes is gathered meanwhile."""
@@ -28,12 +26,6 @@ MAX_EMPTY_READS = 16
 """Reads one after the other for which a descriptor promised something and there was nothing; then it is not trusted."""
 MAX_OPEN = 64
 """Logs whose files are open; those of the others are closed until something comes."""
-MAX_REPLACED = 8
-"""Threads that are left to streams which do not return, at most."""
-
-
-class _ReplacedError(Exception):
-    """Another thread does this work now."""
 
 
 class OpenFiles:
@@ -87,16 +79,14 @@ class LogLoop:
         self._closing = False
         self._closed = False
         self._thread: threading.Thread | None = None
-        self._serving: Collection | None = None
-        self._replaced = 0
-        self._watch = Watch(self._call, self._replace_thread)
 
     def admit(self, collection: Collection) -> None:
         """Read the stream of a collection from now on."""
         with self._lock:
             self._inbox.append(collection)
             if self._thread is None:
-                self._start_thread()
+                self._thread = threading.Thread(target=self._run, name="botdock-logs", daemon=True)
+                self._thread.start()
         self.wake()
 
     def look_at(self, collection: Collection) -> None:
@@ -115,7 +105,6 @@ class LogLoop:
     def close(self, timeout: float) -> None:
         """End the thread, waiting for it at most `timeout` seconds."""
         self._closing = True
-        self._watch.close()
         self.wake()
         if self._thread:
             self._thread.join(timeout)
@@ -127,33 +116,10 @@ class LogLoop:
         os.close(self._wake_read)
         os.close(self._wake_write)
 
-    def _start_thread(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="botdock-logs", daemon=True)
-        self._thread.start()
-
-    def _call(self) -> tuple[Collection, int] | None:
-        """Return which read of which stream the thread is in."""
-        serving = self._serving
-        return (serving, serving.reads) if serving and serving.reading else None
-
-    def _replace_thread(self) -> None:
-        """Leave the thread to the stream that holds it up, and go on in another."""
-        stuck = self._serving
-        if stuck is None or self._replaced >= MAX_REPLACED:
-            return
-        self._replaced += 1
-        stuck.give_up(BotdockError("the log stream did not return from a read that was to take no time"))
-        stuck.log.warning("the log stream does not return; its log is not collected any more")
-        self._serving = None
-        self._dismiss(stuck)
-        self._start_thread()
-
     def _run(self) -> None:
-        while not self._closing and threading.current_thread() is self._thread:
+        while not self._closing:
             try:
                 self._turn()
-            except _ReplacedError:
-                return
             except BaseException as error:  # noqa: BLE001 - a defect must not end the collection of all logs
                 logger.bind(error=repr(error)).error("a turn of the log collection failed")
                 self._wake_only.poll(POLL_INTERVAL * 1000)
@@ -161,7 +127,6 @@ class LogLoop:
     def _turn(self) -> None:
         """Read once from each stream that has something and does not rest."""
         ready = [key.data for key, _ in self._selector.select(self._time_to_poll())]
-        self._watch.work()
         now = time.monotonic()
         due = [collection for collection in ready if collection and collection.rest_until <= now]
         due += [collection for collection in self._polled if collection.rest_until <= now]
@@ -231,11 +196,7 @@ class LogLoop:
         self._polled[collection] = None
 
     def _serve(self, collection: Collection, now: float) -> None:
-        self._serving = collection
         size = collection.pump()
-        if self._serving is not collection:
-            raise _ReplacedError
-        self._serving = None
         if size is None:
             self._dismiss(collection)
             self._on_left(collection)
