@@ -78,6 +78,32 @@ def test_what_the_engine_could_not_stop_ends_as_the_bot_ends(make_stage: MakeSta
     assert events(folder) == [("ending", "stopped"), ("not_ended", "stopped")]
 
 
+@pytest.mark.parametrize("asked", ["by its wall time", "by a stop"])
+def test_what_ended_while_the_engine_did_not_answer_ended_by_itself(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    stage = make_stage(FakeEngine(FOREVER))
+    frozen, wait = threading.Event(), stage.engine.wait
+
+    def late(container_id: str, *, timeout: float) -> ContainerStatus | None:
+        if timeout and not frozen.is_set():  # nothing of the end that comes meanwhile is heard
+            frozen.wait(timeout)
+            return None
+        stage.engine.finish(container_id)
+        frozen.set()
+        status: ContainerStatus | None = wait(container_id, timeout=timeout)
+        return status
+
+    monkeypatch.setattr(stage.engine, "wait", late)
+    execution = stage.orchestrator.begin(make_bot(timeout=0.05 if "wall" in asked else 60.0))
+    if asked == "by a stop":
+        execution.stop()
+    assert execution.wait(10).outcome is Outcome.SUCCEEDED
+    (folder,) = stage.records()
+    why = "timed_out" if "wall" in asked else "stopped"
+    assert events(folder) == [("ending", why), ("not_ended", why)], "so a successor comes to the same"
+
+
 @pytest.mark.parametrize(
     ("exit_code", "outcome"), [(143, Outcome.STOPPED), (137, Outcome.STOPPED), (3, Outcome.FAILED)]
 )

@@ -54,12 +54,12 @@ class Ending:
                 elif entry["event"] == NOT_ENDED:
                     _settle(self._attempts, Outcome(entry["why"]))
 
-    def attempt(self, why: Outcome, stop: Callable[[], None], *, failure: str = "") -> None:
+    def attempt(self, why: Outcome, stop: Callable[[], bool], *, failure: str = "") -> None:
         """End it, unless it has ended.
 
         Args:
             why: The reason.
-            stop: Tells the engine, and returns when it has ended.
+            stop: Tells the engine, and returns when it has ended; False when it had ended before.
             failure: What broke on our side, if that is the reason.
 
         Raises:
@@ -75,12 +75,15 @@ class Ending:
             self._attempts.append(attempt)
         try:
             with suppress(ContainerNotFoundError):  # it ended, and was removed, while we waited for its end
-                stop()
+                if not stop():
+                    self._fail(attempt, "it had ended before")
         except BaseException as error:
-            attempt.failed = True
-            said = error.message if isinstance(error, BotdockError) else repr(error)
-            self._event(NOT_ENDED, why=why.value, error=hidden(said))
+            self._fail(attempt, error.message if isinstance(error, BotdockError) else repr(error))
             raise
+
+    def _fail(self, attempt: _Attempt, said: str) -> None:
+        attempt.failed = True
+        self._event(NOT_ENDED, why=attempt.why.value, error=hidden(said))
 
     def close(self) -> None:
         """Say that it has ended: whoever wants to end it from now on comes too late."""

@@ -182,8 +182,11 @@ class Execution(ExecutionLog):
             self._work.after(END_PAUSE, self._work.stops, lambda: self._end_persistently(why, grace, failure))
 
     def _end(self, why: Outcome, grace: float, failure: str = "") -> None:
-        def stop() -> None:
+        def stop() -> bool:
+            if self._containers.wait(self.container_id, timeout=0.0) is not None:
+                return False  # an engine that was away has only now told of it
             self._containers.stop_container(self.container_id, grace=grace)
+            return True
 
         if why is Outcome.STOPPED:
             self._look()  # one that has ended by itself was not ended by us
