@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -143,11 +144,16 @@ def test_a_wrong_key_of_any_length_makes_a_short_message() -> None:
             CapabilityError("m", engine="e", missing={"pids": "why"}),
             {"operation": "create", "missing": {"pids": "why"}},
         ),
+        (NotFoundError("runtime", "n", ["bash"]), {"name": "n", "known": ("bash",)}),
+        (PolicyError("m", setting="s"), {"setting": "s"}),
+        (ConfigError(["a: b"], hint="h"), {"problems": ("a: b",), "hint": "h"}),
         (ImageError("m", image="i"), {"operation": "ensure_image", "image": "i"}),
     ],
 )
 def test_errors_carry_data(error: BotdockError, data: dict[str, Any]) -> None:
     assert {name: getattr(error, name) for name in data} == data
+    copied = pickle.loads(pickle.dumps(error))
+    assert (type(copied), str(copied), copied.args, vars(copied)) == (type(error), str(error), error.args, vars(error))
 
 
 def test_the_nearest_names_come_first_and_case_does_not_matter() -> None:

@@ -85,6 +85,18 @@ def test_executions_are_picked_by_what_they_are(tmp_path: Path, make: Make, leas
     assert executions.list(since=now + timedelta(minutes=1)) == []
 
 
+@pytest.mark.parametrize("odd", [10**400, [], object(), "\udcff", -1])
+def test_what_no_execution_can_be_picked_by_picks_none(tmp_path: Path, make: Make, odd: Any) -> None:
+    make(outcome="failed")
+    executions = Executions(tmp_path)
+    assert not executions.list(bot=odd)
+    assert len(executions.list(limit=10**400)) == 1
+    bounds: list[dict[str, Any]] = [{"older_than": -1}, {"keep": -1}, {"max_bytes": -1}]
+    for bound in bounds:
+        with pytest.raises(UserError, match="negative"):
+            executions.prune(**bound)
+
+
 def test_an_execution_says_where_it_stands(tmp_path: Path, make: Make, lease: Lease) -> None:
     starting, running, abandoned = make(), make(run={"started_at": "2026-01-01T00:00:00+00:00"}), make()
     for directory in (starting, running):

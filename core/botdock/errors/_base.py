@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 EXIT_USAGE = 2
 EXIT_INFRASTRUCTURE = 125
@@ -28,9 +28,17 @@ class BotdockError(Exception):
         self.phase: str | None = None
         self.execution_id: str | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be copied and pickled whole, whatever the constructor asks for: errors cross pools of processes."""
+        return _bare, (type(self), self.args), self.__dict__
+
     def __str__(self) -> str:
         """Return the message and, after it, the hint."""
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+def _bare(kind: type[BotdockError], args: tuple[Any, ...]) -> BotdockError:
+    return kind.__new__(kind, *args)
 
 
 class UserError(BotdockError):

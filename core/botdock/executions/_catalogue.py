@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -78,7 +79,7 @@ class Catalogue:
         where = " AND ".join([condition for condition, _ in picked] or ["1"])
         if running is not None:
             where += f" AND outcome IS {'' if running else 'NOT '}NULL"
-        tail = _NEWEST_FIRST if limit is None else f"{_NEWEST_FIRST} LIMIT {int(limit)}"
+        tail = _NEWEST_FIRST if limit is None else f"{_NEWEST_FIRST} LIMIT {min(int(limit), sys.maxsize)}"
         return [self._record(row) for row in self._index.select(where, [value for _, value in picked], tail=tail)]
 
     def get(self, name: str) -> ExecutionRecord:

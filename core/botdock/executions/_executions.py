@@ -256,8 +256,11 @@ class Executions(Catalogue):
             dry_run: Return them, and remove nothing.
 
         Raises:
+            UserError: A number is negative.
             BotdockError: One could not be removed; those before it are gone.
         """
+        if any(number is not None and number < 0 for number in (older_than, keep, max_bytes)):
+            raise UserError("what is to go can be told by numbers from 0 on, and by no negative ones")
         ended = self.list(running=False)
         chosen: set[str] = set() if keep is None else {record.execution_id for record in ended[keep:]}
         if older_than is not None:

@@ -125,10 +125,9 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _storable(value: Any) -> Any:
-    """Return a value to compare with; None, which equals nothing, for a text that no row can hold."""
+    """Return a text to compare with; None, which equals nothing, for what no row can hold."""
     with suppress(UnicodeEncodeError):
-        str(value).encode()
-        return value
+        return value.encode().decode() if isinstance(value, str) else None
     return None
 
 
