@@ -27,13 +27,15 @@ class Database:
         schema: The statements that make its tables; other ones make another version.
         durable: Whether a transaction is on the disk when it ends, whatever becomes of the machine; else a power cut
             may take the last seconds, and never leaves a half.
+        disposable: Whether it can be filled again: one that is damaged, or of another version, goes without a word.
     """
 
-    def __init__(self, path: Path, schema: Sequence[str], *, durable: bool = False) -> None:
+    def __init__(self, path: Path, schema: Sequence[str], *, durable: bool = False, disposable: bool = False) -> None:
         self.path = path
         self.damaged = path.with_name(f"damaged-{path.name}")
         self._schema = schema
         self._version = zlib.crc32("\n".join(schema).encode()) >> 1
+        self._disposable = disposable
         self._synchronous = "FULL" if durable else "NORMAL"
         self._held: sqlite3.Connection | None = None
 
@@ -111,10 +113,12 @@ class Database:
         version = _version_of(connection)
         if version == self._version:  # another process was quicker
             return
-        if version:
+        if version and not self._disposable:
             raise OSError(errno.EINVAL, f"another version of botdock wrote it: move {self.path} away")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
+        for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+            connection.execute(f"DROP TABLE {table}")
         for statement in self._schema:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {self._version}")
@@ -128,7 +132,10 @@ class Database:
             for suffix in ("-wal", "-shm"):
                 with suppress(FileNotFoundError):
                     self.path.with_name(f"{self.path.name}{suffix}").unlink()
-        logger.bind(kept=str(self.damaged)).warning("{} is damaged; a new one begins", self.path)
+        if self._disposable:
+            self.damaged.unlink()
+        else:
+            logger.bind(kept=str(self.damaged)).warning("{} is damaged; a new one begins", self.path)
 
     def _is_damaged(self) -> bool:
         try:

@@ -17,26 +17,24 @@ from typing import Any
 
 import attrs
 
+from botdock._database import Database
+
 NAME = "index.sqlite"
-_VERSION = 1
 _SETTLED_NS = 2_000_000_000
 """Nanoseconds after which a folder's time of change tells every change: file systems count in coarser steps."""
-_BUSY = 2.0
-"""Seconds to wait for another process that looks at the same moment."""
 
 COLUMNS = (
     "execution_id", "id", "entrypoint", "runtime", "engine", "container_id", "outcome", "exit_code", "error",
     "started_at", "finished_at",
 )  # fmt: skip
-_SCHEMA = f"""
-CREATE TABLE execution ({", ".join(COLUMNS)}, PRIMARY KEY (execution_id)) WITHOUT ROWID;
-CREATE INDEX by_id ON execution (id, execution_id);
-CREATE INDEX by_container ON execution (container_id);
-CREATE INDEX unfinished ON execution (execution_id) WHERE outcome IS NULL;
-CREATE TABLE look (folder_ns INTEGER NOT NULL);
-INSERT INTO look VALUES (0);
-PRAGMA user_version = {_VERSION};
-"""  # noqa: S608 - no input
+_SCHEMA = (
+    f"CREATE TABLE execution ({', '.join(COLUMNS)}, PRIMARY KEY (execution_id)) WITHOUT ROWID",
+    "CREATE INDEX by_id ON execution (id, execution_id)",
+    "CREATE INDEX by_container ON execution (container_id)",
+    "CREATE INDEX unfinished ON execution (execution_id) WHERE outcome IS NULL",
+    "CREATE TABLE look (folder_ns INTEGER NOT NULL)",
+    "INSERT INTO look VALUES (0)",
+)
 
 Row = dict[str, Any]
 
@@ -65,22 +63,18 @@ class Index:
         """
         query = f"SELECT {', '.join(COLUMNS)} FROM execution WHERE {where} {tail}"  # noqa: S608 - from this package alone
         try:
-            return self._select(self._home / NAME, query, parameters)
-        except sqlite3.OperationalError:  # another process holds it, or it cannot be written: look without it
-            return self._select(":memory:", query, parameters)
-        except sqlite3.DatabaseError:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                with suppress(OSError):
-                    (self._home / f"{NAME}{suffix}").unlink()
-            return self._select(":memory:", query, parameters)
+            with Database(self._home / NAME, _SCHEMA, disposable=True).transaction(write=False) as connection:
+                return self._select(connection, query, parameters)
+        except OSError:  # another process changes it, or it cannot be written: look without it
+            with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+                return self._select(connection, query, parameters)
 
-    def _select(self, database: Path | str, query: str, parameters: Sequence[Any]) -> list[Row]:
-        with closing(sqlite3.connect(database, timeout=_BUSY, isolation_level=None)) as connection:
-            if not _is_current(connection):
-                _create(connection)
-            self._update(connection)
-            values = [_storable(value) for value in parameters]
-            return [dict(zip(COLUMNS, row, strict=True)) for row in connection.execute(query, values)]
+    def _select(self, connection: sqlite3.Connection, query: str, parameters: Sequence[Any]) -> list[Row]:
+        self._update(connection)
+        values = [_storable(value) for value in parameters]
+        return [dict(zip(COLUMNS, row, strict=True)) for row in connection.execute(query, values)]
 
     def _update(self, connection: sqlite3.Connection) -> None:
         folder_ns = _changed_ns(self._home / "executions")
@@ -99,29 +93,9 @@ class Index:
         if not (fresh or gone or folder_ns != known_ns):
             return
         marks = ", ".join("?" * len(COLUMNS))
-        connection.execute("BEGIN IMMEDIATE")
         connection.executemany("DELETE FROM execution WHERE execution_id = ?", [(one,) for one in gone])
         connection.executemany(f"INSERT OR REPLACE INTO execution VALUES ({marks})", fresh)  # noqa: S608 - no input
         connection.execute("UPDATE look SET folder_ns = ?", (folder_ns,))
-        connection.execute("COMMIT")
-
-
-def _is_current(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _VERSION)
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    """Make the tables anew; what an older botdock left goes."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    if _is_current(connection):  # another process was quicker
-        connection.execute("COMMIT")
-        return
-    for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
-        connection.execute(f"DROP TABLE {table}")
-    for statement in _SCHEMA.split(";\n"):
-        connection.execute(statement)
-    connection.execute("COMMIT")
 
 
 def _storable(value: Any) -> Any:
