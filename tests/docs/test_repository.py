@@ -129,6 +129,19 @@ def test_a_member_imports_only_what_botdock_makes_public(member: Path) -> None:
     assert found == {}
 
 
+def test_the_command_line_imports_public_modules_only() -> None:
+    public = {*PUBLIC, "botdock.docker_runner", "botdock.errors", "botdock.logging", "botdock.plugin_manager"}
+    public |= {"botdock.model.limits", "botdock.model.units"}
+    imported = re.compile(r"^ *(?:from|import) (botdock(?:\.\w+)*) ?(?:import (\w+))?", re.MULTILINE)
+    found = {
+        f"{name_of(path)}: {module}"
+        for path in (ROOT / "plugins/cli/src").rglob("*.py")
+        for module, name in imported.findall(path.read_text())
+        if module not in public - {"botdock.orchestrator", "botdock.entrypoints"} or name.startswith("_")
+    }
+    assert found == set()
+
+
 def test_what_is_pinned_is_sorted_and_names_no_address() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     assert lines == sorted(lines)

@@ -19,8 +19,8 @@ from botdock.config.converter import structure_or_problems
 from botdock.config.environment import read_environment
 from botdock.config.layers import Layer, merged, name_of
 from botdock.config.problems import InvalidDataError
-from botdock.config.trust import folder_file_fault, is_code, is_trusted, loosened
-from botdock.errors import ConfigError
+from botdock.config.trust import distrust, folder_file_fault, is_code, is_trusted, loosened, trust
+from botdock.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from botdock.config.config import Config
@@ -151,6 +151,25 @@ def read_file(path: Path) -> Layer:
         ConfigError: It cannot be read, or is not TOML; names the line.
     """
     return _parsed(path, _content(path))
+
+
+def trust_file(path: Path, *, revoke: bool = False) -> None:
+    """Trust a configuration file of a folder as it reads now, or no longer.
+
+    Raises:
+        ConfigError: It cannot be read, is not TOML, or other users could write it.
+        UserError: The user's own folder of configuration cannot be written.
+    """
+    try:
+        if revoke:
+            distrust(path)
+            return
+        if fault := folder_file_fault(path):
+            raise ConfigError([f"{fault}, so {path} is not read"], hint=fault.remedy)
+        read_file(path)
+        trust(path, path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read or written: {error.strerror or error}") from error
 
 
 def _content(path: Path, *, bounded: bool = False) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from botdock.errors import BotdockError, LogError, UserError
@@ -24,9 +25,10 @@ from botdock.executions._files import (
 from botdock.executions._lease import holder_lives
 from botdock.executions._record import ExecutionRecord, ExecutionState
 from botdock.executions._stops import wake, write_stop
-from botdock.model import LogGap, LogLine, Stream
+from botdock.model import ByteReader, LogGap, LogLine, Stream
 from botdock.services.log_store import StoredLog
-from botdock.services.log_store.verify import Verification, verify
+from botdock.services.log_store.findings import OnProgress
+from botdock.services.log_store.verify import Comparison, Verification, compare, verify
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks at an execution that is waited for; a look costs some ten microseconds."""
@@ -100,17 +102,36 @@ class Executions(Catalogue):
         """
         return tuple(read_events(self.get(name).directory))
 
-    def verify(self, name: str) -> Verification:
+    def log(self, name: str) -> StoredLog:
+        """Return an execution's log as it is stored, which may not be there yet: pieces, lines, what was counted.
+
+        Raises:
+            UserError: There is no such execution.
+        """
+        return StoredLog(self.get(name).logs)
+
+    def verify(self, name: str, *, progress: OnProgress | None = None) -> Verification:
         """Recompute counts and hashes of an execution's log, and return what differs.
+
+        `progress` is told how far it is: bytes so far, bytes in all.
 
         Raises:
             UserError: There is no such execution.
             LogError: It has no log.
         """
+        return verify(self._log_folder(name), on_progress=progress)
+
+    def compare(
+        self, name: str, open_object: Callable[[str], ByteReader | None], *, progress: OnProgress | None = None
+    ) -> Comparison:
+        """Compare an execution's log with a copy, whose files `open_object` opens by name; raises as `verify` does."""
+        return compare(self._log_folder(name), open_object, on_progress=progress)
+
+    def _log_folder(self, name: str) -> Path:
         record = self.get(name)
         if not record.logs.is_dir():
-            raise LogError(f"execution {record.execution_id} has no log", hint="`botdock inspect` says why.")
-        return verify(record.logs)
+            raise LogError(f"execution {record.execution_id} has no log", hint="`botdock logs` says why.")
+        return record.logs
 
     def result(self, name: str) -> Any:
         """Return what a bot returned, as JSON read back; None when it returned nothing.

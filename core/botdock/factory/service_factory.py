@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,9 @@ from botdock.entrypoints import EntrypointManager
 from botdock.errors import BotdockError, EngineUnavailableError, PolicyError
 from botdock.executions._files import owner_of
 from botdock.model import Engine, Limits, StorageArea, StorageBackend
+from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator import BotOrchestrator, Services, Setting
+from botdock.orchestrator.upkeep import Leftover, strays
 from botdock.plugin_manager import PluginManager
 from botdock.services.code import CodeService, CodeStore, archive_limits
 from botdock.services.code_cache import CodeCache
@@ -194,6 +197,16 @@ class ServiceFactory:
         plugin = self._plugins.engine(self._config.engine)
         self._check_allowed(plugin.name)
         return plugin.name, plugin.factory(self._config)
+
+    def strays(self, engine: str) -> list[Leftover]:
+        """Return the containers of an engine, and the workspaces, that belong to no execution.
+
+        Raises:
+            BotdockError: The engine does not answer.
+        """
+        with closing(self._plugins.engine(engine).factory(self._config)) as opened:
+            containers = opened.list({LABEL_OWNER: self.owner}, timeout=self._config.containers.call_timeout)
+        return list(strays(self._home, containers))
 
     def _check_allowed(self, engine: str) -> None:
         allowed = self._config.policy.engines

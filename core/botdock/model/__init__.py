@@ -27,7 +27,7 @@ from botdock.model.logs import (
     LogSummary,
     Stream,
 )
-from botdock.model.metrics import MetricsExporter, MetricsSnapshot, OperationStats
+from botdock.model.metrics import DURATION_BUCKETS, MetricsExporter, MetricsSnapshot, OperationStats
 from botdock.model.outbox import OutboxStatus, Receipt
 from botdock.model.outcome import Outcome, Phase, Status
 from botdock.model.plugins import EnginePlugin, LogSinkPlugin, MetricsExporterPlugin, StorageBackendPlugin
@@ -52,6 +52,7 @@ from botdock.model.storage import (
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "DURATION_BUCKETS",
     "ENTRYPOINTS",
     "JSON",
     "MAX_ENVIRONMENT_STRING",

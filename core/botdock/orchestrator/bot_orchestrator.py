@@ -22,7 +22,7 @@ from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.run import ProgressCallback, Run
 from botdock.orchestrator.running import GivenUpError, Running, StopAskedError, StopRequests
 from botdock.orchestrator.takeover import Takeover
-from botdock.orchestrator.upkeep import Leftover, Upkeep
+from botdock.orchestrator.upkeep import Leftover, Upkeep, prune
 from botdock.orchestrator.watch import Watch, Work
 from botdock.services.interfaces import Containers
 from botdock.services.log_store.masking import Mask
@@ -153,15 +153,7 @@ class BotOrchestrator:
         with self._running.admission():
             for execution in self._recovery().look(strays=strays):
                 execution.wait(self._setting.config.containers.call_timeout)
-        self._prune()
-
-    def _prune(self) -> None:
-        """Remove the ended executions that the configuration does not keep."""
-        if bounds := self._setting.config.retention.bounds():
-            try:
-                Executions(self._home).prune(**bounds)
-            except BotdockError as error:
-                logger.bind(error=error.message).warning("old executions could not be removed")
+        prune(self._home, self._setting.config.retention)
 
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
         """Run a bot: return its result, or, when it is long-running, at once, with the status `running`."""
@@ -229,7 +221,7 @@ class BotOrchestrator:
             service.close()  # metrics last: the others still report to it
         reveal(self)
         self._give_up_lease()
-        self._prune()
+        prune(self._home, self._setting.config.retention)
 
     def _give_up_lease(self) -> None:
         if self._running.is_over:

@@ -24,7 +24,9 @@ import attrs
 
 from botdock._log import about, logger
 from botdock._whole_files import publish
+from botdock.config import RetentionConfig
 from botdock.errors import BotdockError
+from botdock.executions import Executions
 from botdock.executions._files import EXECUTIONS, OUTCOME, execution_ids, read_json
 from botdock.model import ContainerInfo
 from botdock.model.execution_id import EXECUTION_ID
@@ -148,6 +150,15 @@ class Upkeep:
                 logger.bind(execution_id=run.execution_id).info("what an execution had left behind is removed")
                 with self._changed:
                     self._owed.remove(run)
+
+
+def prune(home: Path, retention: RetentionConfig) -> None:
+    """Remove the ended executions that the configuration does not keep."""
+    if bounds := retention.bounds():
+        try:
+            Executions(home).prune(**bounds)
+        except BotdockError as error:
+            logger.bind(error=error.message).warning("old executions could not be removed")
 
 
 def strays(home: Path, containers: Iterable[ContainerInfo]) -> Iterator[Leftover]:

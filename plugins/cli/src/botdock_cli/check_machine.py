@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -14,9 +13,8 @@ import attrs
 from botdock.errors import BotdockError
 from botdock.executions import Executions, ExecutionState
 from botdock.model import Check, CheckStatus
-from botdock.model.container import LABEL_OWNER
 from botdock.model.units import format_bytes
-from botdock.services.outbox import outbox_folder, read_status
+from botdock.services import outbox_folder, read_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -196,15 +194,12 @@ def _unfinished(config: Config) -> Iterator[Check]:
 
 def _strays(manager: PluginManager, config: Config, name: str) -> Iterator[Check]:
     from botdock.factory import ServiceFactory
-    from botdock.orchestrator.upkeep import strays
 
     try:
-        with closing(manager.engine(name).factory(config)) as engine:
-            owner = {LABEL_OWNER: ServiceFactory(config, manager).owner}
-            containers = engine.list(owner, timeout=config.containers.call_timeout)
+        found = [f"{stray.kind} {stray.name}" for stray in ServiceFactory(config, manager).strays(name)]
     except BotdockError:  # its own checks say so
         return
-    if found := [f"{stray.kind} {stray.name}" for stray in strays(config.home_dir, containers)]:
+    if found:
         yield _warning(f"{name}.strays", f"{len(found)} that belong to no execution: {_some(found)}")
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from botdock.errors import LogError
-from botdock.model import Progress
-from botdock.model.outcome import Phase
-from botdock.services.log_store.verify import compare, verify
+from botdock.model import Phase, Progress
 from botdock_cli.log_findings import CopyCheck, LogCheck
 from botdock_cli.log_storage import StoredCopy
 from botdock_cli.output import print_json, print_text
 from botdock_cli.progress import bars_on_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from botdock.config import Config
     from botdock.executions import ExecutionRecord
-    from botdock.services.log_store.findings import OnProgress
     from botdock_cli.log_request import LogRequest
     from botdock_cli.progress import ProgressBars
     from botdock_cli.session import Session
@@ -38,12 +36,10 @@ def verify_log(session: Session, request: LogRequest) -> int:
     executions = session.executions()
     record = executions.get(request.name)
     asked_for: dict[str, Any] = executions.inspect(record.execution_id)["request"] or {}
-    if not record.logs.is_dir():
-        raise LogError(f"execution {record.execution_id} has no log", hint="`botdock logs` says why.")
     with bars_on_terminal(least=WORTH_SHOWING) as bars:
         check = LogCheck(
             execution_id=record.execution_id,
-            here=verify(record.logs, on_progress=_bar(bars, f"log of {record.execution_id}")),
+            here=executions.verify(record.execution_id, progress=_bar(bars, f"log of {record.execution_id}")),
             copy=_check_copy(session, record, asked_for, bars) if _is_persisted(config, asked_for) else None,
         )
     printed = print_json(check.document()) if request.as_json else print_text(check.text())
@@ -59,7 +55,8 @@ def _check_copy(
 ) -> CopyCheck:
     storage = request.get("storage")
     with StoredCopy(session, storage=storage and str(storage), execution_id=record.execution_id, id=record.id) as copy:
-        found = compare(record.logs, copy.open_object, on_progress=_bar(bars, f"its copy in storage {copy.name}"))
+        progress = _bar(bars, f"its copy in storage {copy.name}")
+        found = session.executions().compare(record.execution_id, copy.open_object, progress=progress)
     return CopyCheck(
         storage=copy.name,
         objects=len(copy.compared),
@@ -70,7 +67,7 @@ def _check_copy(
     )
 
 
-def _bar(bars: ProgressBars | None, what: str) -> OnProgress | None:
+def _bar(bars: ProgressBars | None, what: str) -> Callable[[int, int], None] | None:
     """Return what moves a bar; None where nobody would see it."""
     if bars is None:
         return None

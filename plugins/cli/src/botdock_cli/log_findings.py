@@ -9,7 +9,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdock.services.log_store.verify import Finding, Verification
+    from botdock.executions import Finding, Verification
 
 INDENT = "  "
 

@@ -6,8 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botdock.model import LogGap, LogLine, Stream
-from botdock.model.logs import GapReason
+from botdock.model import GapReason, LogGap, LogLine, Stream
 from botdock_cli.moments import NANOSECONDS, format_moment
 from botdock_cli.output import for_terminal
 from botdock_cli.report import say

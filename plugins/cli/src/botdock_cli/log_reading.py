@@ -6,9 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from botdock.errors import LogError
-from botdock.model import LogLine
-from botdock.model.logs import LogGap
-from botdock.services.log_store import StoredLog
+from botdock.model import LogGap, LogLine
 from botdock_cli.log_output import JsonPrinter, RawPrinter, TextPrinter, show
 from botdock_cli.outlet import Outlet
 from botdock_cli.output import abandon_stdout
@@ -61,7 +59,7 @@ class _Showing:
         self._executions = executions
         self._request = request
         self._record = executions.get(request.name)
-        self._log = StoredLog(self._record.logs)
+        self._log = executions.log(self._record.execution_id)
         self._outlet = Outlet(eager=request.follow)
         self._printer = _printer(request, self._outlet)
         self._reader_gone = False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from botdock.errors import BotdockError, ObjectNotFoundError
 from botdock.model import StorageArea
-from botdock.services.outbox import outbox_folder, read_status
+from botdock.services import outbox_folder, read_status
 from botdock_cli.store import open_store
 
 if TYPE_CHECKING:

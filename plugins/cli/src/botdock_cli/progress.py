@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from botdock.model import Progress
-from botdock.model.outcome import Phase
+from botdock.model import Phase, Progress
 from botdock_cli.report import printable
 from botdock_cli.session import is_terminal
 

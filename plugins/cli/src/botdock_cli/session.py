@@ -41,8 +41,7 @@ class Session:
         Raises:
             ConfigError: With every problem of it.
         """
-        from botdock.config import Config
-        from botdock.config.loading import find_config_files
+        from botdock.config import Config, find_config_files
         from botdock_cli.report import say
 
         files = find_config_files(self.config_file, os.environ, code)

@@ -6,12 +6,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botdock.config import Config, document, to_toml
-from botdock.config.config import CONFIG_FILE_NAME, CONFIG_VARIABLE
-from botdock.config.environment import read_environment
-from botdock.config.loading import ConfigFiles, find_config_files, read_file
-from botdock.config.trust import distrust, folder_file_fault, is_trusted, trust
-from botdock.errors import ConfigError, UserError
+from botdock.config import (
+    CONFIG_FILE_NAME,
+    CONFIG_VARIABLE,
+    Config,
+    ConfigFiles,
+    document,
+    find_config_files,
+    is_trusted,
+    platform_folder,
+    read_environment,
+    read_file,
+    to_toml,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,27 +115,4 @@ def _candidates(session: Session) -> Iterator[tuple[str, Path, str]]:
     if named := os.environ.get(CONFIG_VARIABLE):
         yield CONFIG_VARIABLE, Path(named).absolute(), ""
     yield "working folder", Path.cwd() / CONFIG_FILE_NAME, config_files(session).ignored
-    from botdock.config.config import platform_folder
-
     yield "config folder", platform_folder("config") / CONFIG_FILE_NAME, ""
-
-
-def trust_file(name: str | None, *, revoke: bool) -> str:
-    """Trust a configuration file of a folder as it reads now, or no longer; return what to tell.
-
-    Raises:
-        ConfigError: It cannot be read, is not TOML, or other users could write it.
-        UserError: The user's own folder of configuration cannot be written.
-    """
-    path = Path(name or CONFIG_FILE_NAME).absolute()
-    try:
-        if revoke:
-            distrust(path)
-            return f"{path}: no longer trusted"
-        if fault := folder_file_fault(path):
-            raise ConfigError([f"{fault}, so {path} is not read"], hint=fault.remedy)
-        read_file(path)
-        trust(path, path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{error.filename or path}: cannot be read or written: {error.strerror or error}") from error
-    return f"{path}: trusted as it reads now"

@@ -74,7 +74,7 @@ def _as_document(total: MetricsTotal, *, reset: bool) -> dict[str, Any]:
 
 
 def _operation(name: str, labels: tuple[tuple[str, str], ...], stats: OperationStats) -> dict[str, Any]:
-    from botdock.model.metrics import DURATION_BUCKETS
+    from botdock.model import DURATION_BUCKETS
 
     return {
         "operation": name,

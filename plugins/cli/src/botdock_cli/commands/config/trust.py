@@ -21,7 +21,11 @@ def command(
     revoke: Annotated[bool, typer.Option("--revoke", help="Trust it no longer, in whatever wording.")] = False,
 ) -> int:
     """Trust a file."""
-    from botdock_cli.output import print_text
-    from botdock_cli.settings import trust_file
+    from pathlib import Path
 
-    return print_text([trust_file(file, revoke=revoke)])
+    from botdock.config import CONFIG_FILE_NAME, trust_file
+    from botdock_cli.output import print_text
+
+    path = Path(file or CONFIG_FILE_NAME).absolute()
+    trust_file(path, revoke=revoke)
+    return print_text([f"{path}: {'no longer trusted' if revoke else 'trusted as it reads now'}"])
