@@ -46,7 +46,7 @@ def test_ps_lists_what_is_under_way_and_with_a_what_ended_too(cli: Cli, ended: A
     ("arguments", "said"),
     [
         (("ps", "--outcome", "faild"), "--outcome: 'faild' is not an outcome\n  Did you mean failed?"),
-        (("ps", "--since", "soon"), "--since: 'soon' is no moment"),
+        (("ps", "--since", "soon"), "--since: 'soon' is not a moment"),
         (("stop", "x", "--grace", "soon"), "--grace: 'soon' is not a duration"),
         (("gc",), "gc: nothing says what is to go"),
         (("gc", "--bytes", "much"), "--bytes: 'much' is not a size"),

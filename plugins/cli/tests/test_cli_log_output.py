@@ -136,11 +136,11 @@ def test_a_line_that_was_broken_by_a_message_has_its_time_again() -> None:
         ),
         (
             LogGap(stream=OUT, size=None, since_ns=NOON, until_ns=NOON + 1_500_000_000),
-            "nobody knows how many bytes of stdout, written within 1.5 seconds, are " + SAID.partition(" are ")[2],
+            "an unknown number of bytes of stdout, written within 1.5 seconds, are " + SAID.partition(" are ")[2],
         ),
         (
             LogGap(stream=OUT, size=None, until_ns=NOON),
-            "nobody knows how many bytes of stdout are missing here: rotated away by the engine",
+            "an unknown number of bytes of stdout are missing here: rotated away by the engine",
         ),
     ],
 )

@@ -74,7 +74,7 @@ def test_a_day_begins_at_this_machine_s_midnight() -> None:
     ["", "yesterday", "-10m", "2026-13-01T00:00:00Z", "2026-01-31T25:00:00Z", "2026-01-31T09:30:00+25:00", "10x"],
 )
 def test_anything_else_is_refused_with_the_forms_there_are(text: str) -> None:
-    with pytest.raises(ValueError, match="is no moment; write one such as 2026-01-31T09:30:00Z"):
+    with pytest.raises(ValueError, match="is not a moment; write one such as 2026-01-31T09:30:00Z"):
         parse_moment(text)
 
 

@@ -57,7 +57,7 @@ def test_every_outcome_has_its_exit_code(
         ),
         (Outcome.SIGNALED, {}, "the reason {in braces}, which botdock did not send"),
         (Outcome.INFRASTRUCTURE_ERROR, {}, "botdock could not do its part: the reason {in braces}"),
-        (Outcome.LOST, {}, "nobody can say how it ended: the reason {in braces}"),
+        (Outcome.LOST, {}, "how it ended is not known: the reason {in braces}"),
         (Outcome.FAILED, {}, "failed: the reason {in braces}"),
     ],
 )

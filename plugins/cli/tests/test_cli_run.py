@@ -230,7 +230,7 @@ def test_ctrl_c_stops_a_running_bot_and_shows_its_last_words(cli: Callable[..., 
             LogSummary(gaps=1, gap_bytes=12345, complete=True),
             "12,345 bytes of its log are missing, in 1 place; `botdock ",
         ),
-        (LogSummary(gaps=2, gap_seconds=3.0, complete=True), "bytes that nobody could count of its log are missing"),
+        (LogSummary(gaps=2, gap_seconds=3.0, complete=True), "bytes that could not be counted of its log are missing"),
         (LogSummary(bytes=1), "its log is not complete: "),
     ],
 )

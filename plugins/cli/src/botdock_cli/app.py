@@ -112,7 +112,7 @@ def invoke(args: list[str], session: Session) -> object:
         Exception: Whatever the command raised, and what typer raises for wrong usage.
     """
     if args[:1] == ["--show-completion"] and args[1:]:
-        # typer asks which shell called it; with a name behind it, nobody needs to guess
+        # typer asks which shell called it; with a name behind it, there is nothing to guess
         os.environ["_BOTDOCK_COMPLETE"] = f"source_{args[1]}"
     try:
         return typer.main.get_command(app).main(args, prog_name="botdock", standalone_mode=False, obj=session)

@@ -151,7 +151,7 @@ class Relay:
     Attributes:
         broken: Whether a reader of ours went away, as `head` does.
         failure: Why else a chunk could not be written (a full disk), or None.
-        in_mid_line: Whether the last byte that was written is no newline.
+        in_mid_line: Whether the last byte that was written is not a newline.
     """
 
     def __init__(self, *, stdout_to_stderr: bool) -> None:
@@ -165,7 +165,7 @@ class Relay:
 
         Args:
             chunks: What the bot writes.
-            on_broken: Called once, when nobody can be written to any more.
+            on_broken: Called once, when nothing can be written any more.
         """
         for chunk in chunks:
             if self.broken:
@@ -186,6 +186,6 @@ class Relay:
 
     def _target(self, stream: Stream) -> BinaryIO:
         wanted = sys.stdout if stream is Stream.STDOUT and not self._to_stderr else sys.stderr
-        if wanted is None:  # closed by whoever started us
+        if wanted is None:  # closed by our parent process
             raise BrokenPipeError
         return wanted.buffer

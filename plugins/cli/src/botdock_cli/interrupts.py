@@ -31,7 +31,7 @@ class Step:
     Attributes:
         text: What is told, once a signal leads here.
         act: What is done, in a thread of its own; None when it is only told.
-        asks: Whether it only asks for a second Ctrl-C; whoever sends SIGTERM or SIGHUP is not asked.
+        asks: Whether it only asks for a second Ctrl-C; the sender of a SIGTERM or SIGHUP is not asked.
     """
 
     text: str = ""
@@ -88,7 +88,7 @@ class Interrupts:
         self._leading = True
 
     def stop(self) -> None:
-        """Do what a signal does, for another reason: nobody reads the output any more."""
+        """Do what a signal does, for another reason: the output has no reader any more."""
         self._notes.put(_NO_SIGNAL)
 
     def handle(self, number: int, _frame: FrameType | None = None) -> None:

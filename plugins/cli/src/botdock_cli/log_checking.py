@@ -68,7 +68,7 @@ def _check_copy(
 
 
 def _bar(bars: ProgressBars | None, what: str) -> Callable[[int, int], None] | None:
-    """Return what moves a bar; None where nobody would see it."""
+    """Return what moves a bar; None without a terminal."""
     if bars is None:
         return None
     return lambda checked, total: bars(Progress(phase=Phase.VALIDATE, what=what, current=checked, total=total))

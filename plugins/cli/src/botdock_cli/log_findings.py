@@ -115,7 +115,7 @@ class LogCheck:
         if not self.here.ended:
             return "it has not ended" + ("; what is there so far is right" if self.here.ok else "")
         if not self.here.summary.complete:
-            return "it has ended, but is not complete: its end could not be read, or nobody knows how the bot ended"
+            return "it has ended, but is not complete: its end could not be read, or how the bot ended is not known"
         return "it has ended, and is complete"
 
     def _notes(self) -> Iterator[str]:

@@ -41,7 +41,7 @@ class Printer(Protocol):
         ...
 
     def end_line(self) -> None:
-        """See that what somebody else says next does not stand behind the bot's last words."""
+        """See that what another program writes next does not stand behind the bot's last words."""
         ...
 
 
@@ -77,10 +77,10 @@ class RawPrinter:
         """Write nothing: a gap has no bytes."""
 
     def notice(self, text: str) -> None:
-        """Write nothing: it is none of the bot's bytes."""
+        """Write nothing: it is not of the bot's bytes."""
 
     def end_line(self) -> None:
-        """Write nothing: it is none of the bot's bytes."""
+        """Write nothing: it is not of the bot's bytes."""
         self._outlet.flush()
 
 
@@ -107,7 +107,7 @@ class JsonPrinter:
         self._write(document)
 
     def gap(self, gap: LogGap) -> None:
-        """Write what is missing; `bytes` is null where nobody knows how many."""
+        """Write what is missing; `bytes` is null where the number is not known."""
         self._write(
             {
                 "time": _moment(gap.since_ns or gap.until_ns),
@@ -135,7 +135,7 @@ class JsonPrinter:
 class TextPrinter:
     """Writes the lines of stdout to stdout, those of stderr to stderr.
 
-    What is no terminal gets the bot's exact bytes; a terminal gets them harmless, each line on a line of its own.
+    What is not a terminal gets the bot's exact bytes; a terminal gets them harmless, each line on a line of its own.
 
     Args:
         outlet: Where to.
@@ -199,7 +199,7 @@ def describe(gap: LogGap) -> str:
     else:
         span = (gap.until_ns - gap.since_ns) / NANOSECONDS if gap.since_ns and gap.until_ns > gap.since_ns else 0
         within = f", written within {span:.3g} seconds," if span else ""
-        amount = f"nobody knows how many bytes of {gap.stream}{within} are"
+        amount = f"an unknown number of bytes of {gap.stream}{within} are"
     return f"{amount} missing here: {_REASONS[gap.reason]}"
 
 

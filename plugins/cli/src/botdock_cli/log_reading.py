@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks for a log that is about to begin."""
-_UNPROVEN = "its end could not be read, or nobody knows how the bot ended"
+_UNPROVEN = "its end could not be read, or how the bot ended is not known"
 LATE = 1_000_000_000
 """Nanoseconds that a line may take from the bot to the disk; so much later than its time, nothing older comes."""
 
@@ -32,7 +32,7 @@ def show_logs(session: Session, request: LogRequest) -> int:
 
     Raises:
         UserError: There is no such execution.
-        LogError: The log cannot be read; or its runner has died, and nobody goes on with it.
+        LogError: The log cannot be read; or its runner has died.
         OSError: What is shown cannot be written.
     """
     try:
@@ -115,7 +115,7 @@ class _Showing:
                 )
 
     def _goes_on(self) -> bool:
-        """Whether more may come that somebody wants to see."""
+        """Whether more may come that is wanted."""
         if not self._outlet.has_reader():
             self._reader_gone = True
             return False

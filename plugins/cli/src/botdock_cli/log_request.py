@@ -103,5 +103,5 @@ def _count(text: str) -> int | None:
     if text.strip().lower() == ALL:
         return None
     if not re.fullmatch(r"\d{1,18}", text.strip(), re.ASCII):
-        raise OptionError("--tail", f"{text!r} is no number of lines", hint="Write one such as 100, or 'all'.")
+        raise OptionError("--tail", f"{text!r} is not a number of lines", hint="Write one such as 100, or 'all'.")
     return int(text)

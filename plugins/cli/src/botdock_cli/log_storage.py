@@ -1,4 +1,4 @@
-"""What the storage holds of a log, for whoever compares it with what lies here."""
+"""What the storage holds of a log, to be compared with what lies here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The front door of the command `botdock`, and the one place where errors end.
 
-Nothing but `sys` is imported at the top, so that an interrupt finds somebody at home while the rest is.
+Nothing but `sys` is imported at the top, so that an interrupt that comes while the rest is imported is handled.
 """
 
 import sys

@@ -68,7 +68,7 @@ def _fraction(digits: str | None) -> int:
 
 def _refused(text: str) -> ValueError:
     return ValueError(
-        f"{text!r} is no moment; write one such as 2026-01-31T09:30:00Z, seconds since 1970, "
+        f"{text!r} is not a moment; write one such as 2026-01-31T09:30:00Z, seconds since 1970, "
         "or how long ago it is, such as 10m or 1h30m"
     )
 

@@ -61,7 +61,7 @@ _CURES = {
     Outcome.OUTPUT_LIMIT: "ended for writing more than {output} to stdout and stderr; raise it {raise_output}",
     Outcome.SIGNALED: "{error}, which botdock did not send",
     Outcome.INFRASTRUCTURE_ERROR: "botdock could not do its part: {error}\n`botdock doctor` says what works here.",
-    Outcome.LOST: "nobody can say how it ended: {error}\n`botdock doctor` says what works here.",
+    Outcome.LOST: "how it ended is not known: {error}\n`botdock doctor` says what works here.",
 }
 
 
@@ -115,7 +115,7 @@ def _typed(limit: str, value: float) -> str:
 
 
 def _failed_silently(result: ExecutionResult) -> bool:
-    """Whether the bot printed nothing about its failure: its code is no failure, or what it returned is the failure."""
+    """Whether the bot printed nothing about its failure: its code is 0, or what it returned is the failure."""
     declared = isinstance(result.value, dict) and result.value.get("status") == "error"
     return not result.exit_code or declared or "value_problem" in result.evidence
 
@@ -146,13 +146,13 @@ def logs_command(result: ExecutionResult) -> str:
 
 
 def losses(result: ExecutionResult) -> Iterator[str]:
-    """Yield what of the log is not there, which nobody would see; nothing where there never was a log."""
+    """Yield what of the log is not there, which its reader would not see; nothing where there never was a log."""
     log = result.log
     if log.gaps:
-        missing = f"{log.gap_bytes:,} bytes" if log.gap_bytes else "bytes that nobody could count"
+        missing = f"{log.gap_bytes:,} bytes" if log.gap_bytes else "bytes that could not be counted"
         yield f"{missing} of its log are missing, in {_counted(log.gaps, 'place')}; `{logs_command(result)}` says where"
     if not log.complete and (log.bytes or result.container_id):
-        yield "its log is not complete: its end could not be read, or nobody knows how the bot ended"
+        yield "its log is not complete: its end could not be read, or how the bot ended is not known"
 
 
 def debts(result: ExecutionResult) -> Iterator[str]:

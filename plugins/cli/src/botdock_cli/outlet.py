@@ -53,7 +53,7 @@ class Outlet:
 
     @staticmethod
     def has_reader() -> bool:
-        """Whether somebody may still read what goes to stdout; `| head` goes away while nothing is written."""
+        """Whether what goes to stdout may still have a reader; `| head` goes away while nothing is written."""
         try:
             poll = select.poll()
             poll.register(sys.stdout.fileno(), 0)
@@ -68,6 +68,6 @@ def _text(stream: Stream) -> TextIO | None:
 
 def _binary(stream: Stream) -> BinaryIO:
     found = _text(stream)
-    if found is None:  # closed by whoever started us
+    if found is None:  # closed by our parent process
         raise BrokenPipeError
     return found.buffer

@@ -87,7 +87,7 @@ class ProgressBars:
 def bars_on_terminal(
     *, shown: bool = True, least: int = WORTH_SHOWING_AFAR
 ) -> AbstractContextManager[ProgressBars | None]:
-    """Return the bars of a transfer, or None where nobody would see them, or they are not to be shown."""
+    """Return the bars of a transfer, or None where stderr is not a terminal, or they are not to be shown."""
     return ProgressBars(least=least) if shown and is_terminal(sys.stderr) else nullcontext()
 
 

@@ -46,7 +46,7 @@ Exit codes:
   2    wrong usage, or no such execution
   125  the log cannot be read; with -f, its runner died before its end (`botdock recover` mends that)
   130  Ctrl-C ended it; the bot goes on
-  141  whoever read the output went away"""
+  141  the reader of the output went away"""
 
 
 class Which(StrEnum):

@@ -11,7 +11,7 @@ from botdock_cli.session import Session
 
 NAME = "recover"
 SUMMARY = "Take over the executions whose runner has died, and see them to their end."
-HELP = """A bot outlives a runner that is killed, but nobody collects its log and its result any more. This finds such
+HELP = """A bot outlives a runner that is killed, but then nothing collects its log and its result. This finds such
 executions in the state folder, takes over those that still run, and finishes those that ended meanwhile: log, result
 and outcome are then as complete as if nothing had happened. Those of living runners are left alone. An execution that
 is over, but whose container or workspace could not be removed, is finished too; containers and workspaces that belong
