@@ -34,6 +34,7 @@ def verdict(
         (ended(139), SILENT, Outcome.SIGNALED, "SIGSEGV"),
         (ended(137), attrs.evolve(FINE, exit_code=137), Outcome.FAILED, "exit code 137"),
         (ended(134, signal=6), SILENT, Outcome.SIGNALED, "SIGABRT"),
+        (ended(137, signal=9, error="no space left"), SILENT, Outcome.INFRASTRUCTURE_ERROR, "no space left"),
         (ended(128 + 40), SILENT, Outcome.SIGNALED, "signal 40"),
         (ended(200), SILENT, Outcome.FAILED, "exit code 200"),
         (ended(137, output_limited=True), SILENT, Outcome.OUTPUT_LIMIT, "output limit"),

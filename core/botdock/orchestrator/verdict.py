@@ -64,12 +64,13 @@ def judge(
         ended_by = Outcome.OUTPUT_LIMIT
     if ended_by is not None:
         return Verdict(outcome=ended_by, error=_ENDED_BY[ended_by], evidence=evidence)
-    if status.exit_code is None:
-        said = status.error or "the engine does not know its exit code"
-        return Verdict(outcome=Outcome.INFRASTRUCTURE_ERROR, error=said, evidence=evidence)
     if _died_of_memory(status, reading):
         return Verdict(outcome=Outcome.OOM_KILLED, error="killed for exceeding its memory limit", evidence=evidence)
-    if number := _fatal_signal(status, reading):
+    number = _fatal_signal(status, reading)
+    if status.exit_code is None or (number and status.error):  # what the engine ended for its own reason: a full disk
+        said = status.error or "the engine does not know its exit code"
+        return Verdict(outcome=Outcome.INFRASTRUCTURE_ERROR, error=said, evidence=evidence)
+    if number:
         evidence["signal"] = _signal_name(number)
         return Verdict(outcome=Outcome.SIGNALED, error=f"ended by {_signal_name(number)}", evidence=evidence)
     outcome, error = _own_end(status.exit_code, reading, entrypoint)
