@@ -215,6 +215,7 @@ class BotOrchestrator:
             thread.join()
         self._stop_requests.close()
         self._watch.close(timeout)
+        self._work.close()
         self._upkeep.close(timeout)
         ours = self._services
         for service in (ours.logs, ours.storage, ours.containers, ours.metrics):

@@ -141,6 +141,12 @@ class Work:
             elif self._due[0][3] is job:
                 self._changed.notify()
 
+    def close(self) -> None:
+        """Forget what is not due yet."""
+        with self._changed:
+            self._due.clear()
+            self._changed.notify()
+
     def _tick(self) -> None:
         while (due := self._next()) is not None:
             pool, job = due

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -92,6 +93,23 @@ class Ending:
         ran = run(engine, make_spec(Program(exit_code=4)))
         assert engine.wait(ran.container_id, timeout=CALL) == engine.wait(ran.container_id, timeout=0.0) == ran.status
         assert engine.inspect(ran.container_id, timeout=CALL) == ran.status
+
+    def test_events_tell_of_an_end_that_a_short_look_then_sees(self, engine: Engine, make_spec: MakeSpec) -> None:
+        spec = make_spec(LINGERS)
+        events = engine.events({OWNER: spec.labels[OWNER]}, timeout=CALL)
+        container_id = started(engine, spec, shows=b"ready\n")
+        assert engine.wait(container_id, timeout=0.0) is None
+        engine.stop(container_id, grace=0.0, timeout=CALL)
+        if events is not None:
+            with closing(events):
+                told: set[str] = set()
+                while container_id not in told:
+                    news = events.read(CALL)
+                    assert news, "the end is told in time"
+                    told.update(news)
+        status = engine.wait(container_id, timeout=0.0)
+        assert status is not None, "it has ended"
+        assert_killed(status)
 
     def test_a_thread_that_waits_learns_of_the_end(self, engine: Engine, make_spec: MakeSpec) -> None:
         container_id = started(engine, make_spec(LINGERS))

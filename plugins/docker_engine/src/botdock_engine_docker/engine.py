@@ -16,6 +16,7 @@ from botdock_engine_docker.containers import CLEAN_UP, Containers
 from botdock_engine_docker.deadline import Deadline
 from botdock_engine_docker.ending import Ending
 from botdock_engine_docker.endpoint import find_endpoint
+from botdock_engine_docker.events import open_events
 from botdock_engine_docker.images import Image, Images
 from botdock_engine_docker.kept import KeptLog
 from botdock_engine_docker.logs import LogReader
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         ContainerSpec,
         ContainerStatus,
         EngineCapabilities,
+        EngineEvents,
         ImageInfo,
         LogCursor,
         LogStream,
@@ -188,6 +190,10 @@ class DockerEngine(Engine):
             return read_bounded(source, limit)
         except OSError as error:  # of a file of this machine, so `translated` would blame the engine for it
             raise call.error(ContainerError, f"cannot read the result file: {error.strerror}") from error
+
+    def events(self, labels: Mapping[str, str], *, timeout: float) -> EngineEvents:
+        """Begin to tell of the ends of containers."""
+        return open_events(self._client, labels, timeout=timeout)
 
     def close(self) -> None:
         """Let go of the connections; containers go on."""
