@@ -6,11 +6,13 @@ It is opened anew for each transaction: threads need no more than that, and a fi
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from weakref import WeakSet
 
 from botdock._locks import locked
 from botdock._log import logger
@@ -77,6 +79,7 @@ class Database:
         if self._held is None:
             with _as_os_error(self.path):
                 self._held = self._open()
+            _holding.add(self)
 
     def close(self) -> None:
         """Let go of the file; may be called twice, and is not needed where it was not held."""
@@ -145,6 +148,18 @@ class Database:
             if not _is_damage(error):
                 raise
             return True
+
+
+_holding: WeakSet[Database] = WeakSet()
+
+
+def _let_go() -> None:
+    """Close what is held before a fork: SQLite forbids that a child has a copy of an open connection."""
+    for database in list(_holding):
+        database.close()
+
+
+os.register_at_fork(before=_let_go)
 
 
 def _version_of(connection: sqlite3.Connection) -> int:

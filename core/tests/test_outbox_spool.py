@@ -120,6 +120,7 @@ class TestFailing:
 
     def test_a_damaged_queue_is_put_aside_and_its_bytes_are_not_taken_for_rubbish(self, spool: Spool) -> None:
         spool.add(log("a"), b"1")
+        spool.close()
         (spool.folder / "queue.sqlite").write_bytes(b"{" * 600)
         spool.sweep()
         spool.add(log("b"), b"2")

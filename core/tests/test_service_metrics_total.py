@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -168,6 +171,37 @@ def test_a_file_that_another_process_is_busy_with_is_told(folder: Path, monkeypa
         assert counted(folder) == 1
     runner.count(1)
     assert counted(folder) == 3
+
+
+def test_a_disk_that_fails_at_any_call_counts_nothing_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+    for failing in range(4):
+        runner, calls = Runner(folder), iter(range(100))
+
+        def full(*arguments: Any, failing: int = failing, calls: Iterator[int] = calls, **more: Any) -> Any:
+            if next(calls) == failing:
+                raise sqlite3.OperationalError("unable to open database file")
+            return connect(*arguments, **more)
+
+        before = counted(folder)
+        runner.service.record("x")
+        with monkeypatch.context() as patch:
+            patch.setattr("botdock._database.sqlite3.connect", full)
+            with suppress(MetricsError):
+                runner.ledger.export()
+        runner.ledger.export()
+        assert counted(folder) == before + 1
+
+
+def test_a_child_that_is_forked_adds_its_own_numbers(folder: Path) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from botdock.services.metrics import MetricsService\n"
+        "s = MetricsService(folder=Path(sys.argv[1])); s.record('x'); s._ledger.export()\n"
+        "child = os.fork(); [s.record('x') for _ in range(10)]; s._ledger.export(); s._ledger.close()\n"
+        "child and sys.exit(os.waitpid(child, 0)[1])"
+    )
+    subprocess.run([sys.executable, "-c", program, str(folder)], check=True)
+    assert counted(folder) == 21
 
 
 def test_many_runners_at_once_lose_nothing(folder: Path) -> None:

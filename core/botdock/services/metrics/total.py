@@ -136,6 +136,7 @@ class Ledger(MetricsExporter):
     def _write(self, pending: Operations) -> None:
         with _explained(self._folder):
             make_private(self._folder)
+            self._file.hold()  # before: what fails once it is committed would be added twice
             with self._file.transaction() as database:
                 fitting: Operations = {}
                 known = [_series(text) for (text,) in database.execute("SELECT series FROM operation")]
@@ -144,7 +145,6 @@ class Ledger(MetricsExporter):
                 since = _begin(database, self._begun)
                 if since != self._counted_since:
                     database.execute("UPDATE total SET runners = runners + 1")
-            self._file.hold()
         self._counted_since = since
 
 

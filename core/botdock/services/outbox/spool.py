@@ -87,6 +87,7 @@ class Spool:
         make_private(self.folder)
         (self.folder / DATA).mkdir(mode=0o700, exist_ok=True)
         self.folder.chmod(0o700)  # results are the user's own business
+        self._queue.hold()
         token = secrets.token_hex(16)
         path = self.folder / DATA / token
         with locked(self.folder / "writing", timeout=LOCK_TIMEOUT, shared=True):
@@ -97,7 +98,6 @@ class Spool:
                 path.unlink(missing_ok=True)
                 raise
             self._unlink(gone)
-        self._queue.hold()
         return Added(size=size, dropped=dropped)
 
     def waiting(self) -> list[Item]:
