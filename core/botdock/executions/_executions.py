@@ -229,7 +229,7 @@ class Executions(Catalogue):
                 f"execution {record.execution_id} has not stopped: it is {record.state}",
                 hint="Its runner is dead; `botdock recover` stops the bot and finishes the execution."
                 if dead
-                else None,
+                else "Its runner lives and has not obeyed in time; the request stays, so that it still can.",
             )
         return record
 

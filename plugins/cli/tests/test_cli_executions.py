@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from botdock_cli.commands import stop
+
 Cli = Callable[..., Any]
 
 
@@ -110,6 +112,18 @@ def test_stop_leaves_alone_what_has_ended_and_says_whose_runner_is_dead(
         in told.err
     )
     assert (dead.directory / "stop.json").exists()
+
+
+def test_stop_does_not_wait_for_ever_for_a_runner_that_does_not_obey(
+    cli: Cli, logged: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stop, "PATIENCE", 0.1)
+    live = logged(bot="live").lives()
+    told = cli("stop", "live", "--grace", "0")
+    assert told.code == 125
+    assert "has not stopped: it is" in told.err
+    assert "has not obeyed in time; the request stays" in told.err
+    assert (live.directory / "stop.json").exists()
 
 
 def test_rm_removes_all_or_none(cli: Cli, ended: Any, logged: Callable[..., Any]) -> None:

@@ -37,6 +37,7 @@ def command(
     config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
 ) -> int:
     """Remove executions."""
+    from botdock_cli.commands.stop import PATIENCE
     from botdock_cli.output import print_text
 
     executions = context.ensure_object(Session).executions()
@@ -44,7 +45,7 @@ def command(
     if force:
         for execution_id in records:
             executions.request_stop(execution_id)
-        records = {execution_id: executions.wait(execution_id) for execution_id in records}
+        records = {execution_id: executions.wait(execution_id, timeout=PATIENCE) for execution_id in records}
     for record in records.values():
         executions.check_removable(record)
     for execution_id in records:

@@ -25,8 +25,11 @@ Examples:
 Exit codes:
   0    all have ended
   2    wrong usage, or no such execution; then none is stopped
-  125  the runner of one is dead (`botdock recover` stops it then)
+  125  the runner of one is dead (`botdock recover` stops it then), or has not obeyed ten minutes after the grace
   130  Ctrl-C"""
+
+PATIENCE = 600.0
+"""Seconds beyond the grace for a runner to end a bot, and to store its log and result; a frozen one never does."""
 
 
 def command(
@@ -52,7 +55,7 @@ def command(
     code = 0
     for execution_id in found:
         try:
-            executions.stop(execution_id, grace=seconds)
+            executions.stop(execution_id, grace=seconds, timeout=(seconds or 0.0) + PATIENCE)
         except BotdockError as error:  # the others are waited for all the same
             code = report(error, debug=False)
         else:
