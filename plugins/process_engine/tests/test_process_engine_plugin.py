@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from botdock.model import CheckStatus, Feature
 from botdock_engine_process import environment, plugin
 from botdock_engine_process.capabilities import WARNING, capabilities
 from botdock_engine_process.checks import checks
-from botdock_engine_process.engine import ProcessEngine
+from botdock_engine_process.engine import ProcessEngine, warn_on_stderr
 
 CALL = 30.0
 
@@ -93,3 +94,15 @@ def test_without_a_known_python_the_path_alone_is_searched(monkeypatch: pytest.M
 def plugin_checks() -> list[Any]:
     (described,) = plugin.botdock_engines()
     return list(described.checks(Config()))
+
+
+@pytest.mark.parametrize("stderr", [None, "full"])
+def test_a_warning_that_cannot_be_written_goes_nowhere_else(
+    stderr: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stderr", full if stderr else None)
+        warn_on_stderr("the process engine does not isolate")
+        with suppress(OSError):
+            full.close()
+    assert capsys.readouterr().out == ""

@@ -42,8 +42,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 def warn_on_stderr(line: str) -> None:
-    """Write a line to stderr."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the engine has to say it to whoever sits there
+    """Write a line to stderr, and to nothing else; that it is closed or full is no reason not to run a bot."""
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 class ProcessEngine(Engine):
