@@ -18,6 +18,8 @@ class Stream(StrEnum):
     STDOUT = "stdout"
     STDERR = "stderr"
 
+    __hash__ = str.__hash__  # an enumeration's own is written in Python, and each line of a log asks for it
+
 
 @attrs.frozen
 class LogChunk:

@@ -14,8 +14,8 @@ from botdock.model.logs import GapReason, LogChunk, LogGap, LogLine, Stream
 from botdock.services.lines import LineSplitter, parts
 from botdock.services.log_store.layout import STREAMS
 from botdock.services.log_store.locate import behind, tail_position, time_position
-from botdock.services.log_store.places import Position, zeros
-from botdock.services.log_store.reader import Entry, LogReader, Mark
+from botdock.services.log_store.places import Mark, Position, position_text, zeros
+from botdock.services.log_store.reader import Entry, LogReader
 
 Item = LogLine | LogGap
 LATE = 1_000_000_000
@@ -107,10 +107,11 @@ class LineReading:
             entries: Yields what the reader reads, until there is no more or the function says that no more is wanted.
         """
         wanted = self._wanted
+        takes_all = wanted.since_ns is None and wanted.until_ns is None
         for item in self._items(entries):
             if item is None:
                 yield None
-            elif wanted.allows(item):
+            elif takes_all or wanted.allows(item):
                 yield self._with_position(item) if wanted.positions else item
 
     def _items(
@@ -160,19 +161,17 @@ class LineReading:
 
     def _with_position(self, item: Item) -> Item:
         """Return an item that tells where a later reading goes on right behind it."""
-        opened = [self._begun[stream] for stream in self._wanted.streams if self._splitter.held(stream)]
-        segment, record, offsets, known = min([self._reader.mark, *opened], key=itemgetter(0, 1))
-        seen, done = known or zeros(), self._done | self._reader.seen_besides(self._wanted.streams)
-        position = Position(
-            segment=segment,
-            record=record,
-            offsets=offsets,
-            skip={stream: max(done[stream] - seen[stream], 0) for stream in STREAMS},
-            seen=seen,
-            told=max(self._gaps_told, self._reader.mark[:2]),
+        reader, streams = self._reader, self._wanted.streams
+        opened = [self._begun[stream] for stream in streams if self._splitter.held(stream)]
+        text = position_text(
+            min([reader.mark, *opened], key=itemgetter(0, 1)) if opened else reader.mark,
+            done=self._done if len(streams) == len(STREAMS) else self._done | reader.seen_besides(streams),
+            told=max(self._gaps_told, reader.mark[:2]),
             in_line=self._in_line,
         )
-        return attrs.evolve(item, position=position.to_text())
+        if isinstance(item, LogGap):
+            return attrs.evolve(item, position=text)
+        return LogLine(item.stream, item.data, item.time_ns, item.complete, position=text)
 
     def _expects(self) -> bool:
         """Return whether, as the clock is now, a line that is wanted may still come."""

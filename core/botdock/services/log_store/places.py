@@ -26,6 +26,11 @@ _WORDS = RECORD.size // 4
 _TIME, _LENGTH, _TAG_BYTE = 0, 3, 8
 
 
+Counts = Mapping[Stream, int]
+Mark = tuple[int, int, Counts, Counts | None]
+"""A segment, how many of its records lie before, their bytes of each stream, and those of the whole log before it."""
+
+
 def zeros() -> dict[Stream, int]:
     """Return no bytes of each stream."""
     return dict.fromkeys(STREAMS, 0)
@@ -55,16 +60,9 @@ class Position:
     told: tuple[int, int] = (0, 0)
     in_line: Mapping[Stream, int] = attrs.field(factory=dict)
 
-    def to_text(self) -> str:
-        """Return it as a short text."""
-        by_stream = (self.offsets, self.skip, self.seen or zeros())
-        numbers = [self.segment, self.record, *self.told, *(one[stream] for one in by_stream for stream in STREAMS)]
-        numbers += [self.in_line.get(stream, -1) + 1 for stream in STREAMS]
-        return ".".join(f"{number:x}" for number in numbers)
-
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Return what `to_text` made a text of.
+        """Return what `position_text` made a text of.
 
         Raises:
             ValueError: It is not such a text.
@@ -83,6 +81,24 @@ class Position:
             told=(told[0], told[1]),
             in_line=in_line,
         )
+
+
+def position_text(place: Mark, *, done: Counts, told: tuple[int, int], in_line: Counts) -> str:
+    """Return, as a short text, the position in which a log is read from a place on.
+
+    Args:
+        place: The place.
+        done: Bytes of each stream in the whole log that are left out.
+        told: As in `Position`.
+        in_line: As in `Position`.
+    """
+    segment, record, offsets, known = place
+    seen, (out, err) = known or zeros(), STREAMS
+    return (
+        f"{segment:x}.{record:x}.{told[0]:x}.{told[1]:x}.{offsets[out]:x}.{offsets[err]:x}."
+        f"{max(done[out] - seen[out], 0):x}.{max(done[err] - seen[err], 0):x}.{seen[out]:x}.{seen[err]:x}."
+        f"{in_line.get(out, -1) + 1:x}.{in_line.get(err, -1) + 1:x}"
+    )
 
 
 def _is_data(stream: Stream) -> bytes:

@@ -17,13 +17,11 @@ from botdock.services.log_store.layout import (
     data_name,
     index_name,
 )
-from botdock.services.log_store.places import Position, segment_bytes, zeros
+from botdock.services.log_store.places import Mark, Position, segment_bytes, zeros
 from botdock.services.log_store.retention import read_removed
 from botdock.services.log_store.tally import Tally
 
 Entry = LogChunk | LogGap
-Mark = tuple[int, int, Mapping[Stream, int], Mapping[Stream, int] | None]
-"""A segment, how many of its records lie before, their bytes of each stream, and those of the whole log before it."""
 _RECORDS_AT_ONCE = 4096
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from botdock.model import GapReason, LogGap, LogLine, Stream
 from botdock_cli.moments import NANOSECONDS, format_moment
@@ -93,31 +93,32 @@ class JsonPrinter:
 
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
+        self._begun: tuple[int, Stream] | None = None
+        self._begin = ""
 
     def line(self, line: LogLine) -> None:
         """Write a line; what is not UTF-8 is there as base64 as well."""
-        document: dict[str, Any] = {
-            "time": _moment(line.time_ns),
-            "stream": line.stream.value,
-            "text": line.text,
-            "complete": line.complete,
-        }
-        if "\ufffd" in document["text"] and not _is_utf8(line.data):
-            document["base64"] = base64.b64encode(line.data).decode()
-        self._write(document)
+        if self._begun != (line.time_ns, line.stream):  # many lines share the moment of the chunk that brought them
+            self._begun = (line.time_ns, line.stream)
+            self._begin = json.dumps({"time": _moment(line.time_ns), "stream": line.stream.value}).removesuffix("}")
+        text = line.text
+        end = ""
+        if "\ufffd" in text and not _is_utf8(line.data):
+            end = f', "base64": "{base64.b64encode(line.data).decode()}"'
+        complete = "true" if line.complete else "false"
+        self._write(f'{self._begin}, "text": {json.dumps(text)}, "complete": {complete}{end}}}')
 
     def gap(self, gap: LogGap) -> None:
         """Write what is missing; `bytes` is null where the number is not known."""
-        self._write(
-            {
-                "time": _moment(gap.since_ns or gap.until_ns),
-                "stream": gap.stream.value,
-                "gap": gap.reason.value,
-                "bytes": gap.size,
-                "since": _moment(gap.since_ns),
-                "until": _moment(gap.until_ns),
-            }
-        )
+        document = {
+            "time": _moment(gap.since_ns or gap.until_ns),
+            "stream": gap.stream.value,
+            "gap": gap.reason.value,
+            "bytes": gap.size,
+            "since": _moment(gap.since_ns),
+            "until": _moment(gap.until_ns),
+        }
+        self._write(json.dumps(document))
 
     def notice(self, text: str) -> None:
         """Say it on stderr, where programs do not look for objects."""
@@ -128,8 +129,8 @@ class JsonPrinter:
         """Let all be out: each object has a line of its own."""
         self._outlet.flush()
 
-    def _write(self, document: dict[str, Any]) -> None:
-        self._outlet.write(Stream.STDOUT, json.dumps(document).encode() + b"\n")
+    def _write(self, document: str) -> None:
+        self._outlet.write(Stream.STDOUT, document.encode() + b"\n")
 
 
 class TextPrinter:
