@@ -111,9 +111,7 @@ class Executions(Catalogue):
         return StoredLog(self.get(name).logs)
 
     def verify(self, name: str, *, progress: OnProgress | None = None) -> Verification:
-        """Recompute counts and hashes of an execution's log, and return what differs.
-
-        `progress` is told how far it is: bytes so far, bytes in all.
+        """Recompute counts and hashes of a log, and return what differs; `progress` is told bytes so far, and in all.
 
         Raises:
             UserError: There is no such execution.
