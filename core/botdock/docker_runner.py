@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import Any, Self, TypeVar
 
 from botdock.config import Config
@@ -102,20 +104,39 @@ class DockerRunner:
         self._check_open()
         given_up = threading.Event()
         begun = self._orchestrator.begin_soon(executable, given_up=given_up)
-        over: Future[Execution | None] = Future()
+        over: Future[object] = Future()
+        return await _owned(begun, give_up=lambda: _give_up(begun, given_up, over), until=over)
 
-        def stop() -> None:
-            given_up.set()
-            begun.add_done_callback(end)
+    def map(self, executables: Iterable[Executable], *, at_once: int = 4) -> Iterator[ExecutionResult]:
+        """Run executables, so many at a time, and yield their results in their order.
 
-        def end(begun: Future[Execution]) -> None:
-            if begun.exception() is not None:
-                over.set_result(None)
-                return
-            begun.result().end_soon(Outcome.STOPPED, grace=None)
-            begun.result().add_done_callback(over.set_result)
+        What runs still when the iteration ends early is stopped, and waited for.
 
-        return await _owned(begun, give_up=stop, until=over)
+        Args:
+            executables: What to run; the next is taken when the oldest result has been.
+            at_once: How many run at a time, at most.
+
+        Raises:
+            BotdockError: As `start`, in the place of the result.
+        """
+        self._check_open()
+        left, pending = iter(executables), deque[tuple[Future[Execution], threading.Event]]()
+        try:
+            while True:
+                for executable in islice(left, max(at_once, 1) - len(pending)):
+                    given_up = threading.Event()
+                    pending.append((self._orchestrator.begin_soon(executable, given_up=given_up), given_up))
+                if not pending:
+                    return
+                result = self._orchestrator.finish(pending[0][0].result())
+                pending.popleft()
+                yield result
+        finally:
+            overs: list[Future[object]] = [Future() for _ in pending]
+            for (begun, given_up), over in zip(pending, overs, strict=True):
+                _give_up(begun, given_up, over)
+            for over in overs:
+                over.result()
 
     def recover(self) -> list[Execution]:
         """Take over the executions of this state folder whose runner has died, in whatever way.
@@ -237,6 +258,20 @@ class DockerRunner:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
+
+
+def _give_up(begun: Future[Execution], given_up: threading.Event, over: Future[object]) -> None:
+    """End what has begun or is about to; `over` is done when nothing of it is left."""
+
+    def end(begun: Future[Execution]) -> None:
+        if begun.exception() is not None:
+            over.set_result(None)
+            return
+        begun.result().end_soon(Outcome.STOPPED, grace=None)
+        begun.result().add_done_callback(over.set_result)
+
+    given_up.set()
+    begun.add_done_callback(end)
 
 
 async def _owned(future: Future[T], *, give_up: Callable[[], None], until: Future[Any]) -> T:

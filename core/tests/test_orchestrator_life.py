@@ -79,8 +79,12 @@ def test_output_limit_keeps_head_and_tail(make_stage: MakeStage, make_bot: MakeB
     stage = make_stage(
         FakeEngine(Script(output=(Script.out(b"first 10 b" + b"x" * 80 + b"last ten b"),), forever=True))
     )
-    result = stage.orchestrator.execute_bot(make_bot(limits=Limits(output=10)))
+    execution = stage.orchestrator.begin(make_bot(limits=Limits(output=10)))
+    result = execution.wait(20)
+    assert result is not None
     assert (result.outcome, result.output) == (Outcome.OUTPUT_LIMIT, "first 10 blast ten b")
+    missing = "[80 bytes of stdout are missing: over the output limit]"
+    assert [item.text for item in execution.logs()] == ["first 10 b", missing, "last ten b"]
     assert (result.log.gaps, result.log.gap_bytes) == (1, 80)
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from botdock import BotdockError, Config, DockerRunner, Executable, Execution, ExecutionResult, Outcome
-from botdock.model import LogGap
 from testbed.waiting import wait_until
 
 MakeBot = Callable[..., Executable]
@@ -125,10 +124,19 @@ def test_a_callback_is_called_once_at_the_end_or_at_once(runner: DockerRunner, m
     assert called[0].result.outcome is Outcome.SUCCEEDED
 
 
-def test_a_gap_is_shown_by_every_reader(runner: DockerRunner, make_bot: MakeBot) -> None:
-    bot = make_bot("seq 100000\n", runtime="bash", limits={"output": "64KiB"})
-    execution = runner.start(bot)
+def test_all_readers_show_the_same_gaps_included(runner: DockerRunner, make_bot: MakeBot) -> None:
+    execution = runner.start(make_bot("seq 100000\n", runtime="bash", limits={"output": "64KiB"}))
     execution.wait()
-    gaps = [item for item in execution.logs() if isinstance(item, LogGap)]
-    assert len(gaps) == 1
-    assert gaps[0].text in runner.get_container_logs(execution.execution_id, tail=100_000).splitlines()
+    items = list(execution.logs())
+    assert items == list(runner.executions.logs(execution.execution_id))
+    shown = runner.get_container_logs(execution.execution_id, tail=100_000)
+    assert shown == "\n".join(item.text for item in items)
+
+
+def test_map_yields_results_in_order_and_stops_what_is_not_wanted(runner: DockerRunner, make_bot: MakeBot) -> None:
+    bots = [make_bot(f"exit {number}\n", runtime="bash") for number in range(6)]
+    assert [result.exit_code for result in runner.map(bots, at_once=3)] == list(range(6))
+    results = runner.map([bots[0], *(make_bot(ENDLESS, runtime="bash") for _ in range(3))], at_once=3)
+    assert next(results).exit_code == 0
+    results.close()  # type: ignore[attr-defined] # it is a generator
+    assert left_of(runner) == []
