@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import docker  # noqa: E402 - after the path of the testbed
 
 from botdock import Config, DockerRunner, Executable, PluginManager  # noqa: E402 - after the path of the testbed
-from botdock.model import ContainerSpec, Mount, new_execution_id  # noqa: E402 - after the path of the testbed
+from botdock.model import ContainerHandle, ContainerRun, ContainerTemplate, new_execution_id  # noqa: E402 - after the path of the testbed
 from botdock_engine_docker.engine import DockerEngine  # noqa: E402 - after the path of the testbed
 from botdock_engine_docker.profile import Tuning, create_request  # noqa: E402 - after the path of the testbed
 from testbed.images import ensure_images  # noqa: E402 - after the path of the testbed
@@ -56,12 +56,12 @@ def compare(host: str, folder: Path) -> None:
     config = Config.load(environ={}, overrides=settings)
     hello = Executable(id="hello", runtime="python3.11", file_path=str(ROOT / "examples/hello-python"))
     with DockerRunner(config, plugins=PluginManager.load(config.plugins)) as runner:
-        spec = keep_spec(runner, hello, folder / "kept")
-        bare = bare_run(host, spec)
+        asked = keep_asked(runner, hello, folder / "kept")
+        bare = bare_run(host, *asked)
         ways: dict[str, Callable[[], None]] = {
             "botdock": lambda: check(runner.run(hello)),
             "bare API calls": bare,
-            "docker run": docker_run(host, spec),
+            "docker run": docker_run(host, *asked),
         }
         report(measure({name: way for name, way in ways.items() if way}))
 
@@ -70,40 +70,32 @@ def check(result: Any) -> None:
     assert result.succeeded, result.error
 
 
-def keep_spec(runner: DockerRunner, hello: Executable, kept: Path) -> ContainerSpec:
+def keep_asked(runner: DockerRunner, hello: Executable, kept: Path) -> tuple[ContainerTemplate, ContainerRun]:
     """Run once, and return the container that botdock asked for, over a copy of its workspace."""
-    specs: list[ContainerSpec] = []
+    asked: list[tuple[ContainerTemplate, ContainerRun]] = []
     create = DockerEngine.create
 
-    def keep(self: DockerEngine, spec: ContainerSpec, *, timeout: float) -> str:
-        shutil.copytree(Path(spec.code.source).parent, kept)
-        specs.append(spec)
-        return create(self, spec, timeout=timeout)
+    def keep(self: DockerEngine, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
+        shutil.copytree(Path(run.context).parent, kept)
+        asked.append((template, run))
+        return create(self, template, run, timeout=timeout)
 
     DockerEngine.create = keep  # type: ignore[method-assign] # undone below
     try:
         check(runner.run(hello))
     finally:
         DockerEngine.create = create  # type: ignore[method-assign] # as it was
-    (spec,) = specs
-    return attrs.evolve(
-        spec, code=moved(spec.code, kept), files=moved(spec.files, kept), result=moved(spec.result, kept)
-    )
+    ((template, run),) = asked
+    (kept / "result").chmod(0o666)
+    return template, attrs.evolve(run, context=str(kept / "context"), result=str(kept / "result"))
 
 
-def moved(mount: Mount, kept: Path) -> Mount:
-    path = kept / Path(mount.source).name
-    if path.is_file():
-        path.chmod(0o666)
-    return attrs.evolve(mount, source=str(path))
-
-
-def bare_run(host: str, spec: ContainerSpec) -> Callable[[], None]:
+def bare_run(host: str, template: ContainerTemplate, asked: ContainerRun) -> Callable[[], None]:
     """Return a function that does what any runner must: create, attach, start, wait, remove; and nothing else."""
     client = docker.APIClient(base_url=host)
     config = Config.load(environ={}, overrides={"docker": {"host": host}})
     machine = DockerEngine.from_config(config).probe().machine
-    body = create_request(spec, user=USER, machine=machine, tuning=Tuning())
+    body = create_request(template, asked, user=USER, machine=machine, tuning=Tuning())
 
     def run() -> None:
         name = f"bare-{new_execution_id()}"
@@ -117,20 +109,24 @@ def bare_run(host: str, spec: ContainerSpec) -> Callable[[], None]:
     return run
 
 
-def docker_run(host: str, spec: ContainerSpec) -> Callable[[], None] | None:
+def docker_run(host: str, template: ContainerTemplate, asked: ContainerRun) -> Callable[[], None] | None:
     """Return a function that runs the same container by Docker's own command line, if there is one."""
     if not shutil.which("docker"):
         return None
-    limits = spec.limits
-    mounts = [
-        f"--mount=type=bind,source={mount.source},target={mount.target}" + ("" if mount is spec.result else ",readonly")
-        for mount in (spec.code, spec.files, spec.result)
-    ]
+    limits = template.limits
+    shown = {
+        template.code_target: asked.code,
+        template.program_target: template.program,
+        template.context_target: asked.context,
+    }
+    mounts = [f"--mount=type=bind,source={source},target={target},readonly" for target, source in shown.items()]
+    mounts.append(f"--mount=type=bind,source={asked.result},target={template.result_target}")
     command = [
         "docker", "run", "--rm", "--init", "--network=none", "--read-only", "--cap-drop=ALL", f"--user={USER}:{USER}",
         "--security-opt=no-new-privileges", f"--memory={limits.memory}", f"--memory-swap={limits.memory}",
         f"--cpus={limits.cpus}", f"--pids-limit={limits.pids}", "--tmpfs=/tmp", "--env=HOME=/tmp", "--log-driver=local",
-        *mounts, f"--workdir={spec.working_dir}", "--entrypoint=/bin/sh", spec.image, *spec.command[1:],
+        *mounts, f"--workdir={template.code_target}", "--entrypoint=/bin/sh", template.image, *template.command[1:],
+        template.context_target,
     ]  # fmt: skip
 
     def run() -> None:

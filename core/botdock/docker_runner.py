@@ -17,7 +17,7 @@ from botdock.errors import BotdockError, ContainerNotFoundError, UserError
 from botdock.executions import Executions
 from botdock.factory import ServiceFactory
 from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionResult, Outcome
-from botdock.model.container import LABEL_OWNER, LABEL_SEGMENT
+from botdock.model.container import LABEL_OWNER, LABEL_SEGMENT, ContainerHandle, segment_selector
 from botdock.orchestrator import Execution
 from botdock.orchestrator.run import ProgressCallback
 from botdock.orchestrator.upkeep import Leftover
@@ -191,14 +191,14 @@ class DockerRunner:
         Raises:
             ContainerNotFoundError: It knows no such container; one that has ended is gone.
         """
-        return self._orchestrator.containers.get_container_status(self._known(container_id))
+        return self._orchestrator.containers.get_container_status(ContainerHandle(id=self._known(container_id)))
 
     def list_managed_containers(self, segment: int | None = None) -> Sequence[ContainerInfo]:
         """Return the containers of this state folder, of one segment or of all."""
-        labels = {LABEL_OWNER: self._factory.owner}
+        selectors = {LABEL_OWNER: self._factory.owner}
         if segment is not None:
-            labels[LABEL_SEGMENT] = str(segment)
-        return self._orchestrator.containers.list_containers(labels)
+            selectors[LABEL_SEGMENT] = segment_selector(segment)
+        return self._orchestrator.containers.list_containers(selectors)
 
     def get_container_logs(self, container_id: str, tail: int = 100) -> str:
         """Return the last `tail` lines that a bot wrote, both streams: while it runs, and after its container is gone.
@@ -227,7 +227,7 @@ class DockerRunner:
             record = self.executions.get(container_id)
         except UserError as error:
             try:
-                return self._orchestrator.containers.get_container_logs(container_id, tail=tail)
+                return self._orchestrator.containers.get_container_logs(ContainerHandle(id=container_id), tail=tail)
             except ContainerNotFoundError:
                 raise error from None
         return "\n".join(item.text for item in StoredLog(record.logs).lines(tail=tail))

@@ -43,8 +43,8 @@ def test_a_workspace_has_all_that_a_run_needs(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert workspace.root == tmp_path / "executions/1/workspace"
-    assert sorted(path.name for path in workspace.root.iterdir()) == ["files", "result"]
-    assert (mode(workspace.root), mode(workspace.files), mode(workspace.result)) == (0o700, 0o755, 0o666)
+    assert sorted(path.name for path in workspace.root.iterdir()) == ["context", "result"]
+    assert (mode(workspace.root), mode(workspace.context), mode(workspace.result)) == (0o700, 0o755, 0o666)
     assert workspace.result.read_bytes() == b""
     assert not workspace.code.exists()
     assert not workspace.spool.exists()
@@ -88,9 +88,9 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     (outside / "kept").write_text("x")
     outside.chmod(0o500)
     workspace = make_workspace(tmp_path / "workspace")
-    (workspace.files / "folder").symlink_to(outside)
-    (workspace.files / "file").symlink_to(outside / "kept")
-    os.mkfifo(workspace.files / "fifo")
+    (workspace.context / "folder").symlink_to(outside)
+    (workspace.context / "file").symlink_to(outside / "kept")
+    os.mkfifo(workspace.context / "fifo")
     remove_workspace(workspace)
     assert (outside / "kept").read_text() == "x"
     assert mode(outside) == 0o500
@@ -110,7 +110,7 @@ def test_a_root_replaced_by_a_link_is_not_followed(tmp_path: Path) -> None:
 
 def test_a_tree_deeper_than_any_path_goes_away(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "workspace")
-    folder = os.open(workspace.files, os.O_RDONLY)
+    folder = os.open(workspace.context, os.O_RDONLY)
     for _ in range(NESTED):
         os.mkdir("deep", dir_fd=folder)
         child = os.open("deep", os.O_RDONLY, dir_fd=folder)

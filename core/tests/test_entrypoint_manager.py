@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.entrypoints import EntrypointManager, environment_of, write_program
+from botdock.entrypoints import EntrypointManager, environment_of, write_context, write_program
 from botdock.errors import EntrypointError, ExecutableError, NotFoundError, UserError
 from botdock.model import ExecutionContext, Runtime
 
@@ -40,7 +40,7 @@ CONTEXT = ExecutionContext(
     script="main.sh",
     config={"b": 1, "a": "é"},
     code_dir="/bot",
-    files_dir="/botdock/files",
+    context_dir="/botdock/context",
     result_file="/botdock/result",
     result_limit=100,
     variables={"TOKEN": "s3cret", "A": "line\nbreak"},
@@ -95,9 +95,8 @@ def test_the_image_of_the_canonical_name_wins() -> None:
 
 
 def generated(folder: Path, context: ExecutionContext = CONTEXT, of: Runtime | None = None) -> dict[str, bytes]:
-    shell = of or runtime()
-    script = manager(shell).create_entrypoint_script(shell, context, folder)
-    assert script == folder / "entrypoint.sh"
+    assert write_program(of or runtime(), folder) == folder / "entrypoint.sh"
+    write_context(context, folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -118,6 +117,30 @@ def test_program_and_context_are_written_side_by_side(tmp_path: Path) -> None:
         "result_limit": 100,
     }
     assert list(document["config"]) == ["b", "a"], "the config keeps its order"
+
+
+@pytest.mark.parametrize("damage", ["absent", "other bytes", "a link", "one more"])
+def test_a_program_is_written_once_and_again_where_it_is_damaged(tmp_path: Path, damage: str) -> None:
+    shell, programs = runtime(), tmp_path / "programs"
+    script = manager(shell).create_entrypoint_script(shell, programs)
+    inode, wrapper = script.stat().st_ino, script.with_name("wrapper.sh")
+    assert manager(shell).create_entrypoint_script(shell, programs) == script
+    assert (script.stat().st_ino, stat.S_IMODE(script.parent.stat().st_mode)) == (inode, 0o755)
+    if damage == "one more":
+        script.with_name("sitecustomize.py").touch()
+    else:
+        wrapper.unlink()
+    if damage == "other bytes":
+        wrapper.write_bytes(b"evil")
+    if damage == "a link":
+        (tmp_path / "same").write_bytes(b"true\n")
+        wrapper.symlink_to(tmp_path / "same")
+    assert manager(shell).create_entrypoint_script(shell, programs) == script
+    assert {path.name: path.read_bytes() for path in script.parent.iterdir()} == shell.files()
+    assert not wrapper.is_symlink()
+    assert list(programs.iterdir()) == [script.parent]
+    other = runtime(files=lambda: {"entrypoint.sh": SCRIPT})
+    assert manager(other).create_entrypoint_script(other, programs).parent != script.parent
 
 
 def test_a_variable_is_a_line_and_further_lines_of_it_begin_with_an_equals_sign(tmp_path: Path) -> None:
@@ -224,7 +247,7 @@ def test_a_config_is_a_variable_as_long_as_linux_passes_it(entrypoint: str) -> N
     assert len(f"{kind}_CONFIG={fitting[f'{kind}_CONFIG']}") == 131_071
     longer = environment_of(attrs.evolve(CONTEXT, entrypoint=entrypoint, config={"x": "y" * (room + 1)}))
     assert {"CONFIG", f"{kind}_CONFIG"}.isdisjoint(longer)
-    assert longer["CONFIG_FILE"] == longer[f"{kind}_CONFIG_FILE"] == "/botdock/files/config.json"
+    assert longer["CONFIG_FILE"] == longer[f"{kind}_CONFIG_FILE"] == "/botdock/context/config.json"
 
 
 def test_a_script_is_never_taken_for_an_option() -> None:

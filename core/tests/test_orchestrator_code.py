@@ -13,9 +13,9 @@ import pytest
 
 from botdock.config import Config, Policy
 from botdock.errors import CodeError, PolicyError
-from botdock.model import Executable, Outcome
+from botdock.model import ContainerHandle, Executable, Outcome
 from botdock.services.code import CodeSource, Workspace
-from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.fake_engine import FakeEngine, Script
 from botdock_testing.fake_services import FakeCode
 
 MakeStage = Callable[..., Any]
@@ -95,9 +95,9 @@ def test_a_tree_elsewhere_is_what_the_container_shows(
     engine, sources = FakeEngine(), []
     create = engine.create
 
-    def watch(spec: Any, *, timeout: float) -> str:
-        sources.append(spec.code.source)
-        return create(spec, timeout=timeout)
+    def watch(template: Any, run: Any, *, timeout: float) -> ContainerHandle:
+        sources.append(run.code)
+        return create(template, run, timeout=timeout)
 
     monkeypatch.setattr(engine, "create", watch)
     monkeypatch.setattr(
@@ -108,3 +108,16 @@ def test_a_tree_elsewhere_is_what_the_container_shows(
     assert sources == [str(tmp_path / "shared")]
     assert (tmp_path / "shared/main.sh").exists()
     assert stage.leftovers == []
+
+
+def test_a_log_that_cannot_be_resumed_is_not_asked_for_again_and_the_result_says_so(
+    make_stage: MakeStage, make_bot: MakeBot
+) -> None:
+    capabilities = attrs.evolve(FakeEngine().capabilities(), resumable_logs=False, separate_streams=False)
+    engine = FakeEngine(Script(output=(Script.out(b"one\n"), Script.out(b"two\n"))), capabilities=capabilities)
+    engine.break_stream(4)
+    result = make_stage(engine).orchestrator.execute_bot(make_bot())
+    assert "read_logs" not in engine.operations
+    assert not result.log.complete
+    lacks = ["stdout and stderr come as one stream", "a log that breaks off is not read on"]
+    assert result.evidence["log_faults"] == lacks

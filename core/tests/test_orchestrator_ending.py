@@ -13,7 +13,7 @@ from loguru import logger
 
 import botdock.logging
 from botdock.errors import BotdockError, ContainerError, EngineTimeoutError
-from botdock.model import ContainerState, ContainerStatus, Executable, Limits, Outcome
+from botdock.model import ContainerHandle, ContainerState, ContainerStatus, Executable, Limits, Outcome
 from botdock.orchestrator import bot_orchestrator
 from botdock.orchestrator import execution as module
 from botdock_testing.fake_engine import FakeEngine
@@ -85,13 +85,13 @@ def test_what_ended_while_the_engine_did_not_answer_ended_by_itself(
     stage = make_stage(FakeEngine(FOREVER))
     frozen, wait = threading.Event(), stage.engine.wait
 
-    def late(container_id: str, *, timeout: float) -> ContainerStatus | None:
+    def late(container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         if timeout and not frozen.is_set():  # nothing of the end that comes meanwhile is heard
             frozen.wait(timeout)
             return None
-        stage.engine.finish(container_id)
+        stage.engine.finish(container.id)
         frozen.set()
-        status: ContainerStatus | None = wait(container_id, timeout=timeout)
+        status: ContainerStatus | None = wait(container, timeout=timeout)
         return status
 
     monkeypatch.setattr(stage.engine, "wait", late)

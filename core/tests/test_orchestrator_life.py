@@ -14,7 +14,7 @@ from botdock.errors import (
     ExecutableError,
     StorageError,
 )
-from botdock.model import DEFAULT_LIMITS, Executable, Limits, Outcome, Phase, Status
+from botdock.model import DEFAULT_LIMITS, ContainerHandle, Executable, Limits, Outcome, Phase, Status
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script, envelope
 
@@ -142,10 +142,10 @@ def test_a_container_that_is_removed_while_its_end_is_waited_for_has_been_stoppe
     execution = stage.orchestrator.begin(make_bot())
     stop = stage.engine.stop
 
-    def late(container_id: str, *, grace: float, timeout: float) -> None:
-        stop(container_id, grace=grace, timeout=timeout)
+    def late(container: ContainerHandle, *, grace: float, timeout: float) -> None:
+        stop(container, grace=grace, timeout=timeout)
         execution.wait(10)
-        raise ContainerNotFoundError("no such container", container_id=container_id)
+        raise ContainerNotFoundError("no such container", container_id=container.id)
 
     monkeypatch.setattr(stage.engine, "stop", late)
     execution.stop()
@@ -193,7 +193,7 @@ def test_secrets_reach_the_context_but_no_record_and_no_label(make_stage: MakeSt
     executable = make_bot(secrets={"API_KEY": "canary-value"})
     execution = stage.orchestrator.begin(executable)
     (record,) = stage.records()
-    assert b"canary-value" in (record / "workspace/files/context.json").read_bytes()
+    assert b"canary-value" in (record / "workspace/context/context.json").read_bytes()
     (info,) = stage.engine.list({}, timeout=1)
     assert "canary-value" not in repr(info) + repr(executable)
     execution.kill()
@@ -250,8 +250,8 @@ def test_a_manifest_names_script_and_tighter_limits(make_stage: MakeStage, make_
     stage = make_stage(described={"bot.toml": manifest, "other.sh": b"", "main.sh": b""})
     result = stage.orchestrator.execute_bot(make_bot(runtime=None, file_path="described"))
     assert result.metadata["script"] == "other.sh"
-    spec = next(call.arguments["spec"] for call in stage.engine.calls if call.operation == "create")
-    assert (spec.limits.pids, spec.limits.memory) == (9, DEFAULT_LIMITS.memory)
+    template = next(call.arguments["template"] for call in stage.engine.calls if call.operation == "create")
+    assert (template.limits.pids, template.limits.memory) == (9, DEFAULT_LIMITS.memory)
     bounds = json.loads((stage.records()[0] / "outcome.json").read_text())["evidence"]["bounds"]
     assert bounds["pids"] == {"value": 9, "source": "manifest"}
     assert bounds["memory"] == {"value": DEFAULT_LIMITS.memory, "source": "default", "asked": 64 * 2**40}

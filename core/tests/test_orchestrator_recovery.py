@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from botdock.model import ContainerState, ContainerStatus, Executable, Outcome
+from botdock.model import ContainerHandle, ContainerState, ContainerStatus, Executable, Outcome
 from botdock.orchestrator import recovery
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script, envelope
@@ -163,7 +163,7 @@ def test_a_bot_that_was_never_started_is_said_to_be_so(
 def test_a_container_whose_identity_was_not_noted_yet_is_found(make_stage: MakeStage, begun: Any) -> None:
     stage, before, folder = begun()
     run = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**run, "container_id": "", "started_ns": 0}))
+    (folder / "run.json").write_text(json.dumps({**run, "container": None, "started_ns": 0}))
     (execution,) = stage.successor().orchestrator.recover()
     assert execution.container_id == before.container_id
     stage.engine.finish(before.container_id)
@@ -176,7 +176,7 @@ def test_one_that_appears_a_little_later_is_waited_for(
     monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 30.0)
     stage, before, folder = begun()
     run = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**run, "container_id": "", "started_ns": 0}))
+    (folder / "run.json").write_text(json.dumps({**run, "container": None, "started_ns": 0}))
     second = stage.successor()
     real, listed = second.engine.list, 0
 
@@ -200,11 +200,11 @@ def test_one_that_is_started_a_little_later_is_waited_for(
     second = stage.successor()
     real, looks = second.engine.inspect, 0
 
-    def late(container_id: str, *, timeout: float) -> ContainerStatus:
+    def late(container: ContainerHandle, *, timeout: float) -> ContainerStatus:
         nonlocal looks
         looks += 1
-        created = ContainerStatus(container_id=container_id, state=ContainerState.CREATED)
-        return real(container_id, timeout=timeout) if looks > 3 else created
+        created = ContainerStatus(container_id=container.id, state=ContainerState.CREATED)
+        return real(container, timeout=timeout) if looks > 3 else created
 
     monkeypatch.setattr(second.engine, "inspect", late)
     (execution,) = second.orchestrator.recover()
@@ -215,7 +215,7 @@ def test_one_that_is_started_a_little_later_is_waited_for(
 
 def test_a_container_that_is_gone_is_lost_with_what_is_known_of_it(make_stage: MakeStage, begun: Any) -> None:
     stage, before, folder = begun()
-    stage.engine.remove(before.container_id, timeout=1)
+    stage.engine.remove(ContainerHandle(id=before.container_id), timeout=1)
     second = stage.successor()
     (execution,) = second.orchestrator.recover()
     result = ended(execution)

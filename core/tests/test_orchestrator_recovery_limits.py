@@ -214,7 +214,7 @@ def test_an_engine_that_is_away_raises_and_nothing_is_changed(make_stage: MakeSt
 def test_secrets_are_masked_by_the_successor_too_and_are_nowhere_on_disk(make_stage: MakeStage, begun: Any) -> None:
     stage, before, folder = begun(secrets={"KEY": "canary-value"})
     places = [path for path, content in state(folder).items() if b"canary-value" in content]
-    assert {Path(path).parent.name for path in places} == {"files"}
+    assert {Path(path).parent.name for path in places} == {"context"}
     stage.engine.emit(before.container_id, b"it is canary-value\n")
     second = stage.successor()
     (execution,) = second.orchestrator.recover()
@@ -227,7 +227,7 @@ def test_secrets_are_masked_by_the_successor_too_and_are_nowhere_on_disk(make_st
 def test_a_bot_whose_secrets_cannot_be_masked_any_more_is_ended(make_stage: MakeStage, begun: Any) -> None:
     stage, before, folder = begun(secrets={"KEY": "canary-value"})
     stage.engine.emit(before.container_id, b"it is canary-value\n")
-    (folder / "workspace/files/context.json").write_text("{}")
+    (folder / "workspace/context/context.json").write_text("{}")
     second = stage.successor()
     (execution,) = second.orchestrator.recover()
     result = ended(execution)

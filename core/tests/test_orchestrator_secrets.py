@@ -125,7 +125,7 @@ def test_what_was_returned_is_dropped_where_its_secrets_are_not_known_any_more(
 ) -> None:
     stage, before, folder = begun(SAID_AT_THE_END, secrets={"KEY": KEY})
     stage.engine.finish(before.container_id, exit_code=1)
-    (folder / "workspace/files/context.json").write_text("{}")
+    (folder / "workspace/context/context.json").write_text("{}")
     (execution,) = stage.successor().orchestrator.recover()
     result = execution.wait(20)
     assert (result.outcome, result.value) == (Outcome.INFRASTRUCTURE_ERROR, None)

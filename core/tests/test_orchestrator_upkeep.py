@@ -13,7 +13,7 @@ import pytest
 from botdock.config import Config, RetentionConfig
 from botdock.errors import BotdockError, ContainerError, EngineUnavailableError, StorageError
 from botdock.executions import Executions
-from botdock.model import ContainerSpec, Executable, Outcome
+from botdock.model import ContainerHandle, Executable, Outcome
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator import recovery, upkeep
 from botdock_testing.fake_engine import FakeEngine
@@ -186,10 +186,11 @@ def test_a_log_that_cannot_be_closed_keeps_no_container_alive(
 
 def container(stage: Any, name: str, **labels: str) -> str:
     """Make a container that no execution of ours has asked for."""
-    (model,) = [call.arguments["spec"] for call in stage.engine.calls if call.operation == "create"][:1]
-    spec: ContainerSpec = attrs.evolve(model, name=name, labels=labels)
-    made: str = stage.engine.create(spec, timeout=1)
-    return made
+    (model,) = [call.arguments for call in stage.engine.calls if call.operation == "create"][:1]
+    made: ContainerHandle = stage.engine.create(
+        model["template"], attrs.evolve(model["run"], name=name, selectors={}, annotations=labels), timeout=1
+    )
+    return made.id
 
 
 @pytest.fixture
@@ -200,8 +201,8 @@ def strewn(make_stage: MakeStage, make_bot: MakeBot) -> tuple[Any, set[str], str
     foreign = container(stage, "foreign", **{LABEL_OWNER: "other", LABEL_EXECUTION: first})
     container(stage, "unlabelled", **{LABEL_EXECUTION: first})
     workspace = stage.home / "executions" / second / "workspace"
-    (workspace / "files").mkdir(parents=True)
-    (workspace / "files/context.json").write_text("canary-value")
+    (workspace / "context").mkdir(parents=True)
+    (workspace / "context/context.json").write_text("canary-value")
     names = {
         container(stage, "finished", **{LABEL_OWNER: "me", LABEL_EXECUTION: first}),
         container(stage, "gone", **{LABEL_OWNER: "me", LABEL_EXECUTION: "01jd9pz7p0k0v6r3h2m4n5q8st"}),

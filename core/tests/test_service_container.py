@@ -10,18 +10,17 @@ import pytest
 from botdock.config import ContainersConfig, Policy
 from botdock.errors import CapabilityError, ContainerError, ContainerNotFoundError, EngineUnavailableError, ImageError
 from botdock.model import (
-    DEFAULT_LIMITS,
-    ContainerSpec,
+    ContainerHandle,
     ContainerState,
     EngineCapabilities,
     Feature,
     ImageInfo,
     LogCursor,
-    Mount,
     PullPolicy,
     PullProgress,
 )
 from botdock.services.container import ContainerService
+from botdock_testing.engine import Asked, asked
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
 
@@ -32,20 +31,8 @@ def service(engine: FakeEngine, policy: Policy | None = None, **options: object)
     return ContainerService(engine, PATIENT, policy or Policy(), **options)  # type: ignore[arg-type] # test options
 
 
-def spec(tmp_path: Path, name: str = "botdock-1") -> ContainerSpec:
-    mount = Mount(source=str(tmp_path), target="/bot")
-    return ContainerSpec(
-        name=name,
-        image="image",
-        command=("/bin/sh",),
-        environment={},
-        labels={"a": "1"},
-        working_dir="/bot",
-        code=mount,
-        files=mount,
-        result=mount,
-        limits=DEFAULT_LIMITS,
-    )
+def spec(tmp_path: Path, name: str = "botdock-1") -> Asked:
+    return asked(tmp_path, name=name, selectors={"a": "1"})
 
 
 @pytest.fixture(autouse=True)
@@ -55,30 +42,30 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_container_goes_through_its_life(tmp_path: Path) -> None:
     containers = service(FakeEngine(Script(output=(Script.out(b"a\nb\nc\n"),), exit_code=4, result=b"{}")))
-    container_id = containers.create_container(spec(tmp_path))
-    with containers.attach(container_id):
-        containers.start_container(container_id)
-        status = containers.wait(container_id, timeout=10)
+    container = containers.create_container(*spec(tmp_path))
+    with containers.attach(container):
+        containers.start_container(container)
+        status = containers.wait(container, timeout=10)
     assert status is not None
     assert (status.state, status.exit_code) == (ContainerState.EXITED, 4)
-    assert containers.get_container_status(container_id).exit_code == 4
-    assert [info.container_id for info in containers.list_containers({"a": "1"})] == [container_id]
-    assert containers.get_container_logs(container_id, tail=2) == "b\nc"
-    assert containers.get_container_logs(container_id, tail=0) == ""
-    assert containers.fetch_result(container_id, limit=10) == b"{}"
-    containers.remove_container(container_id)
+    assert containers.get_container_status(container).exit_code == 4
+    assert [info.container_id for info in containers.list_containers({"a": "1"})] == [container.id]
+    assert containers.get_container_logs(container, tail=2) == "b\nc"
+    assert containers.get_container_logs(container, tail=0) == ""
+    assert containers.fetch_result(container, limit=10) == b"{}"
+    containers.remove_container(container)
     with pytest.raises(ContainerNotFoundError):
-        containers.get_container_status(container_id)
+        containers.get_container_status(container)
     containers.close()
 
 
 def test_stop_ends_what_runs(tmp_path: Path) -> None:
     containers = service(FakeEngine(Script(forever=True)))
-    container_id = containers.create_container(spec(tmp_path))
-    containers.start_container(container_id)
-    assert containers.wait(container_id, timeout=0.01) is None
-    containers.stop_container(container_id, grace=1)
-    assert containers.wait(container_id, timeout=5) is not None
+    container = containers.create_container(*spec(tmp_path))
+    containers.start_container(container)
+    assert containers.wait(container, timeout=0.01) is None
+    containers.stop_container(container, grace=1)
+    assert containers.wait(container, timeout=5) is not None
 
 
 def test_what_changes_nothing_is_tried_again() -> None:
@@ -100,7 +87,7 @@ def test_what_changes_something_is_not_tried_again(tmp_path: Path) -> None:
     engine = FakeEngine()
     engine.fail("create", EngineUnavailableError("away"))
     with pytest.raises(EngineUnavailableError):
-        service(engine).create_container(spec(tmp_path))
+        service(engine).create_container(*spec(tmp_path))
     assert engine.operations.count("create") == 1
 
 
@@ -108,7 +95,7 @@ def test_a_foreign_exception_of_an_engine_becomes_a_container_error() -> None:
     engine = FakeEngine()
     engine.fail("inspect", KeyError("oops"))
     with pytest.raises(ContainerError, match=r"FakeEngine.inspect failed: KeyError"):
-        service(engine).get_container_status("x")
+        service(engine).get_container_status(ContainerHandle(id="x"))
 
 
 def test_every_call_is_recorded_with_its_success() -> None:
@@ -118,7 +105,7 @@ def test_every_call_is_recorded_with_its_success() -> None:
     containers = service(engine, on_operation=lambda name, _seconds, success: seen.append((name, success)))
     containers.list_containers({})
     with pytest.raises(ContainerError):
-        containers.fetch_result("x", limit=1)
+        containers.fetch_result(ContainerHandle(id="x"), limit=1)
     assert seen == [("list", True), ("fetch_result", False)]
 
 
@@ -137,14 +124,14 @@ LACKING = EngineCapabilities(
 def test_an_engine_that_cannot_enforce_the_policy_is_refused_with_its_reason(tmp_path: Path) -> None:
     engine = FakeEngine(capabilities=LACKING)
     with pytest.raises(CapabilityError, match="swapaccount") as caught:
-        service(engine).create_container(spec(tmp_path))
+        service(engine).create_container(*spec(tmp_path))
     assert caught.value.missing == {"swap": "boot with swapaccount=1"}
     assert "create" not in engine.operations
 
 
 def test_an_operator_can_accept_what_is_not_enforced(tmp_path: Path) -> None:
     containers = service(FakeEngine(capabilities=LACKING), Policy(unenforced=("swap",)))
-    assert containers.create_container(spec(tmp_path))
+    assert containers.create_container(*spec(tmp_path))
 
 
 def test_an_engine_without_isolation_was_named_and_so_is_not_refused() -> None:
@@ -200,8 +187,8 @@ def test_callers_that_want_the_same_image_pull_one_after_the_other() -> None:
 
 def test_read_logs_continues_from_a_cursor(tmp_path: Path) -> None:
     containers = service(FakeEngine(Script(output=(Script.out(b"abcdef"),))))
-    container_id = containers.create_container(spec(tmp_path))
-    containers.start_container(container_id)
-    containers.wait(container_id, timeout=5)
-    with containers.read_logs(container_id, LogCursor(stdout=4), follow=False) as stream:
+    container = containers.create_container(*spec(tmp_path))
+    containers.start_container(container)
+    containers.wait(container, timeout=5)
+    with containers.read_logs(container, LogCursor(stdout=4), follow=False) as stream:
         assert b"".join(chunk.data for chunk in stream.read(5)) == b"ef"

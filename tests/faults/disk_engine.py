@@ -9,10 +9,12 @@ from typing import Any
 
 from botdock.errors import ContainerNotFoundError
 from botdock.model import (
+    ContainerHandle,
     ContainerInfo,
-    ContainerSpec,
+    ContainerRun,
     ContainerState,
     ContainerStatus,
+    ContainerTemplate,
     LogChunk,
     LogCursor,
     LogStream,
@@ -63,37 +65,36 @@ class DiskEngine(FakeEngine):
         super().__init__()
         self._folder = folder
 
-    def create(self, spec: ContainerSpec, *, timeout: float) -> str:
-        document = {"labels": dict(spec.labels), "state": "created"}
-        self._write(spec.name, document)
-        return spec.name
+    def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
+        self._write(run.name, {"labels": {**run.annotations, **run.selectors}, "state": "created"})
+        return ContainerHandle(id=run.name, state={"name": run.name})
 
-    def attach(self, container_id: str, *, timeout: float) -> LogStream:
-        return self._stream(container_id, LogCursor())
+    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
+        return self._stream(container.id, LogCursor())
 
-    def read_logs(self, container_id: str, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
-        self._read(container_id)
-        return self._stream(container_id, cursor)
+    def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
+        self._read(container.id)
+        return self._stream(container.id, cursor)
 
-    def start(self, container_id: str, *, timeout: float) -> None:
-        self._write(container_id, {**self._read(container_id), "state": "exited"})
+    def start(self, container: ContainerHandle, *, timeout: float) -> None:
+        self._write(container.id, {**self._read(container.id), "state": "exited"})
 
-    def inspect(self, container_id: str, *, timeout: float) -> ContainerStatus:
-        state = ContainerState(self._read(container_id)["state"])
+    def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
+        state = ContainerState(self._read(container.id)["state"])
         return ContainerStatus(
-            container_id=container_id, state=state, exit_code=0 if state is ContainerState.EXITED else None
+            container_id=container.id, state=state, exit_code=0 if state is ContainerState.EXITED else None
         )
 
-    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
-        return self.inspect(container_id, timeout=timeout)
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
+        return self.inspect(container, timeout=timeout)
 
-    def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
-        self._read(container_id)
+    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
+        self._read(container.id)
 
-    def remove(self, container_id: str, *, timeout: float) -> None:
-        (self._folder / container_id).unlink(missing_ok=True)
+    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
+        (self._folder / container.id).unlink(missing_ok=True)
 
-    def list(self, labels: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
+    def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
         names = sorted(path.name for path in self._folder.iterdir() if path.suffix != ".tmp")
         infos = [
             ContainerInfo(
@@ -102,24 +103,24 @@ class DiskEngine(FakeEngine):
             for name in names
             for found in [self._read(name)]
         ]
-        return [info for info in infos if labels.items() <= info.labels.items()]
+        return [info for info in infos if selectors.items() <= info.labels.items()]
 
-    def fetch_result(self, container_id: str, *, limit: int, timeout: float) -> bytes:
-        self._read(container_id)
+    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
+        self._read(container.id)
         return RESULT
 
-    def _stream(self, container_id: str, cursor: LogCursor) -> LogStream:
-        path = self._folder / container_id
-        return DiskStream(cursor, lambda: path.exists() and self._read(container_id)["state"] == "created")
+    def _stream(self, name: str, cursor: LogCursor) -> LogStream:
+        path = self._folder / name
+        return DiskStream(cursor, lambda: path.exists() and self._read(name)["state"] == "created")
 
-    def _read(self, container_id: str) -> dict[str, Any]:
+    def _read(self, name: str) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = json.loads((self._folder / container_id).read_text())
+            found: dict[str, Any] = json.loads((self._folder / name).read_text())
         except FileNotFoundError:
-            raise ContainerNotFoundError("it is gone", container_id=container_id) from None
+            raise ContainerNotFoundError("it is gone", container_id=name) from None
         return found
 
-    def _write(self, container_id: str, document: dict[str, Any]) -> None:
-        draft = self._folder / f"{container_id}.tmp"
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        draft = self._folder / f"{name}.tmp"
         draft.write_text(json.dumps(document))
-        draft.replace(self._folder / container_id)
+        draft.replace(self._folder / name)

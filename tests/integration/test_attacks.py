@@ -106,7 +106,7 @@ def test_the_result_file_is_bounded_too(runner: DockerRunner, make_bot: MakeBot)
 import glob, json
 
 def main(id, config):
-    [context] = [json.load(open(path)) for path in glob.glob("/botdock/files/context.json")]
+    [context] = [json.load(open(path)) for path in glob.glob("/botdock/context/context.json")]
     print(fill(context["result_file"]))
     os._exit(0)
 """
@@ -193,7 +193,7 @@ def test_nothing_but_tmp_can_be_written(runner: DockerRunner, make_bot: MakeBot)
         skipped = ("/proc", "/sys")
         folders = [folder for folder, _, _ in os.walk("/") if not folder.startswith(skipped)]
         refused = {}
-        for path in ("/bot/main.py", "/etc/passwd", "/botdock/files/entrypoint.sh"):
+        for path in ("/bot/main.py", "/etc/passwd", "/botdock/program/entrypoint.sh"):
             try:
                 open(path, "a").close()
             except OSError as error:
@@ -202,7 +202,7 @@ def test_nothing_but_tmp_can_be_written(runner: DockerRunner, make_bot: MakeBot)
     """
     value = value_of(runner.run(make_bot(source)))
     assert isinstance(value["refused"], dict)
-    assert value["refused"].keys() == {"/bot/main.py", "/etc/passwd", "/botdock/files/entrypoint.sh"}
+    assert value["refused"].keys() == {"/bot/main.py", "/etc/passwd", "/botdock/program/entrypoint.sh"}
     assert isinstance(value["writable"], list)
     assert "/tmp" in value["writable"]
     tmpfs = ("/tmp", "/dev/shm", "/dev/mqueue", "/dev/pts", str(value["home"]))

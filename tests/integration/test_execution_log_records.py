@@ -13,7 +13,7 @@ from loguru import logger
 import botdock.logging
 from botdock import Config, DockerRunner, EnginePlugin, Executable, ExecutionResult, Outcome, PluginManager, hookimpl
 from botdock.errors import BotdockError, ContainerError
-from botdock.model import ContainerStatus, Limits, LogChunk, LogCursor, LogStream
+from botdock.model import ContainerHandle, ContainerStatus, Limits, LogChunk, LogCursor, LogStream
 from botdock_engine_process.engine import ProcessEngine
 
 MakeBot = Callable[..., Executable]
@@ -58,30 +58,30 @@ class Talkative(ProcessEngine):
 
     cuts = False
 
-    def attach(self, container_id: str, *, timeout: float) -> LogStream:
-        _say("attach", container_id)
-        stream = super().attach(container_id, timeout=timeout)
+    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
+        _say("attach", container.id)
+        stream = super().attach(container, timeout=timeout)
         return CutOnce(stream) if self.cuts else stream
 
-    def read_logs(self, container_id: str, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
-        _say("read_logs", container_id)
-        return super().read_logs(container_id, cursor=cursor, follow=follow, timeout=timeout)
+    def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
+        _say("read_logs", container.id)
+        return super().read_logs(container, cursor=cursor, follow=follow, timeout=timeout)
 
-    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
-        _say("wait", container_id)
-        return super().wait(container_id, timeout=timeout)
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
+        _say("wait", container.id)
+        return super().wait(container, timeout=timeout)
 
-    def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
-        _say("stop", container_id)
-        super().stop(container_id, grace=grace, timeout=timeout)
+    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
+        _say("stop", container.id)
+        super().stop(container, grace=grace, timeout=timeout)
 
-    def remove(self, container_id: str, *, timeout: float) -> None:
-        _say("remove", container_id)
-        super().remove(container_id, timeout=timeout)
+    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
+        _say("remove", container.id)
+        super().remove(container, timeout=timeout)
 
-    def fetch_result(self, container_id: str, *, limit: int, timeout: float) -> bytes:
-        _say("fetch_result", container_id)
-        return super().fetch_result(container_id, limit=limit, timeout=timeout)
+    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
+        _say("fetch_result", container.id)
+        return super().fetch_result(container, limit=limit, timeout=timeout)
 
 
 class CutOnce(LogStream):

@@ -212,7 +212,7 @@ def test_the_recorded_digest_is_that_of_what_ran_though_the_tag_is_moved_meanwhi
         base = client.containers.create(make_docker_config().runtime.images["python311"])
         made = {version: base.commit(changes=f"ENV VERSION={version}") for version in ("old", "new")}
 
-        def move(*arguments: Any, **options: Any) -> str:
+        def move(*arguments: Any, **options: Any) -> Any:
             made["new"].tag(tag)
             return create(*arguments, **options)
 

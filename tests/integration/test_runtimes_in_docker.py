@@ -159,7 +159,7 @@ def test_a_manifest_loosens_no_limit_of_the_container(runner: DockerRunner, make
             "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
             "file_size": resource.getrlimit(resource.RLIMIT_FSIZE)[1],
             "tmpfs": tmp.f_blocks * tmp.f_frsize,
-            "result": json.loads(Path("/botdock/files/context.json").read_text())["result_limit"],
+            "result": json.loads(Path("/botdock/context/context.json").read_text())["result_limit"],
         }
     """
     result = runner.run(make_bot(source, files={"bot.toml": f"[limits]\n{greedy}"}))

@@ -88,7 +88,7 @@ def config(
 
 @pytest.fixture
 def bots(config: Config, make_bot: Callable[..., Executable], tmp_path: Path) -> list[Executable]:
-    go = "/botdock/files/go" if config.engine == "docker" else str(tmp_path / "go")
+    go = "/botdock/context/go" if config.engine == "docker" else str(tmp_path / "go")
     env, secrets = {"GO": go}, {"API_KEY": KEY}
     return [
         make_bot(source, runtime=name, id=f"canary-{name}", env=env, secrets=secrets, persist_results=True)
@@ -156,7 +156,7 @@ def containers_of(daemon: PrivateDaemon | None) -> dict[Path, str]:
 def assert_only_in_the_runs_own_files(config: Config, executions: list[Execution]) -> None:
     own_logs = config.home_dir / "process"  # of the engine, and removed with the container
     holding = [path for path, text in files(config.home_dir).items() if KEY in text and own_logs not in path.parents]
-    folders = {config.home_dir / "executions" / one.execution_id / "workspace/files" for one in executions}
+    folders = {config.home_dir / "executions" / one.execution_id / "workspace/context" for one in executions}
     assert {path.parent for path in holding} == folders
     assert {path.name for path in holding} == {"context.json", "environment"}
     assert {folder.parents[1].stat().st_mode & 0o777 for folder in folders} == {0o700}
@@ -173,7 +173,7 @@ def inspected(config: Config, executions: list[Execution]) -> str:
 
 def let_go(config: Config, tmp_path: Path) -> None:
     """Let the bots end."""
-    for folder in config.home_dir.glob("executions/*/workspace/files"):
+    for folder in config.home_dir.glob("executions/*/workspace/context"):
         (folder / "go").touch()
     (tmp_path / "go").touch()
 

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock import Executable, PluginManager, Runtime
-from botdock.entrypoints import EntrypointManager, environment_of
+from botdock.entrypoints import environment_of, write_context, write_program
 from botdock.model import ExecutionContext
 from botdock.model.executable import ENTRYPOINTS
 from botdock_testing.runtime import Ended, bot, need_interpreter
@@ -50,7 +50,7 @@ def contexts(draw: st.DrawFn, runtime: Runtime) -> ExecutionContext:
         script=executable.entrypoint_files[entrypoint],
         config=executable.config,
         code_dir=f"/{entrypoint}",
-        files_dir="/botdock/files",
+        context_dir="/botdock/context",
         result_file="/botdock/result",
         result_limit=1000,
         variables=executable.env,
@@ -60,9 +60,8 @@ def contexts(draw: st.DrawFn, runtime: Runtime) -> ExecutionContext:
 @contextmanager
 def generated(runtime: Runtime, context: ExecutionContext) -> Iterator[dict[str, bytes]]:
     with tempfile.TemporaryDirectory() as name:
-        manager = EntrypointManager(RUNTIMES, {})
-        script = manager.create_entrypoint_script(manager.validate_runtime(runtime.name), context, Path(name))
-        assert script == Path(name, "entrypoint.sh")
+        write_program(runtime, Path(name))
+        write_context(context, Path(name))
         yield {path.name: path.read_bytes() for path in Path(name).iterdir()}
 
 
@@ -120,7 +119,7 @@ def test_a_context_is_data_in_files_of_data_alone(runtime: Runtime) -> None:
         script=f"{canary}.x",
         config={canary: canary},
         code_dir="/bot",
-        files_dir="/files",
+        context_dir="/context",
         result_file="/result",
         result_limit=1,
         variables={"CANARY": canary},

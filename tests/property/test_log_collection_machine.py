@@ -15,38 +15,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from botdock.config import LoggingConfig
 from botdock.model import (
-    DEFAULT_LIMITS,
-    ContainerSpec,
     GapReason,
     LogCursor,
     LogGap,
     LogSource,
     LogStream,
-    Mount,
     Stream,
 )
 from botdock.services.log_store import LogWriter, StoredLog
 from botdock.services.log_store.layout import data_name, index_name, newest_segment
 from botdock.services.logs import LogCollector
 from botdock_testing import FakeEngine
+from botdock_testing.engine import asked
 from botdock_testing.script import Script
 
 DEADLINE = 30.0
 CONFIG = LoggingConfig(segment_bytes=4096, sync_interval=0.01, drain_timeout=DEADLINE)
 SECRETS = (b"abca", b"bc\n")
-PLACE = Mount(source="/nowhere", target="/bot")
-SPEC = ContainerSpec(
-    name="bot",
-    image="image",
-    command=("run",),
-    environment={},
-    labels={},
-    working_dir="/bot",
-    code=PLACE,
-    files=PLACE,
-    result=PLACE,
-    limits=DEFAULT_LIMITS,
-)
+SPEC = asked(name="bot")
 STREAMS = st.sampled_from(list(Stream))
 DATA = st.one_of(
     st.binary(min_size=1, max_size=30),
@@ -113,8 +99,8 @@ class CollectionMachine(RuleBasedStateMachine):
         self.generation = 0
         self.retain = retain
         self.engine = FakeEngine(Script(forever=True), has_fileno=has_fileno)
-        self.container_id = self.engine.create(SPEC, timeout=1)
-        self.engine.start(self.container_id, timeout=1)
+        self.container = self.engine.create(*SPEC, timeout=1)
+        self.engine.start(self.container, timeout=1)
         self.models = {stream: Model() for stream in Stream}
         self.forgotten = dict.fromkeys(Stream, (0, True))
         self.handed_on: list[int] = []
@@ -130,7 +116,7 @@ class CollectionMachine(RuleBasedStateMachine):
         return getattr(self, "collector", None) is not None
 
     def reopen(self, cursor: LogCursor) -> LogStream:
-        return self.engine.read_logs(self.container_id, cursor=cursor, follow=True, timeout=1)
+        return self.engine.read_logs(self.container, cursor=cursor, follow=True, timeout=1)
 
     @precondition(lambda self: not self.is_up)
     @rule()
@@ -156,7 +142,7 @@ class CollectionMachine(RuleBasedStateMachine):
     @rule(stream=STREAMS, data=DATA)
     def write(self, stream: Stream, data: bytes) -> None:
         self.models[stream].written += data
-        self.engine.emit(self.container_id, data, stream)
+        self.engine.emit(self.container.id, data, stream)
 
     @rule(pairs=st.lists(st.tuples(STREAMS, st.binary(min_size=1, max_size=2)), min_size=60, max_size=90))
     def write_in_turn(self, pairs: list[tuple[Stream, bytes]]) -> None:
@@ -219,7 +205,7 @@ class CollectionMachine(RuleBasedStateMachine):
         size = min(size, len(self.models[stream].written))
         if size > self.forgotten[stream][0]:
             self.forgotten[stream] = size, known
-            self.engine.lose(self.container_id, stream, size, known=known)
+            self.engine.lose(self.container.id, stream, size, known=known)
 
     def teardown(self) -> None:
         if not hasattr(self, "folder"):
@@ -227,7 +213,7 @@ class CollectionMachine(RuleBasedStateMachine):
         with self.folder:
             if self.collector is None:
                 self.take_over()
-            self.engine.finish(self.container_id)
+            self.engine.finish(self.container.id)
             try:
                 self.check()
             finally:

@@ -59,7 +59,7 @@ def _config_variables(context: ExecutionContext, kind: str) -> dict[str, str]:
     text = config_text(context)
     if fits_a_variable(context, text):
         return {"CONFIG": text, f"{kind}_CONFIG": text}
-    path = f"{context.files_dir}/{CONFIG_FILE}"
+    path = f"{context.context_dir}/{CONFIG_FILE}"
     return {"CONFIG_FILE": path, f"{kind}_CONFIG_FILE": path}
 
 

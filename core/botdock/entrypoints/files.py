@@ -1,14 +1,16 @@
 """Writes what stands beside a bot's code: the runtime's program, and the context of one run.
 
-They are two steps, so that an engine can keep a container waiting: the program is there when it starts, the context
-comes when a bot is there to run.
+They are two folders: the program is the same for every bot, so it is kept, and there before a bot is; the context
+comes when a bot is there to run, and goes with it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -29,25 +31,25 @@ _TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO})
 _SHELL = r"""#!/bin/sh
 # Becomes the bot's program, with its variables, which are data: no shell reads them as its source, no `ps` shows them.
 # Everything else lies in the positional parameters, and in a variable of the contract, which comes last.
-set -- "$(command -v PROGRAM)"
+set -- "$(command -v PROGRAM)" "$1"
 if [ -z "$1" ]; then
     echo "botdock: there is no PROGRAM on PATH ($PATH)" >&2
     exit 127
 fi
-if [ -p "${0%/*}/ready" ]; then
-    while IFS= read -r BOTDOCK_RESULT_FILE; do :; done <"${0%/*}/ready"
+if [ -p "$2/ready" ]; then
+    while IFS= read -r BOTDOCK_RESULT_FILE; do :; done <"$2/ready"
 fi
 while IFS= read -r BOTDOCK_RESULT_FILE; do
     case $BOTDOCK_RESULT_FILE in
-    =*) set -- "$1" "$2
+    =*) set -- "$1" "$2" "$3
 ${BOTDOCK_RESULT_FILE#=}" ;;
     *)
-        [ "$#" = 1 ] || command export "$2" 2>/dev/null
-        set -- "$1" "$BOTDOCK_RESULT_FILE"
+        [ "$#" = 2 ] || command export "$3" 2>/dev/null
+        set -- "$1" "$2" "$BOTDOCK_RESULT_FILE"
         ;;
     esac
-done <"${0%/*}/environment"
-export "$2"
+done <"$2/environment"
+export "$3"
 cd -- "$CODE_MOUNT_DIR" || exit 126
 unset OLDPWD
 exec "$1" ARGUMENTS
@@ -78,7 +80,59 @@ def write_program(runtime: Runtime, directory: Path) -> Path:
     Raises:
         EntrypointError: The runtime does not give what it must, or the files cannot be written.
     """
-    for name, content in sorted(_program(runtime).items()):
+    return _write_files(_program(runtime), directory)
+
+
+def keep_program(runtime: Runtime, programs: Path) -> Path:
+    """Return the `entrypoint.sh` of a runtime in a folder named by the SHA-256 of the program, which is written once.
+
+    One that a bot or a crash has damaged is replaced.
+
+    Raises:
+        EntrypointError: As `write_program`.
+    """
+    files = _program(runtime)
+    said = b"".join(b"%d %s %d " % (len(name), name.encode(), len(data)) + data for name, data in sorted(files.items()))
+    folder = programs / hashlib.sha256(said).hexdigest()
+    if not _is_whole(folder, files):
+        _replace_folder(folder, files)
+    return folder / ENTRYPOINT_SCRIPT
+
+
+def _is_whole(folder: Path, files: Mapping[str, bytes]) -> bool:
+    try:
+        return {path.name for path in folder.iterdir()} == set(files) and all(
+            not (folder / name).is_symlink() and (folder / name).read_bytes() == content
+            for name, content in files.items()
+        )
+    except OSError:
+        return False
+
+
+def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Let a folder hold these files; one that is written by several at once is whole for each of them."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as name:
+            new, old = Path(name) / "new", Path(name) / "old"
+            new.mkdir()
+            new.chmod(_PROGRAM_MODE)
+            _write_files(files, new)
+            if folder.exists() and not _is_whole(folder, files):
+                folder.rename(old)
+            try:
+                new.rename(folder)
+            except OSError:
+                if not _is_whole(folder, files):  # else another runner was quicker
+                    raise
+    except OSError as error:
+        raise EntrypointError(
+            f"cannot write {folder}: {error.strerror}", hint="Look at the disk that botdock's state folder is on."
+        ) from error
+
+
+def _write_files(files: Mapping[str, bytes], directory: Path) -> Path:
+    for name, content in sorted(files.items()):
         _write(directory / name, content, _PROGRAM_MODE if name == ENTRYPOINT_SCRIPT else _DATA_MODE)
     return directory / ENTRYPOINT_SCRIPT
 

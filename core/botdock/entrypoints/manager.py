@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdock.entrypoints.files import write_context, write_program
+from botdock.entrypoints.files import keep_program
 from botdock.errors import NotFoundError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from botdock.model import ExecutionContext, Runtime
+    from botdock.model import Runtime
 
 
 class EntrypointManager:
@@ -73,16 +73,16 @@ class EntrypointManager:
         configured = (self._images.get(known.casefold()) for known in runtime.names)
         return next((image for image in configured if image), runtime.image)
 
-    def create_entrypoint_script(self, runtime: Runtime, context: ExecutionContext, directory: Path) -> Path:
-        """Write all that starts a bot into `directory`, which exists, and return the path of its `entrypoint.sh`.
+    def create_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
+        """Return the path of a runtime's `entrypoint.sh`, after writing its program where it is not there yet.
 
-        The same runtime and context give the same bytes. Nothing of the context stands in the program: it is data,
-        in `context.json`, in `environment` and, where no variable can hold it, in `config.json`.
+        The program is the same for every bot. What a run is told is data in another folder: see `write_context`.
+
+        Args:
+            runtime: The runtime.
+            programs: The folder of all programs; each is in a folder named by the SHA-256 of what is in it.
 
         Raises:
             EntrypointError: The files cannot be generated or written.
-            ExecutableError: What the bot shall be told fits no program's environment.
         """
-        script = write_program(runtime, directory)
-        write_context(context, directory)
-        return script
+        return keep_program(runtime, programs)

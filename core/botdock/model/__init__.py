@@ -3,12 +3,13 @@
 from botdock.model._validation import JSON, MAX_ENVIRONMENT_STRING
 from botdock.model.checks import Check, CheckStatus
 from botdock.model.container import (
+    ContainerHandle,
     ContainerInfo,
-    ContainerSpec,
+    ContainerRun,
     ContainerState,
     ContainerStatus,
+    ContainerTemplate,
     ImageInfo,
-    Mount,
     PullPolicy,
 )
 from botdock.model.engine import Engine, EngineCapabilities, EngineEvents, Feature, PullProgress
@@ -59,10 +60,12 @@ __all__ = [
     "ByteReader",
     "Check",
     "CheckStatus",
+    "ContainerHandle",
     "ContainerInfo",
-    "ContainerSpec",
+    "ContainerRun",
     "ContainerState",
     "ContainerStatus",
+    "ContainerTemplate",
     "DeleteFailure",
     "Engine",
     "EngineCapabilities",
@@ -87,7 +90,6 @@ __all__ = [
     "MetricsExporter",
     "MetricsExporterPlugin",
     "MetricsSnapshot",
-    "Mount",
     "ObjectInfo",
     "ObjectReader",
     "OperationStats",

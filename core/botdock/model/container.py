@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,17 +16,30 @@ from botdock.model.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+HANDLE_VERSION = 1
+"""Of the document of a `ContainerHandle`."""
+MAX_STATE = 4096
+MAX_SELECTOR = 63
+_SELECTOR_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+_SELECTOR_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+
 LABEL_PREFIX = "io.botdock."
 LABEL_OWNER = LABEL_PREFIX + "owner"
 """Which state folder the container belongs to: a runner touches only its own."""
 LABEL_EXECUTION = LABEL_PREFIX + "execution"
+LABEL_SEGMENT = LABEL_PREFIX + "segment"
+"""The last of the selectors; those below are annotations."""
 LABEL_EXECUTABLE = LABEL_PREFIX + "executable"
 """The id of the executable."""
 LABEL_DIGEST = LABEL_PREFIX + "digest"
 """SHA-256 of the executable's request, secrets left out."""
 LABEL_RUNTIME = LABEL_PREFIX + "runtime"
 LABEL_ENTRYPOINT = LABEL_PREFIX + "entrypoint"
-LABEL_SEGMENT = LABEL_PREFIX + "segment"
+
+
+def segment_selector(segment: int) -> str:
+    """Return a segment as the value of a selector, which cannot begin with a minus."""
+    return str(segment).replace("-", "minus")
 
 
 class ContainerState(StrEnum):
@@ -36,52 +52,118 @@ class ContainerState(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Mount:
-    """A folder or file of ours, and where the bot sees it.
+class ContainerTemplate:
+    """What is known of a container before there is a run: the same for every bot of one runtime and one allowance.
+
+    An engine that keeps containers waiting keys them by `digest`: a run of another template cannot use them.
 
     Attributes:
-        source: Absolute path on the machine of the runner; the engine delivers it in its own way (bind, copy, tar).
-        target: Absolute path in the container. An engine without a private filesystem shows `source` instead.
-    """
-
-    source: str
-    target: str
-
-
-@attrs.frozen(kw_only=True)
-class ContainerSpec:
-    """One container to be: plain data, so that it can be written to disk and sent to another machine.
-
-    Attributes:
-        name: `botdock-<execution id>`; the engine refuses a second container of that name.
         image: The image: `ImageInfo.id` or a reference; engines without images ignore it.
-        command: The program and its arguments; it replaces the image's entrypoint and command.
+        command: The program and its arguments; it replaces the image's entrypoint and command. The engine adds one
+            argument, the path of the context folder as the bot sees it.
+        program: The folder of the runtime's files, an absolute path on the runner's machine; appears read-only.
+        program_digest: SHA-256 of what is in it.
+        program_target: Where the bot sees it.
         environment: All that is added to the image's own variables.
-        labels: Who it belongs to; `Engine.list` filters by them.
-        working_dir: Where the program starts.
-        code: The bot's tree; appears read-only.
-        files: What botdock generated; appears read-only.
-        result: The one file that the program may write on our side; it exists and is empty.
+        code_target: Where the bot sees its tree, in which the program starts.
+        context_target: Where it sees the context folder.
+        result_target: Where it sees the result file.
         limits: Complete: no limit is None. An engine may end a container by itself that writes more than `output`, once
             it has kept so much of its beginning; what is kept is bounded by it in any case, up to what an engine needs.
-        is_long_running: Whether it may write without an end: an engine keeps the newest `output` bytes, and more, then.
+        keeps_newest: Whether, of too much output, the newest `output` bytes, and more, are kept: then it is never ended
+            for what it writes.
         network: Name of the engine's network; `none` for no network at all.
         interpreters: Programs one of which the command needs, for engines without images.
     """
 
-    name: str
     image: str
     command: tuple[str, ...]
-    environment: Mapping[str, str]
-    labels: Mapping[str, str]
-    working_dir: str
-    code: Mount
-    files: Mount
-    result: Mount
+    program: str
+    program_digest: str
+    program_target: str
+    environment: Mapping[str, str] = attrs.field(factory=dict)
+    code_target: str
+    context_target: str
+    result_target: str
     limits: Limits
+    keeps_newest: bool = False
     network: str = "none"
     interpreters: tuple[str, ...] = ()
-    is_long_running: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all of it; of the program its content counts, wherever that lies."""
+        document = attrs.asdict(attrs.evolve(self, program=""))
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _are_selectors(_run: object, _field: object, value: Mapping[str, str]) -> None:
+    for name, text in value.items():
+        if not (_SELECTOR_NAME.fullmatch(name) and _SELECTOR_VALUE.fullmatch(text)):
+            raise ValueError(
+                f"{name}={text!r} is not a selector: 1 to {MAX_SELECTOR} letters, digits, '.', '_' and '-', "
+                "of which the first and the last are a letter or a digit; what is longer is an annotation"
+            )
+
+
+@attrs.frozen(kw_only=True)
+class ContainerRun:
+    """What one run adds to a template. The paths are absolute, on the runner's machine.
+
+    An engine with a private filesystem delivers each in its own way (bind, copy, tar) to where the template says;
+    to one without, the bot sees them where they are.
+
+    Attributes:
+        name: `botdock-<execution id>`; the engine refuses a second container of that name.
+        selectors: Who it belongs to; `Engine.list` filters by them. Names and values are at most 63 characters each, as
+            Kubernetes wants them of labels; a value may be empty.
+        annotations: What a person may want to know of it; any text.
+        code: The bot's tree; appears read-only.
+        context: The folder with what this run is told, secrets among it; appears read-only.
+        result: The one file that the program may write on our side; it exists.
+    """
+
+    name: str
+    selectors: Mapping[str, str] = attrs.field(validator=_are_selectors)
+    annotations: Mapping[str, str] = attrs.field(factory=dict)
+    code: str
+    context: str
+    result: str
+
+
+def _is_small(_handle: object, _field: object, value: Mapping[str, Any]) -> None:
+    if len(json.dumps(value)) > MAX_STATE:
+        raise ValueError(f"an engine's state of a container has at most {MAX_STATE} bytes as JSON")
+
+
+@attrs.frozen(kw_only=True)
+class ContainerHandle:
+    """What names a container to its engine, in this process and in the next: `run.json` keeps it.
+
+    Attributes:
+        id: The engine's opaque identity of it. With it alone, an engine finds the container too.
+        state: What the engine wants to know again without a search; JSON of at most 4 KiB, no secrets.
+    """
+
+    id: str
+    state: Mapping[str, Any] = attrs.field(factory=dict, validator=_is_small, hash=False)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON document of it."""
+        return {"version": HANDLE_VERSION, "id": self.id, "state": dict(self.state)}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> ContainerHandle:
+        """Return the handle of a document; what is not known in it is ignored, as is the state of a newer version.
+
+        Raises:
+            ValueError: It is not one.
+        """
+        version, name, state = (document.get(key) for key in ("version", "id", "state"))
+        if not (isinstance(version, int) and isinstance(name, str) and name and isinstance(state, dict)):
+            raise ValueError("not the handle of a container")
+        return cls(id=name, state=state if version <= HANDLE_VERSION else {})
 
 
 @attrs.frozen(kw_only=True)
@@ -120,7 +202,7 @@ class ContainerInfo:
         name: Its name.
         image: The reference it was created from.
         state: Where it is in its life.
-        labels: All of its labels.
+        labels: Its selectors and its annotations.
         created_at: When it was created, UTC.
     """
 

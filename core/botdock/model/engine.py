@@ -11,7 +11,15 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from botdock.model.container import ContainerInfo, ContainerSpec, ContainerStatus, ImageInfo, PullPolicy
+    from botdock.model.container import (
+        ContainerHandle,
+        ContainerInfo,
+        ContainerRun,
+        ContainerStatus,
+        ContainerTemplate,
+        ImageInfo,
+        PullPolicy,
+    )
     from botdock.model.logs import LogCursor, LogStream
 
 
@@ -43,10 +51,11 @@ class EngineCapabilities:
         version: Of the engine and its interface, for people.
         enforced: What of the strict profile it enforces.
         missing: Each feature it does not enforce, with the reason and the command or setting that mends it.
-        private_filesystem: Whether the bot sees `Mount.target`; without, it sees `Mount.source` on this machine.
-        separate_streams: Whether stdout and stderr can be told apart.
+        private_filesystem: Whether the bot sees things where the template says; without, where they are on this
+            machine.
+        separate_streams: Whether stdout and stderr can be told apart; without, all is stdout.
         exact_bytes: Whether logs hold every byte as it was written.
-        resumable_logs: Whether `read_logs` can continue from a cursor after a loss.
+        resumable_logs: Whether `read_logs` can continue from a cursor; without, it is only read from its beginning.
     """
 
     engine: str
@@ -62,6 +71,16 @@ class EngineCapabilities:
     def isolates(self) -> bool:
         """Whether it enforces the whole of the strict profile."""
         return self.enforced == frozenset(Feature)
+
+    @property
+    def log_faults(self) -> tuple[str, ...]:
+        """What its logs lack, in words: an execution's evidence and `botdock doctor` show it."""
+        faults = {
+            "stdout and stderr come as one stream": self.separate_streams,
+            "bytes may differ from what was written": self.exact_bytes,
+            "a log that breaks off is not read on": self.resumable_logs,
+        }
+        return tuple(fault for fault, absent in faults.items() if not absent)
 
 
 @attrs.frozen(kw_only=True)
@@ -102,8 +121,10 @@ class Engine(ABC):
     within the time it is given, and raises a `ContainerError` of the right kind when it cannot. It never interprets
     an exit code, and it never leaves a container behind when `create` raises.
 
-    The life of a container: `create`, `attach`, `start`, `wait`, `fetch_result`, `remove`. An identity is what
-    `create` returned: an opaque text. Times are in seconds.
+    The life of a container: `create`, `attach`, `start`, `wait`, `fetch_result`, `remove`. Each takes the handle that
+    `create` returned, in this process or in one that died since: so an engine need not keep a table of its own, and
+    reattaches by what the handle says. A handle that has the id and no state works too, if not as fast: it is what is
+    left of a container that was found by `list`, or that a user names. Times are in seconds.
 
     Example:
         The fake in `botdock_testing` is a complete engine of about a hundred lines; `botdock_testing.EngineContract`
@@ -140,8 +161,8 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def create(self, spec: ContainerSpec, *, timeout: float) -> str:
-        """Create a container that is ready to start, and return its identity.
+    def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
+        """Create a container that is ready to start, and return what names it from now on.
 
         Raises:
             ContainerConflictError: One of that name exists.
@@ -149,11 +170,11 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def attach(self, container_id: str, *, timeout: float) -> LogStream:
+    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the streams of a container that has not been started, so that its first byte is not missed."""
 
     @abstractmethod
-    def start(self, container_id: str, *, timeout: float) -> None:
+    def start(self, container: ContainerHandle, *, timeout: float) -> None:
         """Start it. Returns as soon as the engine has accepted it.
 
         Raises:
@@ -161,11 +182,11 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def read_logs(self, container_id: str, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
+    def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
         """Read the log from `cursor` on; with `follow` until the container ends, without it what is there now."""
 
     @abstractmethod
-    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for the end, at most `timeout` seconds; return the final status, or None when it still runs.
 
         Raises:
@@ -174,7 +195,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def inspect(self, container_id: str, *, timeout: float) -> ContainerStatus:
+    def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
         """Say what is known of it now.
 
         Raises:
@@ -182,26 +203,26 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
+    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
         """Ask it to end (SIGTERM), and kill it (SIGKILL) after `grace` seconds; return when it has ended.
 
         One that has ended already is left alone. A `grace` of 0 kills at once.
         """
 
     @abstractmethod
-    def remove(self, container_id: str, *, timeout: float) -> None:
+    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
         """Remove it, killing it first if it runs; one that is not there is no error."""
 
     @abstractmethod
-    def list(self, labels: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
-        """List the containers, running or not, that carry all of `labels`."""
+    def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
+        """List the containers, running or not, that carry all of `selectors`."""
 
     @abstractmethod
-    def fetch_result(self, container_id: str, *, limit: int, timeout: float) -> bytes:
-        """Return what the bot wrote into `ContainerSpec.result`; empty when it is empty.
+    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
+        """Return what the bot wrote into `ContainerRun.result`; empty when it is empty.
 
         Args:
-            container_id: The container, which has ended.
+            container: The container, which has ended.
             limit: Bytes; of a longer file `limit + 1` are returned, so that the caller sees that it is longer.
             timeout: Seconds.
 
@@ -209,8 +230,8 @@ class Engine(ABC):
             ContainerError: The file is gone, or not a file any more: then a result is lost, which is no success.
         """
 
-    def events(self, labels: Mapping[str, str], *, timeout: float) -> EngineEvents | None:  # noqa: ARG002 - for those that have some
-        """Begin to tell of the ends of containers that carry all of `labels`: of each that ends after this returns.
+    def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents | None:  # noqa: ARG002 - for those that have some
+        """Begin to tell of the ends of containers that carry all of `selectors`: of each that ends after this returns.
 
         An engine that has no events returns None, as this does; its containers are then asked one by one.
 

@@ -13,9 +13,11 @@ from typing import Any
 import attrs
 
 ENTRYPOINT_SCRIPT = "entrypoint.sh"
-"""The file that every runtime generates and every container starts: `/bin/sh <files>/entrypoint.sh`."""
+"""The file that every runtime generates and every container starts: `/bin/sh <program>/entrypoint.sh <context>`.
+
+The folder of the program is the same for every bot, that of the context holds what one run is told."""
 CONTEXT_FILE = "context.json"
-"""Beside the entrypoint script: everything about this one run, as JSON; see `ExecutionContext.to_json`."""
+"""In the context folder: everything about this one run, as JSON; see `ExecutionContext`."""
 ENVIRONMENT_FILE = "environment"
 """Beside it too: the bot's variables, each a line `NAME=value`; each further line of a value begins with `=`.
 
@@ -174,7 +176,7 @@ class ExecutionContext:
         script: The script, relative to the tree.
         config: `main`'s second argument.
         code_dir: Where the bot sees its tree.
-        files_dir: Where the bot sees the generated files.
+        context_dir: Where the bot sees its context folder.
         result_file: Where the wrapper writes the result.
         result_limit: Bytes the result may have.
         variables: The caller's own variables and secrets.
@@ -185,7 +187,7 @@ class ExecutionContext:
     script: str
     config: Mapping[str, Any]
     code_dir: str
-    files_dir: str
+    context_dir: str
     result_file: str
     result_limit: int
     variables: Mapping[str, str] = attrs.field(factory=dict, repr=lambda value: f"<{len(value)} variables>")

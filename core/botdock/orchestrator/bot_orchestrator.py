@@ -12,7 +12,7 @@ from botdock._log import about, carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions import Executions
 from botdock.executions._lease import Lease
-from botdock.model import Executable, ExecutionResult, Outcome, new_execution_id
+from botdock.model import ContainerHandle, Executable, ExecutionResult, Outcome, new_execution_id
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
@@ -193,7 +193,7 @@ class BotOrchestrator:
         try:
             Executions(self._home).stop(name, grace=seconds, timeout=seconds + config.containers.call_timeout)
         except UserError:
-            self._services.containers.stop_container(name, grace=seconds)
+            self._services.containers.stop_container(ContainerHandle(id=name), grace=seconds)
 
     def find(self, name: str) -> Execution | None:
         """Return the running execution of that execution id or container id, or None."""

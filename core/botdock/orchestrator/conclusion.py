@@ -190,7 +190,7 @@ class Conclusion:
         with run.clock.phase(Phase.COLLECT):
             try:
                 most = most_bytes(run.runtime, limit)
-                content = self._services.containers.fetch_result(run.container_id, limit=most)
+                content = self._services.containers.fetch_result(run.handle, limit=most)
             except BotdockError as error:
                 return ResultReading(lost=f"the result could not be fetched: {error.message}")
             mask = partial(run.mask, keys=True)

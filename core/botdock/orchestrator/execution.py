@@ -183,9 +183,9 @@ class Execution(ExecutionLog):
 
     def _end(self, why: Outcome, grace: float, failure: str = "") -> None:
         def stop() -> bool:
-            if self._containers.wait(self.container_id, timeout=0.0) is not None:
+            if self._containers.wait(self._run.handle, timeout=0.0) is not None:
                 return False  # an engine that was away has only now told of it
-            self._containers.stop_container(self.container_id, grace=grace)
+            self._containers.stop_container(self._run.handle, grace=grace)
             return True
 
         if why is Outcome.STOPPED:
@@ -272,7 +272,7 @@ class Execution(ExecutionLog):
     def _ask(self) -> tuple[ContainerStatus | None, tuple[Outcome, str] | None]:
         """Return how it ended, or why that cannot be known; neither while it runs, or its engine may come back."""
         try:
-            status = self._containers.wait(self.container_id, timeout=0.0)
+            status = self._containers.wait(self._run.handle, timeout=0.0)
         except (EngineUnavailableError, EngineTimeoutError) as error:
             self._away_since = self._away_since or time.monotonic()
             if time.monotonic() - self._away_since < self._reconnect_timeout:

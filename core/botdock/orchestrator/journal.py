@@ -53,6 +53,7 @@ class Journal:
         self.directory = home / EXECUTIONS / execution_id
         self.workspace = self.directory / "workspace"
         self.logs = self.directory / "logs"
+        self.programs = home / "cache" / "program"
         self.marker = self.directory / STORED
         self._runner = ""
         self.made = False

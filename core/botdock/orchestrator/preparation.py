@@ -11,9 +11,10 @@ import attrs
 
 from botdock._log import logger
 from botdock.config import Config, secrets_of
-from botdock.entrypoints import begin_result
+from botdock.entrypoints import begin_result, write_context
 from botdock.errors import BotdockError, ExecutableError
 from botdock.model import (
+    ContainerTemplate,
     Limits,
     LogCursor,
     LogSource,
@@ -24,7 +25,7 @@ from botdock.model import (
     Runtime,
 )
 from botdock.orchestrator.allowance import allowance, check_runtime
-from botdock.orchestrator.layout import Layout
+from botdock.orchestrator.layout import container_run, context_of, template_of
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import run_document
 from botdock.orchestrator.storing import Storing
@@ -114,17 +115,16 @@ class Preparation:
             BotdockError: With the phase that failed; `undo` removes what was made until then.
         """
         self._fetch(run)
-        layout = Layout.of(run, self._services.containers.capabilities)
         proceed()
         with run.clock.phase(Phase.PULL):
             self._pull(run)
         proceed()
         with run.clock.phase(Phase.GENERATE):
-            self._generate(run, layout)
+            template = self._generate(run)
         with run.clock.phase(Phase.CREATE):
-            spec = layout.spec(run, owner=self._setting.owner)
             run.journal.save(run_document(run))
-            run.container_id = self._services.containers.create_container(spec)
+            asked = container_run(run, owner=self._setting.owner)
+            run.container = self._services.containers.create_container(template, asked)
             run.journal.event("created", container_id=run.container_id)
             run.journal.save(run_document(run))
         with run.clock.phase(Phase.ATTACH):
@@ -133,7 +133,7 @@ class Preparation:
         with run.clock.phase(Phase.START):
             run.started_ns = time.time_ns()
             run.journal.save(run_document(run))
-            self._services.containers.start_container(run.container_id)
+            self._services.containers.start_container(run.handle)
 
     def storing(self, run: Run) -> Storing | None:
         """Return what hands log and result to the storage, if that is wanted."""
@@ -170,7 +170,11 @@ class Preparation:
             BotdockError: The log cannot be stored.
         """
         assert run.runtime is not None and run.allowance is not None, "settled before"  # noqa: S101, PT018 - for the type checker
-        containers, container_id = self._services.containers, run.container_id
+        containers = self._services.containers
+
+        def resume(cursor: LogCursor) -> LogStream:
+            return containers.read_logs(run.handle, cursor, follow=True)
+
         output, endless = run.allowance.limits.output, run.executable.is_long_running
         self._services.logs.start_collection(
             stream,
@@ -182,7 +186,7 @@ class Preparation:
             on_limit=watcher.on_limit,
             on_failure=watcher.on_failure,
             on_segment=run.storing.segment if run.storing else None,
-            reopen=reopen or (lambda cursor: containers.read_logs(container_id, cursor, follow=True)),
+            reopen=reopen or (resume if containers.capabilities.resumable_logs else None),
         )
         run.collecting = True
 
@@ -193,8 +197,8 @@ class Preparation:
             What could not be removed, in words.
         """
         problems: list[str] = []
-        if run.container_id:
-            self._attempt(problems, "container", lambda: self._services.containers.remove_container(run.container_id))
+        if (container := run.container) is not None:
+            self._attempt(problems, "container", lambda: self._services.containers.remove_container(container))
         if run.collecting:
             self._attempt(problems, "log collection", lambda: self._stop_collection(run))
         if run.workspace is not None:
@@ -275,15 +279,20 @@ class Preparation:
 
         run.image = self._services.containers.pull_image(reference, report)
 
-    def _generate(self, run: Run, layout: Layout) -> None:
+    def _generate(self, run: Run) -> ContainerTemplate:
+        """Write what starts the bot, and what it is told; return what its container is made from."""
         assert run.runtime is not None and run.workspace is not None, "recognised before"  # noqa: S101, PT018 - for the type checker
-        context = layout.context(run)
-        self._services.entrypoints.create_entrypoint_script(run.runtime, context, run.workspace.files)
+        script = self._services.entrypoints.create_entrypoint_script(run.runtime, run.journal.programs)
+        capabilities = self._services.containers.capabilities
+        write_context(context_of(run, private=capabilities.private_filesystem), run.workspace.context)
         begin_result(run.runtime, run.workspace.result)
+        if capabilities.log_faults:
+            run.evidence["log_faults"] = list(capabilities.log_faults)
+        return template_of(run, script, private=capabilities.private_filesystem)
 
     def _attach(self, run: Run, watcher: Watcher) -> None:
         run.storing = self.storing(run)
-        stream = self._services.containers.attach(run.container_id)
+        stream = self._services.containers.attach(run.handle)
         with contextlib.ExitStack() as on_error:
             on_error.callback(stream.close)
             self.collect(run, stream, watcher)

@@ -32,7 +32,7 @@ from botdock.executions._files import (
     read_json,
 )
 from botdock.executions._lease import HOLDER, Lease, claiming, holder_lives
-from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Executable
+from botdock.model import ContainerHandle, ContainerInfo, ContainerState, ContainerStatus, Executable
 from botdock.model.container import LABEL_EXECUTABLE, LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal, sweep_drafts, tidy
@@ -132,9 +132,9 @@ class Recovery:
             return f"{reason}; {error}", "end it, for what it was to do is not known"
         return reason, "adopt it, for it still runs" if runs else "finish it"
 
-    def _containers(self, labels: Mapping[str, str]) -> Sequence[ContainerInfo]:
+    def _containers(self, selectors: Mapping[str, str]) -> Sequence[ContainerInfo]:
         """Return our containers."""
-        return self._services.containers.list_containers({LABEL_OWNER: self._setting.owner, **labels})
+        return self._services.containers.list_containers({LABEL_OWNER: self._setting.owner, **selectors})
 
     def _directories(self) -> list[Path]:
         return [self._home / EXECUTIONS / execution_id for execution_id in execution_ids(self._home)]
@@ -244,13 +244,15 @@ class Recovery:
         Raises:
             BotdockError: The engine does not say.
         """
-        run.container_id = (container and container.container_id) or run.container_id or self._late(run) or ""
+        found = container or (None if run.container else self._late(run))
+        if found and found.container_id != run.container_id:  # the engine knows better than a record
+            run.container = ContainerHandle(id=found.container_id)
         try:
-            return self._status(run) if run.container_id else None
+            return self._status(run, run.container) if run.container else None
         except ContainerNotFoundError:
             return None
 
-    def _late(self, run: Run) -> str | None:
+    def _late(self, run: Run) -> ContainerInfo | None:
         """Look for a container that may still be on its way: its runner did not live to hear of it."""
         try:
             since = (run.journal.directory / RUN).stat().st_mtime
@@ -258,16 +260,16 @@ class Recovery:
             return None
         for _ in _while_late(since):
             if found := self._containers({LABEL_EXECUTION: run.execution_id}):
-                return found[0].container_id
+                return found[0]
         return None
 
-    def _status(self, run: Run) -> ContainerStatus:
+    def _status(self, run: Run, container: ContainerHandle) -> ContainerStatus:
         """Look how the container stands; one that is about to be started is waited for, for the same reason."""
-        status = self._services.containers.get_container_status(run.container_id)
+        status = self._services.containers.get_container_status(container)
         for _ in _while_late(run.started_ns / 1e9):
             if status.state is not ContainerState.CREATED:
                 break
-            status = self._services.containers.get_container_status(run.container_id)
+            status = self._services.containers.get_container_status(container)
         return status
 
 

@@ -10,7 +10,17 @@ from typing import Any
 
 import attrs
 
-from botdock.model import Executable, ExecutionResult, ImageInfo, LogSummary, Phase, Progress, Runtime, Status
+from botdock.model import (
+    ContainerHandle,
+    Executable,
+    ExecutionResult,
+    ImageInfo,
+    LogSummary,
+    Phase,
+    Progress,
+    Runtime,
+    Status,
+)
 from botdock.orchestrator.allowance import Allowance
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.phases import PhaseClock
@@ -39,7 +49,7 @@ class Run:
         allowance: What it may use, once that is settled.
         script: The script that is run, once it is known.
         image: The image, once it is there.
-        container_id: The engine's identity, once there is a container.
+        container: What names its container to the engine, once there is one.
         started_ns: When the engine was told to start it, nanoseconds since the epoch; 0 for not yet.
         collecting: Whether its log is being collected.
         over_limit: Whether more came than its log may take.
@@ -65,7 +75,7 @@ class Run:
     allowance: Allowance | None = None
     script: str = ""
     image: ImageInfo = attrs.field(factory=lambda: ImageInfo(reference=""))
-    container_id: str = ""
+    container: ContainerHandle | None = None
     started_ns: int = 0
     collecting: bool = False
     over_limit: bool = False
@@ -118,6 +128,17 @@ class Run:
         """Return the SHA-256 of the executable as it was asked for, secrets left out."""
         document = {**self.request(), "execution_id": "", "engine": "", "storage": ""}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def container_id(self) -> str:
+        """The engine's identity of its container; empty for none."""
+        return self.container.id if self.container else ""
+
+    @property
+    def handle(self) -> ContainerHandle:
+        """What names its container, which is there."""
+        assert self.container is not None, "created before"  # noqa: S101 - for the type checker
+        return self.container
 
     @property
     def started_at(self) -> datetime | None:

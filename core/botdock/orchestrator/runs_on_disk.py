@@ -12,16 +12,16 @@ from typing import Any
 import attrs
 
 from botdock.errors import BotdockError
-from botdock.model import Executable, ExecutionResult, ImageInfo, Limits, LogSummary, Outcome, Status
+from botdock.model import ContainerHandle, Executable, ExecutionResult, ImageInfo, Limits, LogSummary, Outcome, Status
 from botdock.model.runtime import CONTEXT_FILE
 from botdock.orchestrator.allowance import Allowance, Bound
 from botdock.orchestrator.run import Run
 from botdock.services.code import Workspace
 
-VERSION = 1
+VERSION = 2
 _LATEST_NS = 2**63
 _NOT_IN_A_REQUEST = {"execution_id", "engine", "storage", "code", "secrets", "limits"}
-_PATHS = ("root", "code", "files", "result", "spool")
+_PATHS = ("root", "code", "context", "result", "spool")
 
 
 def run_document(run: Run) -> dict[str, Any]:
@@ -35,7 +35,8 @@ def run_document(run: Run) -> dict[str, Any]:
         "image": {"reference": run.image.reference, "digest": run.image.digest},
         "allowance": attrs.asdict(run.allowance),
         "workspace": {name: str(getattr(run.workspace, name)) for name in _PATHS},
-        "container_id": run.container_id,
+        "container_id": run.container_id,  # by which the index finds it
+        "container": run.container and run.container.document,
         "started_ns": run.started_ns,
         "started_at": run.started_at and run.started_at.isoformat(),
         "phases": dict(run.clock.seconds),
@@ -72,10 +73,11 @@ def restore(run: Run, document: Mapping[str, Any]) -> None:
             network=str(allowed["network"]),
             bounds={name: Bound(**bound) for name, bound in allowed.get("bounds", {}).items()},
         )
-        root, code, files, result, spool = (Path(document["workspace"][name]) for name in _PATHS)
-        run.workspace = Workspace(root=root, code=code, files=files, result=result, spool=spool)
+        root, code, context, result, spool = (Path(document["workspace"][name]) for name in _PATHS)
+        run.workspace = Workspace(root=root, code=code, context=context, result=result, spool=spool)
         run.image = ImageInfo(**document["image"])
-        run.script, run.container_id = str(document["script"]), str(document["container_id"])
+        run.script = str(document["script"])
+        run.container = ContainerHandle.read(document["container"]) if document["container"] else None
         run.started_ns = int(document["started_ns"])
         if not 0 <= run.started_ns < _LATEST_NS:
             raise ValueError("started_ns is not a time")
@@ -84,11 +86,11 @@ def restore(run: Run, document: Mapping[str, Any]) -> None:
         run.metadata.update(document["metadata"])
 
 
-def read_secrets(files: Path, names: list[str]) -> dict[str, str]:
+def read_secrets(context: Path, names: list[str]) -> dict[str, str]:
     """Return the secrets of a run that has a workspace; they are in its context, and nowhere else.
 
     Args:
-        files: The folder of the generated files.
+        context: Its context folder.
         names: Those that its request names.
 
     Raises:
@@ -97,7 +99,7 @@ def read_secrets(files: Path, names: list[str]) -> dict[str, str]:
     if not names:
         return {}
     with _damage(CONTEXT_FILE):
-        environment = json.loads((files / CONTEXT_FILE).read_bytes())["environment"]
+        environment = json.loads((context / CONTEXT_FILE).read_bytes())["environment"]
         return {name: str(environment[name]) for name in names}
 
 

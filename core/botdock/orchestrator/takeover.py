@@ -170,7 +170,7 @@ def _restore_secrets(run: Run) -> None:
     names = (run.journal.read(REQUEST) or {}).get("secrets") or []
     if names and run.workspace is not None:
         try:
-            run.executable = attrs.evolve(run.executable, secrets=read_secrets(run.workspace.files, names))
+            run.executable = attrs.evolve(run.executable, secrets=read_secrets(run.workspace.context, names))
         except (ValueError, BotdockError) as error:
             run.unmasked = f"its secrets could not be masked in what it says: {error}"
 

@@ -28,7 +28,7 @@ from botdock.config import RetentionConfig
 from botdock.errors import BotdockError
 from botdock.executions import Executions
 from botdock.executions._files import EXECUTIONS, OUTCOME, execution_ids, read_json
-from botdock.model import ContainerInfo
+from botdock.model import ContainerHandle, ContainerInfo
 from botdock.model.execution_id import EXECUTION_ID
 from botdock.orchestrator.preparation import Services
 from botdock.orchestrator.run import Run
@@ -245,7 +245,7 @@ def _removed(services: Services, stray: Leftover) -> bool:
     bound = logger.bind(execution_id=stray.execution_id, kind=stray.kind, name=stray.name, reason=stray.reason)
     try:
         if stray.kind == "container":
-            services.containers.remove_container(stray.name)
+            services.containers.remove_container(ContainerHandle(id=stray.name))
         else:
             services.code.cleanup_workspace(Workspace.at(Path(stray.name)))
     except (BotdockError, OSError) as error:

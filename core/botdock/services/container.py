@@ -18,7 +18,14 @@ from botdock.errors import (
     EngineUnavailableError,
     ImageError,
 )
-from botdock.model.container import ContainerInfo, ContainerSpec, ContainerStatus, ImageInfo
+from botdock.model.container import (
+    ContainerHandle,
+    ContainerInfo,
+    ContainerRun,
+    ContainerStatus,
+    ContainerTemplate,
+    ImageInfo,
+)
 from botdock.model.engine import Engine, EngineCapabilities, EngineEvents, PullProgress
 from botdock.model.logs import LogChunk, LogCursor, LogStream
 from botdock.services.lines import lines_of
@@ -107,59 +114,59 @@ class ContainerService:
                 ),
             )
 
-    def create_container(self, spec: ContainerSpec) -> str:
-        """Create a container, and return the engine's identity of it.
+    def create_container(self, template: ContainerTemplate, run: ContainerRun) -> ContainerHandle:
+        """Create a container, and return what names it to the engine.
 
         Raises:
             CapabilityError: The engine cannot enforce the policy.
             ContainerConflictError: The execution has a container already.
         """
         self.check_enforcement()
-        return self._once("create", lambda: self._engine.create(spec, timeout=self._config.call_timeout))
+        return self._once("create", lambda: self._engine.create(template, run, timeout=self._config.call_timeout))
 
-    def attach(self, container_id: str) -> LogStream:
+    def attach(self, container: ContainerHandle) -> LogStream:
         """Open the streams of a container that has not been started."""
-        return self._once("attach", lambda: self._engine.attach(container_id, timeout=self._config.call_timeout))
+        return self._once("attach", lambda: self._engine.attach(container, timeout=self._config.call_timeout))
 
-    def start_container(self, container_id: str) -> None:
+    def start_container(self, container: ContainerHandle) -> None:
         """Start a container."""
-        self._once("start", lambda: self._engine.start(container_id, timeout=self._config.call_timeout))
+        self._once("start", lambda: self._engine.start(container, timeout=self._config.call_timeout))
 
-    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for its end, at most `timeout` seconds; return the final status, or None when it still runs."""
-        return self._guarded("wait", lambda: self._engine.wait(container_id, timeout=timeout))
+        return self._guarded("wait", lambda: self._engine.wait(container, timeout=timeout))
 
-    def events(self, labels: Mapping[str, str]) -> EngineEvents | None:
-        """Begin to tell of the ends of containers that carry all of `labels`; None where the engine has no events."""
-        return self._guarded("events", lambda: self._engine.events(labels, timeout=self._config.call_timeout))
+    def events(self, selectors: Mapping[str, str]) -> EngineEvents | None:
+        """Begin to tell of the ends of containers that carry all of `selectors`; None where it has none."""
+        return self._guarded("events", lambda: self._engine.events(selectors, timeout=self._config.call_timeout))
 
-    def stop_container(self, container_id: str, *, grace: float) -> None:
+    def stop_container(self, container: ContainerHandle, *, grace: float) -> None:
         """Ask it to end, and kill it after `grace` seconds; return when it has ended."""
         timeout = grace + self._config.call_timeout
-        self._once("stop", lambda: self._engine.stop(container_id, grace=grace, timeout=timeout))
+        self._once("stop", lambda: self._engine.stop(container, grace=grace, timeout=timeout))
 
-    def get_container_status(self, container_id: str) -> ContainerStatus:
+    def get_container_status(self, container: ContainerHandle) -> ContainerStatus:
         """Return what is known of a container.
 
         Raises:
             ContainerNotFoundError: The engine knows no such container.
         """
-        return self._patiently("inspect", lambda: self._engine.inspect(container_id, timeout=self._config.call_timeout))
+        return self._patiently("inspect", lambda: self._engine.inspect(container, timeout=self._config.call_timeout))
 
-    def list_containers(self, labels: Mapping[str, str]) -> Sequence[ContainerInfo]:
-        """Return the containers that carry all of `labels`, running or not."""
-        return self._patiently("list", lambda: self._engine.list(labels, timeout=self._config.call_timeout))
+    def list_containers(self, selectors: Mapping[str, str]) -> Sequence[ContainerInfo]:
+        """Return the containers that carry all of `selectors`, running or not."""
+        return self._patiently("list", lambda: self._engine.list(selectors, timeout=self._config.call_timeout))
 
-    def read_logs(self, container_id: str, cursor: LogCursor, *, follow: bool) -> LogStream:
+    def read_logs(self, container: ContainerHandle, cursor: LogCursor, *, follow: bool) -> LogStream:
         """Open the log from `cursor` on."""
         timeout = self._config.call_timeout
         return self._once(
-            "read_logs", lambda: self._engine.read_logs(container_id, cursor=cursor, follow=follow, timeout=timeout)
+            "read_logs", lambda: self._engine.read_logs(container, cursor=cursor, follow=follow, timeout=timeout)
         )
 
-    def get_container_logs(self, container_id: str, *, tail: int) -> str:
+    def get_container_logs(self, container: ContainerHandle, *, tail: int) -> str:
         """Return the last `tail` lines that a container wrote, both streams, as text."""
-        with self.read_logs(container_id, LogCursor(), follow=False) as stream:
+        with self.read_logs(container, LogCursor(), follow=False) as stream:
             last = deque(lines_of(self._chunks_in_time(stream)), maxlen=tail)
             lost = [gap.text for gap in stream.lost]
         return "\n".join([*lost, *(line.text for line in last)])
@@ -169,16 +176,16 @@ class ContainerService:
         while not stream.ended and time.monotonic() < deadline:
             yield from stream.read(1.0)
 
-    def fetch_result(self, container_id: str, *, limit: int) -> bytes:
+    def fetch_result(self, container: ContainerHandle, *, limit: int) -> bytes:
         """Return what the bot wrote as its result: at most `limit` bytes, one more when it is longer."""
         timeout = self._config.call_timeout
         return self._patiently(
-            "fetch_result", lambda: self._engine.fetch_result(container_id, limit=limit, timeout=timeout)
+            "fetch_result", lambda: self._engine.fetch_result(container, limit=limit, timeout=timeout)
         )
 
-    def remove_container(self, container_id: str) -> None:
+    def remove_container(self, container: ContainerHandle) -> None:
         """Remove a container, running or not; one that is not there is no error."""
-        self._patiently("remove", lambda: self._engine.remove(container_id, timeout=self._config.call_timeout))
+        self._patiently("remove", lambda: self._engine.remove(container, timeout=self._config.call_timeout))
 
     def close(self) -> None:
         """Let go of the engine; containers go on."""

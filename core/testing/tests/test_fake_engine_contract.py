@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from botdock.model import ContainerSpec, Engine
+from botdock.model import Engine
 from botdock_testing import EngineContract
-from botdock_testing.engine import Program
+from botdock_testing.engine import Asked, Program
 from botdock_testing.fake_engine import FakeEngine, Script
 
 
@@ -28,9 +28,9 @@ class TestFakeEngineContract(EngineContract):
     def absent_image(self) -> str | None:
         return "absent"
 
-    def prepare(self, engine: Engine, spec: ContainerSpec, program: Program) -> None:
+    def prepare(self, engine: Engine, spec: Asked, program: Program) -> None:
         assert isinstance(engine, FakeEngine)
-        engine.script(spec.name, Script.of(program))
+        engine.script(spec.run.name, Script.of(program))
 
 
 class TestFakeEngineContractWithoutDescriptors(TestFakeEngineContract):

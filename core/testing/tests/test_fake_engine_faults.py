@@ -7,34 +7,23 @@ import select
 import pytest
 
 from botdock.errors import ContainerError, EngineUnavailableError
-from botdock.model import DEFAULT_LIMITS, ContainerSpec, ContainerState, LogCursor, LogStream, Mount, Stream
+from botdock.model import ContainerHandle, ContainerState, LogCursor, LogStream, Stream
+from botdock_testing.engine import asked
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
 
 CALL = 30.0
-HERE = Mount(source="/nowhere", target="/bot")
-SPEC = ContainerSpec(
-    name="botdock-1",
-    image="image",
-    command=("run",),
-    environment={},
-    labels={},
-    working_dir="/bot",
-    code=HERE,
-    files=HERE,
-    result=HERE,
-    limits=DEFAULT_LIMITS,
-)
+SPEC = asked()
 
 
-def started(engine: FakeEngine) -> str:
-    container_id = engine.create(SPEC, timeout=CALL)
-    engine.start(container_id, timeout=CALL)
-    return container_id
+def started(engine: FakeEngine) -> ContainerHandle:
+    container = engine.create(*SPEC, timeout=CALL)
+    engine.start(container, timeout=CALL)
+    return container
 
 
-def logs(engine: FakeEngine, container_id: str, cursor: LogCursor | None = None) -> LogStream:
-    return engine.read_logs(container_id, cursor=cursor or LogCursor(), follow=True, timeout=CALL)
+def logs(engine: FakeEngine, container: ContainerHandle, cursor: LogCursor | None = None) -> LogStream:
+    return engine.read_logs(container, cursor=cursor or LogCursor(), follow=True, timeout=CALL)
 
 
 def drained(stream: LogStream) -> dict[Stream, bytes]:
@@ -48,8 +37,8 @@ def drained(stream: LogStream) -> dict[Stream, bytes]:
 class TestRestarts:
     def test_open_streams_break_and_some_calls_fail_but_containers_live(self) -> None:
         engine = FakeEngine(Script(output=(Script.out(b"a"),), forever=True))
-        container_id = started(engine)
-        with logs(engine, container_id) as stream:
+        container = started(engine)
+        with logs(engine, container) as stream:
             assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"a"
             engine.restart(calls=2)
             descriptor = stream.fileno()
@@ -59,8 +48,8 @@ class TestRestarts:
                 stream.read(0.0)
         for _ in range(2):
             with pytest.raises(EngineUnavailableError, match="does not answer"):
-                engine.inspect(container_id, timeout=CALL)
-        assert engine.inspect(container_id, timeout=CALL).state is ContainerState.RUNNING
+                engine.inspect(container, timeout=CALL)
+        assert engine.inspect(container, timeout=CALL).state is ContainerState.RUNNING
 
     def test_a_stream_that_has_ended_has_nothing_to_break(self) -> None:
         engine = FakeEngine(Script(output=(Script.out(b"one\n"),)))
@@ -77,22 +66,22 @@ class TestForgetting:
     )
     def test_what_lies_behind_the_cursor_is_lost(self, size: int, rest: bytes, lost: list[int]) -> None:
         engine = FakeEngine(Script(output=(Script.out(b"abc"), Script.out(b"def"))))
-        container_id = started(engine)
-        engine.wait(container_id, timeout=CALL)
-        engine.lose(container_id, Stream.STDOUT, size)
-        with logs(engine, container_id, LogCursor(stdout=2)) as stream:
+        container = started(engine)
+        engine.wait(container, timeout=CALL)
+        engine.lose(container.id, Stream.STDOUT, size)
+        with logs(engine, container, LogCursor(stdout=2)) as stream:
             assert drained(stream)[Stream.STDOUT] == rest
             assert [gap.size for gap in stream.lost] == lost
 
     def test_of_an_unknown_size_it_is_found_by_whoever_has_not_read_over_it(self) -> None:
         engine = FakeEngine(Script(output=(Script.err(b"abcdef"),)))
-        container_id = started(engine)
-        engine.wait(container_id, timeout=CALL)
-        engine.lose(container_id, Stream.STDERR, 4, known=False)
+        container = started(engine)
+        engine.wait(container, timeout=CALL)
+        engine.lose(container.id, Stream.STDERR, 4, known=False)
         for _ in range(2):
-            with logs(engine, container_id, LogCursor(stderr=2)) as stream:
+            with logs(engine, container, LogCursor(stderr=2)) as stream:
                 assert drained(stream)[Stream.STDERR] == b"ef"
                 assert [gap.size for gap in stream.lost] == [None]
-        with logs(engine, container_id, LogCursor(stderr=3)) as stream:
+        with logs(engine, container, LogCursor(stderr=3)) as stream:
             assert drained(stream)[Stream.STDERR] == b"f"
             assert list(stream.lost) == []

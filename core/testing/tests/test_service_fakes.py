@@ -19,14 +19,11 @@ from botdock.errors import (
     NotFoundError,
 )
 from botdock.model import (
-    DEFAULT_LIMITS,
-    ContainerSpec,
-    ExecutionContext,
+    ContainerHandle,
     ExecutionResult,
     LogCursor,
     LogSource,
     LogStream,
-    Mount,
     Outcome,
     StorageArea,
     new_execution_id,
@@ -48,6 +45,7 @@ from botdock_testing import (
     FakeMetrics,
     FakeStorage,
 )
+from botdock_testing.engine import Asked, asked
 from botdock_testing.script import Script
 
 (BASH,) = botdock_runtimes()
@@ -58,20 +56,8 @@ def real(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "real")
 
 
-def spec(tmp_path: Path, name: str = "botdock-1") -> ContainerSpec:
-    mount = Mount(source=str(tmp_path), target="/bot")
-    return ContainerSpec(
-        name=name,
-        image="image",
-        command=("/bin/sh",),
-        environment={},
-        labels={"mine": "yes"},
-        working_dir="/bot",
-        code=mount,
-        files=mount,
-        result=mount,
-        limits=DEFAULT_LIMITS,
-    )
+def spec(tmp_path: Path, name: str = "botdock-1") -> Asked:
+    return asked(tmp_path, name=name, selectors={"mine": "yes"})
 
 
 class TestContainers:
@@ -86,29 +72,29 @@ class TestContainers:
     def test_a_life(self, containers: Containers, tmp_path: Path) -> None:
         containers.check_enforcement()
         assert containers.pull_image("image").reference == "image"
-        container_id = containers.create_container(spec(tmp_path))
-        with containers.attach(container_id):
-            containers.start_container(container_id)
-            status = containers.wait(container_id, timeout=10)
+        container = containers.create_container(*spec(tmp_path))
+        with containers.attach(container):
+            containers.start_container(container)
+            status = containers.wait(container, timeout=10)
         assert status is not None
-        assert containers.get_container_status(container_id).exit_code == status.exit_code == 5
-        assert containers.get_container_logs(container_id, tail=1) == "b"
-        with containers.read_logs(container_id, LogCursor(stdout=2), follow=False) as stream:
+        assert containers.get_container_status(container).exit_code == status.exit_code == 5
+        assert containers.get_container_logs(container, tail=1) == "b"
+        with containers.read_logs(container, LogCursor(stdout=2), follow=False) as stream:
             assert b"".join(chunk.data for chunk in stream.read(5)) == b"b\n"
-        assert containers.fetch_result(container_id, limit=2) == b"[1]"
-        containers.stop_container(container_id, grace=0)
+        assert containers.fetch_result(container, limit=2) == b"[1]"
+        containers.stop_container(container, grace=0)
         assert len(containers.list_containers({"mine": "yes"})) == 1
         assert len(containers.list_containers({"mine": "no"})) == 0
-        containers.remove_container(container_id)
-        containers.remove_container(container_id)
+        containers.remove_container(container)
+        containers.remove_container(container)
         containers.close()
 
     def test_refusals(self, containers: Containers, tmp_path: Path) -> None:
-        containers.create_container(spec(tmp_path))
+        containers.create_container(*spec(tmp_path))
         with pytest.raises(ContainerConflictError):
-            containers.create_container(spec(tmp_path))
+            containers.create_container(*spec(tmp_path))
         with pytest.raises(ContainerNotFoundError):
-            containers.get_container_status("nobody")
+            containers.get_container_status(ContainerHandle(id="nobody"))
 
 
 class TestCode:
@@ -137,7 +123,7 @@ class TestCode:
         workspace = code.extract_code(source, workspace)
         assert (workspace.code / "main.sh").read_bytes() == b"echo\n"
         assert workspace.result.read_bytes() == b""
-        assert workspace.files.is_dir()
+        assert workspace.context.is_dir()
         assert code.validate_code_structure(workspace.code, BASH, "bot", None) == "main.sh"
         with pytest.raises(CodeError):
             code.validate_code_structure(workspace.code, BASH, "bot", "absent.sh")
@@ -202,19 +188,10 @@ class TestEntrypoints:
         assert entrypoints.get_docker_image("bash") == BASH.image
         with pytest.raises(NotFoundError, match="did you mean bash"):
             entrypoints.validate_runtime("bahs")
-        context = ExecutionContext(
-            id="bot",
-            entrypoint="bot",
-            script="main.sh",
-            config={},
-            code_dir="/bot",
-            files_dir="/botdock/files",
-            result_file="/botdock/result",
-            result_limit=100,
-        )
-        script = entrypoints.create_entrypoint_script(BASH, context, tmp_path)
-        assert script == tmp_path / "entrypoint.sh"
-        assert json.loads((tmp_path / "context.json").read_text())["id"] == "bot"
+        script = entrypoints.create_entrypoint_script(BASH, tmp_path)
+        assert script == entrypoints.create_entrypoint_script(BASH, tmp_path)
+        assert script.parent.parent == tmp_path
+        assert script.read_bytes() == BASH.files()["entrypoint.sh"]
 
 
 class TestLogs:
@@ -226,11 +203,11 @@ class TestLogs:
 
     def start(self, logs: Logs, tmp_path: Path, limit: int = 100, **more: Any) -> FakeEngine:
         engine = FakeEngine(Script(output=(Script.out(b"one\n"), Script.err(b"two"))))
-        container_id = engine.create(spec(tmp_path), timeout=1)
-        stream = engine.attach(container_id, timeout=1)
+        container = engine.create(*spec(tmp_path), timeout=1)
+        stream = engine.attach(container, timeout=1)
         source = LogSource(execution_id="01", id="bot", runtime="bash")
         logs.start_collection(stream, tmp_path / "logs", source=source, limit=limit, **more)
-        engine.start(container_id, timeout=1)
+        engine.start(container, timeout=1)
         return engine
 
     def test_a_log_is_stored_and_read(self, logs: Logs, tmp_path: Path) -> None:
@@ -262,7 +239,7 @@ class TestLogs:
             cursors.append(cursor)
             if len(cursors) == 1:
                 raise ContainerError("away")
-            return engine.read_logs("fake-1", cursor=cursor, follow=True, timeout=1)
+            return engine.read_logs(ContainerHandle(id="fake-1"), cursor=cursor, follow=True, timeout=1)
 
         source = LogSource(execution_id="02", id="bot", runtime="bash")
         engine.break_stream(0)

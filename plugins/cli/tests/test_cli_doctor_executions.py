@@ -12,8 +12,9 @@ import pytest
 
 from botdock.config import Config
 from botdock.errors import EngineUnavailableError
-from botdock.model import ContainerInfo, ContainerState, EnginePlugin
+from botdock.model import CheckStatus, ContainerInfo, ContainerState, EngineCapabilities, EnginePlugin, Feature
 from botdock.model.container import LABEL_EXECUTION
+from botdock_cli.check_engines import check_engines
 from botdock_cli.check_machine import check_executions, check_strays
 
 
@@ -65,3 +66,13 @@ def test_an_engine_that_stops_answering_is_left_to_its_own_checks(config: Config
         raise EngineUnavailableError("refused")
 
     assert list(check_strays(manager(away), config, ["dock"])) == []
+
+
+def test_what_the_logs_of_an_engine_lack_is_a_warning(config: Config) -> None:
+    said = EngineCapabilities(engine="dock", enforced=frozenset(Feature), exact_bytes=False)
+    engine: Any = SimpleNamespace(capabilities=lambda: said, close=lambda: None)
+    plugin = EnginePlugin(name="dock", factory=lambda config: engine, automatic=True, checks=lambda config: [])
+    knows: Any = SimpleNamespace(engines=lambda: {"dock": plugin})
+    answers, logs = check_engines(knows, config)["dock"].checks
+    assert (answers.status, logs.name, logs.status) == (CheckStatus.OK, "dock.logs", CheckStatus.WARNING)
+    assert logs.detail == "bytes may differ from what was written"

@@ -17,8 +17,9 @@ import attrs
 import pytest
 
 from botdock.config import Config, DockerConfig
-from botdock.model import DEFAULT_LIMITS, ContainerSpec, ContainerStatus, LogStream, Mount, Stream, new_execution_id
+from botdock.model import ContainerHandle, ContainerStatus, LogStream, Stream, new_execution_id
 from botdock_engine_docker.engine import DockerEngine
+from botdock_testing.engine import Asked, asked, replaced
 
 VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux"}
 INFO = {
@@ -184,28 +185,27 @@ def engine(fake_docker: FakeDocker, make_engine: Callable[..., DockerEngine]) ->
 
 
 @pytest.fixture
-def make_spec(tmp_path: Path) -> Callable[..., ContainerSpec]:
+def make_spec(tmp_path: Path) -> Callable[..., Asked]:
     """Returns a function that makes a spec whose folders and result are there."""
 
-    def make(**fields: Any) -> ContainerSpec:
-        for name in ("code", "files"):
+    def make(**fields: Any) -> Asked:
+        for name in ("code", "program", "context"):
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name).chmod(0o755)
         tmp_path.chmod(0o755)
         (tmp_path / "result").touch()
-        spec = ContainerSpec(
-            name="botdock-01",
+        spec = asked(
             image="bots:1",
-            command=("/bin/sh", "/botdock/entrypoint.sh"),
+            command=("/bin/sh", "/botdock/program/entrypoint.sh"),
+            program=str(tmp_path / "program"),
             environment={"ID": "bot"},
-            labels={"io.botdock.owner": "me"},
-            working_dir="/bot",
-            code=Mount(source=str(tmp_path / "code"), target="/bot"),
-            files=Mount(source=str(tmp_path / "files"), target="/botdock"),
-            result=Mount(source=str(tmp_path / "result"), target="/botdock-result"),
-            limits=DEFAULT_LIMITS,
+            name="botdock-01",
+            selectors={"io.botdock.owner": "me"},
+            code=str(tmp_path / "code"),
+            context=str(tmp_path / "context"),
+            result=str(tmp_path / "result"),
         )
-        return attrs.evolve(spec, **fields)
+        return replaced(spec, **fields)
 
     return make
 
@@ -214,7 +214,7 @@ def make_spec(tmp_path: Path) -> Callable[..., ContainerSpec]:
 class Ran:
     """A container that has ended."""
 
-    container_id: str
+    container: ContainerHandle
     status: ContainerStatus
     stdout: bytes
     stderr: bytes
@@ -223,15 +223,15 @@ class Ran:
 class Lab:
     """Runs containers on a real Docker, and removes them afterwards."""
 
-    def __init__(self, engine: DockerEngine, make_spec: Callable[..., ContainerSpec], image: str) -> None:
+    def __init__(self, engine: DockerEngine, make_spec: Callable[..., Asked], image: str) -> None:
         self.engine = engine
         self._make_spec = make_spec
         self._image = image
         self._labels = {"io.botdock.lab": new_execution_id()}
 
-    def spec(self, *command: str, **fields: Any) -> ContainerSpec:
+    def spec(self, *command: str, **fields: Any) -> Asked:
         """Return the spec of a container with a name of its own."""
-        named = {"name": f"botdock-{new_execution_id()}", "image": self._image, "labels": self._labels}
+        named = {"name": f"botdock-{new_execution_id()}", "image": self._image, "selectors": self._labels}
         return self._make_spec(command=command, **{**named, **fields})
 
     def shell(self, script: str, **fields: Any) -> Ran:
@@ -242,15 +242,15 @@ class Lab:
         """Run a Python program to its end."""
         return self.run(self.spec("/bin/sh", "-c", 'exec python3 -c "$0"', program, **fields))
 
-    def run(self, spec: ContainerSpec) -> Ran:
+    def run(self, spec: Asked) -> Ran:
         """Run a container to its end."""
-        container_id = self.engine.create(spec, timeout=60.0)
-        with self.engine.attach(container_id, timeout=60.0) as stream:
-            self.engine.start(container_id, timeout=60.0)
+        container = self.engine.create(*spec, timeout=60.0)
+        with self.engine.attach(container, timeout=60.0) as stream:
+            self.engine.start(container, timeout=60.0)
             written = self.drain(stream)
-        status = self.engine.wait(container_id, timeout=60.0)
+        status = self.engine.wait(container, timeout=60.0)
         assert status is not None, "it did not end"
-        return Ran(container_id, status, written[Stream.STDOUT], written[Stream.STDERR])
+        return Ran(container, status, written[Stream.STDOUT], written[Stream.STDERR])
 
     @staticmethod
     def drain(
@@ -270,12 +270,12 @@ class Lab:
 
     def close(self) -> None:
         for info in self.engine.list(self._labels, timeout=60.0):
-            self.engine.remove(info.container_id, timeout=60.0)
+            self.engine.remove(ContainerHandle(id=info.container_id), timeout=60.0)
 
 
 @pytest.fixture
 def make_lab(
-    docker_host: str, make_engine: Callable[..., DockerEngine], make_spec: Callable[..., ContainerSpec]
+    docker_host: str, make_engine: Callable[..., DockerEngine], make_spec: Callable[..., Asked]
 ) -> Iterator[Callable[..., Lab]]:
     """Returns a function from an image to a place to run it."""
     labs: list[Lab] = []

@@ -12,23 +12,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botdock.errors import PolicyError
-from botdock.model import DEFAULT_LIMITS, ContainerSpec, Feature, Limits
+from botdock.model import DEFAULT_LIMITS, Feature, Limits
 from botdock.model.limits import RANGES
 from botdock_engine_docker.profile import Machine, Tuning, create_request
 from botdock_engine_docker.seccomp import own_profile
+from botdock_testing.engine import Asked
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture
-def request_of(make_spec: Callable[..., ContainerSpec]) -> Callable[..., dict[str, Any]]:
+def request_of(make_spec: Callable[..., Asked]) -> Callable[..., dict[str, Any]]:
     """Returns a function from fields of a spec to what Docker is asked."""
 
     def make(
         *, machine: Machine | None = None, tuning: Tuning | None = None, volumes: tuple[str, ...] = (), **fields: Any
     ) -> dict[str, Any]:
         machine, tuning = machine or Machine(), tuning or Tuning()
-        return create_request(make_spec(**fields), user=2000005, machine=machine, tuning=tuning, volumes=volumes)
+        return create_request(*make_spec(**fields), user=2000005, machine=machine, tuning=tuning, volumes=volumes)
 
     return make
 
@@ -78,7 +79,10 @@ def test_the_log_on_the_hosts_disk_is_bounded_and_holds_more_than_the_output_lim
 
 def test_the_images_own_ideas_are_overridden(request_of: Callable[..., Any]) -> None:
     request = request_of()
-    assert (request["Entrypoint"], request["Cmd"]) == (["/bin/sh"], ["/botdock/entrypoint.sh"])
+    assert (request["Entrypoint"], request["Cmd"]) == (
+        ["/bin/sh"],
+        ["/botdock/program/entrypoint.sh", "/botdock/context"],
+    )
     assert (request["Healthcheck"], request["StopSignal"]) == ({"Test": ["NONE"]}, "SIGTERM")
     assert (request["User"], request["WorkingDir"]) == ("2000005:2000005", "/bot")
     assert (request["Hostname"], request["Tty"], request["OpenStdin"]) == ("botdock", False, False)
@@ -96,8 +100,9 @@ def test_the_mounts_are_read_only_but_for_the_result(request_of: Callable[..., A
     mounts = host(request_of())["Mounts"]
     assert [(mount["Target"], mount["ReadOnly"]) for mount in mounts] == [
         ("/bot", True),
-        ("/botdock", True),
-        ("/botdock-result", False),
+        ("/botdock/program", True),
+        ("/botdock/context", True),
+        ("/botdock/result", False),
     ]
     assert all(mount["Type"] == "bind" for mount in mounts)
     assert all(mount["BindOptions"] == {"Propagation": "private", "NonRecursive": True} for mount in mounts)
@@ -212,4 +217,4 @@ def test_no_spec_loosens_the_profile(
     }
     assert config["Memory"] == config["MemorySwap"] == limits.memory
     assert all("noexec,nosuid,nodev" in options for options in config["Tmpfs"].values())
-    assert [*request["Entrypoint"], *request["Cmd"]] == command
+    assert [*request["Entrypoint"], *request["Cmd"]] == [*command, "/botdock/context"]

@@ -30,23 +30,23 @@ def test_twenty_quick_runs_lose_no_byte_of_their_unterminated_ends(bash_lab: Any
 @pytest.mark.parametrize("size", [16_383, 16_384, 16_385, 20_000, 32_768, 49_152])
 def test_the_kept_log_of_long_lines_is_exact(python_lab: Any, size: int, follow: bool) -> None:
     program = f"import sys; o = sys.stdout.buffer; o.write(b'\\xff' * {size} + b'\\n' + b'x' * {size} + b'\\n\\ntail')"
-    container_id = python_lab.python(program).container_id
-    with python_lab.engine.read_logs(container_id, cursor=LogCursor(), follow=follow, timeout=CALL) as stream:
+    container = python_lab.python(program).container
+    with python_lab.engine.read_logs(container, cursor=LogCursor(), follow=follow, timeout=CALL) as stream:
         written = python_lab.drain(stream)
     assert written[Stream.STDOUT] == b"\xff" * size + b"\n" + b"x" * size + b"\n\ntail"
 
 
 def test_twenty_followed_logs_have_their_last_line(bash_lab: Any) -> None:
     for _ in range(20):
-        container_id = bash_lab.engine.create(bash_lab.spec("/bin/sh", "-c", "echo a; printf tail"), timeout=CALL)
-        bash_lab.engine.start(container_id, timeout=CALL)
-        with bash_lab.engine.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
+        container = bash_lab.engine.create(*bash_lab.spec("/bin/sh", "-c", "echo a; printf tail"), timeout=CALL)
+        bash_lab.engine.start(container, timeout=CALL)
+        with bash_lab.engine.read_logs(container, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
             assert bash_lab.drain(stream)[Stream.STDOUT] == b"a\ntail"
 
 
 def test_one_loop_serves_many_streams(bash_lab: Any) -> None:
     ids = [
-        bash_lab.engine.create(bash_lab.spec("/bin/sh", "-c", f"echo {number}; sleep 0.2; printf end"), timeout=CALL)
+        bash_lab.engine.create(*bash_lab.spec("/bin/sh", "-c", f"echo {number}; sleep 0.2; printf end"), timeout=CALL)
         for number in range(5)
     ]
     streams: dict[LogStream, bytes] = {bash_lab.engine.attach(one, timeout=CALL): b"" for one in ids}
@@ -74,16 +74,16 @@ def test_a_stream_that_is_cut_is_seen_and_continued_where_it_stood(
 ) -> None:
     monkeypatch.setattr(ending, "SETTLE", settle)
     script = f"for i in 1 2 3 4 5 6; do echo line $i; sleep {pause}; done; sleep 1.5; printf tail"
-    container_id = bash_lab.engine.create(bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
-    with bash_lab.engine.attach(container_id, timeout=CALL) as stream:
-        bash_lab.engine.start(container_id, timeout=CALL)
+    container = bash_lab.engine.create(*bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
+    with bash_lab.engine.attach(container, timeout=CALL) as stream:
+        bash_lab.engine.start(container, timeout=CALL)
         written = bash_lab.drain(stream, until=lambda written: b"line 2\n" in written[Stream.STDOUT])
         stream._wire.interrupt()
         with pytest.raises(ContainerError, match="while the container went on"):
             bash_lab.drain(stream, into=written)
     monkeypatch.undo()
     cursor = LogCursor(stdout=len(written[Stream.STDOUT]))
-    with bash_lab.engine.read_logs(container_id, cursor=cursor, follow=True, timeout=CALL) as stream:
+    with bash_lab.engine.read_logs(container, cursor=cursor, follow=True, timeout=CALL) as stream:
         rest = bash_lab.drain(stream)
     whole = b"".join(b"line %d\n" % number for number in range(1, 7)) + b"tail"
     assert written[Stream.STDOUT] + rest[Stream.STDOUT] == whole
@@ -91,13 +91,13 @@ def test_a_stream_that_is_cut_is_seen_and_continued_where_it_stood(
 
 def test_a_grace_under_a_second_is_kept(bash_lab: Any) -> None:
     script = "trap 'echo asked' TERM; echo ready; while :; do sleep 600 & wait $!; done"
-    container_id = bash_lab.engine.create(bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
-    with bash_lab.engine.attach(container_id, timeout=CALL) as stream:
-        bash_lab.engine.start(container_id, timeout=CALL)
+    container = bash_lab.engine.create(*bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
+    with bash_lab.engine.attach(container, timeout=CALL) as stream:
+        bash_lab.engine.start(container, timeout=CALL)
         bash_lab.drain(stream, until=lambda written: written[Stream.STDOUT] == b"ready\n")
-        bash_lab.engine.stop(container_id, grace=0.3, timeout=CALL)
+        bash_lab.engine.stop(container, grace=0.3, timeout=CALL)
         assert bash_lab.drain(stream)[Stream.STDOUT] == b"asked\n"
-    assert bash_lab.engine.inspect(container_id, timeout=CALL).exit_code == 137
+    assert bash_lab.engine.inspect(container, timeout=CALL).exit_code == 137
 
 
 def test_orphans_are_reaped(bash_lab: Any) -> None:
@@ -119,7 +119,7 @@ def test_an_image_that_nobody_has_is_an_error_of_the_image(bash_lab: Any) -> Non
     ("fields", "words", "hint"),
     [
         ({"network": "no-such-network"}, "no-such-network", "docker network ls"),
-        ({"working_dir": "/bot/absent"}, "/bot/absent", ""),
+        ({"code": "/no/such/tree"}, "/no/such/tree", ""),
     ],
 )
 def test_what_does_not_start_says_why(bash_lab: Any, fields: dict[str, Any], words: str, hint: str) -> None:
@@ -134,15 +134,15 @@ def test_an_unknown_oci_runtime_says_which_setting(
     engine = make_engine(docker_host, runtime="no-such-runtime")
     spec = bash_lab.spec("/bin/sh", "-c", "true")
     with pytest.raises(ContainerError, match="no-such-runtime") as caught:
-        engine.start(engine.create(spec, timeout=CALL), timeout=CALL)
+        engine.start(engine.create(*spec, timeout=CALL), timeout=CALL)
     assert "docker.runtime" in (caught.value.hint or "")
 
 
 def test_a_successor_fetches_the_result(
     bash_lab: Any, make_engine: Callable[..., Any], docker_host: str, tmp_path: Path
 ) -> None:
-    ran = bash_lab.shell("echo 42 > /botdock-result")
-    assert make_engine(docker_host).fetch_result(ran.container_id, limit=10, timeout=CALL) == b"42\n"
+    ran = bash_lab.shell("echo 42 > /botdock/result")
+    assert make_engine(docker_host).fetch_result(ran.container, limit=10, timeout=CALL) == b"42\n"
 
 
 def test_doctor_finds_the_daemon(docker_config: Any) -> None:

@@ -53,16 +53,16 @@ def test_nothing_can_be_written_but_tmp(bash_lab: Any) -> None:
 
 def test_the_code_and_our_files_stay_as_they_are(bash_lab: Any, tmp_path: Path) -> None:
     spec = bash_lab.spec("/bin/sh", "-c", "echo x > /bot/main; rm /bot/main; chmod 777 /bot/main; cat /bot/main")
-    Path(spec.code.source, "main").write_text("mine\n")
-    Path(spec.code.source, "main").chmod(0o666)
+    Path(spec.run.code, "main").write_text("mine\n")
+    Path(spec.run.code, "main").chmod(0o666)
     assert bash_lab.run(spec).stdout == b"mine\n"
     assert (tmp_path / "code" / "main").read_text() == "mine\n"
 
 
 def test_the_result_is_the_one_file_that_reaches_us(bash_lab: Any, tmp_path: Path) -> None:
-    ran = bash_lab.shell("echo 42 > /botdock-result; rm -f /botdock-result; mv /tmp /botdock-result; true")
-    assert bash_lab.engine.fetch_result(ran.container_id, limit=100, timeout=20.0) == b"42\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["code", "files", "result"]
+    ran = bash_lab.shell("echo 42 > /botdock/result; rm -f /botdock/result; mv /tmp /botdock/result; true")
+    assert bash_lab.engine.fetch_result(ran.container, limit=100, timeout=20.0) == b"42\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["code", "context", "program", "result"]
 
 
 def test_tmp_is_sized(bash_lab: Any) -> None:
@@ -148,10 +148,10 @@ def test_processes_are_bounded(bash_lab: Any) -> None:
 def test_a_fork_bomb_ends_with_its_container(bash_lab: Any) -> None:
     # the main program forks once, when there is room for it, and so does not end by itself before it is stopped
     spec = bash_lab.spec("/bin/sh", "-c", "b() { b | b & }; b & exec sleep 600", limits=limits(pids=32))
-    container_id = bash_lab.engine.create(spec, timeout=60.0)
-    bash_lab.engine.start(container_id, timeout=60.0)
-    bash_lab.engine.stop(container_id, grace=0.0, timeout=60.0)
-    assert bash_lab.engine.inspect(container_id, timeout=60.0).exit_code == 137
+    container = bash_lab.engine.create(*spec, timeout=60.0)
+    bash_lab.engine.start(container, timeout=60.0)
+    bash_lab.engine.stop(container, grace=0.0, timeout=60.0)
+    assert bash_lab.engine.inspect(container, timeout=60.0).exit_code == 137
 
 
 def test_too_much_memory_in_the_main_program_kills_it(python_lab: Any) -> None:
@@ -212,8 +212,8 @@ def test_the_images_volumes_entrypoint_and_health_check_have_no_say(
     ran = bash_lab.shell(script, image=image, limits=limits(tmpfs=2 * MIB))
     assert ran.stdout.split() == [b"/bot", b"hello", b"%d" % (2 * MIB), b"1"]
     client = docker.APIClient(base_url=docker_host, version="auto")
-    inspected = client.inspect_container(ran.container_id)
-    assert [mount["Type"] for mount in inspected["Mounts"]] == ["bind"] * 3
+    inspected = client.inspect_container(ran.container.id)
+    assert [mount["Type"] for mount in inspected["Mounts"]] == ["bind"] * 4
     assert "Health" not in inspected["State"]
     client.close()
 
@@ -225,7 +225,7 @@ def test_what_a_flood_puts_on_the_hosts_disk_is_bounded(bash_lab: Any, docker_ho
     if not os.access(root, os.R_OK):
         pytest.skip("the daemon's files can be seen by root alone")
     ran = bash_lab.shell("yes flood | head -c 30000000", limits=limits(output=MIB))
-    folder = root / "containers" / ran.container_id
+    folder = root / "containers" / ran.container.id
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     assert len(ran.stdout) == 30_000_000
     assert MIB < size < 8 * MIB

@@ -25,11 +25,11 @@ def drill_lab(drill_daemon: Any, make_lab: Callable[..., Any], bash_image: str) 
 
 def test_a_run_outlives_its_daemon_and_loses_nothing(drill_daemon: Any, drill_lab: Any) -> None:
     engine = drill_lab.engine
-    container_id = engine.create(drill_lab.spec("/bin/sh", "-c", SCRIPT), timeout=CALL)
+    container = engine.create(*drill_lab.spec("/bin/sh", "-c", SCRIPT), timeout=CALL)
     ends: list[ContainerStatus | None] = []
-    waiter = Thread(target=lambda: ends.append(engine.wait(container_id, timeout=2 * CALL)), daemon=True)
-    with engine.attach(container_id, timeout=CALL) as stream:
-        engine.start(container_id, timeout=CALL)
+    waiter = Thread(target=lambda: ends.append(engine.wait(container, timeout=2 * CALL)), daemon=True)
+    with engine.attach(container, timeout=CALL) as stream:
+        engine.start(container, timeout=CALL)
         waiter.start()
         written = drill_lab.drain(stream, until=lambda written: b"line 9\n" in written[Stream.STDOUT])
         drill_daemon.kill()
@@ -37,7 +37,7 @@ def test_a_run_outlives_its_daemon_and_loses_nothing(drill_daemon: Any, drill_la
             drill_lab.drain(stream, into=written)
     drill_daemon.start()
     cursor = LogCursor(stdout=len(written[Stream.STDOUT]), stderr=len(written[Stream.STDERR]))
-    with engine.read_logs(container_id, cursor=cursor, follow=True, timeout=CALL) as stream:
+    with engine.read_logs(container, cursor=cursor, follow=True, timeout=CALL) as stream:
         rest = drill_lab.drain(stream)
     waiter.join(2 * CALL)
     assert written[Stream.STDOUT] + rest[Stream.STDOUT] == WHOLE
@@ -46,14 +46,14 @@ def test_a_run_outlives_its_daemon_and_loses_nothing(drill_daemon: Any, drill_la
 
 def test_a_daemon_that_is_away_is_said_to_be(drill_daemon: Any, drill_lab: Any) -> None:
     engine = drill_lab.engine
-    container_id = engine.create(drill_lab.spec("/bin/sh", "-c", "sleep 600"), timeout=CALL)
-    engine.start(container_id, timeout=CALL)
+    container = engine.create(*drill_lab.spec("/bin/sh", "-c", "sleep 600"), timeout=CALL)
+    engine.start(container, timeout=CALL)
     drill_daemon.kill()
     try:
         calls: tuple[Callable[[], object], ...] = (
-            lambda: engine.inspect(container_id, timeout=CALL),
-            lambda: engine.wait(container_id, timeout=0.2),
-            lambda: engine.attach(container_id, timeout=CALL),
+            lambda: engine.inspect(container, timeout=CALL),
+            lambda: engine.wait(container, timeout=0.2),
+            lambda: engine.attach(container, timeout=CALL),
             lambda: engine.list({}, timeout=CALL),
         )
         for call in calls:
@@ -62,4 +62,4 @@ def test_a_daemon_that_is_away_is_said_to_be(drill_daemon: Any, drill_lab: Any) 
             assert "systemctl" in (caught.value.hint or "")
     finally:
         drill_daemon.start()
-    assert engine.wait(container_id, timeout=0.0) is None
+    assert engine.wait(container, timeout=0.0) is None

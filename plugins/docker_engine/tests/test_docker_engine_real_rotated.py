@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from botdock.errors import ContainerError
-from botdock.model import DEFAULT_LIMITS, LogChunk, LogCursor, LogGap, LogStream, Stream
+from botdock.model import DEFAULT_LIMITS, ContainerHandle, LogChunk, LogCursor, LogGap, LogStream, Stream
 from botdock_engine_docker import ending
 
 pytestmark = pytest.mark.docker
@@ -42,16 +42,16 @@ def read_partly(python_lab: Any) -> Any:
 
     def run(size: int) -> tuple[str, LogCursor]:
         engine = python_lab.engine
-        container_id = engine.create(python_lab.spec("python3", "-c", PROGRAM, limits=SMALL), timeout=CALL)
+        container = engine.create(*python_lab.spec("python3", "-c", PROGRAM, limits=SMALL), timeout=CALL)
         chunks: list[LogChunk] = []
-        with engine.attach(container_id, timeout=CALL) as stream:
-            engine.start(container_id, timeout=CALL)
+        with engine.attach(container, timeout=CALL) as stream:
+            engine.start(container, timeout=CALL)
             while sum(len(chunk.data) for chunk in chunks if chunk.stream is Stream.STDOUT) < size:
                 chunks += stream.read(1.0)
-        assert engine.wait(container_id, timeout=CALL).exit_code == 0
+        assert engine.wait(container, timeout=CALL).exit_code == 0
         texts = {kind: b"".join(chunk.data for chunk in chunks if chunk.stream is kind) for kind in Stream}
         assert all(WHOLE[kind].startswith(text) for kind, text in texts.items())
-        return container_id, LogCursor(
+        return container, LogCursor(
             stdout=len(texts[Stream.STDOUT]),
             stderr=len(texts[Stream.STDERR]),
             first_ns=chunks[0].time_ns,
@@ -63,8 +63,8 @@ def read_partly(python_lab: Any) -> Any:
     return run
 
 
-def rest_of(lab: Any, container_id: str, cursor: LogCursor, *, follow: bool) -> tuple[Any, Sequence[LogGap]]:
-    with lab.engine.read_logs(container_id, cursor=cursor, follow=follow, timeout=CALL) as stream:
+def rest_of(lab: Any, container: ContainerHandle, cursor: LogCursor, *, follow: bool) -> tuple[Any, Sequence[LogGap]]:
+    with lab.engine.read_logs(container, cursor=cursor, follow=follow, timeout=CALL) as stream:
         return lab.drain(stream), stream.lost
 
 
@@ -72,18 +72,18 @@ def rest_of(lab: Any, container_id: str, cursor: LogCursor, *, follow: bool) -> 
 def test_a_log_whose_beginning_is_gone_is_continued_where_it_stood(
     python_lab: Any, read_partly: Any, follow: bool
 ) -> None:
-    container_id, cursor = read_partly(len(WHOLE[Stream.STDOUT]) - 600_000)
-    kept = rest_of(python_lab, container_id, LogCursor(), follow=False)[0]
+    container, cursor = read_partly(len(WHOLE[Stream.STDOUT]) - 600_000)
+    kept = rest_of(python_lab, container, LogCursor(), follow=False)[0]
     assert len(kept[Stream.STDOUT]) < len(WHOLE[Stream.STDOUT]), "it was to be rotated"
-    rest, lost = rest_of(python_lab, container_id, cursor, follow=follow)
+    rest, lost = rest_of(python_lab, container, cursor, follow=follow)
     assert rest[Stream.STDOUT] == WHOLE[Stream.STDOUT][cursor.stdout :]
     assert rest[Stream.STDERR] == WHOLE[Stream.STDERR][cursor.stderr :]
     assert lost == ()
 
 
 def test_what_was_rotated_away_before_it_was_read_is_told(python_lab: Any, read_partly: Any) -> None:
-    container_id, cursor = read_partly(200_000)
-    rest, lost = rest_of(python_lab, container_id, cursor, follow=True)
+    container, cursor = read_partly(200_000)
+    rest, lost = rest_of(python_lab, container, cursor, follow=True)
     assert WHOLE[Stream.STDOUT].endswith(rest[Stream.STDOUT])
     assert 1_000_000 < len(rest[Stream.STDOUT]) < 3_000_000
     gap = next(gap for gap in lost if gap.stream is Stream.STDOUT)
@@ -96,13 +96,13 @@ def test_a_line_after_a_long_silence_arrives(bash_lab: Any, monkeypatch: pytest.
     monkeypatch.setattr(ending, "SETTLE", 0.2)
     engine, patience = bash_lab.engine, 1.0  # instead of the minute that a call has otherwise
     script = "echo before; sleep 3; echo after; sleep 3; printf tail"
-    container_id = engine.create(bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
+    container = engine.create(*bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
     if attached:
-        stream = engine.attach(container_id, timeout=patience)
-        engine.start(container_id, timeout=CALL)
+        stream = engine.attach(container, timeout=patience)
+        engine.start(container, timeout=CALL)
     else:
-        engine.start(container_id, timeout=CALL)
-        stream = engine.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=patience)
+        engine.start(container, timeout=CALL)
+        stream = engine.read_logs(container, cursor=LogCursor(), follow=True, timeout=patience)
     with stream:
         assert bash_lab.drain(stream)[Stream.STDOUT] == b"before\nafter\ntail"
 
@@ -126,20 +126,20 @@ def read_on(stream: LogStream, chunks: list[LogChunk]) -> None:
 
 def test_a_follower_that_was_left_behind_says_so_and_repeats_nothing(python_lab: Any) -> None:
     engine = python_lab.engine
-    container_id = engine.create(python_lab.spec("python3", "-c", FLOOD, limits=SMALL), timeout=CALL)
-    engine.start(container_id, timeout=CALL)
+    container = engine.create(*python_lab.spec("python3", "-c", FLOOD, limits=SMALL), timeout=CALL)
+    engine.start(container, timeout=CALL)
     chunks: list[LogChunk] = []
-    with engine.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
+    with engine.read_logs(container, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
         while not chunks:
             chunks += stream.read(1.0)
-        assert engine.wait(container_id, timeout=CALL).exit_code == 0  # and nobody reads meanwhile
+        assert engine.wait(container, timeout=CALL).exit_code == 0  # and nobody reads meanwhile
         with pytest.raises(ContainerError, match="rotated"):
             read_on(stream, chunks)
     read = b"".join(chunk.data for chunk in chunks)
     cursor = LogCursor(
         stdout=len(read), first_ns=chunks[0].time_ns, last_ns=chunks[-1].time_ns, stdout_tail=read[-4096:]
     )
-    rest, lost = rest_of(python_lab, container_id, cursor, follow=True)
+    rest, lost = rest_of(python_lab, container, cursor, follow=True)
     whole = b"".join(b"%08d %s\n" % (number, b"x" * 90) for number in range(200_000))
     assert whole.startswith(read)
     assert whole.endswith(rest[Stream.STDOUT])

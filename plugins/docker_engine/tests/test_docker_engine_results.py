@@ -12,6 +12,7 @@ import pytest
 from botdock.errors import (
     ContainerError,
 )
+from botdock.model import ContainerHandle
 from botdock_engine_docker.engine import DockerEngine
 
 CALL = 20.0
@@ -35,14 +36,14 @@ class TestResult:
             {"Type": "bind", "Source": str(tmp_path / "r"), "RW": True},
         ]
         fake_docker.says("GET", "/containers/c1/json", {**inspected(), "Mounts": mounts})
-        assert engine.fetch_result("c1", limit=3, timeout=CALL) == b"1234"
+        assert engine.fetch_result(ContainerHandle(id="c1"), limit=3, timeout=CALL) == b"1234"
 
     def test_a_container_without_one_is_told_from_one_that_wrote_nothing(
         self, fake_docker: Any, engine: DockerEngine
     ) -> None:
         fake_docker.says("GET", "/containers/c1/json", inspected())
         with pytest.raises(ContainerError, match="it has no result file"):
-            engine.fetch_result("c1", limit=3, timeout=CALL)
+            engine.fetch_result(ContainerHandle(id="c1"), limit=3, timeout=CALL)
 
     @pytest.mark.parametrize("kind", ["absent", "link", "folder", "fifo"])
     def test_what_is_no_file_of_ours_is_not_read(
@@ -59,4 +60,4 @@ class TestResult:
         mount = {"Type": "bind", "Source": str(result), "RW": True}
         fake_docker.says("GET", "/containers/c1/json", {**inspected(), "Mounts": [mount]})
         with pytest.raises(ContainerError, match="cannot read the result file"):
-            engine.fetch_result("c1", limit=3, timeout=CALL)
+            engine.fetch_result(ContainerHandle(id="c1"), limit=3, timeout=CALL)

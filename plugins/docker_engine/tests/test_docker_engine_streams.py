@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeoutError, EngineUnavailableError
-from botdock.model import LogChunk, LogCursor, LogStream, Stream
+from botdock.model import ContainerHandle, LogChunk, LogCursor, LogStream, Stream
 from botdock_engine_docker import ending
 from botdock_engine_docker.engine import DockerEngine
 
+C1 = ContainerHandle(id="c1")
 CALL = 20.0
 UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -51,18 +52,17 @@ def written(chunks: Sequence[LogChunk]) -> dict[Stream, bytes]:
 
 def end(fake_docker: Any, *, status: str = "exited", finished: datetime | None = None) -> None:
     """Let the container end: `wait` answers, and it is known how it ended."""
-    finished_at = (finished or datetime.now(UTC)).isoformat()
-    state = {"Status": status, "ExitCode": 3, "StartedAt": NEVER, "FinishedAt": finished_at}
+    state = {"Status": status, "ExitCode": 3, "StartedAt": NEVER, "FinishedAt": f"{finished or datetime.now(UTC)}"}
     fake_docker.on("POST", "/wait", ENDED)
     fake_docker.says("GET", "/containers/c1/json", {"Id": "c1", "State": state})
 
 
 def attach(engine: DockerEngine) -> LogStream:
-    return engine.attach("c1", timeout=CALL)
+    return engine.attach(C1, timeout=CALL)
 
 
 def read_logs(engine: DockerEngine, *, follow: bool = False, stdout: int = 0, stderr: int = 0) -> LogStream:
-    return engine.read_logs("c1", cursor=LogCursor(stdout=stdout, stderr=stderr), follow=follow, timeout=CALL)
+    return engine.read_logs(C1, cursor=LogCursor(stdout=stdout, stderr=stderr), follow=follow, timeout=CALL)
 
 
 def follow(fake_docker: Any, engine: DockerEngine, *, stdout: int = 0) -> LogStream:
@@ -130,7 +130,7 @@ def test_how_it_ended_need_not_be_asked_again(fake_docker: Any, engine: DockerEn
     with attach(engine) as stream:
         drain(stream)
     before = len(fake_docker.requests)
-    status = engine.wait("c1", timeout=CALL)
+    status = engine.wait(C1, timeout=CALL)
     assert status is not None
     assert (status.exit_code, len(fake_docker.requests)) == (3, before)
 
@@ -178,12 +178,12 @@ def test_an_answer_that_is_none_is_an_error(
 ) -> None:
     fake_docker.on("POST", "/attach", answer)
     with pytest.raises(kind):
-        engine.attach("c1", timeout=0.3 if answer.endswith(fake_docker.STAY) else CALL)
+        engine.attach(C1, timeout=0.3 if answer.endswith(fake_docker.STAY) else CALL)
 
 
 def test_close_wakes_who_reads(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out") + fake_docker.STAY)
-    stream = engine.attach("c1", timeout=CALL)
+    stream = attach(engine)
     assert written(stream.read(CALL))[Stream.STDOUT] == b"out"
     results: list[Sequence[LogChunk]] = []
     reader = Thread(target=lambda: results.append(stream.read(CALL)), daemon=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from botdock.errors import EngineUnavailableError
-from botdock.model import Stream
+from botdock.model import ContainerHandle, Stream
 from botdock_engine_docker.engine import DockerEngine
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl to make certificates")
@@ -53,7 +53,7 @@ def test_calls_and_streams_are_encrypted_and_both_sides_known(
     daemon.on("POST", "/attach", UPGRADED + frame + daemon.STAY)
     engine = make_engine(daemon.url, tls_verify=True, cert_path=str(certificates))
     assert engine.capabilities().isolates
-    with engine.attach("c1", timeout=20.0) as stream:
+    with engine.attach(ContainerHandle(id="c1"), timeout=20.0) as stream:
         (chunk,) = stream.read(20.0)
         assert (chunk.stream, chunk.data) == (Stream.STDOUT, b"hi")
         assert stream.read(0.0) == ()
@@ -68,5 +68,5 @@ def test_a_daemon_that_nobody_vouches_for_is_refused(
 ) -> None:
     engine = make_engine(fake_remote_docker(server_context).url, tls_verify=True)
     with pytest.raises(EngineUnavailableError, match="no secure connection") as caught:
-        engine.capabilities() if operation == "capabilities" else engine.attach("c1", timeout=20.0)
+        engine.capabilities() if operation == "capabilities" else engine.attach(ContainerHandle(id="c1"), timeout=20.0)
     assert "docker.cert_path" in (caught.value.hint or "")

@@ -10,19 +10,20 @@ from typing import Protocol
 import attrs
 import pytest
 
-from botdock.model import DEFAULT_LIMITS, ContainerSpec, ContainerStatus, LogCursor, Mount, Stream, new_execution_id
+from botdock.model import ContainerHandle, ContainerStatus, LogCursor, Stream, new_execution_id
 from botdock_engine_process.engine import ProcessEngine
+from botdock_testing.engine import Asked, asked, replaced
 
 CALL = 30.0
 
 
 class ShellSpec(Protocol):
-    def __call__(self, script: str, **overrides: object) -> ContainerSpec: ...
+    def __call__(self, script: str, **overrides: object) -> Asked: ...
 
 
 @attrs.frozen
 class Ran:
-    container_id: str
+    container: ContainerHandle
     status: ContainerStatus
     stdout: bytes
     stderr: bytes
@@ -38,50 +39,39 @@ def engine(state: Path) -> Iterator[ProcessEngine]:
     engine = ProcessEngine(state, warn=lambda _: None)
     yield engine
     for info in engine.list({}, timeout=CALL):
-        engine.remove(info.container_id, timeout=CALL)
+        engine.remove(ContainerHandle(id=info.container_id), timeout=CALL)
 
 
 @pytest.fixture
 def shell_spec(tmp_path: Path) -> ShellSpec:
     """Return a function from a shell script to a spec that runs it."""
 
-    def make(script: str, **overrides: object) -> ContainerSpec:
+    def make(script: str, **overrides: object) -> Asked:
         result = tmp_path / f"result-{new_execution_id()}"
         result.touch()
-        mount = Mount(source=str(tmp_path), target="/bot")
-        spec = ContainerSpec(
-            name=f"botdock-{new_execution_id()}",
-            image="none",
-            command=("/bin/sh", "-c", script, "sh", str(result)),
-            environment={},
-            labels={},
-            working_dir=str(tmp_path),
-            code=mount,
-            files=mount,
-            result=Mount(source=str(result), target="/result"),
-            limits=DEFAULT_LIMITS,
-            interpreters=("sh",),
+        command = ("/bin/sh", "-c", script, "sh", str(result))
+        return replaced(
+            asked(tmp_path, command=command, name=f"botdock-{new_execution_id()}", result=str(result)), **overrides
         )
-        return attrs.evolve(spec, **overrides)  # type: ignore[arg-type] # fields by name
 
     return make
 
 
 @pytest.fixture
-def run(engine: ProcessEngine) -> Callable[[ContainerSpec], Ran]:
+def run(engine: ProcessEngine) -> Callable[[Asked], Ran]:
     """Return a function that runs a spec to its end."""
 
-    def run_to_end(spec: ContainerSpec) -> Ran:
-        container_id = engine.create(spec, timeout=CALL)
-        engine.start(container_id, timeout=CALL)
+    def run_to_end(spec: Asked) -> Ran:
+        container = engine.create(*spec, timeout=CALL)
+        engine.start(container, timeout=CALL)
         written = {kind: bytearray() for kind in Stream}
-        with engine.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
+        with engine.read_logs(container, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
             while not stream.ended:
                 for chunk in stream.read(CALL):
                     written[chunk.stream] += chunk.data
-        status = engine.wait(container_id, timeout=CALL)
+        status = engine.wait(container, timeout=CALL)
         assert status is not None
-        return Ran(container_id, status, bytes(written[Stream.STDOUT]), bytes(written[Stream.STDERR]))
+        return Ran(container, status, bytes(written[Stream.STDOUT]), bytes(written[Stream.STDERR]))
 
     return run_to_end
 

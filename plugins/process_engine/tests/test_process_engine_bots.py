@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeoutError
-from botdock.model import DEFAULT_LIMITS, ContainerState
+from botdock.model import DEFAULT_LIMITS, ContainerHandle, ContainerState
 from botdock.model.limits import MIB
 from botdock_engine_process.engine import ProcessEngine
 
@@ -42,8 +42,8 @@ def test_standard_input_is_empty(run: Run, shell_spec: Any) -> None:
 def test_home_and_temp_are_folders_of_the_run(run: Run, engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     ran = run(shell_spec('touch "$HOME/a" "$TMPDIR/b" && echo "$HOME" && echo "$TMPDIR"'))
     home, temp = map(Path, ran.stdout.decode().split())
-    assert home.parent == temp.parent == state / ran.container_id
-    engine.remove(ran.container_id, timeout=CALL)
+    assert home.parent == temp.parent == state / ran.container.id
+    engine.remove(ran.container, timeout=CALL)
     assert not home.exists()
     assert list(state.iterdir()) == []
 
@@ -100,24 +100,24 @@ def test_what_has_left_the_group_holds_nothing_up(run: Run, shell_spec: Any) -> 
     [
         ({"command": ("no-such-program",)}, "cannot run no-such-program: No such file"),
         ({"command": ("/etc/passwd",)}, "cannot run /etc/passwd: Permission denied"),
-        ({"working_dir": "/no/such/folder"}, "cannot enter the folder /no/such/folder: No such file"),
+        ({"code": "/etc/passwd"}, "cannot enter the folder /etc/passwd: Not a directory"),
     ],
 )
 def test_a_start_that_fails_says_why(
     engine: ProcessEngine, shell_spec: Any, overrides: dict[str, object], words: str
 ) -> None:
-    container_id = engine.create(shell_spec("", **overrides), timeout=CALL)
+    container = engine.create(*shell_spec("", **overrides), timeout=CALL)
     with pytest.raises(ContainerError, match=words) as caught:
-        engine.start(container_id, timeout=CALL)
+        engine.start(container, timeout=CALL)
     assert (caught.value.engine, caught.value.operation) == ("process", "start")
-    status = engine.inspect(container_id, timeout=CALL)
+    status = engine.inspect(container, timeout=CALL)
     assert (status.state, status.exit_code, status.started_at) == (ContainerState.EXITED, None, None)
     assert words in status.error
 
 
 def test_an_interpreter_that_is_not_there_is_named(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     with pytest.raises(ContainerError, match="needs perl99 or perl98, which is not on PATH") as caught:
-        engine.create(shell_spec("", interpreters=("perl99", "perl98")), timeout=CALL)
+        engine.create(*shell_spec("", interpreters=("perl99", "perl98")), timeout=CALL)
     assert "--engine docker" in str(caught.value.hint)
     assert list(state.iterdir()) == [] if state.exists() else True
 
@@ -125,40 +125,40 @@ def test_an_interpreter_that_is_not_there_is_named(engine: ProcessEngine, state:
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "a\nb", "x" * 300])
 def test_a_name_that_leaves_the_state_folder_is_refused(engine: ProcessEngine, shell_spec: Any, name: str) -> None:
     with pytest.raises(ContainerError, match="cannot name a container"):
-        engine.create(shell_spec("", name=name), timeout=CALL)
+        engine.create(*shell_spec("", name=name), timeout=CALL)
     with pytest.raises(ContainerNotFoundError):
-        engine.inspect(name, timeout=CALL)
-    engine.remove(name, timeout=CALL)
+        engine.inspect(ContainerHandle(id=name), timeout=CALL)
+    engine.remove(ContainerHandle(id=name), timeout=CALL)
 
 
 def test_secrets_are_gone_from_the_disk_once_the_bot_runs(run: Run, state: Path, shell_spec: Any) -> None:
     ran = run(shell_spec("true", environment={"KEY": "very-secret"}))
-    held = [path.read_bytes() for path in (state / ran.container_id).rglob("*") if path.is_file()]
+    held = [path.read_bytes() for path in (state / ran.container.id).rglob("*") if path.is_file()]
     assert held
     assert not any(b"very-secret" in data for data in held)
 
 
 def test_a_second_start_of_a_running_bot_changes_nothing(engine: ProcessEngine, shell_spec: Any) -> None:
-    container_id = engine.create(shell_spec("sleep 600"), timeout=CALL)
+    container = engine.create(*shell_spec("sleep 600"), timeout=CALL)
     for _ in range(2):
-        engine.start(container_id, timeout=CALL)
-    assert engine.inspect(container_id, timeout=CALL).state is ContainerState.RUNNING
+        engine.start(container, timeout=CALL)
+    assert engine.inspect(container, timeout=CALL).state is ContainerState.RUNNING
 
 
 def test_a_container_runs_once(engine: ProcessEngine, run: Run, shell_spec: Any) -> None:
     ran = run(shell_spec("exit 4"))
     with pytest.raises(ContainerError, match="started already"):
-        engine.start(ran.container_id, timeout=CALL)
-    assert engine.inspect(ran.container_id, timeout=CALL) == ran.status
+        engine.start(ran.container, timeout=CALL)
+    assert engine.inspect(ran.container, timeout=CALL) == ran.status
 
 
 def test_a_start_that_takes_too_long_starts_nothing(engine: ProcessEngine, shell_spec: Any, tmp_path: Path) -> None:
-    container_id = engine.create(shell_spec("sleep 1; touch started"), timeout=CALL)
+    container = engine.create(*shell_spec("sleep 1; touch started"), timeout=CALL)
     with pytest.raises(EngineTimeoutError, match="did not answer within"):
-        engine.start(container_id, timeout=0.0001)
-    assert engine.inspect(container_id, timeout=CALL).state is not ContainerState.RUNNING
+        engine.start(container, timeout=0.0001)
+    assert engine.inspect(container, timeout=CALL).state is not ContainerState.RUNNING
     with pytest.raises(ContainerError, match=r"started already|plan is gone"):
-        engine.start(container_id, timeout=CALL)
+        engine.start(container, timeout=CALL)
     assert not (tmp_path / "started").exists()
 
 
@@ -177,12 +177,12 @@ def test_a_result_that_is_no_file_any_more_is_refused(
     ran = run(shell_spec(script))
     assert ran.status.exit_code == 0
     with pytest.raises(ContainerError, match=words):
-        engine.fetch_result(ran.container_id, limit=10, timeout=CALL)
+        engine.fetch_result(ran.container, limit=10, timeout=CALL)
 
 
 def test_the_largest_memory_is_recorded(run: Run, state: Path, shell_spec: Any) -> None:
     ran = run(shell_spec("true"))
-    record = json.loads((state / ran.container_id / "exit.json").read_text())
+    record = json.loads((state / ran.container.id / "exit.json").read_text())
     assert record["max_rss_kib"] > 100
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from botdock.errors import ContainerError
-from botdock.model import LogChunk, LogCursor, Stream
+from botdock.model import ContainerHandle, LogChunk, LogCursor, Stream
 from botdock_engine_process import frames
 from botdock_engine_process.engine import ProcessEngine
 from botdock_engine_process.supervisor import layout
@@ -23,19 +23,21 @@ WRITTEN = {Stream.STDOUT: b"one\ntwo\nthree", Stream.STDERR: b"uno\n"}
 BOT = "printf 'one\\n'; sleep 0.05; printf 'uno\\n' >&2; sleep 0.05; printf 'two\\nthree'"
 
 
-def ended(engine: ProcessEngine, spec: Any) -> str:
-    container_id = engine.create(spec, timeout=CALL)
-    engine.start(container_id, timeout=CALL)
-    assert engine.wait(container_id, timeout=CALL) is not None
-    return container_id
+def ended(engine: ProcessEngine, spec: Any) -> ContainerHandle:
+    container = engine.create(*spec, timeout=CALL)
+    engine.start(container, timeout=CALL)
+    assert engine.wait(container, timeout=CALL) is not None
+    return container
 
 
-def collected(engine: ProcessEngine, container_id: str) -> tuple[dict[Stream, bytes], dict[Stream, int | None]]:
+def collected(
+    engine: ProcessEngine, container: ContainerHandle
+) -> tuple[dict[Stream, bytes], dict[Stream, int | None]]:
     """Read as the collector does: where a stream breaks, go on behind what is known; return bytes and gaps."""
     found, gaps, at = dict.fromkeys(Stream, b""), dict[Stream, int | None](), dict.fromkeys(Stream, 0)
     for _ in range(4):
         cursor = LogCursor(stdout=at[Stream.STDOUT], stderr=at[Stream.STDERR])
-        with engine.read_logs(container_id, cursor=cursor, follow=True, timeout=CALL) as stream:
+        with engine.read_logs(container, cursor=cursor, follow=True, timeout=CALL) as stream:
             chunks: list[LogChunk] = []
             with suppress(ContainerError):
                 while not stream.ended:
@@ -61,13 +63,13 @@ DAMAGES: dict[str, Callable[[bytes, int], bytes]] = {
 def test_whatever_is_missing_of_an_ended_log_is_counted(
     engine: ProcessEngine, state: Path, shell_spec: Any, damage: Callable[[bytes, int], bytes]
 ) -> None:
-    container_id = ended(engine, shell_spec(BOT))
-    log = state / container_id / layout.log_name(0)
+    container = ended(engine, shell_spec(BOT))
+    log = state / container.id / layout.log_name(0)
     content = log.read_bytes()
-    assert collected(engine, container_id) == (WRITTEN, {})
+    assert collected(engine, container) == (WRITTEN, {})
     for at in range(len(content)):
         log.write_bytes(damage(content, at))
-        found, gaps = collected(engine, container_id)
+        found, gaps = collected(engine, container)
         for stream, data in WRITTEN.items():
             assert len(found[stream]) + (gaps.get(stream) or 0) == len(data), (at, found, gaps)
             assert damage is not DAMAGES["cut"] or data.startswith(found[stream])
@@ -76,46 +78,46 @@ def test_whatever_is_missing_of_an_ended_log_is_counted(
 def test_what_is_damaged_in_the_middle_is_counted_and_the_rest_read(
     engine: ProcessEngine, state: Path, shell_spec: Any
 ) -> None:
-    container_id = ended(engine, shell_spec("true"))
-    folder = state / container_id
+    container = ended(engine, shell_spec("true"))
+    folder = state / container.id
     second = layout.FRAME.pack(1, 5, layout.STDOUT) + b"after"
     for number, content in enumerate((layout.FRAME.pack(1, 9, layout.STDOUT) + b"cut", second)):
         head = layout.HEAD.pack(9 * number, 0)
         (folder / layout.log_name(number)).write_bytes(head + content)
     document = {**(read_record(str(folder / layout.EXIT)) or {}), "logged": [14, 0]}
     write_record(str(folder / layout.EXIT), document)
-    found, gaps = collected(engine, container_id)
+    found, gaps = collected(engine, container)
     assert (found[Stream.STDOUT], gaps) == (b"after", {Stream.STDOUT: 9})
 
 
 def test_the_end_of_a_log_whose_supervisor_was_killed_is_not_known(
     engine: ProcessEngine, state: Path, shell_spec: Any
 ) -> None:
-    container_id = engine.create(shell_spec("printf begun; exec sleep 60"), timeout=CALL)
-    with engine.attach(container_id, timeout=CALL) as stream:
-        engine.start(container_id, timeout=CALL)
+    container = engine.create(*shell_spec("printf begun; exec sleep 60"), timeout=CALL)
+    with engine.attach(container, timeout=CALL) as stream:
+        engine.start(container, timeout=CALL)
         assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"begun"
-        supervisor = read_record(str(state / container_id / layout.SUPERVISOR))
+        supervisor = read_record(str(state / container.id / layout.SUPERVISOR))
         assert supervisor is not None
         os.kill(supervisor["pid"], signal.SIGKILL)
-        status = engine.wait(container_id, timeout=CALL)
+        status = engine.wait(container, timeout=CALL)
     assert status is not None
     assert status.exit_code is None
-    found, gaps = collected(engine, container_id)
+    found, gaps = collected(engine, container)
     assert found[Stream.STDOUT] == b"begun"
     assert gaps == dict.fromkeys(Stream, None)
-    engine.remove(container_id, timeout=CALL)
+    engine.remove(container, timeout=CALL)
 
 
 def test_skipping_what_is_stored_is_a_block_a_read(
     engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    container_id = ended(engine, shell_spec("true"))
+    container = ended(engine, shell_spec("true"))
     frame = layout.FRAME.pack(1, 9, layout.STDOUT) + b"123456789"
-    (state / container_id / layout.log_name(0)).write_bytes(layout.HEAD.pack(0, 0) + 50 * frame)
+    (state / container.id / layout.log_name(0)).write_bytes(layout.HEAD.pack(0, 0) + 50 * frame)
     monkeypatch.setattr(frames, "BLOCK", 3 * len(frame))
     cursor = LogCursor(stdout=50 * 9 - 1)
-    with engine.read_logs(container_id, cursor=cursor, follow=True, timeout=CALL) as stream:
+    with engine.read_logs(container, cursor=cursor, follow=True, timeout=CALL) as stream:
         skipped, seen = 0, stream.activity
         while not (chunks := stream.read(0.0)):
             assert stream.activity > seen, "it works its way through"

@@ -78,35 +78,35 @@ def test_blocks_may_end_anywhere(written: Frames, block: int) -> None:
 
 
 def test_a_stream_whose_log_is_gone_leaves_nothing_open(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
-    (state / container_id / layout.log_name(0)).unlink()
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    (state / container.id / layout.log_name(0)).unlink()
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(ContainerNotFoundError):
-        engine.attach(container_id, timeout=CALL)
+        engine.attach(container, timeout=CALL)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert list((state / container_id / layout.BELLS).iterdir()) == []
+    assert list((state / container.id / layout.BELLS).iterdir()) == []
 
 
 def test_a_closed_stream_has_no_descriptor_and_leaves_no_bell(
     engine: ProcessEngine, state: Path, shell_spec: Any
 ) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
-    stream = engine.attach(container_id, timeout=CALL)
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    stream = engine.attach(container, timeout=CALL)
     assert stream.fileno() is not None
     stream.close()
     assert stream.fileno() is None
     assert list(stream.read(1.0)) == []
-    assert list((state / container_id / layout.BELLS).iterdir()) == []
+    assert list((state / container.id / layout.BELLS).iterdir()) == []
 
 
 def test_a_reader_that_no_supervisor_answers_learns_of_its_death(
     engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "LOOK_SECONDS", 0.01)
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
-    with engine.attach(container_id, timeout=CALL) as stream:
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    with engine.attach(container, timeout=CALL) as stream:
         assert list(stream.read(0.02)) == []
-        (state / container_id / layout.SUPERVISOR).write_text('{"pid": 1, "identity": "long dead"}')
+        (state / container.id / layout.SUPERVISOR).write_text('{"pid": 1, "identity": "long dead"}')
         assert list(stream.read(CALL)) == []
         assert stream.ended
 
@@ -114,15 +114,15 @@ def test_a_reader_that_no_supervisor_answers_learns_of_its_death(
 def test_errors_of_the_system_are_errors_of_the_container(
     engine: ProcessEngine, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    container = engine.create(*shell_spec("true"), timeout=CALL)
 
     def fail(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("botdock_engine_process.engine.remove_folder", fail)
     with pytest.raises(ContainerError, match=r"cannot remove container .*Permission denied") as caught:
-        engine.remove(container_id, timeout=CALL)
-    assert caught.value.container_id == container_id
+        engine.remove(container, timeout=CALL)
+    assert caught.value.container_id == container.id
     monkeypatch.undo()
 
 

@@ -41,7 +41,7 @@ def test_it_says_once_on_stderr_that_it_does_not_isolate(
 ) -> None:
     engine = ProcessEngine(state)
     for _ in range(2):
-        engine.remove(engine.create(shell_spec("true"), timeout=CALL), timeout=CALL)
+        engine.remove(engine.create(*shell_spec("true"), timeout=CALL), timeout=CALL)
     captured = capfd.readouterr()
     assert captured.err == f"{WARNING}\n"
     assert captured.out == ""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from botdock.errors import ContainerError, EngineTimeoutError
-from botdock.model import ContainerState, LogCursor, Stream
+from botdock.model import ContainerHandle, ContainerState, LogCursor, Stream
 from botdock_engine_process import folder as folders
 from botdock_engine_process.engine import ProcessEngine
 from botdock_engine_process.folder import ContainerFolder
@@ -31,9 +31,9 @@ import os, pathlib, pickle, signal, sys
 from botdock_engine_process.engine import ProcessEngine
 
 engine = ProcessEngine(pathlib.Path(sys.argv[1]), warn=lambda _: None)
-container_id = engine.create(pickle.loads(bytes.fromhex(sys.argv[2])), timeout=30)
-stream = engine.attach(container_id, timeout=30)
-engine.start(container_id, timeout=30)
+container = engine.create(*pickle.loads(bytes.fromhex(sys.argv[2])), timeout=30)
+stream = engine.attach(container, timeout=30)
+engine.start(container, timeout=30)
 while not stream.read(30):
     pass
 os.kill(os.getpid(), signal.SIGKILL)
@@ -53,15 +53,16 @@ def test_a_bot_outlives_its_runner_and_a_successor_has_all_of_it(
 ) -> None:
     spec = shell_spec("echo before; until [ -e go ]; do sleep 0.01; done; printf after; exit 9")
     start_and_die(state, spec)
-    assert engine.inspect(spec.name, timeout=CALL).state is ContainerState.RUNNING
-    with engine.read_logs(spec.name, cursor=LogCursor(stdout=3), follow=True, timeout=CALL) as stream:
+    assert engine.inspect(ContainerHandle(id=spec.run.name), timeout=CALL).state is ContainerState.RUNNING
+    container = ContainerHandle(id=spec.run.name)
+    with engine.read_logs(container, cursor=LogCursor(stdout=3), follow=True, timeout=CALL) as stream:
         assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"ore\n"
         (tmp_path / "go").touch()
         rest = b""
         while not stream.ended:
             rest += b"".join(chunk.data for chunk in stream.read(CALL))
     assert rest == b"after"
-    status = engine.wait(spec.name, timeout=CALL)
+    status = engine.wait(ContainerHandle(id=spec.run.name), timeout=CALL)
     assert status is not None
     assert status.exit_code == 9
 
@@ -71,56 +72,54 @@ def test_a_bot_that_ended_while_nobody_looked_is_known(
 ) -> None:
     spec = shell_spec("echo all there is; exit 5")
     start_and_die(state, spec)
-    eventually(lambda: engine.inspect(spec.name, timeout=CALL).state is ContainerState.EXITED)
-    assert engine.inspect(spec.name, timeout=CALL).exit_code == 5
+    eventually(lambda: engine.inspect(ContainerHandle(id=spec.run.name), timeout=CALL).state is ContainerState.EXITED)
+    assert engine.inspect(ContainerHandle(id=spec.run.name), timeout=CALL).exit_code == 5
 
 
 def test_a_bot_runs_to_its_end_although_its_runner_died_before_it_heard_of_the_start(
     engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
 ) -> None:
-    container_id = engine.create(shell_spec("echo all there is; exit 5"), timeout=CALL)
+    container = engine.create(*shell_spec("echo all there is; exit 5"), timeout=CALL)
     unread, answer = os.pipe()
     os.close(unread)
     try:
         subprocess.run(
-            supervisor_command(ContainerFolder(state / container_id)), stdout=answer, check=True, timeout=CALL
+            supervisor_command(ContainerFolder(state / container.id)), stdout=answer, check=True, timeout=CALL
         )
     finally:
         os.close(answer)
-    eventually(lambda: engine.inspect(container_id, timeout=CALL).state is ContainerState.EXITED)
-    status = engine.inspect(container_id, timeout=CALL)
+    eventually(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
+    status = engine.inspect(container, timeout=CALL)
     assert (status.exit_code, status.error) == (5, "")
-    with engine.read_logs(container_id, cursor=LogCursor(), follow=False, timeout=CALL) as stream:
+    with engine.read_logs(container, cursor=LogCursor(), follow=False, timeout=CALL) as stream:
         assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"all there is\n"
 
 
 def test_a_dead_supervisor_is_noticed_and_its_bot_killed(
     engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
 ) -> None:
-    container_id = engine.create(shell_spec("echo ready; exec sleep 600"), timeout=CALL)
-    stream = engine.attach(container_id, timeout=CALL)
-    engine.start(container_id, timeout=CALL)
+    container = engine.create(*shell_spec("echo ready; exec sleep 600"), timeout=CALL)
+    stream = engine.attach(container, timeout=CALL)
+    engine.start(container, timeout=CALL)
     assert [(chunk.stream, chunk.data) for chunk in stream.read(CALL)] == [(Stream.STDOUT, b"ready\n")]
-    bot = record(state, container_id, "bot.json")
-    os.kill(record(state, container_id, "supervisor.json")["pid"], signal.SIGKILL)
+    bot = record(state, container, "bot.json")
+    os.kill(record(state, container, "supervisor.json")["pid"], signal.SIGKILL)
     while not stream.ended:
         assert list(stream.read(CALL)) == []
     stream.close()
-    status = engine.wait(container_id, timeout=CALL)
+    status = engine.wait(container, timeout=CALL)
     assert status is not None
     assert (status.state, status.exit_code) == (ContainerState.EXITED, None)
     assert "supervisor died" in status.error
     assert is_alive(bot)
-    engine.remove(container_id, timeout=CALL)
+    engine.remove(container, timeout=CALL)
     eventually(lambda: not is_alive(bot))
 
 
 def test_a_supervisor_that_is_told_to_end_stops_its_bot(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
-    container_id = started(
-        engine, shell_spec("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 1 & wait; done")
-    )
-    os.kill(record(state, container_id, "supervisor.json")["pid"], signal.SIGTERM)
-    status = engine.wait(container_id, timeout=CALL)
+    container = started(engine, shell_spec("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 1 & wait; done"))
+    os.kill(record(state, container, "supervisor.json")["pid"], signal.SIGTERM)
+    status = engine.wait(container, timeout=CALL)
     assert status is not None
     assert status.exit_code == 3
 
@@ -128,12 +127,12 @@ def test_a_supervisor_that_is_told_to_end_stops_its_bot(engine: ProcessEngine, s
 def test_a_supervisor_that_does_not_answer_is_killed_with_its_bot(
     engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
 ) -> None:
-    container_id = started(engine, shell_spec("echo up; exec sleep 600"))
-    supervisor, bot = (record(state, container_id, name) for name in ("supervisor.json", "bot.json"))
+    container = started(engine, shell_spec("echo up; exec sleep 600"))
+    supervisor, bot = (record(state, container, name) for name in ("supervisor.json", "bot.json"))
     os.kill(supervisor["pid"], signal.SIGSTOP)
     with pytest.raises(EngineTimeoutError, match="has not ended"):
-        engine.stop(container_id, grace=0.0, timeout=0.1)
-    engine.remove(container_id, timeout=0.1)
+        engine.stop(container, grace=0.0, timeout=0.1)
+    engine.remove(container, timeout=0.1)
     eventually(lambda: not is_alive(supervisor) and not is_alive(bot))
 
 
@@ -161,10 +160,10 @@ def test_without_pidfd_the_end_is_polled_for(
         monkeypatch.delattr(os, "pidfd_open")
     else:
         monkeypatch.setattr(os, "pidfd_open", lambda _: (tmp_path / "no such system call").stat())
-    container_id = started(engine, shell_spec("echo up; until [ -e go ]; do sleep 0.01; done; exit 8"))
-    assert engine.wait(container_id, timeout=0.05) is None
+    container = started(engine, shell_spec("echo up; until [ -e go ]; do sleep 0.01; done; exit 8"))
+    assert engine.wait(container, timeout=0.05) is None
     (tmp_path / "go").touch()
-    status = engine.wait(container_id, timeout=CALL)
+    status = engine.wait(container, timeout=CALL)
     assert status is not None
     assert status.exit_code == 8
 
@@ -172,39 +171,39 @@ def test_without_pidfd_the_end_is_polled_for(
 def test_a_python_that_does_not_know_itself_starts_nothing(
     engine: ProcessEngine, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    container = engine.create(*shell_spec("true"), timeout=CALL)
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(ContainerError, match="does not know where its own program is"):
-        engine.start(container_id, timeout=CALL)
+        engine.start(container, timeout=CALL)
 
 
 def test_a_supervisor_that_crashes_at_its_start_says_how(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
-    (state / container_id / "plan.json").write_text("{}")
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    (state / container.id / "plan.json").write_text("{}")
     with pytest.raises(ContainerError, match=r"the supervisor crashed: [^$]*KeyError"):
-        engine.start(container_id, timeout=CALL)
+        engine.start(container, timeout=CALL)
 
 
 def test_a_container_whose_memory_the_machine_lost_is_not_listed(
     engine: ProcessEngine, state: Path, shell_spec: Any
 ) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
-    (state / container_id / "spec.json").unlink()
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    (state / container.id / "made.json").unlink()
     assert list(engine.list({}, timeout=CALL)) == []
-    engine.remove(container_id, timeout=CALL)
+    engine.remove(container, timeout=CALL)
     assert list(state.iterdir()) == []
 
 
 def test_a_grace_of_months_is_no_trouble(engine: ProcessEngine, shell_spec: Any) -> None:
     script = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 1 & wait; done"
-    container_id = started(engine, shell_spec(script))
-    engine.stop(container_id, grace=1e8, timeout=CALL)
-    assert engine.inspect(container_id, timeout=CALL).exit_code == 3
+    container = started(engine, shell_spec(script))
+    engine.stop(container, grace=1e8, timeout=CALL)
+    assert engine.inspect(container, timeout=CALL).exit_code == 3
 
 
 def test_wait_for_one_that_has_not_begun_returns_none(engine: ProcessEngine, shell_spec: Any) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
-    assert engine.wait(container_id, timeout=0.05) is None
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    assert engine.wait(container, timeout=0.05) is None
 
 
 def test_what_a_runner_left_half_made_is_swept(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
@@ -213,10 +212,10 @@ def test_what_a_runner_left_half_made_is_swept(engine: ProcessEngine, state: Pat
         (place / "home").mkdir(parents=True)
     long_ago = time.time() - 2 * folders.STALE_SECONDS
     os.utime(old, (long_ago, long_ago))
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
+    container = engine.create(*shell_spec("true"), timeout=CALL)
     assert not old.exists()
     assert fresh.exists()
-    assert [info.container_id for info in engine.list({}, timeout=CALL)] == [container_id]
+    assert [info.container_id for info in engine.list({}, timeout=CALL)] == [container.id]
 
 
 def test_a_create_that_fails_half_way_leaves_nothing(
@@ -227,37 +226,37 @@ def test_a_create_that_fails_half_way_leaves_nothing(
 
     monkeypatch.setattr("botdock_engine_process.creation.write_record", disk_full)
     with pytest.raises(ContainerError, match=r"cannot create container .*: .*No space left on device"):
-        engine.create(shell_spec("true"), timeout=CALL)
+        engine.create(*shell_spec("true"), timeout=CALL)
     assert list(state.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_renamed_leaves_nothing(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     state.mkdir()
     spec = shell_spec("true")
-    (state / spec.name).write_text("a file where a folder should be")
+    (state / spec.run.name).write_text("a file where a folder should be")
     with pytest.raises(ContainerError):
-        engine.create(spec, timeout=CALL)
-    assert [path.name for path in state.iterdir()] == [spec.name]
+        engine.create(*spec, timeout=CALL)
+    assert [path.name for path in state.iterdir()] == [spec.run.name]
 
 
 def test_removal_wakes_who_reads_the_log(engine: ProcessEngine, shell_spec: Any) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
-    with engine.attach(container_id, timeout=CALL) as stream:
-        engine.remove(container_id, timeout=CALL)
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    with engine.attach(container, timeout=CALL) as stream:
+        engine.remove(container, timeout=CALL)
         assert list(stream.read(CALL)) == []
         assert stream.ended
 
 
-def started(engine: ProcessEngine, spec: Any) -> str:
-    container_id = engine.create(spec, timeout=CALL)
-    with engine.attach(container_id, timeout=CALL) as stream:
-        engine.start(container_id, timeout=CALL)
+def started(engine: ProcessEngine, spec: Any) -> ContainerHandle:
+    container = engine.create(*spec, timeout=CALL)
+    with engine.attach(container, timeout=CALL) as stream:
+        engine.start(container, timeout=CALL)
         assert stream.read(CALL), "it said nothing"
-    return container_id
+    return container
 
 
-def record(state: Path, container_id: str, name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((state / container_id / name).read_text())
+def record(state: Path, container: ContainerHandle, name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((state / container.id / name).read_text())
     return loaded
 
 
@@ -278,8 +277,8 @@ for _ in range(3000):
     os.mkdir("d"); os.chdir("d")
 os.chmod(".", 0)"""
     spec = shell_spec(f"cd && exec {sys.executable} -c '{nest}'")
-    container_id = engine.create(spec, timeout=CALL)
-    engine.start(container_id, timeout=CALL)
-    assert engine.wait(container_id, timeout=CALL) is not None
-    engine.remove(container_id, timeout=CALL)
+    container = engine.create(*spec, timeout=CALL)
+    engine.start(container, timeout=CALL)
+    assert engine.wait(container, timeout=CALL) is not None
+    engine.remove(container, timeout=CALL)
     assert list(state.iterdir()) == []

@@ -169,21 +169,21 @@ def test_tiny_writes_take_about_twice_their_bytes_of_the_disk(
 
 
 def long_running(shell_spec: Any, script: str) -> Any:
-    return shell_spec(script, is_long_running=True, limits=attrs.evolve(DEFAULT_LIMITS, output=OUTPUT))
+    return shell_spec(script, keeps_newest=True, limits=attrs.evolve(DEFAULT_LIMITS, output=OUTPUT))
 
 
 def test_a_bot_that_may_write_without_an_end_is_not_ended_for_it(
     engine: ProcessEngine, state: Path, shell_spec: Any
 ) -> None:
-    container_id = engine.create(long_running(shell_spec, f"{COUNTS}; exit 3"), timeout=CALL)
-    engine.start(container_id, timeout=CALL)
-    status = engine.wait(container_id, timeout=CALL)
+    container = engine.create(*long_running(shell_spec, f"{COUNTS}; exit 3"), timeout=CALL)
+    engine.start(container, timeout=CALL)
+    status = engine.wait(container, timeout=CALL)
     assert status is not None
     assert (status.exit_code, status.output_limited, status.error) == (3, False, "")
-    files = list((state / container_id).glob(f"{layout.LOG}*"))
+    files = list((state / container.id).glob(f"{layout.LOG}*"))
     kept = OUTPUT + layout.BURST
     assert kept <= sum(path.stat().st_size for path in files) <= 2 * kept
-    with engine.read_logs(container_id, cursor=LogCursor(last_ns=7), follow=True, timeout=CALL) as stream:
+    with engine.read_logs(container, cursor=LogCursor(last_ns=7), follow=True, timeout=CALL) as stream:
         chunks = list(rest_of(stream))
         (gap,) = stream.lost
     data = joined(chunks)
@@ -196,12 +196,12 @@ def test_who_follows_has_all_of_it(engine: ProcessEngine, shell_spec: Any, tmp_p
     """The bot goes on only when it was read so far, as no reader of a busy machine could be relied on to be in time."""
     step = LINES // 4
     part = f"seq -f %09.0f $i $((i + {step - 1})); i=$((i + {step})); until [ -e $i ]; do sleep 0.01; done"
-    container_id = engine.create(
-        long_running(shell_spec, f"i=0; while [ $i -lt {LINES} ]; do {part}; done"), timeout=CALL
+    container = engine.create(
+        *long_running(shell_spec, f"i=0; while [ $i -lt {LINES} ]; do {part}; done"), timeout=CALL
     )
     found = bytearray()
-    with engine.attach(container_id, timeout=CALL) as stream:
-        engine.start(container_id, timeout=CALL)
+    with engine.attach(container, timeout=CALL) as stream:
+        engine.start(container, timeout=CALL)
         for chunk in rest_of(stream):
             before = len(found)
             found += chunk.data
@@ -212,18 +212,18 @@ def test_who_follows_has_all_of_it(engine: ProcessEngine, shell_spec: Any, tmp_p
 
 
 def test_who_is_left_behind_is_told_so(engine: ProcessEngine, shell_spec: Any) -> None:
-    container_id = engine.create(long_running(shell_spec, COUNTS), timeout=CALL)
+    container = engine.create(*long_running(shell_spec, COUNTS), timeout=CALL)
     found: list[LogChunk] = []
-    with engine.attach(container_id, timeout=CALL) as stream:
-        engine.start(container_id, timeout=CALL)
+    with engine.attach(container, timeout=CALL) as stream:
+        engine.start(container, timeout=CALL)
         found += stream.read(CALL)
-        assert engine.wait(container_id, timeout=CALL) is not None
+        assert engine.wait(container, timeout=CALL) is not None
         with pytest.raises(ContainerError, match="removed before it was read"):
             found.extend(rest_of(stream))
     before = joined(found)
     assert whole().startswith(before)
     cursor = LogCursor(stdout=len(before))
-    with engine.read_logs(container_id, cursor=cursor, follow=False, timeout=CALL) as stream:
+    with engine.read_logs(container, cursor=cursor, follow=False, timeout=CALL) as stream:
         rest = joined(rest_of(stream))
         (gap,) = stream.lost
     assert gap.size == len(whole()) - len(before) - len(rest)
@@ -233,15 +233,15 @@ def test_who_is_left_behind_is_told_so(engine: ProcessEngine, shell_spec: Any) -
 def test_a_log_whose_files_go_while_it_is_read_has_ended(
     engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    container_id = engine.create(shell_spec("true"), timeout=CALL)
-    make_log_file(1, stdout=1, folder=str(state / container_id))
-    with engine.attach(container_id, timeout=CALL) as stream:
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    make_log_file(1, stdout=1, folder=str(state / container.id))
+    with engine.attach(container, timeout=CALL) as stream:
         real = LogFiles._following
 
         def removed_then(files: LogFiles) -> int | None:
             following = real(files)
             if following is not None:
-                engine.remove(container_id, timeout=CALL)
+                engine.remove(container, timeout=CALL)
             return following
 
         monkeypatch.setattr(LogFiles, "_following", removed_then)

@@ -53,8 +53,8 @@ def supervised(tmp_path: Path, shell_spec: Any) -> Iterator[Callable[..., Superv
 
     def start(script: str, **overrides: object) -> Supervised:
         spec = shell_spec(script, **overrides)
-        path = tmp_path / "state" / spec.name
-        create(path, spec)
+        path = tmp_path / "state" / spec.run.name
+        create(path, *spec)
         return supervise_folder(path)
 
     def supervise_folder(path: Path) -> Supervised:
@@ -129,8 +129,8 @@ def test_it_stops_a_flood(supervised: Any) -> None:
 
 def test_a_log_that_cannot_be_written_ends_the_bot(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
     spec = shell_spec("echo hello; exec sleep 600")
-    path = tmp_path / "state" / spec.name
-    create(path, spec)
+    path = tmp_path / "state" / spec.run.name
+    create(path, *spec)
     (path / layout.log_name(0)).unlink()
     (path / layout.log_name(0)).symlink_to("/dev/full")
     one = supervised.again(path)
@@ -148,17 +148,17 @@ def test_a_second_supervisor_leaves_at_once(supervised: Any) -> None:
 
 def test_without_a_plan_nothing_is_started(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
     spec = shell_spec("true")
-    create(tmp_path / spec.name, spec)
-    (tmp_path / spec.name / layout.PLAN).unlink()
-    assert supervised.again(tmp_path / spec.name).answer() == "its plan is gone"
+    create(tmp_path / spec.run.name, *spec)
+    (tmp_path / spec.run.name / layout.PLAN).unlink()
+    assert supervised.again(tmp_path / spec.run.name).answer() == "its plan is gone"
 
 
 def test_of_a_removal_and_a_late_start_one_gets_the_plan(
     supervised: Any, tmp_path: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = shell_spec("true")
-    folder = ContainerFolder(tmp_path / "state" / spec.name)
-    create(folder.path, spec)
+    folder = ContainerFolder(tmp_path / "state" / spec.run.name)
+    create(folder.path, *spec)
 
     def removed_meanwhile(path: str) -> dict[str, Any] | None:
         plan = read_record(path)
@@ -173,8 +173,8 @@ def test_of_a_removal_and_a_late_start_one_gets_the_plan(
 
 def test_a_supervisor_that_fails_takes_its_bot_along(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
     spec = shell_spec("exec sleep 600")
-    path = tmp_path / "state" / spec.name
-    create(path, spec)
+    path = tmp_path / "state" / spec.run.name
+    create(path, *spec)
     one = supervised.again(path)
     assert one.answer() == ""
     bot = json.loads(one.folder.file(layout.BOT).read_text())

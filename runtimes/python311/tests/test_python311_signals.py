@@ -269,9 +269,9 @@ def test_sigterm_does_not_disturb_exit_handlers() -> None:
 def test_sigterm_ends_one_that_is_kept_waiting() -> None:
     with bot(PYTHON311, "") as made:
         made.prepare()
-        os.mkfifo(made.files / "ready")
+        os.mkfifo(made.folder / "ready")
         with made.start() as process:
-            descriptor = os.open(made.files / "ready", os.O_WRONLY)
+            descriptor = os.open(made.folder / "ready", os.O_WRONLY)
             try:
                 process.send_signal(signal.SIGTERM)
                 ended = made.finish(process)

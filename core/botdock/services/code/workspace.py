@@ -1,4 +1,4 @@
-"""The folder of one execution: its code, what is generated for it, and what it returns."""
+"""The folder of one execution: its code, what it is told, and what it returns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Workspace:
     Attributes:
         root: The folder of all of it; ours alone, so that what lies in it may be open to the user that bots run as.
         code: Where the bot's tree goes, not there yet; or a tree of the cache, which is not the workspace's own.
-        files: Where the generated files go; readable for all.
+        context: Where what the run is told goes, secrets among it; readable for all that reach it.
         result: What the bot returns; an empty file that anybody may write to.
         spool: Where code is put on its way from the storage, without a cache; not there yet.
         held: What is let go of once the workspace is gone.
@@ -33,7 +33,7 @@ class Workspace:
 
     root: Path
     code: Path
-    files: Path
+    context: Path
     result: Path
     spool: Path
     held: ExitStack = attrs.field(factory=ExitStack, eq=False, repr=False)
@@ -41,7 +41,9 @@ class Workspace:
     @classmethod
     def at(cls, root: Path) -> Workspace:
         """Return the workspace of that folder, whether it is there or not."""
-        return cls(root=root, code=root / "code", files=root / "files", result=root / "result", spool=root / "spool")
+        return cls(
+            root=root, code=root / "code", context=root / "context", result=root / "result", spool=root / "spool"
+        )
 
 
 def make_workspace(directory: Path) -> Workspace:
@@ -68,8 +70,8 @@ def make_workspace(directory: Path) -> Workspace:
 def _fill(workspace: Workspace) -> None:
     """Modes are set once more, since the umask takes from those given to mkdir and open."""
     workspace.root.chmod(_OURS)
-    workspace.files.mkdir()
-    workspace.files.chmod(_ALL_READ)
+    workspace.context.mkdir()
+    workspace.context.chmod(_ALL_READ)
     workspace.result.touch(exist_ok=False)
     workspace.result.chmod(_ALL_WRITE)
 

@@ -59,14 +59,19 @@ class Bot:
     context: ExecutionContext
 
     @property
-    def files(self) -> Path:
-        """The folder of the generated files."""
-        return Path(self.context.files_dir)
+    def program(self) -> Path:
+        """The folder of the runtime's files."""
+        return self.folder.with_name("program")
+
+    @property
+    def folder(self) -> Path:
+        """The context folder."""
+        return Path(self.context.context_dir)
 
     def prepare(self) -> None:
         """Generate everything."""
-        write_program(self.runtime, self.files)
-        write_context(self.context, self.files)
+        write_program(self.runtime, self.program)
+        write_context(self.context, self.folder)
         begin_result(self.runtime, Path(self.context.result_file))
 
     def start(self, **image: str) -> subprocess.Popen[bytes]:
@@ -74,7 +79,7 @@ class Bot:
         folder = Path(sys.executable).parent
         environment = {"PATH": f"{folder}:{os.environ['PATH']}", "HOME": self.context.code_dir, **image}
         return subprocess.Popen(
-            ["/bin/sh", str(self.files / "entrypoint.sh")],
+            ["/bin/sh", str(self.program / "entrypoint.sh"), str(self.folder)],
             cwd=self.context.code_dir,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -143,12 +148,13 @@ def bot(
             script=script or found or runtime.scripts[entrypoint][0],
             config=config or {},
             code_dir=str(code),
-            files_dir=str(root / "files"),
+            context_dir=str(root / "context"),
             result_file=str(root / "result"),
             result_limit=result_limit,
             variables=variables or {},
         )
-        (root / "files").mkdir()
+        (root / "context").mkdir()
+        (root / "program").mkdir()
         (root / "result").touch()
         if not isinstance(source, Path):
             _plant(code, {**(tree or {}), context.script: source})

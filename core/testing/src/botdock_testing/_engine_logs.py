@@ -54,8 +54,8 @@ class Logs:
     ) -> None:
         needs(capabilities.resumable_logs, "resumable logs")
         spec = make_spec(Program(stdout=b"one\ntwo\nthree\nfour", stderr=b"uno\ndos\nt"))
-        container_id = run(engine, spec).container_id
-        rest = read_logs(engine, container_id, cursor=LogCursor(stdout=stdout, stderr=stderr))
+        container = run(engine, spec).container
+        rest = read_logs(engine, container, cursor=LogCursor(stdout=stdout, stderr=stderr))
         assert rest[Stream.STDOUT] == b"one\ntwo\nthree\nfour"[stdout:]
         assert rest[Stream.STDERR] == b"uno\ndos\nt"[stderr:]
 
@@ -64,26 +64,26 @@ class Logs:
         self, engine: Engine, capabilities: EngineCapabilities, make_spec: MakeSpec, output: bytes
     ) -> None:
         needs(capabilities.exact_bytes, "exact bytes")
-        container_id = run(engine, make_spec(Program(stdout=output))).container_id
-        assert read_logs(engine, container_id)[Stream.STDOUT] == output
+        container = run(engine, make_spec(Program(stdout=output))).container
+        assert read_logs(engine, container)[Stream.STDOUT] == output
 
     def test_read_logs_of_a_running_container_returns_what_is_there(self, engine: Engine, make_spec: MakeSpec) -> None:
-        container_id = started(engine, make_spec(Program(stdout=b"ready\n", forever=True)), shows=b"ready\n")
-        written = bounded(lambda: read_logs(engine, container_id))
+        container = started(engine, make_spec(Program(stdout=b"ready\n", forever=True)), shows=b"ready\n")
+        written = bounded(lambda: read_logs(engine, container))
         assert written[Stream.STDOUT] == b"ready\n"
 
     def test_read_logs_follows_to_the_end(self, engine: Engine, make_spec: MakeSpec) -> None:
         program = Program(stdout=b"ready\n", forever=True, farewell=b"bye\n")
-        container_id = started(engine, make_spec(program), shows=b"ready\n")
+        container = started(engine, make_spec(program), shows=b"ready\n")
         cursor = LogCursor(stdout=3)
-        with engine.read_logs(container_id, cursor=cursor, follow=True, timeout=CALL) as stream:
+        with engine.read_logs(container, cursor=cursor, follow=True, timeout=CALL) as stream:
             read_until(stream, lambda written: written[Stream.STDOUT] == b"dy\n")
-            engine.stop(container_id, grace=20.0, timeout=CALL)
+            engine.stop(container, grace=20.0, timeout=CALL)
             assert drain(stream)[Stream.STDOUT] == b"bye\n"
 
     def test_a_stream_that_has_ended_returns_nothing(self, engine: Engine, make_spec: MakeSpec) -> None:
-        container_id = run(engine, make_spec(Program(stdout=b"hi\n"))).container_id
-        with engine.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
+        container = run(engine, make_spec(Program(stdout=b"hi\n"))).container
+        with engine.read_logs(container, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
             drain(stream)
             assert stream.ended
             assert list(bounded(lambda: stream.read(DEADLINE))) == []
@@ -107,12 +107,12 @@ class Logs:
         stream.close()
 
     def test_the_descriptor_is_readable_when_there_is_something(self, engine: Engine, make_spec: MakeSpec) -> None:
-        container_id = engine.create(make_spec(Program(stdout=b"ready\n", forever=True)), timeout=CALL)
-        with engine.attach(container_id, timeout=CALL) as stream:
-            engine.start(container_id, timeout=CALL)
+        container = engine.create(*make_spec(Program(stdout=b"ready\n", forever=True)), timeout=CALL)
+        with engine.attach(container, timeout=CALL) as stream:
+            engine.start(container, timeout=CALL)
             wait_readable(stream)
             read_until(stream, lambda written: written[Stream.STDOUT] == b"ready\n")
-            engine.stop(container_id, grace=0.0, timeout=CALL)
+            engine.stop(container, grace=0.0, timeout=CALL)
             while not stream.ended:
                 wait_readable(stream)
                 stream.read(0.0)
@@ -122,16 +122,16 @@ class Deliveries:
     """What goes in, and what comes out beside the log."""
 
     def test_an_untouched_result_is_empty(self, engine: Engine, make_spec: MakeSpec) -> None:
-        container_id = run(engine, make_spec()).container_id
-        assert engine.fetch_result(container_id, limit=100, timeout=CALL) == b""
+        container = run(engine, make_spec()).container
+        assert engine.fetch_result(container, limit=100, timeout=CALL) == b""
 
     @pytest.mark.parametrize("size", [1, 999, 1000, 1001, 5000])
     def test_a_result_is_fetched_up_to_one_byte_over_the_limit(
         self, engine: Engine, make_spec: MakeSpec, size: int
     ) -> None:
         result = (b"\x00\xffabc" * 1000)[:size]
-        container_id = run(engine, make_spec(Program(result=result))).container_id
-        assert engine.fetch_result(container_id, limit=1000, timeout=CALL) == result[:1001]
+        container = run(engine, make_spec(Program(result=result))).container
+        assert engine.fetch_result(container, limit=1000, timeout=CALL) == result[:1001]
 
     def test_the_environment_is_what_was_given_and_nothing_of_the_hosts(
         self,
@@ -174,9 +174,9 @@ def needs(capability: object, name: str) -> None:
 
 def lingering(engine: Engine, make_spec: MakeSpec) -> LogStream:
     """Return the stream of a container that has said all it will and goes on."""
-    container_id = engine.create(make_spec(Program(stdout=b"ready\n", forever=True)), timeout=CALL)
-    stream = engine.attach(container_id, timeout=CALL)
-    engine.start(container_id, timeout=CALL)
+    container = engine.create(*make_spec(Program(stdout=b"ready\n", forever=True)), timeout=CALL)
+    stream = engine.attach(container, timeout=CALL)
+    engine.start(container, timeout=CALL)
     read_until(stream, lambda written: written[Stream.STDOUT] == b"ready\n")
     return stream
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from threading import Thread
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import attrs
 import pytest
 
-from botdock.model import ContainerSpec, ContainerStatus, Engine, LogCursor, LogStream, Stream
+from botdock.model import (
+    DEFAULT_LIMITS,
+    ContainerHandle,
+    ContainerRun,
+    ContainerStatus,
+    ContainerTemplate,
+    Engine,
+    LogCursor,
+    LogStream,
+    Stream,
+)
 from botdock_testing.program import Program
 
 CALL = 30.0
@@ -21,16 +32,53 @@ STEP = 0.25
 """Seconds of one `read` or `wait` of a loop that has a deadline."""
 
 OWNER = "io.botdock.contract"
-"""The label that all containers of one contract test carry, with a value of its own."""
+"""The selector that all containers of one contract test carry, with a value of its own."""
+
+ANNOTATION = "io.botdock.note"
+LONG_TEXT = "a note with spaces, and longer than any selector may be: " + "x" * 200
 
 _Result = TypeVar("_Result")
 
 
-class MakeSpec(Protocol):
-    """Returns the spec of a container that runs a program; keywords replace fields of the spec."""
+class Asked(NamedTuple):
+    """What a container is made from: the arguments of `Engine.create`."""
 
-    def __call__(self, program: Program = ..., /, **overrides: object) -> ContainerSpec:
-        """Return the spec."""
+    template: ContainerTemplate
+    run: ContainerRun
+
+
+def asked(folder: Path = Path("/nowhere"), /, **fields: Any) -> Asked:
+    """Return what a container over one folder is made from; keywords replace fields of template and run."""
+    template = ContainerTemplate(
+        image="image",
+        command=("/bin/sh",),
+        program=str(folder),
+        program_digest="",
+        program_target="/botdock/program",
+        code_target="/bot",
+        context_target="/botdock/context",
+        result_target="/botdock/result",
+        limits=DEFAULT_LIMITS,
+        interpreters=("sh",),
+    )
+    run = ContainerRun(name="botdock-1", selectors={}, code=str(folder), context=str(folder), result=str(folder))
+    return replaced(Asked(template, run), **fields)
+
+
+def replaced(asked: Asked, **fields: Any) -> Asked:
+    """Return the same with other fields of template and run."""
+    ours = {field.name for field in attrs.fields(ContainerRun)}
+    return Asked(
+        attrs.evolve(asked.template, **{name: value for name, value in fields.items() if name not in ours}),
+        attrs.evolve(asked.run, **{name: value for name, value in fields.items() if name in ours}),
+    )
+
+
+class MakeSpec(Protocol):
+    """Returns what a container that runs a program is made from; keywords replace fields of template and run."""
+
+    def __call__(self, program: Program = ..., /, **overrides: object) -> Asked:
+        """Return it."""
         ...
 
 
@@ -39,27 +87,27 @@ class Run:
     """A container that has been run to its end.
 
     Attributes:
-        container_id: Its identity.
+        container: What names it.
         status: How it ended.
         stdout: What it wrote there.
         stderr: What it wrote there.
     """
 
-    container_id: str
+    container: ContainerHandle
     status: ContainerStatus
     stdout: bytes
     stderr: bytes
 
 
-def run(engine: Engine, spec: ContainerSpec) -> Run:
+def run(engine: Engine, spec: Asked) -> Run:
     """Run a container as the orchestrator does: create, attach, start, read to the end, wait."""
-    container_id = engine.create(spec, timeout=CALL)
-    with engine.attach(container_id, timeout=CALL) as stream:
-        engine.start(container_id, timeout=CALL)
+    container = engine.create(*spec, timeout=CALL)
+    with engine.attach(container, timeout=CALL) as stream:
+        engine.start(container, timeout=CALL)
         written = drain(stream)
     return Run(
-        container_id=container_id,
-        status=ended(engine, container_id),
+        container=container,
+        status=ended(engine, container),
         stdout=written[Stream.STDOUT],
         stderr=written[Stream.STDERR],
     )
@@ -83,24 +131,24 @@ def read_until(stream: LogStream, enough: Callable[[Mapping[Stream, bytearray]],
     return {kind: bytes(data) for kind, data in written.items()}
 
 
-def read_logs(engine: Engine, container_id: str, *, cursor: LogCursor | None = None) -> Mapping[Stream, bytes]:
+def read_logs(engine: Engine, container: ContainerHandle, *, cursor: LogCursor | None = None) -> Mapping[Stream, bytes]:
     """Read what the engine has of the log now."""
-    with engine.read_logs(container_id, cursor=cursor or LogCursor(), follow=False, timeout=CALL) as stream:
+    with engine.read_logs(container, cursor=cursor or LogCursor(), follow=False, timeout=CALL) as stream:
         return drain(stream)
 
 
-def started(engine: Engine, spec: ContainerSpec, *, shows: bytes = b"") -> str:
-    """Create and start a container, wait until its stdout begins with `shows`, and return its identity."""
-    container_id = engine.create(spec, timeout=CALL)
-    with engine.attach(container_id, timeout=CALL) as stream:
-        engine.start(container_id, timeout=CALL)
+def started(engine: Engine, spec: Asked, *, shows: bytes = b"") -> ContainerHandle:
+    """Create and start a container, wait until its stdout begins with `shows`, and return its handle."""
+    container = engine.create(*spec, timeout=CALL)
+    with engine.attach(container, timeout=CALL) as stream:
+        engine.start(container, timeout=CALL)
         read_until(stream, lambda written: written[Stream.STDOUT].startswith(shows))
-    return container_id
+    return container
 
 
-def ended(engine: Engine, container_id: str) -> ContainerStatus:
+def ended(engine: Engine, container: ContainerHandle) -> ContainerStatus:
     """Wait for the end of a container."""
-    status = engine.wait(container_id, timeout=DEADLINE)
+    status = engine.wait(container, timeout=DEADLINE)
     assert status is not None, "it did not end"
     return status
 

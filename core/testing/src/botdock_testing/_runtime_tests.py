@@ -101,11 +101,10 @@ class RuntimeTests:
     def test_what_is_generated_depends_on_the_input_alone_and_holds_it_as_data(self, data: st.DataObject) -> None:
         with self._any_bot(data) as any_bot:
             any_bot.prepare()
-            first = _contents(any_bot.files)
+            first = _contents(any_bot.folder)
             any_bot.prepare()
-            assert _contents(any_bot.files) == first
-            program = {name: first.pop(name) for name in self.runtime.files()}
-            assert program == dict(self.runtime.files()), "the program is the same for every bot"
+            assert _contents(any_bot.folder) == first
+            assert _contents(any_bot.program) == dict(self.runtime.files()), "the program is the same for every bot"
             assert set(first) <= {CONTEXT_FILE, ENVIRONMENT_FILE, CONFIG_FILE}
 
     @pytest.mark.parametrize("entrypoint", ENTRYPOINTS)
@@ -148,11 +147,11 @@ class RuntimeTests:
 
     def test_it_can_be_kept_waiting_for_its_context(self) -> None:
         with bot(self.runtime, self.echo, config={"late": True}) as late:
-            write_program(self.runtime, late.files)
-            os.mkfifo(late.files / READY_FIFO)
+            write_program(self.runtime, late.program)
+            os.mkfifo(late.folder / READY_FIFO)
             with late.start() as process:
-                with _opened_for_writing(late.files / READY_FIFO, process):
-                    write_context(late.context, late.files)
+                with _opened_for_writing(late.folder / READY_FIFO, process):
+                    write_context(late.context, late.folder)
                 ended = late.finish(process)
             assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"", b"")
             self._assert_echo(late, ended)
@@ -207,8 +206,8 @@ def _opened_for_writing(fifo: Path, process: subprocess.Popen[bytes]) -> Iterato
             descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
             break
         except OSError:
-            assert process.poll() is None, "it did not wait for the FIFO beside its files"
-            assert time.monotonic() < deadline, "it never opened the FIFO beside its files"
+            assert process.poll() is None, "it did not wait for the FIFO in its context folder"
+            assert time.monotonic() < deadline, "it never opened the FIFO in its context folder"
             time.sleep(0.005)
     try:
         yield

@@ -14,20 +14,29 @@ pytest.register_assert_rewrite(
 )
 
 from botdock.model import (  # noqa: E402 - the tests below must be imported after pytest has been told of them
-    DEFAULT_LIMITS,
-    ContainerSpec,
+    ContainerHandle,
     Engine,
     EngineCapabilities,
-    Mount,
     new_execution_id,
 )
 from botdock_testing._engine_life import Ending, Life  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing._engine_logs import Deliveries, Logs  # noqa: E402 - after their assertions are to be rewritten
-from botdock_testing._engine_support import CALL, OWNER, MakeSpec  # noqa: E402 - after their assertions are to be rewritten
+from botdock_testing._engine_support import (  # noqa: E402 - after their assertions are to be rewritten
+    ANNOTATION,
+    CALL,
+    LONG_TEXT,
+    OWNER,
+    Asked,
+    MakeSpec,
+    asked,
+    replaced,
+)
 from botdock_testing.program import Program  # noqa: E402 - after their assertions are to be rewritten
 
-__all__ = ["EngineContract", "MakeSpec", "Program"]
+__all__ = ["Asked", "EngineContract", "MakeSpec", "Program", "asked", "replaced"]
 
+PROGRAM_TARGET = "/botdock/program"
+RESULT_TARGET = "/botdock/result"
 EVERYBODY_READS = 0o755
 EVERYBODY_WRITES = 0o666
 
@@ -81,65 +90,56 @@ class EngineContract(Ending, Life, Logs, Deliveries):
     @pytest.fixture
     def workspaces(self, engine: Engine, tmp_path: Path) -> Iterator[_Workspaces]:
         """Return where specs come from; afterwards remove all containers that were made of them."""
-        workspaces = _Workspaces(root=tmp_path, shows_source=not engine.capabilities().private_filesystem)
+        workspaces = _Workspaces(root=tmp_path, private=engine.capabilities().private_filesystem)
         yield workspaces
         for info in engine.list({OWNER: workspaces.owner}, timeout=CALL):
-            engine.remove(info.container_id, timeout=CALL)
+            engine.remove(ContainerHandle(id=info.container_id), timeout=CALL)
 
     @pytest.fixture
     def make_spec(self, engine: Engine, workspaces: _Workspaces, image: str) -> MakeSpec:
-        """Return a function from a `Program` to the spec of a container that runs it; keywords replace fields."""
+        """Return a function from a `Program` to what a container that runs it is made from; keywords replace fields."""
 
-        def make(program: Program = Program(), /, **overrides: Any) -> ContainerSpec:  # noqa: B008 - it is frozen
+        def make(program: Program = Program(), /, **overrides: Any) -> Asked:  # noqa: B008 - it is frozen
             spec = workspaces.spec(program, image=image, **overrides)
             self.prepare(engine, spec, program)
             return spec
 
         return make
 
-    def prepare(self, engine: Engine, spec: ContainerSpec, program: Program) -> None:
+    def prepare(self, engine: Engine, spec: Asked, program: Program) -> None:
         """Do what an engine that runs no shell needs, so that `spec` will do what `program` says; most need nothing."""
 
 
 @attrs.define(kw_only=True)
 class _Workspaces:
     root: Path
-    shows_source: bool
+    private: bool
     owner: str = attrs.field(factory=new_execution_id)
 
-    def spec(
-        self, program: Program, *, image: str, labels: dict[str, str] | None = None, **overrides: Any
-    ) -> ContainerSpec:
+    def spec(self, program: Program, *, image: str, selectors: dict[str, str] | None = None, **overrides: Any) -> Asked:
         name = new_execution_id()
-        code, files, result = self._make_workspace(self.root / name, program)
-        spec = ContainerSpec(
-            name=f"botdock-{name}",
+        folder = self.root / name
+        seen = (PROGRAM_TARGET, RESULT_TARGET) if self.private else (str(folder / "program"), str(folder / "result"))
+        asked_for = asked(
+            folder,
             image=image,
-            command=program.command(self._seen(files), self._seen(result)),
-            environment={},
-            labels={**(labels or {}), OWNER: self.owner},
-            working_dir=self._seen(code),
-            code=code,
-            files=files,
-            result=result,
-            limits=DEFAULT_LIMITS,
-            interpreters=("sh",),
+            command=program.command(*seen),
+            program=str(folder / "program"),
+            name=f"botdock-{name}",
+            selectors={**(selectors or {}), OWNER: self.owner},
+            annotations={ANNOTATION: LONG_TEXT},
+            code=str(folder / "code"),
+            context=str(folder / "context"),
+            result=str(folder / "result"),
         )
-        return attrs.evolve(spec, **overrides)
+        _make_workspace(folder, program)
+        return replaced(asked_for, **overrides)
 
-    def _seen(self, mount: Mount) -> str:
-        return mount.source if self.shows_source else mount.target
 
-    def _make_workspace(self, folder: Path, program: Program) -> tuple[Mount, Mount, Mount]:
-        code, files, result = folder / "code", folder / "files", folder / "result"
-        for place in (folder, code, files):
-            place.mkdir(mode=EVERYBODY_READS)
-            place.chmod(EVERYBODY_READS)  # whatever the umask is: the bot is another user
-        program.write(files)
-        result.touch()
-        result.chmod(EVERYBODY_WRITES)
-        return (
-            Mount(source=str(code), target="/bot"),
-            Mount(source=str(files), target="/botdock"),
-            Mount(source=str(result), target="/botdock-result"),
-        )
+def _make_workspace(folder: Path, program: Program) -> None:
+    for place in (folder, *(folder / name for name in ("code", "program", "context"))):
+        place.mkdir(mode=EVERYBODY_READS)
+        place.chmod(EVERYBODY_READS)  # whatever the umask is: the bot is another user
+    program.write(folder / "program", folder / "context")
+    (folder / "result").touch()
+    (folder / "result").chmod(EVERYBODY_WRITES)

@@ -11,7 +11,15 @@ from threading import Condition, Thread
 
 import attrs
 
-from botdock.model import ContainerInfo, ContainerSpec, ContainerState, ContainerStatus, LogChunk, Stream
+from botdock.model import (
+    ContainerInfo,
+    ContainerRun,
+    ContainerState,
+    ContainerStatus,
+    ContainerTemplate,
+    LogChunk,
+    Stream,
+)
 from botdock_testing.fake_rotation import Rotation
 from botdock_testing.program import FAREWELL_EXIT_CODE
 from botdock_testing.script import Script, Step
@@ -19,7 +27,7 @@ from botdock_testing.script import Script, Step
 SIGKILL = 9
 SIGTERM = 15
 BASIC_ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}  # noqa: S108 - shown, never opened
-"""What a container of the fake has beside `ContainerSpec.environment`."""
+"""What a container of the fake has beside `ContainerTemplate.environment`."""
 
 
 @attrs.define(eq=False)
@@ -61,7 +69,8 @@ class FakeContainer:
 
     Attributes:
         container_id: Its identity.
-        spec: What it was created from.
+        template: What it was created from, as others were.
+        run: What it was created from, alone.
         script: What it does.
         world: Where it lives.
         log: What it has written so far.
@@ -73,7 +82,8 @@ class FakeContainer:
     """
 
     container_id: str
-    spec: ContainerSpec
+    template: ContainerTemplate
+    run: ContainerRun
     script: Script
     world: World
     log: list[LogChunk] = attrs.field(factory=list)
@@ -86,17 +96,17 @@ class FakeContainer:
     def __attrs_post_init__(self) -> None:
         self.status = ContainerStatus(container_id=self.container_id, state=ContainerState.CREATED)
         with suppress(OSError):
-            self.result = Path(self.spec.result.source).read_bytes()
+            self.result = Path(self.run.result).read_bytes()
 
     @property
     def info(self) -> ContainerInfo:
         """Its line of a listing."""
         return ContainerInfo(
             container_id=self.container_id,
-            name=self.spec.name,
-            image=self.spec.image,
+            name=self.run.name,
+            image=self.template.image,
             state=self.status.state,
-            labels=dict(self.spec.labels),
+            labels={**self.run.annotations, **self.run.selectors},
             created_at=self.created_at,
         )
 
@@ -113,7 +123,7 @@ class FakeContainer:
     def start(self) -> None:
         """Begin to play the script, in a thread of its own."""
         self._become(ContainerState.RUNNING, started_at=datetime.now(UTC))
-        Thread(target=self._play, name=f"fake-{self.spec.name}", daemon=True).start()
+        Thread(target=self._play, name=f"fake-{self.run.name}", daemon=True).start()
 
     def write(self, chunk: LogChunk) -> None:
         """Write something."""
@@ -170,7 +180,7 @@ class FakeContainer:
         script = self.script
         with self.world.changed:
             if script.shows_environment:
-                self._say(_lines({**BASIC_ENVIRONMENT, **self.spec.environment}))
+                self._say(_lines({**BASIC_ENVIRONMENT, **self.template.environment}))
             for step in script.output:
                 self._take(step)
             if self.running and script.result is not None:

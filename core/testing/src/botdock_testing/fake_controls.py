@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Self, TypeAlias
 
 from botdock.errors import ContainerNotFoundError
-from botdock.model import ContainerSpec, EngineCapabilities, Feature, LogChunk, Stream
+from botdock.model import ContainerRun, ContainerTemplate, EngineCapabilities, Feature, LogChunk, Stream
 from botdock_testing.fake_container import FakeContainer, World
 from botdock_testing.faults import Call, Faults
 from botdock_testing.script import Script
 
-Behaviour: TypeAlias = Script | Callable[[ContainerSpec], Script]
+Behaviour: TypeAlias = Script | Callable[[ContainerTemplate, ContainerRun], Script]
 """What containers do: all the same, or as a function of what they are created from."""
 
 FAKE_CAPABILITIES = EngineCapabilities(engine="fake", version="1", enforced=frozenset(Feature))

@@ -14,10 +14,12 @@ from botdock.errors import (
     ImageError,
 )
 from botdock.model import (
+    ContainerHandle,
     ContainerInfo,
-    ContainerSpec,
+    ContainerRun,
     ContainerState,
     ContainerStatus,
+    ContainerTemplate,
     Engine,
     EngineCapabilities,
     ImageInfo,
@@ -75,86 +77,90 @@ class FakeEngine(FakeControls, Engine):
                 progress(PullProgress(image=image, current=current, total=PULLED_BYTES))
         return _image_info(image, pulled=True)
 
-    def create(self, spec: ContainerSpec, *, timeout: float) -> str:
-        """Keep the spec, and decide what the container will do."""
-        self._enter("create", timeout, spec=spec)
-        self._check(spec)
+    def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
+        """Keep what it is made from, and decide what the container will do."""
+        self._enter("create", timeout, template=template, run=run)
+        self._check(template, run)
         behaviour = self._behaviour
-        script = behaviour if isinstance(behaviour, Script) else behaviour(spec)
+        script = behaviour if isinstance(behaviour, Script) else behaviour(template, run)
         world = self._world
         with world.changed:
-            if any(spec.name == there.spec.name for there in world.containers.values()):
-                raise ContainerConflictError(f"there is a container {spec.name!r}", engine="fake", operation="create")
+            if any(run.name == there.run.name for there in world.containers.values()):
+                raise ContainerConflictError(f"there is a container {run.name!r}", engine="fake", operation="create")
             container_id = f"fake-{next(world.numbers)}"
             world.containers[container_id] = FakeContainer(
-                container_id=container_id, spec=spec, script=world.scripts.get(spec.name, script), world=world
+                container_id=container_id,
+                template=template,
+                run=run,
+                script=world.scripts.get(run.name, script),
+                world=world,
             )
             world.notify()
-        return container_id
+        return ContainerHandle(id=container_id, state={"name": run.name})
 
-    def attach(self, container_id: str, *, timeout: float) -> LogStream:
+    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the log from its first byte."""
-        self._enter("attach", timeout, container_id=container_id)
-        return self._open(container_id, "attach", cursor=LogCursor(), follow=True)
+        self._enter("attach", timeout, container_id=container.id)
+        return self._open(container.id, "attach", cursor=LogCursor(), follow=True)
 
-    def start(self, container_id: str, *, timeout: float) -> None:
+    def start(self, container: ContainerHandle, *, timeout: float) -> None:
         """Let the script begin."""
-        self._enter("start", timeout, container_id=container_id)
+        self._enter("start", timeout, container_id=container.id)
         with self._world.changed:
-            container = self._find(container_id, "start")
-            if error := container.script.start_error:
-                raise ContainerError(error, engine="fake", operation="start", container_id=container_id)
-            if container.status.state is ContainerState.CREATED:
-                container.start()
+            found = self._find(container.id, "start")
+            if error := found.script.start_error:
+                raise ContainerError(error, engine="fake", operation="start", container_id=container.id)
+            if found.status.state is ContainerState.CREATED:
+                found.start()
 
-    def read_logs(self, container_id: str, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
+    def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
         """Open the log behind the cursor."""
-        self._enter("read_logs", timeout, container_id=container_id, cursor=cursor, follow=follow)
-        return self._open(container_id, "read_logs", cursor=cursor, follow=follow)
+        self._enter("read_logs", timeout, container_id=container.id, cursor=cursor, follow=follow)
+        return self._open(container.id, "read_logs", cursor=cursor, follow=follow)
 
-    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for the script's end."""
-        self._enter("wait", timeout, container_id=container_id)
+        self._enter("wait", timeout, container_id=container.id)
         with self._world.changed:
-            container = self._find(container_id, "wait")
-            self._world.wait_until(lambda: container.ended, timeout)
-            return container.status if self._find(container_id, "wait").ended else None
+            found = self._find(container.id, "wait")
+            self._world.wait_until(lambda: found.ended, timeout)
+            return found.status if self._find(container.id, "wait").ended else None
 
-    def inspect(self, container_id: str, *, timeout: float) -> ContainerStatus:
+    def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
         """Say how far the script is."""
-        self._enter("inspect", timeout, container_id=container_id)
+        self._enter("inspect", timeout, container_id=container.id)
         with self._world.changed:
-            return self._find(container_id, "inspect").status
+            return self._find(container.id, "inspect").status
 
-    def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
+    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
         """Send SIGTERM, and SIGKILL when the grace is over."""
-        self._enter("stop", timeout, container_id=container_id, grace=grace)
+        self._enter("stop", timeout, container_id=container.id, grace=grace)
         with self._world.changed:
-            container = self._find(container_id, "stop")
-            if container.running and grace > 0:
-                container.kill(SIGTERM)
-                self._world.wait_until(lambda: container.ended, grace)
-            container.kill(SIGKILL)
+            found = self._find(container.id, "stop")
+            if found.running and grace > 0:
+                found.kill(SIGTERM)
+                self._world.wait_until(lambda: found.ended, grace)
+            found.kill(SIGKILL)
 
-    def remove(self, container_id: str, *, timeout: float) -> None:
+    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
         """Forget the container."""
-        self._enter("remove", timeout, container_id=container_id)
+        self._enter("remove", timeout, container_id=container.id)
         with self._world.changed:
-            if container := self._world.containers.get(container_id):
-                container.remove()
+            if found := self._world.containers.get(container.id):
+                found.remove()
 
-    def list(self, labels: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
-        """List the containers that carry the labels."""
-        self._enter("list", timeout, labels=dict(labels))
+    def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
+        """List the containers that carry the selectors."""
+        self._enter("list", timeout, selectors=dict(selectors))
         with self._world.changed:
             infos = [container.info for container in self._world.containers.values()]
-        return [info for info in infos if labels.items() <= info.labels.items()]
+        return [info for info in infos if selectors.items() <= info.labels.items()]
 
-    def fetch_result(self, container_id: str, *, limit: int, timeout: float) -> bytes:
+    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
         """Return what the script left."""
-        self._enter("fetch_result", timeout, container_id=container_id, limit=limit)
+        self._enter("fetch_result", timeout, container_id=container.id, limit=limit)
         with self._world.changed:
-            return self._find(container_id, "fetch_result").result[: limit + 1]
+            return self._find(container.id, "fetch_result").result[: limit + 1]
 
     def close(self) -> None:
         """Wake the calls that are late."""
@@ -172,8 +178,8 @@ class FakeEngine(FakeControls, Engine):
         if delay > timeout:
             raise EngineTimeoutError(f"no answer within {timeout:g} s", engine="fake", operation=operation)
 
-    def _check(self, spec: ContainerSpec) -> None:
-        sources = (spec.code.source, spec.files.source, spec.result.source) if self._check_mounts else ()
+    def _check(self, template: ContainerTemplate, run: ContainerRun) -> None:
+        sources = (template.program, run.code, run.context, run.result) if self._check_mounts else ()
         for source in sources:
             if not Path(source).exists():
                 raise ContainerError(f"there is no {source}", engine="fake", operation="create")

@@ -14,13 +14,14 @@ from botdock.entrypoints import EntrypointManager
 from botdock.errors import BotdockError, CodeError, NotFoundError
 from botdock.model import (
     ByteReader,
+    ContainerHandle,
     ContainerInfo,
-    ContainerSpec,
+    ContainerRun,
     ContainerStatus,
+    ContainerTemplate,
     Engine,
     EngineCapabilities,
     EngineEvents,
-    ExecutionContext,
     ExecutionResult,
     ImageInfo,
     LogChunk,
@@ -63,58 +64,58 @@ class FakeContainers:
         """Ask the engine."""
         return self.engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=TIMEOUT, progress=progress)
 
-    def create_container(self, spec: ContainerSpec) -> str:
+    def create_container(self, template: ContainerTemplate, run: ContainerRun) -> ContainerHandle:
         """Ask the engine."""
-        return self.engine.create(spec, timeout=TIMEOUT)
+        return self.engine.create(template, run, timeout=TIMEOUT)
 
-    def attach(self, container_id: str) -> LogStream:
+    def attach(self, container: ContainerHandle) -> LogStream:
         """Ask the engine."""
-        return self.engine.attach(container_id, timeout=TIMEOUT)
+        return self.engine.attach(container, timeout=TIMEOUT)
 
-    def start_container(self, container_id: str) -> None:
+    def start_container(self, container: ContainerHandle) -> None:
         """Ask the engine."""
-        self.engine.start(container_id, timeout=TIMEOUT)
+        self.engine.start(container, timeout=TIMEOUT)
 
-    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Ask the engine."""
-        return self.engine.wait(container_id, timeout=timeout)
+        return self.engine.wait(container, timeout=timeout)
 
-    def events(self, labels: Mapping[str, str]) -> EngineEvents | None:
+    def events(self, selectors: Mapping[str, str]) -> EngineEvents | None:
         """Ask the engine."""
-        return self.engine.events(labels, timeout=TIMEOUT)
+        return self.engine.events(selectors, timeout=TIMEOUT)
 
-    def stop_container(self, container_id: str, *, grace: float) -> None:
+    def stop_container(self, container: ContainerHandle, *, grace: float) -> None:
         """Ask the engine."""
-        self.engine.stop(container_id, grace=grace, timeout=grace + TIMEOUT)
+        self.engine.stop(container, grace=grace, timeout=grace + TIMEOUT)
 
-    def get_container_status(self, container_id: str) -> ContainerStatus:
+    def get_container_status(self, container: ContainerHandle) -> ContainerStatus:
         """Ask the engine."""
-        return self.engine.inspect(container_id, timeout=TIMEOUT)
+        return self.engine.inspect(container, timeout=TIMEOUT)
 
-    def list_containers(self, labels: Mapping[str, str]) -> Sequence[ContainerInfo]:
+    def list_containers(self, selectors: Mapping[str, str]) -> Sequence[ContainerInfo]:
         """Ask the engine."""
-        return self.engine.list(labels, timeout=TIMEOUT)
+        return self.engine.list(selectors, timeout=TIMEOUT)
 
-    def read_logs(self, container_id: str, cursor: LogCursor, *, follow: bool) -> LogStream:
+    def read_logs(self, container: ContainerHandle, cursor: LogCursor, *, follow: bool) -> LogStream:
         """Ask the engine."""
-        return self.engine.read_logs(container_id, cursor=cursor, follow=follow, timeout=TIMEOUT)
+        return self.engine.read_logs(container, cursor=cursor, follow=follow, timeout=TIMEOUT)
 
-    def get_container_logs(self, container_id: str, *, tail: int) -> str:
+    def get_container_logs(self, container: ContainerHandle, *, tail: int) -> str:
         """Read what is there."""
-        with self.read_logs(container_id, LogCursor(), follow=False) as stream:
+        with self.read_logs(container, LogCursor(), follow=False) as stream:
             chunks: list[LogChunk] = []
             while not stream.ended:
                 chunks.extend(stream.read(TIMEOUT))
         texts = [line.text for line in lines_of(chunks)]
         return "\n".join(texts[-tail:] if tail else [])
 
-    def fetch_result(self, container_id: str, *, limit: int) -> bytes:
+    def fetch_result(self, container: ContainerHandle, *, limit: int) -> bytes:
         """Ask the engine."""
-        return self.engine.fetch_result(container_id, limit=limit, timeout=TIMEOUT)
+        return self.engine.fetch_result(container, limit=limit, timeout=TIMEOUT)
 
-    def remove_container(self, container_id: str) -> None:
+    def remove_container(self, container: ContainerHandle) -> None:
         """Ask the engine."""
-        self.engine.remove(container_id, timeout=TIMEOUT)
+        self.engine.remove(container, timeout=TIMEOUT)
 
     def close(self) -> None:
         """Close the engine."""
@@ -134,7 +135,7 @@ class FakeCode:
     def prepare_workspace(self, directory: Path) -> Workspace:
         """Make the folders."""
         workspace = Workspace.at(directory)
-        workspace.files.mkdir(parents=True)
+        workspace.context.mkdir(parents=True)
         workspace.result.touch()
         return workspace
 
@@ -247,9 +248,9 @@ class FakeEntrypoints:
         """Return the runtime's own image."""
         return self.validate_runtime(name).image
 
-    def create_entrypoint_script(self, runtime: Runtime, context: ExecutionContext, directory: Path) -> Path:
+    def create_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
         """Write the runtime's files."""
-        return EntrypointManager(self._runtimes, {}).create_entrypoint_script(runtime, context, directory)
+        return EntrypointManager(self._runtimes, {}).create_entrypoint_script(runtime, programs)
 
 
 class FakeMetrics:

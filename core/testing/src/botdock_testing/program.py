@@ -45,22 +45,22 @@ class Program:
     shows_environment: bool = False
     missing: bool = False
 
-    def command(self, files: str, result: str) -> tuple[str, ...]:
-        """Return the command, where the program sees its files in `files` and its result file as `result`."""
+    def command(self, program: str, result: str) -> tuple[str, ...]:
+        """Return the command, which ends in the context folder, where it sees its program and its result file there."""
         if self.missing:
             return (NO_SUCH_PROGRAM,)
-        return ("/bin/sh", f"{files}/{ENTRYPOINT_SCRIPT}", files, result)
+        return ("/bin/sh", f"{program}/{ENTRYPOINT_SCRIPT}", result)
 
-    def write(self, folder: Path) -> None:
-        """Write the shell script and the data that it prints into `folder`, readable by everyone."""
+    def write(self, program: Path, context: Path) -> None:
+        """Write the shell script into the program folder, and the data that it prints into the context folder."""
         files = {"stdout": self.stdout, "stderr": self.stderr, "result": self.result, "farewell": self.farewell or b""}
-        files[ENTRYPOINT_SCRIPT] = "".join(f"{line}\n" for line in self._lines()).encode()
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-            (folder / name).chmod(0o644)
+        script = "".join(f"{line}\n" for line in self._lines()).encode()
+        for path, data in ((program / ENTRYPOINT_SCRIPT, script), *((context / name, files[name]) for name in files)):
+            path.write_bytes(data)
+            path.chmod(0o644)  # the bot is another user
 
     def _lines(self) -> Iterator[str]:
-        yield "files=$1 result=$2"
+        yield "result=$1 files=$2"
         if self.ignores_term:
             yield "trap '' TERM"
         elif self.farewell is not None:

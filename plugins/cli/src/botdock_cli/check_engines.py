@@ -84,6 +84,8 @@ def _probe(plugin: EnginePlugin, config: Config) -> Iterator[Check]:
         yield Check(name=plugin.name, status=CheckStatus.FAILED, detail=error.message, remedy=error.hint or "")
         return
     yield Check(name=plugin.name, status=CheckStatus.OK, detail=capabilities.version or "answers")
+    if faults := "; ".join(capabilities.log_faults):
+        yield Check(name=f"{plugin.name}.logs", status=CheckStatus.WARNING, detail=faults)
     yield from _enforcement(capabilities, config)
 
 

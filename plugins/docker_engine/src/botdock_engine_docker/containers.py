@@ -15,7 +15,7 @@ from botdock_engine_docker.status import read_info
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from botdock.model import ContainerInfo, ContainerSpec
+    from botdock.model import ContainerInfo, ContainerRun
     from botdock_engine_docker.client import DockerClient
 
 logger = logger_of(__name__)
@@ -32,21 +32,21 @@ class Containers:
     def __init__(self, client: DockerClient) -> None:
         self._client = client
 
-    def create(self, spec: ContainerSpec, request: Mapping[str, Any], *, timeout: float) -> str:
+    def create(self, run: ContainerRun, request: Mapping[str, Any], *, timeout: float) -> str:
         """Create a container and return its id; when it raises, nothing is left.
 
         Raises:
             ContainerConflictError: The name is taken.
             ImageError: The image is not there.
         """
-        call = self._client.about("create", timeout=timeout, image=spec.image)
+        call = self._client.about("create", timeout=timeout, image=str(request["Image"]))
         try:
-            said = self._client.send(call, "POST", "/containers/create", params={"name": spec.name}, body=request)
+            said = self._client.send(call, "POST", "/containers/create", params={"name": run.name}, body=request)
         except (EngineTimeoutError, EngineUnavailableError):
-            self._remove_leftover(spec)
+            self._remove_leftover(run)
             raise
         for warning in said.get("Warnings") or ():
-            logger.bind(container=spec.name, warning=warning).warning("Docker warns of a container")
+            logger.bind(container=run.name, warning=warning).warning("Docker warns of a container")
         return str(said["Id"])
 
     def has_file(self, container_id: str, file: str, *, timeout: float) -> bool:
@@ -107,13 +107,13 @@ class Containers:
                 raise
             self._client.send(call, "POST", f"{target}/wait", params={"condition": "removed"})
 
-    def _remove_leftover(self, spec: ContainerSpec) -> None:
+    def _remove_leftover(self, run: ContainerRun) -> None:
         """Remove what a create made whose answer never came; it may appear only after a while."""
         deadline = Deadline(CLEAN_UP)
         backoff = Backoff(deadline)
         while not deadline.passed:
             try:
-                if self._remove_created(spec, deadline):
+                if self._remove_created(run, deadline):
                     return
             except EngineUnavailableError:
                 return  # nothing can be done now; what is left carries labels by which it is found later
@@ -121,10 +121,10 @@ class Containers:
                 pass  # one more try
             backoff.pause()
 
-    def _remove_created(self, spec: ContainerSpec, deadline: Deadline) -> bool:
-        """Remove the container of that name and those labels; one that has been started is another's."""
-        listed = self.list(spec.labels, timeout=deadline.timeout)
-        found = [info for info in listed if info.name == spec.name]
+    def _remove_created(self, run: ContainerRun, deadline: Deadline) -> bool:
+        """Remove the container of that name and those selectors; one that has been started is another's."""
+        listed = self.list(run.selectors, timeout=deadline.timeout)
+        found = [info for info in listed if info.name == run.name]
         for info in found:
             if info.state is ContainerState.CREATED:
                 self.remove(info.container_id, timeout=deadline.timeout)

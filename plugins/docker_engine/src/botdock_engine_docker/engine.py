@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from botdock.errors import ContainerError
-from botdock.model import ContainerState, Engine
+from botdock.model import ContainerHandle, ContainerState, Engine
 from botdock_engine_docker.attaching import AttachStream
 from botdock_engine_docker.capabilities import Probe, probe
 from botdock_engine_docker.client import DockerClient, path
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from botdock.config import Config
     from botdock.model import (
         ContainerInfo,
-        ContainerSpec,
+        ContainerRun,
         ContainerStatus,
+        ContainerTemplate,
         EngineCapabilities,
         EngineEvents,
         ImageInfo,
@@ -52,6 +53,8 @@ REMOTE = (
     "otherwise run botdock on the daemon's machine."
 )
 NO_USER = "Let a bot end, remove what is left (`docker ps -a --filter label=io.botdock.user`), or widen docker.users."
+RESULT = "result"
+"""In the state of a handle: where the result lies on this machine."""
 NO_PROGRAM = "Set runtime.images to an image that has it, and a POSIX shell."
 
 
@@ -68,8 +71,6 @@ class DockerEngine(Engine):
         """The programs that were found, each with the id of its image."""
         self._probe: Probe | None = None
         self._probing = Lock()
-        self._results: dict[str, str] = {}
-        """Where the results lie of the containers that we created."""
         self._ends: dict[str, ContainerStatus] = {}
         """How containers ended that are still there: an end does not change."""
 
@@ -119,71 +120,69 @@ class DockerEngine(Engine):
         """Make sure that the image is there, and say which it is."""
         return self._images.ensure(image, policy=policy, timeout=timeout, progress=progress)
 
-    def create(self, spec: ContainerSpec, *, timeout: float) -> str:
+    def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Create a container under the strict profile."""
         deadline = Deadline(timeout)
         call = self._client.about("create", timeout=timeout)
         if not self._client.endpoint.shared_disk:
             raise call.error(ContainerError, f"{call.url} does not see this machine's files", hint=REMOTE)
-        image = self._images.look(spec.image, timeout=deadline.timeout)
-        container_id = self._create_alone(spec, image, deadline)
-        self._require_program(container_id, spec.command[0], image.info, deadline)
-        self._results[container_id] = spec.result.source
-        return container_id
+        image = self._images.look(template.image, timeout=deadline.timeout)
+        container_id = self._create_alone(template, run, image, deadline)
+        self._require_program(container_id, template.command[0], image.info, deadline)
+        return ContainerHandle(id=container_id, state={RESULT: run.result})
 
-    def attach(self, container_id: str, *, timeout: float) -> LogStream:
+    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the streams of a container that has not been started."""
-        call = self._client.about("attach", timeout=timeout, container_id=container_id)
-        target = path("/containers/{}/attach", container_id) + "?stream=1&stdout=1&stderr=1"
+        call = self._client.about("attach", timeout=timeout, container_id=container.id)
+        target = path("/containers/{}/attach", container.id) + "?stream=1&stdout=1&stderr=1"
         wire = self._client.open(call, "POST", target, headers={"Connection": "Upgrade", "Upgrade": "tcp"})
-        return AttachStream(wire, self._ending(container_id, call), call)
+        return AttachStream(wire, self._ending(container.id, call), call)
 
-    def start(self, container_id: str, *, timeout: float) -> None:
+    def start(self, container: ContainerHandle, *, timeout: float) -> None:
         """Start it."""
-        self._containers.start(container_id, timeout=timeout)
+        self._containers.start(container.id, timeout=timeout)
 
-    def read_logs(self, container_id: str, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
+    def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
         """Read the log from the cursor on; that of a container that has ended is whole, and is not followed."""
         if follow:
-            status = self._ends.get(container_id) or self.inspect(container_id, timeout=timeout)
+            status = self._ends.get(container.id) or self.inspect(container, timeout=timeout)
             follow = status.state is not ContainerState.EXITED
-        call = self._client.about("read_logs", timeout=timeout, container_id=container_id)
+        call = self._client.about("read_logs", timeout=timeout, container_id=container.id)
         log = KeptLog(self._client, call)
-        return LogReader(log, cursor=cursor, follow=follow, ending=self._ending(container_id, call), call=call)
+        return LogReader(log, cursor=cursor, follow=follow, ending=self._ending(container.id, call), call=call)
 
-    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for the end."""
-        if status := self._ends.get(container_id):
+        if status := self._ends.get(container.id):
             return status
-        if status := self._waiter.wait(container_id, timeout=timeout):
-            self._ends[container_id] = status
+        if status := self._waiter.wait(container.id, timeout=timeout):
+            self._ends[container.id] = status
         return status
 
-    def inspect(self, container_id: str, *, timeout: float) -> ContainerStatus:
+    def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
         """Say what is known of it now."""
-        return read_status(self._containers.inspect(container_id, timeout=timeout))
+        return read_status(self._containers.inspect(container.id, timeout=timeout))
 
-    def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
+    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
         """Ask it to end, and kill it after the grace."""
-        self._waiter.stop(container_id, grace=grace, timeout=timeout)
+        self._waiter.stop(container.id, grace=grace, timeout=timeout)
 
-    def remove(self, container_id: str, *, timeout: float) -> None:
+    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
         """Remove it."""
-        self._containers.remove(container_id, timeout=timeout)
-        self._results.pop(container_id, None)
-        self._ends.pop(container_id, None)
+        self._containers.remove(container.id, timeout=timeout)
+        self._ends.pop(container.id, None)
 
-    def list(self, labels: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
-        """List the containers that carry all of the labels."""
-        return self._containers.list(labels, timeout=timeout)
+    def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
+        """List the containers that carry all of the selectors."""
+        return self._containers.list(selectors, timeout=timeout)
 
-    def fetch_result(self, container_id: str, *, limit: int, timeout: float) -> bytes:
+    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
         """Return what the bot wrote into its result."""
-        source = self._results.get(container_id)
+        source = container.state.get(RESULT)
         if source is None:
-            inspected = self._containers.inspect(container_id, timeout=timeout, operation="fetch_result")
+            inspected = self._containers.inspect(container.id, timeout=timeout, operation="fetch_result")
             source = find_result(inspected)
-        call = self._client.about("fetch_result", timeout=timeout, container_id=container_id)
+        call = self._client.about("fetch_result", timeout=timeout, container_id=container.id)
         if source is None:
             raise call.error(ContainerError, "it has no result file")
         try:
@@ -191,9 +190,9 @@ class DockerEngine(Engine):
         except OSError as error:  # of a file of this machine, so `translated` would blame the engine for it
             raise call.error(ContainerError, f"cannot read the result file: {error.strerror}") from error
 
-    def events(self, labels: Mapping[str, str], *, timeout: float) -> EngineEvents:
+    def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents:
         """Begin to tell of the ends of containers."""
-        return open_events(self._client, labels, timeout=timeout)
+        return open_events(self._client, selectors, timeout=timeout)
 
     def close(self) -> None:
         """Let go of the connections; containers go on."""
@@ -210,7 +209,7 @@ class DockerEngine(Engine):
 
         return Ending(ask, remember, call)
 
-    def _create_alone(self, spec: ContainerSpec, image: Image, deadline: Deadline) -> str:
+    def _create_alone(self, template: ContainerTemplate, run: ContainerRun, image: Image, deadline: Deadline) -> str:
         """Create a container whose user no other has, whoever made that: the daemon is what they all share.
 
         A container is listed before its creation is answered. So of two that picked the same user at least the later
@@ -220,9 +219,11 @@ class DockerEngine(Engine):
         users, taken = self._tuning.users_on(machine), frozenset[str]()
         while True:
             user = self._pick(users, taken, deadline)
-            request = create_request(spec, user=user, machine=machine, tuning=self._tuning, volumes=image.volumes)
-            hand_over(spec.result.source, None if machine.maps_users else user)
-            container_id = self._containers.create(spec, request, timeout=deadline.timeout)
+            request = create_request(
+                template, run, user=user, machine=machine, tuning=self._tuning, volumes=image.volumes
+            )
+            hand_over(run.result, None if machine.maps_users else user)
+            container_id = self._containers.create(run, request, timeout=deadline.timeout)
             with self._or_nothing(container_id):
                 same = self._containers.labelled(f"{LABEL_USER}={user}", timeout=deadline.timeout)
             if all(info.container_id == container_id for info in same):

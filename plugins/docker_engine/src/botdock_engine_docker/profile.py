@@ -1,4 +1,4 @@
-"""The strict profile: from a `ContainerSpec` to what Docker is asked to create. Pure: no call is made here.
+"""The strict profile: from a template and a run to what Docker is asked to create. Pure: no call is made here.
 
 Everything that the profile turns off is written out, so that neither the image nor the daemon's defaults decide.
 """
@@ -17,7 +17,7 @@ from botdock_engine_docker.seccomp import ARCHITECTURES, own_profile
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdock.model import ContainerSpec, Limits, Mount
+    from botdock.model import ContainerRun, ContainerTemplate, Limits
 
 TMP = "/tmp"  # noqa: S108 - the bot's own, in its container
 SHARED_MEMORY = 64 * 1024 * 1024
@@ -87,12 +87,19 @@ class Tuning:
 
 
 def create_request(
-    spec: ContainerSpec, *, user: int, machine: Machine, tuning: Tuning, volumes: Iterable[str] = ()
+    template: ContainerTemplate,
+    run: ContainerRun,
+    *,
+    user: int,
+    machine: Machine,
+    tuning: Tuning,
+    volumes: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return the body of `POST /containers/create`.
 
     Args:
-        spec: The container.
+        template: What it has in common with others.
+        run: What is its own.
         user: Its user id, and group id.
         machine: What can be enforced there.
         tuning: The operator's settings.
@@ -101,15 +108,15 @@ def create_request(
     Raises:
         PolicyError: The network is another's.
     """
-    _check_network(spec.network)
-    program, *arguments = spec.command
+    _check_network(template.network)
+    program, *arguments = template.command
     return {
-        "Image": spec.image,
+        "Image": template.image,
         "Entrypoint": [program],
-        "Cmd": arguments,
-        "Env": [f"{name}={value}" for name, value in _environment(spec).items()],
-        "Labels": {**spec.labels, LABEL_USER: str(user)},
-        "WorkingDir": spec.working_dir,
+        "Cmd": [*arguments, template.context_target],
+        "Env": [f"{name}={value}" for name, value in _environment(template).items()],
+        "Labels": {**run.annotations, **run.selectors, LABEL_USER: str(user)},
+        "WorkingDir": template.code_target,
         "User": f"{user}:{user}",
         "Hostname": HOSTNAME,
         "Domainname": "",
@@ -121,22 +128,24 @@ def create_request(
         "AttachStderr": True,
         "StopSignal": "SIGTERM",
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(spec, machine, tuning, volumes),
+        "HostConfig": _host_config(template, run, machine, tuning, volumes),
     }
 
 
-def _host_config(spec: ContainerSpec, machine: Machine, tuning: Tuning, volumes: Iterable[str]) -> dict[str, Any]:
+def _host_config(
+    template: ContainerTemplate, run: ContainerRun, machine: Machine, tuning: Tuning, volumes: Iterable[str]
+) -> dict[str, Any]:
     return {
-        **_isolation(spec.network),
+        **_isolation(template.network),
         "SecurityOpt": ["no-new-privileges", *_seccomp(machine, tuning)],  # AppArmor keeps the daemon's default profile
-        **_limits(spec.limits, machine),
-        **_file_systems(spec, volumes),
+        **_limits(template.limits, machine),
+        **_file_systems(template, run, volumes),
         **({"CpuShares": tuning.cpu_shares} if tuning.cpu_shares else {}),
         **({"Runtime": tuning.runtime} if tuning.runtime else {}),
         "Init": True,  # forwards SIGTERM to the bot, and reaps what the bot leaves behind
         "AutoRemove": False,  # it would take the log along before it can be read
         "RestartPolicy": {"Name": "no"},
-        "LogConfig": _log_config(spec.limits),
+        "LogConfig": _log_config(template.limits),
     }
 
 
@@ -200,16 +209,19 @@ def _ulimit(name: str, value: int) -> dict[str, Any]:
     return {"Name": name, "Soft": value, "Hard": value}
 
 
-def _file_systems(spec: ContainerSpec, volumes: Iterable[str]) -> dict[str, Any]:
-    ours = {mount.target for mount in (spec.code, spec.files, spec.result)}
-    size = spec.limits.over(DEFAULT_LIMITS).tmpfs or 0
+def _file_systems(template: ContainerTemplate, run: ContainerRun, volumes: Iterable[str]) -> dict[str, Any]:
+    shown = {
+        template.code_target: run.code,
+        template.program_target: template.program,
+        template.context_target: run.context,
+        template.result_target: run.result,
+    }
+    size = template.limits.over(DEFAULT_LIMITS).tmpfs or 0
     return {
         "ReadonlyRootfs": True,
-        "Tmpfs": {target: _tmpfs(size) for target in sorted({TMP, *map(normpath, volumes)} - ours)},
+        "Tmpfs": {target: _tmpfs(size) for target in sorted({TMP, *map(normpath, volumes)} - shown.keys())},
         "Mounts": [
-            _bind(spec.code, read_only=True),
-            _bind(spec.files, read_only=True),
-            _bind(spec.result, read_only=False),
+            _bind(source, target, read_only=target != template.result_target) for target, source in shown.items()
         ],
     }
 
@@ -219,12 +231,12 @@ def _tmpfs(size: int) -> str:
     return f"rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes}"
 
 
-def _bind(mount: Mount, *, read_only: bool) -> dict[str, Any]:
+def _bind(source: str, target: str, *, read_only: bool) -> dict[str, Any]:
     """Return a mount of type `bind`: unlike with `Binds`, a source that is missing is an error and never made."""
     return {
         "Type": "bind",
-        "Source": mount.source,
-        "Target": mount.target,
+        "Source": source,
+        "Target": target,
         "ReadOnly": read_only,
         # a mount below the source would stay writable in a read-only bind of an older kernel, so none is taken along
         "BindOptions": {"Propagation": "private", "NonRecursive": True},
@@ -238,8 +250,8 @@ def _log_config(limits: Limits) -> dict[str, Any]:
     return {"Type": "local", "Config": {"max-size": str(size), "max-file": str(LOG_FILES), "compress": "false"}}
 
 
-def _environment(spec: ContainerSpec) -> dict[str, str]:
-    return {"HOME": TMP, "TMPDIR": TMP, **spec.environment}
+def _environment(template: ContainerTemplate) -> dict[str, str]:
+    return {"HOME": TMP, "TMPDIR": TMP, **template.environment}
 
 
 def _check_network(network: str) -> None:

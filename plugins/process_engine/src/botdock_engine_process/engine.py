@@ -13,10 +13,12 @@ from threading import Lock
 
 from botdock.errors import ContainerError
 from botdock.model import (
+    ContainerHandle,
     ContainerInfo,
-    ContainerSpec,
+    ContainerRun,
     ContainerState,
     ContainerStatus,
+    ContainerTemplate,
     Engine,
     EngineCapabilities,
     ImageInfo,
@@ -29,7 +31,7 @@ from botdock_engine_process.capabilities import ENGINE, WARNING, capabilities
 from botdock_engine_process.creation import create
 from botdock_engine_process.ending import kill, stop, wait_for_exit
 from botdock_engine_process.errors import mapped
-from botdock_engine_process.folder import SPEC, ContainerFolder, remove_folder, sweep
+from botdock_engine_process.folder import MADE, ContainerFolder, remove_folder, sweep
 from botdock_engine_process.launch import launch
 from botdock_engine_process.results import read_result
 from botdock_engine_process.streams import FileLogStream
@@ -80,24 +82,24 @@ class ProcessEngine(Engine):
         """Say that it is there: processes need no image. `create` looks for the interpreter."""
         return ImageInfo(reference=image)
 
-    def create(self, spec: ContainerSpec, *, timeout: float) -> str:
-        """Make the container's folder."""
-        if not _NAME.fullmatch(spec.name):
-            raise ContainerError(f"{spec.name[:80]!r} cannot name a container", engine=ENGINE, operation="create")
+    def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
+        """Make the container's folder, whose name is all that a successor needs to know."""
+        if not _NAME.fullmatch(run.name):
+            raise ContainerError(f"{run.name[:80]!r} cannot name a container", engine=ENGINE, operation="create")
         self._say_once()
-        with mapped("create", spec.name):
+        with mapped("create", run.name):
             sweep(self._state)
-            create(self._state / spec.name, spec)
-        return spec.name
+            create(self._state / run.name, template, run)
+        return ContainerHandle(id=run.name)
 
-    def attach(self, container_id: str, *, timeout: float) -> LogStream:
+    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the log from its first byte."""
-        return self.read_logs(container_id, cursor=LogCursor(), follow=True, timeout=timeout)
+        return self.read_logs(container, cursor=LogCursor(), follow=True, timeout=timeout)
 
-    def start(self, container_id: str, *, timeout: float) -> None:
+    def start(self, container: ContainerHandle, *, timeout: float) -> None:
         """Start the supervisor, and learn from it that the bot runs."""
-        with mapped("start", container_id):
-            folder = self._folder(container_id)
+        with mapped("start", container.id):
+            folder = self._folder(container.id)
             if folder.status().state is ContainerState.RUNNING:
                 return
             try:
@@ -106,57 +108,57 @@ class ProcessEngine(Engine):
                 kill(folder, timeout=KILL_SECONDS)
                 raise
         if problem:
-            message = f"container {container_id} did not start: {problem}"
-            raise ContainerError(message, engine=ENGINE, operation="start", container_id=container_id)
+            message = f"container {container.id} did not start: {problem}"
+            raise ContainerError(message, engine=ENGINE, operation="start", container_id=container.id)
 
     def read_logs(
         self,
-        container_id: str,
+        container: ContainerHandle,
         *,
         cursor: LogCursor,
         follow: bool,
         timeout: float,
     ) -> LogStream:
         """Open the log behind the cursor."""
-        with mapped("read_logs", container_id):
-            return FileLogStream(self._folder(container_id), cursor=cursor, follow=follow)
+        with mapped("read_logs", container.id):
+            return FileLogStream(self._folder(container.id), cursor=cursor, follow=follow)
 
-    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for the supervisor's record of the end."""
-        with mapped("wait", container_id):
-            return wait_for_exit(self._folder(container_id), timeout=timeout)
+        with mapped("wait", container.id):
+            return wait_for_exit(self._folder(container.id), timeout=timeout)
 
-    def inspect(self, container_id: str, *, timeout: float) -> ContainerStatus:
+    def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
         """Say what the records say."""
-        with mapped("inspect", container_id):
-            return self._folder(container_id).status()
+        with mapped("inspect", container.id):
+            return self._folder(container.id).status()
 
-    def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
+    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
         """Tell the supervisor to stop the bot."""
-        with mapped("stop", container_id):
-            stop(self._folder(container_id), grace=grace, timeout=timeout)
+        with mapped("stop", container.id):
+            stop(self._folder(container.id), grace=grace, timeout=timeout)
 
-    def remove(self, container_id: str, *, timeout: float) -> None:
+    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
         """Kill what runs and remove the folder."""
-        if not self._knows(container_id):
+        if not self._knows(container.id):
             return
-        with mapped("remove", container_id):
-            folder = self._folder(container_id)
+        with mapped("remove", container.id):
+            folder = self._folder(container.id)
             kill(folder, timeout=timeout)
             remove_folder(folder)
 
-    def list(self, labels: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
-        """List the folders whose containers carry the labels."""
+    def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
+        """List the folders whose containers carry the selectors."""
         with mapped("list"):
-            return [info for info in self._infos() if labels.items() <= info.labels.items()]
+            return [info for info in self._infos() if selectors.items() <= info.labels.items()]
 
-    def fetch_result(self, container_id: str, *, limit: int, timeout: float) -> bytes:
+    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
         """Read the result file, if it is one still."""
-        with mapped("fetch_result", container_id):
-            spec = self._folder(container_id).record(SPEC)
-            if spec is None:
+        with mapped("fetch_result", container.id):
+            made = self._folder(container.id).record(MADE)
+            if made is None:
                 raise OSError("what was written down of the container is gone")
-            return read_result(Path(spec["result"]), limit + 1)
+            return read_result(Path(made["result"]), limit + 1)
 
     def close(self) -> None:
         """Nothing is kept open."""

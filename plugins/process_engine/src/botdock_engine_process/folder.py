@@ -19,8 +19,8 @@ from botdock_engine_process.processes import is_alive
 from botdock_engine_process.supervisor import layout
 from botdock_engine_process.supervisor.records import read_record
 
-SPEC = "spec.json"
-"""What the engine must remember of the spec: `name image labels result created_at`."""
+MADE = "made.json"
+"""What the engine must remember of what it was made from: `name image labels result created_at`."""
 HOME = "home"
 TEMP = "tmp"
 REMOVAL = 60.0
@@ -64,16 +64,16 @@ class ContainerFolder:
         Raises:
             FileNotFoundError: There is no such container.
         """
-        spec = self.record(SPEC)
-        if spec is None:
+        made = self.record(MADE)
+        if made is None:
             raise FileNotFoundError(self.path)
         return ContainerInfo(
             container_id=self.name,
-            name=spec["name"],
-            image=spec["image"],
+            name=made["name"],
+            image=made["image"],
             state=self.status().state,
-            labels=spec["labels"],
-            created_at=utc(spec["created_at"]),
+            labels=made["labels"],
+            created_at=utc(made["created_at"]),
         )
 
     def exists(self) -> bool:

@@ -4,4 +4,4 @@ case $0 in
 */*) here=${0%/*} ;;
 *) here=. ;;
 esac
-exec node "$here/wrapper.cjs"
+exec node "$here/wrapper.cjs" "$1"

@@ -1,6 +1,6 @@
 // Runs a Node.js bot: calls its script's main(id, config, {signal}), and writes what that resolves to into the result
-// file. It lies beside context.json, is the same for every bot, and prints nothing of its own. What can be done before
-// the bot is known comes first: where a FIFO named `ready` lies beside it, it waits there.
+// file. It is the same for every bot, is told the folder of context.json, and prints nothing of its own. What can be
+// done before the bot is known comes first: where a FIFO named `ready` lies there, it waits for it.
 'use strict';
 
 const fs = require('node:fs');
@@ -53,8 +53,8 @@ class Termination {
   }
 }
 
-function waitUntilReady() {
-  const ready = path.join(__dirname, 'ready');
+function waitUntilReady(folder) {
+  const ready = path.join(folder, 'ready');
   if (fs.statSync(ready, { throwIfNoEntry: false })?.isFIFO()) fs.readFileSync(ready);
 }
 
@@ -162,8 +162,9 @@ function watch(result, termination) {
   return record;
 }
 
-waitUntilReady();
+const folder = process.argv[2];
+waitUntilReady(folder);
 const termination = new Termination();
-const context = JSON.parse(fs.readFileSync(path.join(__dirname, 'context.json'), 'utf8'));
+const context = JSON.parse(fs.readFileSync(path.join(folder, 'context.json'), 'utf8'));
 const result = new Result(context);
 run(context, result, termination, watch(result, termination));

@@ -6,7 +6,7 @@ case $0 in
 esac
 for python in python3.11 python3; do
     if command -v "$python" >/dev/null 2>&1; then
-        exec "$python" "$here/wrapper.py"
+        exec "$python" "$here/wrapper.py" "$1"
     fi
 done
 echo "botdock: there is neither python3.11 nor python3 on PATH ($PATH)" >&2

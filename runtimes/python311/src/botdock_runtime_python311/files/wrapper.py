@@ -1,7 +1,7 @@
 """Runs a Python bot: calls `main(id, config)` of its script, and writes what it returns into the result file.
 
-It lies beside `context.json`, is the same for every bot, and runs on Python 3.8 and newer. It prints nothing of its
-own. What can be done before the bot is known comes first: where a FIFO named `ready` lies beside it, it waits there.
+It is the same for every bot, is told the folder of `context.json`, and runs on Python 3.8 and newer. It prints nothing
+of its own. What can be done before the bot is known comes first: where a FIFO `ready` lies there, it waits for it.
 """
 
 # ruff: noqa: INP001 - a program, not a module of a package
@@ -62,12 +62,15 @@ class Termination:
 def main() -> None:
     """Run the bot that `context.json` describes, and end as it ends."""
     sys.path.insert(0, HERE)  # Python has done so itself, unless PYTHONSAFEPATH is set
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the folder is every bot's
     from _botdock_result import Result  # here: processes that the bot spawns load this file, and nothing beside it
 
+    sys.dont_write_bytecode = writes
     termination = Termination()
     buffer_lines()
-    wait_until_ready()
-    with open(os.path.join(HERE, "context.json"), "rb") as file:
+    folder = sys.argv[1]
+    wait_until_ready(folder)
+    with open(os.path.join(folder, "context.json"), "rb") as file:
         context = json.load(file)
     result = Result(context)
     ending = run(context, result, termination)
@@ -126,9 +129,9 @@ def buffer_lines() -> None:
             stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]  # a TextIOWrapper
 
 
-def wait_until_ready() -> None:
+def wait_until_ready(folder: str) -> None:
     """Wait for the other side to close the FIFO, where there is one: then everything else is there."""
-    ready = os.path.join(HERE, "ready")
+    ready = os.path.join(folder, "ready")
     if os.path.exists(ready) and stat.S_ISFIFO(os.stat(ready).st_mode):
         with open(ready, "rb") as fifo:
             fifo.read()
