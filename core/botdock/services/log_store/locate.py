@@ -128,7 +128,8 @@ class _Tail:
 
     def __init__(self, directory: Path, place: Position, streams: Collection[Stream]) -> None:
         self.skip = zeros()
-        self._directory, self._place, self._streams = directory, place, streams
+        self._directory, self._streams = directory, streams
+        self._place = attrs.evolve(place, seen=zeros())  # what lies before need not be counted here
 
     def find(self, count: int, *, count_open: bool, in_line: Collection[Stream]) -> bool:
         """Find them; return whether they are all there, none of them begun before the place.
