@@ -87,7 +87,7 @@ def keep_asked(runner: DockerRunner, hello: Executable, kept: Path) -> tuple[Con
         DockerEngine.create = create  # type: ignore[method-assign] # as it was
     ((template, run),) = asked
     (kept / "result").chmod(0o666)
-    return template, attrs.evolve(run, context=str(kept / "context"), result=str(kept / "result"))
+    return template, attrs.evolve(run, **{name: str(kept / name) for name in ("code", "context", "result")})
 
 
 def bare_run(host: str, template: ContainerTemplate, asked: ContainerRun) -> Callable[[], None]:
