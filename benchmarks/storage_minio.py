@@ -124,7 +124,7 @@ def report(seconds: dict[str, list[float]], way: str) -> None:
 
 def grown_memory(way: str, config: Config, path: Path) -> int:
     """Return the bytes by which a new process' peak grows over a transfer, after a small one of the same kind."""
-    minio = {name: getattr(config.minio, name) for name in ("endpoint", "access_key", "secret_key")}
+    minio = {name: getattr(config.options["minio"], name) for name in ("endpoint", "access_key", "secret_key")}
     arguments = json.dumps({"way": way, "home": config.home, "minio": minio, "path": str(path)})
     done = subprocess.run([sys.executable, __file__, arguments], check=True, capture_output=True, text=True)
     return int(done.stdout)

@@ -58,7 +58,7 @@ class DockerRunner:
     """
 
     def __init__(self, config: Config | None = None, *, plugins: PluginManager | None = None) -> None:
-        self.config = config or Config.load()
+        self.config = config or Config.load(plugins=plugins)
         self.plugins = plugins or PluginManager.load(self.config.plugins)
         self._factory = ServiceFactory(self.config, self.plugins)
         self._orchestrator = self._factory.create_orchestrator()

@@ -75,16 +75,23 @@ class BotdockSpecs:
 
         Example:
             ```python
+            import attrs
             from botdock import StorageBackendPlugin, hookimpl
+            from botdock.config import setting
+
+            @attrs.frozen(kw_only=True)
+            class GcsSettings:
+                bucket: str
+                token: str = setting("", secret=True, variable="GCS_TOKEN")
 
             def open_backend(config, area):
                 from my_package.gcs import GoogleBackend  # heavy, so it is imported here
 
-                return GoogleBackend(bucket=config.options_for("gcs")["bucket"], prefix=area)
+                return GoogleBackend(config.options_for("gcs", GcsSettings), prefix=area)
 
             @hookimpl
             def botdock_storage_backends():
-                yield StorageBackendPlugin(name="gcs", factory=open_backend)
+                yield StorageBackendPlugin(name="gcs", factory=open_backend, settings=GcsSettings)
             ```
         """
         yield from ()
@@ -103,7 +110,7 @@ class BotdockSpecs:
             def open_engine(config):
                 from my_package.podman import PodmanEngine
 
-                return PodmanEngine(socket=config.options_for("podman").get("socket"))
+                return PodmanEngine(config.home_dir / "podman")
 
             @hookimpl
             def botdock_engines():

@@ -19,11 +19,15 @@ from botdock._plugins.names import NameTable
 from botdock._plugins.plugin import Plugin
 from botdock._plugins.records import Origin, PluginRecord, PluginStage
 from botdock.config import PluginsConfig
-from botdock.errors import NotFoundError, PluginLoadError
+from botdock.config.options import OPTIONS, Owner, PluginSections
+from botdock.config.problems import InvalidDataError, dotted
+from botdock.errors import ConfigError, NotFoundError, PluginLoadError
 from botdock.model import EnginePlugin, LogSinkPlugin, MetricsExporterPlugin, Runtime, StorageBackendPlugin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from botdock.config import Config
 
 __all__ = ["PluginManager", "PluginRecord", "PluginStage"]
 
@@ -99,6 +103,33 @@ class PluginManager:
         if self._discovered:
             records += configuration_records(self._config, [plugin.origin for plugin in self._plugins], self._names)
         return tuple(records)
+
+    @property
+    def sections(self) -> PluginSections:
+        """Who owns which settings."""
+        usable, unusable = [], [Owner(name=plugin.origin.name) for plugin in self._plugins if plugin.hooks is None]
+        for claim in (claim for plugin in self._plugins for claim in plugin.claims if claim.item.settings):
+            owner = Owner(
+                name=claim.item.name, settings=claim.item.settings, section=getattr(claim.item, "section", "")
+            )
+            if self._names.usable(claim):
+                usable.append(owner)
+            else:
+                unusable.append(attrs.evolve(owner, settings=None))
+        return PluginSections(usable, unusable)
+
+    def configured(self, config: Config) -> Config:
+        """Return a configuration whose settings of plugins are objects of their own classes.
+
+        Raises:
+            ConfigError: With every setting that is wrong, or that no plugin has, as `options.<plugin>.<key>: problem`.
+        """
+        try:
+            return attrs.evolve(config, options=self.sections.structured(config.options))
+        except InvalidDataError as error:
+            raise ConfigError(
+                [f"{dotted((OPTIONS, *problem.path))}: {problem.text}" for problem in error.problems]
+            ) from None
 
     def runtimes(self) -> Mapping[str, Runtime]:
         """Return the runtimes that can be used, by canonical name."""

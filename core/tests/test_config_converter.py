@@ -8,9 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.config import rules
+from botdock.config import rules, setting
 from botdock.config.converter import structure
-from botdock.config.section import secret
 from botdock.errors import ConfigError
 from botdock.model import Limits
 from botdock.model.units import Bytes, Seconds
@@ -25,7 +24,7 @@ class Colour(StrEnum):
 class Inner:
     size: Bytes | None = None
     wait: Seconds = attrs.field(default=1.0, validator=rules.WAIT)
-    password: str = secret()
+    password: str = setting("", secret=True)
 
 
 @attrs.frozen(kw_only=True)

@@ -14,20 +14,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdock.config import Config, MinIOConfig, RuntimeConfig, config, document, documents, to_toml
+from botdock.config import Config, RuntimeConfig, config, document, documents, to_toml
+from botdock_storage_minio.settings import MinIOSettings
 
 SECRET = "hunter2"
 CONFIG = Config(
-    minio=MinIOConfig(access_key=SECRET, secret_key=SECRET),
     options={
-        "gcs": {"bucket": "b", "api_token": SECRET, "Password": [SECRET], "nested": {"my-key": SECRET}, "none": ""}
+        "minio": MinIOSettings(access_key=SECRET, secret_key=SECRET),
+        "gcs": {"bucket": "b", "api_token": SECRET, "Password": [SECRET], "nested": {"my-key": SECRET}, "none": ""},
     },
 )
 
 
 def test_secrets_are_masked() -> None:
     shown = document(CONFIG)
-    assert shown["minio"]["secret_key"] == shown["minio"]["access_key"] == "***"
+    assert shown["options"]["minio"]["secret_key"] == shown["options"]["minio"]["access_key"] == "***"
     assert shown["options"]["gcs"] == {
         "bucket": "b",
         "api_token": "***",
@@ -39,17 +40,17 @@ def test_secrets_are_masked() -> None:
 
 
 def test_an_absent_secret_is_shown_as_absent() -> None:
-    assert document(Config())["minio"]["secret_key"] == ""
+    assert document(Config(options={"m": MinIOSettings()}))["options"]["m"]["secret_key"] == ""
 
 
 def test_secrets_are_shown_on_request() -> None:
     shown = document(CONFIG, show_secrets=True)
-    assert shown["minio"]["secret_key"] == shown["options"]["gcs"]["api_token"] == SECRET
+    assert shown["options"]["minio"]["secret_key"] == shown["options"]["gcs"]["api_token"] == SECRET
 
 
 def test_no_repr_shows_a_secret() -> None:
     assert SECRET not in repr(CONFIG)
-    assert "options=<of ['gcs']>" in repr(CONFIG)
+    assert "options=<of ['gcs', 'minio']>" in repr(CONFIG)
 
 
 def test_a_document_is_plain_data() -> None:

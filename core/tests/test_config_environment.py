@@ -11,6 +11,8 @@ from botdock import Config
 from botdock.errors import ConfigError
 from botdock.model import PullPolicy
 from botdock.model.limits import MIB
+from botdock_metrics_prometheus.settings import PrometheusSettings
+from botdock_storage_local_fs.settings import LocalFsSettings
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +37,11 @@ def problem(**environ: str) -> str:
     [
         ("ENGINE", "process", "engine", "process"),
         ("HOME", "", "home", ""),
-        ("DOCKER__TLS_VERIFY", "YES", "docker.tls_verify", True),
-        ("DOCKER__TLS_VERIFY", "off", "docker.tls_verify", False),
-        ("DOCKER__CPU_SHARES", " 512 ", "docker.cpu_shares", 512),
-        ("DOCKER__CONNECT_TIMEOUT", "250ms", "docker.connect_timeout", 0.25),
-        ("DOCKER__CONNECT_TIMEOUT", "3", "docker.connect_timeout", 3.0),
+        ("DOCKER__TLS_VERIFY", "YES", "options.docker.tls_verify", True),
+        ("DOCKER__TLS_VERIFY", "off", "options.docker.tls_verify", False),
+        ("DOCKER__CPU_SHARES", " 512 ", "options.docker.cpu_shares", 512),
+        ("DOCKER__CONNECT_TIMEOUT", "250ms", "options.docker.connect_timeout", 0.25),
+        ("DOCKER__CONNECT_TIMEOUT", "3", "options.docker.connect_timeout", 3.0),
         ("RUNTIME__LIMITS__MEMORY", "256MiB", "runtime.limits.memory", 256 * MIB),
         ("RUNTIME__LIMITS__CPUS", "1.5", "runtime.limits.cpus", 1.5),
         ("RUNTIME__LIMITS__CPUS", "2", "runtime.limits.cpus", 2.0),
@@ -51,15 +53,15 @@ def problem(**environ: str) -> str:
         ("PLUGINS__BLOCKED", "", "plugins.blocked", ()),
         ("PLUGINS__BLOCKED", '["a,b"]', "plugins.blocked", ("a,b",)),
         ("PLUGINS__PREFER", '{"runtime:bash": "x"}', "plugins.prefer", {"runtime:bash": "x"}),
-        ("OPTIONS__LOCAL_FS__ROOT", "/srv", "options", {"local-fs": {"root": "/srv"}}),
-        ("OPTIONS__PROMETHEUS__PORT", "9000", "options", {"prometheus": {"port": 9000}}),
-        ("OPTIONS__LOCAL_FS", '{"root": "/srv"}', "options", {"local-fs": {"root": "/srv"}}),
+        ("OPTIONS__LOCAL_FS__ROOT", "/srv", "options", {"local-fs": LocalFsSettings(root="/srv")}),
+        ("OPTIONS__PROMETHEUS__PORT", "9000", "options", {"prometheus": PrometheusSettings(port=9000)}),
+        ("OPTIONS__LOCAL_FS", '{"root": "/srv"}', "options", {"local-fs": LocalFsSettings(root="/srv")}),
     ],
 )
 def test_a_text_is_read_as_what_its_setting_wants(name: str, text: str, path: str, value: object) -> None:
     found: Any = loaded(**{f"BOTDOCK_{name}": text})
     for key in path.split("."):
-        found = getattr(found, key)
+        found = found[key] if isinstance(found, dict) else getattr(found, key)
     assert found == value
     assert type(found) is type(value)
 
@@ -84,7 +86,8 @@ def test_a_tables_own_variable_and_those_of_its_keys_add_up() -> None:
         ("DOCKER__HOTS", "x", "unknown; did you mean BOTDOCK_DOCKER__HOST?"),
         ("MINIO_ACCESS_KEY", "x", "unknown; did you mean BOTDOCK_MINIO__ACCESS_KEY?"),
         ("ENGINE__NAME", "x", "unknown; did you mean BOTDOCK_ENGINE?"),
-        ("DOCKER", "{}", "unknown; did you mean "),
+        ("DOCKER__QQQQQQQQQQQQ", "x", "unknown; `botdock config` lists all settings"),
+        ("DOCKER", "[]", "must be a table, not a list"),
         ("DOCKER__", "x", "unknown; did you mean "),
         ("QQQQQQ", "x", "unknown; `botdock config` lists all settings"),
     ],
@@ -111,7 +114,7 @@ def test_the_old_runners_names_are_read() -> None:
         MINIO_CODE_BUCKET="code",
         MINIO_BACKTESTS_BUCKET="results",
         MINIO_LOGS_BUCKET="logs",
-    ).minio
+    ).options["minio"]
     assert (config.endpoint, config.access_key, config.secret_key, config.use_ssl) == (
         "minio:9000",
         "access",
@@ -123,7 +126,7 @@ def test_the_old_runners_names_are_read() -> None:
 
 def test_the_new_name_wins_over_the_old_one() -> None:
     config = loaded(MINIO_ENDPOINT="old:1", BOTDOCK_MINIO__ENDPOINT="new:1", MINIO_SSL="")
-    assert (config.minio.endpoint, config.minio.use_ssl) == ("new:1", False)
+    assert (config.options["minio"].endpoint, config.options["minio"].use_ssl) == ("new:1", False)
 
 
 def test_the_environment_can_block_a_plugin(monkeypatch: pytest.MonkeyPatch) -> None:

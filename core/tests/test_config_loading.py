@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from botdock import Config
-from botdock.config.loading import find_config_files
+from botdock.config.loading import find_config_files, load_home
 from botdock.errors import ConfigError
 from botdock.model import Limits
 from botdock.model.limits import DEFAULT_LIMITS, MIB
+from botdock_engine_docker.settings import DockerSettings
+from botdock_storage_local_fs.settings import LocalFsSettings
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +34,9 @@ def problems(path: str | Path | None = None, environ: dict[str, str] | None = No
     with pytest.raises(ConfigError) as caught:
         Config.load(path, environ=environ or {}, overrides=overrides)
     return list(caught.value.problems)
+
+
+SEVEN = {"max_limits": {"memory": "7MiB"}}
 
 
 def test_without_any_source_the_defaults_hold() -> None:
@@ -88,10 +93,10 @@ def test_a_syntax_error_is_told_with_its_line(folder: Path) -> None:
 def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: Path) -> None:
     write(folder / "botdock.toml", '[runtime.limits]\nmemory = "lots"\n[contaners]\n[docker]\nusers = "0:9"')
     environ = {"BOTDOCK_DOCKER__HOTS": "x", "BOTDOCK_CODE__RATIO": "many", "MINIO_SSL": "maybe"}
-    found = problems(environ=environ, containers={"retries": -1}, policy={"unenforced": ["memry"]})
+    found = problems(environ=environ, containers={"retries": -1}, policy={"unenforced": {"docker": ["memry"]}})
     assert sorted(found) == [
         "arguments: containers.retries: -1 must be 0 to 100",
-        "arguments: policy.unenforced: 'memry' is no feature; did you mean memory?",
+        "arguments: policy.unenforced: 'memry' is not a feature; did you mean memory?",
         "botdock.toml: contaners: unknown; did you mean containers?",
         "botdock.toml: docker.users: '0:9' must be at least one user id, of 1000 to 2147483647 without 65534",
         "botdock.toml: runtime.limits.memory: 'lots' is not a size; write bytes, or for example '512MiB' or '1.5GB'",
@@ -110,7 +115,7 @@ def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: P
         ({"storage": ""}, "storage: must not be empty"),
         ({"logging": {"sinks": [""]}}, "logging.sinks: holds an empty name"),
         ({"docker": {"memory_limit": 1}}, "docker.memory_limit: 1 must be"),
-        ({"docker": {"host": "localhost"}}, "docker.host: 'localhost' is no address of a daemon"),
+        ({"docker": {"host": "localhost"}}, "docker.host: 'localhost' is not the address of a daemon"),
         *(
             ({"docker": {"users": text}}, f"docker.users: {text!r} must")
             for text in (
@@ -128,11 +133,36 @@ def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: P
         ),
         ({"docker": {"user": "65532:65532"}}, "docker.user: unknown; did you mean users?"),
         ({"docker": {"api_version": "new"}}, "docker.api_version: 'new' must be a version"),
-        ({"policy": {"unenforced": ["qqq"]}}, "policy.unenforced: 'qqq' is no feature; there are: ['network', "),
+        (
+            {"policy": {"unenforced": {"docker": ["qqq"]}}},
+            "policy.unenforced: 'qqq' is not a feature; there are: ['network', ",
+        ),
+        (
+            {"policy": {"unenforced": ["swap"]}},
+            'policy.unenforced: is a table now, of lists by engine: unenforced = {docker = ["swap"]}',
+        ),
         ({"policy": {"max_limits": {"pids": 0}}}, "policy.max_limits.pids: 0 must be"),
         ({"containers": {"pull": "mising"}}, "containers.pull: must be one of missing, always, never"),
         ({"engine": None}, "engine: must be text, not nothing"),
-        ({"options": {"x": 1}}, "options.x: must be a table, not a number"),
+        ({"options": {"docker": 1}}, "options.docker: must be a table, not a number"),
+        ({"docker": 1}, "docker: must be a table, not a number"),
+        ({"options": 1}, "options: must be a table, not a number"),
+        (
+            {"options": {"logru": {}}},
+            "options.logru: no installed plugin has these settings; did you mean options.loguru?",
+        ),
+        ({"options": {"process": {"x": 1}}}, "options.process: no installed plugin has these settings; there are: "),
+        ({"dokcer": {}}, "dokcer: unknown; did you mean docker?"),
+        ({"loguru": {"level": "INFO"}}, "loguru: unknown; did you mean options.loguru?"),
+        ({"options": {"local_fs": {"rot": "x"}}}, "options.local_fs.rot: unknown; did you mean root?"),
+        (
+            {"options": {"loguru": {"level": "LOUD"}}},
+            "options.loguru.level: 'LOUD' is not a level of loguru; there are ",
+        ),
+        (
+            {"docker": {"host": ""}, "options": {"docker": {"host": "tcp://a:1"}}},
+            "options.docker.host: stands there twice, as docker.host too",
+        ),
     ],
 )
 def test_a_wrong_value_is_told(overrides: dict[str, Any], said: str) -> None:
@@ -157,8 +187,8 @@ def test_a_wrong_value_is_told(overrides: dict[str, Any], said: str) -> None:
             "runtime.limits.pids: runtime.limits.pids is 9, more than policy.max_limits.pids, 5",
         ),
         (
-            {"docker": {"memory_limit": "1GiB"}, "policy": {"max_limits": {"memory": "512MiB"}}},
-            "docker.memory_limit: docker.memory_limit is 1073741824, more than policy.max_limits.memory, 536870912",
+            {"docker": {"memory_limit": "8MiB"}, "runtime": {"limits": {"memory": "6MiB"}}, "policy": SEVEN},
+            "docker.memory_limit: options.docker.memory_limit is 8388608, more than policy.max_limits.memory, 7340032",
         ),
         (
             {"engine": "docker", "policy": {"engines": ["podman"]}},
@@ -197,6 +227,35 @@ def test_state_lies_in_the_platforms_folder_unless_somebody_says_otherwise(
     assert Config.load(environ={"BOTDOCK_HOME": "here"}).home_dir == folder / "here"
 
 
-def test_settings_of_a_plugin_are_empty_when_there_are_none() -> None:
-    config = Config(options={"gcs": {"bucket": "b"}})
-    assert (config.options_for("gcs"), config.options_for("other")) == ({"bucket": "b"}, {})
+def test_each_spelling_of_a_plugins_name_and_its_other_section_are_one_table(folder: Path) -> None:
+    write(folder / "xdg" / "botdock" / "botdock.toml", '[docker]\nruntime = "runsc"\nhost = "tcp://old:1"')
+    write(folder / "named.toml", '[options.Local_FS]\nroot = "/srv"\n[options.docker]\nhost = "tcp://new:1"')
+    config = Config.load(
+        "named.toml", environ={"BOTDOCK_DOCKER__CPU_SHARES": "7"}, overrides={"docker": {"users": "5000:1"}}
+    )
+    docker = config.options_for("docker", DockerSettings)
+    assert (docker.host, docker.cpu_shares, docker.users) == ("tcp://new:1", 7, "5000:1")
+    assert config.options_for("local_fs", LocalFsSettings).root == "/srv"
+    assert list(config.options) == ["local-fs", "docker"]
+
+
+def test_settings_of_a_plugin_that_is_blocked_are_left_alone() -> None:
+    overrides = {"plugins": {"blocked": ["docker"]}, "docker": {"anything": 1}, "options": {"docker": {"more": 2}}}
+    assert Config.load(environ={}, overrides=overrides).options == {"docker": {"anything": 1, "more": 2}}
+
+
+def test_settings_given_in_python_may_be_an_object_or_a_mapping() -> None:
+    given = DockerSettings(host="tcp://a:1")
+    for options in ({"docker": given}, {"docker": {"host": "tcp://a:1"}}):
+        assert Config(options=options).options_for("docker", DockerSettings) == given
+    assert Config().options_for("docker", DockerSettings) == DockerSettings()
+    with pytest.raises(ConfigError, match=r"options.docker.hots: unknown; did you mean host\?"):
+        Config(options={"docker": {"hots": "x"}}).options_for("docker", DockerSettings)
+
+
+def test_the_state_folder_is_found_without_the_settings_of_any_plugin(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / "named.toml", f'home = "{folder}/state"\n[docker]\nhots = 1\n[options.gone]\nx = 1')
+    monkeypatch.setattr("botdock.plugin_manager.PluginManager.load", None)
+    assert load_home("named.toml") == folder / "state"

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from botdock import Config
+from botdock import Config, PluginManager
 from botdock._ownership import fault_of
-from botdock.config import document, to_toml
+from botdock.config import PluginsConfig, document, to_toml
 from botdock.config.loading import find_config_files
-from botdock.config.trust import TIGHTENS, distrust, trust
+from botdock.config.trust import TIGHTENED, distrust, trust
 from botdock.errors import ConfigError
 from botdock.model.limits import MIB
 
@@ -65,17 +65,27 @@ def other_value(value: Any) -> Any:
 
 def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() -> None:
     odd: dict[str, Any] = {
-        "policy.unenforced": ["pids"],
-        "docker.api_version": "1.2",
-        "docker.host": "unix:///x",
-        "docker.users": "3000000:65536",
+        "policy.unenforced": {"docker": ["pids"]},
+        "options.docker.api_version": "1.2",
+        "options.docker.host": "unix:///x",
+        "options.docker.users": "3000000:65536",
+        "options.docker.shared_disk": True,
+        "options.loguru.level": "DEBUG",
+        "options.loguru.stderr_level": "DEBUG",
+        "options.prometheus.textfile": "x.prom",
     }
     odd |= {"containers.pull": "never", "runtime.images": {"bash": "x"}, "plugins.prefer": {"a": "b"}}
-    odd |= {"policy.engines": [], "policy.runtimes": [], "policy.local_code": True, "docker.memory_limit": "8MiB"}
+    odd |= {
+        "policy.engines": [],
+        "policy.runtimes": [],
+        "policy.local_code": True,
+        "options.docker.memory_limit": "8MiB",
+    }
     free = {"logging.compress", "logging.segment_bytes"}
     user = {"policy": {"local_code": False, "engines": ["docker"], "runtimes": ["bash"], "max_timeout": "8h"}}
     user["policy"]["max_limits"] = Config().runtime.limits.given()
-    base = document(Config.load(environ={}, overrides=user))
+    config = Config.load(environ={}, overrides=user)
+    base = document(attrs.evolve(config, options=PluginManager.load().sections.complete(config.options)))
     tried = set()
     own = Path(os.environ["XDG_CONFIG_HOME"], "botdock", "botdock.toml")
     own.parent.mkdir(parents=True)
@@ -99,13 +109,13 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
 
     attempt(base, ())
     assert len(tried) > 80
-    assert {"engine", "home", "storage", "docker.host", "policy.local_code", "options"} <= tried
+    assert {"engine", "home", "storage", "options.docker.host", "policy.local_code", "options.minio.endpoint"} <= tried
 
 
 def test_every_problem_is_told_at_once_with_the_command_that_mends_it() -> None:
     options = '[options.docker]\nruntime = "x"\n[runtime.limits]\npids = 9'
     says(f'engine = "process"\n[policy]\nnetworks = ["none", "host"]\n{options}')
-    assert refused() == ["engine", "policy.networks", "options"]
+    assert refused() == ["engine", "policy.networks", "options.docker.runtime"]
 
 
 def test_what_only_tightens_holds_and_the_users_own_file_holds_below_it(folder: Path) -> None:
@@ -115,9 +125,38 @@ def test_what_only_tightens_holds_and_the_users_own_file_holds_below_it(folder: 
     says('[runtime]\ntimeout = "10s"\n[runtime.limits]\nmemory = "64MiB"\n[policy]\nlocal_code = false\n')
     config = Config.load(environ={})
     assert (config.runtime.timeout, config.runtime.limits.memory, config.policy.local_code) == (10, 64 * MIB, False)
-    assert (config.docker.runtime, config.policy.engines) == ("runsc", ("docker",))
+    assert (config.options["docker"].runtime, config.policy.engines) == ("runsc", ("docker",))
     says('[runtime]\ntimeout = "30s"\n')
     assert refused() == ["runtime.timeout"]
+
+
+def test_a_plugin_says_which_of_its_settings_may_be_tightened(folder: Path) -> None:
+    own = folder.parent / "xdg" / "botdock" / "botdock.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text('[docker]\nmemory_limit = "256MiB"\n[policy]\nunenforced = {docker = ["swap"]}')
+    says('[options.docker]\nmemory_limit = "128MiB"\n[policy]\nunenforced = {docker = []}')
+    config = Config.load(environ={})
+    assert (config.options["docker"].memory_limit, config.policy.unenforced_on("docker")) == (128 * MIB, ())
+    says(
+        '[docker]\nmemory_limit = "512MiB"\n[policy]\nunenforced = {other = ["swap"]}\n'
+        '[options.loguru]\nlevel = "DEBUG"'
+    )
+    assert sorted(refused()) == ["docker.memory_limit", "options.loguru.level", "policy.unenforced"]
+
+
+def test_a_file_of_the_folder_has_no_say_in_which_plugins_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[PluginsConfig] = []
+    load = PluginManager.load
+
+    def loaded(config: PluginsConfig) -> PluginManager:
+        asked.append(config)
+        return load()
+
+    monkeypatch.setattr(PluginManager, "load", loaded)
+    says('[plugins]\nblocked = []\nprefer = {"engine:docker" = "intruder"}')
+    with pytest.raises(ConfigError, match=r"plugins\.prefer"):
+        Config.load(environ={"BOTDOCK_PLUGINS__BLOCKED": "intruder"})
+    assert asked == [PluginsConfig(blocked=("intruder",))]
 
 
 @given(
@@ -274,8 +313,8 @@ def test_a_group_of_ones_own_is_the_user_and_no_other_group_is(folder: Path) -> 
 
 def test_every_rule_is_for_a_setting_that_there_is() -> None:
     names = {field.name for field in attrs.fields(Config)}
-    assert {name.split(".")[0] for name in TIGHTENS} <= names
-    for name in TIGHTENS:
+    assert {name.split(".")[0] for name in TIGHTENED} <= names
+    for name in TIGHTENED:
         table: Any = document(Config())
         for part in name.removesuffix(".*").split("."):
             table = table[part]

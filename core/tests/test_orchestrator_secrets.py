@@ -12,9 +12,10 @@ import attrs
 import pytest
 from loguru import logger
 
-from botdock.config import Config, MinIOConfig
+from botdock.config import Config
 from botdock.errors import BotdockError, ContainerError, StorageError
 from botdock.model import Executable, Outcome
+from botdock_storage_minio.settings import MinIOSettings
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script, envelope
 
@@ -94,7 +95,9 @@ def test_a_secret_in_a_value_is_masked_in_texts_and_the_result_says_so(
 
 
 def test_what_fails_on_the_way_tells_no_secret(make_stage: MakeStage, make_bot: MakeBot, records: list[str]) -> None:
-    stage = make_stage(config=Config(minio=MinIOConfig(endpoint="h:1", access_key="me", secret_key=CREDENTIAL)))
+    stage = make_stage(
+        config=Config(options={"minio": MinIOSettings(endpoint="h:1", access_key="me", secret_key=CREDENTIAL)})
+    )
     cause = OSError(f"https://{CREDENTIAL}@h:1")
     for operation in ("create", "start"):
         error = ContainerError(f"no {KEY} {CREDENTIAL}", engine="fake", operation=operation, hint=f"Mend {KEY}.")

@@ -287,3 +287,59 @@ def test_a_distribution_without_metadata_still_loads(tmp_path: Path) -> None:
     (tmp_path / "nameless.py").write_text(GOOD.format(name="nameless"))
     record = record_of(report(tmp_path), "nameless")
     assert (record["distribution"], record["provides"]) == ("(unknown)", ["runtime:nameless"])
+
+
+OWNER = """
+import attrs
+from botdock import StorageBackendPlugin, hookimpl
+from botdock.config import rules, setting
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    bucket: str
+    port: int = attrs.field(default=1, validator=attrs.validators.le(9))
+    retries: int = setting(3, rule=rules.number(0, 5))
+    token: str = setting("", secret=True, variable="ACME_TOKEN")
+
+@hookimpl
+def botdock_storage_backends():
+    yield StorageBackendPlugin(name="acme-store", factory=print, settings=Settings, section="acme")
+"""
+
+SETTINGS = """
+import json, sys
+from botdock.config import Config, document
+from botdock.errors import ConfigError
+try:
+    print(json.dumps(document(Config.load(sys.argv[1]))["options"]))
+except ConfigError as error:
+    print(json.dumps(sorted(error.problems)))
+"""
+
+
+def settings(site: Path, folder: Path, text: str, **environ: str) -> Any:
+    """Read a configuration in a process of its own."""
+    (folder / "botdock.toml").write_text(text)
+    environment = {**os.environ, "PYTHONPATH": str(site), **environ}
+    command = [sys.executable, "-c", SETTINGS, "botdock.toml"]
+    done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True, timeout=60)
+    return json.loads(done.stdout)
+
+
+def test_settings_of_a_third_party_are_held_to_what_it_says_of_them(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", wheel(tmp_path, "acme", OWNER), wheel(tmp_path, "broken", "import nothing_there"))
+    assert settings(site, tmp_path, '[acme]\nbucket = "b"\n[options.broken]\nx = 1', ACME_TOKEN="t" * 9) == {
+        "acme-store": {"bucket": "b", "port": 1, "retries": 3, "token": "***"},
+        "broken": {"x": 1},
+    }
+    wrong = '[options.acme_store]\nbuckt = "b"\nport = 10\nretries = 9\ntoken = 7\n[docker]\nhots = 1\n[acmee]\n'
+    assert settings(site, tmp_path, wrong, BOTDOCK_ACME__RETRY="1") == [
+        "botdock.toml: acmee: unknown; did you mean acme?",
+        "botdock.toml: docker.hots: unknown; did you mean host?",
+        "botdock.toml: options.acme_store.bucket: is missing",
+        "botdock.toml: options.acme_store.buckt: unknown; did you mean bucket?",
+        "botdock.toml: options.acme_store.port: 'port' must be <= 9: 10",
+        "botdock.toml: options.acme_store.retries: 9 must be 0 to 5",
+        "botdock.toml: options.acme_store.token: must be text (its value is a secret, and not shown)",
+        "environment BOTDOCK_ACME__RETRY: unknown; did you mean BOTDOCK_ACME__RETRIES?",
+    ]

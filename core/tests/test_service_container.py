@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from botdock.config import ContainersConfig, Policy
+from botdock.config import ContainersConfig
 from botdock.errors import CapabilityError, ContainerError, ContainerNotFoundError, EngineUnavailableError, ImageError
 from botdock.model import (
     ContainerHandle,
@@ -27,8 +27,8 @@ from botdock_testing.script import Script
 PATIENT = ContainersConfig(call_timeout=5, retries=2)
 
 
-def service(engine: FakeEngine, policy: Policy | None = None, **options: object) -> ContainerService:
-    return ContainerService(engine, PATIENT, policy or Policy(), **options)  # type: ignore[arg-type] # test options
+def service(engine: FakeEngine, **options: object) -> ContainerService:
+    return ContainerService(engine, PATIENT, **options)  # type: ignore[arg-type] # test options
 
 
 def spec(tmp_path: Path, name: str = "botdock-1") -> Asked:
@@ -130,7 +130,7 @@ def test_an_engine_that_cannot_enforce_the_policy_is_refused_with_its_reason(tmp
 
 
 def test_an_operator_can_accept_what_is_not_enforced(tmp_path: Path) -> None:
-    containers = service(FakeEngine(capabilities=LACKING), Policy(unenforced=("swap",)))
+    containers = service(FakeEngine(capabilities=LACKING), unenforced=("swap",))
     assert containers.create_container(*spec(tmp_path))
 
 

@@ -16,8 +16,8 @@ import attrs
 import pytest
 
 from botdock import Config, PluginManager
-from botdock.config import MinIOConfig
 from botdock.model import StorageArea
+from botdock_storage_minio.settings import MinIOSettings
 from testbed.minio import MinioServer
 
 ROOT = Path(__file__).parents[2]
@@ -107,4 +107,4 @@ def test_the_example_of_the_member_runs(
 
 def test_every_setting_is_described() -> None:
     named = set(re.findall(r"`(\w+)`", "\n".join(line for line in README.splitlines() if line.startswith("| `"))))
-    assert {field.name for field in attrs.fields(MinIOConfig)} <= named
+    assert {field.name for field in attrs.fields(MinIOSettings)} <= named

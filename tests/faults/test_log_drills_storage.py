@@ -28,10 +28,10 @@ def config(
     drill_minio: MinioServer, make_docker_config: Callable[..., Config], make_minio_config: Callable[..., Config]
 ) -> Config:
     """Of runs on Docker with MinIO; impatient where it is away."""
-    minio = make_minio_config(drill_minio, connect_timeout=2.0, retries=0).minio
+    minio = make_minio_config(drill_minio, connect_timeout=2.0, retries=0).options["minio"]
     return make_docker_config(
         storage="minio",
-        minio=minio,
+        options={"minio": minio},
         outbox=OutboxConfig(retry_interval=0.2),
         logging=LoggingConfig(segment_bytes=128 * KIB),
     )

@@ -78,7 +78,7 @@ def open_backend(config: Config) -> Iterator[Callable[..., MinIOBackend]]:
     opened = []
 
     def open_one(**fields: object) -> MinIOBackend:
-        changed = attrs.evolve(config, minio=attrs.evolve(config.minio, **fields))  # type: ignore[arg-type] # of any type
+        changed = attrs.evolve(config, options={"minio": attrs.evolve(config.options["minio"], **fields)})
         opened.append(MinIOBackend.from_config(changed, StorageArea.CODE))
         return opened[-1]
 
@@ -158,7 +158,7 @@ def test_both_are_killed_and_the_next_process_leaves_nothing_of_it(
     drill_minio: MinioServer, open_backend: Callable[..., MinIOBackend], config: Config
 ) -> None:
     """After its restart, a MinIO no longer lists unfinished uploads but by their names, which only our notes know."""
-    overrides = {"home": config.home, "minio": attrs.asdict(config.minio)}
+    overrides = {"home": config.home, "minio": attrs.asdict(config.options["minio"])}
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, json.dumps(overrides)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as writer:

@@ -184,7 +184,9 @@ FIELDS = {"id", "runtime", "entrypoint", "file_path", "config", "persist_results
 def test_a_wrong_key_loses_nothing_and_is_mended_by_the_right_one(
     config: Config, backtest: Callable[..., Executable]
 ) -> None:
-    wrong = attrs.evolve(config, minio=attrs.evolve(config.minio, secret_key="wrong-but-long-enough"))
+    wrong = attrs.evolve(
+        config, options={"minio": attrs.evolve(config.options["minio"], secret_key="wrong-but-long-enough")}
+    )
     with DockerRunner(wrong) as runner:
         result = runner.run(backtest())
     status = read_status(outbox_folder(config.home_dir, "minio"))

@@ -82,8 +82,8 @@ def make_config(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[...,
 def config(
     make_config: Callable[..., Config], make_minio_config: Callable[..., Any], minio_server: MinioServer
 ) -> Config:
-    minio = make_minio_config(minio_server).minio
-    return make_config(storage="minio", minio=minio, logging=LoggingConfig(sinks=("loguru",)))
+    minio = make_minio_config(minio_server).options["minio"]
+    return make_config(storage="minio", options={"minio": minio}, logging=LoggingConfig(sinks=("loguru",)))
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def assert_only_in_the_runs_own_files(config: Config, executions: list[Execution
 def inspected(config: Config, executions: list[Execution]) -> str:
     if config.engine != "docker":
         return ""
-    client = docker.APIClient(base_url=config.docker.host)
+    client = docker.APIClient(base_url=config.options["docker"].host)
     told = json.dumps([client.inspect_container(container_name(one.execution_id)) for one in executions])
     client.close()
     return told
@@ -203,7 +203,7 @@ def test_a_secret_is_nowhere_but_where_it_belongs(
         assert_failed_and_masked(result)
     seen += [repr(results), json.dumps([result.to_json() for result in results if result])]
     kept = [*files(config.home_dir).values(), *containers_of(docker_daemon).values()]
-    assert_untold([*seen, *kept], config.minio.secret_key)
+    assert_untold([*seen, *kept], config.options["minio"].secret_key)
     assert_untold([*found, *files(minio_server.data).values()])
 
 
@@ -222,7 +222,7 @@ def test_a_secret_is_masked_by_who_recovers_after_a_runner_was_killed(
     assert len(results) == len(bots)
     for result in results:
         assert_failed_and_masked(result)
-    assert_untold([*seen, repr(results), *files(config.home_dir).values()], config.minio.secret_key)
+    assert_untold([*seen, repr(results), *files(config.home_dir).values()], config.options["minio"].secret_key)
 
 
 def test_no_terminal_shows_a_secret(

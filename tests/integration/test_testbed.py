@@ -28,7 +28,7 @@ def test_the_images_hold_their_interpreters(
 
 
 def test_the_configuration_points_at_the_testbed(docker_config: Config, docker_host: str, tmp_path: Path) -> None:
-    assert docker_config.docker.host == docker_host
+    assert docker_config.options["docker"].host == docker_host
     assert docker_config.home_dir == tmp_path / "home"
 
 

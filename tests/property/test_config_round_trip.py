@@ -14,11 +14,9 @@ from botdock.config import (
     CodeConfig,
     Config,
     ContainersConfig,
-    DockerConfig,
     Features,
     LoggingConfig,
     MetricsConfig,
-    MinIOConfig,
     OutboxConfig,
     PluginsConfig,
     Policy,
@@ -26,12 +24,16 @@ from botdock.config import (
     document,
     to_toml,
 )
-from botdock.config.environment import OLD_NAMES, PREFIX, _variables
+from botdock.config.environment import PREFIX, _variables, variables_of
 from botdock.errors import ConfigError
 from botdock.model import Feature, Limits, PullPolicy
 from botdock.model.executable import MAX_TIMEOUT
 from botdock.model.limits import RANGES
+from botdock.plugin_manager import PluginManager
+from botdock_engine_docker.settings import DockerSettings
+from botdock_storage_minio.settings import MinIOSettings
 
+INSTALLED = PluginManager.load()
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 NAME = TEXT.filter(str.strip)
 NAMES = st.lists(NAME, max_size=3).map(tuple)
@@ -53,7 +55,7 @@ def _limit(name: str) -> st.SearchStrategy[Any]:
 LIMITS = st.builds(Limits, **{name: _limit(name) for name in RANGES})
 
 DOCKER = st.builds(
-    DockerConfig,
+    DockerSettings,
     host=TEXT.map(lambda text: f"unix:///{text}") | st.just(""),
     api_version=st.sampled_from(["", "1.41"]),
     tls_verify=st.booleans(),
@@ -66,7 +68,7 @@ DOCKER = st.builds(
     runtime=TEXT,
 )
 MINIO = st.builds(
-    MinIOConfig,
+    MinIOSettings,
     **dict.fromkeys(
         ("endpoint", "access_key", "secret_key", "bucket_name", "region", "code_bucket", "prefix", "cert_file"), TEXT
     ),
@@ -97,6 +99,9 @@ PLUGINS = st.builds(PluginsConfig, allowed=NAMES, blocked=NAMES, prefer=st.dicti
 FEATURES = st.builds(Features, log_sinks=st.booleans(), metrics=st.booleans(), persistence=st.booleans())
 
 
+FEATURES_LACKING = st.sampled_from([feature.value for feature in Feature])
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> Config:
     """Draw a configuration that does not contradict itself."""
@@ -114,14 +119,12 @@ def configs(draw: st.DrawFn) -> Config:
         max_timeout=draw(WAIT_OR_NONE),
         runtimes=draw(NAMES),
         local_code=draw(st.booleans()),
-        unenforced=tuple(draw(st.lists(st.sampled_from([feature.value for feature in Feature]), max_size=3))),
+        unenforced=draw(st.dictionaries(NAME, st.lists(FEATURES_LACKING, max_size=3).map(tuple), max_size=2)),
     )
     return Config(
         engine=draw(TEXT),
         storage=draw(NAME),
         home=draw(TEXT),
-        docker=draw(DOCKER),
-        minio=draw(MINIO),
         logging=draw(LOGGING),
         metrics=MetricsConfig(exporters=draw(NAMES)),
         runtime=runtime,
@@ -131,7 +134,7 @@ def configs(draw: st.DrawFn) -> Config:
         policy=policy,
         plugins=draw(PLUGINS),
         features=draw(FEATURES),
-        options=draw(st.dictionaries(TEXT, st.dictionaries(TEXT, PLAIN, max_size=3), max_size=3)),
+        options=draw(st.fixed_dictionaries({}, optional={"docker": DOCKER, "minio": MINIO})),
     )
 
 
@@ -140,7 +143,7 @@ def configs(draw: st.DrawFn) -> Config:
 def test_a_configuration_that_is_written_down_reads_back_the_same(config: Config, tmp_path_factory: Any) -> None:
     path: Path = tmp_path_factory.mktemp("config") / "botdock.toml"
     path.write_text(to_toml(document(config, show_secrets=True)), encoding="utf-8", newline="")
-    assert Config.load(path, environ={}) == config
+    assert Config.load(path, environ={}, plugins=INSTALLED) == config
 
 
 @given(config=configs(), secret=st.text("abcdefgh", min_size=12))
@@ -148,7 +151,7 @@ def test_a_configuration_that_is_written_down_reads_back_the_same(config: Config
 def test_no_listing_shows_a_secret(config: Config, secret: str) -> None:
     import attrs
 
-    config = attrs.evolve(config, minio=MinIOConfig(access_key=secret, secret_key=secret), options={})
+    config = attrs.evolve(config, options={"minio": MinIOSettings(access_key=secret, secret_key=secret)})
     assert secret not in repr(config)
     assert secret not in to_toml(document(config))
 
@@ -162,13 +165,18 @@ def _schema(plain: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries({}, optional=fields)
 
 
+SHAPE = {**document(Config()), "docker": document(Config(options={"docker": DockerSettings()}))["options"]["docker"]}
+
+
 @settings(deadline=None)
-@given(_schema(document(Config())) | st.dictionaries(TEXT | st.integers(), PLAIN))
+@given(_schema(SHAPE) | st.dictionaries(TEXT | st.integers(), PLAIN))
 def test_any_garbage_is_a_configuration_or_an_error_in_words(garbage: dict[Any, Any]) -> None:
     _loads_or_says_why(overrides=garbage)
 
 
-SETTINGS = [PREFIX + name for name in _variables(Config)] + list(OLD_NAMES)
+SETTINGS = [PREFIX + name for name in (*_variables(Config), *variables_of(INSTALLED.sections))] + list(
+    INSTALLED.sections.variables()
+)
 
 
 @settings(deadline=None)
@@ -189,7 +197,7 @@ def _loads_or_says_why(path: Path = Path(os.devnull), environ: Any = None, overr
     environ = {name: text for name, text in (environ or {}).items() if name != "BOTDOCK_CONFIG"}
     problems: tuple[str, ...] = ()
     try:
-        config = Config.load(path, environ=environ, overrides=overrides)
+        config = Config.load(path, environ=environ, overrides=overrides, plugins=INSTALLED)
     except ConfigError as error:
         problems = error.problems
     assert problems or tomllib.loads(to_toml(document(config))) is not None

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from botdock.config import Config, DockerConfig, RuntimeConfig
+from botdock.config import Config, RuntimeConfig
+from botdock_engine_docker.settings import DockerSettings
 from testbed.cache import locked
 from testbed.console import TestbedError
 
@@ -149,8 +150,9 @@ def make_docker_config(docker_host: str, docker_images: Mapping[str, str], tmp_p
 
     def make(*, host: str = docker_host, **sections: Any) -> Config:
         runtime = RuntimeConfig(images=dict(docker_images), timeout=120.0)
-        defaults = {"docker": DockerConfig(host=host), "runtime": runtime, "home": str(tmp_path / "home")}
-        return Config(engine="docker", **{**defaults, **sections})
+        options = {"docker": DockerSettings(host=host), **sections.pop("options", {})}
+        defaults = {"runtime": runtime, "home": str(tmp_path / "home")}
+        return Config(engine="docker", options=options, **{**defaults, **sections})
 
     return make
 

@@ -14,7 +14,8 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.config import Config, MinIOConfig
+from botdock.config import Config
+from botdock_storage_minio.settings import MinIOSettings
 from testbed.cache import Slot, locked
 from testbed.console import TestbedError
 from testbed.fixtures import shown, unavailable
@@ -106,11 +107,11 @@ def drill_minio(start_minio: Callable[..., MinioServer]) -> MinioServer:
 
 @pytest.fixture
 def make_minio_config(tmp_path: Path) -> Callable[..., Config]:
-    """Return a function from a server, and fields of `MinIOConfig`, to a configuration with buckets of its own."""
+    """Return a function from a server, and fields of `MinIOSettings`, to a configuration with buckets of its own."""
 
     def make(server: MinioServer, **fields: Any) -> Config:
         mark = secrets.token_hex(6)
-        minio = MinIOConfig(
+        minio = MinIOSettings(
             endpoint=server.endpoint,
             access_key=server.access_key,
             secret_key=server.secret_key,
@@ -120,6 +121,6 @@ def make_minio_config(tmp_path: Path) -> Callable[..., Config]:
             results_bucket=f"results-{mark}",
             logs_bucket=f"logs-{mark}",
         )
-        return Config(storage="minio", home=str(tmp_path / "home"), minio=attrs.evolve(minio, **fields))
+        return Config(storage="minio", home=str(tmp_path / "home"), options={"minio": attrs.evolve(minio, **fields)})
 
     return make

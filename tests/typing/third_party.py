@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import assert_type
 
+import attrs
+
 from botdock import (
     BotdockError,
     Check,
@@ -29,6 +31,7 @@ from botdock import (
     read_code,
     shell_entrypoint,
 )
+from botdock.config import setting
 from botdock.errors import NotFoundError
 from botdock.model import Engine, LogGap, LogLine, MetricsExporter, Stream
 
@@ -61,13 +64,20 @@ def open_engine(config: Config) -> Engine:
     raise BotdockError(f"nothing behind it; {config.engine}", hint="Choose another engine.")
 
 
+@attrs.frozen(kw_only=True)
+class PodmanSettings:
+    socket: str = setting("", secret=True)
+    retries: int = 3
+
+
 def look(config: Config) -> Iterable[Check]:
-    yield Check(name="podman", status=CheckStatus.FAILED, detail=str(config.options_for("podman").get("socket")))
+    detail: str = config.options_for("podman", PodmanSettings).socket
+    yield Check(name="podman", status=CheckStatus.FAILED, detail=detail)
 
 
 @hookimpl
 def botdock_engines() -> Iterable[EnginePlugin]:
-    yield EnginePlugin(name="podman", factory=open_engine, automatic=True, checks=look)
+    yield EnginePlugin(name="podman", factory=open_engine, automatic=True, checks=look, settings=PodmanSettings)
 
 
 def kinds() -> tuple[type[StorageBackendPlugin], type[LogSinkPlugin], type[MetricsExporterPlugin]]:

@@ -31,9 +31,11 @@ _SHAPES: dict[str, Any] = {
     "factory": Callable,
     "files": Callable,
     "image": str,
+    "images": bool,
     "interpreters": tuple,
     "name": str,
     "scripts": Mapping,
+    "section": str,
     "suffixes": tuple,
     "summary": str,
 }
@@ -76,7 +78,7 @@ def item_problem(kind: Kind, item: object) -> str | None:
     """Say why `item` cannot be used as an object of `kind`."""
     if not isinstance(item, kind.type):
         return f"yields {_shown(item)}, not a {kind.type.__name__}"
-    problem = next(_attribute_problems(item), None) or _names_problem(item)
+    problem = next(_attribute_problems(item), None) or _names_problem(item) or _settings_problem(item)
     return f"yields {kind.key} {item.name!r}: {problem}" if problem else None
 
 
@@ -95,6 +97,16 @@ def _names_problem(item: Item) -> str | None:
         return f"a name must be {_NAME_RULE}; {wrong[0][:80]!r} is not"
     if len(set(names)) < len(names):
         return "one of its names stands there twice"
+    return None
+
+
+def _settings_problem(item: Item) -> str | None:
+    settings: Any = item.settings
+    if settings is None:
+        return None
+    if not isinstance(settings, type) or not attrs.has(settings):
+        return f"its settings are {_shown(settings)}, not an attrs class"
+    attrs.resolve_types(settings)  # raises what its author has to know, such as a name that is not imported
     return None
 
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from botdock.config.config import CONFIG_FILE_NAME, CONFIG_VARIABLE, Config, platform_folder
 from botdock.config.documents import document, secrets_of, to_toml
+from botdock.config.section import Section, setting
 from botdock.config.sections import (
     CodeConfig,
     ContainersConfig,
-    DockerConfig,
     Features,
     LoggingConfig,
     MetricsConfig,
-    MinIOConfig,
     OutboxConfig,
     PluginsConfig,
     Policy,
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from botdock.config.environment import read_environment as read_environment
     from botdock.config.loading import ConfigFiles as ConfigFiles
     from botdock.config.loading import find_config_files as find_config_files
+    from botdock.config.loading import load as load
+    from botdock.config.loading import load_home as load_home
     from botdock.config.loading import read_file as read_file
     from botdock.config.loading import trust_file as trust_file
     from botdock.config.trust import is_trusted as is_trusted
@@ -41,23 +42,25 @@ __all__ = [
     "Config",
     "ConfigFiles",
     "ContainersConfig",
-    "DockerConfig",
     "Features",
     "LoggingConfig",
     "MetricsConfig",
-    "MinIOConfig",
     "OutboxConfig",
     "PluginsConfig",
     "Policy",
     "RetentionConfig",
     "RuntimeConfig",
+    "Section",
     "document",
     "find_config_files",
     "is_trusted",
+    "load",
+    "load_home",
     "platform_folder",
     "read_environment",
     "read_file",
     "secrets_of",
+    "setting",
     "to_toml",
     "trust_file",
 ]

@@ -6,20 +6,18 @@ import errno
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
 from botdock.config import rules
-from botdock.config.section import Section
+from botdock.config.section import Section, spelling
 from botdock.config.sections import (
     CodeConfig,
     ContainersConfig,
-    DockerConfig,
     Features,
     LoggingConfig,
     MetricsConfig,
-    MinIOConfig,
     OutboxConfig,
     PluginsConfig,
     Policy,
@@ -31,6 +29,10 @@ from botdock.model._validation import path_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from botdock.plugin_manager import PluginManager
+
+T = TypeVar("T")
 
 CONFIG_FILE_NAME = "botdock.toml"
 CONFIG_VARIABLE = "BOTDOCK_CONFIG"
@@ -81,8 +83,6 @@ class Config(Section):
         engine: Name of the engine; empty means the first isolating one that answers.
         storage: Name of the storage backend.
         home: Where state lies; empty means the platform's state folder.
-        docker: The Docker engine.
-        minio: MinIO or S3.
         logging: The bots' output.
         metrics: Botdock's own metrics.
         runtime: Defaults of every execution.
@@ -93,14 +93,13 @@ class Config(Section):
         policy: What callers may ask for.
         plugins: Which plugins are loaded.
         features: Feature flags.
-        options: Settings of plugins, by plugin name: `[options.local-fs] root = "/srv/bots"`.
+        options: Settings of plugins by their names, each an object of the plugin's settings class or a mapping, which
+            is read as that class when it is used: `{"local-fs": {"root": "/srv/bots"}}`.
     """
 
     engine: str = ""
     storage: str = attrs.field(default="local-fs", validator=rules.NAME)
     home: str = attrs.field(default="", validator=rules.PATH)
-    docker: DockerConfig = attrs.field(factory=DockerConfig)
-    minio: MinIOConfig = attrs.field(factory=MinIOConfig)
     logging: LoggingConfig = attrs.field(factory=LoggingConfig)
     metrics: MetricsConfig = attrs.field(factory=MetricsConfig)
     runtime: RuntimeConfig = attrs.field(factory=RuntimeConfig)
@@ -111,7 +110,7 @@ class Config(Section):
     policy: Policy = attrs.field(factory=Policy)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     features: Features = attrs.field(factory=Features)
-    options: dict[str, dict[str, Any]] = attrs.field(factory=dict, repr=lambda value: f"<of {sorted(value)}>")
+    options: dict[str, Any] = attrs.field(factory=dict, repr=lambda value: f"<of {sorted(value)}>")
 
     @property
     def home_dir(self) -> Path:
@@ -158,9 +157,27 @@ class Config(Section):
         left = f"; then remove {home / 'cache'}, where others may have left code" if fault.path == home else ""
         raise UserError(f"the state folder {home} is not used: {fault}", hint=f"{fault.remedy}{left}. {_ANOTHER_HOME}")
 
-    def options_for(self, plugin: str) -> Mapping[str, Any]:
-        """Return the settings of a plugin; empty when there are none."""
-        return self.options.get(plugin, {})
+    def options_for(self, plugin: str, settings: type[T]) -> T:
+        """Return the settings of a plugin; their defaults when nothing sets any.
+
+        Args:
+            plugin: Its name.
+            settings: The attrs class that it names as its `settings`.
+
+        Raises:
+            ConfigError: With every setting that is wrong, as `options.<plugin>.<key>: problem`.
+        """
+        given: object = next((given for name, given in self.options.items() if spelling(name) == spelling(plugin)), {})
+        if isinstance(given, settings):
+            return given
+        from botdock.config.converter import structure_or_problems
+        from botdock.config.problems import InvalidDataError, dotted
+
+        try:
+            return structure_or_problems(given, settings)
+        except InvalidDataError as error:
+            told = [f"{dotted(('options', plugin, *problem.path))}: {problem.text}" for problem in error.problems]
+            raise ConfigError(told) from None
 
     @classmethod
     def load(
@@ -170,6 +187,7 @@ class Config(Section):
         environ: Mapping[str, str] | None = None,
         overrides: Mapping[str, Any] | None = None,
         code: str | os.PathLike[str] | None = None,
+        plugins: PluginManager | None = None,
     ) -> Self:
         """Read files, environment and arguments; arguments win over the environment, which wins over the files.
 
@@ -179,13 +197,14 @@ class Config(Section):
         Args:
             path: The file; None means BOTDOCK_CONFIG's, else that of the platform's config folder and `botdock.toml`
                 here over it.
-            environ: In place of `os.environ`: BOTDOCK_<SECTION>__<KEY>, and the old runner's MINIO_* names.
+            environ: In place of `os.environ`: BOTDOCK_<SECTION>__<KEY>, and the names that plugins read besides.
             overrides: Nested like the file, such as `{"runtime": {"timeout": "30s"}}`.
             code: The folder that is to be run with it: a `botdock.toml` here that lies in that folder is not read.
+            plugins: Whose settings `options` holds; None means what is installed.
 
         Raises:
             ConfigError: With every problem: `source: key.path: problem`.
         """
         from botdock.config.loading import load
 
-        return load(cls, path, os.environ if environ is None else environ, overrides or {}, code)
+        return load(cls, path, os.environ if environ is None else environ, overrides or {}, code, plugins=plugins)[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+from botdock.config.options import OPTIONS, limits_of
+from botdock.config.problems import dotted
 from botdock.errors import nearest
 
 if TYPE_CHECKING:
@@ -37,12 +39,12 @@ def _limits(config: Config) -> Iterator[tuple[Paths, str]]:
         if defaults[name] > bound:
             text = f"runtime.limits.{name} is {defaults[name]}, more than policy.max_limits.{name}, {bound}"
             yield [("runtime", "limits", name), path], text
-    bound_memory = config.policy.max_limits.memory
-    if bound_memory is not None and config.docker.memory_limit > bound_memory:
-        text = (
-            f"docker.memory_limit is {config.docker.memory_limit}, more than policy.max_limits.memory, {bound_memory}"
-        )
-        yield [("docker", "memory_limit")], text
+    for plugin, settings in config.options.items():
+        for name, (key, value) in limits_of(settings).items():
+            bound = getattr(config.policy.max_limits, name)
+            if bound is not None and value > bound:
+                path = (OPTIONS, plugin, key)
+                yield [path], f"{dotted(path)} is {value}, more than policy.max_limits.{name}, {bound}"
 
 
 def _engine(config: Config) -> Iterator[tuple[Paths, str]]:

@@ -204,6 +204,8 @@ def _field_hook(cls: type, field: attrs.Attribute[Any], converter: cattrs.Conver
     rule, wanted = _rule(cls, field), cast("Any", field.type)
 
     def hook(value: Any, _: Any) -> object:
+        if isinstance(field.validator, Rule) and (problem := field.validator.shape(value)):
+            raise TypeError(problem)
         structured = converter.structure(value, wanted)
         if problem := rule(structured):
             raise ValueError(problem)
@@ -222,4 +224,18 @@ def _field_hook(cls: type, field: attrs.Attribute[Any], converter: cattrs.Conver
 def _rule(cls: type, field: attrs.Attribute[Any]) -> Callable[[Any], str | None]:
     if cls is Limits:
         return lambda value: None if value is None else number_problem(value, *RANGES[field.name])
-    return field.validator.problem if isinstance(field.validator, Rule) else lambda _: None
+    if isinstance(field.validator, Rule):
+        return field.validator.problem
+    return lambda value: _validator_problem(field, value)
+
+
+def _validator_problem(field: attrs.Attribute[Any], value: object) -> str | None:
+    """Ask an ordinary validator of attrs, such as a third party's class has, before any object is made."""
+    try:
+        if field.validator is not None:
+            field.validator(None, field, value)
+    except (ValueError, TypeError) as error:
+        return str(error.args[0]) if error.args else "is refused"
+    except Exception:  # noqa: BLE001 - it needs the object; it is asked again when that is made
+        return None
+    return None

@@ -49,14 +49,16 @@ def _differences(shown: Any, masked: Any) -> Iterator[str]:
             yield from _differences(shown[key], inner)
 
 
-def _table(section: Any, *, show_secrets: bool) -> dict[str, Any]:
+def _table(section: Any, *, show_secrets: bool, of_plugin: bool = False) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for field in attrs.fields(type(section)):
         value = getattr(section, field.name)
         if attrs.has(type(value)):
-            table[field.name] = _table(value, show_secrets=show_secrets)
+            table[field.name] = _table(value, show_secrets=show_secrets, of_plugin=of_plugin)
         elif field.metadata.get(SECRET) and value and not show_secrets:
             table[field.name] = MASK
+        elif of_plugin:
+            table[field.name] = _option(field.name, value, mask=not show_secrets)
         else:
             table[field.name] = _plain(value, mask=not show_secrets and field.name == "options")
     return table
@@ -64,6 +66,8 @@ def _table(section: Any, *, show_secrets: bool) -> dict[str, Any]:
 
 def _plain(value: object, *, mask: bool) -> Any:
     match value:
+        case _ if attrs.has(type(value)):
+            return _table(value, show_secrets=not mask, of_plugin=True)
         case Mapping():
             return {str(key): _option(str(key), inner, mask=mask) for key, inner in value.items()}
         case list() | tuple():
@@ -72,14 +76,13 @@ def _plain(value: object, *, mask: bool) -> Any:
             return value.value
         case datetime() | date() | time():
             return value.isoformat()
-        case Path():
-            return str(value)
         case _:
-            return value
+            return str(value) if isinstance(value, Path) else value
 
 
 def _option(key: str, value: object, *, mask: bool) -> Any:
-    hidden = mask and not isinstance(value, Mapping) and value and _SECRET_KEY.search(key)
+    is_table = isinstance(value, Mapping) or attrs.has(type(value))
+    hidden = mask and not is_table and value and _SECRET_KEY.search(key)
     return MASK if hidden else _plain(value, mask=mask)
 
 
@@ -87,11 +90,11 @@ def to_toml(document: Mapping[str, Any]) -> str:
     """Return plain nested data as TOML, which has no null: what is None is left out.
 
     Example:
-        >>> print(to_toml({"engine": "docker", "docker": {"host": "", "retries": None}}), end="")
-        engine = "docker"
+        >>> print(to_toml({"engine": "mine", "code": {"depth": 9, "ratio": None}}), end="")
+        engine = "mine"
         <BLANKLINE>
-        [docker]
-        host = ""
+        [code]
+        depth = 9
     """
     return "\n".join(_lines(document, ())) + "\n"
 

@@ -1,8 +1,8 @@
-"""The configuration that stands in the environment: BOTDOCK_<SECTION>__<KEY>, and the old runner's MINIO_*.
+"""The configuration that stands in the environment: BOTDOCK_<SECTION>__<KEY>, and what plugins read besides.
 
 A text is read as what its field wants: `true`, `8`, `a,b`, and JSON where the field is a table. Tables also take one
-key each: BOTDOCK_RUNTIME__IMAGES__PYTHON311, BOTDOCK_OPTIONS__LOCAL_FS__ROOT. There, `_` in the name of a plugin stands
-for `-`, and a value that is JSON is read as JSON, because only the plugin knows what it wants.
+key each: BOTDOCK_RUNTIME__IMAGES__PYTHON311. Settings of plugins are BOTDOCK_OPTIONS__LOCAL_FS__ROOT; `_` in the name
+of a plugin stands for `-`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import attrs
 
 from botdock.config.config import CONFIG_VARIABLE
 from botdock.config.layers import Layer, insert
+from botdock.config.options import OPTIONS, PluginSections
 from botdock.config.problems import Path
 from botdock.errors import nearest
 from botdock.model.executable import RESERVED_ENVIRONMENT
@@ -27,17 +28,6 @@ NO_SETTINGS = frozenset({CONFIG_VARIABLE, "BOTDOCK_DEBUG"}) | RESERVED_ENVIRONME
 """Variables of that prefix that are no settings."""
 FOR_TESTS = "BOTDOCK_TEST_"
 
-OLD_NAMES: dict[str, Path] = {
-    "MINIO_ENDPOINT": ("minio", "endpoint"),
-    "MINIO_ACCESS_KEY": ("minio", "access_key"),
-    "MINIO_SECRET_KEY": ("minio", "secret_key"),
-    "MINIO_SSL": ("minio", "use_ssl"),
-    "MINIO_CODE_BUCKET": ("minio", "code_bucket"),
-    "MINIO_BACKTESTS_BUCKET": ("minio", "results_bucket"),
-    "MINIO_LOGS_BUCKET": ("minio", "logs_bucket"),
-}
-"""What the old runner read; an empty one counts as absent, as it did there."""
-
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
 
@@ -46,49 +36,55 @@ class UnknownVariableError(Exception):
     """No setting has that name."""
 
 
-def read_environment(cls: type, environ: Mapping[str, str]) -> tuple[Layer, list[str]]:
-    """Return the settings of `cls` that `environ` holds, and a line for each variable that is none."""
+def read_environment(cls: type, environ: Mapping[str, str], plugins: PluginSections) -> tuple[Layer, list[str]]:
+    """Return the settings of `cls` and of plugins that `environ` holds, and a line for each variable that is none."""
     layer = Layer(data={}, source="environment", variables={})
     problems = []
-    for name, path in OLD_NAMES.items():
+    for name, path in plugins.variables().items():
         if environ.get(name):
-            _set(layer, cls, name, path, environ[name])
+            _set(layer, name, path, environ[name], _type_at(cls, path, plugins))
     # Sorted, a table's own variable comes before those of its keys, which thus add to it.
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in NO_SETTINGS and not name.startswith(FOR_TESTS):
             try:
-                _set(layer, cls, name, _path(cls, name), environ[name])
+                path = _path(cls, name, plugins)
+                _set(layer, name, path, environ[name], _type_at(cls, path, plugins))
             except UnknownVariableError:
                 shown = name if name.isprintable() else repr(name)
-                problems.append(f"environment {shown}: unknown{_meant(cls, name)}")
+                problems.append(f"environment {shown}: unknown{_meant(cls, name, plugins)}")
     return layer, problems
 
 
-def _set(layer: Layer, cls: type, name: str, path: Path, text: str) -> None:
-    insert(layer.data, path, _parsed(text, _type_at(cls, path)))
+def _set(layer: Layer, name: str, path: Path, text: str, cls: Any) -> None:
+    insert(layer.data, path, _parsed(text, cls))
     layer.variables[path] = name
 
 
-def _path(cls: type, name: str) -> Path:
+def _path(cls: type, name: str, plugins: PluginSections) -> Path:
     """Return the path that a variable sets.
 
     Raises:
         UnknownVariableError: There is no such setting.
     """
     path = tuple(name.removeprefix(PREFIX).lower().split(SEPARATOR))
-    if path[0] == "options" and len(path) > 1:
-        path = ("options", path[1].replace("_", "-"), *path[2:])
-    if "" in path or name != name.upper() or attrs.has(_type_at(cls, path)):
+    if owner := None if path[0] in attrs.fields_dict(cls) else plugins.owner_of_section(path[0]):
+        path = (OPTIONS, owner.name, *path[1:])
+    elif path[0] == OPTIONS and len(path) > 1:
+        owner = plugins.owner(path[1])
+        path = (OPTIONS, owner.name if owner else path[1].replace("_", "-"), *path[2:])
+    if "" in path or name != name.upper() or (path[0] != OPTIONS and attrs.has(_type_at(cls, path, plugins))):
         raise UnknownVariableError
     return path
 
 
-def _type_at(cls: Any, path: Path) -> Any:
+def _type_at(cls: Any, path: Path, plugins: PluginSections) -> Any:
     """Return the type of what stands at `path`.
 
     Raises:
         UnknownVariableError: Nothing does.
     """
+    if path[0] == OPTIONS and len(path) > 1 and (owner := plugins.owner(str(path[1]))):
+        cls, path = owner.settings or Any, path[2:]
     for key in path:
         if attrs.has(cls):
             cls = next((field.type for field in _fields(cls) if field.name == key), None)
@@ -116,7 +112,7 @@ def _parsed(text: str, cls: Any) -> object:
         return float(text) if "." in text else int(text)
     if get_origin(cls) is tuple and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
-    if cls is Any or get_origin(cls) in {tuple, dict}:
+    if cls is Any or attrs.has(cls) or get_origin(cls) in {tuple, dict}:
         return _json_or(text)
     return text
 
@@ -128,8 +124,8 @@ def _json_or(text: str) -> object:
         return text
 
 
-def _meant(cls: type, name: str) -> str:
-    near = nearest(name.removeprefix(PREFIX), _variables(cls))
+def _meant(cls: type, name: str, plugins: PluginSections) -> str:
+    near = nearest(name.removeprefix(PREFIX), [*_variables(cls), *variables_of(plugins)])
     return f"; did you mean {PREFIX}{near[0]}?" if near else "; `botdock config` lists all settings"
 
 
@@ -141,3 +137,10 @@ def _variables(cls: Any, prefix: str = "") -> Iterator[str]:
             yield from _variables(field.type, name + SEPARATOR)
         else:
             yield name
+
+
+def variables_of(plugins: PluginSections) -> Iterator[str]:
+    """Yield the names of the variables of plugins' settings, without the prefix of all."""
+    for owner in plugins:
+        for section in filter(None, (OPTIONS + SEPARATOR + owner.name, owner.section)):
+            yield from _variables(owner.settings, re.sub("[-.]", "_", section).upper() + SEPARATOR)

@@ -18,11 +18,13 @@ class Layer:
         data: Nested like the file.
         source: As messages name it.
         variables: For the environment, the variable that set a path.
+        written: For settings of plugins, the path under which the user wrote what is read from another.
     """
 
     data: dict[str, Any]
     source: str
     variables: dict[Path, str] = attrs.field(factory=dict)
+    written: dict[Path, Path] = attrs.field(factory=dict)
 
     def holds(self, path: Path) -> bool:
         """Whether something stands at `path`."""
@@ -41,6 +43,9 @@ class Layer:
         for length in range(len(path), 0, -1):
             if variable := self.variables.get(path[:length]):
                 return f"{self.source} {variable}"
+        for length in range(len(path), 0, -1):
+            if written := self.written.get(path[:length]):
+                return f"{self.source}: {dotted((*written, *path[length:]))}"
         return f"{self.source}: {dotted(path)}"
 
 
@@ -76,4 +81,8 @@ def name_of(layers: Sequence[Layer], *paths: Path) -> str:
         for layer in reversed(layers):
             if layer.holds(path):
                 return layer.name(path)
+    table = paths[0][:-1]
+    for layer in reversed(layers):  # of what is missing, where its table stands
+        if len(table) > 1 and layer.holds(table):
+            return layer.name(paths[0])
     return f"configuration: {dotted(paths[0])}"

@@ -7,8 +7,9 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
@@ -18,12 +19,15 @@ from botdock.config.consistency import contradictions
 from botdock.config.converter import structure_or_problems
 from botdock.config.environment import read_environment
 from botdock.config.layers import Layer, merged, name_of
-from botdock.config.problems import InvalidDataError
+from botdock.config.options import OPTIONS, PluginSections
+from botdock.config.problems import InvalidDataError, Problem
+from botdock.config.sections import PluginsConfig
 from botdock.config.trust import distrust, folder_file_fault, is_code, is_trusted, loosened, trust
 from botdock.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from botdock.config.config import Config
+    from botdock.plugin_manager import PluginManager
 
 C = TypeVar("C", bound="Config")
 
@@ -56,8 +60,13 @@ def load(
     environ: Mapping[str, str],
     overrides: Mapping[str, Any],
     code: str | os.PathLike[str] | None,
-) -> C:
+    *,
+    plugins: PluginManager | None = None,
+) -> tuple[C, PluginManager]:
     """Read the configuration; arguments win over the environment, which wins over the files.
+
+    It is read in two stages: what the user's own sources say of `plugins` decides which are loaded, and those own the
+    settings that the second stage reads with all others.
 
     Args:
         cls: `Config` or a class derived from it.
@@ -65,35 +74,120 @@ def load(
         environ: The environment.
         overrides: The arguments, nested like the file.
         code: What is to be run with it; see `Config.load`.
+        plugins: Whose settings it holds; None means what is installed.
+
+    Returns:
+        The configuration, and the plugins.
 
     Raises:
         ConfigError: With every problem: `source: key.path: problem`.
     """
-    files = find_config_files(path, environ, code)
-    if files.ignored:
-        logger.bind(file=str(files.folder), reason=files.ignored).warning("the botdock.toml of this folder is not read")
-    environment, unknown_variables = read_environment(cls, environ)
-    contents = {file: _content(file, bounded=file == files.folder) for file in files.used}
-    below = [_parsed(file, content) for file, content in contents.items()]
-    above = [environment, Layer(data=dict(overrides), source="arguments")]
-    config, problems = _structured(cls, [*below, *above])
-    if problems := [*problems, *unknown_variables]:
-        raise ConfigError(problems)
-    assert config is not None  # noqa: S101 - it is there when there are no problems
-    if files.folder in contents and not is_trusted(files.folder, contents[files.folder]):
-        _check_untrusted(config, [*below, *above], below[-1])
-    return config
+    sources = _Sources.read(path, environ, overrides, code)
+    sections = plugins.sections if plugins else PluginSections(anything=True)
+    if plugins is None:
+        from botdock.plugin_manager import PluginManager
+
+        with suppress(InvalidDataError):  # told below, with all other problems; then no plugin is loaded
+            plugins = PluginManager.load(sources.plugins_config(cls))
+            sections = plugins.sections
+    config = sources.structured(cls, sections)
+    assert plugins is not None  # noqa: S101 - without them there are problems
+    return config, plugins
 
 
-def _check_untrusted(config: Config, layers: list[Layer], folder: Layer) -> None:
-    """Refuse what the file of the working folder loosens.
+def load_home(path: str | os.PathLike[str] | None = None) -> Path:
+    """Return the state folder that the configuration names, checked; no plugin is loaded, nor its settings looked at.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        UserError: Other users could write the state folder.
+    """
+    from botdock.config.config import Config
+
+    sources = _Sources.read(path, os.environ, {}, None)
+    return sources.structured(Config, PluginSections(anything=True)).checked_home()
+
+
+@attrs.frozen(kw_only=True)
+class _Sources:
+    """All that the configuration is read from.
+
+    Attributes:
+        files: The files that there are, the later winning.
+        untrusted: Whether the last of them came with the working folder, and can only tighten.
+        environ: The environment.
+        arguments: What wins over it.
+    """
+
+    files: tuple[Layer, ...]
+    untrusted: bool
+    environ: Mapping[str, str]
+    arguments: Layer
+
+    @classmethod
+    def read(
+        cls,
+        path: str | os.PathLike[str] | None,
+        environ: Mapping[str, str],
+        overrides: Mapping[str, Any],
+        code: str | os.PathLike[str] | None,
+    ) -> Self:
+        found = find_config_files(path, environ, code)
+        if found.ignored:
+            told = logger.bind(file=str(found.folder), reason=found.ignored)
+            told.warning("the botdock.toml of this folder is not read")
+        contents = {file: _content(file, bounded=file == found.folder) for file in found.used}
+        folder = found.folder if found.folder in contents else None
+        return cls(
+            files=tuple(_parsed(file, content) for file, content in contents.items()),
+            untrusted=folder is not None and not is_trusted(folder, contents[folder]),
+            environ=environ,
+            arguments=Layer(data=dict(overrides), source="arguments"),
+        )
+
+    def plugins_config(self, cls: type[Config]) -> PluginsConfig:
+        """Return what the user says of plugins, and a file that came with the folder does not.
+
+        Raises:
+            InvalidDataError: It is wrong.
+        """
+        own = self.files[:-1] if self.untrusted else self.files
+        environment, _ = read_environment(cls, self.environ, PluginSections(anything=True))
+        said = merged([*own, environment, self.arguments]).get("plugins", {})
+        return structure_or_problems(said, PluginsConfig)
+
+    def structured(self, cls: type[C], sections: PluginSections) -> C:
+        """Return the configuration.
+
+        Raises:
+            ConfigError: With every problem.
+        """
+        environment, problems = read_environment(cls, self.environ, sections)
+        core = [field.name for field in attrs.fields(cls)]
+        layers = []
+        for layer in (*self.files, environment, self.arguments):
+            canonical, found = (layer, []) if layer is environment else sections.canonical(layer, core)
+            layers.append(canonical)
+            problems += found
+        config, found = _structured(cls, layers, sections)
+        if problems := [*found, *problems]:
+            raise ConfigError(problems)
+        assert config is not None  # noqa: S101 - it is there when there are no problems
+        if self.untrusted:
+            folder = layers.pop(len(self.files) - 1)
+            _check_untrusted(config, _structured(cls, layers, sections), folder)
+        return config
+
+
+def _check_untrusted(config: Config, without: tuple[Config | None, list[str]], folder: Layer) -> None:
+    """Refuse what the file of the working folder loosens, compared with the configuration `without` it.
 
     Raises:
         ConfigError: It does.
     """
-    without, problems = _structured(type(config), [layer for layer in layers if layer is not folder])
-    if without is not None and not problems:
-        loose = list(loosened(without, config))
+    base, problems = without
+    if base is not None and not problems:
+        loose = list(loosened(base, config))
         problems = [f"{folder.name(path)}: is not for a file that came with the folder to say" for path in loose]
     if problems:
         file = shlex.quote(folder.source)
@@ -103,13 +197,24 @@ def _check_untrusted(config: Config, layers: list[Layer], folder: Layer) -> None
         )
 
 
-def _structured(cls: type[C], layers: list[Layer]) -> tuple[C | None, list[str]]:
+def _structured(cls: type[C], layers: list[Layer], sections: PluginSections) -> tuple[C | None, list[str]]:
+    problems: list[Problem] = []
+    config = None
     try:
-        config = structure_or_problems(merged(layers), cls)
+        data = merged(layers)
+        if isinstance(data.get(OPTIONS), Mapping):
+            try:
+                data[OPTIONS] = sections.structured(data[OPTIONS])
+            except InvalidDataError as error:
+                problems = [Problem((OPTIONS, *problem.path), problem.text) for problem in error.problems]
+                del data[OPTIONS]
+        config = structure_or_problems(data, cls)
     except InvalidDataError as error:
-        return None, [f"{name_of(layers, problem.path)}: {problem.text}" for problem in error.problems]
+        problems = [*error.problems, *problems]
     except RecursionError:  # of tables that several layers hold
         return None, ["configuration: is nested too deeply"]
+    if config is None or problems:
+        return None, [f"{name_of(layers, problem.path)}: {problem.text}" for problem in problems]
     return config, [f"{name_of(layers, *paths)}: {text}" for paths, text in contradictions(config)]
 
 

@@ -7,86 +7,10 @@ from typing import Any
 import attrs
 
 from botdock.config import rules
-from botdock.config.section import Section, secret
+from botdock.config.section import Section, spelling
 from botdock.model.container import PullPolicy
 from botdock.model.limits import DEFAULT_LIMITS, GIB, KIB, MIB, Limits
 from botdock.model.units import Bytes, Seconds
-
-
-@attrs.frozen(kw_only=True)
-class DockerConfig(Section):
-    """The Docker engine.
-
-    Attributes:
-        host: `unix:///run/docker.sock`, `tcp://host:2376`; empty means DOCKER_HOST, else the context in use.
-        api_version: Such as `1.41`; empty means the newest that both sides speak.
-        tls_verify: Whether to talk TLS and check the daemon's certificate.
-        cert_path: Folder with `ca.pem`, `cert.pem` and `key.pem`.
-        connect_timeout: To open a connection.
-        memory_limit: Default memory of a container on this engine; 0 means `runtime.limits.memory`.
-        cpu_shares: Relative weight when processors are short; 0 means the daemon's default.
-        seccomp: File with a seccomp profile, JSON as `docker run --security-opt` takes it; empty means botdock's own,
-            which is narrower than Docker's default.
-        users: `first:count` of the user ids that bots run as, each with one of its own; nothing else on the daemon's
-            machine should use them, nor another daemon's bots.
-        runtime: OCI runtime such as `runsc`; empty means the daemon's default.
-    """
-
-    host: str = attrs.field(default="", validator=rules.HOST)
-    api_version: str = attrs.field(default="", validator=rules.VERSION)
-    tls_verify: bool = False
-    cert_path: str = attrs.field(default="", validator=rules.PATH)
-    connect_timeout: Seconds = attrs.field(default=5.0, validator=rules.WAIT)
-    memory_limit: Bytes = attrs.field(default=0, validator=rules.MEMORY_OR_NONE)
-    cpu_shares: int = attrs.field(default=0, validator=rules.number(0, 262_144))  # the kernel's largest
-    seccomp: str = attrs.field(default="", validator=rules.PATH)
-    users: str = attrs.field(default="2000000:65536", validator=rules.USERS)
-    runtime: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class MinIOConfig(Section):
-    """MinIO or any other S3.
-
-    Attributes:
-        endpoint: `host:port`.
-        access_key: Name of the key; empty, with an empty `secret_key`, means that requests are not signed.
-        secret_key: The key.
-        use_ssl: Whether to talk TLS.
-        bucket_name: One bucket for everything, with a prefix per area; empty means the three buckets below.
-        region: Such as `us-east-1`; empty means the server's.
-        code_bucket: Where code lies.
-        results_bucket: Where results go.
-        logs_bucket: Where logs go.
-        prefix: What every key begins with, such as `team-a`, where several share a bucket.
-        cert_file: PEM file of the authorities that are trusted; empty means SSL_CERT_FILE, else the usual ones.
-        create_buckets: Whether a bucket that is not there is made when something is first written to it.
-        connect_timeout: To open a connection.
-        read_timeout: How long a server may send, or take, not a single byte.
-        total_timeout: For one request with its repetitions, such as a part of an object, or a page of a listing.
-        retries: How often a request that failed for a transient reason is tried again.
-        part_size: Bytes of one part of an upload; 5 MiB is S3's least, and an object has at most 10,000 parts.
-        parallel_parts: Parts of one upload that are on their way at once; each is held in memory.
-    """
-
-    endpoint: str = ""
-    access_key: str = secret()
-    secret_key: str = secret()
-    use_ssl: bool = False
-    bucket_name: str = ""
-    region: str = ""
-    code_bucket: str = "custom-bots"
-    results_bucket: str = "backtests"
-    logs_bucket: str = "bot-logs"
-    prefix: str = ""
-    cert_file: str = attrs.field(default="", validator=rules.PATH)
-    create_buckets: bool = True
-    connect_timeout: Seconds = attrs.field(default=5.0, validator=rules.WAIT)
-    read_timeout: Seconds = attrs.field(default=30.0, validator=rules.WAIT)
-    total_timeout: Seconds = attrs.field(default=120.0, validator=rules.WAIT)
-    retries: int = attrs.field(default=3, validator=rules.number(0, 100))
-    part_size: Bytes = attrs.field(default=8 * MIB, validator=rules.number(5 * MIB, 5 * GIB))  # S3's own bounds
-    parallel_parts: int = attrs.field(default=2, validator=rules.number(1, 64))
 
 
 @attrs.frozen(kw_only=True)
@@ -241,7 +165,8 @@ class Policy(Section):
         engines: Engines that may be used; empty means any.
         runtimes: Runtimes that may be used; empty means any.
         local_code: Whether code may be a folder, archive or bytes of this machine; without, only what the storage has.
-        unenforced: Features of the strict profile that an isolating engine may lack; see `botdock doctor`.
+        unenforced: By engine, the features of the strict profile that it may lack: `{"docker": ("swap",)}`; see
+            `botdock doctor`.
     """
 
     networks: tuple[str, ...] = attrs.field(default=("none",), validator=rules.NAMES)
@@ -250,7 +175,11 @@ class Policy(Section):
     engines: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     runtimes: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     local_code: bool = True
-    unenforced: tuple[str, ...] = attrs.field(default=(), validator=rules.FEATURES)
+    unenforced: dict[str, tuple[str, ...]] = attrs.field(factory=dict, validator=rules.UNENFORCED)
+
+    def unenforced_on(self, engine: str) -> tuple[str, ...]:
+        """Return the features that an engine may lack."""
+        return next((names for name, names in self.unenforced.items() if spelling(name) == spelling(engine)), ())
 
 
 @attrs.frozen(kw_only=True)

@@ -1,8 +1,8 @@
 """What a `botdock.toml` of the working folder may say: it came with the folder, and the folder may be a stranger's.
 
 Until the user has trusted that very file, in that very wording, it can only tighten: whatever would differ because of
-it must be in `TIGHTENS`, and stricter than without it. What is not in there (the engine, where code, state and
-results lie, plugins and their options, and whatever will be added) is the user's alone.
+it must be in `TIGHTENED`, or be marked so by the plugin that owns it, and stricter than without it. All else (the
+engine, where code, state and results lie, plugins, most of their options, and what will be added) is the user's alone.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
 from botdock._ownership import Fault, fault_of
+from botdock.config.options import OPTIONS
 from botdock.config.problems import Path as KeyPath
 from botdock.config.problems import dotted
+from botdock.config.section import TIGHTENS
 
 if TYPE_CHECKING:
     from botdock.config.config import Config
@@ -38,9 +40,10 @@ def _fewer_of_any(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
     return bool(after) and (not before or _fewer(before, after))
 
 
+_Rule: TypeAlias = Callable[[Any, Any], bool]
 _BOUND = _lower(None)
 
-TIGHTENS: dict[str, Callable[[Any, Any], bool]] = {
+TIGHTENED: dict[str, _Rule] = {
     "runtime.limits.*": _BOUND,
     "runtime.timeout": _BOUND,
     "runtime.grace": _BOUND,
@@ -53,7 +56,7 @@ TIGHTENS: dict[str, Callable[[Any, Any], bool]] = {
     "logging.segment_bytes": lambda _before, _after: True,
     "logging.compress": lambda _before, _after: True,
     "policy.networks": _fewer,
-    "policy.unenforced": _fewer,
+    "policy.unenforced": lambda before, after: all(_fewer(before.get(engine, ()), after[engine]) for engine in after),
     "policy.engines": _fewer_of_any,
     "policy.runtimes": _fewer_of_any,
     "policy.local_code": lambda _before, after: after is False,
@@ -65,10 +68,15 @@ TIGHTENS: dict[str, Callable[[Any, Any], bool]] = {
 
 def loosened(without: Config, config: Config) -> Iterator[KeyPath]:
     """Yield each setting of `config` that differs from `without` and is not just stricter."""
-    before = dict(_leaves(without))
-    for path, after in _leaves(config):
-        rule = TIGHTENS.get(dotted(path)) or TIGHTENS.get(f"{dotted(path[:-1])}.*", _never)
-        if after != before[path] and not rule(before[path], after):
+    base = dict(without.options)
+    for name in config.options.keys() - base.keys():
+        with suppress(TypeError):  # of settings that have no default
+            base[name] = type(config.options[name])()
+    yield from ((OPTIONS, name) for name in config.options.keys() - base.keys())
+    before = {path: value for path, value, _ in _leaves(attrs.evolve(without, options=base))}
+    for path, after, of_plugin in _leaves(config):
+        rule = of_plugin or TIGHTENED.get(dotted(path)) or TIGHTENED.get(f"{dotted(path[:-1])}.*", _never)
+        if path in before and after != before[path] and not rule(before[path], after):
             yield path
 
 
@@ -76,14 +84,20 @@ def _never(_before: object, _after: object) -> bool:
     return False
 
 
-def _leaves(section: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """Yield each setting, and each table of settings whose keys are free."""
+def _leaves(section: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, _Rule | None]]:
+    """Yield each setting, and each table of settings whose keys are free; and the rule that its plugin names."""
     for field in attrs.fields(type(section)):
         value, inner = getattr(section, field.name), (*path, field.name)
         if attrs.has(type(value)):
             yield from _leaves(value, inner)
+        elif inner == (OPTIONS,):
+            for name, settings in value.items():
+                if attrs.has(type(settings)):
+                    yield from _leaves(settings, (*inner, name))
+                else:
+                    yield (*inner, name), settings, None
         else:
-            yield inner, value
+            yield inner, value, field.metadata.get(TIGHTENS)
 
 
 def folder_file_fault(path: Path) -> Fault | None:

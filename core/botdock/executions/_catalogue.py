@@ -36,9 +36,9 @@ class Catalogue:
 
     def __init__(self, home: Path | str | None = None) -> None:
         if home is None:
-            from botdock.config import Config
+            from botdock.config.loading import load_home
 
-            home = Config.load().checked_home()
+            home = load_home()
         self.home = Path(home)
         self._index = Index(self.home, lambda: execution_ids(self.home), self._row)
 

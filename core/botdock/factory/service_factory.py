@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -22,10 +23,11 @@ from botdock.config import (
     MetricsConfig,
     RuntimeConfig,
 )
+from botdock.config.options import default_limits
 from botdock.entrypoints import EntrypointManager
 from botdock.errors import BotdockError, EngineUnavailableError, PolicyError
 from botdock.executions._files import owner_of
-from botdock.model import Engine, Limits, StorageArea, StorageBackend
+from botdock.model import Engine, Limits, Runtime, StorageArea, StorageBackend
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator import BotOrchestrator, Services, Setting
 from botdock.orchestrator.upkeep import Leftover, strays
@@ -48,11 +50,12 @@ class ServiceFactory:
         plugins: Where engines, runtimes, storages, sinks and exporters come from.
 
     Raises:
+        ConfigError: Settings of a plugin are wrong, or no plugin's.
         UserError: Other users could write the state folder.
     """
 
     def __init__(self, config: Config, plugins: PluginManager) -> None:
-        self._config = config
+        self._config = plugins.configured(config) if config.options else config
         self._home = config.checked_home()
         self._plugins = plugins
         self._metrics: MetricsService | None = None
@@ -84,8 +87,7 @@ class ServiceFactory:
             NotFoundError: No engine of that name is installed.
             EngineUnavailableError: None answers.
         """
-        _, engine = self.open_engine()
-        return self._container_service(engine, config)
+        return self._container_service(*self.open_engine(), config)
 
     def create_code_service(
         self, config: CodeConfig | None = None, *, storage: StorageService | None = None
@@ -133,9 +135,18 @@ class ServiceFactory:
 
     def create_entrypoint_manager(self, config: RuntimeConfig | None = None) -> EntrypointManager:
         """Make the entrypoint manager, with every runtime that is installed."""
+        runtimes = {name: self._with_settings(runtime) for name, runtime in self._plugins.runtimes().items()}
         return EntrypointManager(
-            self._plugins.runtimes(), (config or self._config.runtime).images, find=self._plugins.runtime
+            runtimes,
+            (config or self._config.runtime).images,
+            find=lambda name: self._with_settings(self._plugins.runtime(name)),
         )
+
+    def _with_settings(self, runtime: Runtime) -> Runtime:
+        if runtime.settings is None:
+            return runtime
+        given: object = self._config.options_for(runtime.name, runtime.settings)
+        return attrs.evolve(runtime, files=partial(runtime.files, given), settings=None)
 
     def create_log_collector(self, config: LoggingConfig | None = None) -> LogCollector:
         """Make the log collector, with the sinks that the configuration names.
@@ -160,7 +171,7 @@ class ServiceFactory:
         engine_name, engine = self.open_engine()
         storage = self.create_storage_service()
         services = Services(
-            containers=self._container_service(engine, None),
+            containers=self._container_service(engine_name, engine, None),
             code=self.create_code_service(storage=storage),
             storage=storage,
             entrypoints=self.create_entrypoint_manager(),
@@ -233,18 +244,23 @@ class ServiceFactory:
         raise EngineUnavailableError(
             f"no engine to run on ({said})",
             operation="open",
-            hint=" ".join([*mends, "Or name an engine: `--engine process` does not isolate."]),
+            hint=" ".join([*mends, *self._without_isolation()]),
         )
 
-    def _default_limits(self, engine: str) -> Limits:
-        limits, memory = self._config.runtime.limits, self._config.docker.memory_limit
-        return attrs.evolve(limits, memory=memory) if engine == "docker" and memory else limits
+    def _without_isolation(self) -> Iterator[str]:
+        names = [f"`--engine {name}`" for name, plugin in self._plugins.engines().items() if not plugin.automatic]
+        if names:
+            yield f"Or name an engine: {' or '.join(names)} does not isolate."
 
-    def _container_service(self, engine: Engine, config: ContainersConfig | None) -> ContainerService:
+    def _default_limits(self, engine: str) -> Limits:
+        settings = self._plugins.engine(engine).settings
+        return default_limits(settings and self._config.options_for(engine, settings), self._config.runtime.limits)
+
+    def _container_service(self, name: str, engine: Engine, config: ContainersConfig | None) -> ContainerService:
         return ContainerService(
             engine,
             config or self._config.containers,
-            self._config.policy,
+            unenforced=self._config.policy.unenforced_on(name),
             on_operation=self.metrics.record_container_operation,
         )
 

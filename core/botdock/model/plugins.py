@@ -31,6 +31,10 @@ class EnginePlugin:
         factory: Makes the engine; imports its client library here. May raise `EngineUnavailableError`.
         automatic: Whether it may be chosen when nobody names an engine; only for engines that isolate.
         checks: What `botdock doctor` asks; does not raise.
+        settings: The attrs class of `[options.<name>]`, which the factory gets by `config.options_for(name, settings)`;
+            None means that there are none.
+        section: Another name of that section, at the top of the file: `docker` for `[docker]`.
+        images: Whether it runs images; one that does not takes interpreters from PATH.
     """
 
     name: str
@@ -38,6 +42,9 @@ class EnginePlugin:
     factory: Callable[[Config], Engine]
     automatic: bool = False
     checks: Callable[[Config], Iterable[Check]] = _no_checks
+    settings: type | None = None
+    section: str = ""
+    images: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -49,12 +56,17 @@ class StorageBackendPlugin:
         summary: One line for `botdock plugins`.
         factory: Opens the backend of one area; imports its client library here.
         checks: What `botdock doctor` asks; does not raise.
+        settings: The attrs class of `[options.<name>]`, which the factory gets by `config.options_for(name, settings)`;
+            None means that there are none.
+        section: Another name of that section, at the top of the file.
     """
 
     name: str
     summary: str = ""
     factory: Callable[[Config, StorageArea], StorageBackend]
     checks: Callable[[Config], Iterable[Check]] = _no_checks
+    settings: type | None = None
+    section: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -65,11 +77,14 @@ class LogSinkPlugin:
         name: As in `logging.sinks`.
         summary: One line for `botdock plugins`.
         factory: Opens the sink.
+        settings: The attrs class of `[options.<name>]`, which the factory gets by `config.options_for(name, settings)`;
+            None means that there are none.
     """
 
     name: str
     summary: str = ""
     factory: Callable[[Config], LogSink]
+    settings: type | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -80,8 +95,11 @@ class MetricsExporterPlugin:
         name: As in `metrics.exporters`.
         summary: One line for `botdock plugins`.
         factory: Opens the exporter.
+        settings: The attrs class of `[options.<name>]`, which the factory gets by `config.options_for(name, settings)`;
+            None means that there are none.
     """
 
     name: str
     summary: str = ""
     factory: Callable[[Config], MetricsExporter]
+    settings: type | None = None

@@ -120,11 +120,13 @@ class Runtime:
         interpreters: Programs any one of which is enough, for engines without images: `("python3.11", "python3")`.
         suffixes: Endings of its scripts, such as `(".py",)`.
         scripts: Per entrypoint, the names a script may have when nobody says; the first that exists is taken.
-        files: Returns what the wrapper consists of, name to bytes; `entrypoint.sh` must be among it.
+        files: Returns what the wrapper consists of, name to bytes; `entrypoint.sh` must be among it. A runtime that has
+            settings is given them.
         check: Yields, for a tree and a script that exists in it, what is wrong with them in words. It runs in the
             runner's process, on a stranger's text: it reads with `read_code`, and asks an interpreter only in a child
             with limits. What it cannot tell is left to the wrapper.
         capabilities: What its wrapper can do.
+        settings: The attrs class of `[options.<name>]`; None means that there are none.
     """
 
     name: str
@@ -134,9 +136,10 @@ class Runtime:
     interpreters: tuple[str, ...]
     suffixes: tuple[str, ...]
     scripts: Mapping[str, tuple[str, ...]]
-    files: Callable[[], Mapping[str, bytes]]
+    files: Callable[..., Mapping[str, bytes]]
     check: Callable[[Path, str], Iterable[str]] = _no_problems
     capabilities: RuntimeCapabilities = attrs.field(factory=RuntimeCapabilities)
+    settings: type | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

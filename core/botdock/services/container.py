@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from botdock._log import logger
-from botdock.config.sections import ContainersConfig, Policy
+from botdock.config.sections import ContainersConfig
 from botdock.errors import (
     BotdockError,
     CapabilityError,
@@ -45,7 +45,7 @@ class ContainerService:
     Args:
         engine: Does the work.
         config: How patiently it is spoken to.
-        policy: What it must enforce.
+        unenforced: Features of the strict profile that it may lack, although it isolates.
         on_operation: Told of each call: its name, seconds, whether it succeeded.
     """
 
@@ -53,13 +53,13 @@ class ContainerService:
         self,
         engine: Engine,
         config: ContainersConfig,
-        policy: Policy,
         *,
+        unenforced: Collection[str] = (),
         on_operation: Callable[[str, float, bool], None] | None = None,
     ) -> None:
         self._engine = engine
         self._config = config
-        self._policy = policy
+        self._unenforced = unenforced
         self._record = on_operation or (lambda _operation, _seconds, _success: None)
         self._lock = threading.Lock()
         self._capabilities: EngineCapabilities | None = None
@@ -87,7 +87,7 @@ class ContainerService:
         missing = {
             feature.value: reason
             for feature, reason in capabilities.missing.items()
-            if feature.value not in self._policy.unenforced
+            if feature.value not in self._unenforced
         }
         if missing:
             said = "; ".join(f"{feature}: {reason}" for feature, reason in sorted(missing.items()))
@@ -95,7 +95,8 @@ class ContainerService:
                 f"engine {capabilities.engine!r} cannot enforce {said}",
                 engine=capabilities.engine,
                 missing=missing,
-                hint="`botdock doctor` says how to mend it; an operator can accept the risk with policy.unenforced.",
+                hint="`botdock doctor` says how to mend it; an operator can accept the risk "
+                f'with policy.unenforced = {{{capabilities.engine} = ["{min(missing)}"]}}.',
             )
 
     def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from botdock.config import CodeConfig, ContainersConfig, LoggingConfig, Policy
+from botdock.config import CodeConfig, ContainersConfig, LoggingConfig
 from botdock.entrypoints import EntrypointManager
 from botdock.errors import (
     CodeError,
@@ -67,7 +67,7 @@ class TestContainers:
 
     @pytest.fixture
     def containers(self, real: bool, engine: FakeEngine) -> Containers:
-        return ContainerService(engine, ContainersConfig(), Policy()) if real else FakeContainers(engine)
+        return ContainerService(engine, ContainersConfig()) if real else FakeContainers(engine)
 
     def test_a_life(self, containers: Containers, tmp_path: Path) -> None:
         containers.check_enforcement()

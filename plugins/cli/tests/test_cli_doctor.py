@@ -43,15 +43,13 @@ class Machine:
         self.storage_checks: Callable[[Config], Iterable[Check]] = lambda config: [check("local-fs")]
         self.add("dock", automatic=True)
 
-    def add(self, name: str, *checks: Check, automatic: bool = False, broken: bool = False) -> None:
+    def add(self, name: str, *checks: Check, broken: bool = False, **fields: Any) -> None:
         def ask(_config: Config) -> Iterable[Check]:
             if broken:
                 raise ZeroDivisionError("oh")
             return checks
 
-        self.engines[name] = EnginePlugin(
-            name=name, factory=lambda config: self._engine(name), automatic=automatic, checks=ask
-        )
+        self.engines[name] = EnginePlugin(name=name, factory=lambda config: self._engine(name), checks=ask, **fields)
 
     def _engine(self, name: str) -> Any:
         if self.unavailable:
@@ -170,8 +168,8 @@ def test_what_cannot_be_enforced_fails_until_the_policy_allows_it(
     machine.enforced -= {Feature.SWAP}
     found = doctor(healthy=False)
     assert found["dock.swap"]["detail"] == "not enforced: the kernel lacks it"
-    assert 'policy.unenforced = ["swap"]' in found["dock.swap"]["remedy"]
-    monkeypatch.setenv("BOTDOCK_POLICY__UNENFORCED", "swap")
+    assert 'policy.unenforced = {dock = ["swap"]}' in found["dock.swap"]["remedy"]
+    monkeypatch.setenv("BOTDOCK_POLICY__UNENFORCED__DOCK", "swap")
     assert doctor()["dock.swap"]["status"] == "warning"
 
 
@@ -188,7 +186,7 @@ def test_the_policy_counts_for_what_an_engine_itself_says(
     machine.enforced -= {Feature.SWAP}
     machine.add("dock", check("dock.swap", "failed", "no swap accounting"), automatic=True)
     assert doctor(healthy=False)["dock.swap"]["status"] == "failed"
-    monkeypatch.setenv("BOTDOCK_POLICY__UNENFORCED", "swap")
+    monkeypatch.setenv("BOTDOCK_POLICY__UNENFORCED__DOCK", "swap")
     assert doctor()["dock.swap"]["status"] == "warning"
 
 
@@ -214,7 +212,7 @@ def test_the_configured_engine_is_needed(
 
 
 def test_interpreters_matter_where_there_is_a_process_engine(machine: Machine, doctor: Callable[..., Any]) -> None:
-    machine.add("process", check("process", "warning", "isolates nothing"))
+    machine.add("process", check("process", "warning", "isolates nothing"), images=False)
     found = doctor()
     assert found["process.runtime.shell"]["status"] == "ok"
     assert found["process.runtime.odd"]["detail"].startswith("no-such-interpreter is not on PATH")

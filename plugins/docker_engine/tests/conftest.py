@@ -16,9 +16,10 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.config import Config, DockerConfig
+from botdock.config import Config
 from botdock.model import ContainerHandle, ContainerStatus, LogStream, Stream, new_execution_id
 from botdock_engine_docker.engine import DockerEngine
+from botdock_engine_docker.settings import DockerSettings
 from botdock_testing.engine import Asked, asked, replaced
 
 VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux"}
@@ -165,11 +166,11 @@ def fake_remote_docker() -> Iterator[Callable[[ssl.SSLContext], FakeDocker]]:
 
 @pytest.fixture
 def make_engine() -> Iterator[Callable[..., DockerEngine]]:
-    """Returns a function from a daemon's address, and fields of `DockerConfig`, to an engine."""
+    """Returns a function from a daemon's address, and fields of `DockerSettings`, to an engine."""
     engines: list[DockerEngine] = []
 
-    def make(url: str, *, options: dict[str, Any] | None = None, **fields: Any) -> DockerEngine:
-        config = Config(docker=DockerConfig(host=url, **fields), options={"docker": options or {}})
+    def make(url: str, **fields: Any) -> DockerEngine:
+        config = Config(options={"docker": DockerSettings(host=url, **fields)})
         engines.append(DockerEngine.from_config(config))
         return engines[-1]
 

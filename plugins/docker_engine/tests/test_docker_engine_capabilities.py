@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from botdock.config import Config, DockerConfig
+from botdock.config import Config
 from botdock.errors import EngineUnavailableError
 from botdock.model import Check, CheckStatus, Feature
 from botdock_engine_docker import checks
 from botdock_engine_docker.engine import DockerEngine
+from botdock_engine_docker.settings import DockerSettings
 
 
 def info(**changed: Any) -> dict[str, Any]:
@@ -30,8 +31,8 @@ def info(**changed: Any) -> dict[str, Any]:
     return {**everything, **changed}
 
 
-def examine(fake_docker: Any, options: dict[str, Any] | None = None, **fields: Any) -> dict[str, Check]:
-    config = Config(docker=DockerConfig(host=fake_docker.url, **fields), options={"docker": options or {}})
+def examine(fake_docker: Any, **fields: Any) -> dict[str, Check]:
+    config = Config(options={"docker": DockerSettings(host=fake_docker.url, **fields)})
     return {check.name: check for check in checks.checks(config)}
 
 
@@ -129,7 +130,7 @@ def test_doctor_says_which_seccomp_profile_is_in_force(fake_docker: Any, tmp_pat
 
 
 def test_doctor_warns_of_a_daemon_elsewhere(fake_docker: Any) -> None:
-    found = examine(fake_docker, {"shared_disk": False})
+    found = examine(fake_docker, shared_disk=False)
     assert found["docker.shared_disk"].status is CheckStatus.FAILED
     assert "docker.disk" not in found
 
@@ -140,6 +141,7 @@ def test_a_disk_that_nobody_may_look_at_is_not_mentioned(fake_docker: Any, tmp_p
 
 
 def test_doctor_repeats_what_is_wrong_with_the_configuration(fake_docker: Any) -> None:
-    (check,) = examine(fake_docker, {"shared_disc": True}).values()
+    fake_docker.url = "tcp://docker"
+    (check,) = examine(fake_docker).values()
     assert (check.name, check.status) == ("docker.config", CheckStatus.FAILED)
-    assert "did you mean shared_disk" in check.detail
+    assert "needs a host and a port" in check.detail

@@ -104,7 +104,7 @@ class TestCreate:
     def test_a_daemon_that_does_not_see_our_files_is_refused(
         self, fake_docker: Any, make_engine: Callable[..., DockerEngine], spec: Asked
     ) -> None:
-        engine = make_engine(fake_docker.url, options={"shared_disk": False})
+        engine = make_engine(fake_docker.url, shared_disk=False)
         with pytest.raises(ContainerError, match="does not see this machine's files") as caught:
             engine.create(*spec, timeout=CALL)
         assert "shared_disk = true" in (caught.value.hint or "")

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from botdock.config import Config, DockerConfig
+from botdock.config import Config
 from botdock.model import Engine
 from botdock_engine_docker.engine import DockerEngine
+from botdock_engine_docker.settings import DockerSettings
 from botdock_testing import EngineContract
 
 
@@ -16,13 +17,13 @@ from botdock_testing import EngineContract
 class TestDockerEngineKeepsTheContract(EngineContract):
     @pytest.fixture
     def engine(self, docker_host: str) -> Iterator[Engine]:
-        engine = DockerEngine.from_config(Config(docker=DockerConfig(host=docker_host)))
+        engine = DockerEngine.from_config(Config(options={"docker": DockerSettings(host=docker_host)}))
         yield engine
         engine.close()
 
     @pytest.fixture
     def reopened(self, docker_host: str) -> Iterator[Engine]:
-        engine = DockerEngine.from_config(Config(docker=DockerConfig(host=docker_host)))
+        engine = DockerEngine.from_config(Config(options={"docker": DockerSettings(host=docker_host)}))
         yield engine
         engine.close()
 

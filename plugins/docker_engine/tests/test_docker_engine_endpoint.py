@@ -9,15 +9,13 @@ from typing import Any
 
 import pytest
 
-from botdock.config import Config, DockerConfig
 from botdock.errors import ConfigError
 from botdock_engine_docker.endpoint import Endpoint, find_endpoint
+from botdock_engine_docker.settings import DockerSettings
 
 
 def find(host: str = "", environ: dict[str, str] | None = None, **fields: Any) -> Endpoint:
-    options = fields.pop("options", {})
-    config = Config(docker=DockerConfig(host=host, **fields), options={"docker": options})
-    return find_endpoint(config, {"DOCKER_CONFIG": "/no/such/folder", **(environ or {})})
+    return find_endpoint(DockerSettings(host=host, **fields), {"DOCKER_CONFIG": "/no/such/folder", **(environ or {})})
 
 
 def test_without_any_setting_it_is_dockers_own_socket() -> None:
@@ -43,8 +41,8 @@ def test_a_tcp_address_does_not(url: str) -> None:
 
 
 def test_an_option_says_otherwise() -> None:
-    assert find("tcp://127.0.0.1:2375", options={"shared_disk": True}).shared_disk
-    assert not find("unix:///forwarded.sock", options={"shared_disk": False}).shared_disk
+    assert find("tcp://127.0.0.1:2375", shared_disk=True).shared_disk
+    assert not find("unix:///forwarded.sock", shared_disk=False).shared_disk
 
 
 @pytest.mark.parametrize(
@@ -55,9 +53,9 @@ def test_an_option_says_otherwise() -> None:
         ("tcp://:2375", "needs a host and a port"),
         ("tcp://farm:high", "needs a host and a port"),
         ("tcp://farm:99999", "needs a host and a port"),
-        ("npipe:////./pipe/docker", "no address of Docker"),
-        ("unix://", "no address of Docker"),
-        ("/var/run/docker.sock", "no address of Docker"),
+        ("npipe:////./pipe/docker", "not an address of Docker"),
+        ("unix://", "not an address of Docker"),
+        ("/var/run/docker.sock", "not an address of Docker"),
         (f"unix:///{'s' * 107}", "longer than a socket's path can be: 107 bytes"),
     ],
 )
@@ -71,20 +69,6 @@ def test_a_wrong_address_in_the_configuration_is_found_there() -> None:
     with pytest.raises(ConfigError) as caught:
         find("ssh://me@farm")
     assert caught.value.problems[0].startswith("docker.host: ")
-
-
-@pytest.mark.parametrize(
-    ("options", "problem"),
-    [
-        ({"shared_disc": True}, "options.docker.shared_disc: unknown key; did you mean shared_disk?"),
-        ({"zzz": 1}, "options.docker.zzz: unknown key; did you mean shared_disk?"),
-        ({"shared_disk": "yes"}, "options.docker.shared_disk: must be true or false, not 'yes'"),
-    ],
-)
-def test_a_wrong_option_is_named(options: dict[str, Any], problem: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        find(options=options)
-    assert caught.value.problems == (problem,)
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from botdock import CheckStatus, EnginePlugin
-from botdock.config import Config, DockerConfig
+from botdock.config import Config
 from botdock.errors import ConfigError
 from botdock_engine_docker import plugin
 from botdock_engine_docker.engine import DockerEngine
+from botdock_engine_docker.settings import DockerSettings
 
 
 @pytest.fixture
@@ -34,16 +35,16 @@ def test_discovery_imports_nothing_that_is_slow() -> None:
 
 
 def test_the_factory_asks_nobody(found: EnginePlugin) -> None:
-    engine = found.factory(Config(docker=DockerConfig(host="unix:///nowhere/docker.sock")))
+    engine = found.factory(Config(options={"docker": DockerSettings(host="unix:///nowhere/docker.sock")}))
     assert isinstance(engine, DockerEngine)
     engine.close()
 
 
 def test_the_factory_refuses_a_wrong_address(found: EnginePlugin) -> None:
     with pytest.raises(ConfigError, match="needs a host and a port"):
-        found.factory(Config(docker=DockerConfig(host="tcp://docker")))
+        found.factory(Config(options={"docker": DockerSettings(host="tcp://docker")}))
 
 
 def test_the_checks_say_what_is_wrong_instead_of_raising(found: EnginePlugin) -> None:
-    (check,) = found.checks(Config(docker=DockerConfig(host="unix:///nowhere/docker.sock")))
+    (check,) = found.checks(Config(options={"docker": DockerSettings(host="unix:///nowhere/docker.sock")}))
     assert (check.name, check.status) == ("docker.engine", CheckStatus.FAILED)

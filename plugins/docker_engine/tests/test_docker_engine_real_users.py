@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from botdock.config import Config, DockerConfig
+from botdock.config import Config
 from botdock.errors import ContainerError
 from botdock.model import ContainerHandle, new_execution_id
 from botdock_engine_docker.engine import DockerEngine
 from botdock_engine_docker.profile import LABEL_USER
+from botdock_engine_docker.settings import DockerSettings
 from botdock_testing.engine import Asked
 
 pytestmark = pytest.mark.docker
@@ -24,7 +25,7 @@ RIVALS = 4
 
 def create(host: str, users: str, spec: Asked) -> ContainerHandle:
     """Create a container, as a process does that knows of no other; it lives on when this process ends."""
-    engine = DockerEngine.from_config(Config(docker=DockerConfig(host=host, users=users)))
+    engine = DockerEngine.from_config(Config(options={"docker": DockerSettings(host=host, users=users)}))
     try:
         return engine.create(*spec, timeout=CALL)
     finally:

@@ -170,9 +170,9 @@ def test_printable_text_is_one_line_and_stays_as_it_is_otherwise(text: str) -> N
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"level": "LOUD"}, "options.loguru: level: 'LOUD' is no level of loguru"),
-        ({"stderr_level": 30}, "options.loguru: stderr_level: must be text, not 30"),
-        ({"levle": "INFO"}, "options.loguru: levle: unknown; did you mean level?"),
+        ({"level": "LOUD"}, "options.loguru.level: 'LOUD' is not a level of loguru"),
+        ({"stderr_level": 30}, "options.loguru.stderr_level: must be text, not 30"),
+        ({"levle": "INFO"}, "options.loguru.levle: unknown; did you mean level?"),
     ],
 )
 def test_a_wrong_setting_is_told(options: dict[str, Any], said: str) -> None:

@@ -181,7 +181,7 @@ def test_a_wrong_setting_is_told(
     with pytest.raises(ConfigError) as caught:
         open_exporter(**options)
     (problem,) = caught.value.problems
-    assert problem.startswith(f"options.prometheus: {said}")
+    assert problem.startswith(f"options.prometheus.{said}")
 
 
 def test_discovery_does_not_import_the_client() -> None:

@@ -43,19 +43,19 @@ def test_every_wrong_setting_is_named_with_the_right_one(local_fs: StorageBacken
     with pytest.raises(ConfigError) as caught:
         local_fs.factory(config(tmp_path, rooot="/x", zzz=1, root=3), StorageArea.CODE)
     assert caught.value.problems == (
-        "options.local-fs.rooot: unknown key; did you mean root?",
-        "options.local-fs.zzz: unknown key; known: root",
-        "options.local-fs.root: must be the path of a folder, as text, not int",
+        "options.local-fs.root: must be text, not 3",
+        "options.local-fs.rooot: unknown; did you mean root?",
+        "options.local-fs.zzz: unknown; there are: root",
     )
 
 
 def test_discovery_imports_no_backend() -> None:
     program = (
         "import sys; from botdock_storage_local_fs import plugin; list(plugin.botdock_storage_backends());"
-        "print([name for name in sys.modules if name.startswith('botdock_storage_local_fs.')])"
+        "print(sorted(name for name in sys.modules if name.startswith('botdock_storage_local_fs.')))"
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert shown.strip() == "['botdock_storage_local_fs.plugin']"
+    assert shown.strip() == "['botdock_storage_local_fs.plugin', 'botdock_storage_local_fs.settings']"
 
 
 class TestChecks:

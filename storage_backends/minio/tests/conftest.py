@@ -27,7 +27,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def open_backend(
     minio_server: MinioServer, make_minio_config: Callable[..., Config]
 ) -> Iterator[Callable[..., MinIOBackend]]:
-    """Returns a function that opens a storage with buckets of its own; its arguments are fields of `MinIOConfig`.
+    """Returns a function that opens a storage with buckets of its own; its arguments are fields of `MinIOSettings`.
 
     Its `server` is the one that all tests share, unless another is given.
     """

@@ -34,7 +34,7 @@ class TestMinIOBelowAPrefix(StorageContract):
     def backend(self, minio_server: MinioServer, make_minio_config: Callable[..., Config]) -> Iterator[MinIOBackend]:
         mine = make_minio_config(minio_server)
         config = make_minio_config(
-            minio_server, bucket_name=mine.minio.code_bucket, prefix="team-é/deep", part_size=5 * MIB
+            minio_server, bucket_name=mine.options["minio"].code_bucket, prefix="team-é/deep", part_size=5 * MIB
         )
         backend = MinIOBackend.from_config(config, StorageArea.LOGS)
         yield backend

@@ -53,7 +53,7 @@ def test_the_peak_grows_by_less_than_40_mib(
     minio_server: MinioServer, make_minio_config: Callable[..., Config], size: int, step: int, sized: bool
 ) -> None:
     config = make_minio_config(minio_server)
-    overrides = {"home": config.home, "minio": attrs.asdict(config.minio)}
+    overrides = {"home": config.home, "minio": attrs.asdict(config.options["minio"])}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps([overrides, size, step, sized])],
         capture_output=True,

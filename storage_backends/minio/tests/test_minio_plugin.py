@@ -10,11 +10,12 @@ import attrs
 import pytest
 
 from botdock import Check, CheckStatus, StorageBackendPlugin
-from botdock.config import Config, MinIOConfig
+from botdock.config import Config
 from botdock.errors import ConfigError
 from botdock.model import StorageArea
 from botdock_storage_minio import plugin
 from botdock_storage_minio.backend import MinIOBackend
+from botdock_storage_minio.settings import MinIOSettings
 from testbed.minio import MinioServer
 
 
@@ -38,7 +39,7 @@ def test_discovery_imports_nothing_that_is_slow() -> None:
 
 
 def test_the_factory_asks_nobody(found: StorageBackendPlugin) -> None:
-    config = Config(minio=MinIOConfig(endpoint="no-such-host.invalid:1"))
+    config = Config(options={"minio": MinIOSettings(endpoint="no-such-host.invalid:1")})
     backend = found.factory(config, StorageArea.CODE)
     assert isinstance(backend, MinIOBackend)
     backend.close()
@@ -72,8 +73,8 @@ class TestChecks:
         checks = self.run(found, config)
         assert {check.status for check in checks.values()} == {CheckStatus.OK}
         assert checks["minio.access"].detail == f"http://{minio_server.endpoint} answers and takes the key"
-        assert checks[f"minio.bucket.{config.minio.code_bucket}"].detail == "there"
-        assert "the first object makes it" in checks[f"minio.bucket.{config.minio.logs_bucket}"].detail
+        assert checks[f"minio.bucket.{config.options['minio'].code_bucket}"].detail == "there"
+        assert "the first object makes it" in checks[f"minio.bucket.{config.options['minio'].logs_bucket}"].detail
 
     def test_buckets_that_nobody_makes(
         self, found: StorageBackendPlugin, minio_server: MinioServer, make_minio_config: Callable[..., Config]
@@ -95,7 +96,7 @@ class TestChecks:
         self, found: StorageBackendPlugin, minio_server: MinioServer, make_minio_config: Callable[..., Config]
     ) -> None:
         config = make_minio_config(minio_server)
-        config = attrs.evolve(config, minio=attrs.evolve(config.minio, endpoint="127.0.0.1:1"))
+        config = attrs.evolve(config, options={"minio": attrs.evolve(config.options["minio"], endpoint="127.0.0.1:1")})
         (check,) = self.run(found, config).values()
         assert (check.name, check.status) == ("minio.endpoint", CheckStatus.FAILED)
         assert "Start it" in check.remedy

@@ -215,7 +215,7 @@ class TestSuccessors:
     def test_an_upload_of_a_killed_process_is_aborted_and_that_of_a_living_one_not(
         self, config: Config, successor: MinIOBackend
     ) -> None:
-        overrides = {"home": config.home, "minio": attrs.asdict(config.minio)}
+        overrides = {"home": config.home, "minio": attrs.asdict(config.options["minio"])}
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, json.dumps(overrides)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as writer:

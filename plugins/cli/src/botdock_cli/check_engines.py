@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import product
 from typing import TYPE_CHECKING
 
 import attrs
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from botdock.config import Config
     from botdock.model import Engine, EngineCapabilities, EnginePlugin
     from botdock.plugin_manager import PluginManager
-
-PROCESS_ENGINE = "process"
-"""The bundled engine without images: what it runs must be on PATH."""
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +66,7 @@ def _examine(plugin: EnginePlugin, config: Config) -> EngineFindings:
 
 def _tolerating(checks: list[Check], plugin: EnginePlugin, config: Config) -> list[Check]:
     """Make warnings of those failures that the policy puts up with."""
-    tolerated = {f"{plugin.name}.{feature}" for feature in config.policy.unenforced}
+    tolerated = {f"{plugin.name}.{feature}" for feature in config.policy.unenforced_on(plugin.name)}
     return [at_most_warning(check) if check.name in tolerated else check for check in checks]
 
 
@@ -86,34 +84,34 @@ def _probe(plugin: EnginePlugin, config: Config) -> Iterator[Check]:
     yield Check(name=plugin.name, status=CheckStatus.OK, detail=capabilities.version or "answers")
     if faults := "; ".join(capabilities.log_faults):
         yield Check(name=f"{plugin.name}.logs", status=CheckStatus.WARNING, detail=faults)
-    yield from _enforcement(capabilities, config)
+    yield from _enforcement(capabilities, plugin.name, config)
 
 
-def _enforcement(capabilities: EngineCapabilities, config: Config) -> Iterator[Check]:
+def _enforcement(capabilities: EngineCapabilities, engine: str, config: Config) -> Iterator[Check]:
     for feature in Feature:
         if feature in capabilities.enforced:
             continue
-        tolerated = feature.value in config.policy.unenforced
+        tolerated = feature.value in config.policy.unenforced_on(engine)
+        mend = f'or allow it: policy.unenforced = {{{engine} = ["{feature.value}"]}} in botdock.toml'
         reason = capabilities.missing.get(feature, "the engine does not say why")
         yield Check(
-            name=f"{capabilities.engine}.{feature.value}",
+            name=f"{engine}.{feature.value}",
             status=CheckStatus.WARNING if tolerated else CheckStatus.FAILED,
             detail=f"not enforced{' (policy.unenforced allows it)' if tolerated else ''}: {reason}",
-            remedy="" if tolerated else f'or allow it: policy.unenforced = ["{feature.value}"] in botdock.toml',
+            remedy="" if tolerated else mend,
         )
 
 
 def check_interpreters(manager: PluginManager) -> Iterator[Check]:
-    """Look for each runtime's interpreter on PATH, where the process engine could run it."""
-    if PROCESS_ENGINE not in manager.engines():
-        return
-    for name, runtime in manager.runtimes().items():
+    """Look for each runtime's interpreter on PATH, where engines without images could run it."""
+    engines = [name for name, plugin in manager.engines().items() if not plugin.images]
+    for engine, (name, runtime) in product(engines, manager.runtimes().items()):
         found = next(filter(None, map(shutil.which, runtime.interpreters)), None)
         wanted = " or ".join(runtime.interpreters)
         yield Check(
-            name=f"{PROCESS_ENGINE}.runtime.{name}",
+            name=f"{engine}.runtime.{name}",
             status=CheckStatus.OK if found else CheckStatus.WARNING,
-            detail=found or f"{wanted} is not on PATH, so the process engine cannot run it",
+            detail=found or f"{wanted} is not on PATH, so the engine {engine} cannot run it",
             remedy="" if found else f"install {wanted}, or use an engine with images",
         )
 

@@ -77,10 +77,7 @@ def _executions(incomplete: str, *, running: bool | None) -> list[str]:
 
 def _names(kind: Callable[[PluginManager], Mapping[str, object]], incomplete: str) -> list[str]:
     try:
-        from botdock.config import Config
-        from botdock.plugin_manager import PluginManager
-
-        names = kind(PluginManager.load(Config.load().plugins))
+        names = kind(Session().plugins)
     except Exception:  # noqa: BLE001 - a shell that waits for completions is not the place for an error
         return []
     return sorted(name for name in names if name.startswith(incomplete))

@@ -25,9 +25,10 @@ class Session:
         debug: Whether an error shows its traceback, and botdock its whole log.
     """
 
-    __slots__ = ("config_file", "debug")
+    __slots__ = ("_plugins", "config_file", "debug")
 
     def __init__(self) -> None:
+        self._plugins: PluginManager | None = None
         self.config_file: str | None = None
         self.debug = False
 
@@ -41,13 +42,26 @@ class Session:
         Raises:
             ConfigError: With every problem of it.
         """
-        from botdock.config import Config, find_config_files
+        from botdock.config import Config, find_config_files, load
         from botdock_cli.report import say
 
         files = find_config_files(self.config_file, os.environ, code)
         if files.ignored:
             say(f"{files.folder} is not read: {files.ignored}\n{files.remedy}")
-        return Config.load(self.config_file, overrides=overrides, code=code)
+        config, self._plugins = load(Config, self.config_file, os.environ, overrides or {}, code)
+        return config
+
+    @property
+    def plugins(self) -> PluginManager:
+        """What is installed, as the configuration says that was read last; it is read where none was.
+
+        Raises:
+            ConfigError: With every problem of it.
+        """
+        if self._plugins is None:
+            self.load_config()
+        assert self._plugins is not None  # noqa: S101 - else the configuration is wrong
+        return self._plugins
 
     def executions(self) -> Executions:
         """Return the executions of the configured state folder.
@@ -56,19 +70,10 @@ class Session:
             ConfigError: The configuration is wrong.
             UserError: Other users could write the state folder.
         """
+        from botdock.config import load_home
         from botdock.executions import Executions
 
-        return Executions(self.load_config().checked_home())
-
-    def load_plugins(self) -> PluginManager:
-        """Load what is installed, as the configuration says.
-
-        Raises:
-            ConfigError: The configuration is wrong.
-        """
-        from botdock.plugin_manager import PluginManager
-
-        return PluginManager.load(self.load_config().plugins)
+        return Executions(load_home(self.config_file))
 
     def show_log(self) -> None:
         """Send the log of botdock and its plugins to stderr: warnings and worse, or with `debug` all of it."""

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from botdock.config import (
     CONFIG_FILE_NAME,
     CONFIG_VARIABLE,
@@ -34,7 +36,8 @@ def as_document(session: Session) -> dict[str, Any]:
     Raises:
         ConfigError: With every problem of it.
     """
-    return document(session.load_config())
+    config = session.load_config()
+    return document(attrs.evolve(config, options=session.plugins.sections.complete(config.options)))
 
 
 def as_text(session: Session) -> Iterator[str]:
@@ -48,8 +51,11 @@ def as_text(session: Session) -> Iterator[str]:
 
 def origins(session: Session, effective: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Yield each setting that a file or the environment has set, and which of them: `environment BOTDOCK_ENGINE`."""
-    environment, _ = read_environment(Config, os.environ)
-    layers = [environment, *(read_file(path) for path in reversed(config_files(session).used))]
+    sections = session.plugins.sections
+    environment, _ = read_environment(Config, os.environ, sections)
+    core = [field.name for field in attrs.fields(Config)]
+    read = [sections.canonical(read_file(path), core)[0] for path in reversed(config_files(session).used)]
+    layers = [environment, *read]
     for path in _leaves(effective):
         for layer in layers:
             if layer.holds(path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from botdock.errors import BotdockError
 from botdock.model import Check, CheckStatus
 from botdock.model.units import format_bytes
+from botdock_engine_docker.settings import DockerSettings
 
 if TYPE_CHECKING:
     from botdock.config import Config
@@ -29,17 +30,16 @@ def checks(config: Config) -> Iterable[Check]:
         from botdock_engine_docker.endpoint import find_endpoint
         from botdock_engine_docker.seccomp import read_profile
 
-        endpoint = find_endpoint(config)
-        read_profile(config.docker.seccomp)
-        client = DockerClient(
-            endpoint, api_version=config.docker.api_version, connect_timeout=config.docker.connect_timeout
-        )
+        settings = config.options_for("docker", DockerSettings)
+        endpoint = find_endpoint(settings)
+        read_profile(settings.seccomp)
+        client = DockerClient(endpoint, api_version=settings.api_version, connect_timeout=settings.connect_timeout)
     except ImportError as error:
         return [_failed("docker.package", f"the package docker does not import: {error}", "pip install 'docker>=7.1'")]
     except BotdockError as error:
         return [_failed("docker.config", error.message, error.hint or "")]
     try:
-        return list(_examine(probe(client, timeout=TIMEOUT), endpoint, config.docker.seccomp))
+        return list(_examine(probe(client, timeout=TIMEOUT), endpoint, settings.seccomp))
     except BotdockError as error:
         return [_failed("docker.engine", error.message, error.hint or "")]
     finally:
@@ -83,7 +83,7 @@ def _seccomp(architecture: str, own: str) -> Check:
 
 def _files(probed: Probe, endpoint: Endpoint) -> Iterator[Check]:
     if not endpoint.shared_disk:
-        remedy = "Run botdock on the daemon's machine, or set [options.docker] shared_disk = true if both see the same."
+        remedy = "Run botdock on the daemon's machine, or set docker.shared_disk = true if both see the same."
         yield _failed("docker.shared_disk", "the daemon does not see this machine's files", remedy)
         return
     if probed.says("selinux"):

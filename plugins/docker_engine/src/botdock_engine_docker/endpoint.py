@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from botdock.errors import ConfigError, nearest
+from botdock.errors import ConfigError
 from botdock_engine_docker.contexts import Context, current_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from botdock.config import Config
+    from botdock_engine_docker.settings import DockerSettings
 
-PLUGIN = "docker"
 DEFAULT_SOCKET = "/var/run/docker.sock"
 """Where Docker's own packages listen; the docker command has the same default."""
 _LONGEST_SOCKET = 107
 """Bytes of `sun_path` (unix(7)) before its NUL."""
 FORWARD = "ssh -nNT -L /tmp/remote-docker.sock:/var/run/docker.sock USER@HOST"
 """The command that makes a Docker behind ssh look like a local socket."""
-OPTIONS: Mapping[str, type] = {"shared_disk": bool}
-"""The settings of `[options.docker]`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -60,19 +57,18 @@ class Endpoint:
     shared_disk: bool = True
 
 
-def find_endpoint(config: Config, environ: Mapping[str, str] | None = None) -> Endpoint:
+def find_endpoint(settings: DockerSettings, environ: Mapping[str, str] | None = None) -> Endpoint:
     """Return where the engine listens: `docker.host`, else DOCKER_HOST, else Docker's context, else its own socket.
 
     Args:
-        config: The configuration.
+        settings: The settings.
         environ: In place of `os.environ`.
 
     Raises:
-        ConfigError: The address, the certificates or `[options.docker]` are wrong.
+        ConfigError: The address or the certificates are wrong.
     """
     environ = os.environ if environ is None else environ
-    options = _read_options(config.options_for(PLUGIN))
-    url, source = config.docker.host.strip(), "docker.host"
+    url, source = settings.host.strip(), "docker.host"
     if not url:
         url, source = environ.get("DOCKER_HOST", "").strip(), "DOCKER_HOST"
     if not url and (context := current_context(environ)):
@@ -80,9 +76,11 @@ def find_endpoint(config: Config, environ: Mapping[str, str] | None = None) -> E
     else:
         url = url or f"unix://{DEFAULT_SOCKET}"
         endpoint = _parse(url, source)
-        if not endpoint.socket and _wants_tls(config, environ, url):
-            endpoint = attrs.evolve(endpoint, certificates=_find_certificates(config, environ))
-    return attrs.evolve(endpoint, shared_disk=options.get("shared_disk", bool(endpoint.socket)))
+        if not endpoint.socket and _wants_tls(settings, environ, url):
+            endpoint = attrs.evolve(endpoint, certificates=_find_certificates(settings, environ))
+    return attrs.evolve(
+        endpoint, shared_disk=bool(endpoint.socket) if settings.shared_disk is None else settings.shared_disk
+    )
 
 
 def _of_context(context: Context) -> Endpoint:
@@ -105,9 +103,9 @@ def _parse(url: str, source: str) -> Endpoint:
             raise ConfigError(
                 [f"{source}: {url!r}: an engine behind ssh is not spoken to directly"],
                 hint=f"Forward its socket with `{FORWARD}` and set docker.host = 'unix:///tmp/remote-docker.sock', "
-                "with [options.docker] shared_disk = false if it does not see this machine's files.",
+                "with docker.shared_disk = false if it does not see this machine's files.",
             )
-    raise ConfigError([f"{source}: {url!r} is no address of Docker; write unix:///path/to.sock or tcp://host:port"])
+    raise ConfigError([f"{source}: {url!r} is not an address of Docker; write unix:///path/to.sock or tcp://host:port"])
 
 
 def _host_and_port(parts: SplitResult, url: str, source: str) -> tuple[str, int]:
@@ -120,13 +118,13 @@ def _host_and_port(parts: SplitResult, url: str, source: str) -> tuple[str, int]
     return parts.hostname, port
 
 
-def _wants_tls(config: Config, environ: Mapping[str, str], url: str) -> bool:
-    from_environment = not config.docker.host and bool(environ.get("DOCKER_TLS_VERIFY"))
-    return config.docker.tls_verify or from_environment or url.startswith("https:")
+def _wants_tls(settings: DockerSettings, environ: Mapping[str, str], url: str) -> bool:
+    from_environment = not settings.host and bool(environ.get("DOCKER_TLS_VERIFY"))
+    return settings.tls_verify or from_environment or url.startswith("https:")
 
 
-def _find_certificates(config: Config, environ: Mapping[str, str]) -> Certificates:
-    if not (chosen := config.docker.cert_path or environ.get("DOCKER_CERT_PATH", "")):
+def _find_certificates(settings: DockerSettings, environ: Mapping[str, str]) -> Certificates:
+    if not (chosen := settings.cert_path or environ.get("DOCKER_CERT_PATH", "")):
         return Certificates()
     return _read_certificates(Path(chosen).expanduser(), "docker.cert_path")
 
@@ -139,18 +137,3 @@ def _read_certificates(folder: Path, source: str) -> Certificates:
             hint="The folder holds ca.pem, cert.pem and key.pem, as the docker command's does.",
         )
     return Certificates(authority=str(names["ca"]), client=(str(names["cert"]), str(names["key"])))
-
-
-def _read_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    if problems := [problem for name, value in options.items() if (problem := _option_problem(name, value))]:
-        raise ConfigError(problems)
-    return dict(options)
-
-
-def _option_problem(name: str, value: object) -> str | None:
-    if name not in OPTIONS:
-        near = " or ".join(nearest(name, OPTIONS) or OPTIONS)
-        return f"options.{PLUGIN}.{name}: unknown key; did you mean {near}?"
-    if not isinstance(value, OPTIONS[name]):
-        return f"options.{PLUGIN}.{name}: must be true or false, not {value!r}"
-    return None

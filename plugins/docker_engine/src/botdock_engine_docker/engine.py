@@ -23,6 +23,7 @@ from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.profile import LABEL_USER, Tuning, create_request
 from botdock_engine_docker.results import find_result, hand_over, read_bounded
 from botdock_engine_docker.seccomp import read_profile
+from botdock_engine_docker.settings import DockerSettings
 from botdock_engine_docker.status import read_status
 from botdock_engine_docker.waiting import Waiter
 
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 PROBE_TIMEOUT = 30.0
 """Seconds for the look at the daemon; `GET /info` counts containers, and so may take a while on a full machine."""
 REMOTE = (
-    "Set [options.docker] shared_disk = true if the daemon sees this machine's files under the same paths; "
+    "Set docker.shared_disk = true if the daemon sees this machine's files under the same paths; "
     "otherwise run botdock on the daemon's machine."
 )
 NO_USER = "Let a bot end, remove what is left (`docker ps -a --filter label=io.botdock.user`), or widen docker.users."
@@ -81,9 +82,9 @@ class DockerEngine(Engine):
         Raises:
             ConfigError: The address, the certificates or the options are wrong.
         """
-        docker = config.docker
+        docker = config.options_for("docker", DockerSettings)
         client = DockerClient(
-            find_endpoint(config), api_version=docker.api_version, connect_timeout=docker.connect_timeout
+            find_endpoint(docker), api_version=docker.api_version, connect_timeout=docker.connect_timeout
         )
         first, count = map(int, docker.users.split(":"))
         tuning = Tuning(

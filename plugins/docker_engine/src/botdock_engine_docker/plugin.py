@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdock import EnginePlugin, hookimpl
+from botdock_engine_docker.settings import DockerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,4 +41,6 @@ def botdock_engines() -> Iterable[EnginePlugin]:
         factory=open_engine,
         automatic=True,
         checks=run_checks,
+        settings=DockerSettings,
+        section="docker",
     )

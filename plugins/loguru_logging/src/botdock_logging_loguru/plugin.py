@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from botdock import Config, LogSink, LogSinkPlugin, hookimpl
+from botdock_logging_loguru.settings import LoguruSettings
 
 
 def _open(config: Config) -> LogSink:
-    from botdock_logging_loguru.settings import read_settings
     from botdock_logging_loguru.sink import LoguruSink
 
-    return LoguruSink(read_settings(config))
+    return LoguruSink(config.options_for("loguru", LoguruSettings))
 
 
 @hookimpl
 def botdock_log_sinks() -> Iterable[LogSinkPlugin]:
     """Register the sink `loguru`."""
-    yield LogSinkPlugin(name="loguru", summary="Every line becomes a record of loguru.", factory=_open)
+    yield LogSinkPlugin(
+        name="loguru", summary="Every line becomes a record of loguru.", factory=_open, settings=LoguruSettings
+    )

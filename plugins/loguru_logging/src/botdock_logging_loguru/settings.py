@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import attrs
-from loguru import logger
 
-from botdock import Config
-from botdock.config.converter import structure
-from botdock.errors import ConfigError
+from botdock.config import Section, setting
+from botdock.config.rules import Rule
 
-NAME = "loguru"
+
+def _level_problem(name: str) -> str | None:
+    from loguru import logger
+
+    try:
+        logger.level(name)
+    except ValueError:
+        return (
+            f"{name!r} is not a level of loguru; there are TRACE, DEBUG, INFO, SUCCESS, WARNING, ERROR, CRITICAL, and "
+            "those that the application added"
+        )
+    return None
 
 
 @attrs.frozen(kw_only=True)
-class Settings:
+class LoguruSettings(Section):
     """How lines become records.
 
     Attributes:
@@ -21,33 +30,5 @@ class Settings:
         stderr_level: The same for stderr, which is no sign of an error: many programs log there.
     """
 
-    level: str = "INFO"
-    stderr_level: str = "INFO"
-
-
-def read_settings(config: Config) -> Settings:
-    """Return the settings.
-
-    Raises:
-        ConfigError: With every setting that is wrong.
-    """
-    settings = structure(config.options_for(NAME), Settings, f"options.{NAME}")
-    names = attrs.asdict(settings)
-    if problems := [_level_problem(key, level) for key, level in names.items() if not _is_level(level)]:
-        raise ConfigError(problems)
-    return settings
-
-
-def _is_level(name: str) -> bool:
-    try:
-        logger.level(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _level_problem(key: str, level: str) -> str:
-    return (
-        f"options.{NAME}: {key}: {level!r} is no level of loguru; there are TRACE, DEBUG, INFO, SUCCESS, WARNING, "
-        "ERROR, CRITICAL, and those that the application added"
-    )
+    level: str = setting("INFO", rule=Rule(_level_problem))
+    stderr_level: str = setting("INFO", rule=Rule(_level_problem))

@@ -12,7 +12,7 @@ from loguru import logger
 from botdock import LogSink
 from botdock.logging import exempt
 from botdock.model import LogLine, LogSource, Stream
-from botdock_logging_loguru.settings import Settings
+from botdock_logging_loguru.settings import LoguruSettings
 
 if TYPE_CHECKING:
     from loguru import Logger, Record
@@ -29,7 +29,7 @@ class LoguruSink(LogSink):
     `stream` and `complete`. Where records go is for the application to say, with `logger.add`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LoguruSettings) -> None:
         """Make the sink.
 
         Args:

@@ -25,6 +25,7 @@ def botdock_engines() -> Iterable[EnginePlugin]:
     """Register the engine that runs bots as plain processes; it is never chosen unless it is named."""
     yield EnginePlugin(
         name="process",
+        images=False,
         summary="Plain processes of this machine: no daemon, no isolation",
         factory=_open,
         automatic=False,

@@ -11,14 +11,14 @@ from botdock.errors import MetricsError
 from botdock.model import MetricsSnapshot
 from botdock_metrics_prometheus.collector import SnapshotCollector
 from botdock_metrics_prometheus.endpoint import Endpoint
-from botdock_metrics_prometheus.settings import NAME, Settings
+from botdock_metrics_prometheus.settings import NAME, PrometheusSettings
 from botdock_metrics_prometheus.textfile import Textfile
 
 
 class PrometheusExporter(MetricsExporter):
     """Shows this runner's own numbers at an endpoint, and the sum over all runners of the state folder in a file."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: PrometheusSettings) -> None:
         """Open the endpoint, if there is to be one.
 
         Args:
@@ -48,7 +48,7 @@ class PrometheusExporter(MetricsExporter):
         if self._endpoint is not None:
             self._endpoint.close()
 
-    def _serve(self, settings: Settings) -> Endpoint:
+    def _serve(self, settings: PrometheusSettings) -> Endpoint:
         try:
             return Endpoint(settings.address, settings.port, lambda: render(self._snapshot))
         except OSError as error:

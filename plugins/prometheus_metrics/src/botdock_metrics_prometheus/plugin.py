@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from botdock import Config, MetricsExporter, MetricsExporterPlugin, hookimpl
+from botdock_metrics_prometheus.settings import PrometheusSettings, read_settings
 
 
 def _open(config: Config) -> MetricsExporter:
     from botdock_metrics_prometheus.exporter import PrometheusExporter
-    from botdock_metrics_prometheus.settings import read_settings
 
     return PrometheusExporter(read_settings(config))
 
@@ -21,4 +21,5 @@ def botdock_metrics_exporters() -> Iterable[MetricsExporterPlugin]:
         name="prometheus",
         summary="An endpoint that Prometheus scrapes, or a file for its node exporter.",
         factory=_open,
+        settings=PrometheusSettings,
     )

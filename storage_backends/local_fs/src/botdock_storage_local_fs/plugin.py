@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from botdock import Check, Config, StorageBackend, StorageBackendPlugin, hookimpl
 from botdock.model import StorageArea
+from botdock_storage_local_fs.settings import LocalFsSettings, root_of
 
 
 def _open(config: Config, area: StorageArea) -> StorageBackend:
     from botdock_storage_local_fs.backend import LocalFsBackend
-    from botdock_storage_local_fs.settings import root_of
 
     return LocalFsBackend(root_of(config), area)
 
@@ -25,5 +25,9 @@ def _checks(config: Config) -> Iterable[Check]:
 def botdock_storage_backends() -> Iterable[StorageBackendPlugin]:
     """Register the storage `local-fs`."""
     yield StorageBackendPlugin(
-        name="local-fs", summary="Objects are files of a local folder.", factory=_open, checks=_checks
+        name="local-fs",
+        summary="Objects are files of a local folder.",
+        factory=_open,
+        checks=_checks,
+        settings=LocalFsSettings,
     )

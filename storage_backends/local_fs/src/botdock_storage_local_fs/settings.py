@@ -5,39 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdock.errors import ConfigError, nearest
+import attrs
+
+from botdock.config import Section, setting
+from botdock.config.rules import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from botdock import Config
 
 NAME = "local-fs"
-_KNOWN = ("root",)
+
+
+def _root_problem(root: str) -> str | None:
+    try:
+        Path(root).expanduser()
+    except RuntimeError:
+        return f"{root[:80]!r} begins with a user who does not exist"
+    return None
+
+
+@attrs.frozen(kw_only=True)
+class LocalFsSettings(Section):
+    """Where objects lie.
+
+    Attributes:
+        root: The folder that holds all of them; empty means `storage` in botdock's state folder.
+    """
+
+    root: str = setting("", rule=Rule(_root_problem))
 
 
 def root_of(config: Config) -> Path:
-    """Return the folder that holds all objects: `root`, else `storage` in botdock's home.
+    """Return the folder that holds all objects.
 
     Raises:
         ConfigError: With every setting that is wrong.
     """
-    options = config.options_for(NAME)
-    if problems := list(_problems(options)):
-        raise ConfigError(problems)
-    root = options.get("root")
+    root = config.options_for(NAME, LocalFsSettings).root
     return Path(root).expanduser().absolute() if root else config.home_dir / "storage"
-
-
-def _problems(options: Mapping[str, object]) -> Iterator[str]:
-    for key in sorted(set(options) - set(_KNOWN)):
-        near = nearest(key, _KNOWN)
-        yield f"options.{NAME}.{key}: unknown key; " + (f"did you mean {near[0]}?" if near else "known: root")
-    root = options.get("root", "")
-    if not isinstance(root, str) or "\0" in root:
-        yield f"options.{NAME}.root: must be the path of a folder, as text, not {type(root).__name__}"
-        return
-    try:
-        Path(root).expanduser()
-    except RuntimeError:
-        yield f"options.{NAME}.root: {root[:80]!r} begins with a user who does not exist"

@@ -20,7 +20,7 @@ from botdock_storage_minio.notes import Note, Notes
 from botdock_storage_minio.parts import Parts
 from botdock_storage_minio.reader import MinIOReader
 from botdock_storage_minio.refusals import Call
-from botdock_storage_minio.settings import Place, place_of
+from botdock_storage_minio.settings import MinIOSettings, Place, place_of
 from botdock_storage_minio.upload import MultipartUpload
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from minio.datatypes import Object, Upload
 
-    from botdock.config import Config, MinIOConfig
+    from botdock.config import Config
 
     _Result = TypeVar("_Result")
 
@@ -48,12 +48,12 @@ class MinIOBackend(StorageBackend):
     again, a bounded number of times; a body that was cut is resumed where it ended, if the object is still the same.
 
     Args:
-        config: The section `[minio]`.
+        config: The settings.
         place: Where the objects lie.
         notes: Folder for notes of the uploads that are under way, so that a successor can abort them; None for none.
     """
 
-    def __init__(self, config: MinIOConfig, place: Place, *, notes: Path | None = None) -> None:
+    def __init__(self, config: MinIOSettings, place: Place, *, notes: Path | None = None) -> None:
         self._config = config
         self._place = place
         self._client = Client(config, place.bucket)
@@ -67,7 +67,8 @@ class MinIOBackend(StorageBackend):
         Raises:
             ConfigError: With every setting that is wrong.
         """
-        return cls(config.minio, place_of(config.minio, area), notes=config.home_dir / "minio-uploads")
+        settings = config.options_for("minio", MinIOSettings)
+        return cls(settings, place_of(settings, area), notes=config.home_dir / "minio-uploads")
 
     @property
     def location(self) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from botdock.config import MinIOConfig
+    from botdock_storage_minio.settings import MinIOSettings
 
     _Result = TypeVar("_Result")
 
@@ -37,7 +37,7 @@ class BucketClient(Minio):
     A bucket that is not there is an empty one, unless `create_buckets` is off: then its absence is an error.
     """
 
-    def __init__(self, config: MinIOConfig, bucket: str) -> None:
+    def __init__(self, config: MinIOSettings, bucket: str) -> None:
         context = trust(config.cert_file) if config.use_ssl else None
         self._transport = Transport(connect_timeout=config.connect_timeout, context=context)
         self._attempts = Attempts(retries=config.retries, timeout=config.total_timeout, silence=config.read_timeout)

@@ -13,13 +13,12 @@ from botdock.model import StorageArea
 from botdock_storage_minio.client import Client
 from botdock_storage_minio.errors import translated
 from botdock_storage_minio.refusals import Call
-from botdock_storage_minio.settings import Place, place_of
+from botdock_storage_minio.settings import MinIOSettings, Place, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botdock import Config
-    from botdock.config import MinIOConfig
 
 TIMEOUT = 10.0
 """Seconds that `botdock doctor` waits for this storage; it asks once."""
@@ -30,17 +29,18 @@ def checks(config: Config) -> Iterator[Check]:
 
     Nothing is asked where no endpoint is configured and another storage is.
     """
-    if not config.minio.endpoint and config.storage != "minio":
+    settings = config.options_for("minio", MinIOSettings)
+    if not settings.endpoint and config.storage != "minio":
         return
     try:
-        places = dict.fromkeys(place_of(config.minio, area) for area in StorageArea)
-        once = attrs.evolve(config.minio, retries=0, total_timeout=min(TIMEOUT, config.minio.total_timeout))
+        places = dict.fromkeys(place_of(settings, area) for area in StorageArea)
+        once = attrs.evolve(settings, retries=0, total_timeout=min(TIMEOUT, settings.total_timeout))
         yield from _ask(once, list(places))
     except ConfigError as error:
         yield _failed("settings", error, "mend the section [minio]")
 
 
-def _ask(config: MinIOConfig, places: list[Place]) -> Iterator[Check]:
+def _ask(config: MinIOSettings, places: list[Place]) -> Iterator[Check]:
     absent: dict[str, bool] = {}
     try:
         for place in places:
@@ -56,7 +56,7 @@ def _ask(config: MinIOConfig, places: list[Place]) -> Iterator[Check]:
     yield from (_bucket(config, bucket, is_absent=is_absent) for bucket, is_absent in absent.items())
 
 
-def _is_there(config: MinIOConfig, place: Place) -> bool:
+def _is_there(config: MinIOSettings, place: Place) -> bool:
     call = Call(doing="reach", place=place, secrets=(config.secret_key, config.access_key))
     client = Client(config, place.bucket)
     try:
@@ -72,7 +72,7 @@ def _is_there(config: MinIOConfig, place: Place) -> bool:
         client.close()
 
 
-def _bucket(config: MinIOConfig, bucket: str, *, is_absent: bool) -> Check:
+def _bucket(config: MinIOSettings, bucket: str, *, is_absent: bool) -> Check:
     if not is_absent:
         return _ok(f"bucket.{bucket}", "there")
     if config.create_buckets:

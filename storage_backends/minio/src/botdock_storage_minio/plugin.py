@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from botdock import Check, Config, StorageBackend, StorageBackendPlugin, hookimpl
 from botdock.model import StorageArea
+from botdock_storage_minio.settings import MinIOSettings
 
 
 def _open(config: Config, area: StorageArea) -> StorageBackend:
@@ -28,4 +29,6 @@ def botdock_storage_backends() -> Iterable[StorageBackendPlugin]:
         summary="Objects are those of a MinIO or another S3, one bucket per area.",
         factory=_open,
         checks=_checks,
+        settings=MinIOSettings,
+        section="minio",
     )

@@ -12,9 +12,9 @@ from botdock_storage_minio.errors import FOREIGN, translated
 from botdock_storage_minio.faults import ShortAnswerError, is_transient
 
 if TYPE_CHECKING:
-    from botdock.config import MinIOConfig
     from botdock_storage_minio.client import Client, Opened
     from botdock_storage_minio.refusals import Call
+    from botdock_storage_minio.settings import MinIOSettings
 
 _PIECE = 1024 * 1024
 """Bytes that are read at once, as long as all goes well."""
@@ -36,7 +36,7 @@ class MinIOReader:
     """
 
     def __init__(
-        self, client: Client, name: str, offset: int, opened: Opened, *, call: Call, config: MinIOConfig
+        self, client: Client, name: str, offset: int, opened: Opened, *, call: Call, config: MinIOSettings
     ) -> None:
         self._client = client
         self._name = name

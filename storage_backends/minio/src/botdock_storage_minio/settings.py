@@ -1,4 +1,4 @@
-"""Where the objects of an area lie, from the section `[minio]`."""
+"""The settings of this storage, and where the objects of an area lie."""
 
 from __future__ import annotations
 
@@ -8,18 +8,64 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from botdock.config import Section, rules, setting
 from botdock.errors import ConfigError, StorageKeyError
 from botdock.model import StorageArea, validate_key
+from botdock.model.limits import GIB, MIB
 from botdock.model.storage import MAX_KEY_BYTES
+from botdock.model.units import Bytes, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from botdock.config import MinIOConfig
-
 _ENDPOINT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?")
 _BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+
+
+@attrs.frozen(kw_only=True)
+class MinIOSettings(Section):
+    """The settings of this storage: `[minio]`, or `[options.minio]`.
+
+    Attributes:
+        endpoint: `host:port`.
+        access_key: Name of the key; empty, with an empty `secret_key`, means that requests are not signed.
+        secret_key: The key.
+        use_ssl: Whether to talk TLS.
+        bucket_name: One bucket for everything, with a prefix per area; empty means the three buckets below.
+        region: Such as `us-east-1`; empty means the server's.
+        code_bucket: Where code lies.
+        results_bucket: Where results go.
+        logs_bucket: Where logs go.
+        prefix: What every key begins with, such as `team-a`, where several share a bucket.
+        cert_file: PEM file of the authorities that are trusted; empty means SSL_CERT_FILE, else the usual ones.
+        create_buckets: Whether a bucket that is not there is made when something is first written to it.
+        connect_timeout: To open a connection.
+        read_timeout: How long a server may send, or take, not a single byte.
+        total_timeout: For one request with its repetitions, such as a part of an object, or a page of a listing.
+        retries: How often a request that failed for a transient reason is tried again.
+        part_size: Bytes of one part of an upload; 5 MiB is S3's least, and an object has at most 10,000 parts.
+        parallel_parts: Parts of one upload that are on their way at once; each is held in memory.
+    """
+
+    endpoint: str = setting("", variable="MINIO_ENDPOINT")
+    access_key: str = setting("", secret=True, variable="MINIO_ACCESS_KEY")
+    secret_key: str = setting("", secret=True, variable="MINIO_SECRET_KEY")
+    use_ssl: bool = setting(default=False, variable="MINIO_SSL")
+    bucket_name: str = ""
+    region: str = ""
+    code_bucket: str = setting("custom-bots", variable="MINIO_CODE_BUCKET")
+    results_bucket: str = setting("backtests", variable="MINIO_BACKTESTS_BUCKET")
+    logs_bucket: str = setting("bot-logs", variable="MINIO_LOGS_BUCKET")
+    prefix: str = ""
+    cert_file: str = setting("", rule=rules.PATH)
+    create_buckets: bool = True
+    connect_timeout: Seconds = setting(5.0, rule=rules.WAIT)
+    read_timeout: Seconds = setting(30.0, rule=rules.WAIT)
+    total_timeout: Seconds = setting(120.0, rule=rules.WAIT)
+    retries: int = setting(3, rule=rules.number(0, 100))
+    part_size: Bytes = setting(8 * MIB, rule=rules.number(5 * MIB, 5 * GIB))  # S3's own bounds
+    parallel_parts: int = setting(2, rule=rules.number(1, 64))
 
 
 @attrs.frozen(kw_only=True)
@@ -69,7 +115,7 @@ class Place:
         return True
 
 
-def place_of(config: MinIOConfig, area: StorageArea) -> Place:
+def place_of(config: MinIOSettings, area: StorageArea) -> Place:
     """Return where an area lies: a bucket of its own, or with `bucket_name` a prefix in the one bucket.
 
     Raises:
@@ -90,7 +136,7 @@ def place_of(config: MinIOConfig, area: StorageArea) -> Place:
     )
 
 
-def _problems(config: MinIOConfig) -> Iterator[str]:
+def _problems(config: MinIOSettings) -> Iterator[str]:
     yield from _endpoint_problems(config)
     if bool(config.access_key) != bool(config.secret_key):
         missing, there = ("secret_key", "access_key") if config.access_key else ("access_key", "secret_key")
@@ -103,7 +149,7 @@ def _problems(config: MinIOConfig) -> Iterator[str]:
     yield from _prefix_problems(config.prefix)
 
 
-def _endpoint_problems(config: MinIOConfig) -> Iterator[str]:
+def _endpoint_problems(config: MinIOSettings) -> Iterator[str]:
     endpoint = config.endpoint
     if not endpoint:
         yield "endpoint: must be set, as host:port, such as 127.0.0.1:9000 (or MINIO_ENDPOINT)"
@@ -115,7 +161,7 @@ def _endpoint_problems(config: MinIOConfig) -> Iterator[str]:
         yield f"endpoint: {endpoint!r} is no host:port; write for example 127.0.0.1:9000"
 
 
-def _bucket_problems(config: MinIOConfig) -> Iterator[str]:
+def _bucket_problems(config: MinIOSettings) -> Iterator[str]:
     names = ("bucket_name",) if config.bucket_name else ("code_bucket", "results_bucket", "logs_bucket")
     for name in names:
         bucket = getattr(config, name)

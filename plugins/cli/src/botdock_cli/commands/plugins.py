@@ -34,7 +34,7 @@ def command(
     config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
 ) -> int:
     """List the plugins."""
-    manager = context.ensure_object(Session).load_plugins()
+    manager = context.ensure_object(Session).plugins
     return print_json(as_document(manager)) if json else print_text(as_text(manager))
 
 
