@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from botdock import Config, PluginManager
 from botdock._ownership import fault_of
-from botdock.config import PluginsConfig, document, to_toml
+from botdock.config import document, to_toml
 from botdock.config.loading import find_config_files
 from botdock.config.trust import TIGHTENED, distrust, trust
 from botdock.errors import ConfigError
@@ -128,35 +128,6 @@ def test_what_only_tightens_holds_and_the_users_own_file_holds_below_it(folder: 
     assert (config.options["docker"].runtime, config.policy.engines) == ("runsc", ("docker",))
     says('[runtime]\ntimeout = "30s"\n')
     assert refused() == ["runtime.timeout"]
-
-
-def test_a_plugin_says_which_of_its_settings_may_be_tightened(folder: Path) -> None:
-    own = folder.parent / "xdg" / "botdock" / "botdock.toml"
-    own.parent.mkdir(parents=True)
-    own.write_text('[docker]\nmemory_limit = "256MiB"\n[policy]\nunenforced = {docker = ["swap"]}')
-    says('[options.docker]\nmemory_limit = "128MiB"\n[policy]\nunenforced = {docker = []}')
-    config = Config.load(environ={})
-    assert (config.options["docker"].memory_limit, config.policy.unenforced_on("docker")) == (128 * MIB, ())
-    says(
-        '[docker]\nmemory_limit = "512MiB"\n[policy]\nunenforced = {other = ["swap"]}\n'
-        '[options.loguru]\nlevel = "DEBUG"'
-    )
-    assert sorted(refused()) == ["docker.memory_limit", "options.loguru.level", "policy.unenforced"]
-
-
-def test_a_file_of_the_folder_has_no_say_in_which_plugins_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[PluginsConfig] = []
-    load = PluginManager.load
-
-    def loaded(config: PluginsConfig) -> PluginManager:
-        asked.append(config)
-        return load()
-
-    monkeypatch.setattr(PluginManager, "load", loaded)
-    says('[plugins]\nblocked = []\nprefer = {"engine:docker" = "intruder"}')
-    with pytest.raises(ConfigError, match=r"plugins\.prefer"):
-        Config.load(environ={"BOTDOCK_PLUGINS__BLOCKED": "intruder"})
-    assert asked == [PluginsConfig(blocked=("intruder",))]
 
 
 @given(

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 import attrs
-import cattrs
 
 from botdock.errors import nearest
 
@@ -53,6 +52,8 @@ def _key(key: str | int) -> str:
 
 def problems_of(error: BaseException, path: Path = ()) -> Iterator[Problem]:
     """Yield what is wrong, walking down the groups of cattrs."""
+    import cattrs  # slow, and not needed where nothing is wrong
+
     match error:
         case cattrs.ClassValidationError():
             for inner, note in error.group_exceptions()[0]:

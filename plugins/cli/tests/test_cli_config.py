@@ -8,9 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
+from botdock import PluginManager
 from botdock.config import Config, document
+
+
+def complete(config: Config) -> Config:
+    return attrs.evolve(config, options=PluginManager.load().sections.complete(config.options))
 
 
 def test_what_is_printed_is_a_configuration_to_start_from(cli: Callable[..., Any], tmp_path: Path) -> None:
@@ -18,7 +24,7 @@ def test_what_is_printed_is_a_configuration_to_start_from(cli: Callable[..., Any
     assert shown.code == 0
     copy = tmp_path / "copy.toml"
     copy.write_text(shown.out)
-    assert Config.load(copy) == Config.load()
+    assert document(Config.load(copy)) == document(complete(Config.load()))
 
 
 def test_settings_that_somebody_made_are_told_with_their_source(
@@ -39,11 +45,11 @@ def test_settings_that_somebody_made_are_told_with_their_source(
 def test_secrets_are_masked(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINIO_SECRET_KEY", "hunter2")
     assert "hunter2" not in cli("config").out + cli("config", "--json").out
-    assert json.loads(cli("config", "--json").out)["minio"]["secret_key"] == "***"
+    assert json.loads(cli("config", "--json").out)["options"]["minio"]["secret_key"] == "***"
 
 
 def test_json_is_the_same_document(cli: Callable[..., Any]) -> None:
-    assert json.loads(cli("config", "--json").out) == document(Config.load())
+    assert json.loads(cli("config", "--json").out) == document(complete(Config.load()))
 
 
 def test_path_shows_the_file_that_is_used_and_where_it_was_looked_for(

@@ -20,7 +20,7 @@ def with_records(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             def records(self) -> tuple[PluginRecord, ...]:
                 return records
 
-        monkeypatch.setattr("botdock_cli.session.Session.load_plugins", lambda session: Manager())
+        monkeypatch.setattr("botdock_cli.session.Session.plugins", property(lambda session: Manager()))
 
     return use
 
