@@ -19,6 +19,7 @@ from botdock.config.trust import TIGHTENED, distrust, trust
 from botdock.errors import ConfigError
 from botdock.model.limits import MIB
 
+INSTALLED = PluginManager.load()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 
 
@@ -43,7 +44,7 @@ def vouch(file: Path) -> None:
 
 def refused(**arguments: Any) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        Config.load(environ={}, **arguments)
+        Config.load(environ={}, plugins=INSTALLED, **arguments)
     assert "botdock config trust" in str(caught.value.hint)
     return [problem.split(": ")[1] for problem in caught.value.problems]
 
@@ -85,7 +86,7 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
     user = {"policy": {"local_code": False, "engines": ["docker"], "runtimes": ["bash"], "max_timeout": "8h"}}
     user["policy"]["max_limits"] = Config().runtime.limits.given()
     config = Config.load(environ={}, overrides=user)
-    base = document(attrs.evolve(config, options=PluginManager.load().sections.complete(config.options)))
+    base = document(attrs.evolve(config, options=INSTALLED.sections.complete(config.options)))
     tried = set()
     own = Path(os.environ["XDG_CONFIG_HOME"], "botdock", "botdock.toml")
     own.parent.mkdir(parents=True)
@@ -105,7 +106,7 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
                 with pytest.raises(
                     ConfigError, match=r"is not for a file that came|policy.max_limits|policy.networks|policy.engines"
                 ):
-                    Config.load(environ={})
+                    Config.load(environ={}, plugins=INSTALLED)
 
     attempt(base, ())
     assert len(tried) > 80
@@ -123,7 +124,7 @@ def test_what_only_tightens_holds_and_the_users_own_file_holds_below_it(folder: 
     own.parent.mkdir(parents=True)
     own.write_text('[runtime]\ntimeout = "20s"\n[docker]\nruntime = "runsc"\n[policy]\nengines = ["docker"]')
     says('[runtime]\ntimeout = "10s"\n[runtime.limits]\nmemory = "64MiB"\n[policy]\nlocal_code = false\n')
-    config = Config.load(environ={})
+    config = Config.load(environ={}, plugins=INSTALLED)
     assert (config.runtime.timeout, config.runtime.limits.memory, config.policy.local_code) == (10, 64 * MIB, False)
     assert (config.options["docker"].runtime, config.policy.engines) == ("runsc", ("docker",))
     says('[runtime]\ntimeout = "30s"\n')
@@ -139,7 +140,7 @@ def test_what_only_tightens_holds_and_the_users_own_file_holds_below_it(folder: 
 def test_no_file_whatever_makes_a_bound_larger(limits: dict[str, int], bounds: dict[str, int], timeout: float) -> None:
     says(to_toml({"runtime": {"timeout": timeout, "limits": limits}, "policy": {"max_limits": bounds}}))
     try:
-        config = Config.load(environ={})
+        config = Config.load(environ={}, plugins=INSTALLED)
     except ConfigError:
         return
     without = Config().runtime
@@ -158,11 +159,11 @@ def test_arguments_and_environment_are_the_users_word() -> None:
 def test_what_the_user_has_trusted_holds_as_long_as_it_reads_the_same(folder: Path) -> None:
     file = says('engine = "process"')
     vouch(file)
-    assert Config.load(environ={}).engine == "process"
+    assert Config.load(environ={}, plugins=INSTALLED).engine == "process"
     says('engine = "process"\nstorage = "x"')
     assert refused() == ["engine", "storage"]
     says('engine = "process"')
-    assert Config.load(environ={}).engine == "process"
+    assert Config.load(environ={}, plugins=INSTALLED).engine == "process"
     distrust(file)
     assert refused() == ["engine"]
     vouch(file)
@@ -244,7 +245,7 @@ def test_a_file_is_not_read_that_is_part_of_the_code_to_be_run(folder: Path) -> 
 def test_a_file_that_is_expensive_to_read_is_refused_unread(text: str) -> None:
     says(text)
     with pytest.raises(ConfigError, match="too much for a file of the folder"):
-        Config.load(environ={})
+        Config.load(environ={}, plugins=INSTALLED)
 
 
 @pytest.mark.parametrize("home", [None, ".", "~"])
@@ -258,7 +259,7 @@ def test_without_a_home_nothing_of_the_working_folder_is_taken_for_the_users_own
     for above in (".", "~"):
         (folder / above / ".config/botdock").mkdir(parents=True)
         (folder / above / ".config/botdock/botdock.toml").write_text('engine = "process"')
-    for use in (lambda: Config.load(environ={}), lambda: Config().home_dir):
+    for use in (lambda: Config.load(environ={}, plugins=INSTALLED), lambda: Config().home_dir):
         with pytest.raises(ConfigError, match="HOME: is not set to an absolute path"):
             use()
     assert Config.load(says("storage = 'x'"), environ={}).storage == "x"
@@ -269,7 +270,7 @@ def test_a_file_that_is_the_users_own_is_the_users_word_in_its_folder_too(monkey
     own.mkdir(parents=True)
     monkeypatch.chdir(own)
     says('engine = "process"')
-    assert Config.load(environ={}).engine == "process"
+    assert Config.load(environ={}, plugins=INSTALLED).engine == "process"
 
 
 def test_a_group_of_ones_own_is_the_user_and_no_other_group_is(folder: Path) -> None:

@@ -35,6 +35,7 @@ from botdock_storage_minio.settings import MinIOSettings
 
 INSTALLED = PluginManager.load()
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+PATH = TEXT.filter(lambda text: not text.startswith("~"))  # of a user who need not exist
 NAME = TEXT.filter(str.strip)
 NAMES = st.lists(NAME, max_size=3).map(tuple)
 WAIT = st.floats(0.001, MAX_TIMEOUT)
@@ -59,19 +60,18 @@ DOCKER = st.builds(
     host=TEXT.map(lambda text: f"unix:///{text}") | st.just(""),
     api_version=st.sampled_from(["", "1.41"]),
     tls_verify=st.booleans(),
-    cert_path=TEXT,
+    cert_path=PATH,
     connect_timeout=WAIT,
     memory_limit=st.just(0),
     cpu_shares=st.integers(0, 262_144),
     users=st.builds("{}:{}".format, st.integers(70_000, 2**30), st.integers(1, 2**30)),
-    seccomp=TEXT,
+    seccomp=PATH,
     runtime=TEXT,
 )
 MINIO = st.builds(
     MinIOSettings,
-    **dict.fromkeys(
-        ("endpoint", "access_key", "secret_key", "bucket_name", "region", "code_bucket", "prefix", "cert_file"), TEXT
-    ),
+    cert_file=PATH,
+    **dict.fromkeys(("endpoint", "access_key", "secret_key", "bucket_name", "region", "code_bucket", "prefix"), TEXT),
     use_ssl=st.booleans(),
     create_buckets=st.booleans(),
     **dict.fromkeys(("connect_timeout", "read_timeout", "total_timeout"), WAIT),
@@ -124,7 +124,7 @@ def configs(draw: st.DrawFn) -> Config:
     return Config(
         engine=draw(TEXT),
         storage=draw(NAME),
-        home=draw(TEXT),
+        home=draw(PATH),
         logging=draw(LOGGING),
         metrics=MetricsConfig(exporters=draw(NAMES)),
         runtime=runtime,
