@@ -66,18 +66,7 @@ def load(
     """Read the configuration; arguments win over the environment, which wins over the files.
 
     It is read in two stages: what the user's own sources say of `plugins` decides which are loaded, and those own the
-    settings that the second stage reads with all others.
-
-    Args:
-        cls: `Config` or a class derived from it.
-        path: The file; None means what `find_config_files` finds.
-        environ: The environment.
-        overrides: The arguments, nested like the file.
-        code: What is to be run with it; see `Config.load`.
-        plugins: Whose settings it holds; None means what is installed.
-
-    Returns:
-        The configuration, and the plugins.
+    settings that the second stage reads with all others. The arguments are those of `Config.load`.
 
     Raises:
         ConfigError: With every problem: `source: key.path: problem`.
@@ -113,9 +102,9 @@ class _Sources:
     """All that the configuration is read from.
 
     Attributes:
-        files: The files that there are, the later winning.
+        files: The later win.
         untrusted: Whether the last of them came with the working folder, and can only tighten.
-        environ: The environment.
+        environ: Wins over them.
         arguments: What wins over it.
     """
 
