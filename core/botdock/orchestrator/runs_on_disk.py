@@ -73,17 +73,26 @@ def restore(run: Run, document: Mapping[str, Any]) -> None:
             network=str(allowed["network"]),
             bounds={name: Bound(**bound) for name, bound in allowed.get("bounds", {}).items()},
         )
-        root, code, context, result, spool = (Path(document["workspace"][name]) for name in _PATHS)
+        folders = document["workspace"]
+        folders = {"context": folders.get("files"), **folders}  # as version 1 called it
+        root, code, context, result, spool = (Path(folders[name]) for name in _PATHS)
         run.workspace = Workspace(root=root, code=code, context=context, result=result, spool=spool)
         run.image = ImageInfo(**document["image"])
         run.script = str(document["script"])
-        run.container = ContainerHandle.read(document["container"]) if document["container"] else None
+        run.container = _container(document)
         run.started_ns = int(document["started_ns"])
         if not 0 <= run.started_ns < _LATEST_NS:
             raise ValueError("started_ns is not a time")
         run.clock.seconds.update({str(name): float(seconds) for name, seconds in document["phases"].items()})
         run.evidence.update(document["evidence"])
         run.metadata.update(document["metadata"])
+
+
+def _container(document: Mapping[str, Any]) -> ContainerHandle | None:
+    """Return the handle of the container; version 1 had its id alone, which is enough."""
+    if document.get("version") == 1:
+        return ContainerHandle(id=str(document["container_id"])) if document["container_id"] else None
+    return ContainerHandle.read(document["container"]) if document["container"] else None
 
 
 def read_secrets(context: Path, names: list[str]) -> dict[str, str]:
