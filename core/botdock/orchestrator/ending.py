@@ -18,6 +18,8 @@ ENDING, NOT_ENDED = "ending", "not_ended"
 """The events, in the order in which they are written: before the engine is told, and when it could not do it."""
 
 _OURS = frozenset({signal.SIGTERM, signal.SIGKILL})
+_IN_A_MOMENT = 5.0
+"""Seconds in which an engine answers a stop of what has ended; one that does not is taken to have stopped it."""
 _SIGNALED = 128
 """What shells and engines add to the number of a signal to make an exit code of it."""
 
@@ -27,6 +29,7 @@ class _Attempt:
     why: Outcome
     failure: str
     failed: bool = False
+    under_way: bool = False
 
 
 class Ending:
@@ -41,7 +44,7 @@ class Ending:
 
     def __init__(self, event: Callable[..., None]) -> None:
         self._event = event
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._attempts: list[_Attempt] = []
         self._over = False
 
@@ -68,7 +71,7 @@ class Ending:
         if self._over:
             return
         self._event(ENDING, why=why.value, failure=hidden(failure))
-        attempt = _Attempt(why, failure)
+        attempt = _Attempt(why, failure, under_way=True)
         with self._lock:
             if self._over:
                 return
@@ -80,6 +83,10 @@ class Ending:
         except BaseException as error:
             self._fail(attempt, error.message if isinstance(error, BotdockError) else repr(error))
             raise
+        finally:
+            with self._lock:
+                attempt.under_way = False
+                self._lock.notify_all()
 
     def _fail(self, attempt: _Attempt, said: str) -> None:
         attempt.failed = True
@@ -99,17 +106,18 @@ class Ending:
         return told[0].why if told else None
 
     def reason(self, status: ContainerStatus | None) -> tuple[Outcome | None, str]:
-        """Return why it was ended, or None when it ended by itself; and what broke, if that is the reason."""
-        attempts = self._copy()
+        """Return why it was ended, or None when it ended by itself; and what broke, if that is the reason.
+
+        An attempt that is under way is waited for: whether it ended the bot, or came too late, it knows in a moment.
+        """
+        with self._lock:
+            self._lock.wait_for(lambda: not any(one.under_way for one in self._attempts), _IN_A_MOMENT)
+            attempts = list(self._attempts)
         told = [attempt for attempt in attempts if not attempt.failed]
         if not told and status is not None and _died_of_ours(status):
             told = attempts
         failure = next((attempt.failure for attempt in attempts if attempt.failure), "")
         return (told[0].why, failure) if told else (None, failure)
-
-    def _copy(self) -> list[_Attempt]:
-        with self._lock:
-            return list(self._attempts)
 
 
 def _settle(attempts: list[_Attempt], why: Outcome) -> None:
