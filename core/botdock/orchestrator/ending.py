@@ -18,6 +18,7 @@ ENDING, NOT_ENDED = "ending", "not_ended"
 """The events, in the order in which they are written: before the engine is told, and when it could not do it."""
 
 _OURS = frozenset({signal.SIGTERM, signal.SIGKILL})
+_TOO_LATE = "it had ended before"
 _IN_A_MOMENT = 5.0
 """Seconds in which an engine answers a stop of what has ended; one that does not is taken to have stopped it."""
 _SIGNALED = 128
@@ -73,13 +74,15 @@ class Ending:
         self._event(ENDING, why=why.value, failure=hidden(failure))
         attempt = _Attempt(why, failure, under_way=True)
         with self._lock:
-            if self._over:
-                return
-            self._attempts.append(attempt)
+            if not self._over:
+                self._attempts.append(attempt)
+        if attempt not in self._attempts:  # its end came in between: a successor must not take this for the reason
+            self._fail(attempt, _TOO_LATE)
+            return
         try:
             with suppress(ContainerNotFoundError):  # it ended, and was removed, while we waited for its end
                 if not stop():
-                    self._fail(attempt, "it had ended before")
+                    self._fail(attempt, _TOO_LATE)
         except BaseException as error:
             self._fail(attempt, error.message if isinstance(error, BotdockError) else repr(error))
             raise
