@@ -1,18 +1,36 @@
-"""The services: each does one thing, and knows no other; and what they leave in a state folder, for those who look."""
+"""The services: each does one thing, and knows no other; and what they leave in a state folder, for those who look.
 
-from botdock.services.code import CodeService
-from botdock.services.container import ContainerService
-from botdock.services.logs import LogCollector
-from botdock.services.metrics import (
-    MetricsService,
-    MetricsTotal,
-    metrics_folder,
-    read_total,
-    reset_total,
-    summary_table,
-)
-from botdock.services.outbox import outbox_folder, read_status
-from botdock.services.storage import StorageService
+Names are imported on first use, so that who only reads a log imports no service.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botdock.services.code import CodeService as CodeService
+    from botdock.services.container import ContainerService as ContainerService
+    from botdock.services.logs import LogCollector as LogCollector
+    from botdock.services.metrics import MetricsService as MetricsService
+    from botdock.services.metrics import MetricsTotal as MetricsTotal
+    from botdock.services.metrics import metrics_folder as metrics_folder
+    from botdock.services.metrics import read_total as read_total
+    from botdock.services.metrics import reset_total as reset_total
+    from botdock.services.metrics import summary_table as summary_table
+    from botdock.services.outbox import outbox_folder as outbox_folder
+    from botdock.services.outbox import read_status as read_status
+    from botdock.services.storage import StorageService as StorageService
+
+_HOMES = {
+    "CodeService": "code",
+    "ContainerService": "container",
+    "LogCollector": "logs",
+    "StorageService": "storage",
+    "outbox_folder": "outbox",
+    "read_status": "outbox",
+}
+"""Where a name lives, if not in `metrics`."""
 
 __all__ = [
     "CodeService",
@@ -28,3 +46,10 @@ __all__ = [
     "reset_total",
     "summary_table",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'metrics')}"), name)
