@@ -162,13 +162,13 @@ class Drill:
 def test_bots_end_as_if_nobody_had_killed_their_runner_again_and_again(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str, kills: int
 ) -> None:
-    changes: dict[str, Any] = {
-        "logging": LoggingConfig(segment_bytes=32 * 1024),
-        "options": {"local-fs": {"root": str(tmp_path / "storage")}},
-    }
     home = str(tmp_path / "home")
     made = request.getfixturevalue("docker_config") if engine == "docker" else Config(engine=engine, home=home)
-    config = attrs.evolve(made, **changes)
+    config = attrs.evolve(
+        made,
+        logging=LoggingConfig(segment_bytes=32 * 1024),
+        options={**made.options, "local-fs": {"root": str(tmp_path / "storage")}},
+    )
     drill = Drill(config, tmp_path, SEED)
     for life in range(kills):
         drill.live(*([drill.bot()] if life % 5 == 0 else []), kill=True)

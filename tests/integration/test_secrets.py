@@ -140,10 +140,11 @@ def assert_untold(told: list[str], *more: str) -> None:
 
 def files(folder: Path) -> dict[Path, str]:
     found = {}
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # it is gone
-            if path.is_file():
-                found[path] = path.read_bytes().decode("utf-8", "replace")
+    for root, _, names in os.walk(folder):  # which takes no offence at folders that go meanwhile
+        for path in (Path(root, name) for name in names):
+            with suppress(OSError):  # it is gone
+                if path.is_file():
+                    found[path] = path.read_bytes().decode("utf-8", "replace")
     return found
 
 

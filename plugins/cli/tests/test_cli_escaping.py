@@ -104,7 +104,7 @@ def test_what_a_record_says_is_escaped_by_logs_and_doctor(cli: Callable[..., Any
 
 def test_what_plugins_name_is_escaped(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     record = PluginRecord(name=FAKED, distribution=FAKED, version=EVIL, stage=PluginStage.IMPORT, reason=FAKED)
-    monkeypatch.setattr("botdock_cli.session.Session.load_plugins", lambda session: SimpleNamespace(records=(record,)))
+    monkeypatch.setattr("botdock_cli.session.Session.plugins", SimpleNamespace(records=(record,)))
     monkeypatch.setattr(listing, "_summaries", lambda manager: {})
     assert harmless(cli("plugins"))
     assert harmless(cli("plugins", "--json"))
