@@ -28,7 +28,7 @@ import docker  # noqa: E402 - after the path of the testbed
 
 from botdock import Config  # noqa: E402 - as above
 from botdock.config import LoggingConfig  # noqa: E402 - as above
-from botdock.model import LogSource  # noqa: E402 - as above
+from botdock.model import ContainerHandle, LogSource  # noqa: E402 - as above
 from botdock.services import LogCollector  # noqa: E402 - as above
 from botdock_engine_docker.engine import DockerEngine  # noqa: E402 - as above
 from testbed.images import ensure_images  # noqa: E402 - as above
@@ -95,7 +95,9 @@ class Bench:
         engine = DockerEngine.from_config(config)
         with self.container() as (client, container):
             source = LogSource(execution_id=container, id="flood", runtime="python311")
-            collector.start_collection(engine.attach(container, timeout=10), folder, source=source, limit=None)
+            collector.start_collection(
+                engine.attach(ContainerHandle(id=container), timeout=10), folder, source=source, limit=None
+            )
             started = time.perf_counter()
             client.start(container)
             assert collector.wait_drained(container, PATIENCE)

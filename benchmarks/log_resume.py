@@ -24,7 +24,7 @@ from log_collection import LINE, LINES, PATIENCE, Bench  # noqa: E402 - after th
 
 from botdock import Config  # noqa: E402 - as above
 from botdock.config import LoggingConfig  # noqa: E402 - as above
-from botdock.model import LogChunk, LogCursor, LogSource, LogStream  # noqa: E402 - as above
+from botdock.model import ContainerHandle, LogChunk, LogCursor, LogSource, LogStream  # noqa: E402 - as above
 from botdock.services import LogCollector  # noqa: E402 - as above
 from botdock.services.log_store import LogWriter  # noqa: E402 - as above
 from botdock_engine_docker.engine import DockerEngine  # noqa: E402 - as above
@@ -50,7 +50,9 @@ class Resume:
         """Store what a runner had that was killed."""
         left = self.size - REST
         writer = LogWriter(self.stored)
-        with self.engine.read_logs(self.container, cursor=LogCursor(), follow=False, timeout=PATIENCE) as stream:
+        with self.engine.read_logs(
+            ContainerHandle(id=self.container), cursor=LogCursor(), follow=False, timeout=PATIENCE
+        ) as stream:
             while left and not stream.ended:
                 for chunk in stream.read(PATIENCE):
                     writer.append(LogChunk(chunk.stream, chunk.data[:left], chunk.time_ns))
@@ -73,7 +75,7 @@ class Resume:
         return seconds
 
     def _open(self, cursor: LogCursor) -> LogStream:
-        return self.engine.read_logs(self.container, cursor=cursor, follow=True, timeout=PATIENCE)
+        return self.engine.read_logs(ContainerHandle(id=self.container), cursor=cursor, follow=True, timeout=PATIENCE)
 
     def drop(self) -> float:
         """Return the seconds that it takes to read what the daemon has kept, and drop it."""
