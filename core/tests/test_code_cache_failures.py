@@ -25,6 +25,7 @@ from pathlib import Path
 import botdock.archive
 from botdock.config import CodeConfig
 from botdock_testing._code_store import CodeRuns, CountingStore, texts
+import botdock.config.converter
 os.setgid(65534); os.setuid(65534); os.umask(0o077)
 store = CountingStore()
 for key in "ab":
