@@ -18,7 +18,6 @@ from botdock.orchestrator import bot_orchestrator
 from botdock.orchestrator import execution as module
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
-from testbed.waiting import until
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]
@@ -104,7 +103,7 @@ def test_what_ended_while_the_engine_did_not_answer_ended_by_itself(
     assert execution.wait(10).outcome is Outcome.SUCCEEDED
     (folder,) = stage.records()
     why = "timed_out" if "wall" in asked else "stopped"
-    until(lambda: events(folder) == [("ending", why), ("not_ended", why)])  # so a successor comes to the same
+    assert events(folder) == [("ending", why), ("not_ended", why)], "a successor comes to the same"
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,10 @@ class Told(EngineEvents):
 
     def __init__(self) -> None:
         self.news: queue.Queue[str | EngineUnavailableError] = queue.Queue()
+        self.reads = 0
 
     def read(self, timeout: float) -> Sequence[str]:
+        self.reads += 1
         news = self.news.get(timeout=timeout)
         if isinstance(news, EngineUnavailableError):
             raise news
@@ -61,23 +63,33 @@ def looks(engine: FakeEngine) -> int:
     return engine.operations.count("wait")
 
 
+def until_it_is_only_heard(engine: Telling, work: Work) -> None:
+    """Wait for the looks of the begin and of the connection; the next one is due in `LONG` seconds."""
+    until(lambda: bool(engine.connections) and engine.connections[0].reads == 1)
+    until(lambda: not work.looks._jobs and work.looks._idle == work.looks._threads)
+
+
 def test_an_end_is_heard_and_not_looked_for(
     telling: Telling, make_stage: Callable[..., Any], make_bot: Callable[..., Executable]
 ) -> None:
-    running = make_stage(telling).orchestrator.begin(make_bot())
-    until(lambda: looks(telling) >= 2)  # at its begin, and with the connection
+    orchestrator = make_stage(telling).orchestrator
+    running = orchestrator.begin(make_bot())
+    until_it_is_only_heard(telling, orchestrator._work)
+    looked, (told,) = looks(telling), telling.connections
     telling.finish(running.container_id)
-    assert running.wait(0.2) is None
-    telling.connections[-1].news.put("another")
-    telling.connections[-1].news.put(running.container_id)
+    told.news.put("another")
+    until(lambda: told.reads == 2)
+    assert (looks(telling), running.done) == (looked, False)
+    told.news.put(running.container_id)
     assert running.wait(20).outcome is Outcome.SUCCEEDED
 
 
 def test_what_ends_while_nothing_is_heard_is_seen(
     telling: Telling, make_stage: Callable[..., Any], make_bot: Callable[..., Executable]
 ) -> None:
-    running = make_stage(telling).orchestrator.begin(make_bot())
-    until(lambda: looks(telling) >= 2)
+    orchestrator = make_stage(telling).orchestrator
+    running = orchestrator.begin(make_bot())
+    until_it_is_only_heard(telling, orchestrator._work)
     telling.finish(running.container_id)
     telling.connections[-1].news.put(EngineUnavailableError("cut"))
     assert running.wait(20).outcome is Outcome.SUCCEEDED

@@ -69,17 +69,13 @@ class Ending:
         Raises:
             BotdockError: As `stop`; then it is as if nobody had tried.
         """
-        if self._over:
-            return
-        self._event(ENDING, why=why.value, failure=hidden(failure))
         attempt = _Attempt(why, failure, under_way=True)
         with self._lock:
-            if not self._over:
-                self._attempts.append(attempt)
-        if attempt not in self._attempts:  # its end came in between: a successor must not take this for the reason
-            self._fail(attempt, _TOO_LATE)
-            return
+            if self._over:
+                return
+            self._attempts.append(attempt)
         try:
+            self._event(ENDING, why=why.value, failure=hidden(failure))
             with suppress(ContainerNotFoundError):  # it ended, and was removed, while we waited for its end
                 if not stop():
                     self._fail(attempt, _TOO_LATE)
