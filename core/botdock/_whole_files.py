@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedRandom
+from io import BufferedRandom, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from botdock.model import ByteReader
 
 _CHUNK = 1024 * 1024
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
 """What file systems say that cannot give a file a second name."""
 
@@ -76,24 +75,15 @@ def keep(source: ByteReader | Path | bytes, path: Path, *, limit: int) -> int:
         OSError: The disk did not take it, or it has more than `limit` bytes (EFBIG); nothing of it is left then.
     """
     try:
-        size = _keep(source, path, limit)
+        if isinstance(source, Path):
+            size = _link(source, path, limit)
+        else:
+            size = _copy(BytesIO(source) if isinstance(source, bytes) else source, path, limit)
         sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             path.unlink(missing_ok=True)
         raise
-    return size
-
-
-def _keep(source: ByteReader | Path | bytes, path: Path, limit: int) -> int:
-    if isinstance(source, Path):
-        return _link(source, path, limit)
-    descriptor = os.open(path, _NEW, 0o600)
-    try:
-        size = _write(descriptor, source, limit) if isinstance(source, bytes) else _copy(descriptor, source, limit)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     return size
 
 
@@ -104,34 +94,29 @@ def _link(source: Path, path: Path, limit: int) -> int:
         if error.errno not in _NO_LINKS:
             raise
         with source.open("rb") as file:
-            return _keep(file, path, limit)
+            return _copy(file, path, limit)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "no regular file")
+            raise OSError(errno.EINVAL, "not a regular file")
+        _check_size(found.st_size, limit)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return _within(found.st_size, limit)
+    return found.st_size
 
 
-def _copy(descriptor: int, source: ByteReader, limit: int) -> int:
-    size = 0
-    while chunk := source.read(_CHUNK):
-        size += _write(descriptor, chunk, limit - size)
-    return size
+def _copy(source: ByteReader, path: Path, limit: int) -> int:
+    with path.open("xb") as file:
+        while chunk := source.read(_CHUNK):
+            _check_size(file.tell() + len(chunk), limit)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+        return file.tell()
 
 
-def _write(descriptor: int, data: bytes, limit: int) -> int:
-    _within(len(data), limit)
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    return len(data)
-
-
-def _within(size: int, limit: int) -> int:
+def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise OSError(errno.EFBIG, "larger than all that may wait (outbox.max_bytes)")
-    return size

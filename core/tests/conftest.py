@@ -1,4 +1,4 @@
-"""What tests share: an orchestrator whose services are all faked, so that each test says only what differs; spools."""
+"""What tests share: an orchestrator whose services are all faked, so that each test says only what differs; queues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from botdock import _locks
 from botdock.config import Config, ContainersConfig, LoggingConfig, RuntimeConfig
 from botdock.model import DEFAULT_LIMITS, Executable, Runtime
 from botdock.orchestrator import BotOrchestrator, Execution, Services, Setting, recovery
-from botdock.services.outbox.spool import Spool
+from botdock.services.outbox.queue import MessageQueue
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.fake_logs import FakeLogs
 from botdock_testing.fake_services import FakeCode, FakeContainers, FakeEntrypoints, FakeMetrics, FakeStorage
@@ -167,16 +167,16 @@ def begun(
 
 
 @pytest.fixture
-def make_spool(tmp_path: Path) -> Callable[..., Spool]:
-    def make(max_bytes: int = 1000, max_items: int = 100) -> Spool:
-        return Spool(tmp_path / "outbox", max_bytes=max_bytes, max_items=max_items)
+def make_queue(tmp_path: Path) -> Callable[..., MessageQueue]:
+    def make(max_bytes: int = 1000, max_items: int = 100) -> MessageQueue:
+        return MessageQueue(tmp_path / "outbox", max_bytes=max_bytes, max_items=max_items)
 
     return make
 
 
 @pytest.fixture
-def spool(make_spool: Callable[..., Spool]) -> Spool:
-    return make_spool()
+def queue(make_queue: Callable[..., MessageQueue]) -> MessageQueue:
+    return make_queue()
 
 
 @pytest.fixture

@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from botdock.errors import ObjectNotFoundError, StorageUnavailableError
 from botdock.model import ByteReader, ObjectInfo, ObjectReader, StorageArea
 from botdock.services._latest import put_latest
-from botdock.services.outbox import Parcel
+from botdock.services.outbox import Message
 from botdock_testing.memory_storage import MemoryBackend
 
 KEY = "hello/analysis.json"
 RUNS = [f"01jd9pz7p0k0v6r3h2m4n5q8s{letter}" for letter in "abc"]
 
 
-def parcel(execution_id: str) -> Parcel:
-    return Parcel(area=StorageArea.RESULTS, key=KEY, execution_id=execution_id, latest=True)
+def message(execution_id: str) -> Message:
+    return Message(area=StorageArea.RESULTS, key=KEY, execution_id=execution_id, latest=True)
 
 
 def put(backend: MemoryBackend, execution_id: str, data: bytes = b"") -> int:
-    return put_latest(backend, parcel(execution_id), io.BytesIO(data or execution_id.encode()))
+    return put_latest(backend, message(execution_id), io.BytesIO(data or execution_id.encode()))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 2, 0), (0, 2, 2)])

@@ -14,7 +14,7 @@ from botdock._locks import locked
 from botdock.config import OutboxConfig
 from botdock.errors import StorageError
 from botdock.model import ByteReader, StorageArea
-from botdock.services.outbox import Item, Outbox, Parcel, outbox_folder, read_status
+from botdock.services.outbox import Message, Outbox, outbox_folder, read_status
 from botdock_testing.flaky_storage import FlakyBackend
 
 LONG = 60.0
@@ -30,14 +30,14 @@ class Stage:
         self.operations: list[tuple[str, int, bool]] = []
         self.opened: list[Outbox] = []
 
-    def open(self, put: Callable[[Item, ByteReader], None] | None = None, **config: float) -> Outbox:
+    def open(self, put: Callable[[Message, ByteReader], None] | None = None, **config: float) -> Outbox:
         settings = OutboxConfig(**{"retry_interval": 0.05, "drain_timeout": LONG, **config})  # type: ignore[arg-type] # max_items is an int
         outbox = Outbox(self.folder, settings, put or self.put, on_operation=self.report)
         self.opened.append(outbox)
         return outbox
 
-    def put(self, item: Item, source: ByteReader) -> None:
-        self.backend.put(item.parcel.key, source, size=item.size)
+    def put(self, message: Message, source: ByteReader) -> None:
+        self.backend.put(message.key, source, size=message.size)
 
     def report(self, operation: str, seconds: float, size: int, success: bool) -> None:
         self.operations.append((operation, size, success))
@@ -56,14 +56,14 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         outbox.close()
 
 
-def parcel(key: str) -> Parcel:
-    return Parcel(area=StorageArea.LOGS, key=key, execution_id="01")
+def message(key: str) -> Message:
+    return Message(area=StorageArea.LOGS, key=key, execution_id="01")
 
 
 def test_closing_delivers_what_was_taken_in(stage: Stage) -> None:
     outbox = stage.open()
     for number in range(20):
-        assert outbox.add(parcel(f"{number:02}"), b"12345").size == 5
+        assert outbox.add(message(f"{number:02}"), b"12345").size == 5
     outbox.close()
     outbox.close()
     assert stage.backend.puts == [f"{number:02}" for number in range(20)]
@@ -74,9 +74,9 @@ def test_closing_delivers_what_was_taken_in(stage: Stage) -> None:
 def test_a_storage_that_is_away_is_not_waited_for(stage: Stage) -> None:
     stage.backend.away = True
     outbox = stage.open()
-    outbox.add(parcel("a"), b"data")
+    outbox.add(message("a"), b"data")
     assert not outbox.drain(LONG)
-    outbox.add(parcel("b"), b"data")
+    outbox.add(message("b"), b"data")
     outbox.close()
     status = outbox.status()
     assert (status.items, status.bytes, status.last_error) == (2, 8, "nobody answers")
@@ -87,7 +87,7 @@ def test_a_storage_that_is_away_is_not_waited_for(stage: Stage) -> None:
 def test_the_next_process_delivers_what_the_last_one_left(stage: Stage) -> None:
     stage.backend.away = True
     first = stage.open()
-    first.add(parcel("a"), b"data")
+    first.add(message("a"), b"data")
     first.close()
     stage.backend.away = False
     second = stage.open()
@@ -100,13 +100,13 @@ def test_a_storage_that_comes_back_is_noticed(stage: Stage) -> None:
     stage.backend.away = True
     arrived = threading.Event()
 
-    def put(item: Item, source: ByteReader) -> None:
+    def put(message: Message, source: ByteReader) -> None:
         if len(stage.backend.attempts) == 3:
             stage.backend.away = False
-        stage.put(item, source)
+        stage.put(message, source)
         arrived.set()
 
-    stage.open(put).add(parcel("a"), b"data")
+    stage.open(put).add(message("a"), b"data")
     assert arrived.wait(LONG)
 
 
@@ -122,12 +122,12 @@ def test_resuming_an_outbox_that_was_never_used_makes_no_folder(stage: Stage) ->
 def test_a_storage_that_hangs_holds_nobody_up_for_long(stage: Stage) -> None:
     entered, release = threading.Event(), threading.Event()
 
-    def hang(item: Item, source: ByteReader) -> None:
+    def hang(message: Message, source: ByteReader) -> None:
         entered.set()
         release.wait(LONG)
 
     outbox = stage.open(hang, drain_timeout=0.01)
-    outbox.add(parcel("a"), b"data")
+    outbox.add(message("a"), b"data")
     assert entered.wait(LONG)
     outbox.close()
     assert stage.waiting == 1
@@ -138,15 +138,15 @@ def test_a_storage_that_hangs_holds_nobody_up_for_long(stage: Stage) -> None:
 def test_an_object_that_moves_may_finish_and_nothing_more_begins(stage: Stage) -> None:
     reading, closing = threading.Event(), threading.Event()
 
-    def put(item: Item, source: ByteReader) -> None:
+    def put(message: Message, source: ByteReader) -> None:
         data = source.read(1)
         reading.set()
         assert closing.wait(LONG)
-        stage.backend.put(item.parcel.key, io.BytesIO(data + source.read(1) + source.read()))
+        stage.backend.put(message.key, io.BytesIO(data + source.read(1) + source.read()))
 
     outbox = stage.open(put)
-    outbox.add(parcel("a"), b"data")
-    outbox.add(parcel("b"), b"data")
+    outbox.add(message("a"), b"data")
+    outbox.add(message("b"), b"data")
     assert reading.wait(LONG)
     wait = outbox._is_moving
 
@@ -164,7 +164,7 @@ def test_one_that_stands_still_is_cut_short(stage: Stage) -> None:
     reading, ended = threading.Event(), threading.Event()
     errors: list[BaseException] = []
 
-    def put(item: Item, source: ByteReader) -> None:
+    def put(message: Message, source: ByteReader) -> None:
         source.read(1)
         reading.set()
         try:
@@ -178,7 +178,7 @@ def test_one_that_stands_still_is_cut_short(stage: Stage) -> None:
             ended.set()
 
     outbox = stage.open(put, drain_timeout=0.01)
-    outbox.add(parcel("a"), b"data")
+    outbox.add(message("a"), b"data")
     assert reading.wait(LONG)
     outbox.close()
     assert ended.wait(LONG)
@@ -189,10 +189,10 @@ def test_one_that_stands_still_is_cut_short(stage: Stage) -> None:
 class TestBesideAnotherProcess:
     def test_one_delivers_at_a_time_and_the_other_sees_it_through(self, stage: Stage) -> None:
         first = stage.open()
-        first.add(parcel("a"), b"data")
+        first.add(message("a"), b"data")
         assert first.drain(LONG)
         with locked(stage.folder / "delivering", timeout=1):
-            first.add(parcel("b"), b"data")
+            first.add(message("b"), b"data")
             assert not first.drain(0.05)
             assert stage.backend.puts == ["a"]
         assert first.drain(LONG)
@@ -201,11 +201,11 @@ class TestBesideAnotherProcess:
     def test_what_the_other_one_knows_to_be_away_is_not_waited_for(self, stage: Stage) -> None:
         stage.backend.away = True
         first = stage.open(retry_interval=3600)
-        first.add(parcel("a"), b"data")
+        first.add(message("a"), b"data")
         first.drain(LONG)
         with locked(stage.folder / "delivering", timeout=1):
             second = stage.open()
-            second.add(parcel("b"), b"data")
+            second.add(message("b"), b"data")
             second.close()
         assert stage.waiting == 2
 
@@ -217,17 +217,17 @@ class TestTrouble:
         def full(*_: object, **__: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("botdock.services.outbox.spool.keep", full)
+        monkeypatch.setattr("botdock.services.outbox.queue.keep", full)
         with pytest.raises(StorageError, match="cannot keep 'a' for the storage: No space left on device") as caught:
-            stage.open().add(parcel("a"), b"data")
+            stage.open().add(message("a"), b"data")
         assert "BOTDOCK_HOME" in (caught.value.hint or "")
         assert stage.operations == [("enqueue", 0, False)]
 
     def test_what_is_dropped_is_reported(self, stage: Stage) -> None:
         stage.backend.away = True
         outbox = stage.open(max_items=1, retry_interval=3600)
-        outbox.add(parcel("a"), b"12")
-        outbox.add(parcel("b"), b"34")
+        outbox.add(message("a"), b"12")
+        outbox.add(message("b"), b"34")
         assert ("drop", 2, True) in stage.operations
         assert (outbox.status().dropped_items, outbox.status().dropped_bytes, stage.waiting) == (1, 2, 1)
 
@@ -236,17 +236,17 @@ class TestTrouble:
     ) -> None:
         outbox = stage.open()
         failures = iter([OSError(5, "Input/output error")])
-        waiting = outbox._spool.waiting
+        waiting = outbox._queue.waiting
 
-        def fail_once() -> list[Item]:
+        def fail_once() -> list[Message]:
             for failure in failures:
                 raise failure
             return waiting()
 
-        monkeypatch.setattr(outbox._spool, "waiting", fail_once)
+        monkeypatch.setattr(outbox._queue, "waiting", fail_once)
         arrived = threading.Event()
-        monkeypatch.setattr(outbox, "_put", lambda item, source: arrived.set())
-        outbox.add(parcel("a"), b"data")
+        monkeypatch.setattr(outbox, "_put", lambda message, source: arrived.set())
+        outbox.add(message("a"), b"data")
         assert arrived.wait(LONG)
 
     def test_without_another_thread_it_waits_for_the_next_process(
@@ -258,7 +258,7 @@ class TestTrouble:
         outbox = stage.open()
         with monkeypatch.context() as patch:
             patch.setattr("botdock.services.outbox.outbox.threading.Thread.start", refuse)
-            outbox.add(parcel("a"), b"data")
+            outbox.add(message("a"), b"data")
             assert not outbox.drain(LONG)
         outbox.resume()
         assert outbox.drain(LONG)

@@ -10,18 +10,18 @@ import pytest
 
 from botdock.errors import StorageError, StorageUnavailableError
 from botdock.model import ByteReader, StorageArea
-from botdock.services.outbox import Item, Parcel
+from botdock.services.outbox import Message
 from botdock.services.outbox.delivery import FIRST_PAUSE, LONGEST_REFUSED_PAUSE, PATIENCE, REFUSED_PAUSE, Delivery
-from botdock.services.outbox.spool import Spool, read_status
+from botdock.services.outbox.queue import MessageQueue, read_status
 from botdock_testing.flaky_storage import FlakyBackend
 
 
 class Stage:
-    """A spool, a storage, a delivery between them, and a clock."""
+    """A queue, a storage, a delivery between them, and a clock."""
 
     def __init__(self, folder: Path) -> None:
         self.now = 1000.0
-        self.spool = Spool(folder, max_bytes=10_000, max_items=1000)
+        self.queue = MessageQueue(folder, max_bytes=10_000, max_items=1000)
         self.backend = FlakyBackend()
         self.ending = False
         self.start()
@@ -29,16 +29,16 @@ class Stage:
     def start(self) -> None:
         """Deliver by a new process, as it were."""
         self.delivery = Delivery(
-            self.spool, self.put, longest_pause=8.0, ending=lambda: self.ending, clock=lambda: self.now
+            self.queue, self.put, longest_pause=8.0, ending=lambda: self.ending, clock=lambda: self.now
         )
 
-    def put(self, item: Item, source: ByteReader) -> None:
-        self.backend.put(item.parcel.key, source, size=item.size)
+    def put(self, message: Message, source: ByteReader) -> None:
+        self.backend.put(message.key, source, size=message.size)
 
     def add(self, *keys: str, area: StorageArea = StorageArea.LOGS) -> None:
         """Add objects; the first letter of a key names the execution."""
         for key in keys:
-            self.spool.add(Parcel(area=area, key=key, execution_id=key[0]), key.encode())
+            self.queue.add(Message(area=area, key=key, execution_id=key[0]), key.encode())
 
     def run(self, seconds: float = 0.0) -> float | None:
         self.now += seconds
@@ -46,11 +46,11 @@ class Stage:
 
     @property
     def left(self) -> list[str]:
-        return [item.parcel.key for item in self.spool.waiting()]
+        return [message.key for message in self.queue.waiting()]
 
     @property
     def failed(self) -> int:
-        return read_status(self.spool.folder).failed_items
+        return read_status(self.queue.folder).failed_items
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ class TestAway:
         assert FIRST_PAUSE / 2 <= pause <= FIRST_PAUSE
         assert stage.run(pause / 2) == pytest.approx(pause / 2)
         assert stage.backend.attempts == ["a1"]
-        assert read_status(stage.spool.folder).last_error == "nobody answers"
+        assert read_status(stage.queue.folder).last_error == "nobody answers"
 
     def test_pauses_grow_up_to_a_bound(self, stage: Stage) -> None:
         stage.backend.away = True
@@ -93,16 +93,16 @@ class TestAway:
         stage.backend.away = False
         assert stage.run(10) is None
         assert sorted(stage.backend.puts) == ["a1", "a2", "b1"]
-        assert read_status(stage.spool.folder).last_error == ""
+        assert read_status(stage.queue.folder).last_error == ""
 
     def test_one_that_always_fails_keeps_nobody_else_waiting(self, stage: Stage) -> None:
         """A storage may be up and yet time out on one huge object."""
         put = stage.put
 
-        def time_out_on_a1(item: Item, source: ByteReader) -> None:
-            if item.parcel.key == "a1":
+        def time_out_on_a1(message: Message, source: ByteReader) -> None:
+            if message.key == "a1":
                 raise StorageUnavailableError("timed out")
-            put(item, source)
+            put(message, source)
 
         stage.put = time_out_on_a1  # type: ignore[method-assign] # the storage of this test
         stage.start()
@@ -122,11 +122,11 @@ class TestRefusals:
             assert pause is not None
             assert pause >= REFUSED_PAUSE / 2
         assert (stage.left, stage.failed) == (["a1", "a2", "b1"], 0)
-        assert read_status(stage.spool.folder).last_error == "access denied"
+        assert read_status(stage.queue.folder).last_error == "access denied"
         stage.backend.error = None
         stage.run(2 * LONGEST_REFUSED_PAUSE)
         assert (stage.backend.puts, stage.left) == (["a1", "a2", "b1"], [])
-        assert read_status(stage.spool.folder).last_error == ""
+        assert read_status(stage.queue.folder).last_error == ""
 
     def test_one_that_is_refused_holds_up_its_own_execution_only(self, stage: Stage) -> None:
         stage.backend.refused = {"a1"}
@@ -143,15 +143,15 @@ class TestRefusals:
             assert "a1" in stage.left
             stage.run(2 * LONGEST_REFUSED_PAUSE)
         assert (stage.backend.puts, stage.left, stage.failed) == (["a2"], [], 1)
-        assert "is refused" in read_status(stage.spool.folder).last_error
+        assert "is refused" in read_status(stage.queue.folder).last_error
 
     def test_one_that_is_refused_while_others_are_taken_is_given_up_in_the_end(self, stage: Stage) -> None:
         put = stage.put
 
-        def refuse_a1(item: Item, source: ByteReader) -> None:
-            if item.parcel.key == "a1":
+        def refuse_a1(message: Message, source: ByteReader) -> None:
+            if message.key == "a1":
                 raise ZeroDivisionError
-            put(item, source)
+            put(message, source)
 
         stage.put = refuse_a1  # type: ignore[method-assign] # the storage of this test
         stage.start()
@@ -162,12 +162,12 @@ class TestRefusals:
         assert (stage.backend.puts, stage.left) == (["a2"], ["a1"]), "after that many it holds up nothing any more"
         stage.run(2 * LONGEST_REFUSED_PAUSE)
         assert (stage.left, stage.failed) == ([], 1)
-        assert read_status(stage.spool.folder).last_error == "ZeroDivisionError()"
+        assert read_status(stage.queue.folder).last_error == "ZeroDivisionError()"
 
     def test_one_whose_bytes_are_damaged_does_not_hold_up_the_rest(self, stage: Stage) -> None:
         stage.add("a1", "b1")
-        (item, _) = stage.spool.waiting()
-        (stage.spool.folder / "data" / item.data).write_bytes(b"")
+        (message, _) = stage.queue.waiting()
+        (stage.queue.folder / "data" / message.token).write_bytes(b"")
         stage.run()
         assert (stage.backend.puts, stage.left) == (["b1"], ["a1"])
 
@@ -180,7 +180,7 @@ class TestEnding:
         assert stage.backend.attempts == []
 
     def test_one_that_was_cut_short_was_not_refused(self, stage: Stage) -> None:
-        def cut_short(item: Item, source: ByteReader) -> None:
+        def cut_short(message: Message, source: ByteReader) -> None:
             stage.ending = True
             raise StorageError("cut short")
 
@@ -188,21 +188,21 @@ class TestEnding:
         stage.start()
         stage.add("a1")
         stage.run()
-        assert stage.spool.waiting()[0].refusals == 0
+        assert stage.queue.waiting()[0].refusals == 0
 
 
 def test_one_that_is_replaced_on_its_way_is_followed_by_the_newer_one(stage: Stage) -> None:
-    put: Callable[[Item, ByteReader], None] = stage.put
+    put: Callable[[Message, ByteReader], None] = stage.put
 
-    def replace(item: Item, source: ByteReader) -> None:
-        if item.size == 3:
-            parcel = Parcel(area=StorageArea.RESULTS, key="latest", execution_id="02")
-            stage.spool.add(parcel, io.BytesIO(b"newer"))
-        put(item, source)
+    def replace(message: Message, source: ByteReader) -> None:
+        if message.size == 3:
+            message = Message(area=StorageArea.RESULTS, key="latest", execution_id="02")
+            stage.queue.add(message, io.BytesIO(b"newer"))
+        put(message, source)
 
     stage.put = replace  # type: ignore[method-assign] # the storage of this test
     stage.start()
-    stage.spool.add(Parcel(area=StorageArea.RESULTS, key="latest", execution_id="01"), b"old")
+    stage.queue.add(Message(area=StorageArea.RESULTS, key="latest", execution_id="01"), b"old")
     stage.run()
     stage.run()
     assert (stage.backend.objects, stage.left) == ({"latest": b"newer"}, [])

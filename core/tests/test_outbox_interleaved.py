@@ -11,11 +11,11 @@ import pytest
 
 from botdock import _database, _locks, _whole_files
 from botdock.model import ByteReader, OutboxStatus, StorageArea
-from botdock.services.outbox import Item, Parcel, delivery, read_status
-from botdock.services.outbox import spool as spools
+from botdock.services.outbox import Message, delivery, read_status
+from botdock.services.outbox import queue as queues
 from testbed.every_line import lines_of, met_at_every_line
 
-SHARED = lines_of(_database, _locks, _whole_files, spools)
+SHARED = lines_of(_database, _locks, _whole_files, queues)
 ELSEWHERE = {(delivery.__file__, "run"), (delivery.__file__, "_deliver")}
 ROOM = 3
 """Items that may wait; two do."""
@@ -31,25 +31,25 @@ class Outbox:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.spool, self.other = self.process(), self.process()
+        self.queue, self.other = self.process(), self.process()
         self.acknowledged: list[str] = []
         self.put: Counter[str] = Counter()
         self.stored: dict[str, bytes] = {}
         self.looks: list[OutboxStatus] = []
         for key in ("a1", "b1"):
-            self.keep(self.spool, key)
+            self.keep(self.queue, key)
 
-    def process(self) -> spools.Spool:
-        return spools.Spool(self.folder, max_bytes=1000, max_items=ROOM)
+    def process(self) -> queues.MessageQueue:
+        return queues.MessageQueue(self.folder, max_bytes=1000, max_items=ROOM)
 
-    def keep(self, spool: spools.Spool, key: str, data: bytes = b"") -> None:
-        spool.add(Parcel(area=StorageArea.LOGS, key=key, execution_id=key[0]), data or key.encode())
+    def keep(self, queue: queues.MessageQueue, key: str, data: bytes = b"") -> None:
+        queue.add(Message(area=StorageArea.LOGS, key=key, execution_id=key[0]), data or key.encode())
         self.acknowledged.append(key)
 
-    def take(self, item: Item, source: ByteReader) -> None:
+    def take(self, message: Message, source: ByteReader) -> None:
         data = source.read()
-        self.put[f"{item.parcel.key} {data.decode()}"] += 1
-        self.stored[item.parcel.key] = data
+        self.put[f"{message.key} {data.decode()}"] += 1
+        self.stored[message.key] = data
 
     def add(self) -> None:
         self.keep(self.process(), "c1")
@@ -58,25 +58,25 @@ class Outbox:
         self.keep(self.process(), "a1", b"newer")
 
     def add_too_much(self) -> None:
-        spool = self.process()
+        queue = self.process()
         for key in ("c1", "c2"):
-            self.keep(spool, key)
+            self.keep(queue, key)
 
     def deliver(self) -> None:
-        self.deliver_by(self.spool)
+        self.deliver_by(self.queue)
 
     def deliver_elsewhere(self) -> None:
         self.deliver_by(self.process())
 
-    def deliver_by(self, spool: spools.Spool) -> None:
-        with spool.delivering() as ours:
+    def deliver_by(self, queue: queues.MessageQueue) -> None:
+        with queue.delivering() as ours:
             if ours:
-                spool.sweep()
-                delivery.Delivery(spool, self.take, longest_pause=1.0).run()
+                queue.sweep()
+                delivery.Delivery(queue, self.take, longest_pause=1.0).run()
 
     def give_up(self) -> None:
         """Fail what waits first."""
-        self.spool.fail(self.spool.waiting()[0])
+        self.queue.fail(self.queue.waiting()[0])
 
     def sweep(self) -> None:
         self.process().sweep()
@@ -126,5 +126,5 @@ def judge(outbox: Outbox) -> None:
 def test_two_at_once_lose_nothing(memory: Path, first: Step, second: Step) -> None:
     for _number, outbox in met_at_every_line(lambda at: Outbox(memory / str(at)), first, second, touches_the_disk):
         if first is Outbox.note_silence:
-            assert outbox.spool.away() == "the storage did not answer"
+            assert outbox.queue.away() == "the storage did not answer"
         judge(outbox)

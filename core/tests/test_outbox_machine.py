@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from botdock.errors import StorageError
 from botdock.model import ByteReader, StorageArea
-from botdock.services.outbox import Item, Parcel, delivery
+from botdock.services.outbox import Message, delivery
 from botdock.services.outbox.delivery import LONGEST_REFUSED_PAUSE, Delivery
-from botdock.services.outbox.spool import Spool, read_status
+from botdock.services.outbox.queue import MessageQueue, read_status
 from botdock_testing.flaky_storage import FlakyBackend
 
 MAX_BYTES, MAX_ITEMS = 60, 8
@@ -30,12 +30,12 @@ class CrashError(BaseException):
 class Waiting:
     """An object that waits, in the model."""
 
-    parcel: Parcel
+    message: Message
     data: bytes
 
 
 class OutboxMachine(RuleBasedStateMachine):
-    """Drives a spool and a delivery, and a model of them: a list in order."""
+    """Drives a queue and a delivery, and a model of them: a list in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,13 +52,13 @@ class OutboxMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def start(self) -> None:
-        self.spool = Spool(self.folder / "outbox", max_bytes=MAX_BYTES, max_items=MAX_ITEMS)
-        self.delivery = Delivery(self.spool, self.put, longest_pause=10.0, clock=lambda: self.now)
+        self.queue = MessageQueue(self.folder / "outbox", max_bytes=MAX_BYTES, max_items=MAX_ITEMS)
+        self.delivery = Delivery(self.queue, self.put, longest_pause=10.0, clock=lambda: self.now)
 
-    def put(self, item: Item, source: ByteReader) -> None:
+    def put(self, message: Message, source: ByteReader) -> None:
         if self.crash == "before the object is there":
             raise CrashError
-        self.backend.put(item.parcel.key, source, size=item.size)
+        self.backend.put(message.key, source, size=message.size)
         if self.crash == "after":
             raise CrashError
 
@@ -69,31 +69,31 @@ class OutboxMachine(RuleBasedStateMachine):
         size=st.integers(0, 25),
     )
     def enqueue(self, area: StorageArea, name: str, execution: int, size: int) -> None:
-        parcel = Parcel(area=area, key=f"{area}/{name}", execution_id=f"{execution:02}")
+        message = Message(area=area, key=f"{area}/{name}", execution_id=f"{execution:02}")
         data = name.encode() * size
-        if self.keep(Waiting(parcel, data)):
-            self.spool.add(parcel, data)
+        if self.keep(Waiting(message, data)):
+            self.queue.add(message, data)
             return
         try:
-            self.spool.add(parcel, data)
+            self.queue.add(message, data)
         except StorageError:
             return
         raise AssertionError("it fits in by no means, and was taken")
 
     def keep(self, new: Waiting) -> bool:
-        """Do in the model what `Spool.add` promises; say whether there is room."""
-        same = [one for one in self.model if one.parcel.key == new.parcel.key]
-        if same and same[0].parcel.execution_id > new.parcel.execution_id:
+        """Do in the model what `MessageQueue.add` promises; say whether there is room."""
+        same = [one for one in self.model if one.message.key == new.message.key]
+        if same and same[0].message.execution_id > new.message.execution_id:
             return True
         rest = [one for one in self.model if one not in same]
         gone = 0
         for area in (StorageArea.LOGS, StorageArea.RESULTS):
-            for one in [one for one in rest if one.parcel.area is area]:
+            for one in [one for one in rest if one.message.area is area]:
                 if self.fits([*rest, new]):
                     break
                 rest.remove(one)
                 gone += 1
-            if new.parcel.area is area:
+            if new.message.area is area:
                 break
         if not self.fits([*rest, new]):
             return False
@@ -114,9 +114,9 @@ class OutboxMachine(RuleBasedStateMachine):
     def delivered(self, keys: list[str], *, forgotten: bool = True) -> None:
         """Note what the storage took; each must have been the first of its execution."""
         for key in keys:
-            (one,) = [one for one in self.model if one.parcel.key == key]
-            first = next(other for other in self.model if other.parcel.execution_id == one.parcel.execution_id)
-            assert one is first, f"{key} came before {first.parcel.key}"
+            (one,) = [one for one in self.model if one.message.key == key]
+            first = next(other for other in self.model if other.message.execution_id == one.message.execution_id)
+            assert one is first, f"{key} came before {first.key}"
             self.kept[key] = one.data
             if forgotten:
                 self.model.remove(one)
@@ -136,7 +136,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def start_again(self) -> None:
         self.start()
-        self.spool.sweep() if self.spool.exists() else None
+        self.queue.sweep() if self.queue.exists() else None
 
     @rule(away=st.booleans())
     def go_away_or_come_back(self, away: bool) -> None:
@@ -152,8 +152,9 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_waits_is_what_should(self) -> None:
-        status = read_status(self.spool.folder)
-        assert [item.parcel for item in self.spool.waiting()] == [one.parcel for one in self.model]
+        status = read_status(self.queue.folder)
+        waiting = [(message.key, message.execution_id) for message in self.queue.waiting()]
+        assert waiting == [(one.message.key, one.message.execution_id) for one in self.model]
         assert (status.items, status.bytes) == (len(self.model), sum(len(one.data) for one in self.model))
         assert (status.dropped_items, status.failed_items) == (self.dropped, 0)
         assert (status.oldest is None) == (not self.model)

@@ -21,13 +21,13 @@ from typing import NamedTuple
 from botdock import _database, _whole_files
 from botdock.model import ByteReader, StorageArea
 from botdock.services import _latest
-from botdock.services.outbox import Item, Parcel, delivery, read_status
-from botdock.services.outbox import spool as spools
+from botdock.services.outbox import Message, delivery, read_status
+from botdock.services.outbox import queue as queues
 from botdock_storage_local_fs.backend import LocalFsBackend
 from testbed import every_line
 from testbed.every_line import kill_at_every_line, lines_of
 
-TRACED = lines_of(_database, _latest, _whole_files, delivery, spools)
+TRACED = lines_of(_database, _latest, _whole_files, delivery, queues)
 OLD, NEW = "01jd9pz7p0k0v6r3h2m4n5q8st", "01jd9pz7p0k0v6r3h2m4n5q8sv"
 LOGS, RESULTS = StorageArea.LOGS, StorageArea.RESULTS
 LARGE = bytes(range(256)) * 20
@@ -44,8 +44,8 @@ class Sending(NamedTuple):
     data: bytes
 
     @property
-    def parcel(self) -> Parcel:
-        return Parcel(area=self.area, key=self.key, execution_id=self.execution, latest=self.key == LATEST)
+    def message(self) -> Message:
+        return Message(area=self.area, key=self.key, execution_id=self.execution, latest=self.key == LATEST)
 
 
 SCENARIOS: dict[str, tuple[int, list[Sending]]] = {
@@ -82,22 +82,22 @@ class Life:
 
     def live(self) -> None:
         """Keep everything, and deliver it."""
-        spool = self.spool()
+        queue = self.queue()
         for sending in self.sendings:
-            spool.add(sending.parcel, self.source(sending))
+            queue.add(sending.message, self.source(sending))
             self.note("acknowledged", sending.key)
-        self.deliver(spool)
+        self.deliver(queue)
 
     def succeed(self) -> list[str]:
         """Deliver what is left; return what lies about afterwards."""
-        spool = self.spool()
-        if not spool.exists():
+        queue = self.queue()
+        if not queue.exists():
             return []
-        self.deliver(spool)
-        return [item.data for item in spool.waiting()] + [path.name for path in (self.outbox / "data").iterdir()]
+        self.deliver(queue)
+        return [message.token for message in queue.waiting()] + [path.name for path in (self.outbox / "data").iterdir()]
 
-    def spool(self) -> spools.Spool:
-        return spools.Spool(self.outbox, max_bytes=10**6, max_items=self.max_items)
+    def queue(self) -> queues.MessageQueue:
+        return queues.MessageQueue(self.outbox, max_bytes=10**6, max_items=self.max_items)
 
     def source(self, sending: Sending) -> ByteReader | Path | bytes:
         if sending.how == "file":
@@ -106,16 +106,16 @@ class Life:
             return path
         return io.BytesIO(sending.data) if sending.how == "stream" else sending.data
 
-    def deliver(self, spool: spools.Spool) -> None:
-        with spool.delivering() as ours:
+    def deliver(self, queue: queues.MessageQueue) -> None:
+        with queue.delivering() as ours:
             assert ours
-            spool.sweep()
-            delivery.Delivery(spool, self.put, longest_pause=1.0).run()
+            queue.sweep()
+            delivery.Delivery(queue, self.put, longest_pause=1.0).run()
 
-    def put(self, item: Item, source: ByteReader) -> None:
-        self.note("puts", f"{item.parcel.key} {item.parcel.execution_id}")
-        put = _latest.put_latest if item.parcel.latest else _latest.put_object
-        put(self.backends[item.parcel.area], item.parcel, source, size=item.size)
+    def put(self, message: Message, source: ByteReader) -> None:
+        self.note("puts", f"{message.key} {message.execution_id}")
+        put = _latest.put_latest if message.latest else _latest.put_object
+        put(self.backends[message.area], message, source, size=message.size)
 
     def stored(self) -> dict[str, bytes]:
         found = {}

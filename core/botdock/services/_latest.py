@@ -9,19 +9,19 @@ from botdock.model.execution_id import EXECUTION_ID
 
 if TYPE_CHECKING:
     from botdock.model import ByteReader, StorageBackend
-    from botdock.services.outbox import Parcel
+    from botdock.services.outbox import Message
 
 _SUFFIX = ".json"
 _ATTEMPTS = 20
 """How often a later one may come in between; each takes another process that does the same at this moment."""
 
 
-def put_object(backend: StorageBackend, parcel: Parcel, source: ByteReader, *, size: int | None = None) -> int:
+def put_object(backend: StorageBackend, message: Message, source: ByteReader, *, size: int | None = None) -> int:
     """Put an object under its key, and return its bytes."""
-    return backend.put(parcel.key, source, size=size).size
+    return backend.put(message.key, source, size=size).size
 
 
-def put_latest(backend: StorageBackend, parcel: Parcel, source: ByteReader, *, size: int | None = None) -> int:
+def put_latest(backend: StorageBackend, message: Message, source: ByteReader, *, size: int | None = None) -> int:
     """Put an object under its key unless that holds one of a later execution, and return its bytes.
 
     Many machines may do this at once, for one key, in any order, and the latest is what is there in the end. Each
@@ -30,10 +30,10 @@ def put_latest(backend: StorageBackend, parcel: Parcel, source: ByteReader, *, s
     and who comes later than that sees its own. A process that dies half way does it again. The latest always stays;
     older ones are removed.
     """
-    folder = f"{parcel.key.removesuffix(_SUFFIX)}/"
-    own = f"{folder}{parcel.execution_id}{_SUFFIX}"
+    folder = f"{message.key.removesuffix(_SUFFIX)}/"
+    own = f"{folder}{message.execution_id}{_SUFFIX}"
     stored = backend.put(own, source, size=size).size
-    latest = _copy_latest(backend, parcel.key, folder, own)
+    latest = _copy_latest(backend, message.key, folder, own)
     for _failure in backend.delete([key for key in _executions(backend, folder, own) if key < latest]):
         continue  # the next one removes it
     return stored

@@ -17,7 +17,7 @@ from botdock.errors import StorageError, StorageKeyError, UserError
 from botdock.model import DeleteFailure, OutboxStatus, Receipt, StorageArea, validate_key
 from botdock.services._latest import put_latest, put_object
 from botdock.services._metering import MeteredBackend, Operation, Report, open_metered
-from botdock.services.outbox import Item, Outbox, Parcel
+from botdock.services.outbox import Message, Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +83,7 @@ class StorageService:
             StorageError: The storage, or the outbox before it, could not do its part.
         """
         key = f"executions/{_name(execution_id)}/result.json"
-        receipt = self._store(Parcel(area=StorageArea.RESULTS, key=key, execution_id=execution_id), data)
+        receipt = self._store(Message(area=StorageArea.RESULTS, key=key, execution_id=execution_id), data)
         logger.bind(execution_id=execution_id, id=id, key=key, size=receipt.size).debug("result stored")
         return receipt
 
@@ -102,7 +102,7 @@ class StorageService:
             StorageError: The storage, or the outbox before it, could not do its part.
         """
         key = f"logs/{_name(id)}/{_name(execution_id)}/{_name(name)}"
-        return self._store(Parcel(area=StorageArea.LOGS, key=key, execution_id=execution_id), source)
+        return self._store(Message(area=StorageArea.LOGS, key=key, execution_id=execution_id), source)
 
     def store_analysis(self, execution_id: str, id: str, analysis: bytes) -> Receipt:  # noqa: A002 - the same
         """Store what the latest backtest of `id` returned as `<id>/analysis.json`, the name that it always had.
@@ -117,8 +117,8 @@ class StorageService:
         """
         key = f"{_name(id)}/analysis.json"
         _check_json(id, analysis)
-        parcel = Parcel(area=StorageArea.RESULTS, key=key, execution_id=_name(execution_id), latest=True)
-        return self._store(parcel, analysis)
+        message = Message(area=StorageArea.RESULTS, key=key, execution_id=_name(execution_id), latest=True)
+        return self._store(message, analysis)
 
     def resume(self) -> None:
         """Begin to deliver what an earlier process left in the outbox."""
@@ -193,28 +193,28 @@ class StorageService:
         for backend in backends.values():
             backend.close()
 
-    def _store(self, parcel: Parcel, source: ByteReader | Path | bytes) -> Receipt:
+    def _store(self, message: Message, source: ByteReader | Path | bytes) -> Receipt:
         """Put it into the outbox; or, without one, into the storage."""
-        validate_key(parcel.key)
+        validate_key(message.key)
         if self._closed:
             raise self._closed_error()
         if self._outbox:
-            return self._outbox.add(parcel, source)
+            return self._outbox.add(message, source)
         try:
             with _opened(source) as reader:
-                size = self._put(parcel, reader)
+                size = self._put(message, reader)
         except OSError as error:  # of the source: a backend lets none out
-            raise StorageError(f"cannot store {parcel.key!r}: {error.strerror or error}", key=parcel.key) from error
-        return Receipt(area=parcel.area, key=parcel.key, size=size)
+            raise StorageError(f"cannot store {message.key!r}: {error.strerror or error}", key=message.key) from error
+        return Receipt(area=message.area, key=message.key, size=size)
 
-    def _deliver(self, item: Item, source: ByteReader) -> None:
-        self._put(item.parcel, source, size=item.size)
+    def _deliver(self, message: Message, source: ByteReader) -> None:
+        self._put(message, source, size=message.size)
 
-    def _put(self, parcel: Parcel, source: ByteReader, *, size: int | None = None) -> int:
+    def _put(self, message: Message, source: ByteReader, *, size: int | None = None) -> int:
         with Operation("put", self._report) as operation:
-            backend = self.backend(parcel.area)
-            put = put_latest if parcel.latest else put_object
-            operation.size = put(backend, parcel, source, size=size)
+            backend = self.backend(message.area)
+            put = put_latest if message.latest else put_object
+            operation.size = put(backend, message, source, size=size)
         return operation.size
 
     @staticmethod

@@ -9,8 +9,8 @@ import pytest
 
 from botdock.config import Config
 from botdock.model import Check, CheckStatus, StorageArea
-from botdock.services.outbox import Parcel
-from botdock.services.outbox.spool import Spool
+from botdock.services.outbox import Message
+from botdock.services.outbox.queue import MessageQueue
 from botdock_cli import check_machine
 from botdock_cli.check_machine import check_outboxes
 
@@ -20,12 +20,12 @@ def config(tmp_path: Path) -> Config:
     return Config(home=str(tmp_path / "state"))
 
 
-def spool(config: Config, storage: str = "local-fs") -> Spool:
-    return Spool(config.home_dir / "outbox" / storage, max_bytes=100, max_items=2)
+def queue_of(config: Config, storage: str = "local-fs") -> MessageQueue:
+    return MessageQueue(config.home_dir / "outbox" / storage, max_bytes=100, max_items=2)
 
 
-def add(spool: Spool, key: str) -> None:
-    spool.add(Parcel(area=StorageArea.LOGS, key=key, execution_id="01"), b"data")
+def add(queue: MessageQueue, key: str) -> None:
+    queue.add(Message(area=StorageArea.LOGS, key=key, execution_id="01"), b"data")
 
 
 def found(config: Config) -> dict[str, Check]:
@@ -38,13 +38,13 @@ def test_nothing_waits_where_nothing_was_stored_and_no_folder_is_made(config: Co
 
 
 def test_what_came_just_now_is_on_its_way(config: Config) -> None:
-    add(spool(config), "a")
+    add(queue_of(config), "a")
     check = found(config)["storage.outbox"]
     assert (check.status, check.detail[:28]) == (CheckStatus.OK, "1 object, 4 B, on the way si")
 
 
 def test_what_waits_for_long_is_a_warning(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(spool(config), "a")
+    add(queue_of(config), "a")
     monkeypatch.setattr(check_machine, "LONG_WAIT", timedelta())
     check = found(config)["storage.outbox"]
     assert check.status is CheckStatus.WARNING
@@ -53,21 +53,21 @@ def test_what_waits_for_long_is_a_warning(config: Config, monkeypatch: pytest.Mo
 
 
 def test_why_it_waits_is_said(config: Config) -> None:
-    add(spool(config), "a")
-    add(spool(config), "b")
-    spool(config).note_error("connection refused")
+    add(queue_of(config), "a")
+    add(queue_of(config), "b")
+    queue_of(config).note_error("connection refused")
     check = found(config)["storage.outbox"]
     assert (check.status, check.detail.endswith("UTC: connection refused")) == (CheckStatus.WARNING, True)
     assert check.detail.startswith("2 objects, 8 B, ")
 
 
 def test_what_failed_and_what_was_dropped_is_told_with_the_way_out(config: Config) -> None:
-    waiting = spool(config)
+    waiting = queue_of(config)
     for key in "abcd":
         add(waiting, key)
-    item = waiting.waiting()[0]
-    waiting.refuse(item, "no such thing")
-    waiting.fail(item)
+    message = waiting.waiting()[0]
+    waiting.refuse(message, "no such thing")
+    waiting.fail(message)
     checks = found(config)
     assert checks["storage.outbox.failed"].detail == "the storage refused 1 object for good: no such thing"
     assert "touch " in checks["storage.outbox.failed"].remedy
@@ -76,7 +76,7 @@ def test_what_failed_and_what_was_dropped_is_told_with_the_way_out(config: Confi
 
 
 def test_other_storages_are_named_only_when_something_is_left_for_them(config: Config) -> None:
-    other = spool(config, "minio")
+    other = queue_of(config, "minio")
     add(other, "a")
     assert set(found(config)) == {"storage.outbox"}
     other.note_error("away")
@@ -84,7 +84,7 @@ def test_other_storages_are_named_only_when_something_is_left_for_them(config: C
 
 
 def test_an_outbox_that_cannot_be_read_is_a_failed_check(config: Config) -> None:
-    add(spool(config), "a")
+    add(queue_of(config), "a")
     queue = config.home_dir / "outbox/local-fs/queue.sqlite"
     queue.unlink()
     queue.mkdir()

@@ -1,8 +1,8 @@
-"""Objects on their way to a storage that may be away: kept on this disk until it has them.
+"""Objects on their way to a storage that may be away: kept on this disk until the storage has them.
 
-Whatever is to be stored is first written here, and delivered from here, by a thread of its own. So nobody waits for a
-storage, and nothing is lost with the process: the next one finds what this one leaves. Each item is one object under
-one key, so that an item that is delivered twice, because its process died in between, is stored once all the same.
+What is to be stored is first written here, and delivered from here, by a thread of its own. So no caller waits for a
+storage, and nothing is lost with the process: the next one finds what this one leaves. Each message is one object under
+one key, so that a message that is delivered twice, because its process died in between, is stored once all the same.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from botdock.errors import StorageError
 from botdock.model import ByteReader, OutboxStatus, Receipt
 from botdock.services._metering import Operation, Report
 from botdock.services.outbox.delivery import Delivery, Put
-from botdock.services.outbox.item import Item, Parcel
-from botdock.services.outbox.spool import Spool, read_status
+from botdock.services.outbox.queue import Message, MessageQueue, read_status
 
 POLL = 0.2
 """Seconds until a process that waits looks again whether another one still delivers."""
@@ -44,7 +43,7 @@ class Outbox:
     Args:
         folder: Where they wait; processes may share it, and one of them delivers at a time.
         config: How much may wait, and how long is waited.
-        put: Hands an item to the storage.
+        put: Hands a message to the storage.
         on_operation: Told of each `enqueue`, `deliver` and `drop`: seconds, bytes, success.
     """
 
@@ -52,9 +51,9 @@ class Outbox:
         self._config = config
         self._put = put
         self._report: Report = on_operation or (lambda *_: None)
-        self._spool = Spool(folder, max_bytes=config.max_bytes, max_items=config.max_items)
+        self._queue = MessageQueue(folder, max_bytes=config.max_bytes, max_items=config.max_items)
         self._delivery = Delivery(
-            self._spool, self._hand_over, longest_pause=config.retry_interval, ending=lambda: self._ending
+            self._queue, self._hand_over, longest_pause=config.retry_interval, ending=lambda: self._ending
         )
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -65,7 +64,7 @@ class Outbox:
         self._aborting = False
         self._moved: float | None = None
 
-    def add(self, parcel: Parcel, source: ByteReader | Path | bytes) -> Receipt:
+    def add(self, message: Message, source: ByteReader | Path | bytes) -> Receipt:
         """Take an object in; from the return on it is delivered sooner or later, whatever becomes of this process.
 
         Raises:
@@ -73,20 +72,18 @@ class Outbox:
         """
         with Operation("enqueue", self._report) as operation:
             try:
-                added = self._spool.add(parcel, source)
+                operation.size, dropped = self._queue.add(message, source)
             except OSError as error:
                 raise StorageError(
-                    f"cannot keep {parcel.key!r} for the storage: {error.strerror or error}",
-                    key=parcel.key,
+                    f"cannot keep {message.key!r} for the storage: {error.strerror or error}",
+                    key=message.key,
                     hint="Free some space, or move the state folder with BOTDOCK_HOME.",
                 ) from error
-            operation.size = added.size
-        for item in added.dropped:
-            logger.bind(key=item.parcel.key, size=item.size).error("too much waits for the storage: dropped")
-            with Operation("drop", self._report) as operation:
-                operation.size = item.size
+        for lost in dropped:
+            logger.bind(key=lost.key, size=lost.size).error("too much waits for the storage: dropped")
+            self._report("drop", 0.0, lost.size, True)  # noqa: FBT003 - the callback's signature
         self.resume()
-        return Receipt(area=parcel.area, key=parcel.key, size=added.size)
+        return Receipt(area=message.area, key=message.key, size=operation.size)
 
     def resume(self) -> None:
         """Deliver what waits, what an earlier process left here included, without waiting for it."""
@@ -109,15 +106,15 @@ class Outbox:
         """Wait, at most `timeout` seconds, until all is delivered or cannot be for now; say whether all is."""
         deadline = time.monotonic() + timeout
         with self._changed:
-            if self._spool.away():  # so it will hardly come back just now; unless it does
+            if self._queue.away():  # so it will hardly come back just now; unless it does
                 self._changed.wait_for(lambda: self._settled, min(timeout, AWAY_TIMEOUT))
-            if not self._spool.away():
+            if not self._queue.away():
                 self._changed.wait_for(lambda: self._settled, max(deadline - time.monotonic(), 0.0))
-        return not self._spool.waiting()
+        return not self._queue.waiting()
 
     def status(self) -> OutboxStatus:
         """Return what waits, what failed and what was dropped."""
-        return read_status(self._spool.folder)
+        return read_status(self._queue.folder)
 
     def close(self) -> None:
         """Deliver what can be delivered soon, and leave the rest to the next process; may be called twice.
@@ -128,32 +125,32 @@ class Outbox:
         with self._changed:
             self._ending = True
             self._changed.notify_all()
-            while self._is_moving() and not self._spool.away():
+            while self._is_moving() and not self._queue.away():
                 self._changed.wait(POLL)
             self._aborting = True
         if self._thread is not None:
             self._thread.join(ABORT_TIMEOUT)
             if self._thread.is_alive():
                 self._note_silence()
-        self._spool.close()
+        self._queue.close()
 
     def _note_silence(self) -> None:
         """Let the next process know that it need not wait as long."""
         with suppress(OSError):
-            if not self._spool.away():
-                self._spool.note_error(f"the storage did not answer within {self._config.drain_timeout:g} seconds")
+            if not self._queue.away():
+                self._queue.note_error(f"the storage did not answer within {self._config.drain_timeout:g} seconds")
 
     def _is_moving(self) -> bool:
         moved = self._moved
         return moved is not None and time.monotonic() - moved < self._config.drain_timeout
 
-    def _hand_over(self, item: Item, source: ByteReader) -> None:
+    def _hand_over(self, message: Message, source: ByteReader) -> None:
         with Operation("deliver", self._report) as operation:
             try:
-                self._put(item, _Source(source, item.size, self._note_move))
+                self._put(message, _Source(source, message.size, self._note_move))
             finally:
                 self._moved = None
-            operation.size = item.size
+            operation.size = message.size
 
     def _note_move(self) -> None:
         """Note that bytes move; end the delivery here if it is to end."""
@@ -176,26 +173,23 @@ class Outbox:
     def _deliver(self) -> tuple[float, bool]:
         """Deliver what is due; return the seconds until the next look, and whether nothing more can be done for now."""
         try:
-            if not self._spool.exists():
+            if not self._queue.exists():
                 return LOOK_AGAIN, True
-            with self._spool.delivering() as ours:
+            with self._queue.delivering() as ours:
                 if not ours:
-                    return POLL, bool(self._spool.away()) or not self._spool.waiting()
-                self._sweep_once()
+                    return POLL, bool(self._queue.away()) or not self._queue.waiting()
+                if not self._swept:
+                    self._queue.sweep()
+                    self._swept = True
                 pause = self._delivery.run()
             return (LOOK_AGAIN if pause is None else min(pause, LOOK_AGAIN)), True
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the disk may be mended while we live
             logger.bind(error=repr(error)).warning("the outbox could not be read")
             return self._config.retry_interval, True
 
-    def _sweep_once(self) -> None:
-        if not self._swept:
-            self._spool.sweep()
-            self._swept = True
-
 
 class _Source:
-    """The bytes of an item: as many as there were when it came, though its file may grow."""
+    """The bytes of a message: as many as there were when it came, though its file may grow."""
 
     def __init__(self, file: ByteReader, size: int, on_read: Callable[[], None]) -> None:
         self._file = file
