@@ -80,5 +80,5 @@ def test_one_that_arrives_after_all_was_not_dropped(
     for number in range(6):
         queue.add(log(f"{number}"), b"")
     assert read_status(queue.folder).dropped_items == 6
-    with queue._file.transaction() as queue:
-        assert queue.execute("SELECT count(*) FROM item").fetchone() == (3,), "their rows have no end"
+    with queue._file.transaction() as file:
+        assert file.execute("SELECT count(*) FROM item").fetchone() == (3,), "their rows have no end"

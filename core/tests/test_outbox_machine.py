@@ -116,7 +116,7 @@ class OutboxMachine(RuleBasedStateMachine):
         for key in keys:
             (one,) = [one for one in self.model if one.message.key == key]
             first = next(other for other in self.model if other.message.execution_id == one.message.execution_id)
-            assert one is first, f"{key} came before {first.key}"
+            assert one is first, f"{key} came before {first.message.key}"
             self.kept[key] = one.data
             if forgotten:
                 self.model.remove(one)
