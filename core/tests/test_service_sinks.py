@@ -225,7 +225,7 @@ def test_a_hung_sink_does_not_keep_its_process_alive() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_forked_child_has_no_sinks_and_does_not_hang() -> None:
     done = run("""
-with fan_out._lanes["hung"]._changed:  # as some thread may hold it in the moment of the fork
+with fan_out._threads["hung"]._changed:  # as some thread may hold it in the moment of the fork
     child = os.fork()
 if child == 0:
     offer(); print(fan_out.counts(), flush=True); fan_out.close(); os._exit(7)

@@ -17,7 +17,7 @@ from botdock import Config, DockerRunner, Executable, LogSink, PluginManager
 from botdock.config import LoggingConfig
 from botdock.model import LogLine, LogSource, Stream
 from botdock.services.lines import MAX_PIECE
-from botdock.services.log_sinks.sinks import CLOSE_TIMEOUT, QUEUE_BYTES, WARN_INTERVAL
+from botdock.services.log_sinks import CLOSE_TIMEOUT, QUEUE_BYTES, WARN_INTERVAL
 from botdock_testing import LogSinkContract
 from botdock_testing.log_sink import Delivered
 
