@@ -17,15 +17,16 @@ from botdock import Config, DockerRunner, Outcome
 from botdock.model import Stream
 from faults.log_bots import Counts, flood_pieces, log_folder, slow_bot, stored_bytes, whole
 from testbed.daemon import PrivateDaemon
+from testbed.drills import count
 from testbed.waiting import until
 
 pytestmark = pytest.mark.docker
 
-KILLS = 4
+KILLS = count(4, 2)
 MIB = 1024 * 1024
 LONGEST_ENTRY = 16 * 1024
 """Bytes of a line that the daemon holds back until it has seen its end."""
-FLOOD = {"seed": 2, "bytes": 4 * MIB, "longest": 2000}
+FLOOD = {"seed": 2, "bytes": KILLS * MIB, "longest": 2000}
 
 
 def test_not_a_byte_is_missing_or_doubled_when_the_daemon_is_killed_again_and_again(

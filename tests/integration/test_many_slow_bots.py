@@ -11,11 +11,12 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable, Execution, Limits, Outcome
 from botdock.model import ContainerState
+from testbed.drills import count
 from testbed.waiting import wait_until
 
 pytestmark = pytest.mark.docker
 
-BOTS = 200
+BOTS = count(200, 40)
 AT_ONCE = 4
 """Starts and stops at one time; more of them do not get through faster on two processors."""
 LINES = 3
@@ -38,7 +39,7 @@ FILES_PER_BOT, FILES = 2, 160
 """The log's socket and what watches it; and the files of at most 64 logs."""
 
 
-def test_two_hundred_slow_bots(docker_config: Config, tmp_path: Path) -> None:
+def test_many_slow_bots_need_few_threads_and_files(docker_config: Config, tmp_path: Path) -> None:
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow/main.sh").write_text(SOURCE)
     limits = Limits(memory=16 * 1024 * 1024, pids=8)

@@ -63,6 +63,7 @@ def _folded(name: str) -> str:
 class TestLocalFsThatIgnoresCase(StorageContract):
     nests_keys = False
     distinguishes_case = False
+    examples = 5
 
     @pytest.fixture
     def backend(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StorageBackend:

@@ -28,7 +28,7 @@ class TestMinIOBelowAPrefix(StorageContract):
     nests_keys = False
     memory = 24 * MIB
     max_key_bytes = 1024 - len("team-é/deep/logs/".encode())
-    examples = 5
+    examples = 3
 
     @pytest.fixture
     def backend(self, minio_server: MinioServer, make_minio_config: Callable[..., Config]) -> Iterator[MinIOBackend]:

@@ -59,8 +59,8 @@ class StorageContract(ObjectTests, ListingTests):
     distinguishes_case: ClassVar[bool] = True
     max_key_bytes: ClassVar[int] = MAX_KEY_BYTES
     memory: ClassVar[int] = 24 * 1024 * 1024
-    examples: ClassVar[int] = 30
-    steps: ClassVar[int] = 30
+    examples: ClassVar[int] = 15
+    steps: ClassVar[int] = 20
 
     def __init_subclass__(cls) -> None:
         """Refuse to lose a test of the contract."""

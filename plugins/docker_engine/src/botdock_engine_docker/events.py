@@ -22,7 +22,7 @@ BEFORE = 5.0
 
 
 class Ends(EngineEvents):
-    """The events `die` of containers that carry certain labels.
+    """The events `die` and `destroy` of containers that carry certain labels.
 
     Args:
         wire: The connection, whose answer has begun.
@@ -62,7 +62,7 @@ def open_events(client: DockerClient, labels: Mapping[str, str], *, timeout: flo
     """
     filters = {
         "type": ["container"],
-        "event": ["die"],
+        "event": ["die", "destroy"],
         "label": [f"{name}={value}" for name, value in labels.items()],
     }
     query = urlencode({"since": f"{time.time() - BEFORE:.0f}", "filters": json.dumps(filters)})
