@@ -14,7 +14,7 @@ from botdock import Config, DockerRunner, Executable
 from botdock.archive import pack
 from botdock.model.metrics import OTHER
 from botdock.model.outcome import Outcome
-from botdock_metrics_prometheus.exporter import render
+from botdock_metrics_prometheus.families import render
 from testbed.prometheus import PrometheusServer
 
 ROOT = Path(__file__).parents[2]

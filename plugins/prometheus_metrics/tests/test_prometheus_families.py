@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from botdock.model import MetricsSnapshot, OperationStats
 from botdock.model.metrics import DURATION_BUCKETS, OTHER
-from botdock_metrics_prometheus.exporter import render
+from botdock_metrics_prometheus.families import render
 from botdock_testing.metrics import odd_snapshot
 
 NOW = datetime.now(UTC)

@@ -17,8 +17,8 @@ from botdock.errors import (
     StorageKeyError,
     StorageUnavailableError,
 )
-from botdock_storage_local_fs import _drafts
-from botdock_storage_local_fs._failures import failures
+from botdock_storage_local_fs import _files
+from botdock_storage_local_fs._folders import failures
 from botdock_storage_local_fs.backend import LocalFsBackend
 
 WRITER = """
@@ -89,7 +89,7 @@ class TestFiles:
             backend.get("a")
         assert not root.exists()
 
-    def test_a_new_root_is_nobody_elses(self, backend: LocalFsBackend, root: Path) -> None:
+    def test_a_new_root_is_private(self, backend: LocalFsBackend, root: Path) -> None:
         put(backend, "a")
         assert root.stat().st_mode & 0o777 == 0o700
 
@@ -105,13 +105,13 @@ class TestFiles:
             f"no object 'bots/helo.zip' in local-fs ({root}/code)\nDid you mean bots/hello.zip?"
         )
 
-    def test_a_folder_is_no_object(self, backend: LocalFsBackend) -> None:
+    def test_a_folder_is_not_an_object(self, backend: LocalFsBackend) -> None:
         put(backend, "a/b")
         for look in (backend.get, backend.stat):
             with pytest.raises(ObjectNotFoundError):
                 look("a")
 
-    def test_an_empty_folder_is_in_nobodys_way(self, backend: LocalFsBackend, root: Path) -> None:
+    def test_an_empty_folder_gives_way(self, backend: LocalFsBackend, root: Path) -> None:
         (root / "code/a").mkdir(parents=True)
         put(backend, "a", b"file")
         assert read(backend, "a") == b"file"
@@ -128,7 +128,7 @@ class TestFiles:
         with pytest.raises(StorageKeyError, match="the object 'a/b' is in the way"):
             put(backend, "a/b/c/d")
 
-    def test_names_that_are_no_keys_are_not_listed(self, backend: LocalFsBackend, root: Path) -> None:
+    def test_names_that_cannot_be_keys_are_not_listed(self, backend: LocalFsBackend, root: Path) -> None:
         put(backend, "good")
         for name in (b"new\nline", b"not-utf8-\xff", b"back\\slash"):
             Path(os.fsdecode(bytes(root / "code") + b"/" + name)).write_bytes(b"x")
@@ -225,17 +225,17 @@ class TestDrafts:
     def test_a_draft_swept_at_its_birth_is_made_again(
         self, backend: LocalFsBackend, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        lock = _drafts._lock
+        lock = _files._lock
         swept: list[bool] = []
 
         def lock_after_a_sweep(file: int, how: int) -> bool:
             if not swept:
                 swept.append(True)
-                _drafts.sweep(backend._folders)
+                backend._files.sweep()
             return lock(file, how)
 
         put(backend, "first")
-        monkeypatch.setattr(_drafts, "_lock", lock_after_a_sweep)
+        monkeypatch.setattr(_files, "_lock", lock_after_a_sweep)
         put(backend, "a", b"whole")
         assert read(backend, "a") == b"whole"
 
@@ -253,9 +253,7 @@ class TestFailures:
             (errno.EIO, StorageError, "Input/output error"),
         ],
     )
-    def test_what_the_system_says_becomes_one_clear_error(
-        self, number: int, kind: type[BotdockError], says: str
-    ) -> None:
+    def test_an_os_error_becomes_one_clear_error(self, number: int, kind: type[BotdockError], says: str) -> None:
         with pytest.raises(kind, match=says), failures("read", key="k", backend="here"):
             raise OSError(number, os.strerror(number))
 

@@ -71,7 +71,7 @@ class TestLocalFsThatIgnoresCase(StorageContract):
             monkeypatch.setattr(module, "os", CaseIgnoringOs())
         return LocalFsBackend(tmp_path / "root", "code")
 
-    def test_a_name_that_goes_while_it_is_looked_for_is_in_nobodys_way(
+    def test_a_name_that_vanishes_during_the_look_is_accepted(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         found = iter([True, False])
@@ -83,7 +83,7 @@ class TestLocalFsThatIgnoresCase(StorageContract):
             os.close(folder)
         assert next(found, None) is None
 
-    def test_the_spelling_that_is_there_is_named(self, backend: StorageBackend) -> None:
+    def test_the_existing_spelling_is_named(self, backend: StorageBackend) -> None:
         backend.put("Bots/Readme", io.BytesIO(b"x"))
         with pytest.raises(StorageKeyError, match="differs from 'Bots' only in case"):
             backend.put("bots/other", io.BytesIO(b"x"))

@@ -1,4 +1,4 @@
-"""Whoever can plant a link inside the root still reaches nothing outside it."""
+"""A link that was planted inside the root leads to nothing outside it."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ def test_the_root_may_be_one(tmp_path: Path, root: Path, outside: Path) -> None:
 def test_a_fifo_is_refused_at_once(backend: LocalFsBackend, outside: Path, root: Path) -> None:
     os.mkfifo(root / "code/fifo")
     for look in (backend.get, backend.stat, lambda key: put(backend, key)):
-        with pytest.raises(StorageError, match="no regular file"):
+        with pytest.raises(StorageError, match="not a regular file"):
             look("fifo")
     assert keys(backend) == ["inside/kept"]

@@ -55,6 +55,6 @@ def _problems(settings: PrometheusSettings) -> Iterator[str]:
     if not settings.port and not settings.textfile:
         yield "port: set port or textfile, or both; without either, nothing is exported"
     if settings.port and not settings.address:
-        yield "address: must not be empty; 127.0.0.1 is this machine alone, 0.0.0.0 is everybody"
+        yield "address: must not be empty; 127.0.0.1 is this machine alone, 0.0.0.0 every interface"
     if settings.textfile and not Path(settings.textfile).expanduser().parent.is_dir():
         yield f"textfile: the folder of {settings.textfile!r} does not exist; create it"

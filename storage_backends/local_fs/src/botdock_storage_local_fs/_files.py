@@ -1,31 +1,65 @@
-"""The files of one area, by the keys of the objects that they are."""
+"""The files of one area, by the keys of the objects that they are, and the drafts that become such files."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import secrets
 import stat
 import threading
-from contextlib import suppress
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import attrs
 
 from botdock.errors import StorageError, nearest
 from botdock_storage_local_fs._folders import BlockedError, refuse_alias, sync
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from botdock_storage_local_fs._drafts import Draft
     from botdock_storage_local_fs._folders import Folders
 
+DRAFTS = ".drafts"
+"""Folder of the root, on the same file system as the areas beside it; no area is called so."""
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ATTEMPTS = 100
 """How often a folder is made anew that a delete keeps removing; each takes losing a race of microseconds."""
 _LOOKED_AT = 1000
-"""Names that a search for the one that was meant looks at."""
+"""Names of a folder that are compared with a key that does not exist."""
+
+
+@attrs.frozen(kw_only=True)
+class Draft:
+    """A file that is not an object yet.
+
+    Attributes:
+        folder: Descriptor of the folder of drafts.
+        name: Its name there.
+        file: Its descriptor.
+    """
+
+    folder: int
+    name: str
+    file: int
+
+    def write(self, data: bytes) -> None:
+        """Append `data`, all of it."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self.file, rest) :]
+
+    def sync(self) -> None:
+        """Bring it to the disk, with a time that is finer than the kernel's tick: two versions then differ in it."""
+        now = time.time_ns()
+        os.utime(self.file, ns=(now, now))
+        os.fsync(self.file)
 
 
 class Files:
-    """Opens, places and removes files by key. What is no object raises FileNotFoundError or BlockedError."""
+    """Opens, places and removes files by key; raises FileNotFoundError or BlockedError where none is an object."""
 
     def __init__(self, folders: Folders, area: str) -> None:
         self._folders = folders
@@ -33,7 +67,7 @@ class Files:
         self._placing = threading.Lock()
 
     def look(self, key: str) -> os.stat_result:
-        """Return what is known of a file."""
+        """Return the status of a file."""
         folders, name = self._split(key)
         with self._folders.open(folders) as folder:
             return self._regular(folder, name)
@@ -53,8 +87,29 @@ class Files:
             os.unlink(name, dir_fd=folder)
         self._prune(folders)
 
+    @contextmanager
+    def draft(self) -> Iterator[Draft]:
+        """Give a new draft; it is removed in the end unless it was placed."""
+        with self._folders.open((DRAFTS,), make=True) as folder:
+            name, file = _create(folder)
+            try:
+                yield Draft(folder=folder, name=name, file=file)
+            finally:
+                os.close(file)
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=folder)
+
+    def sweep(self) -> None:
+        """Remove the drafts of processes that died: those that are not locked."""
+        with suppress(FileNotFoundError), self._folders.open((DRAFTS,)) as folder:
+            with os.scandir(folder) as found:
+                names = [entry.name for entry in found]
+            for name in names:
+                with suppress(OSError):
+                    _remove_unlocked(folder, name)
+
     def place(self, draft: Draft, key: str) -> os.stat_result:
-        """Give a draft its key, in place of a file that has it; make the folders above it."""
+        """Give a draft its key, replacing a file that has it; make the folders above it."""
         folders, name = self._split(key)
         try:
             for _ in range(_ATTEMPTS):
@@ -70,7 +125,7 @@ class Files:
         folders, name = self._split(key)
         try:
             with self._folders.open(folders) as folder, os.scandir(folder) as found:
-                names = [item.name for item, _ in zip(found, range(_LOOKED_AT), strict=False)]
+                names = [entry.name for entry, _ in zip(found, range(_LOOKED_AT), strict=False)]
         except (OSError, BlockedError, StorageError):
             return []
         return ["/".join([*folders[1:], other]) for other in nearest(name, names)]
@@ -84,7 +139,7 @@ class Files:
         if stat.S_ISDIR(found.st_mode):
             raise BlockedError(f"{name!r} is a folder")
         if not stat.S_ISREG(found.st_mode):
-            raise StorageError(f"{name!r} in {self._folders.backend} is no regular file")
+            raise StorageError(f"{name!r} in {self._folders.backend} is not a regular file")
         refuse_alias(folder, name)
         return found
 
@@ -97,14 +152,20 @@ class Files:
         return os.fstat(draft.file)
 
     def _clear(self, folder: int, name: str) -> None:
+        """Make sure that a file can take the name; an empty folder that has it is removed."""
         try:
             self._regular(folder, name)
         except FileNotFoundError:
             return
         except BlockedError:
-            if not _is_folder(folder, name):
+            if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                 raise
-            _remove_if_empty(folder, name)
+            try:
+                os.rmdir(name, dir_fd=folder)
+            except FileNotFoundError:
+                return
+            except OSError:
+                raise BlockedError(f"a folder of the name {name!r} is in the way") from None
 
     def _prune(self, folders: Sequence[str]) -> None:
         for depth in range(len(folders) - 1, 0, -1):
@@ -115,14 +176,28 @@ class Files:
                 return
 
 
-def _is_folder(folder: int, name: str) -> bool:
-    return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+def _create(folder: int) -> tuple[str, int]:
+    while True:
+        name = secrets.token_hex(16)
+        file = os.open(name, _NEW, 0o666, dir_fd=folder)
+        _lock(file, fcntl.LOCK_EX)
+        if os.fstat(file).st_nlink:
+            return name, file
+        os.close(file)  # another process swept it between its creation and its lock
 
 
-def _remove_if_empty(folder: int, name: str) -> None:
+def _lock(file: int, how: int) -> bool:
     try:
-        os.rmdir(name, dir_fd=folder)
-    except FileNotFoundError:
-        return
-    except OSError:
-        raise BlockedError(f"a folder of the name {name!r} is in the way") from None
+        fcntl.flock(file, how)
+    except OSError:  # its writer holds it; or a file system without locks, where no draft is ever swept
+        return False
+    return True
+
+
+def _remove_unlocked(folder: int, name: str) -> None:
+    file = os.open(name, _READ, dir_fd=folder)
+    try:
+        if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            os.unlink(name, dir_fd=folder)
+    finally:
+        os.close(file)

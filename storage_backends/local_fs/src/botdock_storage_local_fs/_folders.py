@@ -2,30 +2,61 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from botdock.errors import StorageError
+from botdock.errors import BotdockError, StorageError, StorageKeyError, StorageUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_AWAY = {errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.ENODEV, errno.ENXIO}
+"""Errors of network file systems and unplugged disks; they may pass."""
+_FULL = 'Free some space, or move the storage: [options.local-fs] root = "..."'
+_REFUSED = 'Let this user write there, or move the storage: [options.local-fs] root = "..."'
+_HINTS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _REFUSED,
+    errno.EPERM: _REFUSED,
+    errno.EROFS: _REFUSED,
+    errno.EXDEV: "All folders of the root must be on one file system, so that an object appears in one step.",
+    errno.EMFILE: "Raise the limit of open files: ulimit -n",
+}
 
 
 class BlockedError(Exception):
     """Something else has the name: a file where a folder must be, or the same name in another case."""
 
 
+@contextmanager
+def failures(doing: str, *, key: str, backend: str) -> Iterator[None]:
+    """Raise a botdock error that names the key, the storage and the remedy in place of an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise _translated(error, doing, key, backend) from error
+
+
+def _translated(error: OSError, doing: str, key: str, backend: str) -> BotdockError:
+    if error.errno == errno.ENAMETOOLONG:
+        return StorageKeyError(key, "holds a name that is too long for this file system")
+    kind = StorageUnavailableError if error.errno in _AWAY else StorageError
+    hint = _HINTS.get(error.errno or 0)
+    return kind(f"cannot {doing} {key!r} in {backend}: {error.strerror or error}", key=key, backend=backend, hint=hint)
+
+
 class Folders:
     """The folders below `root`; the first of their names is that of an area, and the others are those of a key.
 
     Attributes:
-        root: The folder they are below; it may be a link itself, since whoever named it may decide that.
+        root: The folder they are below; it may itself be a link, which the operator chose.
         backend: How messages call the storage.
     """
 
@@ -38,8 +69,8 @@ class Folders:
         """Open a folder, and with `make` create what of it is missing; give its descriptor.
 
         Raises:
-            FileNotFoundError: It is not there.
-            BlockedError: A component is no folder.
+            FileNotFoundError: The folder does not exist.
+            BlockedError: A component is not a folder.
             StorageError: A component is a link.
         """
         if make:
@@ -58,7 +89,9 @@ class Folders:
     def _child(self, folder: int, path: Sequence[str], *, make: bool) -> int:
         name = path[-1]
         if make:
-            _make(folder, name)
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=folder)
+                sync(folder)
         try:
             child = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
         except NotADirectoryError:
@@ -72,10 +105,10 @@ class Folders:
         return child
 
     def refuse_link(self, folder: int, name: str) -> os.stat_result:
-        """Return what is known of an entry that is no link.
+        """Return the status of an entry that is not a link.
 
         Raises:
-            FileNotFoundError: It is not there.
+            FileNotFoundError: The entry does not exist.
             StorageError: It is a link.
         """
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -86,12 +119,6 @@ class Folders:
                 hint="Put the file or the folder itself there.",
             )
         return found
-
-
-def _make(folder: int, name: str) -> None:
-    with suppress(FileExistsError):
-        os.mkdir(name, 0o700, dir_fd=folder)
-        sync(folder)
 
 
 def sync(folder: int) -> None:
@@ -107,12 +134,12 @@ def refuse_alias(folder: int, name: str) -> None:
     folder is read only when it does.
 
     Raises:
-        BlockedError: Naming the spelling that is there.
+        BlockedError: Naming the spelling that exists.
     """
     if not _has_alias(folder, name):
         return
     with os.scandir(folder) as found:
-        names = {item.name for item in found}
+        names = {entry.name for entry in found}
     there = next((other for other in names if _folded(other) == _folded(name)), None)
     if name in names or (there is None and not _has_alias(folder, name)):  # or it was deleted meanwhile
         return
@@ -121,11 +148,8 @@ def refuse_alias(folder: int, name: str) -> None:
 
 
 def _has_alias(folder: int, name: str) -> bool:
-    return any(_same(folder, name, other) for other in _spellings(name))
-
-
-def _spellings(name: str) -> set[str]:
-    return {name.swapcase(), unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)} - {name}
+    spellings = {name.swapcase(), unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)}
+    return any(_same(folder, name, other) for other in spellings - {name})
 
 
 def _folded(name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdock import Check, CheckStatus
@@ -15,6 +14,7 @@ from botdock_storage_local_fs.settings import root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from botdock import Config
 
@@ -28,39 +28,34 @@ def checks(config: Config) -> Iterator[Check]:
     try:
         root = root_of(config)
     except ConfigError as error:
-        yield Check(
-            name="local-fs.root", status=CheckStatus.FAILED, detail=str(error), remedy="mend [options.local-fs]"
-        )
+        yield _check("root", CheckStatus.FAILED, str(error), "mend [options.local-fs]")
         return
-    place = _nearest_existing(root)
-    yield _writable(root, place)
-    yield _space(place)
+    existing = next(path for path in (root, *root.parents) if os.path.lexists(path))
+    yield _root(root, existing)
+    yield _space(existing)
 
 
-def _nearest_existing(path: Path) -> Path:
-    return next(place for place in (path, *path.parents) if os.path.lexists(place))
-
-
-def _writable(root: Path, place: Path) -> Check:
+def _root(root: Path, existing: Path) -> Check:
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         detail = f"{root} cannot be written: {error.strerror or error}"
-        return Check(
-            name="local-fs.root", status=CheckStatus.FAILED, detail=detail, remedy=f"chmod or chown, or {_MOVE}"
-        )
-    made = "" if root == place else " (not there yet; the first object makes it)"
-    return Check(name="local-fs.root", status=CheckStatus.OK, detail=f"{root}{made}")
+        return _check("root", CheckStatus.FAILED, detail, f"chmod or chown, or {_MOVE}")
+    made = "" if root == existing else " (not there yet; the first object makes it)"
+    return _check("root", CheckStatus.OK, f"{root}{made}")
 
 
-def _space(place: Path) -> Check:
+def _space(existing: Path) -> Check:
     try:
-        free = shutil.disk_usage(place).free
+        free = shutil.disk_usage(existing).free
     except OSError as error:
-        detail = f"unknown: {error.strerror or error}"
-        return Check(name="local-fs.space", status=CheckStatus.WARNING, detail=detail)
-    detail = f"{format_bytes(free)} free at {place}"
+        return _check("space", CheckStatus.WARNING, f"unknown: {error.strerror or error}")
+    detail = f"{format_bytes(free)} free at {existing}"
     if free >= LOW_SPACE:
-        return Check(name="local-fs.space", status=CheckStatus.OK, detail=detail)
-    return Check(name="local-fs.space", status=CheckStatus.WARNING, detail=detail, remedy=f"free some, or {_MOVE}")
+        return _check("space", CheckStatus.OK, detail)
+    return _check("space", CheckStatus.WARNING, detail, f"free some, or {_MOVE}")
+
+
+def _check(name: str, status: CheckStatus, detail: str, remedy: str = "") -> Check:
+    return Check(name=f"local-fs.{name}", status=status, detail=detail, remedy=remedy)
