@@ -27,7 +27,7 @@ class LoguruSettings(Section):
 
     Attributes:
         level: Level of loguru for what bots write to stdout.
-        stderr_level: The same for stderr, which is no sign of an error: many programs log there.
+        stderr_level: The same for stderr, which does not mean an error: many programs log there.
     """
 
     level: str = setting("INFO", rule=Rule(_level_problem))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from loguru import Logger, Record
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
-"""Characters with which a bot could move the cursor of whoever reads the log, or fake a second record; not the tab."""
+"""Characters with which a bot could move a reader's cursor, or fake a second record; not the tab."""
 _SECOND = 1_000_000_000
 
 
@@ -36,7 +36,7 @@ class LoguruSink(LogSink):
             settings: The levels.
         """
         self._levels = {Stream.STDOUT: settings.level, Stream.STDERR: settings.stderr_level}
-        exempt(__name__)  # who names this sink wants these records, whether or not botdock's own log is enabled
+        exempt(__name__)  # a user who names this sink wants these records, whether or not botdock's own log is enabled
 
     def write(self, source: LogSource, lines: Sequence[LogLine]) -> None:
         """Log some lines of one execution."""
