@@ -33,6 +33,7 @@ def verdict(
         (ended(137), SILENT, Outcome.SIGNALED, "SIGKILL"),
         (ended(139), SILENT, Outcome.SIGNALED, "SIGSEGV"),
         (ended(137), attrs.evolve(FINE, exit_code=137), Outcome.FAILED, "exit code 137"),
+        (ended(137, signal=0), SILENT, Outcome.FAILED, "exit code 137"),
         (ended(134, signal=6), SILENT, Outcome.SIGNALED, "SIGABRT"),
         (ended(137, signal=9, error="no space left"), SILENT, Outcome.INFRASTRUCTURE_ERROR, "no space left"),
         (ended(128 + 40), SILENT, Outcome.SIGNALED, "signal 40"),

@@ -29,6 +29,7 @@ PUBLIC = [
     "botdock.model",
     "botdock.orchestrator",
     "botdock.services",
+    "botdock.shim",
     "botdock_testing",
 ]
 

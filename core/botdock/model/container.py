@@ -173,8 +173,9 @@ class ContainerStatus:
     Attributes:
         container_id: The engine's opaque identity.
         state: Where it is in its life.
-        exit_code: Its exit code; None while it runs and where nobody knows, never a made-up 0.
-        signal: The signal that ended the main program, where the engine can tell it from an exit code.
+        exit_code: Its exit code; None while it runs and where it is not known, never a made-up 0.
+        signal: The signal that ended the main program; 0 where the engine knows that none did, None where it cannot
+            tell a signal from an exit code.
         oom_killed: Whether the kernel killed *some* process of it for memory; the main one or another.
         started_at: When it started, UTC.
         finished_at: When it ended, UTC.

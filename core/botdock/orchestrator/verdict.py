@@ -111,8 +111,8 @@ def _died_of_memory(status: ContainerStatus, reading: ResultReading) -> bool:
 
 def _fatal_signal(status: ContainerStatus, reading: ResultReading) -> int | None:
     """Return the signal that ended the main program; there was none if the wrapper announced this very exit code."""
-    if status.signal:
-        return status.signal
+    if status.signal is not None:
+        return status.signal or None
     number = (status.exit_code or 0) - SIGNAL_BASE
     return number if reading.exit_code != status.exit_code and 0 < number <= _HIGHEST_SIGNAL else None
 

@@ -1,4 +1,4 @@
-"""A log that was cut or overwritten behind the supervisor's back, or whose supervisor died: readers are told."""
+"""A log that was cut or overwritten behind the shim's back, or whose shim died: readers are told."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 
 from botdock.errors import ContainerError
 from botdock.model import ContainerHandle, LogChunk, LogCursor, Stream
-from botdock_engine_process import frames
+from botdock.shim import _log
+from botdock.shim._program import files
+from botdock.shim._program.files import read_record, write_record
 from botdock_engine_process.engine import ProcessEngine
-from botdock_engine_process.supervisor import layout
-from botdock_engine_process.supervisor.records import read_record, write_record
 
 CALL = 30.0
 WRITTEN = {Stream.STDOUT: b"one\ntwo\nthree", Stream.STDERR: b"uno\n"}
@@ -64,7 +64,7 @@ def test_whatever_is_missing_of_an_ended_log_is_counted(
     engine: ProcessEngine, state: Path, shell_spec: Any, damage: Callable[[bytes, int], bytes]
 ) -> None:
     container = ended(engine, shell_spec(BOT))
-    log = state / container.id / layout.log_name(0)
+    log = state / container.id / files.log_name(0)
     content = log.read_bytes()
     assert collected(engine, container) == (WRITTEN, {})
     for at in range(len(content)):
@@ -80,26 +80,26 @@ def test_what_is_damaged_in_the_middle_is_counted_and_the_rest_read(
 ) -> None:
     container = ended(engine, shell_spec("true"))
     folder = state / container.id
-    second = layout.FRAME.pack(1, 5, layout.STDOUT) + b"after"
-    for number, content in enumerate((layout.FRAME.pack(1, 9, layout.STDOUT) + b"cut", second)):
-        head = layout.HEAD.pack(9 * number, 0)
-        (folder / layout.log_name(number)).write_bytes(head + content)
-    document = {**(read_record(str(folder / layout.EXIT)) or {}), "logged": [14, 0]}
-    write_record(str(folder / layout.EXIT), document)
+    second = files.FRAME.pack(1, 5, files.STDOUT) + b"after"
+    for number, content in enumerate((files.FRAME.pack(1, 9, files.STDOUT) + b"cut", second)):
+        head = files.HEAD.pack(9 * number, 0)
+        (folder / files.log_name(number)).write_bytes(head + content)
+    document = {**(read_record(str(folder / files.EXIT)) or {}), "logged": [14, 0]}
+    write_record(str(folder / files.EXIT), document)
     found, gaps = collected(engine, container)
     assert (found[Stream.STDOUT], gaps) == (b"after", {Stream.STDOUT: 9})
 
 
-def test_the_end_of_a_log_whose_supervisor_was_killed_is_not_known(
+def test_the_end_of_a_log_whose_shim_was_killed_is_not_known(
     engine: ProcessEngine, state: Path, shell_spec: Any
 ) -> None:
     container = engine.create(*shell_spec("printf begun; exec sleep 60"), timeout=CALL)
     with engine.attach(container, timeout=CALL) as stream:
         engine.start(container, timeout=CALL)
         assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"begun"
-        supervisor = read_record(str(state / container.id / layout.SUPERVISOR))
-        assert supervisor is not None
-        os.kill(supervisor["pid"], signal.SIGKILL)
+        shim = read_record(str(state / container.id / files.SHIM))
+        assert shim is not None
+        os.kill(shim["pid"], signal.SIGKILL)
         status = engine.wait(container, timeout=CALL)
     assert status is not None
     assert status.exit_code is None
@@ -113,9 +113,9 @@ def test_skipping_what_is_stored_is_a_block_a_read(
     engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     container = ended(engine, shell_spec("true"))
-    frame = layout.FRAME.pack(1, 9, layout.STDOUT) + b"123456789"
-    (state / container.id / layout.log_name(0)).write_bytes(layout.HEAD.pack(0, 0) + 50 * frame)
-    monkeypatch.setattr(frames, "BLOCK", 3 * len(frame))
+    frame = files.FRAME.pack(1, 9, files.STDOUT) + b"123456789"
+    (state / container.id / files.log_name(0)).write_bytes(files.HEAD.pack(0, 0) + 50 * frame)
+    monkeypatch.setattr(_log, "BLOCK", 3 * len(frame))
     cursor = LogCursor(stdout=50 * 9 - 1)
     with engine.read_logs(container, cursor=cursor, follow=True, timeout=CALL) as stream:
         skipped, seen = 0, stream.activity

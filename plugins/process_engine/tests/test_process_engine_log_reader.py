@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock.model import Stream
-from botdock_engine_process import frames as reading
-from botdock_engine_process import streams
-from botdock_engine_process.bell import Bell
+from botdock.shim import _log as reading
+from botdock.shim import _stream
+from botdock.shim._container import ContainerFolder
+from botdock.shim._log import FrameReader
+from botdock.shim._program import files
+from botdock.shim._program.log import Bells
+from botdock.shim._stream import Bell
 from botdock_engine_process.engine import ProcessEngine
-from botdock_engine_process.folder import ContainerFolder
-from botdock_engine_process.frames import FrameReader
-from botdock_engine_process.supervisor import layout
-from botdock_engine_process.supervisor.log import Bells
 
 CALL = 30.0
-KINDS = {Stream.STDOUT: layout.STDOUT, Stream.STDERR: layout.STDERR}
+KINDS = {Stream.STDOUT: files.STDOUT, Stream.STDERR: files.STDERR}
 Frames = list[tuple[Stream, bytes]]
 
 frames = st.lists(st.tuples(st.sampled_from(Stream), st.binary(min_size=1, max_size=40)), max_size=20)
@@ -31,7 +31,7 @@ frames = st.lists(st.tuples(st.sampled_from(Stream), st.binary(min_size=1, max_s
 
 def packed(written: Frames) -> bytes:
     return b"".join(
-        layout.FRAME.pack(number, len(data), KINDS[stream]) + data for number, (stream, data) in enumerate(written)
+        files.FRAME.pack(number, len(data), KINDS[stream]) + data for number, (stream, data) in enumerate(written)
     )
 
 
@@ -79,12 +79,12 @@ def test_blocks_may_end_anywhere(written: Frames, block: int) -> None:
 
 def test_a_stream_whose_log_is_gone_leaves_nothing_open(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     container = engine.create(*shell_spec("true"), timeout=CALL)
-    (state / container.id / layout.log_name(0)).unlink()
+    (state / container.id / files.log_name(0)).unlink()
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(ContainerNotFoundError):
         engine.attach(container, timeout=CALL)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    assert list((state / container.id / layout.BELLS).iterdir()) == []
+    assert list((state / container.id / files.BELLS).iterdir()) == []
 
 
 def test_a_closed_stream_has_no_descriptor_and_leaves_no_bell(
@@ -96,17 +96,17 @@ def test_a_closed_stream_has_no_descriptor_and_leaves_no_bell(
     stream.close()
     assert stream.fileno() is None
     assert list(stream.read(1.0)) == []
-    assert list((state / container.id / layout.BELLS).iterdir()) == []
+    assert list((state / container.id / files.BELLS).iterdir()) == []
 
 
-def test_a_reader_that_no_supervisor_answers_learns_of_its_death(
+def test_a_reader_that_no_shim_answers_learns_of_its_death(
     engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(_stream, "LOOK_SECONDS", 0.01)
     container = engine.create(*shell_spec("true"), timeout=CALL)
     with engine.attach(container, timeout=CALL) as stream:
         assert list(stream.read(0.02)) == []
-        (state / container.id / layout.SUPERVISOR).write_text('{"pid": 1, "identity": "long dead"}')
+        (state / container.id / files.SHIM).write_text('{"pid": 1, "identity": "long dead"}')
         assert list(stream.read(CALL)) == []
         assert stream.ended
 
@@ -119,7 +119,7 @@ def test_errors_of_the_system_are_errors_of_the_container(
     def fail(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("botdock_engine_process.engine.remove_folder", fail)
+    monkeypatch.setattr(ContainerFolder, "remove", fail)
     with pytest.raises(ContainerError, match=r"cannot remove container .*Permission denied") as caught:
         engine.remove(container, timeout=CALL)
     assert caught.value.container_id == container.id
@@ -127,17 +127,17 @@ def test_errors_of_the_system_are_errors_of_the_container(
 
 
 def test_a_bell_is_never_seen_before_somebody_listens_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / layout.BELLS).mkdir()
-    make, supervisor = os.mkfifo, Bells(str(tmp_path / layout.BELLS))
+    (tmp_path / files.BELLS).mkdir()
+    make, shim = os.mkfifo, Bells(str(tmp_path / files.BELLS))
 
     def made_and_looked_at(path: Path, mode: int) -> None:
         make(path, mode)
-        supervisor.scan()
+        shim.scan()
 
     monkeypatch.setattr(os, "mkfifo", made_and_looked_at)
     bell = Bell(ContainerFolder(tmp_path))
-    supervisor.scan()
+    shim.scan()
     bell.hear()
     assert bell.connected
-    supervisor.close()
+    shim.close()
     bell.close()

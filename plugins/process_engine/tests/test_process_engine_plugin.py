@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from botdock.config import Config
+from botdock.errors import ContainerError
 from botdock.model import CheckStatus, Feature
-from botdock_engine_process import environment, plugin
-from botdock_engine_process.capabilities import WARNING, capabilities
-from botdock_engine_process.checks import checks
-from botdock_engine_process.engine import ProcessEngine, warn_on_stderr
+from botdock_engine_process import plugin
+from botdock_engine_process.engine import SYSTEM_PATH, WARNING, ProcessEngine, find_interpreter, warn_on_stderr
 
 CALL = 30.0
 
@@ -47,8 +46,8 @@ def test_it_says_once_on_stderr_that_it_does_not_isolate(
     assert captured.out == ""
 
 
-def test_it_enforces_little_and_says_what_to_do_about_the_rest() -> None:
-    said = capabilities()
+def test_it_enforces_little_and_says_what_to_do_about_the_rest(state: Path) -> None:
+    said = ProcessEngine(state).capabilities()
     assert said.enforced == {Feature.OPEN_FILES, Feature.FILE_SIZE}
     assert not said.isolates
     assert not said.private_filesystem
@@ -64,8 +63,8 @@ def test_doctor_is_warned_and_told_where_the_interpreters_are() -> None:
 
 
 def test_doctor_says_which_interpreter_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("botdock_engine_process.checks.find_interpreter", lambda _: None)
-    _, *interpreters = checks()
+    monkeypatch.setattr("botdock_engine_process.engine.find_interpreter", lambda _: None)
+    _, *interpreters = plugin_checks()
     assert {check.name: check.status for check in interpreters} == {
         "process.sh": CheckStatus.FAILED,
         "process.bash": CheckStatus.WARNING,
@@ -76,19 +75,19 @@ def test_doctor_says_which_interpreter_is_missing(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_path_ends_with_folders_of_interpreters_that_the_system_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Any, shell_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "frobnicate").touch(0o755)
     monkeypatch.setenv("PATH", f"/somewhere/else:{tmp_path}")
-    assert environment.search_path(["frobnicate", "sh", "absent"]) == (*environment.SYSTEM_PATH, str(tmp_path))
-    assert environment.missing_interpreters(["absent", "frobnicate"]) == ()
-    assert environment.missing_interpreters(["absent", "gone"]) == ("absent", "gone")
-    assert environment.missing_interpreters([]) == ()
+    path = run(shell_spec("printf $PATH", interpreters=("frobnicate", "sh", "absent"))).stdout.decode()
+    assert path.split(":") == [*SYSTEM_PATH, str(tmp_path)]
+    with pytest.raises(ContainerError, match="needs absent or gone, which is not on PATH"):
+        run(shell_spec("true", interpreters=("absent", "gone")))
 
 
 def test_without_a_known_python_the_path_alone_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", None)
-    assert environment.find_interpreter("absent-program") is None
+    assert find_interpreter("absent-program") is None
 
 
 def plugin_checks() -> list[Any]:

@@ -1,4 +1,4 @@
-"""Runners and supervisors that die, and what their successors find."""
+"""Runners and shims that die, and what their successors find."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ import pytest
 
 from botdock.errors import ContainerError, EngineTimeoutError
 from botdock.model import ContainerHandle, ContainerState, LogCursor, Stream
-from botdock_engine_process import folder as folders
+from botdock.shim import _container as folders
+from botdock.shim._container import is_alive, shim_command, signal_process, wait_for_end
+from botdock.shim._program import files
+from botdock.shim._program.files import identity_of
 from botdock_engine_process.engine import ProcessEngine
-from botdock_engine_process.folder import ContainerFolder
-from botdock_engine_process.launch import supervisor_command
-from botdock_engine_process.processes import is_alive, kill_group, wait_for_end
-from botdock_engine_process.supervisor.records import identity_of
 
 CALL = 30.0
 Eventually = Callable[[Callable[[], object]], None]
@@ -83,9 +82,7 @@ def test_a_bot_runs_to_its_end_although_its_runner_died_before_it_heard_of_the_s
     unread, answer = os.pipe()
     os.close(unread)
     try:
-        subprocess.run(
-            supervisor_command(ContainerFolder(state / container.id)), stdout=answer, check=True, timeout=CALL
-        )
+        subprocess.run(shim_command(state / container.id), stdout=answer, check=True, timeout=CALL)
     finally:
         os.close(answer)
     eventually(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
@@ -95,7 +92,7 @@ def test_a_bot_runs_to_its_end_although_its_runner_died_before_it_heard_of_the_s
         assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"all there is\n"
 
 
-def test_a_dead_supervisor_is_noticed_and_its_bot_killed(
+def test_a_dead_shim_is_noticed_and_its_bot_killed(
     engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
 ) -> None:
     container = engine.create(*shell_spec("echo ready; exec sleep 600"), timeout=CALL)
@@ -103,46 +100,46 @@ def test_a_dead_supervisor_is_noticed_and_its_bot_killed(
     engine.start(container, timeout=CALL)
     assert [(chunk.stream, chunk.data) for chunk in stream.read(CALL)] == [(Stream.STDOUT, b"ready\n")]
     bot = record(state, container, "bot.json")
-    os.kill(record(state, container, "supervisor.json")["pid"], signal.SIGKILL)
+    os.kill(record(state, container, files.SHIM)["pid"], signal.SIGKILL)
     while not stream.ended:
         assert list(stream.read(CALL)) == []
     stream.close()
     status = engine.wait(container, timeout=CALL)
     assert status is not None
     assert (status.state, status.exit_code) == (ContainerState.EXITED, None)
-    assert "supervisor died" in status.error
+    assert "shim died" in status.error
     assert is_alive(bot)
     engine.remove(container, timeout=CALL)
     eventually(lambda: not is_alive(bot))
 
 
-def test_a_supervisor_that_is_told_to_end_stops_its_bot(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
+def test_a_shim_that_is_told_to_end_stops_its_bot(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     container = started(engine, shell_spec("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 1 & wait; done"))
-    os.kill(record(state, container, "supervisor.json")["pid"], signal.SIGTERM)
+    os.kill(record(state, container, files.SHIM)["pid"], signal.SIGTERM)
     status = engine.wait(container, timeout=CALL)
     assert status is not None
     assert status.exit_code == 3
 
 
-def test_a_supervisor_that_does_not_answer_is_killed_with_its_bot(
+def test_a_shim_that_does_not_answer_is_killed_with_its_bot(
     engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
 ) -> None:
     container = started(engine, shell_spec("echo up; exec sleep 600"))
-    supervisor, bot = (record(state, container, name) for name in ("supervisor.json", "bot.json"))
-    os.kill(supervisor["pid"], signal.SIGSTOP)
+    shim, bot = (record(state, container, name) for name in (files.SHIM, "bot.json"))
+    os.kill(shim["pid"], signal.SIGSTOP)
     with pytest.raises(EngineTimeoutError, match="has not ended"):
         engine.stop(container, grace=0.0, timeout=0.1)
     engine.remove(container, timeout=0.1)
-    eventually(lambda: not is_alive(supervisor) and not is_alive(bot))
+    eventually(lambda: not is_alive(shim) and not is_alive(bot))
 
 
 def test_a_later_process_of_the_same_number_is_never_killed() -> None:
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
         identity = identity_of(process.pid)
-        kill_group({"pid": process.pid, "identity": "an earlier one"})
+        signal_process(os.killpg, {"pid": process.pid, "identity": "an earlier one"})
         wait_for_end({"pid": process.pid, "identity": "an earlier one"}, 1000.0)
         assert is_alive({"pid": process.pid, "identity": identity})
-        kill_group({"pid": process.pid, "identity": identity})
+        signal_process(os.killpg, {"pid": process.pid, "identity": identity})
         assert process.wait(CALL) == -signal.SIGKILL
 
 
@@ -177,10 +174,10 @@ def test_a_python_that_does_not_know_itself_starts_nothing(
         engine.start(container, timeout=CALL)
 
 
-def test_a_supervisor_that_crashes_at_its_start_says_how(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
+def test_a_shim_that_crashes_at_its_start_says_how(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     container = engine.create(*shell_spec("true"), timeout=CALL)
     (state / container.id / "plan.json").write_text("{}")
-    with pytest.raises(ContainerError, match=r"the supervisor crashed: [^$]*KeyError"):
+    with pytest.raises(ContainerError, match=r"the shim crashed: [^$]*KeyError"):
         engine.start(container, timeout=CALL)
 
 
@@ -224,7 +221,7 @@ def test_a_create_that_fails_half_way_leaves_nothing(
     def disk_full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("botdock_engine_process.creation.write_record", disk_full)
+    monkeypatch.setattr("botdock.shim._program.files.write_record", disk_full)
     with pytest.raises(ContainerError, match=r"cannot create container .*: .*No space left on device"):
         engine.create(*shell_spec("true"), timeout=CALL)
     assert list(state.iterdir()) == []

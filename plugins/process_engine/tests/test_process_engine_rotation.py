@@ -17,15 +17,16 @@ from hypothesis import strategies as st
 
 from botdock.errors import ContainerError
 from botdock.model import DEFAULT_LIMITS, LogChunk, LogCursor, LogGap, LogStream, Stream
+from botdock.shim._container import ContainerFolder
+from botdock.shim._log import LogFiles
+from botdock.shim._program import files
+from botdock.shim._program import log as writing
+from botdock.shim._program.files import make_log_file
+from botdock.shim._program.log import Log
 from botdock_engine_process.engine import ProcessEngine
-from botdock_engine_process.folder import ContainerFolder
-from botdock_engine_process.frames import LogFiles
-from botdock_engine_process.supervisor import layout
-from botdock_engine_process.supervisor import log as writing
-from botdock_engine_process.supervisor.log import Head, Tail, make_log_file
 
 CALL = 30.0
-KINDS = {Stream.STDOUT: layout.STDOUT, Stream.STDERR: layout.STDERR}
+KINDS = {Stream.STDOUT: files.STDOUT, Stream.STDERR: files.STDERR}
 LIMIT = 100
 OUTPUT = 100_000
 LINES = 2_400_000
@@ -68,7 +69,8 @@ class Reading:
             self.lost[gap.stream] += gap.size
 
     def read(self) -> bool:
-        """Take the next chunks; return whether there were any."""
+        """Take the next chunks; return whether there was something to read."""
+        before = self.files, self.files.activity
         try:
             chunks = self.files.next_chunks()
         except ContainerError:
@@ -80,7 +82,7 @@ class Reading:
             begin = self.at[chunk.stream]
             assert chunk.data == self.written[chunk.stream][begin : begin + len(chunk.data)]
             self.at[chunk.stream] += len(chunk.data)
-        return bool(chunks)
+        return bool(chunks) or before != (self.files, self.files.activity)
 
     def read_all(self) -> None:
         while self.read():
@@ -114,7 +116,7 @@ def test_whoever_reads_has_every_byte_or_is_told_that_it_is_gone(steps: list[Any
     with tempfile.TemporaryDirectory() as name, working_in(Path(name)), pytest.MonkeyPatch.context() as patch:
         patch.setattr(writing, "BURST", 0)
         make_log_file(0)
-        tail, written = Tail(LIMIT), dict.fromkeys(Stream, b"")
+        tail, written = Log(LIMIT, newest=True), dict.fromkeys(Stream, b"")
         reading = Reading(Path(name), written)
         acts: dict[str, Callable[[], object]] = {
             "read": reading.read,
@@ -138,25 +140,25 @@ def test_whoever_reads_has_every_byte_or_is_told_that_it_is_gone(steps: list[Any
 
 def bound(written: dict[Stream, bytes]) -> int:
     """Return how much may be on the disk: what is to be kept, two files more, and heads and frames."""
-    kept = LIMIT + 2 * (LIMIT // layout.PARTS + 60)
-    return min(kept, sum(map(len, written.values()))) + (kept + 8) * layout.FRAME.size + 8 * layout.HEAD.size
+    kept = LIMIT + 2 * (LIMIT // writing.PARTS + 60)
+    return min(kept, sum(map(len, written.values()))) + (kept + 8) * files.FRAME.size + 8 * files.HEAD.size
 
 
-@pytest.mark.parametrize(("kind", "limit"), [(Head, 2_000_000), (Tail, 100_000)])
+@pytest.mark.parametrize(("newest", "limit"), [(False, 2_000_000), (True, 100_000)])
 def test_tiny_writes_take_about_twice_their_bytes_of_the_disk(
-    kind: Any, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    newest: bool, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "BURST", 0)
     with working_in(tmp_path):
         make_log_file(0)
-        log, written = kind(limit), {Stream.STDOUT: bytearray(), Stream.STDERR: bytearray()}
+        log, written = Log(limit, newest=newest), {Stream.STDOUT: bytearray(), Stream.STDERR: bytearray()}
         for number in range(600_000):
             stream = Stream.STDERR if number % 3 else Stream.STDOUT
             written[stream].append(number % 251)
-            log.append(KINDS[stream], written[stream][-1:])
+            log.append(KINDS[stream], bytes(written[stream][-1:]))
         log.close()
     taken = [path.stat().st_size for path in tmp_path.iterdir()]
-    assert sum(taken) <= 2 * min(2 * limit, 600_000) + len(taken) * (layout.FREE_FRAMES + 100)
+    assert sum(taken) <= 2 * min(2 * limit, 600_000) + len(taken) * (writing.FREE_FRAMES + 100)
     files = LogFiles(ContainerFolder(tmp_path), cursor=LogCursor(), follow=False)
     lost = {gap.stream: gap.size or 0 for gap in files.lost}
     found = dict.fromkeys(Stream, b"")
@@ -180,9 +182,9 @@ def test_a_bot_that_may_write_without_an_end_is_not_ended_for_it(
     status = engine.wait(container, timeout=CALL)
     assert status is not None
     assert (status.exit_code, status.output_limited, status.error) == (3, False, "")
-    files = list((state / container.id).glob(f"{layout.LOG}*"))
-    kept = OUTPUT + layout.BURST
-    assert kept <= sum(path.stat().st_size for path in files) <= 2 * kept
+    sizes = [path.stat().st_size for path in (state / container.id).glob(f"{files.LOG}*")]
+    kept = OUTPUT + writing.BURST
+    assert kept <= sum(sizes) <= 2 * kept
     with engine.read_logs(container, cursor=LogCursor(last_ns=7), follow=True, timeout=CALL) as stream:
         chunks = list(rest_of(stream))
         (gap,) = stream.lost

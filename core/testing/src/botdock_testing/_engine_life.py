@@ -41,7 +41,7 @@ class Ending:
     @pytest.mark.parametrize("code", [0, 1, 7, 137, 143])
     def test_the_exit_code_is_the_programs_own(self, engine: Engine, make_spec: MakeSpec, code: int) -> None:
         status = run(engine, make_spec(Program(exit_code=code))).status
-        assert (status.state, status.exit_code, status.signal) == (ContainerState.EXITED, code, None)
+        assert (status.state, status.exit_code, status.signal or None) == (ContainerState.EXITED, code, None)
         assert not status.oom_killed
 
     def test_stop_lets_a_handler_of_sigterm_run(self, engine: Engine, make_spec: MakeSpec) -> None:

@@ -34,10 +34,13 @@ def read_bounded(path: str, limit: int) -> bytes:
         OSError: It is gone, a link, a device, or cannot be read.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
-        return file.read(limit + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:  # it would leave open what is a folder
+            return file.read(limit + 1)
+    finally:
+        os.close(descriptor)
 
 
 def find_result(inspected: Mapping[str, Any]) -> str | None:

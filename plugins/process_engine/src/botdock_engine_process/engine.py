@@ -1,46 +1,56 @@
-"""The engine: a container is a folder, a supervisor and a process group."""
+"""The engine: plain processes of this machine, each beside a shim, with no isolation."""
 
-# ruff: noqa: ARG002 - the parameters are those of every engine; a folder has no use for a timeout or a pull policy
+# ruff: noqa: ARG002 - the parameters are those of every engine; processes need no image
 
 from __future__ import annotations
 
-import re
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
 from botdock.errors import ContainerError
 from botdock.model import (
-    ContainerHandle,
-    ContainerInfo,
     ContainerRun,
-    ContainerState,
-    ContainerStatus,
     ContainerTemplate,
-    Engine,
     EngineCapabilities,
+    Feature,
     ImageInfo,
-    LogCursor,
-    LogStream,
     PullPolicy,
     PullProgress,
 )
-from botdock_engine_process.capabilities import ENGINE, WARNING, capabilities
-from botdock_engine_process.creation import create
-from botdock_engine_process.ending import kill, stop, wait_for_exit
-from botdock_engine_process.errors import mapped
-from botdock_engine_process.folder import MADE, ContainerFolder, remove_folder, sweep
-from botdock_engine_process.launch import launch
-from botdock_engine_process.results import read_result
-from botdock_engine_process.streams import FileLogStream
+from botdock.model.limits import MIB
+from botdock.shim import Plan, ShimEngine
 
-KILL_SECONDS = 5.0
-"""How long a bot whose start came too late may take to die."""
+REMEDY = "use --engine docker"
+WARNING = (
+    "botdock: the process engine does not isolate: bots run as you, with your files and your network; "
+    f"for code that you do not trust, {REMEDY}"
+)
+"""The one line that every engine of this kind writes to stderr before its first bot."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-"""What can be the name of a folder on every file system, and cannot leave the state folder."""
+_REASONS: Mapping[Feature, str] = {
+    Feature.NETWORK: "the bot has the network of this machine",
+    Feature.NON_ROOT: "the bot runs as the user that runs botdock",
+    Feature.READ_ONLY_ROOT: "the bot sees and may change what that user may",
+    Feature.READ_ONLY_CODE: "the bot runs in its code tree itself, and may change it",
+    Feature.CAPABILITIES: "the bot keeps the privileges of the user that runs botdock",
+    Feature.NO_NEW_PRIVILEGES: "set-uid programs work as ever",
+    Feature.SECCOMP: "no system call is filtered",
+    Feature.MEMORY: "each of its processes is held to a bound of its own (RLIMIT_DATA), not all of them together",
+    Feature.SWAP: "the bot may swap like any process",
+    Feature.CPU: "the bot may use every processor",
+    Feature.PIDS: "RLIMIT_NPROC counts all processes of a user, not a bot's, and does not bind root",
+    Feature.TMPFS: "its temporary folder lies on the disk and has no bound",
+}
+
+STACK_BYTES = 8 * MIB
+"""What a thread reserves for its stack, used or not, and RLIMIT_DATA counts (glibc, from the usual RLIMIT_STACK)."""
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where programs are looked for first; the PATH of Debian's images."""
 
 
 def warn_on_stderr(line: str) -> None:
@@ -50,26 +60,32 @@ def warn_on_stderr(line: str) -> None:
         sys.stderr.flush()
 
 
-class ProcessEngine(Engine):
+class ProcessEngine(ShimEngine):
     """Runs bots as plain processes of this machine, with no isolation.
-
-    Each has a supervisor, a small process that keeps its log and records its end; so bots outlive the runner, and any
-    other engine over the same folder finds them.
 
     Args:
         state: The folder that holds a folder for each container.
-        warn: Told once, before the first container, that there is no isolation.
+        warn: Told once, before the first container, that bots are not isolated.
     """
 
+    name = "process"
+
     def __init__(self, state: Path, *, warn: Callable[[str], None] = warn_on_stderr) -> None:
-        self._state = state
+        super().__init__(state)
         self._warn = warn
         self._warned = False
-        self._lock = Lock()
+        self._warning = Lock()
 
     def capabilities(self) -> EngineCapabilities:
         """Say that it isolates nothing."""
-        return capabilities()
+        system = os.uname()
+        return EngineCapabilities(
+            engine=self.name,
+            version=f"{system.sysname} {system.release}",
+            enforced=frozenset({Feature.OPEN_FILES, Feature.FILE_SIZE}),
+            missing={feature: f"{reason}; {REMEDY}" for feature, reason in _REASONS.items()},
+            private_filesystem=False,
+        )
 
     def ensure_image(
         self,
@@ -79,106 +95,59 @@ class ProcessEngine(Engine):
         timeout: float,
         progress: Callable[[PullProgress], None] | None = None,
     ) -> ImageInfo:
-        """Say that it is there: processes need no image. `create` looks for the interpreter."""
+        """Say that it is there: `create` looks for the interpreter."""
         return ImageInfo(reference=image)
 
-    def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
-        """Make the container's folder, whose name is all that a successor needs to know."""
-        if not _NAME.fullmatch(run.name):
-            raise ContainerError(f"{run.name[:80]!r} cannot name a container", engine=ENGINE, operation="create")
-        self._say_once()
-        with mapped("create", run.name):
-            sweep(self._state)
-            create(self._state / run.name, template, run)
-        return ContainerHandle(id=run.name)
+    def prepare(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
+        """Make the bot's own folders, and say what is started in its code tree.
 
-    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
-        """Open the log from its first byte."""
-        return self.read_logs(container, cursor=LogCursor(), follow=True, timeout=timeout)
+        Memory is RLIMIT_DATA and not RLIMIT_AS: Node reserves gigabytes of addresses that it never touches, which the
+        second counts and the first does not. It does count the stacks of threads, so there is room for `pids` of them;
+        measured: with 512 MiB and no such room, Python could start 62 threads.
+        """
+        with self._warning:
+            if not self._warned:
+                self._warned = True
+                self._warn(WARNING)
+        for shown in (run.code, template.program, run.context, run.result):
+            if not Path(shown).exists():
+                hint = "It was to be shown to the bot; was it removed meanwhile?"
+                raise ContainerError(f"{shown} does not exist", engine=self.name, operation="create", hint=hint)
+        found = [path for name in template.interpreters if (path := find_interpreter(name))]
+        if template.interpreters and not found:
+            names = " or ".join(template.interpreters)
+            hint = f"Install {names} on this machine, or {REMEDY}."
+            problem = f"the bot needs {names}, which is not on PATH"
+            raise ContainerError(problem, engine=self.name, operation="create", hint=hint)
+        home, temp = "home", "tmp"
+        for name in (home, temp):
+            (new / name).mkdir(mode=0o700)
+        limits = template.limits
+        return Plan(
+            command=[*template.command, run.context],
+            environment={
+                "PATH": os.pathsep.join(dict.fromkeys([*SYSTEM_PATH, *(str(Path(path).parent) for path in found)])),
+                "HOME": str(folder / home),
+                "TMPDIR": str(folder / temp),
+                "LANG": "C.UTF-8",
+                **template.environment,
+            },
+            working_dir=run.code,
+            limits={
+                name: int(value)
+                for name, value in {
+                    "RLIMIT_NOFILE": limits.open_files,
+                    "RLIMIT_FSIZE": limits.file_size,
+                    "RLIMIT_DATA": limits.memory and limits.memory + (limits.pids or 0) * STACK_BYTES,
+                    "RLIMIT_CORE": 0,
+                }.items()
+                if value is not None
+            },
+        )
 
-    def start(self, container: ContainerHandle, *, timeout: float) -> None:
-        """Start the supervisor, and learn from it that the bot runs."""
-        with mapped("start", container.id):
-            folder = self._folder(container.id)
-            if folder.status().state is ContainerState.RUNNING:
-                return
-            try:
-                problem = launch(folder, timeout=timeout)
-            except TimeoutError:
-                kill(folder, timeout=KILL_SECONDS)
-                raise
-        if problem:
-            message = f"container {container.id} did not start: {problem}"
-            raise ContainerError(message, engine=ENGINE, operation="start", container_id=container.id)
 
-    def read_logs(
-        self,
-        container: ContainerHandle,
-        *,
-        cursor: LogCursor,
-        follow: bool,
-        timeout: float,
-    ) -> LogStream:
-        """Open the log behind the cursor."""
-        with mapped("read_logs", container.id):
-            return FileLogStream(self._folder(container.id), cursor=cursor, follow=follow)
-
-    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
-        """Wait for the supervisor's record of the end."""
-        with mapped("wait", container.id):
-            return wait_for_exit(self._folder(container.id), timeout=timeout)
-
-    def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
-        """Say what the records say."""
-        with mapped("inspect", container.id):
-            return self._folder(container.id).status()
-
-    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
-        """Tell the supervisor to stop the bot."""
-        with mapped("stop", container.id):
-            stop(self._folder(container.id), grace=grace, timeout=timeout)
-
-    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
-        """Kill what runs and remove the folder."""
-        if not self._knows(container.id):
-            return
-        with mapped("remove", container.id):
-            folder = self._folder(container.id)
-            kill(folder, timeout=timeout)
-            remove_folder(folder)
-
-    def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
-        """List the folders whose containers carry the selectors."""
-        with mapped("list"):
-            return [info for info in self._infos() if selectors.items() <= info.labels.items()]
-
-    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
-        """Read the result file, if it is one still."""
-        with mapped("fetch_result", container.id):
-            made = self._folder(container.id).record(MADE)
-            if made is None:
-                raise OSError("what was written down of the container is gone")
-            return read_result(Path(made["result"]), limit + 1)
-
-    def close(self) -> None:
-        """Nothing is kept open."""
-
-    def _knows(self, container_id: str) -> bool:
-        return bool(_NAME.fullmatch(container_id)) and (self._state / container_id).is_dir()
-
-    def _folder(self, container_id: str) -> ContainerFolder:
-        if not self._knows(container_id):
-            raise FileNotFoundError(container_id)
-        return ContainerFolder(self._state / container_id)
-
-    def _infos(self) -> Iterator[ContainerInfo]:
-        names = sorted(path.name for path in self._state.iterdir()) if self._state.is_dir() else ()
-        for name in filter(self._knows, names):
-            with suppress(FileNotFoundError):  # removed since
-                yield ContainerFolder(self._state / name).info()
-
-    def _say_once(self) -> None:
-        with self._lock:
-            said, self._warned = self._warned, True
-        if not said:
-            self._warn(WARNING)
+def find_interpreter(name: str) -> str | None:
+    """Return where a program is: among the system's, on our own PATH, or beside the Python that runs us."""
+    own = os.environ.get("PATH", "").split(os.pathsep)
+    beside_python = [str(Path(sys.executable).resolve().parent)] if sys.executable else []
+    return shutil.which(name, path=os.pathsep.join([*SYSTEM_PATH, *filter(None, own), *beside_python]))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from botdock import Check, Engine, EnginePlugin, hookimpl
+from botdock import Check, CheckStatus, Engine, EnginePlugin, hookimpl
 from botdock.config import Config
+
+INTERPRETERS = ("sh", "bash", "python3", "node")
+"""Of the bundled runtimes; every bot needs the first."""
 
 
 def _open(config: Config) -> Engine:
@@ -14,10 +17,26 @@ def _open(config: Config) -> Engine:
     return ProcessEngine(config.home_dir / "process")
 
 
-def _check(_config: Config) -> Iterable[Check]:
-    from botdock_engine_process.checks import checks
+def check(_config: Config) -> Iterable[Check]:
+    """Say that bots are not isolated, and which interpreters were found."""
+    from botdock_engine_process.engine import REMEDY, find_interpreter
 
-    return checks()
+    yield Check(
+        name="process.isolation",
+        status=CheckStatus.WARNING,
+        detail="bots run as you, with your files and your network",
+        remedy=f"for code that you do not trust, {REMEDY}",
+    )
+    for name in INTERPRETERS:
+        if found := find_interpreter(name):
+            yield Check(name=f"process.{name}", status=CheckStatus.OK, detail=found)
+        else:
+            yield Check(
+                name=f"process.{name}",
+                status=CheckStatus.FAILED if name == INTERPRETERS[0] else CheckStatus.WARNING,
+                detail=f"{name} is not on PATH, so bots that need it do not run on this engine",
+                remedy=f"install {name}, or {REMEDY}",
+            )
 
 
 @hookimpl
@@ -29,5 +48,5 @@ def botdock_engines() -> Iterable[EnginePlugin]:
         summary="Plain processes of this machine: no daemon, no isolation",
         factory=_open,
         automatic=False,
-        checks=_check,
+        checks=check,
     )

@@ -1,6 +1,6 @@
 """Writing the log, and telling its readers."""
 
-# ruff: noqa: PTH105, PTH108, PTH118, PTH208 - importing pathlib would lengthen the start of every bot
+# ruff: noqa: PTH108, PTH208 - importing pathlib would lengthen the start of every bot
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import os
 import time
 from contextlib import suppress
 
-from botdock_engine_process.supervisor.layout import (
-    BURST,
-    CONNECTED,
-    FRAME,
-    FREE_FRAMES,
-    HEAD,
-    OUTPUT_HEADROOM,
-    PARTS,
-    RUNG,
-    STDERR,
-    STDOUT,
-    log_name,
-)
+from .files import CONNECTED, FRAME, HEAD, RUNG, STDERR, STDOUT, log_name, make_log_file
+
+FREE_FRAMES = 256 * 1024
+"""Bytes that the frames of a file may take beyond those of the bot in it, before tiny pieces wait for more."""
+OUTPUT_HEADROOM = 1024 * 1024
+"""Bytes beyond the limit on output that are logged before the bot is killed: time for the runner to do it itself."""
+BURST = 8 * 1024 * 1024
+"""Bytes beyond the limit that are kept of a bot that may write without an end: what a busy runner reads late."""
+PARTS = 4
+"""How many files hold what is kept of a bot that may write without an end; there is one more while they change."""
 
 
 class LogFile:
@@ -72,11 +69,7 @@ class LogFile:
             os.close(self._descriptor)
 
     def _write_frame(self, stream: int, data: bytes) -> None:
-        self._write(FRAME.pack(time.time_ns(), len(data), stream) + data)
-        self.size += len(data)
-
-    def _write(self, frame: bytes) -> None:
-        rest = memoryview(frame)
+        rest = memoryview(FRAME.pack(time.time_ns(), len(data), stream) + data)
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
@@ -84,63 +77,45 @@ class LogFile:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self._end)
             raise
-        self._end += len(frame)
+        self._end += FRAME.size + len(data)
+        self.size += len(data)
 
 
-class Head:
-    """The log of a bot that ends: its first `limit` bytes, and a little more."""
+class Log:
+    """What is kept of what a bot writes.
 
-    def __init__(self, limit: int) -> None:
-        self.logged = {STDOUT: 0, STDERR: 0}
-        self._file = LogFile(log_name(0))
-        self._left = limit + OUTPUT_HEADROOM
+    Args:
+        limit: Bytes, and a little more: the first ones.
+        newest: Keep the last ones instead, of a bot that may write without an end. They are in files of about the same
+            size, so that the disk is given back what the oldest one took.
 
-    def append(self, stream: int, data: bytes) -> bool:
-        """Keep what the bot wrote; return whether there is room for all of it.
-
-        Raises:
-            OSError: As of a file.
-        """
-        kept = data[: self._left]
-        if kept:
-            self._file.append(stream, kept)
-            self.logged[stream] += len(kept)
-            self._left -= len(kept)
-        return len(kept) == len(data)
-
-    def close(self) -> None:
-        """Close the file.
-
-        Raises:
-            OSError: As of a file.
-        """
-        self._file.close()
-
-
-class Tail:
-    """The log of a bot that may write without an end: its last `limit` bytes, and some more.
-
-    It is in files of about the same size, so that the disk is given back what the oldest one took.
+    Attributes:
+        logged: Bytes of each stream that it was given, and did not refuse.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit + BURST
+    def __init__(self, limit: int, *, newest: bool) -> None:
         self.logged = {STDOUT: 0, STDERR: 0}
+        self._newest = newest
+        self._limit = limit + (BURST if newest else OUTPUT_HEADROOM)
         self._full: list[tuple[int, int]] = []
         self._number = 0
         self._file = LogFile(log_name(0))
 
     def append(self, stream: int, data: bytes) -> bool:
-        """Keep what the bot wrote; return True: there is always room.
+        """Keep what the bot wrote; return whether all of it may be kept.
 
         Raises:
             OSError: As of a file.
         """
-        if self._file.size * PARTS >= self._limit:
+        kept = data
+        if not self._newest:
+            kept = data[: self._limit - sum(self.logged.values())]
+        elif self._file.size * PARTS >= self._limit:
             self._begin_file()
-        self._file.append(stream, data)
-        self.logged[stream] += len(data)
-        return True
+        if kept:
+            self._file.append(stream, kept)
+            self.logged[stream] += len(kept)
+        return len(kept) == len(data)
 
     def close(self) -> None:
         """Close the newest file.
@@ -157,38 +132,12 @@ class Tail:
         self._file.close()
         self._full.append((self._number, self._file.size))
         self._number, self._file = self._number + 1, following
-        self._remove_oldest()
-
-    def _remove_oldest(self) -> None:
         while sum(size for _, size in self._full[1:]) >= self._limit:
-            number, _ = self._full.pop(0)
-            os.unlink(log_name(number))
-
-
-def make_log_file(number: int, stdout: int = 0, stderr: int = 0, *, folder: str = "") -> None:
-    """Make a file of the log, which appears with its head.
-
-    Args:
-        number: Of the file.
-        stdout: Bytes of stdout in those before it.
-        stderr: Bytes of stderr in those before it.
-        folder: Of the container; empty for the working directory.
-
-    Raises:
-        OSError: The disk is full, or the like; there is no such file then.
-    """
-    path = os.path.join(folder, log_name(number))
-    new = f"{path}.new"
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, HEAD.pack(stdout, stderr))
-    finally:
-        os.close(descriptor)
-    os.replace(new, path)
+            os.unlink(log_name(self._full.pop(0)[0]))
 
 
 class Bells:
-    """The FIFOs of those who read the log; a reader that is slow or gone holds nobody up."""
+    """The FIFOs of those who read the log; a reader that is slow or gone does not hold up the others."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -214,8 +163,8 @@ class Bells:
 
     def _connect(self, name: str) -> None:
         try:
-            self._open[name] = os.open(self._path(name), os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:  # nobody listens any more: a reader that was killed
+            self._open[name] = os.open(f"{self._folder}/{name}", os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # its reader was killed
             self._take_down(name)
         else:
             self._write(name, CONNECTED)
@@ -231,7 +180,4 @@ class Bells:
 
     def _take_down(self, name: str) -> None:
         with suppress(OSError):
-            os.unlink(self._path(name))
-
-    def _path(self, name: str) -> str:
-        return os.path.join(self._folder, name)
+            os.unlink(f"{self._folder}/{name}")

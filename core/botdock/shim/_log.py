@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from botdock.errors import ContainerError
 from botdock.model import LogChunk, LogCursor, LogGap, Stream
-from botdock_engine_process.capabilities import ENGINE
-from botdock_engine_process.folder import ContainerFolder
-from botdock_engine_process.supervisor import layout
+from botdock.shim._container import ContainerFolder
+from botdock.shim._program import files
 
 BLOCK = 1024 * 1024
 """Bytes read at a time; holds any frame whole."""
 
-_STREAMS = {layout.STDOUT: Stream.STDOUT, layout.STDERR: Stream.STDERR}
+_STREAMS = {files.STDOUT: Stream.STDOUT, files.STDERR: Stream.STDERR}
 
 
 class FrameReader:
@@ -45,7 +44,7 @@ class FrameReader:
         if not block and os.fstat(self._descriptor).st_size < self.position:
             self._torn = True  # shortened under us: what is added from now on begins anywhere
         chunks: list[LogChunk] = []
-        at, unpack, head, skip = 0, layout.FRAME.unpack_from, layout.FRAME.size, self._skip
+        at, unpack, head, skip = 0, files.FRAME.unpack_from, files.FRAME.size, self._skip
         while len(block) - at >= head:
             time_ns, size, number = unpack(block, at)
             stop = at + head + size
@@ -75,22 +74,22 @@ class LogFiles:
         activity: Bytes of the files that were read, those that are skipped too.
 
     Raises:
-        FileNotFoundError: There is no log.
+        FileNotFoundError: The log is gone.
     """
 
     def __init__(self, folder: ContainerFolder, *, cursor: LogCursor, follow: bool) -> None:
         self._folder = folder
         self._at = {Stream.STDOUT: cursor.stdout, Stream.STDERR: cursor.stderr}
         self._last_ns = cursor.last_ns
-        numbers = sorted(self._numbers())
+        numbers = self._numbers()
         if not numbers:
-            raise FileNotFoundError(folder.file(layout.log_name(0)))
+            raise FileNotFoundError(folder.path / files.log_name(0))
         self._last = None if follow else numbers[-1]
         self._file: int | None = None
         self.lost: Sequence[LogGap] = ()
         self.activity = 0
         self._delivered = self._broken = False
-        self._open(self._begin(numbers))
+        self._open(self._first_needed(numbers))
 
     def next_chunks(self) -> list[LogChunk]:
         """Return the next chunks; nothing when all that there is has been read, or was to be skipped.
@@ -112,20 +111,19 @@ class LogFiles:
                 self._open(following)
             except FileNotFoundError:  # the container is being removed
                 return []
-        message = (
-            f"what came next in the log of container {self._folder.name} was removed before it was read, or damaged"
-        )
-        raise ContainerError(message, engine=ENGINE, operation="read_logs", container_id=self._folder.name)
+        name = self._folder.path.name
+        message = f"what came next in the log of container {name} was removed before it was read, or damaged"
+        raise ContainerError(message, operation="read_logs", container_id=name)
 
     def check_end(self) -> None:
-        """Compare what was found with what the supervisor has counted, now that there is no more.
+        """Compare what was found with what the shim has counted, now that the log has ended.
 
         Raises:
-            ContainerError: Something is missing behind what was read; whoever reads on is told how much.
+            ContainerError: Something is missing behind what was read; the next reader is told how much.
         """
         logged = self._folder.logged()
         self._miss(self._at if logged is None else logged, 0)
-        if logged is None and self._folder.exists() and not self._broken:  # its supervisor died: the end is not known
+        if logged is None and self._folder.path.is_dir() and not self._broken:  # its shim died: the end is not known
             unknown = {gap.stream: gap for gap in self.lost}
             self.lost = tuple(
                 unknown.get(stream) or LogGap(stream=stream, size=None, since_ns=self._last_ns, until_ns=self._last_ns)
@@ -140,41 +138,52 @@ class LogFiles:
             os.close(self._file)
             self._file = None
 
-    def _begin(self, numbers: Sequence[int]) -> int:
+    def _first_needed(self, numbers: Sequence[int]) -> int:
         """Return the newest file that does not begin behind the cursor, or the oldest one."""
         for number in reversed(numbers[1:]):
             with suppress(FileNotFoundError):
-                descriptor = os.open(self._folder.file(layout.log_name(number)), os.O_RDONLY)
-                try:
-                    before = self._head(number, descriptor)
-                finally:
-                    os.close(descriptor)
+                self._file = os.open(self._folder.path / files.log_name(number), os.O_RDONLY)
+                before, _ = self._begins(number, self._file)
+                self.close()
                 if all(before[stream] <= at for stream, at in self._at.items()):
                     return number
         return numbers[0]
 
     def _open(self, number: int) -> None:
         """Go on to a file, or to the oldest one behind it, and note what is gone before its first byte."""
-        number, descriptor = self._oldest_from(number)
+        while True:
+            try:
+                descriptor = os.open(self._folder.path / files.log_name(number), os.O_RDONLY)
+                break
+            except FileNotFoundError:
+                behind = [other for other in self._numbers() if other > number]
+                if not behind:
+                    raise
+                number = behind[0]
         self.close()
         self._number, self._file = number, descriptor
-        before = self._head(number, descriptor)
-        self._miss(before, _first_time(descriptor))
+        before, first_ns = self._begins(number, descriptor)
+        self._miss(before, first_ns)
         self._reader = FrameReader(
             descriptor,
             skip={stream: at - before[stream] for stream, at in self._at.items()},
-            position=layout.HEAD.size,
+            position=files.HEAD.size,
             end=None if self._last is None or number < self._last else os.fstat(descriptor).st_size,
         )
 
-    def _head(self, number: int, descriptor: int) -> dict[Stream, int]:
-        """Return how many bytes of each stream were logged before a file; where it does not say, those before us."""
-        head = os.pread(descriptor, layout.HEAD.size, 0)
+    def _begins(self, number: int, descriptor: int) -> tuple[dict[Stream, int], int]:
+        """Return how many bytes of each stream were logged before a file, and the time of its first frame or 0.
+
+        One that does not say how many, because it was cut, begins where we are.
+        """
+        content = os.pread(descriptor, files.HEAD.size + files.FRAME.size, 0)
+        head, frame = content[: files.HEAD.size], content[files.HEAD.size :]
+        time_ns = int(files.FRAME.unpack(frame)[0]) if len(frame) == files.FRAME.size else 0
         if number == 0:
-            return dict.fromkeys(Stream, 0)
-        if len(head) < layout.HEAD.size:
-            return dict(self._at)
-        return dict(zip(_STREAMS.values(), layout.HEAD.unpack(head), strict=True))
+            return dict.fromkeys(Stream, 0), time_ns
+        if len(head) < files.HEAD.size:
+            return dict(self._at), time_ns
+        return dict(zip(_STREAMS.values(), files.HEAD.unpack(head), strict=True)), time_ns
 
     def _miss(self, until: Mapping[Stream, int], until_ns: int) -> None:
         """Note what is gone up to a place; behind something that was delivered, only the next reader can be told."""
@@ -191,44 +200,17 @@ class LogFiles:
             self._at[stream] = until[stream]
         self.lost = tuple(gaps.values())
 
-    def _oldest_from(self, number: int) -> tuple[int, int]:
-        """Return the number and the descriptor of a file, or of the oldest behind it where it is gone."""
-        while True:
-            try:
-                return number, os.open(self._folder.file(layout.log_name(number)), os.O_RDONLY)
-            except FileNotFoundError:
-                following = self._oldest_behind(number)
-                if following is None:
-                    raise
-                number = following
-
-    def _oldest_behind(self, number: int) -> int | None:
-        return min((other for other in self._numbers() if other > number), default=None)
-
-    def _numbers(self) -> Iterator[int]:
-        for name in os.listdir(self._folder.path):  # noqa: PTH208 - only names
-            number = name.removeprefix(layout.LOG)
-            if name.startswith(layout.LOG) and number.isdecimal():
-                yield int(number)
+    def _numbers(self) -> list[int]:
+        found = (name.removeprefix(files.LOG) for name in os.listdir(self._folder.path) if name.startswith(files.LOG))  # noqa: PTH208 - only names
+        return sorted(int(number) for number in found if number.isdecimal())
 
     def _following(self) -> int | None:
-        """Return the number of the file to read after this one, or None where there is none."""
+        """Return the number of the file to read after this one, or None while this is the last one."""
         if self._last is not None and self._number >= self._last:
             return None
-        if self._exists(self._number + 1):
-            return self._number + 1
-        if self._exists(self._number):
-            return None
-        try:
-            return self._oldest_behind(self._number)
-        except FileNotFoundError:  # the container is being removed
-            return None
-
-    def _exists(self, number: int) -> bool:
-        return self._folder.file(layout.log_name(number)).exists()
-
-
-def _first_time(descriptor: int) -> int:
-    """Return the time of a file's first frame, or 0 where it has none yet."""
-    frame = os.pread(descriptor, layout.FRAME.size, layout.HEAD.size)
-    return int(layout.FRAME.unpack(frame)[0]) if len(frame) == layout.FRAME.size else 0
+        for number in (self._number + 1, self._number):
+            if (self._folder.path / files.log_name(number)).exists():
+                return number if number > self._number else None
+        with suppress(FileNotFoundError):  # the container is being removed
+            return next((number for number in self._numbers() if number > self._number), None)
+        return None

@@ -1,4 +1,4 @@
-"""The supervisor's own life: start the bot, copy what it writes, do as told, record its end."""
+"""The shim's own life: start the bot, copy what it writes, do as told, record its end."""
 
 # ruff: noqa: PTH108 - importing pathlib would lengthen the start of every bot
 
@@ -13,10 +13,10 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 
-from botdock_engine_process.supervisor import layout
-from botdock_engine_process.supervisor.child import Child
-from botdock_engine_process.supervisor.log import Bells, Head, Tail
-from botdock_engine_process.supervisor.records import claim_record, identity_of, read_record, write_record
+from . import files
+from .child import Child
+from .files import claim_record, identity_of, read_record, write_record
+from .log import Bells, Log
 
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import alone would take a third of our start
 if TYPE_CHECKING:
@@ -29,21 +29,21 @@ LONGEST_POLL = 86_400.0
 DRAIN_SECONDS = 1.0
 """How long, after the bot's end, a process that left its group may hold the bot's pipes open."""
 SHUTDOWN_GRACE = 5.0
-"""Between SIGTERM and SIGKILL when the supervisor itself is told to end, as at the shutdown of the machine."""
+"""Between SIGTERM and SIGKILL when the shim itself is told to end, as at the shutdown of the machine."""
 
 
-class Supervisor:
+class Shim:
     """Runs one bot once; the working directory is the folder of the container.
 
-    The log is the truth: it is written whether or not anybody reads it, so neither a slow reader nor the death of the
+    The log is the truth: it is written whether or not it has a reader, so neither a slow reader nor the death of the
     runner stops the bot.
     """
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self._plan = plan
-        self._log = Tail(plan["output"]) if plan["endless"] else Head(plan["output"])
-        self._bells = Bells(layout.BELLS)
-        self._control = os.open(layout.CONTROL, os.O_RDWR | os.O_NONBLOCK)  # writing too: so it never ends
+        self._log = Log(plan["output"], newest=plan["endless"])
+        self._bells = Bells(files.BELLS)
+        self._control = os.open(files.CONTROL, os.O_RDWR | os.O_NONBLOCK)  # writing too: so it never ends
         self._unread = b""
         self._kill_at = inf
         self._ended = False
@@ -71,8 +71,8 @@ class Supervisor:
                 self._attend()
             self._finish()
             if problem:
-                report(problem)  # only now, so that whoever hears of it finds it recorded
-        except BaseException:  # nobody would look after the bot any more
+                report(problem)  # only now, so that a runner that hears of it finds it recorded
+        except BaseException:  # the bot would be left alone
             self._child.signal(signal.SIGKILL)
             raise
 
@@ -80,9 +80,9 @@ class Supervisor:
         child = self._child
         self._started_at = time.time()
         identity = identity_of(child.pid)
-        write_record(layout.BOT, {"pid": child.pid, "identity": identity, "started_at": self._started_at})
+        write_record(files.BOT, {"pid": child.pid, "identity": identity, "started_at": self._started_at})
         self._error = child.release()
-        for pipe, stream in ((child.stdout, layout.STDOUT), (child.stderr, layout.STDERR)):
+        for pipe, stream in ((child.stdout, files.STDOUT), (child.stderr, files.STDERR)):
             self._pipes.add(pipe)
             self._on(pipe, partial(self._copy, pipe, stream))
         if self._error:
@@ -126,9 +126,9 @@ class Supervisor:
         *lines, self._unread = (self._unread + os.read(self._control, 4096)).split(b"\n")
         for line in lines:
             word, _, argument = line.partition(b" ")
-            if word == layout.BELL:
+            if word == files.BELL:
                 self._bells.scan()
-            elif word == layout.STOP:
+            elif word == files.STOP:
                 self._stop(float(argument))
 
     def _stop(self, grace: float) -> None:
@@ -169,7 +169,7 @@ class Supervisor:
             self._log.close()
         except OSError as error:
             self._error = self._error or _unwritten(error)
-        write_record(layout.EXIT, self._ending(status, finished_at, usage.ru_maxrss))
+        write_record(files.EXIT, self._ending(status, finished_at, usage.ru_maxrss))
         self._bells.scan()
         self._bells.ring()
         self._bells.close()
@@ -186,7 +186,7 @@ class Supervisor:
             "max_rss_kib": max_rss_kib,
             "error": self._error,
             "output_limited": self._output_limited,
-            "logged": [self._log.logged[layout.STDOUT], self._log.logged[layout.STDERR]],
+            "logged": [self._log.logged[files.STDOUT], self._log.logged[files.STDERR]],
         }
 
 
@@ -194,38 +194,34 @@ def _unwritten(error: OSError) -> str:
     return f"the log could not be written: {error.strerror}"
 
 
-def supervise(folder: str, report: Callable[[str], None]) -> None:
-    """Run the bot of a container to its end, if nobody does already."""
+def run_shim(folder: str, report: Callable[[str], None]) -> None:
+    """Run the bot of a container to its end, unless another shim does."""
     os.umask(0o077)
     os.chdir(folder)
-    if not claim_record(layout.SUPERVISOR, {"pid": os.getpid(), "identity": identity_of(os.getpid())}):
+    if not claim_record(files.SHIM, {"pid": os.getpid(), "identity": identity_of(os.getpid())}):
         report("it has been started already")
-    elif (plan := _take_plan()) is None:
+        return
+    plan = read_record(files.PLAN)
+    try:
+        os.unlink(files.PLAN)
+    except FileNotFoundError:  # a removal took it meanwhile, and so nothing is started
+        plan = None
+    if plan is None:
         report("its plan is gone")
     else:
-        Supervisor(plan).run(report)
-
-
-def _take_plan() -> dict[str, Any] | None:
-    """Return the plan, or None where somebody else took it: a container that is being removed starts nothing."""
-    plan = read_record(layout.PLAN)
-    try:
-        os.unlink(layout.PLAN)
-    except FileNotFoundError:
-        return None
-    return plan
+        Shim(plan).run(report)
 
 
 def main() -> None:  # pragma: no cover - runs without site-packages, so where nothing is measured
-    """Leave the runner, and supervise the container whose folder is the one argument."""
-    if os.fork():  # so that nobody need reap us: we belong to init as soon as the first process ends
+    """Leave the runner, and run the bot of the container whose folder is the one argument."""
+    if os.fork():  # so that no runner need reap us: we belong to init as soon as the first process ends
         os._exit(0)
-    supervise(sys.argv[1], _report_on_stdout)
+    run_shim(sys.argv[1], _report_on_stdout)
 
 
 def _report_on_stdout(problem: str) -> None:  # pragma: no cover - as `main`
     with suppress(BrokenPipeError):  # the runner has died meanwhile: its successor finds out without it
         os.write(1, f"-{problem}".encode() if problem else b"+")
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)  # whoever reads our answer sees its end
+    os.dup2(null, 1)  # the reader of our answer sees its end
     os.close(null)

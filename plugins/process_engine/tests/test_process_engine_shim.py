@@ -1,4 +1,4 @@
-"""The supervisor, run in a process of the test's own so that what it does is measured."""
+"""The shim, run in a process of the test's own so that what it does is measured."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock_engine_process.creation import create
-from botdock_engine_process.ending import kill
-from botdock_engine_process.folder import ContainerFolder
-from botdock_engine_process.supervisor import layout
-from botdock_engine_process.supervisor.child import Child
-from botdock_engine_process.supervisor.log import Bells, LogFile, make_log_file
-from botdock_engine_process.supervisor.main import supervise
-from botdock_engine_process.supervisor.records import claim_record, identity_of, read_record, write_record
+from botdock.shim._container import ContainerFolder
+from botdock.shim._program import files
+from botdock.shim._program import log as writing
+from botdock.shim._program.child import Child
+from botdock.shim._program.files import claim_record, identity_of, make_log_file, read_record, write_record
+from botdock.shim._program.log import Bells, LogFile
+from botdock.shim._program.main import run_shim
+from botdock_engine_process.engine import ProcessEngine
 
 SECONDS = 30.0
 
@@ -36,13 +36,13 @@ class Supervised:
     answers: Connection
 
     def answer(self) -> str:
-        assert self.answers.poll(SECONDS), "the supervisor did not answer"
+        assert self.answers.poll(SECONDS), "the shim did not answer"
         answer: str = self.answers.recv()
         return answer
 
     def ending(self) -> dict[str, Any]:
         self.process.join(SECONDS)
-        ending: dict[str, Any] = json.loads(self.folder.file(layout.EXIT).read_text())
+        ending: dict[str, Any] = json.loads(self.folder.path.joinpath(files.EXIT).read_text())
         return ending
 
 
@@ -54,13 +54,13 @@ def supervised(tmp_path: Path, shell_spec: Any) -> Iterator[Callable[..., Superv
     def start(script: str, **overrides: object) -> Supervised:
         spec = shell_spec(script, **overrides)
         path = tmp_path / "state" / spec.run.name
-        create(path, *spec)
+        made(path, spec)
         return supervise_folder(path)
 
     def supervise_folder(path: Path) -> Supervised:
         answers, theirs = multiprocessing.Pipe(duplex=False)
         context = multiprocessing.get_context("fork")
-        process = context.Process(target=supervise, args=(str(path), theirs.send))
+        process = context.Process(target=run_shim, args=(str(path), theirs.send))
         process.start()
         theirs.close()
         started.append(Supervised(ContainerFolder(path), process, answers))
@@ -80,7 +80,7 @@ def test_it_records_the_log_and_the_end(supervised: Any) -> None:
     ending = one.ending()
     assert (ending["exit_code"], ending["signal"], ending["error"]) == (6, None, "")
     assert ending["started_at"] <= ending["finished_at"]
-    assert sorted(frames(one.folder)) == [(layout.STDOUT, b"out"), (layout.STDERR, b"err")]
+    assert sorted(frames(one.folder)) == [(files.STDOUT, b"out"), (files.STDERR, b"err")]
 
 
 def test_it_stops_with_grace_and_then_kills(
@@ -96,7 +96,7 @@ def test_it_stops_with_grace_and_then_kills(
 def test_it_heeds_lines_that_come_in_pieces_and_knows_no_others(supervised: Any) -> None:
     one = supervised("exec sleep 600")
     assert one.answer() == ""
-    with one.folder.file(layout.CONTROL).open("wb", buffering=0) as control:
+    with one.folder.path.joinpath(files.CONTROL).open("wb", buffering=0) as control:
         for piece in (b"dance\nbe", b"ll\nst", b"op 0\n"):
             control.write(piece)
     assert one.ending()["exit_code"] == 137
@@ -124,22 +124,22 @@ def test_it_stops_a_flood(supervised: Any) -> None:
     assert one.answer() == ""
     ending = one.ending()
     assert (ending["output_limited"], ending["error"]) == (True, "output limit: it wrote more than 10 bytes")
-    assert sum(len(data) for _, data in frames(one.folder)) == 10 + layout.OUTPUT_HEADROOM
+    assert sum(len(data) for _, data in frames(one.folder)) == 10 + writing.OUTPUT_HEADROOM
 
 
 def test_a_log_that_cannot_be_written_ends_the_bot(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
     spec = shell_spec("echo hello; exec sleep 600")
     path = tmp_path / "state" / spec.run.name
-    create(path, *spec)
-    (path / layout.log_name(0)).unlink()
-    (path / layout.log_name(0)).symlink_to("/dev/full")
+    made(path, spec)
+    (path / files.log_name(0)).unlink()
+    (path / files.log_name(0)).symlink_to("/dev/full")
     one = supervised.again(path)
     assert one.answer() == ""
     assert one.ending()["error"] == "the log could not be written: No space left on device"
     assert one.ending()["signal"] == 9
 
 
-def test_a_second_supervisor_leaves_at_once(supervised: Any) -> None:
+def test_a_second_shim_leaves_at_once(supervised: Any) -> None:
     first = supervised("exit 2")
     assert first.answer() == ""
     first.ending()
@@ -148,8 +148,8 @@ def test_a_second_supervisor_leaves_at_once(supervised: Any) -> None:
 
 def test_without_a_plan_nothing_is_started(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
     spec = shell_spec("true")
-    create(tmp_path / spec.run.name, *spec)
-    (tmp_path / spec.run.name / layout.PLAN).unlink()
+    made(tmp_path / spec.run.name, spec)
+    (tmp_path / spec.run.name / files.PLAN).unlink()
     assert supervised.again(tmp_path / spec.run.name).answer() == "its plan is gone"
 
 
@@ -158,26 +158,26 @@ def test_of_a_removal_and_a_late_start_one_gets_the_plan(
 ) -> None:
     spec = shell_spec("true")
     folder = ContainerFolder(tmp_path / "state" / spec.run.name)
-    create(folder.path, *spec)
+    made(folder.path, spec)
 
     def removed_meanwhile(path: str) -> dict[str, Any] | None:
         plan = read_record(path)
-        kill(folder, timeout=SECONDS)
+        folder.kill(timeout=SECONDS)
         return plan
 
-    monkeypatch.setattr("botdock_engine_process.supervisor.main.read_record", removed_meanwhile)
-    monkeypatch.setattr("botdock_engine_process.processes.kill", lambda _record: None)  # it would be this very process
+    monkeypatch.setattr("botdock.shim._program.main.read_record", removed_meanwhile)
+    monkeypatch.setattr("botdock.shim._container.signal_process", lambda *_: None)  # it would be this very process
     assert supervised.again(folder.path).answer() == "its plan is gone"
-    assert folder.record(layout.BOT) is None
+    assert folder.record(files.BOT) is None
 
 
-def test_a_supervisor_that_fails_takes_its_bot_along(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
+def test_a_shim_that_fails_takes_its_bot_along(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
     spec = shell_spec("exec sleep 600")
     path = tmp_path / "state" / spec.run.name
-    create(path, *spec)
+    made(path, spec)
     one = supervised.again(path)
     assert one.answer() == ""
-    bot = json.loads(one.folder.file(layout.BOT).read_text())
+    bot = json.loads(one.folder.path.joinpath(files.BOT).read_text())
     one.folder.tell(b"stop soon")  # no number
     one.process.join(SECONDS)
     assert one.process.exitcode == 1
@@ -186,8 +186,8 @@ def test_a_supervisor_that_fails_takes_its_bot_along(supervised: Any, tmp_path: 
 
 def test_a_log_keeps_its_whole_frames_when_a_write_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_log_file(0, folder=str(tmp_path))
-    log = LogFile(str(tmp_path / layout.log_name(0)))
-    log.append(layout.STDOUT, b"whole")
+    log = LogFile(str(tmp_path / files.log_name(0)))
+    log.append(files.STDOUT, b"whole")
     write, sizes = os.write, iter([4])
 
     def half(descriptor: int, data: bytes) -> int:
@@ -197,16 +197,16 @@ def test_a_log_keeps_its_whole_frames_when_a_write_fails(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(os, "write", half)
     with pytest.raises(OSError, match="No space left"):
-        log.append(layout.STDOUT, b"torn")
+        log.append(files.STDOUT, b"torn")
     log.close()
-    assert frames(ContainerFolder(tmp_path)) == [(layout.STDOUT, b"whole")]
+    assert frames(ContainerFolder(tmp_path)) == [(files.STDOUT, b"whole")]
 
 
 def test_what_was_held_back_and_cannot_be_written_is_told(supervised: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(LogFile, "flush", full)  # the supervisor is forked from us
+    monkeypatch.setattr(LogFile, "flush", full)  # the shim is forked from us
     ending = supervised("printf x").ending()
     assert (ending["exit_code"], ending["error"]) == (0, "the log could not be written: No space left on device")
 
@@ -219,7 +219,7 @@ def test_bells_hear_and_those_of_the_dead_are_taken_down(tmp_path: Path) -> None
     bells.scan()
     os.close(dies)
     bells.ring()
-    assert os.read(alive, 10) == layout.CONNECTED + layout.RUNG
+    assert os.read(alive, 10) == files.CONNECTED + files.RUNG
     assert [path.name for path in tmp_path.iterdir()] == ["alive"]
     for _ in range(70_000):  # more than a pipe holds
         bells.ring()
@@ -285,10 +285,14 @@ def test_without_proc_a_dead_process_is_dead(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def frames(folder: ContainerFolder) -> list[tuple[int, bytes]]:
-    data, found = folder.file(layout.log_name(0)).read_bytes()[layout.HEAD.size :], []
+    data, found = folder.path.joinpath(files.log_name(0)).read_bytes()[files.HEAD.size :], []
     while data:
-        _, size, stream = layout.FRAME.unpack_from(data)
-        end = layout.FRAME.size + size
-        found.append((stream, data[layout.FRAME.size : end]))
+        _, size, stream = files.FRAME.unpack_from(data)
+        end = files.FRAME.size + size
+        found.append((stream, data[files.FRAME.size : end]))
         data = data[end:]
     return found
+
+
+def made(path: Path, spec: Any) -> None:
+    ProcessEngine(path.parent, warn=lambda _: None).create(*spec, timeout=SECONDS)

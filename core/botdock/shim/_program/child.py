@@ -28,7 +28,7 @@ GO = b"!"
 class Child:
     """The bot's process, which waits for `release` before it becomes the bot.
 
-    Until then it ends when the supervisor does, so there is no moment at which a bot runs that no record names.
+    Until then it ends when the shim does, so there is no moment at which a bot runs that no record names.
     """
 
     def __init__(self, plan: dict[str, Any]) -> None:
@@ -58,7 +58,7 @@ class Child:
             os.killpg(self.pid, number)
         except ProcessLookupError:  # it has not become the leader of its group yet
             os.kill(self.pid, number)
-        except PermissionError:  # all of the group runs as somebody else, by way of a set-uid program
+        except PermissionError:  # all of the group runs as another user, by way of a set-uid program
             return
 
 
@@ -83,7 +83,7 @@ def _become_bot(
             _limit(getattr(resource, name), value)
         doing = f"cannot run {plan['command'][0]}"
         os.execvpe(plan["command"][0], plan["command"], plan["environment"])  # noqa: S606 - no shell is the point
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the supervisor must be told
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the shim must be told
         os.write(errors, f"{doing}: {getattr(error, 'strerror', None) or error}".encode())
     os._exit(127)
 

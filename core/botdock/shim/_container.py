@@ -1,0 +1,295 @@
+"""A container is a folder: what is in it says what is known, and a shim is started, told and killed through it."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from botdock.archive import remove_tree
+from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Stream
+from botdock.shim._program import files
+
+MADE = "made.json"
+"""What the engine must remember of what it was made from: `name image labels result created_at`."""
+ERRORS = "supervisor.err"
+"""What a shim that crashed wrote to stderr."""
+SHOWN_ERRORS = 2000
+"""Characters of that which an error repeats."""
+LOST = "its shim died, so its end was not seen"
+
+REMOVAL = 60.0
+"""Seconds to remove one folder; what is left then, the next sweep removes."""
+OWN_MARK = "."
+"""Begins the names of folders that are being made or removed, so that no listing shows them."""
+STALE_SECONDS = 3600.0
+"""After this, one of those belongs to a runner that died over it."""
+
+POLL_SECONDS = 0.02
+"""Between two looks where the kernel cannot tell of a process's end."""
+LONGEST_POLL = 86_400.0
+"""Seconds; more milliseconds than fit into a C int are refused. Callers look again anyway."""
+
+STARTED = b"+"
+_CODE = "import sys; sys.path.append(sys.argv.pop()); from _program.main import main; main()"
+"""Without site-packages, which would triple the time to start; our own folder comes after the standard library's."""
+_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)
+"""What a Python with a shared library of its own may need to start at all."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What a shim starts.
+
+    Attributes:
+        command: The program and its arguments.
+        environment: All of its variables.
+        working_dir: Where it starts.
+        limits: For `setrlimit`, by name, such as `RLIMIT_NOFILE`.
+    """
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    working_dir: str
+    limits: Mapping[str, int] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class ContainerFolder:
+    """The folder of one container.
+
+    Attributes:
+        path: Where it is; its name is the container's name and identity.
+    """
+
+    path: Path
+
+    def record(self, name: str) -> dict[str, Any] | None:
+        """Return a record, or None where it is absent."""
+        return files.read_record(str(self.path / name))
+
+    def info(self) -> ContainerInfo:
+        """Return its line of a listing.
+
+        Raises:
+            FileNotFoundError: It is gone.
+        """
+        made = self.record(MADE)
+        if made is None:
+            raise FileNotFoundError(self.path)
+        return ContainerInfo(
+            container_id=self.path.name,
+            name=made["name"],
+            image=made["image"],
+            state=self.status().state,
+            labels=made["labels"],
+            created_at=utc(made["created_at"]),
+        )
+
+    def logged(self) -> dict[Stream, int] | None:
+        """Return how many bytes of each stream its log was given; None where its shim did not live to count."""
+        counts = (self.record(files.EXIT) or {}).get("logged")
+        return dict(zip((Stream.STDOUT, Stream.STDERR), counts, strict=True)) if counts else None
+
+    def log_is_final(self) -> bool:
+        """Whether nothing will be added to the log: the container ended, was removed, or lost its shim."""
+        try:
+            return self.status().state is ContainerState.EXITED
+        except FileNotFoundError:
+            return True
+
+    def status(self) -> ContainerStatus:
+        """Say what is known.
+
+        Raises:
+            FileNotFoundError: It is gone.
+        """
+        shim, name = self.record(files.SHIM), self.path.name
+        lives = shim is not None and is_alive(shim)
+        if end := self.record(files.EXIT):  # looked for last: what is not here now, a dead shim will not write
+            return ContainerStatus(
+                container_id=name,
+                state=ContainerState.EXITED,
+                exit_code=end["exit_code"],
+                signal=None if end["exit_code"] is None else end["signal"] or 0,
+                started_at=utc(end["started_at"]),
+                finished_at=utc(end["finished_at"]),
+                error=end["error"],
+                output_limited=end["output_limited"],
+            )
+        if shim is None:
+            self.path.stat()  # raises where it is gone
+            return ContainerStatus(container_id=name, state=ContainerState.CREATED)
+        started_at = utc((self.record(files.BOT) or {}).get("started_at"))
+        if lives:
+            return ContainerStatus(container_id=name, state=ContainerState.RUNNING, started_at=started_at)
+        return ContainerStatus(container_id=name, state=ContainerState.EXITED, started_at=started_at, error=LOST)
+
+    def start(self, *, timeout: float) -> str:
+        """Start the shim; return what went wrong, or an empty text once the bot runs.
+
+        Raises:
+            TimeoutError: It did not answer in time.
+            OSError: It could not be started at all.
+        """
+        if not sys.executable:
+            return "this Python does not know where its own program is, so it cannot start another"
+        errors = self.path / ERRORS
+        with errors.open("wb") as stderr:
+            try:
+                done = subprocess.run(
+                    shim_command(self.path),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    env={name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
+                    cwd="/",
+                    start_new_session=True,
+                    timeout=timeout,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired as error:
+                raise TimeoutError(f"the shim did not answer within {error.timeout:g} s") from error
+        if done.stdout == STARTED:
+            return ""
+        crash = f"the shim crashed: {errors.read_text('utf-8', 'replace')[-SHOWN_ERRORS:].strip()}"
+        return done.stdout[1:].decode("utf-8", "replace") or crash
+
+    def wait(self, *, timeout: float) -> ContainerStatus | None:
+        """Return how the bot ended, or None when it still runs, or has not begun, after `timeout` seconds.
+
+        Raises:
+            FileNotFoundError: It is gone.
+        """
+        deadline = time.monotonic() + timeout
+        while (status := self.status()).state is not ContainerState.EXITED:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            wait_for_end(self.record(files.SHIM), left)
+        return status
+
+    def stop(self, *, grace: float, timeout: float) -> None:
+        """Let the shim stop the bot, if it runs.
+
+        Raises:
+            TimeoutError: It has not ended in time.
+        """
+        if self.status().state is not ContainerState.RUNNING:
+            return
+        self.tell(b"%s %f" % (files.STOP, max(0.0, grace)))
+        if self.wait(timeout=grace + timeout) is None:
+            raise TimeoutError(f"it has not ended {timeout:g} s after it was to be killed")
+
+    def kill(self, *, timeout: float) -> None:
+        """Kill the bot, by its shim or, where that is dead or does not answer, in its place."""
+        (self.path / files.PLAN).unlink(missing_ok=True)  # a shim that is late finds nothing to do
+        if shim := self.record(files.SHIM):
+            if self.tell(b"%s 0" % files.STOP):
+                wait_for_end(shim, timeout)
+            signal_process(os.kill, shim)
+        if bot := self.record(files.BOT):
+            signal_process(os.killpg, bot)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it; it disappears at once, whatever happens after that.
+
+        Raises:
+            OSError: Something of it cannot be removed.
+        """
+        gone = self.path.with_name(f"{OWN_MARK}gone-{secrets.token_hex(8)}")
+        with suppress(FileNotFoundError):
+            self.path.rename(gone)
+            with suppress(FileNotFoundError):
+                for bell in (gone / files.BELLS).iterdir():  # who reads its log finds out that it is gone
+                    ring(bell, files.CONNECTED)
+            remove_tree(gone, timeout=REMOVAL)
+
+    def tell(self, line: bytes) -> bool:
+        """Send a line to the shim; return whether one is there to hear it."""
+        return ring(self.path / files.CONTROL, line + b"\n")
+
+
+def shim_command(folder: Path) -> list[str]:
+    """Return the command that starts the shim of a container, and ends as soon as that is on its own."""
+    return [sys.executable, "-I", "-S", "-c", _CODE, str(folder), str(Path(__file__).resolve().parent)]
+
+
+def sweep(state: Path) -> None:
+    """Remove what runners have left that died while they made or removed a folder."""
+    with suppress(FileNotFoundError):
+        for path in [path for path in state.iterdir() if path.name.startswith(OWN_MARK)]:
+            with suppress(OSError):
+                if path.stat().st_mtime < time.time() - STALE_SECONDS:
+                    remove_tree(path, timeout=REMOVAL)
+
+
+def ring(fifo: Path, message: bytes) -> bool:
+    """Write into a FIFO; return whether it has a reader."""
+    try:
+        descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:  # ENXIO: it has no reader; ENOENT: it is gone
+        return False
+    try:
+        os.write(descriptor, message)
+    except BlockingIOError:  # full: there is more to hear in it than this
+        return True
+    except BrokenPipeError:  # the reader went away just now
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def is_alive(process: Mapping[str, Any]) -> bool:
+    """Whether the process that a record names still runs; a later one of the same number is another."""
+    identity = files.identity_of(process["pid"])
+    return identity is not None and identity == process["identity"]
+
+
+def wait_for_end(process: Mapping[str, Any] | None, timeout: float) -> None:
+    """Return when the process has ended, or after `timeout` seconds at most; where neither can be told, soon."""
+    descriptor = None
+    with suppress(OSError, AttributeError):  # it has ended; or the kernel, or this Python, is too old for it
+        descriptor = os.pidfd_open(process["pid"]) if process else None
+    try:
+        if process and not is_alive(process):  # the number may have passed to another one
+            return
+        if descriptor is None:
+            time.sleep(max(0.0, min(POLL_SECONDS, timeout)))
+        else:
+            wait_readable(descriptor, timeout)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def wait_readable(descriptor: int, timeout: float) -> None:
+    """Return when there is something to read, or after `timeout` seconds; unlike `select`, for any descriptor."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll(math.ceil(max(0.0, min(timeout, LONGEST_POLL)) * 1000))
+
+
+def signal_process(send: Callable[[int, int], None], process: Mapping[str, Any]) -> None:
+    """Kill a process, or by `os.killpg` the group that it leads, if it is still that process."""
+    if is_alive(process):
+        with suppress(OSError):
+            send(process["pid"], signal.SIGKILL)
+
+
+def utc(seconds: float | None) -> datetime | None:
+    """Return the time of seconds since the epoch, or None for none."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

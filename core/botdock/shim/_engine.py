@@ -1,0 +1,206 @@
+"""The engine of containers that are folders, but for what their shims start."""
+
+# ruff: noqa: ARG002 - the parameters are those of every engine; a folder has no use for a timeout
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+
+from botdock.archive import remove_tree
+from botdock.errors import ContainerConflictError, ContainerError, ContainerNotFoundError, EngineTimeoutError
+from botdock.model import (
+    ContainerHandle,
+    ContainerInfo,
+    ContainerRun,
+    ContainerState,
+    ContainerStatus,
+    ContainerTemplate,
+    Engine,
+    LogCursor,
+    LogStream,
+)
+from botdock.shim._container import MADE, OWN_MARK, REMOVAL, ContainerFolder, Plan, sweep
+from botdock.shim._program import files
+from botdock.shim._stream import ShimLogStream
+
+KILL_SECONDS = 5.0
+"""How long a bot whose start came too late may take to die."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+"""What can be the name of a folder on every file system, and cannot leave the state folder."""
+_RESULT = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class ShimEngine(Engine):
+    """Runs each bot beside a shim, a small process that keeps its log and records its end.
+
+    So bots outlive the runner, and any other engine of the same kind over the same folder finds them.
+
+    Args:
+        state: The folder that holds a folder for each container.
+
+    Attributes:
+        name: The engine's, for messages.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    @abstractmethod
+    def prepare(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
+        """Fill the folder of a new container, and return what its shim starts.
+
+        Args:
+            new: The folder; what is in it is removed with the container.
+            folder: Where it lies when the shim starts, as it appears under its name only when it is whole.
+            template: What the container has in common with others.
+            run: What is its own.
+
+        Raises:
+            ContainerError: Something that it needs is absent.
+        """
+
+    def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
+        """Make the container's folder, whose name is all that a successor needs to know."""
+        if not _NAME.fullmatch(run.name):
+            raise self.error(f"{run.name[:80]!r} cannot name a container", "create")
+        path, new = self._state / run.name, self._state / f"{OWN_MARK}new-{secrets.token_hex(8)}"
+        made = {
+            "name": run.name,
+            "image": template.image,
+            "labels": {**run.annotations, **run.selectors},
+            "result": run.result,
+            "created_at": time.time(),
+        }
+        with self._mapped("create", run.name):
+            sweep(self._state)
+            try:
+                new.mkdir(mode=0o700, parents=True)
+                plan = self.prepare(new, path, template, run)
+                output = {"output": template.limits.output, "endless": template.keeps_newest}
+                (new / files.BELLS).mkdir(mode=0o700)
+                os.mkfifo(new / files.CONTROL, 0o600)
+                files.make_log_file(0, folder=str(new))
+                files.write_record(str(new / MADE), made)
+                files.write_record(str(new / files.PLAN), {**attrs.asdict(plan), **output})
+                new.rename(path)  # fails where `path` is a folder that is not empty, as each container's is not
+            except BaseException as error:
+                with suppress(OSError):
+                    remove_tree(new, timeout=REMOVAL)
+                if isinstance(error, OSError) and path.exists():
+                    raise FileExistsError(path) from error
+                raise
+        return ContainerHandle(id=run.name)
+
+    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
+        """Open the log from its first byte."""
+        return self.read_logs(container, cursor=LogCursor(), follow=True, timeout=timeout)
+
+    def start(self, container: ContainerHandle, *, timeout: float) -> None:
+        """Start the shim, and learn from it that the bot runs."""
+        with self._mapped("start", container.id):
+            folder = self._folder(container.id)
+            if folder.status().state is ContainerState.RUNNING:
+                return
+            try:
+                problem = folder.start(timeout=timeout)
+            except TimeoutError:
+                folder.kill(timeout=KILL_SECONDS)
+                raise
+        if problem:
+            raise self.error(f"container {container.id} did not start: {problem}", "start", container.id)
+
+    def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
+        """Open the log behind the cursor."""
+        with self._mapped("read_logs", container.id):
+            return ShimLogStream(self._folder(container.id), cursor=cursor, follow=follow)
+
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
+        """Wait for the shim's record of the end."""
+        with self._mapped("wait", container.id):
+            return self._folder(container.id).wait(timeout=timeout)
+
+    def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
+        """Say what the records say."""
+        with self._mapped("inspect", container.id):
+            return self._folder(container.id).status()
+
+    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
+        """Tell the shim to stop the bot."""
+        with self._mapped("stop", container.id):
+            self._folder(container.id).stop(grace=grace, timeout=timeout)
+
+    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
+        """Kill what runs and remove the folder."""
+        with self._mapped("remove", container.id), suppress(FileNotFoundError):
+            folder = self._folder(container.id)
+            folder.kill(timeout=timeout)
+            folder.remove()
+
+    def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
+        """List the folders whose containers carry the selectors."""
+        found: list[ContainerInfo] = []
+        with self._mapped("list"):
+            for path in sorted(self._state.iterdir()) if self._state.is_dir() else ():
+                with suppress(FileNotFoundError):  # removed since, or not a container
+                    found.append(self._folder(path.name).info())
+        return [info for info in found if selectors.items() <= info.labels.items()]
+
+    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
+        """Read the result file, without trust that it is what was put there."""
+        with self._mapped("fetch_result", container.id):
+            made = self._folder(container.id).record(MADE)
+            try:
+                descriptor = os.open(made["result"] if made else "", _RESULT)
+            except FileNotFoundError as error:  # the container is there: so this is not "no such container"
+                raise OSError(errno.EIO, "the result file is gone") from error
+            try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise OSError(errno.EINVAL, "the result is not a regular file any more")
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    return file.read(limit + 1)
+            finally:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def error(self, message: str, operation: str, container_id: str | None = None) -> ContainerError:
+        """Return an error of this engine."""
+        return ContainerError(message, engine=self.name, operation=operation, container_id=container_id)
+
+    def _folder(self, container_id: str) -> ContainerFolder:
+        path = self._state / container_id
+        if not _NAME.fullmatch(container_id) or not path.is_dir():
+            raise FileNotFoundError(container_id)
+        return ContainerFolder(path)
+
+    @contextmanager
+    def _mapped(self, operation: str, container_id: str | None = None) -> Iterator[None]:
+        """Raise what the operating system raises as the error of botdock that it means."""
+        try:
+            yield
+        except OSError as error:
+            kind, message = ContainerError, f"cannot {operation.replace('_', ' ')} container {container_id!r}: {error}"
+            match error:
+                case FileExistsError() if operation == "create":
+                    kind, message = ContainerConflictError, f"container {container_id!r} exists already"
+                case FileNotFoundError() if operation != "create":
+                    kind, message = ContainerNotFoundError, f"container {container_id!r} is not there"
+                case TimeoutError():
+                    kind, message = EngineTimeoutError, f"{operation} of container {container_id!r}: {error}"
+            raise kind(message, engine=self.name, operation=operation, container_id=container_id) from error
