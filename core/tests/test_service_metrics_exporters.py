@@ -15,7 +15,8 @@ from botdock import Config, PluginManager
 from botdock.errors import ConfigError, MetricsError
 from botdock.factory import ServiceFactory
 from botdock.model import ExecutionResult, MetricsExporter, MetricsExporterPlugin, MetricsSnapshot, Outcome
-from botdock.services.metrics import MetricsService, lanes, metrics_folder, read_total
+from botdock.services.metrics import MetricsService, metrics_folder, read_total
+from botdock.services.metrics import service as service_module
 from testbed.waiting import until
 
 PATIENCE = 20.0
@@ -129,7 +130,7 @@ def test_an_exporter_that_blocks_delays_no_execution_and_gets_the_newest_in_the_
 def test_closing_gives_a_blocked_exporter_a_bounded_time(
     blocking: Blocking, monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
-    monkeypatch.setattr(lanes, "CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr(service_module, "CLOSE_TIMEOUT", 0.2)
     last = Collecting()
     service = MetricsService({"blocking": lambda: blocking, "last": lambda: last})
     service.record_execution(RESULT)

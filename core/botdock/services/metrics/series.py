@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Self
 
@@ -65,23 +66,10 @@ def _is_short(key: Series) -> bool:
     )
 
 
-class Keys(dict[str, Series]):
-    """The series of the operations of one kind, by operation: looked up quicker than made anew for each record.
-
-    Args:
-        kind: Such as `container`.
-    """
-
-    def __init__(self, kind: str) -> None:
-        super().__init__()
-        self._kind = kind
-
-    def __missing__(self, operation: str) -> Series:
-        """Make it, and keep it as long as there are not too many."""
-        key = (f"{self._kind}.{operation}", ())
-        if len(self) < MAX_SERIES:
-            self[operation] = key
-        return key
+@lru_cache(MAX_SERIES)
+def plain_series(kind: str, operation: str) -> Series:
+    """Return the series of an operation of one kind, without labels: found quicker than made anew for each record."""
+    return f"{kind}.{operation}", ()
 
 
 class LiveSeries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,13 @@ from botdock._log import logger
 from botdock.errors import UserError
 from botdock.model.metrics import Labels, MetricsExporter, MetricsSnapshot
 from botdock.model.result import ExecutionResult
-from botdock.services.metrics.lanes import Lane, close_lanes
-from botdock.services.metrics.series import Keys, LiveSeries, Operations, add_counters
+from botdock.services.metrics.series import LiveSeries, Operations, add_counters, plain_series
 from botdock.services.metrics.table import summary_table
 from botdock.services.metrics.total import Ledger
 
 NO_EXPORTERS: Mapping[str, Callable[[], MetricsExporter]] = MappingProxyType({})
+CLOSE_TIMEOUT = 5.0
+"""Seconds that all exporters together have to take the last snapshot when the runner closes."""
 KEEP_PAUSE = 1.0
 """Seconds between two writes of a runner's numbers to the state folder at least, and after which it looks for new ones
 once more: a SIGKILL costs twice as much at most."""
@@ -56,22 +58,20 @@ class MetricsService:
         self._ledger = Ledger(folder, self._since, self.get_metrics) if folder else None
         self._interval = interval
         self._live = LiveSeries()
-        self._container, self._log, self._storage = Keys("container"), Keys("log"), Keys("storage")
         self._reading = threading.Lock()  # between those who look; those who record do not need it
         self._operations: Operations = {}
         self._version = 0
         self._starting = threading.Lock()
-        self._lanes: list[Lane] | None = None
-        self._ledger_lane: Lane | None = None
+        self._threads: list[_ExporterThread] | None = None
         self._closed = False
 
     def record_container_operation(self, operation: str, duration: float, success: bool) -> None:  # noqa: FBT001 - the seed's signature
         """Record one call to an engine, such as `create`, that took `duration` seconds."""
-        self._live.record(self._container[operation], duration, 0, success)
+        self._live.record(plain_series("container", operation), duration, 0, success)
 
     def record_log_operation(self, operation: str, success: bool, size: int = 0) -> None:  # noqa: FBT001 - the seed's signature
         """Record one step of collecting logs, such as `collect`, over `size` bytes."""
-        self._live.record(self._log[operation], None, size, success)
+        self._live.record(plain_series("log", operation), None, size, success)
 
     def record_storage_operation(
         self,
@@ -81,7 +81,7 @@ class MetricsService:
         duration: float | None = None,
     ) -> None:
         """Record one call to a storage, such as `put`, that moved `size` bytes in `duration` seconds."""
-        self._live.record(self._storage[operation], duration, size, success)
+        self._live.record(plain_series("storage", operation), duration, size, success)
 
     def record_execution(self, result: ExecutionResult) -> None:
         """Record a finished execution and each of its phases, and let the exporters know."""
@@ -136,29 +136,35 @@ class MetricsService:
             UserError: The settings of an exporter are wrong.
         """
         with self._starting:
-            if self._lanes is not None or self._closed:
+            if self._threads is not None or self._closed:
                 return
-            opened = self._open_exporters()
-            self._lanes = [self._lane(name, exporter) for name, exporter in opened.items()]
-            if self._ledger is not None:
+            self._threads = []
+            for name, exporter in self._open_exporters().items():
+                source = self._with_total if self._ledger and exporter.wants_total else self._versioned
+                self._threads.append(_ExporterThread(name, exporter, source, interval=self._interval))
+            if self._ledger:  # last: an exporter may want the sum, of which this runner's numbers are a part
                 interval = min(self._interval, KEEP_PAUSE)
-                self._ledger_lane = Lane("state", self._ledger, self._versioned, interval=interval, pause=KEEP_PAUSE)
+                thread = _ExporterThread("state", self._ledger, self._versioned, interval=interval, pause=KEEP_PAUSE)
+                self._threads.append(thread)
 
     def export(self) -> None:
         """Let the exporters know that there is something new; waits for none of them."""
         self.start()
-        for lane in self._all_lanes():
-            lane.poke()
+        for thread in self._threads or ():
+            thread.poke()
 
     def close(self) -> None:
         """Give the exporters the last numbers, within a bounded time, and let go of them; may be called twice."""
         self.start()
         with self._starting:
-            self._closed, lanes, self._lanes = True, self._lanes or [], []
-            ledger, self._ledger_lane = self._ledger_lane, None
-        close_lanes(lanes)
-        if ledger is not None:
-            close_lanes([ledger])  # last: an exporter may want the sum, of which this runner's numbers are a part
+            self._closed, threads, self._threads = True, self._threads or [], []
+        exporters = threads[:-1] if self._ledger else threads
+        for together in (exporters, threads[len(exporters) :]):
+            deadline = time.monotonic() + CLOSE_TIMEOUT
+            for thread in together:
+                thread.begin_close()
+            for thread in together:
+                thread.end_close(deadline)
 
     def _open_exporters(self) -> dict[str, MetricsExporter]:
         opened: dict[str, MetricsExporter] = {}
@@ -173,17 +179,9 @@ class MetricsService:
                 logger.bind(exporter=name, error=str(error) or repr(error)).warning("metrics exporter not opened")
         return opened
 
-    def _lane(self, name: str, exporter: MetricsExporter) -> Lane:
-        ledger = self._ledger if exporter.wants_total else None
-        source = self._versioned if ledger is None else lambda: self._with_total(ledger)
-        return Lane(name, exporter, source, interval=self._interval)
-
-    def _all_lanes(self) -> list[Lane]:
-        return [*(self._lanes or []), *([self._ledger_lane] if self._ledger_lane else [])]
-
-    def _with_total(self, ledger: Ledger) -> tuple[int, MetricsSnapshot]:
+    def _with_total(self) -> tuple[int, MetricsSnapshot]:
         version, snapshot = self._versioned()
-        return version, attrs.evolve(snapshot, total=ledger.total())
+        return version, attrs.evolve(snapshot, total=self._ledger.total() if self._ledger else None)
 
     def _versioned(self) -> tuple[int, MetricsSnapshot]:
         with self._reading:
@@ -198,3 +196,84 @@ class MetricsService:
         add_counters(self._operations, counters)
         if self._ledger is not None:
             self._ledger.add(counters)
+
+
+class _ExporterThread:
+    """Tells one exporter how things stand, so that no caller ever waits for it.
+
+    The thread takes the snapshot when it gets to it: what it exports is always the newest, and however much happens
+    while an exporter is busy, it is told once.
+
+    Args:
+        name: Of the exporter, for messages.
+        exporter: Told by this thread alone.
+        source: Returns a snapshot, and a number that differs from the last one's when anything was recorded in between.
+        interval: Seconds after which the exporter is told of something new even if `poke` was not called.
+        pause: Seconds between two exports at least.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        exporter: MetricsExporter,
+        source: Callable[[], tuple[int, MetricsSnapshot]],
+        *,
+        interval: float,
+        pause: float = 0.0,
+    ) -> None:
+        self._name = name
+        self._exporter = exporter
+        self._source = source
+        self._interval = interval
+        self._pause = pause
+        self._exported = -1
+        self._failing = False
+        self._poked = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"botdock-metrics-{name}", daemon=True)
+        self._thread.start()
+
+    def poke(self) -> None:
+        """Say that there is something new; never waits."""
+        self._poked.set()
+
+    def begin_close(self) -> None:
+        """Let the exporter take the last snapshot, and close it; never waits."""
+        self._closing.set()
+        self._poked.set()
+
+    def end_close(self, deadline: float) -> None:
+        """Wait until the exporter is closed, until `deadline` of the monotonic clock at most."""
+        self._thread.join(max(deadline - time.monotonic(), 0.0))
+        if self._thread.is_alive():
+            logger.bind(exporter=self._name).warning("metrics exporter did not finish in time")
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._poked.wait(self._interval)
+            self._poked.clear()
+            if not self._closing.is_set():
+                self._export()
+                self._closing.wait(self._pause)
+        self._export(last=True)
+        self._guarded(self._exporter.close, "metrics exporter not closed")
+
+    def _export(self, *, last: bool = False) -> None:
+        self._failing = not self._guarded(lambda: self._pass_on(last=last), "metrics export failed")
+
+    def _pass_on(self, *, last: bool) -> None:
+        version, snapshot = self._source()
+        if version != self._exported or last:
+            self._exported = -1  # until it has worked: what failed is tried again
+            self._exporter.export(snapshot)
+            self._exported = version
+
+    def _guarded(self, call: Callable[[], None], failure: str) -> bool:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - a third party's exporter must not stop its thread
+            # one that fails all the time is told of once, and then again when it has worked in between
+            level = "DEBUG" if self._failing else "WARNING"
+            logger.bind(exporter=self._name, error=str(error) or repr(error)).log(level, failure)
+            return False
+        return True
