@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from botdock.archive import detect, extract
-from botdock.archive._decompress import PIECE, Inflate, step
+from botdock.archive._formats import PIECE, Inflate, step
 from botdock.errors import ArchiveError, StorageError, StorageUnavailableError
 from botdock_testing.archives import Member, open_below, snapshot, tar_of, zip_of
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,14 +89,25 @@ def twice(path: Path) -> None:
 BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a link that leaves": (lambda path: path.symlink_to("../../etc"), "link_escape", "d/x"),
     "a link to where it lies itself": (lambda path: path.symlink_to(path.parent), "link_escape", "d/x"),
-    "a pipe": (os.mkfifo, "device", "d/x"),
-    "a socket": (make_socket, "device", "d/x"),
     "set-uid": (set_uid, "setuid", "d/x"),
     "a backslash": (lambda path: path.with_name("x\\y").write_bytes(b""), "name", "d/x\\y"),
     "bytes that are no UTF-8": (lambda path: path.with_name("x\udcff").write_bytes(b""), "name", "d/x\udcff"),
     "case": (twice, "case_fold_duplicate", "d/x"),
     "a link in a circle": (lambda path: path.symlink_to("x"), "link_escape", "d/x"),
 }
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, make_socket])
+def test_what_is_not_code_is_left_out_and_named(
+    make: Callable[[Path], object], tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_tree(tree, tmp_path / "without")
+    monkeypatch.chdir(tree)
+    make(tree / "d" / "x")
+    assert copy_tree(tree, tmp_path / "out").left_out == ("d/x",)
+    assert snapshot(tmp_path / "out") == snapshot(tmp_path / "without")
+    assert pack(tree, tmp_path / "a.zip").left_out == ("d/x",)
+    assert "d/x" not in zipfile.ZipFile(tmp_path / "a.zip").namelist()
 
 
 @both

@@ -11,8 +11,8 @@ import attrs
 import pytest
 
 from botdock.archive import ArchiveLimits, extract
+from botdock.archive._admission import Tree
 from botdock.archive._entry import Entry, Kind
-from botdock.archive._tree import Tree
 from botdock.config import CodeConfig
 from botdock.errors import ArchiveError, ConfigError
 from botdock_testing.archives import Member, snapshot, tar_of, zip_of
@@ -260,4 +260,4 @@ def test_names_and_targets_take_bounded_memory(kind: Kind) -> None:
     with pytest.raises(ArchiveError) as caught:
         any(tree.add(Entry(name=name, kind=kind, target="x" * 1000)) is None for name in names)
     assert caught.value.limit == "names"
-    assert tree.entries < 30_000  # each some 900 bytes, in two forms
+    assert len(tree.nodes) < 30_000  # each some 900 bytes, in two forms

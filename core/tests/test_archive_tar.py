@@ -219,7 +219,7 @@ def test_something_else_after_the_compressed_data(name: str, tmp_path: Path) -> 
 def test_compressed_but_no_tar(name: str, tmp_path: Path) -> None:
     error = refused(COMPRESSORS[name](b"x" * 2000), tmp_path)
     assert error.limit == "checksum"
-    assert "no tar at all" in str(error)
+    assert "is not a tar" in str(error)
 
 
 def test_xz_that_asks_for_too_much_memory(tmp_path: Path) -> None:

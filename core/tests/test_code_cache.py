@@ -166,7 +166,7 @@ class TestWhatComes:
 
     def test_and_is_no_archive_is_refused_by_its_name(self, runs: CodeRuns, store: CountingStore) -> None:
         store.put("a.zip", io.BytesIO(b"no archive"))
-        with pytest.raises(ArchiveError, match=r"^a.zip: is no archive") as caught:
+        with pytest.raises(ArchiveError, match=r"^a.zip: is not an archive") as caught:
             runs.run("a.zip")
         assert str(runs.home) not in str(caught.value)
         assert runs.left_over() == []

@@ -87,6 +87,15 @@ def test_a_cached_copy_is_in_the_evidence_however_it_ends(
     assert (fetched["sha256"], fetched["cached"]) == ("ab", True)
 
 
+def test_what_was_left_out_of_the_code_is_in_the_evidence(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract = FakeCode.extract_code
+    noted = lambda *arguments, **how: attrs.evolve(extract(*arguments, **how), note="left out: a.sock")  # noqa: E731 - short
+    monkeypatch.setattr(FakeCode, "extract_code", noted)
+    assert make_stage().orchestrator.execute_bot(make_bot()).evidence["code"] == "left out: a.sock"
+
+
 def test_a_tree_elsewhere_is_what_the_container_shows(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

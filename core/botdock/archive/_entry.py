@@ -1,20 +1,21 @@
-"""What every kind of archive, and a folder, is read as."""
+"""What every archive and every folder is read as, and how an entry, or the whole, is refused."""
 
 from __future__ import annotations
 
+import errno
 import stat
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 
-Chunks: TypeAlias = "Iterable[bytes | memoryview]"
-"""The content of a file, in pieces that are valid until the next is asked for."""
+from botdock.errors import ArchiveError, StorageError
 
-OnProgress: TypeAlias = Callable[[int, int], None]
-"""Is told the bytes unpacked so far, and the bytes of the packed archive or 0; about once a MiB."""
-
+CHUNK = 256 * 1024
+"""Bytes read at a time: larger pieces are read no faster, and memory stays small."""
 
 PREFIX, SUFFIX = ".botdock-", ".partial"
 """Of the hidden name that everything unfinished has; only a process that was killed leaves one behind."""
@@ -22,6 +23,10 @@ PREFIX, SUFFIX = ".botdock-", ".partial"
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
 EXECUTABLE_MODE = 0o755
+
+_SHOWN = 120
+"""Characters of an entry's name that a message repeats."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Kind(Enum):
@@ -34,12 +39,15 @@ class Kind(Enum):
     SPECIAL = "device, pipe or socket"
 
 
+_KINDS = {0: Kind.FILE, stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.FOLDER, stat.S_IFLNK: Kind.SYMLINK}
+
+
 @attrs.frozen(kw_only=True)
 class Entry:
     """One entry, as it stands in the archive; nothing in it is to be believed yet.
 
     Attributes:
-        name: The name; bytes that are no UTF-8 are lone surrogates in it.
+        name: The name; bytes that are not UTF-8 are lone surrogates in it.
         kind: What it is.
         mode: Permission bits, set-uid and its like included.
         size: Bytes of content that it declares.
@@ -54,15 +62,18 @@ class Entry:
 
     @property
     def plain_mode(self) -> int:
-        """The mode that it gets: of all the bits a file has, only whether anybody may execute it is kept."""
+        """The mode that it gets: of all the bits a file has, only whether any user may execute it is kept."""
         if self.kind is Kind.FOLDER:
             return FOLDER_MODE
         return EXECUTABLE_MODE if self.mode & 0o111 else FILE_MODE
 
 
-Item: TypeAlias = "tuple[Entry, Chunks]"
-Items: TypeAlias = "Generator[Item, None, None]"
+Chunks: TypeAlias = "Iterable[bytes | memoryview]"
+"""The content of a file, in pieces that are valid until the next is asked for."""
+Items: TypeAlias = "Generator[tuple[Entry, Chunks], None, None]"
 """Entries with their content, which must be read before the next entry is asked for."""
+OnProgress: TypeAlias = Callable[[int, int], None]
+"""Is told the bytes unpacked so far, and the bytes of the packed archive or 0; about once a MiB."""
 
 
 def kind_of(mode: int) -> Kind:
@@ -70,4 +81,41 @@ def kind_of(mode: int) -> Kind:
     return _KINDS.get(stat.S_IFMT(mode), Kind.SPECIAL)
 
 
-_KINDS = {0: Kind.FILE, stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.FOLDER, stat.S_IFLNK: Kind.SYMLINK}
+def refusal(reason: str, *, limit: str, entry: str | None = None, hint: str | None = None) -> ArchiveError:
+    """Return the error for an entry, or for the whole archive; `guard` adds which archive it was."""
+    message = reason if entry is None else f"entry {shown(entry)} {reason}"
+    return ArchiveError(message, entry=entry, limit=limit, hint=hint)
+
+
+def shown(name: str) -> str:
+    """Return `name` for a message: quoted, escaped, and not longer than a line."""
+    return repr(name) if len(name) <= _SHOWN else f"{name[:_SHOWN]!r}... ({len(name)} characters)"
+
+
+class ReaderFailedError(Exception):
+    """Carries an error of the caller's own reader past everything that would take it for one of ours."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@contextmanager
+def guard(name: str, place: Path) -> Iterator[None]:
+    """Name the archive in each refusal, and turn what the disk says into a `StorageError`.
+
+    Args:
+        name: The archive or the folder that is read.
+        place: Where is written.
+    """
+    try:
+        yield
+    except ReaderFailedError as failed:
+        raise failed.error from failed.error.__cause__
+    except ArchiveError as error:
+        message = f"{name}: {error.message}"
+        raise ArchiveError(message, entry=error.entry, limit=error.limit, hint=error.hint) from error
+    except OSError as error:
+        hint = f"Free space on the disk of {place.parent}, or use another folder." if error.errno in _FULL else None
+        message = f"cannot write {place}: {error.strerror or error}"
+        raise StorageError(message, backend=str(place.parent), hint=hint) from error

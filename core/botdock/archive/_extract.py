@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
 
-from botdock.archive._admit import Admitted, admit
-from botdock.archive._budget import Budget
-from botdock.archive._decompress import decompressed
-from botdock.archive._destination import Destination
-from botdock.archive._entry import Items, Kind, OnProgress
+from botdock.archive._admission import Tree, admit
+from botdock.archive._entry import FOLDER_MODE, PREFIX, SUFFIX, Chunks, Items, Kind, OnProgress, guard, refusal
 from botdock.archive._folder import folder_items
-from botdock.archive._formats import ArchiveFormat
-from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits
-from botdock.archive._refusal import guard
+from botdock.archive._formats import ArchiveFormat, decompressed
+from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits, Budget
 from botdock.archive._source import Source, open_source
-from botdock.archive._stream import ByteStream
-from botdock.archive._tar import tar_items
-from botdock.archive._tree import Tree
+from botdock.archive._tar import ByteStream, tar_items
 from botdock.archive._zip import zip_items
 from botdock.model.storage import ByteReader
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
 @attrs.frozen(kw_only=True)
@@ -32,11 +34,13 @@ class ExtractReport:
         format: What the archive was; None for a folder.
         entries: Files, folders and links made.
         bytes: Bytes of all files.
+        left_out: Of a folder, the devices, pipes and sockets in it, which are not code.
     """
 
     format: ArchiveFormat | None
     entries: int
     bytes: int
+    left_out: tuple[str, ...] = ()
 
 
 def detect(source: Path | ByteReader) -> ArchiveFormat:
@@ -71,7 +75,7 @@ def extract(
     """Unpack a zip or a tar (plain, gzip, bzip2, xz) into a new folder, or refuse it and leave nothing.
 
     The folder appears by one rename when all is done; until then everything lies in a hidden one beside it, named
-    `.botdock-*.partial`. Folders get the mode 0755, files 0644, or 0755 where anybody might execute them; all is ours,
+    `.botdock-*.partial`. Folders get the mode 0755, files 0644, or 0755 where any user might execute them; all is ours,
     and its time is now. Set-uid and set-gid files are refused; other special bits are dropped. Symbolic links are kept
     where they and all that they lead through stay inside, hard links where they name a file that came before. A single
     folder at the top is kept as it is. Memory stays bounded whatever the archive holds.
@@ -93,13 +97,14 @@ def extract(
 
     Example:
         >>> extract(Path("bot.tar.gz"), Path("workspace/code"))  # doctest: +SKIP
-        ExtractReport(format=<ArchiveFormat.TAR_GZ: 'tar.gz'>, entries=12, bytes=48213)
+        ExtractReport(format=<ArchiveFormat.TAR_GZ: 'tar.gz'>, entries=12, bytes=48213, left_out=())
     """
     with guard(name_of(source), destination), open_source(source) as packed:
         found = packed.format()
         budget = Budget(limits, packed=packed.packed, packed_total=packed.size, progress=progress)
         items = _archive_items(packed, found, destination.parent, limits, budget)
-        return _fill(destination, items, limits, budget, found)
+        entries = _fill(destination, items, limits, budget)
+        return ExtractReport(format=found, entries=entries, bytes=budget.bytes)
 
 
 def copy_tree(
@@ -107,7 +112,8 @@ def copy_tree(
 ) -> ExtractReport:
     """Copy a folder by the same rules and with the same result as if it had been packed and extracted.
 
-    Of several hard links each becomes a copy, and what botdock left unfinished (`.botdock-*.partial`) is left out.
+    Of several hard links each becomes a copy. Devices, pipes and sockets are not code and are left out, as is what
+    botdock left unfinished (`.botdock-*.partial`).
 
     Args:
         source: The folder.
@@ -120,7 +126,10 @@ def copy_tree(
         StorageError: The disk is full, or cannot be written.
     """
     with guard(str(source), destination):
-        return _fill(destination, folder_items(source, limits), limits, Budget(limits, progress=progress), None)
+        left_out: list[str] = []
+        budget = Budget(limits, progress=progress)
+        entries = _fill(destination, folder_items(source, limits, left_out), limits, budget)
+        return ExtractReport(format=None, entries=entries, bytes=budget.bytes, left_out=tuple(left_out))
 
 
 def name_of(source: Path | ByteReader) -> str:
@@ -137,25 +146,67 @@ def _archive_items(source: Source, found: ArchiveFormat, place: Path, limits: Ar
     yield from tar_items(ByteStream(pieces), budget.beside)
 
 
-def _fill(
-    destination: Path, items: Items, limits: ArchiveLimits, budget: Budget, found: ArchiveFormat | None
-) -> ExtractReport:
+def _fill(destination: Path, items: Items, limits: ArchiveLimits, budget: Budget) -> int:
+    """Make everything that is admitted, in a folder that appears at the end; return how many entries there are.
+
+    Paths are relative to the folder's descriptor, and a link is made only after everything else, so that nothing can
+    be written through one. Modes are set past the umask; nothing is synced to the disk.
+    """
     tree = Tree(limits)
-    with Destination(destination) as out, closing(admit(items, tree, budget)) as entries:
-        for admitted in entries:
-            _put(out, admitted)
-        for path, target in tree.finish():
-            out.symlink(path, target)
-        out.commit()
+    with _new_folder(destination) as root, closing(admit(items, tree, budget)) as entries:
+        for entry, place, content in entries:
+            for folder in place.folders:
+                os.mkdir(folder, dir_fd=root)
+                os.chmod(folder, FOLDER_MODE, dir_fd=root)
+            if entry.kind is Kind.FILE:
+                _write(root, place.path, content, entry.plain_mode)
+            elif entry.kind is Kind.HARD_LINK:
+                os.link(place.target, place.path, src_dir_fd=root, dst_dir_fd=root, follow_symlinks=False)
+        for link in tree.finish():
+            os.symlink(link.target, link.path, dir_fd=root)
     budget.report()
-    return ExtractReport(format=found, entries=tree.entries, bytes=budget.bytes)
+    return len(tree.nodes)
 
 
-def _put(out: Destination, admitted: Admitted) -> None:
-    entry, place, content = admitted
-    for folder in place.folders:
-        out.folder(folder)
-    if entry.kind is Kind.FILE:
-        out.file(place.path, content, entry.plain_mode)
-    elif entry.kind is Kind.HARD_LINK:
-        out.hard_link(place.path, place.target)
+@contextmanager
+def _new_folder(path: Path) -> Iterator[int]:
+    """Give the descriptor of a hidden folder beside `path`: renamed once at the end, and removed if that never comes.
+
+    Raises:
+        ArchiveError: `destination`: something is there already, or came into being meanwhile.
+    """
+    hint = "Choose a folder that does not exist yet."
+    taken = refusal("cannot be unpacked: its destination exists already", limit="destination", hint=hint)
+    if os.path.lexists(path):
+        raise taken
+    hidden = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=path.parent))
+    try:
+        root = os.open(hidden, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        hidden.rmdir()
+        raise
+    try:
+        yield root
+        os.fchmod(root, FOLDER_MODE)
+        try:
+            hidden.rename(path)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                raise taken from error
+            raise
+    finally:
+        os.close(root)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _write(root: int, path: str, content: Chunks, mode: int) -> None:
+    """Write a file; its folder is there."""
+    descriptor = os.open(path, _CREATE, 0o600, dir_fd=root)
+    try:
+        os.fchmod(descriptor, mode)
+        for chunk in content:
+            written = os.write(descriptor, chunk)
+            while written < len(chunk):  # a disk that is nearly full writes less, and says so at the next write
+                written += os.write(descriptor, chunk[written:])
+    finally:
+        os.close(descriptor)

@@ -6,68 +6,63 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import filterfalse, islice
+from itertools import islice
 from pathlib import Path
 
-from botdock.archive._entry import FOLDER_MODE, PREFIX, SUFFIX, Entry, Item, Items, Kind, kind_of
+from botdock.archive._entry import CHUNK, FOLDER_MODE, PREFIX, SUFFIX, Chunks, Entry, Items, Kind, kind_of, refusal
 from botdock.archive._limits import ArchiveLimits
-from botdock.archive._refusal import refusal
-from botdock.archive._source import CHUNK
-from botdock.errors import ArchiveError
 
 
-def folder_items(tree: Path, limits: ArchiveLimits, *, skip: str = "") -> Items:
+def folder_items(tree: Path, limits: ArchiveLimits, left_out: list[str], *, skip: str = "") -> Items:
     """Yield what lies in a folder, each folder before its content, in the order of the names' code points.
 
     Args:
         tree: The folder; it may itself be a link.
         limits: How many entries one folder may have.
+        left_out: Takes the paths of devices, pipes and sockets, which are not code.
         skip: A path to leave out, as is everything of ours that is unfinished.
 
     Raises:
         ArchiveError: `source`: something cannot be read, or changes meanwhile; `entries`.
     """
-    with _opened(None, tree, flags=os.O_DIRECTORY) as root:
-        yield from _items(root, "", limits, skip)
+    with _reading(None), _opened(tree, os.O_DIRECTORY) as root:
+        yield from _items(root, "", limits, left_out, skip)
 
 
-def _items(folder: int, prefix: str, limits: ArchiveLimits, skip: str) -> Items:
+def _items(folder: int, prefix: str, limits: ArchiveLimits, left_out: list[str], skip: str) -> Items:
     for name in _names(folder, prefix, limits):
         path = prefix + name
-        if path != skip:
-            yield from _item(folder, name, path, limits, skip)
+        if path == skip:
+            continue
+        with _reading(path):
+            kind = kind_of(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+            if kind is Kind.SPECIAL:
+                left_out.append(path)
+            elif kind is Kind.SYMLINK:
+                yield Entry(name=path, kind=kind, target=os.readlink(name, dir_fd=folder)), ()
+            elif kind is Kind.FOLDER:
+                yield Entry(name=path, kind=kind, mode=FOLDER_MODE), ()
+                with _opened(name, os.O_DIRECTORY | os.O_NOFOLLOW, folder) as descriptor:
+                    yield from _items(descriptor, path + "/", limits, left_out, skip)
+            else:
+                with _opened(name, os.O_NOFOLLOW, folder) as descriptor:
+                    yield _file(descriptor, path)
 
 
 def _names(folder: int, prefix: str, limits: ArchiveLimits) -> list[str]:
     with os.scandir(folder) as found:
-        names = sorted(islice(filterfalse(_is_unfinished, (entry.name for entry in found)), limits.entries + 1))
+        ours = (entry.name for entry in found if not (entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX)))
+        names = sorted(islice(ours, limits.entries + 1))
     if len(names) > limits.entries:
         reason = f"is one too many; {limits.entries} files, folders and links are allowed"
         raise refusal(reason, limit=f"entries={limits.entries}", entry=prefix + names[-1])
     return names
 
 
-def _is_unfinished(name: str) -> bool:
-    return name.startswith(PREFIX) and name.endswith(SUFFIX)
-
-
-def _item(folder: int, name: str, path: str, limits: ArchiveLimits, skip: str) -> Items:
-    kind = kind_of(_status(folder, name, path).st_mode)
-    if kind is Kind.FILE:
-        with _opened(path, name, folder) as descriptor:
-            yield _file(descriptor, path)
-    elif kind is Kind.FOLDER:
-        yield Entry(name=path, kind=kind, mode=FOLDER_MODE), ()
-        with _opened(path, name, folder, os.O_DIRECTORY | os.O_NOFOLLOW) as descriptor:
-            yield from _items(descriptor, path + "/", limits, skip)
-    else:
-        yield Entry(name=path, kind=kind, target=_target(folder, name, path) if kind is Kind.SYMLINK else ""), ()
-
-
-def _file(descriptor: int, path: str) -> Item:
+def _file(descriptor: int, path: str) -> tuple[Entry, Chunks]:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise _changed(path)
+        raise refusal("changed while it was read", limit="source", entry=path)
     entry = Entry(name=path, kind=Kind.FILE, mode=stat.S_IMODE(found.st_mode), size=found.st_size)
     return entry, _content(descriptor, path, found.st_size)
 
@@ -79,25 +74,15 @@ def _content(descriptor: int, path: str, size: int) -> Iterator[bytes]:
         with _reading(path):
             chunk = os.read(descriptor, min(left, CHUNK))
         if not chunk:
-            raise _changed(path)
+            raise refusal("changed while it was read", limit="source", entry=path)
         left -= len(chunk)
         yield chunk
 
 
-def _status(folder: int, name: str, path: str) -> os.stat_result:
-    with _reading(path):
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-
-
-def _target(folder: int, name: str, path: str) -> str:
-    with _reading(path):
-        return os.readlink(name, dir_fd=folder)
-
-
 @contextmanager
-def _opened(path: str | None, name: str | Path, folder: int | None = None, flags: int = os.O_NOFOLLOW) -> Iterator[int]:
-    with _reading(path):  # no link that took a name's place meanwhile is followed, and no pipe waited for
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | flags, dir_fd=folder)
+def _opened(name: str | Path, flags: int, folder: int | None = None) -> Iterator[int]:
+    """Open a file or folder: no link that took a name's place meanwhile is followed, and no pipe waited for."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | flags, dir_fd=folder)
     try:
         yield descriptor
     finally:
@@ -110,7 +95,3 @@ def _reading(path: str | None) -> Iterator[None]:
         yield
     except OSError as error:
         raise refusal(f"cannot be read: {error.strerror}", limit="source", entry=path) from error
-
-
-def _changed(path: str) -> ArchiveError:
-    return refusal("changed while it was read", limit="source", entry=path)

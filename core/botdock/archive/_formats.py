@@ -1,15 +1,26 @@
-"""Which archive it is, by its first bytes; a name is only looked at to choose what to write."""
+"""Which archive it is, by its first bytes, and how its compression is undone: bounded in memory, one kind of error."""
 
 from __future__ import annotations
 
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Generator, Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
-from botdock.archive._refusal import refusal
-from botdock.archive._tar_header import BLOCK, checksum_fits
+from botdock.archive._entry import refusal
+from botdock.archive._tar import BLOCK, checksum_fits
 
 HEAD = BLOCK
 """Bytes that are looked at."""
+
+PIECE = 1 << 20
+"""Most bytes that come out of a decompressor at a time."""
+
+XZ_MEMORY = 100 << 20
+"""Memory for unpacking xz: enough for `xz -9` (65 MiB), and far from the 4 GiB that a hostile file may ask for."""
 
 
 class ArchiveFormat(StrEnum):
@@ -55,14 +66,9 @@ def recognise(head: bytes) -> ArchiveFormat:
     for found, magics in MAGIC.items():
         if head.startswith(magics):
             return found
-    if _is_tar(head):
-        return ArchiveFormat.TAR
-    raise refusal("is no archive that botdock knows", limit="format", hint=_KNOWN)
-
-
-def _is_tar(head: bytes) -> bool:
-    """Tell by the magic of POSIX and GNU, else by the checksum; an empty tar is nothing but zeros."""
-    return len(head) == BLOCK and (head[257:262] == b"ustar" or checksum_fits(head) or not any(head))
+    if len(head) == BLOCK and (head[257:262] == b"ustar" or checksum_fits(head) or not any(head)):
+        return ArchiveFormat.TAR  # by the magic of POSIX and GNU, else by the checksum; an empty tar is only zeros
+    raise refusal("is not an archive that botdock knows", limit="format", hint=_KNOWN)
 
 
 def format_for(target: Path) -> ArchiveFormat:
@@ -76,3 +82,107 @@ def format_for(target: Path) -> ArchiveFormat:
         if name.endswith(suffix):
             return found
     raise refusal("has a name that says no format", limit="format", hint=f"End it in one of {' '.join(_SUFFIXES)}.")
+
+
+class Decompressor(Protocol):
+    """What `bz2` and `lzma` have in common."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the compressed stream has ended."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing more comes out without more going in."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given beyond the end."""
+
+    def decompress(self, data: bytes, /, max_length: int) -> bytes:
+        """Take in `data`, and return up to `max_length` bytes."""
+
+
+class Inflate:
+    """`zlib` in the form of the other two."""
+
+    def __init__(self, wbits: int) -> None:
+        self._zlib = zlib.decompressobj(wbits)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given beyond the end."""
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, /, max_length: int) -> bytes:
+        """Take in `data`, and return up to `max_length` bytes."""
+        tail = self._zlib.unconsumed_tail
+        out = self._zlib.decompress(tail + data if tail else data, max_length)
+        # A full piece may leave more inside zlib, even when all of the input is taken in.
+        self.needs_input = not self._zlib.unconsumed_tail and len(out) < max_length
+        return out
+
+
+OPENERS: dict[ArchiveFormat, Callable[[], Decompressor]] = {
+    ArchiveFormat.TAR_GZ: lambda: Inflate(zlib.MAX_WBITS | 16),  # 16: a gzip header and trailer, which zlib verifies
+    ArchiveFormat.TAR_BZ2: bz2.BZ2Decompressor,
+    ArchiveFormat.TAR_XZ: lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY),
+}
+
+
+def decompressed(read: Callable[[], bytes], packing: ArchiveFormat) -> Iterator[bytes]:
+    """Yield what was packed; several compressed streams one after another are one, as in gzip, bzip2 and xz.
+
+    Raises:
+        ArchiveError: `checksum`, `truncated`, `memory`, or `trailing` where something else follows.
+    """
+    data = yield from _one(OPENERS[packing](), read, b"")
+    while data := _next_start(data, read):
+        if not data.startswith(MAGIC[packing][0][: len(data)]):
+            raise refusal("has something else after the compressed data", limit="trailing")
+        data = yield from _one(OPENERS[packing](), read, data)
+
+
+def _next_start(data: bytes, read: Callable[[], bytes]) -> bytes:
+    """Return what begins the next stream: zeros between them are padding."""
+    while not (data := data.lstrip(b"\0")):
+        data = read()
+        if not data:
+            break
+    return data
+
+
+def _one(codec: Decompressor, read: Callable[[], bytes], data: bytes) -> Generator[bytes, None, bytes]:
+    """Yield the content of one compressed stream, and return what was read beyond its end."""
+    while not codec.eof:
+        if codec.needs_input and not data:
+            data = read()
+            if not data:
+                raise refusal("ends in the middle", limit="truncated")
+        piece = step(codec, data)
+        data = b""
+        if piece:
+            yield piece
+    return codec.unused_data
+
+
+def step(codec: Decompressor, data: bytes, name: str | None = None) -> bytes:
+    """Take one step of a decompressor; whatever it raises means damaged data.
+
+    Raises:
+        ArchiveError: `checksum`, or `memory` for xz.
+    """
+    try:
+        return codec.decompress(data, PIECE)
+    except (lzma.LZMAError, zlib.error, OSError, ValueError, EOFError) as error:
+        if "Memory usage limit" in str(error):
+            reason = f"needs more than {XZ_MEMORY >> 20} MiB of memory to unpack"
+            hint = "Pack it with `xz -9` or less."
+            raise refusal(reason, limit=f"memory={XZ_MEMORY}", entry=name, hint=hint) from error
+        raise refusal(f"is damaged: {error}", limit="checksum", entry=name) from error

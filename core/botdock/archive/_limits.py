@@ -1,10 +1,13 @@
-"""How large an archive may be."""
+"""How large an archive may be, and how much of it has come out: counted on the bytes, never on what a header says."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
-from botdock.errors import ConfigError
+from botdock.archive._entry import Entry, OnProgress, refusal
+from botdock.errors import ArchiveError, ConfigError
 from botdock.model.limits import GIB, MIB
 from botdock.model.units import Bytes
 
@@ -13,6 +16,8 @@ MAX_DEPTH = 256
 
 RATIO_FROM = 1 * MIB
 """Bytes that must have come out before the ratio counts: tiny archives of repeated text exceed any ratio."""
+
+_REPORT_EVERY = 1 * MIB
 
 MAX_NAMES = 24 * MIB
 """Memory for the names and targets of all entries together: they are kept until the last one is unpacked."""
@@ -53,3 +58,86 @@ class ArchiveLimits:
 
 
 DEFAULT_LIMITS = ArchiveLimits()
+
+
+class Budget:
+    """The counters of one extraction.
+
+    Args:
+        limits: The bounds.
+        packed: Packed bytes that the unpacked ones are compared with; None where nothing is packed.
+        packed_total: What progress is told.
+        progress: Told now and then.
+
+    Attributes:
+        bytes: Bytes of files so far.
+    """
+
+    def __init__(
+        self,
+        limits: ArchiveLimits,
+        *,
+        packed: Callable[[], int] | None = None,
+        packed_total: int = 0,
+        progress: OnProgress | None = None,
+    ) -> None:
+        self.bytes = 0
+        self._limits = limits
+        self._packed = packed
+        self._packed_total = packed_total
+        self._progress = progress
+        self._reported = 0
+        self._beside = 0
+        self._file = 0
+        self._name: str | None = None
+
+    def begin(self, entry: Entry) -> None:
+        """Start on an entry; what it declares is refused at once if already that is too much."""
+        self._name, self._file = entry.name, 0
+        self._check(entry.size, self.bytes + entry.size)
+        if entry.target:
+            self.beside(len(entry.target))
+
+    def spend(self, count: int) -> None:
+        """Count bytes of the current file, before they are written."""
+        self.bytes += count
+        self._file += count
+        self._check(self._file, self.bytes)
+        if self._packed is not None:
+            self.compare(self._packed())
+        if self.bytes - self._reported >= _REPORT_EVERY:
+            self.report()
+
+    def beside(self, count: int) -> None:
+        """Count bytes that came out but belong to no file: they have a total of their own, and add to the ratio."""
+        self._beside += count
+        if self._beside > max(self._limits.total_bytes, RATIO_FROM):
+            self._name = None
+            raise self._over("total_bytes", self._limits.total_bytes)
+        if self._packed is not None:
+            self.compare(self._packed())
+
+    def compare(self, packed: int) -> None:
+        """Refuse what has come out so far as too much for `packed` bytes."""
+        out = self.bytes + self._beside
+        if out > RATIO_FROM and out > self._limits.ratio * packed:
+            raise self._over("ratio", self._limits.ratio)
+
+    def report(self) -> None:
+        """Tell how far it is."""
+        self._reported = self.bytes
+        if self._progress is not None:
+            self._progress(self.bytes, self._packed_total)
+
+    def _check(self, file: int, total: int) -> None:
+        if file > self._limits.file_bytes:
+            raise self._over("file_bytes", self._limits.file_bytes)
+        if total > self._limits.total_bytes:
+            raise self._over("total_bytes", self._limits.total_bytes)
+
+    def _over(self, name: str, bound: int) -> ArchiveError:
+        what = f"brings the unpacked size over {name} = {bound} bytes"
+        if name == "ratio":
+            what = f"unpacks to more than {bound} times its packed size"
+        hint = f"An operator can raise `code.{name}` in botdock.toml."
+        return refusal(what, limit=f"{name}={bound}", entry=self._name, hint=hint)

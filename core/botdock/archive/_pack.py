@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import bz2
 import hashlib
 import io
+import lzma
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import attrs
 
 from botdock._whole_files import replacing
-from botdock.archive._admit import admit
-from botdock.archive._budget import Budget
-from botdock.archive._entry import FILE_MODE, PREFIX, SUFFIX, Items, OnProgress
+from botdock.archive._admission import Admitted, Tree, admit
+from botdock.archive._entry import FILE_MODE, PREFIX, SUFFIX, Chunks, Entry, Kind, OnProgress, guard
 from botdock.archive._folder import folder_items
 from botdock.archive._formats import ArchiveFormat, format_for
-from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits
-from botdock.archive._refusal import guard
-from botdock.archive._tree import Tree
-from botdock.archive._write_tar import write_tar
-from botdock.archive._write_zip import write_zip
+from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits, Budget
+from botdock.archive._tar import BLOCK
 
-_File = io.BufferedRandom
+_TAR_TYPES = {Kind.FILE: tarfile.REGTYPE, Kind.FOLDER: tarfile.DIRTYPE, Kind.SYMLINK: tarfile.SYMTYPE}
+_ZIP_TYPES = {Kind.FILE: stat.S_IFREG, Kind.FOLDER: stat.S_IFDIR, Kind.SYMLINK: stat.S_IFLNK}
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip archive can hold."""
+_UNIX = 3
+"""The system whose modes are in the attributes of a zip's entry (APPNOTE 4.4.2.2)."""
+_GZIP_OS = 9
+"""Offset of the byte of a gzip header that names the operating system; zlib writes the one it was built on."""
+_UNKNOWN_OS = b"\xff"
 
 
 @attrs.frozen(kw_only=True)
@@ -36,12 +47,14 @@ class PackReport:
         entries: Files, folders and links in it.
         bytes: Bytes of all files, unpacked.
         sha256: Of the archive, as 64 hexadecimal digits.
+        left_out: The devices, pipes and sockets in the folder, which are not code.
     """
 
     format: ArchiveFormat
     entries: int
     bytes: int
     sha256: str
+    left_out: tuple[str, ...] = ()
 
 
 def pack(
@@ -57,7 +70,8 @@ def pack(
     The same tree gives the same bytes with the same release of zlib, bzip2 or xz, whatever the machine, the user, the
     umask and the times of the files: entries are sorted, times fixed, owners 0, modes 0755 or 0644. Symbolic links are
     kept; of a file with several hard links each name gets its own copy. What `extract` with the same limits would
-    refuse is refused here. The archive itself, where it lies in the tree, and `.botdock-*.partial` are left out.
+    refuse is refused here. Devices, pipes and sockets are not code and are left out, and so are the archive itself,
+    where it lies in the tree, and `.botdock-*.partial`.
 
     Args:
         tree: The folder; its content, not itself, stands at the top of the archive.
@@ -76,36 +90,106 @@ def pack(
     """
     with guard(str(tree), target):
         chosen = format or format_for(target)
-        with _replacing(target) as file:
-            items = folder_items(tree, limits, skip=_inside(tree, target))
-            return _write(items, file, chosen, limits, Budget(limits, progress=progress))
+        hidden = target.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
+        # the archive's path below the tree, or one that nothing in the tree has
+        itself = Path(os.path.relpath(os.path.realpath(target.parent), os.path.realpath(tree)), target.name)
+        left_out: list[str] = []
+        items = folder_items(tree, limits, left_out, skip=itself.as_posix())
+        entries, budget = Tree(limits), Budget(limits, progress=progress)
+        with replacing(target, durable=False, draft=hidden) as file:
+            with closing(admit(items, entries, budget)) as admitted:
+                if chosen is ArchiveFormat.ZIP:
+                    _write_zip(admitted, file)
+                else:
+                    _write_tar(admitted, file, chosen)
+            entries.finish()
+            digest = _finished(file, budget)
+        return PackReport(
+            format=chosen,
+            entries=len(entries.nodes),
+            bytes=budget.bytes,
+            sha256=digest,
+            left_out=tuple(left_out),
+        )
 
 
-def _write(items: Items, file: _File, chosen: ArchiveFormat, limits: ArchiveLimits, budget: Budget) -> PackReport:
-    tree = Tree(limits)
-    with closing(admit(items, tree, budget)) as admitted:
-        if chosen is ArchiveFormat.ZIP:
-            write_zip(admitted, file)
-        else:
-            write_tar(admitted, file, chosen)
-    tree.finish()
+def _finished(file: io.BufferedRandom, budget: Budget) -> str:
+    """Hold an archive that is written to the ratio too, and return its digest."""
     budget.compare(file.seek(0, os.SEEK_END))
     budget.report()
+    os.fchmod(file.fileno(), FILE_MODE)
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return PackReport(format=chosen, entries=tree.entries, bytes=budget.bytes, sha256=digest)
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _inside(tree: Path, target: Path) -> str:
-    """Return the path of `target` below the tree, or one that nothing in the tree has."""
-    folder = os.path.relpath(os.path.realpath(target.parent), os.path.realpath(tree))
-    return Path(folder, target.name).as_posix()
+class _Compressor(Protocol):
+    def compress(self, data: bytes | memoryview, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
 
 
-@contextmanager
-def _replacing(target: Path) -> Iterator[_File]:
-    """Give a hidden file beside the target; it takes the target's place at the end, or is removed."""
-    hidden = target.with_name(f"{PREFIX}{secrets.token_hex(8)}{SUFFIX}")
-    with replacing(target, durable=False, draft=hidden) as file:
-        yield file
-        os.fchmod(file.fileno(), FILE_MODE)
+class _Plain:
+    """No compression."""
+
+    def compress(self, data: bytes | memoryview, /) -> bytes:
+        return bytes(data)
+
+    def flush(self) -> bytes:
+        return b""
+
+
+_COMPRESSORS: dict[ArchiveFormat, Callable[[], _Compressor]] = {
+    ArchiveFormat.TAR: _Plain,
+    ArchiveFormat.TAR_GZ: lambda: zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16),  # 16: gzip, no time
+    ArchiveFormat.TAR_BZ2: lambda: bz2.BZ2Compressor(9),
+    ArchiveFormat.TAR_XZ: lambda: lzma.LZMACompressor(lzma.FORMAT_XZ, preset=6),
+}
+"""Each with the level that its own command has by default."""
+
+
+def _write_tar(admitted: Iterator[Admitted], file: BinaryIO, packing: ArchiveFormat) -> None:
+    """Write entries, each with its content, and the end of the archive."""
+    compressor = _COMPRESSORS[packing]()
+    file.writelines(compressor.compress(piece) for piece in _tar_pieces(admitted))
+    file.write(compressor.flush())
+    if packing is ArchiveFormat.TAR_GZ:
+        file.seek(_GZIP_OS)
+        file.write(_UNKNOWN_OS)
+
+
+def _tar_pieces(admitted: Iterator[Admitted]) -> Iterator[bytes | memoryview]:
+    for entry, place, content in admitted:
+        yield _tar_header(entry, place.path)
+        yield from content
+        yield bytes(-entry.size % BLOCK)
+    yield bytes(2 * BLOCK)
+
+
+def _tar_header(entry: Entry, path: str) -> bytes:
+    """Return a header without time and owner."""
+    info = tarfile.TarInfo(path)
+    info.type = _TAR_TYPES[entry.kind]
+    info.mode = entry.plain_mode
+    info.size = entry.size
+    info.linkname = entry.target
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
+
+
+def _write_zip(admitted: Iterator[Admitted], file: BinaryIO) -> None:
+    """Write entries, each with its content, and the directory; what a link points to is its content."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry, place, content in admitted:
+            chunks: Chunks = [entry.target.encode()] if entry.kind is Kind.SYMLINK else content
+            with archive.open(_zip_info(entry, place.path), "w") as member:
+                for chunk in chunks:
+                    member.write(chunk)
+
+
+def _zip_info(entry: Entry, path: str) -> zipfile.ZipInfo:
+    folder = entry.kind is Kind.FOLDER
+    info = zipfile.ZipInfo(path + "/" if folder else path, _ZIP_TIME)
+    info.create_system = _UNIX
+    info.external_attr = (_ZIP_TYPES[entry.kind] | entry.plain_mode) << 16
+    info.compress_type = zipfile.ZIP_STORED if folder else zipfile.ZIP_DEFLATED
+    info.file_size = entry.size  # so that zipfile chooses 64-bit fields where they are needed
+    return info

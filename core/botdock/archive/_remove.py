@@ -52,8 +52,12 @@ def _empty(top: int, *, deadline: float) -> None:
             pending.extend(_move_folders_up(folder, top, new_names, deadline))
         finally:
             os.close(folder)
-        if not _removed(name, top):
-            pending.append(name)
+        try:
+            os.rmdir(name, dir_fd=top)
+        except OSError as error:
+            if error.errno not in _NOT_EMPTY:
+                raise
+            pending.append(name)  # another process is still writing into it
 
 
 def _move_folders_up(folder: int, top: int, new_names: Iterator[str], deadline: float) -> Iterator[str]:
@@ -72,18 +76,8 @@ def _move_folders_up(folder: int, top: int, new_names: Iterator[str], deadline: 
             yield new_name
 
 
-def _removed(name: str, top: int) -> bool:
-    try:
-        os.rmdir(name, dir_fd=top)
-    except OSError as error:
-        if error.errno not in _NOT_EMPTY:
-            raise
-        return False  # somebody is still writing into it
-    return True
-
-
 def _open(name: str, parent: int | None = None) -> int:
-    """Open a folder that is no link, after giving ourselves the right to empty it."""
+    """Open a folder that is not a link, after giving ourselves the right to empty it."""
     handle = os.open(name, _HANDLE, dir_fd=parent)
     try:
         with suppress(OSError):  # not ours: then it is writable for us already, or stays

@@ -9,12 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
+from botdock.archive._entry import CHUNK, ReaderFailedError, refusal
 from botdock.archive._formats import HEAD, ArchiveFormat, recognise
-from botdock.archive._refusal import ReaderFailedError, refusal
 from botdock.model.storage import ByteReader
-
-CHUNK = 256 * 1024
-"""Bytes read at a time: larger pieces are read no faster, and memory stays small."""
 
 _T = TypeVar("_T")
 
@@ -97,12 +94,9 @@ class Source:
         try:
             return function(*arguments)
         except Exception as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: Exception) -> Exception:
-        if not self._own:
-            return ReaderFailedError(error)
-        return refusal(f"cannot be read: {error}", limit="source")
+            if self._own:
+                raise refusal(f"cannot be read: {error}", limit="source") from error
+            raise ReaderFailedError(error) from error
 
 
 def _extent(reader: ByteReader) -> tuple[int, int]:
@@ -120,20 +114,17 @@ def open_source(source: Path | ByteReader) -> Iterator[Source]:
     """Open an archive; a reader is taken as it is, and not closed.
 
     Raises:
-        ArchiveError: `source`: there is no such file, or it cannot be read.
+        ArchiveError: `source`: no such file is there, or it cannot be read.
     """
-    if isinstance(source, Path):
-        with _opened(source) as file:
-            yield Source(file, own=True)
-    else:
+    if not isinstance(source, Path):
         yield Source(source)
-
-
-def _opened(path: Path) -> BinaryIO:
-    if path.exists() and not path.is_file():
-        hint = "A folder is taken with copy_tree." if path.is_dir() else None
-        raise refusal("is no file", limit="source", hint=hint)
+        return
+    if source.exists() and not source.is_file():
+        hint = "A folder is taken with copy_tree." if source.is_dir() else None
+        raise refusal("is not a file", limit="source", hint=hint)
     try:
-        return path.open("rb", buffering=CHUNK)
+        file = source.open("rb", buffering=CHUNK)
     except OSError as error:
         raise refusal(f"cannot be read: {error.strerror}", limit="source") from error
+    with file:
+        yield Source(file, own=True)

@@ -1,4 +1,4 @@
-"""The entries of a zip archive.
+"""The entries of a zip archive (PKWARE APPNOTE 6.3.10, sections 4.3 to 4.5).
 
 The standard library's `zipfile` is not used for reading: it takes the whole directory into memory before anything can
 be counted, and believes what the directory says of where members lie. Here no two members may share a byte.
@@ -12,13 +12,14 @@ import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-from botdock.archive._decompress import Decompressor, Inflate, step
-from botdock.archive._entry import Entry, Items, Kind, kind_of
+from botdock.archive._entry import CHUNK, Entry, Items, Kind, kind_of, refusal
+from botdock.archive._formats import Decompressor, Inflate, step
 from botdock.archive._limits import ArchiveLimits
-from botdock.archive._refusal import refusal
-from botdock.archive._source import CHUNK, Source
-from botdock.archive._zip_directory import Member, member_at, read_directory
+from botdock.archive._names import check_text
+from botdock.archive._source import Source
+from botdock.errors import ArchiveError
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
@@ -26,6 +27,41 @@ _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _STORED = 0
 _CODECS: dict[int, Callable[[], Decompressor]] = {8: lambda: Inflate(-zlib.MAX_WBITS), 12: bz2.BZ2Decompressor}
 """Compression methods of APPNOTE 4.4.5 that are unpacked, beside `stored`; -MAX_WBITS: deflate without a header."""
+_END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR = struct.Struct("<4sLQL")
+_MEMBER = struct.Struct("<4s2B5H3L5H2L")
+_EXTRA = struct.Struct("<2H")
+
+_MAX_COMMENT = 0xFFFF
+_IN_EXTRA = 0xFFFFFFFF
+"""Stands in a 32-bit field whose value is in the zip64 extra field."""
+
+_UTF_8 = 0x800
+"""Flag: the name is UTF-8."""
+
+
+class _Member(NamedTuple):
+    """What the central directory says of an entry; offsets are from the start of the archive."""
+
+    offset: int
+    name: bytes
+    flags: int
+    method: int
+    crc: int
+    packed: int
+    size: int
+    mode: int
+
+    @property
+    def text(self) -> str:
+        """The name as text: UTF-8 where it can be, marked so or not, else the code page of the first PCs."""
+        try:
+            return self.name.decode("utf-8")
+        except UnicodeDecodeError:
+            if self.flags & _UTF_8:
+                return self.name.decode("utf-8", "surrogateescape")
+            return self.name.decode("cp437")
 
 
 def zip_items(source: Source, limits: ArchiveLimits) -> Items:
@@ -38,13 +74,13 @@ def zip_items(source: Source, limits: ArchiveLimits) -> Items:
     Raises:
         ArchiveError: `truncated`, `format`, `encrypted`, `overlap`, `checksum`, `entries`.
     """
-    members, end = read_directory(source, limits)
+    members, end = _read_directory(source, limits)
     ends = itertools.chain((offset for offset, _ in itertools.islice(members, 1, None)), [end])
     for (_, at), until in zip(members, ends, strict=False):
-        yield _item(source, member_at(source, at)[0], until, limits)
+        yield _item(source, _member_at(source, at)[0], until, limits)
 
 
-def _item(source: Source, member: Member, until: int, limits: ArchiveLimits) -> tuple[Entry, Iterator[bytes]]:
+def _item(source: Source, member: _Member, until: int, limits: ArchiveLimits) -> tuple[Entry, Iterator[bytes]]:
     name = member.text
     _check_method(member, name)
     start = _content_start(source, member, name)
@@ -60,7 +96,7 @@ def _item(source: Source, member: Member, until: int, limits: ArchiveLimits) -> 
     return Entry(name=name, kind=kind, mode=stat.S_IMODE(member.mode), size=size), content
 
 
-def _check_method(member: Member, name: str) -> None:
+def _check_method(member: _Member, name: str) -> None:
     if member.flags & _ENCRYPTED:
         raise refusal("is encrypted", limit="encrypted", entry=name, hint="Pack it without a password.")
     if member.method not in {_STORED, *_CODECS}:
@@ -68,7 +104,7 @@ def _check_method(member: Member, name: str) -> None:
         raise refusal(reason, limit="format", entry=name, hint="Pack it with deflate, the usual method.")
 
 
-def _content_start(source: Source, member: Member, name: str) -> int:
+def _content_start(source: Source, member: _Member, name: str) -> int:
     """Return where the content begins, once its own header agrees with the directory."""
     data = source.at(member.offset, _LOCAL.size) if member.offset < source.size else b""
     if len(data) < _LOCAL.size or not data.startswith(b"PK\x03\x04"):
@@ -80,7 +116,7 @@ def _content_start(source: Source, member: Member, name: str) -> int:
     return member.offset + _LOCAL.size + int(name_length) + int(extra_length)
 
 
-def _unpacked(source: Source, member: Member, start: int, name: str) -> Iterator[bytes]:
+def _unpacked(source: Source, member: _Member, start: int, name: str) -> Iterator[bytes]:
     packed = _packed(source, start, member.packed, name)
     if member.method == _STORED:
         yield from packed
@@ -103,7 +139,7 @@ def _packed(source: Source, at: int, count: int, name: str) -> Iterator[bytes]:
         yield data
 
 
-def _verified(pieces: Iterator[bytes], member: Member, name: str) -> Iterator[bytes]:
+def _verified(pieces: Iterator[bytes], member: _Member, name: str) -> Iterator[bytes]:
     """Pass content on, and compare it with the size and the checksum that the directory holds."""
     size = crc = 0
     for piece in pieces:
@@ -125,3 +161,102 @@ def _target(content: Iterator[bytes], name: str, limits: ArchiveLimits) -> str:
             reason = f"has a target of more than {limits.name_bytes} bytes"
             raise refusal(reason, limit=f"name_bytes={limits.name_bytes}", entry=name)
     return target.decode("utf-8", "surrogateescape")
+
+
+def _read_directory(source: Source, limits: ArchiveLimits) -> tuple[list[tuple[int, int]], int]:
+    """Return where each member's content and record are, in the order of content, and where the last content must end.
+
+    Raises:
+        ArchiveError: `truncated`, `format`, or `entries`.
+    """
+    start, end = _locate(source)
+    at, members = start, list[tuple[int, int]]()
+    while at < end:
+        member, behind = _member_at(source, at)
+        if behind > end:
+            raise _broken("has a damaged directory")
+        if len(members) >= limits.entries:
+            reason = f"is one too many; {limits.entries} entries are allowed"
+            raise refusal(reason, limit=f"entries={limits.entries}", entry=member.text)
+        check_text(member.text, Entry(name=member.text, kind=Kind.FILE), limits)  # before thousands are kept
+        members.append((member.offset, at))
+        at = behind
+    return sorted(members), start
+
+
+def _locate(source: Source) -> tuple[int, int]:
+    """Find the directory by the record at the end, behind which only its own comment may stand."""
+    start = max(0, source.size - _END.size - _MAX_COMMENT)
+    tail = source.at(start, _END.size + _MAX_COMMENT)
+    at = tail.rfind(b"PK\x05\x06")
+    while at >= 0 and len(tail) - at >= _END.size:
+        record = _END.unpack_from(tail, at)
+        if at + _END.size + record[7] == len(tail):
+            return _bounds(source, start + at, record)
+        at = tail.rfind(b"PK\x05\x06", 0, at)
+    raise refusal("has no directory at its end", limit="truncated")
+
+
+def _bounds(source: Source, end: int, record: tuple[int, ...]) -> tuple[int, int]:
+    """Return where the directory begins and ends: just before its record, or before that one's 64-bit forerunner."""
+    _, disk, first_disk, _, _, size, start, _ = record
+    locator = source.at(end - _LOCATOR.size, _LOCATOR.size) if end >= _LOCATOR.size else b""
+    if locator.startswith(b"PK\x06\x07"):
+        _, _, end, _ = _LOCATOR.unpack(locator)
+        data = source.at(end, _END_64.size) if end < source.size else b""
+        if len(data) < _END_64.size or not data.startswith(b"PK\x06\x06"):
+            raise _broken("has a damaged directory")
+        *_, size, start = _END_64.unpack(data)
+    elif disk or first_disk:
+        raise _broken("is one of several volumes")
+    if start + size != end:
+        raise _broken("has a directory that is not where it should be")
+    return start, end
+
+
+def _member_at(source: Source, at: int) -> tuple[_Member, int]:
+    """Return the member whose record begins at `at`, and where its record ends.
+
+    Raises:
+        ArchiveError: `format`.
+    """
+    data = source.at(at, _MEMBER.size)
+    if len(data) < _MEMBER.size or not data.startswith(b"PK\x01\x02"):
+        raise _broken("has a damaged directory")
+    fields = _MEMBER.unpack(data)
+    lengths = fields[11:14]
+    variable = source.at(at + _MEMBER.size, sum(lengths))
+    member = _member(fields, variable[: lengths[0]], variable[lengths[0] : lengths[0] + lengths[1]])
+    return member, at + _MEMBER.size + sum(lengths)
+
+
+def _member(fields: tuple[int, ...], name: bytes, extra: bytes) -> _Member:
+    flags, method, crc, packed, size = fields[4], fields[5], *fields[8:11]
+    attributes, offset = fields[16:18]
+    if _IN_EXTRA in {size, packed, offset}:
+        size, packed, offset = _widened((size, packed, offset), _zip64(extra))
+    return _Member(offset, name, flags, method, crc, packed, size, attributes >> 16)
+
+
+def _widened(values: tuple[int, ...], wide: tuple[int, ...]) -> list[int]:
+    """Put the 64-bit values where the 32-bit ones say that there is one."""
+    if values.count(_IN_EXTRA) > len(wide):
+        raise _broken("has a damaged directory")
+    following = iter(wide)
+    return [next(following) if value == _IN_EXTRA else value for value in values]
+
+
+def _zip64(extra: bytes) -> tuple[int, ...]:
+    """Return the 64-bit values of the zip64 extra field: those that are wanted, in the order size, packed, offset."""
+    at = 0
+    while at + _EXTRA.size <= len(extra):
+        kind, length = _EXTRA.unpack_from(extra, at)
+        if kind == 1:
+            count = min(length, len(extra) - at - _EXTRA.size) // 8
+            return struct.unpack_from(f"<{count}Q", extra, at + _EXTRA.size)
+        at += _EXTRA.size + length
+    return ()
+
+
+def _broken(reason: str) -> ArchiveError:
+    return refusal(reason, limit="format")

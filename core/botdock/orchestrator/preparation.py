@@ -242,6 +242,7 @@ class Preparation:
                 shared=self._services.containers.capabilities.private_filesystem,
                 progress=run.meter(Phase.EXTRACT, executable.file_path),
             )
+            run.noted(run.workspace.note)
         with run.clock.phase(Phase.VALIDATE):
             self._recognise(run)
 

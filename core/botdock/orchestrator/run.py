@@ -109,8 +109,12 @@ class Run:
         self.journal.event("fetched", kind=source.kind.value, sha256=source.sha256, cached=source.cached)
         if source.sha256:
             self.metadata["code_digest"] = f"sha256:{source.sha256}"
-        if source.note:
-            self.evidence["code"] = source.note
+        self.noted(source.note)
+
+    def noted(self, note: str) -> None:
+        """Keep what a reader of the result should know of the code, if there is anything."""
+        if note:
+            self.evidence["code"] = note
 
     def meter(self, phase: Phase, what: str) -> Meter:
         """Return what a long step reports its bytes to."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -43,6 +44,12 @@ def test_json_describes_the_archive(cli: Callable[..., Any], tree: Path) -> None
     assert document["bytes"] == 30
     assert document["entries"] == 3
     assert document["format"] == "zip"
+
+
+def test_what_is_not_code_is_left_out_and_named(cli: Callable[..., Any], tree: Path) -> None:
+    os.mkfifo("mybot/pipe")
+    assert "left out, since they are not code: 'pipe'" in cli("pack", "mybot/").out
+    assert json.loads(cli("pack", "mybot/", "--json", "-f").out)["left_out"] == ["pipe"]
 
 
 def test_the_name_of_the_output_says_the_format(cli: Callable[..., Any], tree: Path) -> None:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from botdock.services._metering import Report
     from botdock.services.code_cache import CodeCache
 
+_SHOWN = 5
+"""Names that a line repeats."""
+
 
 class CodeService:
     """Fetches, unpacks and checks code; makes and removes workspaces. Safe to use from several threads.
@@ -177,6 +180,9 @@ class CodeService:
             ArchiveError: The archive is refused; nothing of it is visible.
             StorageError: The disk is full, or cannot be written.
         """
+        if source.kind is CodeKind.FOLDER:
+            left_out = self._unpacking.copy(source.path, workspace.code, progress)
+            return attrs.evolve(workspace, note=_left_out(left_out))
         if source.filling is None and not source.cached:
             self._unpacking.unpack(source, source.path, workspace.code, progress)
             return workspace
@@ -264,6 +270,14 @@ class CodeService:
         hint = f"Did you mean {' or '.join(near)}?" if near else error.hint
         said = f"no folder or archive at {file_path[:200]!r} on this machine, and {where}"
         return CodeError(said, source=file_path, hint=hint)
+
+
+def _left_out(paths: tuple[str, ...]) -> str:
+    """Say in one line what of a folder was left out; empty where nothing was."""
+    if not paths:
+        return ""
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return f"left out devices, pipes and sockets, which are not code: {', '.join(map(ascii, paths[:_SHOWN]))}{more}"
 
 
 def _check_folder(file_path: str, path: Path, workspace: Workspace, wanted: str | None) -> None:

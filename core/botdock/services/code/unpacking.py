@@ -10,7 +10,7 @@ import attrs
 from botdock.errors import ArchiveError, CodeError
 from botdock.model.units import format_bytes
 from botdock.services.code.fetching import Meter
-from botdock.services.code.supply import CodeKind, CodeSource
+from botdock.services.code.supply import CodeSource
 
 if TYPE_CHECKING:
     from botdock.archive import ArchiveLimits
@@ -38,7 +38,7 @@ class Unpacking:
     config: CodeConfig
 
     def unpack(self, source: CodeSource, archive: Path, destination: Path, progress: Meter | None) -> None:
-        """Unpack spooled bytes, which are removed then, or copy a folder.
+        """Unpack spooled bytes, which are removed then.
 
         Raises:
             ArchiveError: The archive is refused; nothing of it is visible.
@@ -46,17 +46,14 @@ class Unpacking:
         """
         from botdock.archive import extract
 
-        if source.kind is CodeKind.FOLDER:
-            self.copy(source.path, destination, progress)
-            return
         try:
             extract(archive, destination, limits=archive_limits(self.config), progress=progress)
         except ArchiveError as error:
             raise _naming_the_origin(error, archive, source.origin) from error
         archive.unlink(missing_ok=True)
 
-    def copy(self, tree: Path, destination: Path, progress: Meter | None) -> None:
-        """Copy a folder.
+    def copy(self, tree: Path, destination: Path, progress: Meter | None) -> tuple[str, ...]:
+        """Copy a folder, and return what in it is not code and was left out.
 
         Raises:
             ArchiveError: What is in it would be refused in an archive.
@@ -64,7 +61,7 @@ class Unpacking:
         """
         from botdock.archive import copy_tree
 
-        copy_tree(tree, destination, limits=archive_limits(self.config), progress=progress)
+        return copy_tree(tree, destination, limits=archive_limits(self.config), progress=progress).left_out
 
     def check_size(self, name: str, size: int) -> None:
         """Refuse an archive of which so much has come already that nothing it holds could be within the limits.

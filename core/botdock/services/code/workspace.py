@@ -28,6 +28,7 @@ class Workspace:
         context: Where what the run is told goes, secrets among it; readable for all that reach it.
         result: What the bot returns; an empty file that anybody may write to.
         spool: Where code is put on its way from the storage, without a cache; not there yet.
+        note: What a reader of the result should know of the code; usually empty.
         held: What is let go of once the workspace is gone.
     """
 
@@ -36,6 +37,7 @@ class Workspace:
     context: Path
     result: Path
     spool: Path
+    note: str = ""
     held: ExitStack = attrs.field(factory=ExitStack, eq=False, repr=False)
 
     @classmethod

@@ -13,7 +13,18 @@ from botdock.model import ExecutionResult, Outcome, Status, Stream
 from botdock.plugin_manager import PluginManager
 from botdock_cli import session as facade
 from botdock_cli.interrupts import Interrupts
-from botdock_cli.outcomes import RECOVER, cure, debts, exit_code, logs_command, losses, maskings, summary, unmet
+from botdock_cli.outcomes import (
+    RECOVER,
+    cure,
+    debts,
+    exit_code,
+    logs_command,
+    losses,
+    maskings,
+    remarks,
+    summary,
+    unmet,
+)
 from botdock_cli.output import abandon_stdout, print_json, wants_colour
 from botdock_cli.progress import ProgressBars
 from botdock_cli.report import EXIT_BROKEN_PIPE, say
@@ -114,7 +125,14 @@ def _advice(result: ExecutionResult, *, everything: bool) -> list[str]:
     """Return what the bot's own output does not say; unless `everything` is shown, what silence would hide."""
     found = cure(result)
     end = [found if everything else f"{found}\n`{logs_command(result)}` shows its log."] if found else []
-    return [*end, *unmet(result), *losses(result), *debts(result), *(maskings(result) if everything else ())]
+    return [
+        *end,
+        *unmet(result),
+        *remarks(result),
+        *losses(result),
+        *debts(result),
+        *(maskings(result) if everything else ()),
+    ]
 
 
 def _dim(line: str) -> None:

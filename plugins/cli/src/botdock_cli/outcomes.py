@@ -145,6 +145,12 @@ def logs_command(result: ExecutionResult) -> str:
     return f"botdock logs {result.execution_id}"
 
 
+def remarks(result: ExecutionResult) -> Iterator[str]:
+    """Yield what is to be known of where its code came from, and what of a folder was left out."""
+    if note := result.evidence.get("code"):
+        yield f"code: {note}"
+
+
 def losses(result: ExecutionResult) -> Iterator[str]:
     """Yield what of the log is not there, which its reader would not see; nothing where there never was a log."""
     log = result.log

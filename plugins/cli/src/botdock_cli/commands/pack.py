@@ -143,6 +143,7 @@ def _as_document(packed: Packed) -> dict[str, Any]:
         "bytes": report.bytes,
         "size": packed.size,
         "sha256": report.sha256,
+        "left_out": list(report.left_out),
     }
 
 
@@ -155,6 +156,8 @@ def _as_text(packed: Packed, *, name: str | None = None) -> Iterator[str]:
     entries = "1 entry" if report.entries == 1 else f"{report.entries} entries"
     yield f"{name or packed.path}: {entries}, {sizes}"
     yield f"sha256 {report.sha256}"
+    if report.left_out:
+        yield f"left out, since they are not code: {', '.join(map(ascii, report.left_out))}"
 
 
 @contextmanager

@@ -1,17 +1,16 @@
-"""What may lie beside what in one tree, whatever the entries come from."""
+"""The one gate that every entry passes: out of an archive, out of a folder, or into an archive."""
 
 from __future__ import annotations
 
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
-from botdock.archive._entry import Entry, Kind
-from botdock.archive._limits import MAX_NAMES, ArchiveLimits
-from botdock.archive._links import Link, Links
-from botdock.archive._names import check_text, fold, path_of
-from botdock.archive._refusal import refusal, shown
+from botdock.archive._entry import Chunks, Entry, Items, Kind, refusal, shown
+from botdock.archive._limits import MAX_NAMES, ArchiveLimits, Budget
+from botdock.archive._names import Link, Links, check_text, fold, path_of
 from botdock.errors import ArchiveError
 from botdock.model.limits import MIB
 
@@ -30,32 +29,59 @@ class Place(NamedTuple):
     target: str = ""
 
 
+class Admitted(NamedTuple):
+    """An entry that broke no rule so far, where it goes, and its content, counted as it is read."""
+
+    entry: Entry
+    place: Place
+    content: Iterator[bytes | memoryview]
+
+
 class _Node(NamedTuple):
     path: str
     kind: Kind
     implied: bool = False
 
 
+def admit(items: Items, tree: Tree, budget: Budget) -> Generator[Admitted, None, None]:
+    """Yield each entry once it is checked; the content of each must be read before the next.
+
+    To be closed when something fails in between: it holds open what is being read.
+
+    Raises:
+        ArchiveError: An entry breaks a rule or exceeds a limit. Links are judged at the end, by `tree.finish`.
+    """
+    with closing(items):
+        for entry, content in items:
+            place = tree.add(entry)
+            budget.begin(entry)
+            yield Admitted(entry, place, _counted(content, budget))
+
+
+def _counted(content: Chunks, budget: Budget) -> Iterator[bytes | memoryview]:
+    for chunk in content:
+        budget.spend(len(chunk))
+        yield chunk
+
+
 class Tree:
     """The entries seen so far, and the rules between them.
 
     No entry may lie below a link, so the folder that an entry goes into is always a real one. Set-uid and set-gid are
-    refused on a file, where they would lend somebody's rights; on folders they, and the sticky bit, are dropped.
+    refused on a file, where they would lend another user's rights; on folders they, and the sticky bit, are dropped.
+
+    Attributes:
+        nodes: Files, folders and links so far, by their folded paths.
     """
 
     def __init__(self, limits: ArchiveLimits) -> None:
+        self.nodes: dict[str, _Node] = {}
         self._limits = limits
-        self._nodes: dict[str, _Node] = {}
         self._folders: set[str] = {""}
-        self._links = Links(limits)
+        self._links: dict[str, Link] = {}
+        self._holds_file = False
         self._rooted = False
         self._memory = 0
-        self.files = 0
-
-    @property
-    def entries(self) -> int:
-        """Files, folders and links so far."""
-        return len(self._nodes)
 
     def add(self, entry: Entry) -> Place:
         """Take up an entry, and say where it goes.
@@ -64,64 +90,69 @@ class Tree:
             ArchiveError: It breaks a rule by itself, or together with what came before it.
         """
         path = path_of(entry, self._limits)
-        _check_kind(entry)
+        if entry.kind is Kind.SPECIAL:
+            raise refusal("is a device, a pipe or a socket", limit="device", entry=entry.name)
+        if entry.kind in {Kind.FILE, Kind.HARD_LINK} and entry.mode & (stat.S_ISUID | stat.S_ISGID):
+            raise refusal("has a set-uid or set-gid bit", limit="setuid", entry=entry.name, hint="chmod a-s it first.")
         if not path:
             return self._add_root(entry)
         parent = path.rpartition("/")[0]
         folders = [] if parent in self._folders else self._imply(parent, entry)
         if entry.kind is Kind.FOLDER:
             return Place(path, self._add_folder(path, entry, folders))
-        target = self._add_link(path, entry)
+        self._holds_file = True
+        target = "" if entry.kind is Kind.FILE else self._add_link(path, entry)
         self._insert(_Node(path, entry.kind), entry)
         return Place(path, folders, target)
 
-    def finish(self) -> list[tuple[str, str]]:
-        """Return the symbolic links as path and target, once it is sure that none leads out, by whatever way.
+    def finish(self) -> list[Link]:
+        """Return the symbolic links, once it is sure that none leads out, by whatever way.
 
         Raises:
-            ArchiveError: One does, or there is no file or link in the tree.
+            ArchiveError: One does, or the tree holds neither file nor link.
         """
-        if not self.files:
+        if not self._holds_file:
             raise refusal("holds no file", limit="empty")
-        self._links.check()
-        return self._links.made()
+        if self._links:
+            Links(self._links, self._limits).check()
+        return list(self._links.values())
 
     def _add_root(self, entry: Entry) -> Place:
         if entry.kind is not Kind.FOLDER:
-            raise refusal("names the tree itself, but is no folder", limit="name", entry=entry.name)
+            raise refusal("names the tree itself, but is not a folder", limit="name", entry=entry.name)
         if self._rooted:
             raise refusal("comes twice", limit="duplicate", entry=entry.name)
         self._rooted = True
         return Place("")
 
     def _add_folder(self, path: str, entry: Entry, folders: list[str]) -> list[str]:
-        there = self._nodes.get(fold(path))
+        there = self.nodes.get(fold(path))
         if there is not None and there.implied and there.path == path:
-            self._nodes[fold(path)] = there._replace(implied=False)
+            self.nodes[fold(path)] = there._replace(implied=False)
             return folders
         self._insert(_Node(path, Kind.FOLDER), entry)
         return [*folders, path]
 
     def _add_link(self, path: str, entry: Entry) -> str:
-        self.files += 1
-        if entry.kind is Kind.FILE:
-            return ""
+        """Return the path of the file that a hard link names; keep a symbolic link, to be judged at the end."""
         check_text(entry.target, entry, self._limits)
         if entry.kind is Kind.HARD_LINK:
             return self._linked_file(entry)
         self._remember(entry, entry.name, path, entry.target, entry.target)  # its end, at last
-        self._links.add(Link(entry.name, path, entry.target))
+        self._links[fold(path)] = Link(entry.name, path, entry.target)
         return ""
 
     def _linked_file(self, entry: Entry) -> str:
-        """Return the path of the file that a hard link names: one that came before it, and no link itself."""
+        """Return the path of the file that a hard link names: one that came before it, and not a link itself."""
+        node = None
         try:
             path = path_of(Entry(name=entry.target, kind=Kind.FILE), self._limits)
-        except ArchiveError as error:
-            raise _no_such_file(entry) from error
-        node = self._nodes.get(fold(path))
+            node = self.nodes.get(fold(path))
+        except ArchiveError:
+            path = ""
         if node is None or node.path != path or node.kind not in {Kind.FILE, Kind.HARD_LINK}:
-            raise _no_such_file(entry)
+            reason = f"is a hard link to {shown(entry.target)}, which is not a file that came before it"
+            raise refusal(reason, limit="link_escape", entry=entry.name)
         return path
 
     def _imply(self, parent: str, entry: Entry) -> list[str]:
@@ -129,23 +160,22 @@ class Tree:
         parts = parent.split("/")
         for count in range(1, len(parts) + 1):
             path = "/".join(parts[:count])
-            if path in self._folders:
-                continue
-            self._insert(_Node(path, Kind.FOLDER, implied=True), entry)
-            made.append(path)
+            if path not in self._folders:
+                self._insert(_Node(path, Kind.FOLDER, implied=True), entry)
+                made.append(path)
         return made
 
     def _insert(self, node: _Node, entry: Entry) -> None:
         key = fold(node.path)
         if key == node.path:
             key = node.path  # one text in memory, not two
-        if (there := self._nodes.get(key)) is not None:
+        if (there := self.nodes.get(key)) is not None:
             raise _conflict(entry, node.path, there)
-        if len(self._nodes) >= self._limits.entries:
+        if len(self.nodes) >= self._limits.entries:
             reason = f"is one too many; {self._limits.entries} files, folders and links are allowed"
             raise refusal(reason, limit=f"entries={self._limits.entries}", entry=entry.name)
         self._remember(entry, *{key, node.path})
-        self._nodes[key] = node
+        self.nodes[key] = node
         if node.kind is Kind.FOLDER:
             self._folders.add(node.path)
 
@@ -154,18 +184,6 @@ class Tree:
         if self._memory > MAX_NAMES:
             reason = f"is one too many: all names together take more than {MAX_NAMES // MIB} MiB"
             raise refusal(reason, limit="names", entry=entry.name)
-
-
-def _check_kind(entry: Entry) -> None:
-    if entry.kind is Kind.SPECIAL:
-        raise refusal("is a device, a pipe or a socket", limit="device", entry=entry.name)
-    if entry.kind in {Kind.FILE, Kind.HARD_LINK} and entry.mode & (stat.S_ISUID | stat.S_ISGID):
-        raise refusal("has a set-uid or set-gid bit", limit="setuid", entry=entry.name, hint="chmod a-s it first.")
-
-
-def _no_such_file(entry: Entry) -> ArchiveError:
-    reason = f"is a hard link to {shown(entry.target)}, which is no file that came before it"
-    return refusal(reason, limit="link_escape", entry=entry.name)
 
 
 def _conflict(entry: Entry, path: str, there: _Node) -> ArchiveError:
