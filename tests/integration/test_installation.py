@@ -148,7 +148,7 @@ def test_the_installed_command_runs_a_bot(installation: Installation, tmp_path: 
 
 
 HEAVY = ("docker", "minio", "requests", "urllib3", "prometheus_client", "rich", "yaml", "hypothesis", "pytest")
-LOADED = f"import json, sys; print(json.dumps([name for name in {(*HEAVY, 'typer', 'cattrs')} if name in sys.modules]))"
+LOADED = f"import json, sys; print(json.dumps([name for name in {(*HEAVY, 'click', 'cattrs')} if name in sys.modules]))"
 
 
 def test_importing_botdock_imports_nothing_heavy(installation: Installation) -> None:
@@ -165,7 +165,7 @@ def test_discovery_imports_nothing_heavy(installation: Installation) -> None:
 def test_help_imports_nothing_heavy(installation: Installation) -> None:
     source = f"from botdock_cli.main import main; code = main(['--help']); {LOADED}; sys.exit(code)"
     loaded = json.loads(installation.python(source).splitlines()[-1])
-    assert loaded == ["typer"]
+    assert loaded == ["click"]
 
 
 def test_a_third_partys_types_are_checked_against_what_is_installed(installation: Installation) -> None:

@@ -32,6 +32,7 @@ from botdock.model.limits import MIB
 from botdock.services import MetricsService, StorageService
 from botdock.services.log_store import LogWriter
 from botdock_cli import main as command_line
+from botdock_cli.session import Session
 from botdock_testing.memory_storage import MemoryBackend
 
 SUCCEEDED = ExecutionResult(execution_id="01run", id="bot", outcome=Outcome.SUCCEEDED, exit_code=0)
@@ -149,11 +150,11 @@ def fake_runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
     """The facade that `botdock run` gets."""
     runner = FakeRunner()
 
-    def open_runner(config: Config) -> FakeRunner:
-        runner.config = config
+    def open_runner(session: Session) -> FakeRunner:
+        runner.config = session.config
         return runner
 
-    monkeypatch.setattr("botdock_cli.session.open_runner", open_runner)
+    monkeypatch.setattr(Session, "open_runner", open_runner)
     return runner
 
 
@@ -176,7 +177,7 @@ def over(monkeypatch: pytest.MonkeyPatch) -> Callable[[StorageBackend], None]:
 
     def use(backend: StorageBackend) -> None:
         monkeypatch.setattr(FakeFactory, "backend", backend)
-        monkeypatch.setattr("botdock_cli.store.ServiceFactory", FakeFactory)
+        monkeypatch.setattr("botdock.factory.ServiceFactory", FakeFactory)
 
     return use
 
@@ -258,18 +259,15 @@ def logged(own_home: Path) -> Iterator[Callable[..., Logged]]:
 
 
 @pytest.fixture
-def make_execution() -> Callable[[], FakeExecution]:
-    """An execution of a bot that says nothing."""
-    return lambda: FakeExecution(iter(()), SUCCEEDED)
-
-
-@pytest.fixture
 def cli(capfdbinary: pytest.CaptureFixture[bytes]) -> CommandLine:
     """Run a command line in this process."""
 
     def call(*args: str) -> Run:
         capfdbinary.readouterr()
-        code = command_line.main(list(args))
+        try:
+            code = command_line.main(list(args))
+        except SystemExit as ended:  # of a shell that was answered
+            code = int(ended.code or 0)
         sys.stdout.flush()
         captured = capfdbinary.readouterr()
         return Run(code, captured.out, captured.err)

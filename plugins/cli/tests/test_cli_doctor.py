@@ -145,7 +145,7 @@ def test_an_engine_that_does_not_answer_is_told_with_the_command_that_mends_it(
     assert found["dock"] == {
         "name": "dock", "status": "failed", "detail": "no daemon", "remedy": "systemctl start docker",
     }  # fmt: skip
-    assert "--engine process" in found["isolation"]["remedy"]
+    assert found["isolation"]["remedy"] == "mend an engine above"
 
 
 def test_without_any_engine_nothing_isolates(machine: Machine, doctor: Callable[..., Any]) -> None:

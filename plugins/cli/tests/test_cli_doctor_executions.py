@@ -14,8 +14,8 @@ from botdock.config import Config
 from botdock.errors import EngineUnavailableError
 from botdock.model import CheckStatus, ContainerInfo, ContainerState, EngineCapabilities, EnginePlugin, Feature
 from botdock.model.container import LABEL_EXECUTION
-from botdock_cli.check_engines import check_engines
 from botdock_cli.check_machine import check_executions, check_strays
+from botdock_cli.commands.doctor import check_engines
 
 
 @pytest.fixture

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-import typer
 
 from botdock._log import logger
 from botdock.model import LogChunk, Stream
 from botdock_cli import main as command_line
-from botdock_cli.execution import Relay
+from botdock_cli.commands.run import Relay
 from botdock_cli.interrupts import Interrupts
 from botdock_cli.report import say
 from botdock_cli.session import Session, is_terminal
+
+
+@pytest.fixture(autouse=True)
+def own_sigint() -> Iterator[None]:
+    """Give SIGINT back to the tests that come later: `run` leaves it as it is when a process ends."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
 
 SHOW_LOG = Session.show_log
 """Before a fixture replaces it."""
@@ -69,7 +79,7 @@ def test_ctrl_c_during_any_other_verb_ends_quietly(cli: Callable[..., Any], monk
     def interrupted(session: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("botdock_cli.settings.as_text", interrupted)
+    monkeypatch.setattr("botdock_cli.commands.config.as_text", interrupted)
     told = cli("config")
     assert told.code == 130
     assert "Traceback" not in told.err
@@ -86,7 +96,7 @@ def test_the_process_ends_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None
 def test_ctrl_c_while_python_still_imports_is_one_line(
     newcomer: dict[str, str], tmp_path: Path, interrupt: str
 ) -> None:
-    (tmp_path / "typer.py").write_text(f"raise {interrupt}\n")
+    (tmp_path / "click.py").write_text(f"raise {interrupt}\n")
     command = [sys.executable, "-m", "botdock_cli", "--help"]
     environment = newcomer | {"PYTHONPATH": str(tmp_path)}
     told = subprocess.run(command, env=environment, capture_output=True, check=False)
@@ -106,13 +116,13 @@ def test_ctrl_c_before_there_is_anything_to_say_it_with_is_quiet(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, typer.Abort])
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, click.Abort])
 def test_ctrl_c_before_anything_has_begun_is_one_line(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, interrupt: type[BaseException]
 ) -> None:
-    def interrupted(app: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise interrupt
 
-    monkeypatch.setattr("typer.main.get_command", interrupted)
+    monkeypatch.setattr("botdock_cli.app.app.main", interrupted)
     told = cli("doctor")
     assert (told.code, told.err) == (130, "botdock: interrupted\n")

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from botdock.model import LogGap, LogLine, Stream
 from botdock.model.logs import GapReason
 from botdock_cli import log_output
-from botdock_cli.log_output import JsonPrinter, RawPrinter, TextPrinter, describe, show
-from botdock_cli.moments import format_moment
-from botdock_cli.outlet import Outlet
+from botdock_cli.log_output import JsonPrinter, Outlet, RawPrinter, TextPrinter, describe
+from botdock_cli.values import format_moment
 
 OUT, ERR = Stream.STDOUT, Stream.STDERR
 NOON = 1_769_860_800_000_000_007
@@ -57,7 +56,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def text(*items: Any, outlet: FakeOutlet | None = None, timestamps: bool = False) -> FakeOutlet:
     outlet = outlet or FakeOutlet()
-    show(items, TextPrinter(outlet, timestamps=timestamps))
+    TextPrinter(outlet, timestamps=timestamps).show(items)
     return outlet
 
 
@@ -103,7 +102,7 @@ def test_a_gap_is_told_in_its_place(said: list[str]) -> None:
         assert (outlet.of("stdout"), said) == (b"before\n", [SAID])
         yield LogLine(OUT, b"after")
 
-    show(items(), TextPrinter(outlet, timestamps=False))
+    TextPrinter(outlet, timestamps=False).show(items())
     assert outlet.written == [("stdout", b"before\n"), ("stdout", b"after\n")]
 
 
@@ -150,7 +149,7 @@ def test_a_gap_is_described_with_what_is_known_of_it(gap: LogGap, words: str) ->
 
 def documents(*items: Any) -> list[dict[str, Any]]:
     outlet = FakeOutlet()
-    show(items, JsonPrinter(outlet))
+    JsonPrinter(outlet).show(items)
     assert outlet.of("stderr") == b""
     return [json.loads(line) for line in outlet.of("stdout").splitlines()]
 
@@ -195,7 +194,7 @@ def test_json_gives_back_every_byte(data: bytes) -> None:
 def test_bytes_are_the_same_whether_raw_or_as_text(pieces: list[tuple[Stream, bytes, bool]]) -> None:
     lines = [LogLine(stream, data, complete=complete) for stream, data, complete in pieces]
     raw = FakeOutlet(OUT, ERR)
-    show(lines, RawPrinter(raw))
+    RawPrinter(raw).show(lines)
     assert raw.written == text(*lines).written
     assert raw.screen == b"".join(line.data + b"\n" * line.complete for line in lines)
 
@@ -203,7 +202,7 @@ def test_bytes_are_the_same_whether_raw_or_as_text(pieces: list[tuple[Stream, by
 def test_raw_adds_nothing_at_all(said: list[str]) -> None:
     outlet = FakeOutlet(OUT, ERR)
     printer = RawPrinter(outlet)
-    show([LogLine(OUT, b"\x1b[2J", complete=False), GAP], printer)
+    printer.show([LogLine(OUT, b"\x1b[2J", complete=False), GAP])
     printer.notice("not complete")
     printer.end_line()
     assert (outlet.screen, said) == (b"\x1b[2J", [])

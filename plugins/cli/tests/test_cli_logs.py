@@ -15,8 +15,6 @@ import pytest
 from botdock.errors import LogError
 from botdock.model import LogGap, Stream
 from botdock.services.log_store import StoredLog
-from botdock_cli.commands.logs import Which
-from botdock_cli.options import complete_executions
 
 ERR = Stream.STDERR
 SECOND = 1_000_000_000
@@ -132,10 +130,6 @@ def test_wrong_usage_is_code_2_and_says_what_is_right(cli: Callable[..., Any], o
     assert len(told.err.splitlines()) <= 2
 
 
-def test_the_streams_that_can_be_named_are_those_there_are() -> None:
-    assert [which.value for which in Which] == [stream.value for stream in Stream]
-
-
 @pytest.fixture
 def torn(logged: Callable[..., Any]) -> Any:
     """A log with a gap in it."""
@@ -164,7 +158,7 @@ class TestOnATerminal:
     def terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("NO_COLOR", raising=False)
         monkeypatch.setenv("TERM", "xterm")
-        monkeypatch.setattr("botdock_cli.outlet.is_terminal", lambda stream: True)
+        monkeypatch.setattr("botdock_cli.log_output.is_terminal", lambda stream: True)
         monkeypatch.setattr("botdock_cli.output.is_terminal", lambda stream: True)
 
     def test_what_would_move_the_cursor_is_shown_as_an_escape(
@@ -257,11 +251,3 @@ def test_a_log_that_breaks_while_it_is_read_shows_what_came_before(
     monkeypatch.setattr(StoredLog, "entries", broken)
     done = cli("logs", "sma")
     assert (done.code, done.out, done.err) == (125, "out\n", "botdock: the disk is broken\n")
-
-
-def test_executions_complete_the_newest_first(logged: Callable[..., Any], own_home: Path) -> None:
-    older, newer = logged().execution_id, logged().execution_id
-    (own_home / "executions" / "no-execution").mkdir()
-    assert complete_executions("") == complete_executions(older[:8]) == [newer, older]
-    assert complete_executions(newer) == [newer]
-    assert complete_executions("zz") == []

@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from botdock.archive import ArchiveFormat
 from botdock.errors import BotdockError
-from botdock_cli.commands import VERBS
-from botdock_cli.main import main
+from botdock.model import ENTRYPOINTS, PullPolicy, StorageArea, Stream
+from botdock_cli.commands import SUMMARIES, logs, pack, run, storage
 from botdock_cli.report import printable
 
-FORBIDDEN = {"docker", "minio", "rich", "loguru", "attr", "cattrs", "pluggy", "botdock_engine_docker", "botdock.errors"}
+HEAVY = {"docker", "minio", "rich", "loguru", "cattrs", "pluggy", "botdock_engine_docker"}
+"""What no help needs."""
+
+
+@pytest.fixture
+def completed(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Give what a shell offers for the last of some words."""
+
+    def complete(*words: str) -> list[str]:
+        monkeypatch.setenv("_BOTDOCK_COMPLETE", "fish_complete")
+        monkeypatch.setenv("COMP_WORDS", " ".join(("botdock", *words[:-1])))
+        monkeypatch.setenv("COMP_CWORD", words[-1])
+        try:
+            offered = cli()
+        finally:
+            monkeypatch.delenv("_BOTDOCK_COMPLETE")
+        assert (offered.code, offered.err) == (0, "")
+        return [line.partition("\t")[0].partition(",")[2] for line in offered.out.splitlines() if line]
+
+    return complete
 
 
 def test_help_names_every_verb_the_exit_codes_and_the_documentation(cli: Callable[..., Any]) -> None:
     shown = cli("--help")
     assert shown.code == 0
-    assert all(f"\n  {verb.NAME} " in shown.out for verb in VERBS)
+    assert all(f"\n  {verb} " in shown.out for verb in SUMMARIES)
     assert "Exit codes:" in shown.out
     assert "Documentation:" in shown.out
     assert "botdock run examples/hello-python" in shown.out
@@ -30,7 +52,7 @@ def test_no_arguments_at_all_are_a_call_for_help(cli: Callable[..., Any]) -> Non
     assert cli() == cli("--help")
 
 
-@pytest.mark.parametrize("verb", [verb.NAME for verb in VERBS])
+@pytest.mark.parametrize("verb", SUMMARIES)
 def test_each_verb_teaches_its_options_and_exit_codes(cli: Callable[..., Any], verb: str) -> None:
     shown = cli(verb, "--help")
     assert shown.code == 0
@@ -43,16 +65,24 @@ def test_version_names_both_distributions(cli: Callable[..., Any]) -> None:
     assert (shown.code, shown.out) == (0, "botdock 0.1.0 (command line 0.1.0)\n")
 
 
-def test_help_imports_nothing_that_it_does_not_need(newcomer: dict[str, str]) -> None:
-    lines = [["--help"], ["--version"], ["run", "--help"], ["doctor", "-h"], ["storage"], ["storage", "get", "-h"]]
+@pytest.mark.parametrize(
+    ("lines", "forbidden"),
+    [
+        ([["--help"], ["--version"], ["ps", "--help"], ["wait", "-h"]], {*HEAVY, "attr", "botdock.errors"}),
+        ([[verb, "--help"] for verb in SUMMARIES] + [["storage"], ["storage", "get", "-h"]], HEAVY),
+    ],
+)
+def test_help_imports_nothing_that_it_does_not_need(
+    newcomer: dict[str, str], lines: list[list[str]], forbidden: set[str]
+) -> None:
     program = (
         "import sys; from botdock_cli.main import main; "
         f"assert not any(main(line) for line in {lines!r}); print('MODULES', *sorted(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=newcomer, check=True)
     loaded = set(done.stdout.rpartition("MODULES")[2].split())
-    assert "typer" in loaded
-    assert not loaded & FORBIDDEN
+    assert "click" in loaded
+    assert not loaded & forbidden
 
 
 @pytest.mark.parametrize(
@@ -141,8 +171,8 @@ def test_the_front_door_imports_nothing_at_all(newcomer: dict[str, str]) -> None
 
 
 def test_the_shell_is_answered_by_a_process_of_its_own(botdock: Callable[..., Any]) -> None:
-    asked = botdock(_BOTDOCK_COMPLETE="complete_bash", COMP_WORDS="botdock ru", COMP_CWORD="1")
-    assert asked.out.split() == ["run"]
+    asked = botdock(_BOTDOCK_COMPLETE="bash_complete", COMP_WORDS="botdock ru", COMP_CWORD="1")
+    assert asked.out.split() == ["plain,run"]
 
 
 @pytest.mark.parametrize(
@@ -160,14 +190,53 @@ def test_the_shell_is_answered_by_a_process_of_its_own(botdock: Callable[..., An
         (("storage", "ls", "--storage", "lo"), ["local-fs"]),
         (("storage", "rm", "--area", "r"), ["results"]),
         (("pack", "bot", "--storage", "lo"), ["local-fs"]),
+        (("run", "./bo"), ["./bo"]),
     ],
 )
 def test_the_shell_completes_verbs_options_and_the_names_of_plugins(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], expected: list[str]
+    completed: Callable[..., list[str]], words: tuple[str, ...], expected: list[str]
 ) -> None:
-    monkeypatch.setenv("_BOTDOCK_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", " ".join(("botdock", *words)))
-    monkeypatch.setenv("COMP_CWORD", str(len(words)))
-    with pytest.raises(SystemExit):
-        main([])
-    assert capsys.readouterr().out.split() == expected
+    assert completed(*words) == expected
+
+
+def test_files_complete_after_the_at_sign_and_nothing_where_there_is_no_file(
+    completed: Callable[..., list[str]],
+) -> None:
+    Path("one.json").touch()
+    Path("two.json").touch()
+    Path("sub").mkdir()
+    Path("sub/on[e].json").touch()
+    assert completed("run", "--config", "@o") == ["@one.json"]
+    assert completed("run", "--config", "@sub/") == ["@sub/on[e].json"]
+    assert [completed("run", "--config", nothing) for nothing in ("", "{", "@no/such/folder/")] == [[], [], []]
+
+
+def test_a_broken_configuration_completes_nothing_and_says_nothing(completed: Callable[..., list[str]]) -> None:
+    Path("botdock.toml").write_text("this is = = no TOML")
+    assert completed("run", "--runtime", "") == completed("logs", "") == []
+
+
+def test_executions_complete_the_newest_first(
+    completed: Callable[..., list[str]], logged: Callable[..., Any], own_home: Path
+) -> None:
+    older, newer = logged().execution_id, logged().execution_id
+    (own_home / "executions" / "no-execution").mkdir()
+    assert completed("logs", "") == completed("logs", older[:8]) == [newer, older]
+    assert completed("logs", newer) == [newer]
+    assert completed("logs", "zz") == []
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "kinds"),
+    [
+        (logs.command, "--stream", Stream),
+        (pack.command, "--format", ArchiveFormat),
+        (run.command, "--pull", PullPolicy),
+        (run.command, "--entrypoint", ENTRYPOINTS),
+        (storage.command.commands["ls"], "--area", StorageArea),
+    ],
+)
+def test_what_an_option_may_be_is_what_there_is(command: click.Command, option: str, kinds: Iterable[str]) -> None:
+    (kind,) = (one.type for one in command.params if option in one.opts)
+    assert isinstance(kind, click.Choice)
+    assert list(kind.choices) == list(kinds)

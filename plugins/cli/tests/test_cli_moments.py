@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdock_cli.moments import NANOSECONDS, format_moment, parse_moment
+from botdock_cli.values import NANOSECONDS, format_moment, parse_moment
 
 NOW = 1_769_851_800 * NANOSECONDS
 """2026-01-31T09:30:00Z."""

@@ -13,9 +13,6 @@ from typing import Any
 
 import pytest
 
-from botdock.archive import ArchiveFormat
-from botdock_cli.commands.pack import Format
-
 
 @pytest.fixture
 def tree() -> Path:
@@ -61,10 +58,6 @@ def test_the_name_of_the_output_says_the_format(cli: Callable[..., Any], tree: P
 def test_the_format_may_be_named(cli: Callable[..., Any], tree: Path) -> None:
     assert cli("pack", "mybot", "--format", "tar").code == 0
     assert tarfile.is_tarfile("mybot.tar")
-
-
-def test_the_formats_are_those_of_the_archives() -> None:
-    assert [kind.value for kind in Format] == [kind.value for kind in ArchiveFormat]
 
 
 def test_the_folder_we_are_in_can_be_packed(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from botdock.errors import ExecutableError
 from botdock.model import Executable, Limits
-from botdock_cli.options import RunRequest
-from botdock_cli.request import OPTION_OF_FIELD, BotConfigError, OptionError, default_id, read_bot_config
+from botdock_cli.request import OPTION_OF_FIELD, BotConfigError, RunRequest, default_id, read_bot_config
+from botdock_cli.values import OptionError
 
 
 def request(**options: Any) -> RunRequest:

@@ -264,7 +264,7 @@ class TestOnATerminal:
     @pytest.fixture(autouse=True)
     def terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NO_COLOR", "1")
-        monkeypatch.setattr("botdock_cli.execution.is_terminal", lambda stream: True)
+        monkeypatch.setattr("botdock_cli.commands.run.is_terminal", lambda stream: True)
 
     def test_a_summary_follows_the_output_on_a_line_of_its_own(self, cli: Callable[..., Any], fake_runner: Any) -> None:
         fake_runner.says(b"no newline")

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from botdock.errors import StorageUnavailableError
-from botdock.model import ObjectInfo, StorageArea
-from botdock_cli.commands.storage import VERBS
-from botdock_cli.options import Area
+from botdock.model import ObjectInfo
+from botdock_cli.commands.storage import command
 from botdock_testing.memory_storage import MemoryBackend
 
 ROW = re.compile(r" *(\d+(?:\.\d+)? [KMG]?i?B)  (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)  (.*)")
@@ -42,18 +41,14 @@ def keys_of(table: str) -> list[str]:
     return [match[3] for row in rows if (match := ROW.fullmatch(row))]
 
 
-def test_the_areas_are_those_of_the_storages() -> None:
-    assert [area.value for area in Area] == [area.value for area in StorageArea]
-
-
 def test_storage_alone_is_a_call_for_help(cli: Callable[..., Any]) -> None:
     shown = cli("storage")
     assert (shown.code, shown.err) == (0, "")
-    assert all(f"\n  {verb.NAME} " in shown.out for verb in VERBS)
+    assert all(f"\n  {verb} " in shown.out for verb in command.commands)
     assert shown == cli("storage", "--help")
 
 
-@pytest.mark.parametrize("verb", [verb.NAME for verb in VERBS])
+@pytest.mark.parametrize("verb", command.commands)
 def test_each_verb_teaches_its_options_by_examples(cli: Callable[..., Any], verb: str) -> None:
     shown = cli("storage", verb, "--help")
     assert shown.code == 0

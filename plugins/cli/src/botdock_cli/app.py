@@ -1,23 +1,17 @@
-"""The global options of `botdock`, and its verbs.
+"""The global options of `botdock`, and the way to its verbs.
 
-Only typer is imported here; a command imports what it needs when it runs, so that help and completion stay quick.
+Only click is imported here; a verb's module is imported when it is asked for, so that each line of a shell is quick.
 """
 
 from __future__ import annotations
 
-import os
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from importlib import import_module
 
-import typer
-from typer.core import TyperGroup
+import click
 
-from botdock_cli.commands import VERBS
-from botdock_cli.options import ConfigFile
+from botdock_cli.commands import SUMMARIES
+from botdock_cli.options import CONFIG_FILE
 from botdock_cli.session import Session
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 HELP = """Run other people's code in single-use, locked-down containers.
 
@@ -43,61 +37,67 @@ Exit codes:
 `botdock VERB --help` explains a verb. Documentation: the docs folder of the botdock repository."""
 
 
-class _InOurOrder(TyperGroup):
-    """Lists verbs in the order of `VERBS`; typer would show those that have verbs of their own first."""
+class _Verbs(click.Group):
+    """Lists the verbs in the order of `SUMMARIES`, and imports the module of the one that is asked for."""
 
-    def list_commands(self, ctx: object) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the verbs."""
         del ctx
-        return [verb.NAME for verb in VERBS]
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the verb that the first word names, its command, and the other words."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and import_module(f"botdock_cli.commands.{name}").command, rest
 
 
-def _add(parent: typer.Typer, verbs: Sequence[ModuleType]) -> None:
-    for verb in verbs:
-        text = f"{verb.SUMMARY}\n\n{verb.HELP}"
-        if inner := getattr(verb, "VERBS", ()):
-            group = typer.Typer(rich_markup_mode=None)
-            group.callback(invoke_without_command=True)(verb.command)
-            _add(group, inner)
-            parent.add_typer(group, name=verb.NAME, help=text, short_help=verb.SUMMARY)
-        else:
-            parent.command(verb.NAME, help=text, short_help=verb.SUMMARY)(verb.command)
-
-
-app = typer.Typer(
-    name="botdock",
-    cls=_InOurOrder,
-    help=HELP,
-    epilog=EPILOG,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 116},
-)
-_add(app, VERBS)
-
-
-def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
-    if value:
+def _show_version(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it so
+    if value and not context.resilient_parsing:
         from importlib.metadata import version
 
-        typer.echo(f"botdock {version('botdock')} (command line {version('botdock-cli')})")
-        raise typer.Exit
+        click.echo(f"botdock {version('botdock')} (command line {version('botdock-cli')})")
+        context.exit()
 
 
-@app.callback()
-def root(
-    context: typer.Context,
-    *,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
-    debug: Annotated[
-        bool, typer.Option("--debug", envvar="BOTDOCK_DEBUG", help="Show tracebacks and the log.")
-    ] = False,
-    version: Annotated[  # noqa: ARG001 - its callback shows it
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
-    ] = False,
-) -> None:
+def _show_completion(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None and not context.resilient_parsing:
+        from click.shell_completion import get_completion_class
+
+        kind = get_completion_class(value)
+        assert kind is not None  # noqa: S101 - click has one for each of the option's choices
+        click.echo(kind(app, {}, "botdock", "_BOTDOCK_COMPLETE").source())
+        context.exit()
+
+
+@click.group(
+    "botdock",
+    cls=_Verbs,
+    commands={name: click.Command(name, short_help=summary) for name, summary in SUMMARIES.items()},
+    help=HELP,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 116},
+)
+@click.option("--debug", is_flag=True, envvar="BOTDOCK_DEBUG", help="Show tracebacks and the log.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+@click.option(
+    "--show-completion",
+    type=click.Choice(["bash", "zsh", "fish"]),
+    is_eager=True,
+    expose_value=False,
+    callback=_show_completion,
+    help="Show what a shell reads to complete botdock's words.",
+)
+@click.pass_obj
+def app(session: Session, *, debug: bool) -> None:
     """Take the global options."""
-    context.ensure_object(Session).debug = debug
+    session.debug = debug
+
+
+app.params.insert(0, CONFIG_FILE)
 
 
 def invoke(args: list[str], session: Session) -> object:
@@ -109,12 +109,9 @@ def invoke(args: list[str], session: Session) -> object:
 
     Raises:
         KeyboardInterrupt: It was interrupted.
-        Exception: Whatever the command raised, and what typer raises for wrong usage.
+        Exception: Whatever the command raised, and what click raises for wrong usage.
     """
-    if args[:1] == ["--show-completion"] and args[1:]:
-        # typer asks which shell called it; with a name behind it, there is nothing to guess
-        os.environ["_BOTDOCK_COMPLETE"] = f"source_{args[1]}"
     try:
-        return typer.main.get_command(app).main(args, prog_name="botdock", standalone_mode=False, obj=session)
-    except typer.Abort:  # what typer makes of an interrupt
+        return app.main(args, prog_name="botdock", standalone_mode=False, obj=session)
+    except click.Abort:  # what click makes of an interrupt
         raise KeyboardInterrupt from None

@@ -10,11 +10,10 @@ from urllib.parse import unquote
 
 import attrs
 
-from botdock.errors import BotdockError
-from botdock.executions import Executions, ExecutionState
+from botdock.errors import BotdockError, nearest
 from botdock.model import Check, CheckStatus
 from botdock.model.units import format_bytes
-from botdock.services import outbox_folder, read_status
+from botdock_cli.output import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +28,22 @@ SCARCE_SPACE = 1024**3
 LONG_WAIT = timedelta(minutes=5)
 """A storage that answers has what was stored long before."""
 _SHOWN = 3
+_RECOVER = "botdock recover; `botdock recover --dry-run` says what it would do"
+
+
+def ok(name: str, detail: str) -> Check:
+    """Return a check of what works."""
+    return Check(name=name, status=CheckStatus.OK, detail=detail)
+
+
+def warning(name: str, detail: str, remedy: str = "") -> Check:
+    """Return a check of what works, but not all of it, or is not needed."""
+    return Check(name=name, status=CheckStatus.WARNING, detail=detail, remedy=remedy)
+
+
+def failed(name: str, detail: str, remedy: str = "") -> Check:
+    """Return a check of what does not work."""
+    return Check(name=name, status=CheckStatus.FAILED, detail=detail, remedy=remedy)
 
 
 def check_state(config: Config) -> Iterator[Check]:
@@ -36,40 +51,35 @@ def check_state(config: Config) -> Iterator[Check]:
     try:
         home = config.checked_home()
     except BotdockError as error:
-        yield Check(name="state", status=CheckStatus.FAILED, detail=error.message, remedy=error.hint or "")
+        yield failed("state", error.message, error.hint or "")
         return
-    place = _first_existing(home)
+    place = next((folder for folder in (home, *home.parents) if folder.exists()), home)
     free = shutil.disk_usage(place).free
     elsewhere = "name another folder: BOTDOCK_HOME=DIR"
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        yield Check(name="state", status=CheckStatus.FAILED, detail=f"{home} cannot be written", remedy=elsewhere)
+        yield failed("state", f"{home} cannot be written", elsewhere)
     elif free < SCARCE_SPACE:
-        detail = f"{home}: {format_bytes(free)} free"
-        yield Check(name="state", status=CheckStatus.WARNING, detail=detail, remedy=f"free some space, or {elsewhere}")
+        yield warning("state", f"{home}: {format_bytes(free)} free", f"free some space, or {elsewhere}")
     else:
-        yield Check(name="state", status=CheckStatus.OK, detail=f"{home}: {format_bytes(free)} free")
-
-
-def _first_existing(path: Path) -> Path:
-    return next((folder for folder in (path, *path.parents) if folder.exists()), path)
+        yield ok("state", f"{home}: {format_bytes(free)} free")
 
 
 def check_plugins(manager: PluginManager, config: Config) -> Iterator[Check]:
     """Look at what did not load, and at names in the configuration that nothing answers to."""
     odd = [record for record in manager.records if record.stage not in {"loaded", "blocked"}]
     for record in odd:
-        yield Check(
-            name=f"plugin.{record.name}",
-            status=CheckStatus.WARNING,
-            detail=f"{record.distribution} {record.version}: {record.stage}: {record.reason}",
-            remedy=_remedy(record),
-        )
+        detail = f"{record.distribution} {record.version}: {record.stage}: {record.reason}"
+        yield warning(f"plugin.{record.name}", detail, _remedy(record))
     yield from _missing("engine", [config.engine] if config.engine else [], manager.engine)
     yield from _missing("storage", [config.storage], manager.storage_backend)
     yield from _missing("logging.sinks", config.logging.sinks, manager.log_sink)
     yield from _missing("metrics.exporters", config.metrics.exporters, manager.metrics_exporter)
+    for engine in config.policy.unenforced.keys() - manager.engines().keys():
+        near = " or ".join(nearest(engine, manager.engines()))
+        hint = f"did you mean {near}?" if near else "correct it, or remove it"
+        yield failed("config.policy.unenforced", f"no engine {engine!r} is installed, so it allows nothing", hint)
     if not odd:
-        yield Check(name="plugins", status=CheckStatus.OK, detail=f"{len(manager.records)} loaded or blocked")
+        yield ok("plugins", f"{len(manager.records)} loaded or blocked")
 
 
 def _remedy(record: PluginRecord) -> str:
@@ -85,12 +95,7 @@ def _missing(setting: str, names: Iterable[str], find: Callable[[str], object]) 
         try:
             find(name)
         except BotdockError as error:
-            yield Check(
-                name=f"config.{setting}",
-                status=CheckStatus.FAILED,
-                detail=error.message,
-                remedy=error.hint or "",
-            )
+            yield failed(f"config.{setting}", error.message, error.hint or "")
 
 
 def check_storages(manager: PluginManager, config: Config) -> Iterator[Check]:
@@ -106,7 +111,7 @@ def guarded(name: str, checks: Callable[[], Iterable[Check]]) -> list[Check]:
         return list(checks())
     except Exception as error:  # noqa: BLE001 - it is a plugin's code, and doctor is where its faults are looked for
         detail = f"its checks raised {type(error).__name__}: {error}"
-        return [Check(name=name, status=CheckStatus.FAILED, detail=detail, remedy="report it to the plugin's author")]
+        return [failed(name, detail, "report it to the plugin's author")]
 
 
 def at_most_warning(check: Check) -> Check:
@@ -116,6 +121,8 @@ def at_most_warning(check: Check) -> Check:
 
 def check_outboxes(config: Config) -> Iterator[Check]:
     """Look at what waits for the configured storage, and, if anything does, for others that were used here."""
+    from botdock.services import outbox_folder
+
     configured = outbox_folder(config.checked_home(), config.storage)
     yield from guarded("storage.outbox", lambda: _check("storage.outbox", configured))
     others = sorted(path for path in configured.parent.glob("*") if path.is_dir() and path != configured)
@@ -127,43 +134,29 @@ def check_outboxes(config: Config) -> Iterator[Check]:
 
 
 def _check(name: str, folder: Path) -> Iterator[Check]:
+    from botdock.services import read_status
+
     status = read_status(folder)
     yield _waiting(name, status)
     if status.failed_items:
-        yield Check(
-            name=f"{name}.failed",
-            status=CheckStatus.WARNING,
-            detail=f"the storage refused {_objects(status.failed_items)} for good: {status.last_error}",
-            remedy=f"mend it, then let them be tried again: touch {folder}/retry",
-        )
+        refused = f"the storage refused {counted(status.failed_items, 'object')} for good: {status.last_error}"
+        yield warning(f"{name}.failed", refused, f"mend it, then let them be tried again: touch {folder}/retry")
     if status.dropped_items:
-        lost = f"{_objects(status.dropped_items)}, {format_bytes(status.dropped_bytes)}"
-        yield Check(
-            name=f"{name}.dropped",
-            status=CheckStatus.WARNING,
-            detail=f"more waited than may: {lost}, dropped",
-            remedy=f"let more wait: outbox.max_bytes and outbox.max_items; to forget it: touch {folder}/retry",
-        )
+        lost = f"{counted(status.dropped_items, 'object')}, {format_bytes(status.dropped_bytes)}"
+        more = f"let more wait: outbox.max_bytes and outbox.max_items; to forget it: touch {folder}/retry"
+        yield warning(f"{name}.dropped", f"more waited than may: {lost}, dropped", more)
 
 
 def _waiting(name: str, status: OutboxStatus) -> Check:
     if not status.items or status.oldest is None:
-        return Check(name=name, status=CheckStatus.OK, detail="nothing waits for the storage")
-    size = f"{_objects(status.items)}, {format_bytes(status.bytes)}"
+        return ok(name, "nothing waits for the storage")
+    size = f"{counted(status.items, 'object')}, {format_bytes(status.bytes)}"
     since = f"since {status.oldest:%Y-%m-%d %H:%M:%S} UTC"
     if not status.last_error and datetime.now(UTC) - status.oldest < LONG_WAIT:
-        return Check(name=name, status=CheckStatus.OK, detail=f"{size}, on the way {since}")
+        return ok(name, f"{size}, on the way {since}")
     why = f": {status.last_error}" if status.last_error else ""
-    return Check(
-        name=name,
-        status=CheckStatus.WARNING,
-        detail=f"{size}, waiting for the storage {since}{why}",
-        remedy="bring the storage back; the next run that uses it delivers them",
-    )
-
-
-def _objects(count: int) -> str:
-    return f"{count} object{'s' if count != 1 else ''}"
+    mend = "bring the storage back; the next run that uses it delivers them"
+    return warning(name, f"{size}, waiting for the storage {since}{why}", mend)
 
 
 def check_executions(config: Config) -> Iterator[Check]:
@@ -179,17 +172,20 @@ def check_strays(manager: PluginManager, config: Config, working: Sequence[str])
 
 
 def _unfinished(config: Config) -> Iterator[Check]:
+    from botdock.executions import Executions, ExecutionState
+
     under_way = Executions(config.home_dir).list(running=True)
     owed = [record for record in under_way if record.is_over]
     dead = [one for one in under_way if one.state is ExecutionState.ABANDONED and not one.is_over]
     if owed:
         problems = [f"{one.execution_id}: {'; '.join(one.left_behind()) or 'not cleaned up'}" for one in owed]
-        yield _warning("executions.owed", f"{len(owed)} over, but not all removed yet: {_some(problems)}")
+        yield warning("executions.owed", f"{len(owed)} over, but not all removed yet: {_some(problems)}", _RECOVER)
     if dead:
-        said = _some([record.execution_id for record in dead])
-        yield _warning("executions.orphaned", f"{len(dead)} whose runner died; a bot may still run: {said}")
+        names = _some([record.execution_id for record in dead])
+        text = f"{len(dead)} whose runner died; a bot may still run: {names}"
+        yield warning("executions.orphaned", text, _RECOVER)
     if not owed and not dead:
-        yield Check(name="executions", status=CheckStatus.OK, detail="nothing is owed, and no runner died over one")
+        yield ok("executions", "nothing is owed, and no runner died over one")
 
 
 def _strays(manager: PluginManager, config: Config, name: str) -> Iterator[Check]:
@@ -200,12 +196,7 @@ def _strays(manager: PluginManager, config: Config, name: str) -> Iterator[Check
     except BotdockError:  # its own checks say so
         return
     if found:
-        yield _warning(f"{name}.strays", f"{len(found)} that belong to no execution: {_some(found)}")
-
-
-def _warning(name: str, detail: str) -> Check:
-    remedy = "botdock recover; `botdock recover --dry-run` says what it would do"
-    return Check(name=name, status=CheckStatus.WARNING, detail=detail, remedy=remedy)
+        yield warning(f"{name}.strays", f"{len(found)} that belong to no execution: {_some(found)}", _RECOVER)
 
 
 def _some(texts: Sequence[str]) -> str:

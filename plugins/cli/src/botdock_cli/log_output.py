@@ -1,22 +1,22 @@
-"""The lines of a log as they are shown: as text, as JSON, or as nothing but their bytes."""
+"""Our own stdout and stderr for the lines of a log, and how those are shown: as text, as JSON, or as their bytes."""
 
 from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Protocol
+import select
+import sys
+from typing import TYPE_CHECKING
 
 from botdock.model import GapReason, LogGap, LogLine, Stream
-from botdock_cli.moments import NANOSECONDS, format_moment
-from botdock_cli.output import for_terminal
+from botdock_cli.output import for_terminal, wants_colour
 from botdock_cli.report import say
+from botdock_cli.session import is_terminal
+from botdock_cli.values import NANOSECONDS, format_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from botdock_cli.outlet import Outlet
-
-Item = LogLine | LogGap
+    from typing import BinaryIO, TextIO
 
 _REASONS = {
     GapReason.LOST: "rotated away by the engine",
@@ -25,38 +25,63 @@ _REASONS = {
 }
 
 
-class Printer(Protocol):
-    """Shows the items of a log, in their order."""
+class Outlet:
+    """Writes bytes to stdout or stderr, in the order in which they are given.
 
-    def line(self, line: LogLine) -> None:
-        """Show a line, or a piece of one."""
-        ...
-
-    def gap(self, gap: LogGap) -> None:
-        """Say that bytes are missing here."""
-        ...
-
-    def notice(self, text: str) -> None:
-        """Say something about the log as a whole."""
-        ...
-
-    def end_line(self) -> None:
-        """See that what another program writes next does not stand behind the bot's last words."""
-        ...
-
-
-def show(items: Iterable[Item], printer: Printer) -> None:
-    """Show the items of a log as they come.
-
-    Raises:
-        LogError: The log cannot be read.
-        OSError: They cannot be written.
+    Args:
+        eager: Whether each write is out before the next one begins.
     """
-    for item in items:
-        if isinstance(item, LogGap):
-            printer.gap(item)
-        else:
-            printer.line(item)
+
+    def __init__(self, *, eager: bool) -> None:
+        self._eager = eager
+        self._last: BinaryIO | None = None
+        self.terminals = {stream: is_terminal(_text(stream)) for stream in Stream}
+        self.colours = {stream: shown and wants_colour(_text(stream)) for stream, shown in self.terminals.items()}
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Write to the one that has the name of the bot's stream.
+
+        Raises:
+            BrokenPipeError: Its reader went away, or it was never there.
+            OSError: It takes no more.
+        """
+        target = _binary(stream)
+        if self._last is not None and self._last is not target:
+            self._last.flush()
+        self._last = target
+        target.write(data)
+        if self._eager:
+            target.flush()
+
+    def flush(self) -> None:
+        """See that all is out.
+
+        Raises:
+            OSError: As `write` does.
+        """
+        if self._last is not None:
+            self._last.flush()
+
+    @staticmethod
+    def has_reader() -> bool:
+        """Whether what goes to stdout may still have a reader; `| head` goes away while nothing is written."""
+        try:
+            poll = select.poll()
+            poll.register(sys.stdout.fileno(), 0)
+            return not any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+        except (OSError, ValueError, AttributeError):  # not a real file: the next write will tell
+            return True
+
+
+def _text(stream: Stream) -> TextIO | None:
+    return sys.stdout if stream is Stream.STDOUT else sys.stderr
+
+
+def _binary(stream: Stream) -> BinaryIO:
+    found = _text(stream)
+    if found is None:  # closed by our parent process
+        raise BrokenPipeError
+    return found.buffer
 
 
 class RawPrinter:
@@ -69,22 +94,35 @@ class RawPrinter:
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
 
+    def show(self, items: Iterable[LogLine | LogGap]) -> None:
+        """Show the items of a log as they come, in their order.
+
+        Raises:
+            LogError: The log cannot be read.
+            OSError: They cannot be written.
+        """
+        for item in items:
+            if isinstance(item, LogGap):
+                self.gap(item)
+            else:
+                self.line(item)
+
     def line(self, line: LogLine) -> None:
-        """Write the bytes of a line."""
+        """Write a line, or a piece of one."""
         self._outlet.write(line.stream, line.data + b"\n" if line.complete else line.data)
 
     def gap(self, gap: LogGap) -> None:
-        """Write nothing: a gap has no bytes."""
+        """Say that bytes are missing here; they are not of the bot's bytes, so nothing is written."""
 
     def notice(self, text: str) -> None:
-        """Write nothing: it is not of the bot's bytes."""
+        """Say something about the log as a whole; here, nothing."""
 
     def end_line(self) -> None:
-        """Write nothing: it is not of the bot's bytes."""
+        """See that what another program writes next does not stand behind the bot's last words."""
         self._outlet.flush()
 
 
-class JsonPrinter:
+class JsonPrinter(RawPrinter):
     """Writes one JSON object a line to stdout.
 
     Args:
@@ -92,7 +130,7 @@ class JsonPrinter:
     """
 
     def __init__(self, outlet: Outlet) -> None:
-        self._outlet = outlet
+        super().__init__(outlet)
         self._begun: tuple[int, Stream] | None = None
         self._begin = ""
 
@@ -125,15 +163,11 @@ class JsonPrinter:
         self.end_line()
         say(text)
 
-    def end_line(self) -> None:
-        """Let all be out: each object has a line of its own."""
-        self._outlet.flush()
-
     def _write(self, document: str) -> None:
         self._outlet.write(Stream.STDOUT, document.encode() + b"\n")
 
 
-class TextPrinter:
+class TextPrinter(RawPrinter):
     """Writes the lines of stdout to stdout, those of stderr to stderr.
 
     What is not a terminal gets the bot's exact bytes; a terminal gets them harmless, each line on a line of its own.
@@ -144,7 +178,7 @@ class TextPrinter:
     """
 
     def __init__(self, outlet: Outlet, *, timestamps: bool) -> None:
-        self._outlet = outlet
+        super().__init__(outlet)
         self._timestamps = timestamps
         self._in_line = dict.fromkeys(Stream, False)
         self._cursor_in: Stream | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from botdock.model import Outcome
 from botdock.model.limits import SIZES
 from botdock.model.units import format_bytes, parse_bytes
+from botdock_cli.output import counted
 from botdock_cli.report import printable
 from botdock_cli.request import OPTION_OF_FIELD
 
@@ -94,7 +95,7 @@ def _in_force(result: ExecutionResult, name: str) -> str:
     return format_seconds(value) if name == "timeout" else format_bytes(value)
 
 
-def unmet(result: ExecutionResult) -> Iterator[str]:
+def _unmet(result: ExecutionResult) -> Iterator[str]:
     """Yield what its `bot.toml` asked for in vain, and the options with which the caller allows it."""
     asked = {name: bound for name, bound in _bounds(result).items() if "asked" in bound}
     if asked:
@@ -145,36 +146,30 @@ def logs_command(result: ExecutionResult) -> str:
     return f"botdock logs {result.execution_id}"
 
 
-def remarks(result: ExecutionResult) -> Iterator[str]:
-    """Yield what is to be known of where its code came from, and what of a folder was left out."""
+def notes(result: ExecutionResult) -> Iterator[str]:
+    """Yield what its output does not show: limits it did not get, code left out, what of it is lost or left behind."""
+    yield from _unmet(result)
     if note := result.evidence.get("code"):
         yield f"code: {note}"
+    yield from _losses(result)
+    if problems := result.evidence.get("left_behind"):
+        yield f"not all of it could be removed: {'; '.join(map(str, problems))}\n{RECOVER}"
 
 
-def losses(result: ExecutionResult) -> Iterator[str]:
+def _losses(result: ExecutionResult) -> Iterator[str]:
     """Yield what of the log is not there, which its reader would not see; nothing where there never was a log."""
     log = result.log
     if log.gaps:
         missing = f"{log.gap_bytes:,} bytes" if log.gap_bytes else "bytes that could not be counted"
-        yield f"{missing} of its log are missing, in {_counted(log.gaps, 'place')}; `{logs_command(result)}` says where"
+        yield f"{missing} of its log are missing, in {counted(log.gaps, 'place')}; `{logs_command(result)}` says where"
     if not log.complete and (log.bytes or result.container_id):
         yield "its log is not complete: its end could not be read, or how the bot ended is not known"
-
-
-def debts(result: ExecutionResult) -> Iterator[str]:
-    """Yield what of the execution could not be removed: its bot may run on."""
-    if problems := result.evidence.get("left_behind"):
-        yield f"not all of it could be removed: {'; '.join(map(str, problems))}\n{RECOVER}"
 
 
 def maskings(result: ExecutionResult) -> Iterator[str]:
     """Yield how many secrets were masked, if any were."""
     if result.log.masked:
-        yield f"{_counted(result.log.masked, 'secret')} masked in its log"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+        yield f"{counted(result.log.masked, 'secret')} masked in its log"
 
 
 def format_seconds(seconds: float) -> str:

@@ -115,6 +115,11 @@ def wants_colour(stream: TextIO | None) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words: `1 byte`, `1,024 bytes`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def aligned(rows: Sequence[Sequence[str]], *, gap: str = "  ") -> list[str]:
     """Return each row as a line, its cells in columns; the last column is as long as it likes."""
     widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]

@@ -14,6 +14,7 @@ from botdock_cli.report import printable
 from botdock_cli.session import is_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from rich.progress import Progress as Bars
@@ -89,6 +90,13 @@ def bars_on_terminal(
 ) -> AbstractContextManager[ProgressBars | None]:
     """Return the bars of a transfer, or None where stderr is not a terminal, or they are not to be shown."""
     return ProgressBars(least=least) if shown and is_terminal(sys.stderr) else nullcontext()
+
+
+def reporting(bars: ProgressBars | None, phase: Phase, what: str) -> Callable[[int, int], None] | None:
+    """Return what moves a bar, told how much of how much is done; None without a terminal."""
+    if bars is None:
+        return None
+    return lambda done, total: bars(Progress(phase=phase, what=what, current=done, total=total))
 
 
 def watched(source: ByteReader, bars: ProgressBars | None, *, phase: Phase, what: str, total: int) -> ByteReader:

@@ -1,4 +1,4 @@
-"""From what was typed to what is meant: the options of running, durations, sizes, moments, the bot's config."""
+"""From the options of running to an executable, and to changes of the configuration."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import tomllib
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from botdock.errors import ExecutableError, UserError, nearest
-from botdock.model import Executable, Limits, Outcome
-from botdock.model.units import parse_bytes, parse_seconds
-from botdock_cli.moments import parse_moment
+from botdock.model import Executable, Limits
+from botdock_cli.values import OptionError, bytes_option, seconds_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from botdock_cli.options import RunRequest
+    from collections.abc import Mapping, Sequence
 
 OPTION_OF_FIELD = {
     "id": "--id",
@@ -40,59 +39,77 @@ _LONGEST_ID = 128
 _MENDED = 'Write an object such as \'{"symbol": "BTC"}\', or @FILE that holds one.'
 
 
-class OptionError(UserError):
-    """An option of the command line is wrong.
-
-    Attributes:
-        option: As it is typed, such as `--timeout`.
-    """
-
-    def __init__(self, option: str, problem: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{option}: {problem}", hint=hint)
-        self.option = option
-
-
 class BotConfigError(UserError):
     """`--config` is not a JSON object."""
 
 
-def executable_of(request: RunRequest, environ: Mapping[str, str] | None = None) -> Executable:
-    """Return what is to be run; see `RunRequest.executable`."""
-    variables = os.environ if environ is None else environ
-    entrypoint = str(request.entrypoint)
-    fields: dict[str, Any] = {
-        "id": default_id(request.code) if request.id is None else request.id,
-        "runtime": request.runtime,
-        "entrypoint": entrypoint,
-        "entrypoint_files": {} if request.script is None else {entrypoint: request.script},
-        "config": read_bot_config(request.config),
-        "file_path": request.code,
-        "limits": Limits(memory=_parsed("--memory", request.memory, parse_bytes), cpus=request.cpus, pids=request.pids),
-        "env": _variables("--env", request.env or (), variables),
-        "secrets": _variables("--secret", request.secret or (), variables),
-        "network": request.network,
-        "persist_results": entrypoint == "backtest" if request.persist is None else request.persist,
-        "timeout": _parsed("--timeout", request.timeout, parse_seconds),
-    }
-    try:
-        return Executable(**fields)
-    except ExecutableError as error:
-        raise ExecutableError([_in_options(problem) for problem in error.problems], hint=error.hint) from None
+@attrs.frozen(kw_only=True)
+class RunRequest:
+    """The options of running, as they were typed; see `takes_run_options`."""
 
+    code: str
+    runtime: str | None = None
+    entrypoint: str = "bot"
+    script: str | None = None
+    config: str = "{}"
+    id: str | None = None
+    engine: str | None = None
+    timeout: str | None = None
+    memory: str | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    network: str | None = None
+    env: Sequence[str] = ()
+    secret: Sequence[str] = attrs.field(default=(), repr=False)
+    storage: str | None = None
+    pull: str | None = None
+    persist: bool | None = None
+    settings: Sequence[str] = ()
 
-def overrides_of(request: RunRequest) -> dict[str, Any]:
-    """Return what the options change in the configuration; see `RunRequest.overrides`."""
-    overrides: dict[str, Any] = {}
-    for setting in request.settings or ():
-        key, equals, value = setting.partition("=")
-        if not (equals and key.strip()):
-            raise OptionError("--set", f"{setting!r} is not KEY=VALUE, such as runtime.timeout=30s")
-        _put(overrides, key.strip(), _toml_value(value))
-    pull = None if request.pull is None else str(request.pull)
-    for key, given in {"engine": request.engine, "storage": request.storage, "containers.pull": pull}.items():
-        if given is not None:
-            _put(overrides, key, given)
-    return overrides
+    def executable(self, environ: Mapping[str, str] | None = None) -> Executable:
+        """Return what is to be run; variables without a value come from `environ`, by default our own environment.
+
+        Raises:
+            OptionError: An option cannot be read.
+            ExecutableError: Options that can be read, but ask for what cannot be; each problem names its option.
+        """
+        variables = os.environ if environ is None else environ
+        fields: dict[str, Any] = {
+            "id": default_id(self.code) if self.id is None else self.id,
+            "runtime": self.runtime,
+            "entrypoint": self.entrypoint,
+            "entrypoint_files": {} if self.script is None else {self.entrypoint: self.script},
+            "config": read_bot_config(self.config),
+            "file_path": self.code,
+            "limits": Limits(memory=bytes_option("--memory", self.memory), cpus=self.cpus, pids=self.pids),
+            "env": _variables("--env", self.env, variables),
+            "secrets": _variables("--secret", self.secret, variables),
+            "network": self.network,
+            "persist_results": self.entrypoint == "backtest" if self.persist is None else self.persist,
+            "timeout": seconds_option("--timeout", self.timeout),
+        }
+        try:
+            return Executable(**fields)
+        except ExecutableError as error:
+            raise ExecutableError([_in_options(problem) for problem in error.problems], hint=error.hint) from None
+
+    def overrides(self) -> dict[str, Any]:
+        """Return what the options change in the configuration, nested like its file.
+
+        Raises:
+            OptionError: `--set` without `=`, or a key within one that has a value.
+        """
+        overrides: dict[str, Any] = {}
+        for setting in self.settings:
+            key, equals, value = setting.partition("=")
+            if not (equals and key.strip()):
+                raise OptionError("--set", f"{setting!r} is not KEY=VALUE, such as runtime.timeout=30s")
+            _put(overrides, key.strip(), _toml_value(value))
+        named = {"engine": self.engine, "storage": self.storage, "containers.pull": self.pull}
+        for key, given in named.items():
+            if given is not None:
+                _put(overrides, key, given)
+        return overrides
 
 
 def default_id(code: str) -> str:
@@ -107,59 +124,6 @@ def default_id(code: str) -> str:
         name = os.path.basename(os.path.abspath(code))  # noqa: PTH100, PTH119 - resolve() would follow links
     name = _ARCHIVE_SUFFIX.sub("", name)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:_LONGEST_ID] or "bot"
-
-
-def seconds_option(option: str, text: str | None) -> float | None:
-    """Return the seconds of an option such as `30s`, or None when it is not given.
-
-    Raises:
-        OptionError: It is not a duration.
-    """
-    seconds: float | None = _parsed(option, text, parse_seconds)
-    return seconds
-
-
-def bytes_option(option: str, text: str | None) -> int | None:
-    """Return the bytes of an option such as `20GiB`, or None when it is not given.
-
-    Raises:
-        OptionError: It is not a size.
-    """
-    size: int | None = _parsed(option, text, parse_bytes)
-    return size
-
-
-def moment_option(option: str, text: str | None) -> int | None:
-    """Return the moment of an option in nanoseconds since the epoch, or None when it is not given.
-
-    Raises:
-        OptionError: It is not a moment.
-    """
-    moment: int | None = _parsed(option, text, parse_moment)
-    return moment
-
-
-def outcome_option(option: str, text: str | None) -> Outcome | None:
-    """Return the outcome that an option names, or None when it is not given.
-
-    Raises:
-        OptionError: It is not an outcome.
-    """
-    if text is None:
-        return None
-    if text in set(Outcome):
-        return Outcome(text)
-    near = " or ".join(nearest(text, list(Outcome)) or Outcome)
-    raise OptionError(option, f"{text!r} is not an outcome", hint=f"Did you mean {near}?")
-
-
-def _parsed(option: str, text: str | None, parse: Callable[[str], Any]) -> Any:
-    if text is None:
-        return None
-    try:
-        return parse(text)
-    except (ValueError, OverflowError) as error:  # a number of hundreds of digits overflows
-        raise OptionError(option, str(error)) from None
 
 
 def _variables(option: str, given: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:

@@ -25,10 +25,10 @@ class Session:
         debug: Whether an error shows its traceback, and botdock its whole log.
     """
 
-    __slots__ = ("_plugins", "config_file", "debug")
+    __slots__ = ("_loaded", "config_file", "debug")
 
     def __init__(self) -> None:
-        self._plugins: PluginManager | None = None
+        self._loaded: tuple[Config, PluginManager] | None = None
         self.config_file: str | None = None
         self.debug = False
 
@@ -48,23 +48,29 @@ class Session:
         files = find_config_files(self.config_file, os.environ, code)
         if files.ignored:
             say(f"{files.folder} is not read: {files.ignored}\n{files.remedy}")
-        config, self._plugins = load(Config, self.config_file, os.environ, overrides or {}, code)
-        return config
+        self._loaded = load(Config, self.config_file, os.environ, overrides or {}, code)
+        return self._loaded[0]
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether a configuration was read, and is right."""
+        return self._loaded is not None
+
+    @property
+    def config(self) -> Config:
+        """The configuration that was read last; it is read where none was. Raises as `load_config` does."""
+        return self._loaded[0] if self._loaded else self.load_config()
 
     @property
     def plugins(self) -> PluginManager:
-        """What is installed, as the configuration says that was read last; it is read where none was.
-
-        Raises:
-            ConfigError: With every problem of it.
-        """
-        if self._plugins is None:
+        """What is installed, as that configuration says. Raises as `load_config` does."""
+        if self._loaded is None:
             self.load_config()
-        assert self._plugins is not None  # noqa: S101 - else the configuration is wrong
-        return self._plugins
+        assert self._loaded is not None  # noqa: S101 - else the configuration is wrong
+        return self._loaded[1]
 
     def executions(self) -> Executions:
-        """Return the executions of the configured state folder.
+        """Return the executions of the configured state folder; no plugin is loaded for them.
 
         Raises:
             ConfigError: The configuration is wrong.
@@ -73,7 +79,13 @@ class Session:
         from botdock.config import load_home
         from botdock.executions import Executions
 
-        return Executions(load_home(self.config_file))
+        return Executions(self._loaded[0].checked_home() if self._loaded else load_home(self.config_file))
+
+    def open_runner(self) -> DockerRunner:
+        """Return the facade, set up by the configuration."""
+        from botdock.docker_runner import DockerRunner
+
+        return DockerRunner(self.config, plugins=self.plugins)
 
     def show_log(self) -> None:
         """Send the log of botdock and its plugins to stderr: warnings and worse, or with `debug` all of it."""
@@ -93,13 +105,6 @@ def _show(message: Message) -> None:
     details = ", ".join(f"{name}={value}" for name, value in record["extra"].items())
     level = record["level"].name.lower()
     say(f"{level}: {record['message']}{f' ({details})' if details else ''}")
-
-
-def open_runner(config: Config) -> DockerRunner:
-    """Return the facade, set up by `config`."""
-    from botdock.docker_runner import DockerRunner
-
-    return DockerRunner(config)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -1,10 +1,12 @@
-"""One area of a storage, opened for a command."""
+"""One area of a storage, opened for a command, and the files that are copied to it and from it."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import stat
+import sys
 from contextlib import closing, contextmanager
 from datetime import UTC
 from itertools import islice
@@ -12,23 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from botdock.errors import BotdockError, ObjectNotFoundError, nearest
-from botdock.factory import ServiceFactory
+from botdock.errors import BotdockError, ObjectNotFoundError, UserError, nearest
 from botdock.model import Phase, StorageArea
-from botdock.plugin_manager import PluginManager
 from botdock_cli.progress import bars_on_terminal, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import BinaryIO
 
-    from botdock.config import Config
     from botdock.model import ObjectInfo, StorageBackend
     from botdock.services import StorageService
     from botdock_cli.session import Session
 
+_CHUNK = 1024 * 1024
 _LOOKED_AT = 1000
 """Keys that a search for the one that was meant looks at, in each place; what S3 lists by one request."""
+
+
+class SourceError(UserError):
+    """What is to be read cannot be."""
+
+
+class TargetError(UserError):
+    """A file may not be written where it was asked for."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,9 +72,13 @@ def open_store(session: Session, *, area: str, storage: str | None) -> Iterator[
         NotFoundError: No storage of that name is installed.
         StorageError: It cannot be opened.
     """
-    config = session.load_config()
+    from botdock.factory import ServiceFactory
+
+    config = session.config
     session.show_log()
-    factory = ServiceFactory(_without_exporters(config), PluginManager.load(config.plugins))
+    # what is counted is kept in the state folder alone: an endpoint of a moment is of no use
+    unexported = attrs.evolve(config, metrics=attrs.evolve(config.metrics, exporters=()))
+    factory = ServiceFactory(unexported, session.plugins)
     with closing(factory.metrics), closing(factory.create_storage_service(storage)) as service:
         kind = StorageArea(area)
         yield Store(
@@ -75,11 +88,6 @@ def open_store(session: Session, *, area: str, storage: str | None) -> Iterator[
             name=storage or config.storage,
             options=_options(kind, storage),
         )
-
-
-def _without_exporters(config: Config) -> Config:
-    """Let what is counted be kept in the state folder alone: an endpoint of a moment is of no use."""
-    return attrs.evolve(config, metrics=attrs.evolve(config.metrics, exporters=()))
 
 
 def _options(area: StorageArea, storage: str | None) -> str:
@@ -139,6 +147,24 @@ def store_file(store: Store, key: str, source: BinaryIO) -> ObjectInfo:
             raise BotdockError(f"{source.name} cannot be read: {error.strerror or error}") from error
 
 
+def fetch_file(store: Store, key: str, sink: BinaryIO, *, shown: bool = True) -> int:
+    """Copy an object into an open file, `shown` on a terminal, and return its size.
+
+    Raises:
+        StorageError: The storage could not do its part, or has no such object; then the nearest is named.
+        OSError: The file cannot be written.
+    """
+    with bars_on_terminal(shown=shown) as bars, naming_near_keys(store, key):
+        total = store.backend.stat(key).size if bars else 0
+        copied = 0
+        with store.backend.get(key) as reader:
+            source = watched(reader, bars, phase=Phase.FETCH, what=key, total=total)
+            while chunk := source.read(_CHUNK):
+                sink.write(chunk)
+                copied += len(chunk)
+    return copied
+
+
 def _size(source: BinaryIO) -> int | None:
     """Return the bytes that are left of a regular file; None for a pipe, which does not know."""
     found = os.fstat(source.fileno())
@@ -149,3 +175,70 @@ def as_document(info: ObjectInfo) -> dict[str, Any]:
     """Return one object as `--json` shows it: size in bytes, time as ISO 8601 in UTC."""
     modified = info.modified.astimezone(UTC).isoformat()
     return {"key": info.key, "size": info.size, "modified": modified, "etag": info.etag}
+
+
+def check_target(target: Path, *, force: bool, name: str) -> None:
+    """Make sure that a file may be written.
+
+    Args:
+        target: The file.
+        force: Whether one that is there may be replaced.
+        name: What it could be called in a folder, for a hint.
+
+    Raises:
+        TargetError: It is there already and `force` is not given, is not a file, or its folder is not there.
+    """
+    if target.is_dir():
+        raise TargetError(f"{target} is a folder", hint=f"-o {target / name} writes into it.")
+    if target.exists() and not target.is_file():
+        raise TargetError(f"{target} is not a regular file", hint="-o FILE writes another one.")
+    if target.exists() and not force:
+        raise TargetError(f"{target} is there already", hint="--force replaces it; -o FILE writes another one.")
+    if not target.parent.is_dir():
+        raise TargetError(f"{target.parent} is not a folder", hint=f"mkdir -p {target.parent}")
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """Give a hidden file beside the target, which takes its place at the end, or is removed.
+
+    Raises:
+        BotdockError: It cannot be written.
+    """
+    hidden = target.with_name(f".botdock-{secrets.token_hex(8)}.part")
+    try:
+        with hidden.open("xb") as file:
+            yield file
+        hidden.replace(target)
+    except OSError as error:
+        raise BotdockError(f"{target} cannot be written: {error.strerror or error}") from error
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_source(file: str) -> Iterator[BinaryIO]:
+    """Open a file, or stdin for `-`.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    if file == "-":
+        if sys.stdin is None:
+            raise SourceError("stdin is closed", hint="Name a file in place of `-`.")
+        yield sys.stdin.buffer
+        return
+    try:
+        opened = open(file, "rb")  # noqa: SIM115, PTH123 - closed below; a Path would forget a final slash
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from None
+    with opened:
+        yield opened
+
+
+def _unreadable(file: str, error: OSError | ValueError) -> SourceError:
+    if isinstance(error, IsADirectoryError):
+        return SourceError(
+            f"{file} is a folder", hint=f"botdock pack {shlex.quote(file)} --put KEY stores it as an archive."
+        )
+    return SourceError(f"{file!r} cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -1,46 +1,58 @@
-"""One verb a module: its NAME, SUMMARY and HELP, and the function `command` that declares its options.
+"""One verb a module, imported when that verb is asked for: its options, and what it does.
 
-These modules are imported for every command line, so they import typer and nothing else; what does the work is
-imported by the body of `command`. A verb that has verbs of its own is a package, and lists them as VERBS too.
+A module's `command` is made by `verb`. Its top imports click and little else, and its body what does the work, so that
+help and completion stay quick.
 """
 
-from botdock_cli.commands import (
-    config,
-    doctor,
-    gc,
-    inspect,
-    logs,
-    metrics,
-    pack,
-    plugins,
-    ps,
-    recover,
-    result,
-    rm,
-    run,
-    stop,
-    storage,
-    wait,
-)
+from __future__ import annotations
 
-VERBS = (
-    run,
-    ps,
-    logs,
-    wait,
-    stop,
-    rm,
-    result,
-    inspect,
-    recover,
-    gc,
-    plugins,
-    doctor,
-    config,
-    pack,
-    storage,
-    metrics,
-)
-"""In the order in which `botdock --help` shows them."""
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["VERBS"]
+import click
+
+from botdock_cli.options import CONFIG_FILE
+
+SUMMARIES = {
+    "run": "Run a bot or a backtest, and show what it prints.",
+    "ps": "List executions: those under way, or with -a those that ended too.",
+    "logs": "Show what a bot wrote: while it runs, afterwards, and from any process.",
+    "wait": "Wait until executions have ended, and say how.",
+    "stop": "Stop executions, whichever process runs them, and wait until they have ended.",
+    "rm": "Remove executions that have ended, with their logs and results.",
+    "result": "Show what bots returned.",
+    "inspect": "Show all that is known of executions, as JSON.",
+    "recover": "Take over the executions whose runner has died, and see them to their end.",
+    "gc": "Remove old executions, with their logs and results.",
+    "plugins": "List what is installed, and what could not be loaded and why.",
+    "doctor": "Say what works here, what this machine cannot enforce, and what mends it.",
+    "config": "Show the configuration that is in force, secrets masked.",
+    "pack": "Make an archive of a bot's folder: the same folder gives the same bytes.",
+    "storage": "List, fetch, store and delete what the storage holds.",
+    "metrics": "Show what was counted: executions, phases, containers, logs, storage.",
+}
+"""Each verb, in the order in which `botdock --help` shows them."""
+
+
+def verb(
+    name: str, text: str, *, cls: type[click.Command] = click.Command, summary: str = "", **settings: Any
+) -> Callable[[Callable[..., int | None]], Any]:
+    """Make a command of a function that gets the `Session` and its options, and returns what to exit with.
+
+    Args:
+        name: As it is typed.
+        text: Its help below the summary.
+        cls: A group for a verb that has verbs of its own.
+        summary: In one line; else the one of `SUMMARIES`.
+        settings: What click is told besides.
+    """
+    short = summary or SUMMARIES[name]
+
+    def made(body: Callable[..., int | None]) -> click.Command:
+        command = click.command(name, cls, help=f"{short}\n\n{text}", short_help=short, **settings)(
+            click.pass_obj(body)
+        )
+        command.params.append(CONFIG_FILE)
+        return command
+
+    return made

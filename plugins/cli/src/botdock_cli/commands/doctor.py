@@ -1,13 +1,19 @@
-"""`botdock doctor`."""
+"""`botdock doctor`: what works here, and what it asks of the engines, and of the runtimes."""
 
 from __future__ import annotations
 
+import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import TYPE_CHECKING
 
-import typer
+import attrs
 
-from botdock_cli.options import ConfigFile, Json
+from botdock.errors import BotdockError, ConfigError
+from botdock.model import Check, CheckStatus, Feature, PullPolicy
+from botdock_cli.check_machine import at_most_warning, failed, guarded, ok, warning
+from botdock_cli.commands import verb
+from botdock_cli.options import json_option
 from botdock_cli.output import aligned, print_json, print_text, wants_colour
 from botdock_cli.report import printable
 from botdock_cli.session import Session
@@ -16,10 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from botdock.config import Config
-    from botdock.model import Check
+    from botdock.model import Engine, EngineCapabilities, EnginePlugin
+    from botdock.plugin_manager import PluginManager
 
-NAME = "doctor"
-SUMMARY = "Say what works here, what this machine cannot enforce, and what mends it."
 HELP = """Looks at the configuration, the state folder, the plugins, the engines, the storages, and at what each
 runtime needs. Changes nothing.
 
@@ -28,95 +33,60 @@ Exit codes: 0 when an engine that isolates works and no check failed; 1 otherwis
 _COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
 
 
-def command(
-    context: typer.Context,
-    *,
-    json: Json = False,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
-) -> int:
+@verb("doctor", HELP)
+@json_option
+def command(session: Session, *, as_json: bool) -> int:
     """Run all checks."""
-    checks = tuple(examine(context.ensure_object(Session)))
-    if json:
-        print_json(as_document(checks))
+    checks = tuple(examine(session))
+    healthy = all(check.status is not CheckStatus.FAILED for check in checks)
+    if as_json:
+        listed = [attrs.asdict(check) for check in checks]
+        print_json({"checks": listed, "ok": healthy})
     else:
         colour = wants_colour(sys.stdout)
         print_text(as_text(checks, colour=colour), colour=colour)
-    return 0 if is_healthy(checks) else 1
+    return 0 if healthy else 1
 
 
 def examine(session: Session) -> Iterator[Check]:
     """Yield the checks, each as soon as it is known; none raises."""
     from botdock.plugin_manager import PluginManager
-    from botdock_cli.check_engines import check_engines, check_images, check_interpreters
-    from botdock_cli.check_machine import (
-        check_executions,
-        check_outboxes,
-        check_plugins,
-        check_state,
-        check_storages,
-        check_strays,
-    )
+    from botdock_cli import check_machine as machine
 
     config = yield from _check_config(session)
-    yield from check_state(config)
-    manager = PluginManager.load(config.plugins)
-    yield from check_plugins(manager, config)
+    yield from machine.check_state(config)
+    manager = session.plugins if session.is_loaded else PluginManager.load(config.plugins)
+    yield from machine.check_plugins(manager, config)
     engines = check_engines(manager, config)
     for found in engines.values():
         yield from found.checks
     working = [name for name, found in engines.items() if found.isolates]
-    yield _isolation(working)
-    yield from check_executions(config)
-    yield from check_strays(manager, config, working)
-    yield from check_storages(manager, config)
-    yield from check_outboxes(config)
+    if working:
+        yield ok("isolation", f"{', '.join(working)} isolates bots")
+    else:
+        yield failed("isolation", "no engine that isolates bots works here", "mend an engine above")
+    yield from machine.check_executions(config)
+    yield from machine.check_strays(manager, config, working)
+    yield from machine.check_storages(manager, config)
+    yield from machine.check_outboxes(config)
     yield from check_interpreters(manager)
     yield from check_images(manager, config, working)
 
 
 def _check_config(session: Session) -> Generator[Check, None, Config]:
     from botdock.config import Config
-    from botdock.errors import ConfigError
-    from botdock.model import Check, CheckStatus
-    from botdock_cli.settings import config_files, where
+    from botdock_cli.commands.config import config_files, where
 
     try:
         config = session.load_config()
     except ConfigError as error:
         for problem in error.problems:
-            yield Check(name="config", status=CheckStatus.FAILED, detail=problem, remedy=error.hint or "")
+            yield failed("config", problem, error.hint or "")
         return Config()
     files = config_files(session)
     status = CheckStatus.WARNING if files.ignored else CheckStatus.OK
     yield Check(name="config", status=status, detail=where(session), remedy=files.remedy)
     return config
-
-
-def _isolation(working: Sequence[str]) -> Check:
-    from botdock.model import Check, CheckStatus
-
-    if working:
-        return Check(name="isolation", status=CheckStatus.OK, detail=f"{', '.join(working)} isolates bots")
-    return Check(
-        name="isolation",
-        status=CheckStatus.FAILED,
-        detail="no engine that isolates bots works here",
-        remedy="mend an engine above, or run without isolation: botdock run CODE --engine process",
-    )
-
-
-def is_healthy(checks: Sequence[Check]) -> bool:
-    """Whether nothing failed; that an engine isolates is one of the checks."""
-    return all(check.status.value != "failed" for check in checks)
-
-
-def as_document(checks: Sequence[Check]) -> dict[str, Any]:
-    """Return what `doctor --json` prints."""
-    listed = [
-        {"name": check.name, "status": check.status.value, "detail": check.detail, "remedy": check.remedy}
-        for check in checks
-    ]
-    return {"checks": listed, "ok": is_healthy(checks)}
 
 
 def as_text(checks: Sequence[Check], *, colour: bool) -> Iterator[str]:
@@ -138,3 +108,122 @@ def _tally(checks: Sequence[Check]) -> str:
     if failed:
         return f"{failed} of {len(checks)} checks failed"
     return f"nothing failed, {warnings} warning{'s' if warnings != 1 else ''}" if warnings else "all is well"
+
+
+@attrs.frozen(kw_only=True)
+class EngineFindings:
+    """What became of one engine.
+
+    Attributes:
+        checks: Its own checks, and what it cannot enforce.
+        isolates: Whether it works, and enforces all that the policy asks for.
+    """
+
+    checks: tuple[Check, ...]
+    isolates: bool
+
+
+def check_engines(manager: PluginManager, config: Config) -> dict[str, EngineFindings]:
+    """Ask each engine, and return what was found by its name.
+
+    A failure counts where the engine is needed: the configured one, or, with none configured, those that are chosen
+    by themselves, as long as none of them works. Elsewhere it is a warning.
+    """
+    engines = manager.engines()
+    found = {name: _examine(plugin, config) for name, plugin in engines.items()}
+    automatic = {name for name, plugin in engines.items() if plugin.automatic}
+    working = {name for name in automatic if found[name].isolates}
+    needed = {config.engine} if config.engine else working or automatic
+    return {name: one if name in needed else _not_needed(one) for name, one in found.items()}
+
+
+def _not_needed(found: EngineFindings) -> EngineFindings:
+    return attrs.evolve(found, checks=tuple(at_most_warning(check) for check in found.checks))
+
+
+def _examine(plugin: EnginePlugin, config: Config) -> EngineFindings:
+    checks = _tolerating(guarded(plugin.name, lambda: plugin.checks(config)), plugin, config)
+    failed = any(check.status is CheckStatus.FAILED for check in checks)
+    if failed or not plugin.automatic:
+        return EngineFindings(checks=tuple(checks), isolates=False)
+    known = {check.name for check in checks}
+    probed = [check for check in guarded(plugin.name, lambda: _probe(plugin, config)) if check.name not in known]
+    if checks:  # its own words say more than that it answers
+        probed = [check for check in probed if check.status is not CheckStatus.OK]
+    isolates = all(check.status is not CheckStatus.FAILED for check in probed)
+    return EngineFindings(checks=(*checks, *probed), isolates=isolates)
+
+
+def _tolerating(checks: list[Check], plugin: EnginePlugin, config: Config) -> list[Check]:
+    """Make warnings of those failures that the policy puts up with."""
+    tolerated = {f"{plugin.name}.{feature}" for feature in config.policy.unenforced_on(plugin.name)}
+    return [at_most_warning(check) if check.name in tolerated else check for check in checks]
+
+
+def _probe(plugin: EnginePlugin, config: Config) -> Iterator[Check]:
+    """Open the engine as a run would, and hold what it enforces against the policy."""
+    try:
+        engine = plugin.factory(config)
+        try:
+            capabilities = engine.capabilities()
+        finally:
+            engine.close()
+    except BotdockError as error:
+        yield failed(plugin.name, error.message, error.hint or "")
+        return
+    yield ok(plugin.name, capabilities.version or "answers")
+    if faults := "; ".join(capabilities.log_faults):
+        yield warning(f"{plugin.name}.logs", faults)
+    yield from _enforcement(capabilities, plugin.name, config)
+
+
+def _enforcement(capabilities: EngineCapabilities, engine: str, config: Config) -> Iterator[Check]:
+    for feature in Feature:
+        if feature in capabilities.enforced:
+            continue
+        name, reason = f"{engine}.{feature.value}", capabilities.missing.get(feature, "the engine does not say why")
+        if feature.value in config.policy.unenforced_on(engine):
+            yield warning(name, f"not enforced (policy.unenforced allows it): {reason}")
+        else:
+            mend = f'or allow it: policy.unenforced = {{{engine} = ["{feature.value}"]}} in botdock.toml'
+            yield failed(name, f"not enforced: {reason}", mend)
+
+
+def check_interpreters(manager: PluginManager) -> Iterator[Check]:
+    """Look for each runtime's interpreter on PATH, where engines without images could run it."""
+    engines = [name for name, plugin in manager.engines().items() if not plugin.images]
+    for engine, (name, runtime) in product(engines, manager.runtimes().items()):
+        found = next(filter(None, map(shutil.which, runtime.interpreters)), None)
+        wanted = " or ".join(runtime.interpreters)
+        if found:
+            yield ok(f"{engine}.runtime.{name}", found)
+        else:
+            problem = f"{wanted} is not on PATH, so the engine {engine} cannot run it"
+            yield warning(f"{engine}.runtime.{name}", problem, f"install {wanted}, or use an engine with images")
+
+
+def check_images(manager: PluginManager, config: Config, engines: Sequence[str]) -> Iterator[Check]:
+    """Ask each engine that works which of the runtimes' images it has. Nothing is pulled."""
+    for name in engines:
+        plugin = manager.engines()[name]
+        yield from guarded(f"{name}.images", lambda plugin=plugin: _images(plugin, manager, config))  # type: ignore[misc] # bound at once
+
+
+def _images(plugin: EnginePlugin, manager: PluginManager, config: Config) -> Iterator[Check]:
+    engine = plugin.factory(config)
+    try:
+        for name, runtime in manager.runtimes().items():
+            image = config.runtime.images.get(name, runtime.image)
+            yield _image(engine, f"{plugin.name}.image.{name}", image, config)
+    finally:
+        engine.close()
+
+
+def _image(engine: Engine, name: str, image: str, config: Config) -> Check:
+    try:
+        found = engine.ensure_image(image, policy=PullPolicy.NEVER, timeout=config.containers.call_timeout)
+    except BotdockError:
+        if config.containers.pull is PullPolicy.NEVER:
+            return warning(name, f"{image} is not here", f"docker pull {image}")
+        return warning(name, f"{image} is not here; the first run pulls it")
+    return ok(name, f"{image} {found.digest}".strip())

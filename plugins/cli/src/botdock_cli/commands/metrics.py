@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from botdock_cli.options import ConfigFile, Json
-from botdock_cli.output import print_json, print_text
+from botdock_cli.commands import verb
+from botdock_cli.options import json_option
+from botdock_cli.output import counted, print_json, print_text
 from botdock_cli.report import say
 from botdock_cli.session import Session
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from botdock.model import OperationStats
     from botdock.services import MetricsTotal
 
-NAME = "metrics"
-SUMMARY = "Show what was counted: executions, phases, containers, logs, storage."
 HELP = """Sums up all runners of the state folder, those that have ended and those that still run: how often each
 operation was done, how often it failed, the bytes it moved, and how long it took. p50, p95 and p99 are estimates: 95 of
 100 took no longer than p95. A runner that runs adds what it counts about once a second.
@@ -36,25 +35,19 @@ Prometheus gets the same numbers by the exporter `prometheus`: see docs/how-to/m
 Exit codes: 0; 2 when the configuration is wrong; 125 when the state folder could not be read."""
 
 
-def command(
-    context: typer.Context,
-    *,
-    reset: Annotated[
-        bool, typer.Option("--reset", help="Begin again from nothing; runners that still run go on from here.")
-    ] = False,
-    json: Json = False,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
-) -> int:
+@verb("metrics", HELP)
+@click.option("--reset", is_flag=True, help="Begin again from nothing; runners that still run go on from here.")
+@json_option
+def command(session: Session, *, reset: bool, as_json: bool) -> int:
     """Show the metrics."""
     from botdock.services import metrics_folder, read_total, reset_total, summary_table
 
-    session = context.ensure_object(Session)
-    folder = metrics_folder(session.load_config().checked_home())
+    folder = metrics_folder(session.config.checked_home())
     session.show_log()
     total = reset_total(folder) if reset else read_total(folder)
-    if json:
+    if as_json:
         return print_json(_as_document(total, reset=reset))
-    header = f"since {_time(total.snapshot.since)}: {_runners(total)}"
+    header = f"since {_time(total.snapshot.since)}: {counted(total.runners, 'runner')}"
     printed = print_text([header, "", *summary_table(total.snapshot).splitlines()])
     if reset:
         say(_reset_text(total))
@@ -89,10 +82,6 @@ def _operation(name: str, labels: tuple[tuple[str, str], ...], stats: OperationS
         "p99_seconds": stats.p99,
         "buckets": dict(zip([*map(str, DURATION_BUCKETS), "+Inf"], stats.buckets, strict=True)),
     }
-
-
-def _runners(total: MetricsTotal) -> str:
-    return f"{total.runners:,} {'runner' if total.runners == 1 else 'runners'}"
 
 
 def _reset_text(total: MetricsTotal) -> str:

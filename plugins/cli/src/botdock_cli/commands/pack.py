@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import typer
+import click
 
-from botdock_cli.options import ConfigFile, Json, StorageName, interruptible
+from botdock_cli.commands import verb
+from botdock_cli.options import complete_files, interruptible, json_option, storage_option
 from botdock_cli.output import print_json, print_text
 from botdock_cli.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from botdock.archive import PackReport
-    from botdock_cli.progress import ProgressBars
 
-NAME = "pack"
-SUMMARY = "Make an archive of a bot's folder: the same folder gives the same bytes."
 HELP = """\b
 Examples:
   botdock pack bot/                   writes ./bot.zip
@@ -36,53 +33,47 @@ Exit codes:
   130  interrupted; nothing half written is left"""
 
 
-class Format(StrEnum):
-    """The kinds of archive; a test holds them to `botdock.archive.ArchiveFormat`, which takes too long to import."""
-
-    ZIP = "zip"
-    TAR = "tar"
-    TAR_GZ = "tar.gz"
-    TAR_BZ2 = "tar.bz2"
-    TAR_XZ = "tar.xz"
-
-
+@verb("pack", HELP)
+@click.argument("folder", metavar="DIR", shell_complete=complete_files)
+@click.option("--output", "-o", metavar="FILE", help="The archive. Else ./<name of DIR>.zip.")
+@click.option("--put", metavar="KEY", help="Store it as KEY; a file is left only with -o.")
+@storage_option
+@click.option(
+    "--format",
+    type=click.Choice(["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]),
+    help="Kind of archive. Else what the name of FILE or KEY says.",
+)
+@click.option("--force", "-f", is_flag=True, help="Replace an archive that is there.")
+@json_option
 @interruptible
 def command(
-    context: typer.Context,
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="The bot's folder.")],
+    session: Session,
     *,
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="The archive. Else ./<name of DIR>.zip.")
-    ] = None,
-    put: Annotated[
-        str | None, typer.Option("--put", metavar="KEY", help="Store it as KEY; a file is left only with -o.")
-    ] = None,
-    storage: StorageName = None,
-    format: Annotated[  # noqa: A002 - the option's name
-        Format | None, typer.Option("--format", help="Kind of archive. Else what the name of FILE or KEY says.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an archive that is there.")] = False,
-    json: Json = False,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
+    folder: str,
+    output: str | None,
+    put: str | None,
+    storage: str | None,
+    format: str | None,  # noqa: A002 - the option's name
+    force: bool,
+    as_json: bool,
 ) -> int:
     """Pack a folder."""
-    kind = format and format.value
     if put is None and storage is not None:
-        raise typer.BadParameter("names where --put KEY stores it", param_hint="'--storage'")
+        raise click.BadParameter("names where --put KEY stores it", param_hint="'--storage'")
     if put is None:
-        packed = pack_folder(folder, output=output, format=kind, force=force)
-        return print_json(_as_document(packed)) if json else print_text(_as_text(packed))
+        packed = pack_folder(folder, output=output, format=format, force=force)
+        return print_json(_as_document(packed)) if as_json else print_text(_as_text(packed))
     from botdock.model import validate_key
     from botdock_cli.store import open_store, store_file
 
     validate_key(put)
     with (
-        open_store(context.ensure_object(Session), area="code", storage=storage) as store,
-        _packed(folder, put, output, kind, force=force) as packed,
+        open_store(session, area="code", storage=storage) as store,
+        _packed(folder, put, output, format, force=force) as packed,
         packed.path.open("rb") as source,
     ):
         info = store_file(store, put, source)
-    if json:
+    if as_json:
         return print_json(_as_document(packed) | {"path": output, "key": put, "etag": info.etag})
     return print_text(_as_text(packed, name=put if output is None else f"{output}, stored as {put}"))
 
@@ -111,8 +102,9 @@ def pack_folder(folder: str, *, output: str | None, format: str | None, force: b
     """
     from botdock.archive import ArchiveFormat, pack
     from botdock.errors import CodeError
-    from botdock_cli.files import check_target
-    from botdock_cli.progress import bars_on_terminal
+    from botdock.model import Phase
+    from botdock_cli.progress import bars_on_terminal, reporting
+    from botdock_cli.store import check_target
 
     tree = Path(folder)
     if not tree.is_dir():
@@ -121,16 +113,9 @@ def pack_folder(folder: str, *, output: str | None, format: str | None, force: b
     target = Path(output) if output else Path(f"{Path(os.path.abspath(folder)).name or 'bot'}.{format or 'zip'}")  # noqa: PTH100 - resolve() would follow links
     check_target(target, force=force, name="bot.zip")
     with bars_on_terminal() as bars:
-        report = pack(tree, target, format=ArchiveFormat(format) if format else None, progress=_reporting(bars, folder))
+        progress = reporting(bars, Phase.GENERATE, folder)
+        report = pack(tree, target, format=ArchiveFormat(format) if format else None, progress=progress)
     return Packed(path=target, size=target.stat().st_size, report=report)
-
-
-def _reporting(bars: ProgressBars | None, folder: str) -> Callable[[int, int], None] | None:
-    if bars is None:
-        return None
-    from botdock.model import Phase, Progress
-
-    return lambda done, total: bars(Progress(phase=Phase.GENERATE, what=folder, current=done, total=total))
 
 
 def _as_document(packed: Packed) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from botdock_cli.options import ConfigFile, Json
+from botdock_cli.commands import verb
+from botdock_cli.options import json_option
 from botdock_cli.output import aligned, print_json, print_text
 from botdock_cli.session import Session
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
     from botdock.plugin_manager import PluginManager, PluginRecord
 
-NAME = "plugins"
-SUMMARY = "List what is installed, and what could not be loaded and why."
 HELP = """A plugin is a Python package that names itself in the entry-point group `botdock`. One that does not load
 never hides the others.
 
@@ -27,15 +24,11 @@ _LOADED = "loaded"
 _HEADINGS = ("KIND", "NAME", "DISTRIBUTION", "VERSION", "SUMMARY")
 
 
-def command(
-    context: typer.Context,
-    *,
-    json: Json = False,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
-) -> int:
+@verb("plugins", HELP)
+@json_option
+def command(session: Session, *, as_json: bool) -> int:
     """List the plugins."""
-    manager = context.ensure_object(Session).plugins
-    return print_json(as_document(manager)) if json else print_text(as_text(manager))
+    return print_json(as_document(session.plugins)) if as_json else print_text(as_text(session.plugins))
 
 
 def as_document(manager: PluginManager) -> list[dict[str, Any]]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
-from botdock_cli.options import ConfigFile, Json, complete_engines, complete_runtimes
+from botdock_cli.commands import verb
+from botdock_cli.options import complete_engines, complete_runtimes, json_option
 from botdock_cli.session import Session
 
 if TYPE_CHECKING:
     from botdock.executions import ExecutionRecord
 
-NAME = "ps"
-SUMMARY = "List executions: those under way, or with -a those that ended too."
 HELP = """Nothing but the state folder is asked: neither an engine nor a network is needed.
 
 STATE is starting, running, stopping, or, of one that ended, its outcome; abandoned means that its runner died, and
@@ -33,52 +32,48 @@ Exit codes: 0; 2 for wrong usage; 125 when the state folder cannot be read."""
 _HEADINGS = ("EXECUTION", "BOT", "RUNTIME", "ENGINE", "STATE", "REQUESTED", "FOR")
 
 
+@verb("ps", HELP)
+@click.option("--all", "-a", "everything", is_flag=True, help="Those that ended, too.")
+@click.option("--bot", metavar="ID", help="Only those of this bot or backtest.")
+@click.option("--runtime", metavar="NAME", shell_complete=complete_runtimes, help="Only those of this language.")
+@click.option("--engine", metavar="NAME", shell_complete=complete_engines, help="Only those of this engine.")
+@click.option("--outcome", metavar="NAME", help="Only those that ended so; implies -a.")
+@click.option("--since", metavar="TIME", help="Only those asked for since TIME.")
+@click.option("--limit", "-n", type=click.IntRange(min=1), metavar="N", help="Only the newest N; implies -a.")
+@click.option("--quiet", "-q", is_flag=True, help="Only their ids.")
+@json_option
 def command(
-    context: typer.Context,
+    session: Session,
     *,
-    all: Annotated[bool, typer.Option("--all", "-a", help="Those that ended, too.")] = False,  # noqa: A002 - the option's name
-    bot: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this bot or backtest.")] = None,
-    runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only those of this language.", autocompletion=complete_runtimes)
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only those of this engine.", autocompletion=complete_engines)
-    ] = None,
-    outcome: Annotated[str | None, typer.Option(metavar="NAME", help="Only those that ended so; implies -a.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Only those asked for since TIME.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Only the newest N; implies -a.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only their ids.")] = False,
-    json: Json = False,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
+    everything: bool,
+    bot: str | None,
+    runtime: str | None,
+    engine: str | None,
+    outcome: str | None,
+    since: str | None,
+    limit: int | None,
+    quiet: bool,
+    as_json: bool,
 ) -> int:
     """List executions."""
     from datetime import UTC, datetime
 
-    from botdock_cli.moments import NANOSECONDS
     from botdock_cli.output import print_json, print_text
-    from botdock_cli.request import moment_option, outcome_option
+    from botdock_cli.values import NANOSECONDS, moment_option, outcome_option
 
     since_ns = moment_option("--since", since)
-    records = (
-        context.ensure_object(Session)
-        .executions()
-        .list(
-            bot=bot,
-            runtime=runtime,
-            engine=engine,
-            outcome=outcome_option("--outcome", outcome),
-            running=None if all or outcome or limit else True,
-            since=None if since_ns is None else datetime.fromtimestamp(since_ns / NANOSECONDS, UTC),
-            limit=limit,
-        )
+    records = session.executions().list(
+        bot=bot,
+        runtime=runtime,
+        engine=engine,
+        outcome=outcome_option("--outcome", outcome),
+        running=None if everything or outcome or limit else True,
+        since=None if since_ns is None else datetime.fromtimestamp(since_ns / NANOSECONDS, UTC),
+        limit=limit,
     )
-    if json:
+    if as_json:
         return print_json([record.to_json() for record in records])
-    return print_text(_ids(records) if quiet else _table(records))
-
-
-def _ids(records: Sequence[ExecutionRecord]) -> list[str]:
-    return [record.execution_id for record in records]
+    return print_text([one.execution_id for one in records] if quiet else _table(records))
 
 
 def _table(records: Sequence[ExecutionRecord]) -> list[str]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
-
-from botdock_cli.options import ConfigFile, Json, complete_executions
+from botdock_cli.commands import verb
+from botdock_cli.options import complete_executions, ids_argument, json_option
 from botdock_cli.session import Session
 
-NAME = "result"
-SUMMARY = "Show what bots returned."
 HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
 execution. The value is printed as JSON; with --json it stands in an object, beside the execution and its outcome. Of
 several IDs, a list is printed.
@@ -25,23 +22,18 @@ Examples:
 Exit codes: 0; 2 when there is no such execution, or no result yet; 125 when it cannot be read."""
 
 
-def command(
-    context: typer.Context,
-    ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Executions, or bots.", autocompletion=complete_executions)
-    ],
-    *,
-    json: Json = False,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
-) -> int:
+@verb("result", HELP)
+@ids_argument(complete_executions)
+@json_option
+def command(session: Session, *, ids: Sequence[str], as_json: bool) -> int:
     """Show a result."""
     from botdock_cli.output import print_json
 
-    executions = context.ensure_object(Session).executions()
+    executions = session.executions()
     records = [executions.get(name) for name in ids]
     shown = []
     for record in records:
         value = executions.result(record.execution_id)
         known = {"schema": 1, "execution_id": record.execution_id, "id": record.id, "outcome": record.outcome}
-        shown.append({**known, "value": value} if json else value)
+        shown.append({**known, "value": value} if as_json else value)
     return print_json(shown if len(shown) > 1 else shown[0])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
+import click
 
-from botdock_cli.options import ConfigFile, complete_executions
+from botdock_cli.commands import verb
+from botdock_cli.options import complete_executions, ids_argument
 from botdock_cli.session import Session
 
-NAME = "rm"
-SUMMARY = "Remove executions that have ended, with their logs and results."
 HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
 execution. What a storage was given stays there. `botdock gc` removes old ones.
 
@@ -27,20 +26,15 @@ Exit codes:
   125  one could not be removed, or, with -f, not be stopped"""
 
 
-def command(
-    context: typer.Context,
-    ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Executions, or bots.", autocompletion=complete_executions)
-    ],
-    *,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Stop those that have not ended.")] = False,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
-) -> int:
+@verb("rm", HELP)
+@ids_argument(complete_executions)
+@click.option("--force", "-f", is_flag=True, help="Stop those that have not ended.")
+def command(session: Session, *, ids: Sequence[str], force: bool) -> int:
     """Remove executions."""
     from botdock_cli.commands.stop import PATIENCE
     from botdock_cli.output import print_text
 
-    executions = context.ensure_object(Session).executions()
+    executions = session.executions()
     records = {record.execution_id: record for record in map(executions.get, ids)}
     if force:
         for execution_id in records:

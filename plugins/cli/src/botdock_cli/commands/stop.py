@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
+import click
 
-from botdock_cli.options import ConfigFile, complete_running
+from botdock_cli.commands import verb
+from botdock_cli.options import complete_running, ids_argument
 from botdock_cli.session import Session
 
-NAME = "stop"
-SUMMARY = "Stop executions, whichever process runs them, and wait until they have ended."
 HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
 execution. The bot gets SIGTERM and, after the grace period, SIGKILL; log, result and outcome (`stopped`) are kept.
 The request is on disk before this waits: Ctrl-C ends the wait, not the stop. One that has ended already is left alone.
@@ -32,23 +31,18 @@ PATIENCE = 600.0
 """Seconds beyond the grace for a runner to end a bot, and to store its log and result; a frozen one never does."""
 
 
-def command(
-    context: typer.Context,
-    ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Executions, or bots.", autocompletion=complete_running)
-    ],
-    *,
-    grace: Annotated[str | None, typer.Option(metavar="TIME", help="Else the configured one.")] = None,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
-) -> int:
+@verb("stop", HELP)
+@ids_argument(complete_running)
+@click.option("--grace", metavar="TIME", help="Else the configured one.")
+def command(session: Session, *, ids: Sequence[str], grace: str | None) -> int:
     """Stop executions."""
     from botdock.errors import BotdockError
     from botdock_cli.output import print_text
     from botdock_cli.report import report
-    from botdock_cli.request import seconds_option
+    from botdock_cli.values import seconds_option
 
     seconds = seconds_option("--grace", grace)
-    executions = context.ensure_object(Session).executions()
+    executions = session.executions()
     found = [executions.get(name).execution_id for name in ids]  # all of them are there, or none is stopped
     for execution_id in found:
         executions.request_stop(execution_id, grace=seconds)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
+import click
 
-from botdock_cli.options import ConfigFile, Json, complete_running
+from botdock_cli.commands import verb
+from botdock_cli.options import complete_running, ids_argument, json_option
 from botdock_cli.session import Session
 
-NAME = "wait"
-SUMMARY = "Wait until executions have ended, and say how."
 HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
 execution. One line each: its id, its outcome, and the bot's exit code.
 
@@ -26,30 +25,26 @@ Exit codes:
   124      --timeout went by first
   125      a runner died; `botdock recover` finishes its executions
   2        wrong usage, or no such execution"""
+
 _TIMED_OUT = 124
 
 
-def command(
-    context: typer.Context,
-    ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Executions, or bots.", autocompletion=complete_running)
-    ],
-    *,
-    timeout: Annotated[str | None, typer.Option(metavar="TIME", help="Give up after so long. Else never.")] = None,
-    json: Json = False,
-    config_file: ConfigFile = None,  # noqa: ARG001 - its callback keeps it
-) -> int:
+@verb("wait", HELP)
+@ids_argument(complete_running)
+@click.option("--timeout", metavar="TIME", help="Give up after so long. Else never.")
+@json_option
+def command(session: Session, *, ids: Sequence[str], timeout: str | None, as_json: bool) -> int:
     """Wait for executions."""
     import time
 
     from botdock.executions import ExecutionState
     from botdock_cli.outcomes import exit_code_of
     from botdock_cli.output import print_json, print_text
-    from botdock_cli.request import seconds_option
+    from botdock_cli.values import seconds_option
 
     seconds = seconds_option("--timeout", timeout)
     deadline = None if seconds is None else time.monotonic() + seconds
-    executions = context.ensure_object(Session).executions()
+    executions = session.executions()
     records = []
     codes = []
     for execution_id in [executions.get(name).execution_id for name in ids]:
@@ -58,8 +53,8 @@ def command(
         records.append(record)
         unfinished = record.outcome is None and record.state is not ExecutionState.ABANDONED
         codes.append(_TIMED_OUT if unfinished else exit_code_of(record.outcome, record.exit_code))
-        if not json:
+        if not as_json:
             known = "" if record.exit_code is None else f"  {record.exit_code}"
             print_text([f"{execution_id}  {record.outcome or record.state}{known}"])
-    printed = print_json([record.to_json() for record in records]) if json else 0
+    printed = print_json([record.to_json() for record in records]) if as_json else 0
     return next(filter(None, codes), 0) or printed

@@ -1,4 +1,4 @@
-"""`botdock config`: what is in force, and where it comes from."""
+"""`botdock config`: what is in force, and where it comes from; and `config trust`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import click
 
-from botdock.config import (
-    CONFIG_FILE_NAME,
-    CONFIG_VARIABLE,
-    Config,
-    ConfigFiles,
-    document,
-    find_config_files,
-    is_trusted,
-    platform_folder,
-    read_environment,
-    read_file,
-    to_toml,
-)
+from botdock_cli.commands import verb
+from botdock_cli.options import json_option
+from botdock_cli.output import print_json, print_text
+from botdock_cli.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from botdock_cli.session import Session
+    from botdock.config import ConfigFiles
 
-KeyPath = tuple[str, ...]
+HELP = """Arguments win over the environment (BOTDOCK_<SECTION>__<KEY>), which wins over the files, which win over
+the defaults. What is printed is TOML: a botdock.toml to start from. The first lines say which files are read, and why
+the botdock.toml of this folder is not: other users could write it. One that you have not trusted can only tighten.
+
+\b
+Exit codes: 0; 2 when the configuration is wrong, with every problem of it."""
+
+
+@verb("config", HELP, cls=click.Group, invoke_without_command=True)
+@click.option("--path", is_flag=True, help="Show the file that is used, and where it was looked for.")
+@json_option
+def command(session: Session, *, path: bool, as_json: bool) -> int | None:
+    """Show the configuration, where no verb is named."""
+    if click.get_current_context().invoked_subcommand is not None:
+        return None
+    if path:
+        return print_json(paths_as_document(session)) if as_json else print_text(paths_as_text(session))
+    return print_json(as_document(session)) if as_json else print_text(as_text(session))
+
+
+_TRUST = """A botdock.toml of the working folder came with that folder, so it can only tighten what holds without it,
+until you have trusted it. What you trust is this file in this wording: after a change, trust it again.
+
+\b
+Exit codes: 0; 2 when it cannot be read, or when other users could write it."""
+
+
+@verb("trust", _TRUST, summary="Let a botdock.toml of a folder set everything, as it reads now.")
+@click.argument("file", metavar="[FILE]", default="botdock.toml")
+@click.option("--revoke", is_flag=True, help="Trust it no longer, in whatever wording.")
+def _trust(_session: Session, *, file: str, revoke: bool) -> int:
+    """Trust a file."""
+    from botdock.config import trust_file
+
+    path = Path(file).absolute()
+    trust_file(path, revoke=revoke)
+    return print_text([f"{path}: {'no longer trusted' if revoke else 'trusted as it reads now'}"])
+
+
+command.add_command(_trust)
 
 
 def as_document(session: Session) -> dict[str, Any]:
@@ -36,21 +67,27 @@ def as_document(session: Session) -> dict[str, Any]:
     Raises:
         ConfigError: With every problem of it.
     """
-    config = session.load_config()
+    from botdock.config import document
+
+    config = session.config
     return document(attrs.evolve(config, options=session.plugins.sections.complete(config.options)))
 
 
 def as_text(session: Session) -> Iterator[str]:
     """Yield the effective configuration as TOML, and first, as comments, what is not the default and who set it."""
     effective = as_document(session)
+    from botdock.config import to_toml
+
     yield f"# {where(session)}"
     for path, source in origins(session, effective):
         yield f"# {'.'.join(path)} is set by {source}"
     yield from to_toml(effective).rstrip("\n").split("\n")
 
 
-def origins(session: Session, effective: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def origins(session: Session, effective: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield each setting that a file or the environment has set, and which of them: `environment BOTDOCK_ENGINE`."""
+    from botdock.config import Config, read_environment, read_file
+
     sections = session.plugins.sections
     environment, _ = read_environment(Config, os.environ, sections)
     core = [field.name for field in attrs.fields(Config)]
@@ -63,7 +100,7 @@ def origins(session: Session, effective: Mapping[str, Any]) -> Iterator[tuple[Ke
                 break
 
 
-def _leaves(table: Mapping[str, Any], path: KeyPath = ()) -> Iterator[KeyPath]:
+def _leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for key, value in table.items():
         if isinstance(value, dict):
             yield from _leaves(value, (*path, key))
@@ -85,6 +122,8 @@ def config_files(session: Session) -> ConfigFiles:
     Raises:
         ConfigError: A file that was named is not there.
     """
+    from botdock.config import find_config_files
+
     return find_config_files(session.config_file, os.environ)
 
 
@@ -110,12 +149,16 @@ def paths_as_text(session: Session) -> Iterator[str]:
 
 
 def _used(path: Path, files: ConfigFiles) -> str:
+    from botdock.config import is_trusted
+
     untrusted = files.folder and path.samefile(files.folder) and not is_trusted(path, path.read_bytes())
     return "used, can only tighten: not trusted" if untrusted else "used"
 
 
 def _candidates(session: Session) -> Iterator[tuple[str, Path, str]]:
     """Yield where a file may be, the one that wins first, and why one is ignored that is there."""
+    from botdock.config import CONFIG_FILE_NAME, CONFIG_VARIABLE, platform_folder
+
     if session.config_file:
         yield "--config-file", Path(session.config_file).absolute(), ""
     if named := os.environ.get(CONFIG_VARIABLE):
