@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from botdock.config import LoggingConfig
 from botdock.errors import LogError
 from botdock.model import LogChunk, LogSource, LogSummary, Stream
 from botdock.services.log_store import LogWriter
-from botdock.services.logs import LogCollector, parts
-from botdock.services.logs.parts import Growth
+from botdock.services.logs import LogCollector
 from botdock_testing.scripted_stream import ScriptedStream
-from testbed.every_line import lines_of, met_at_every_line
 from testbed.waiting import until
 
 SOON = LoggingConfig(sync_interval=0.01, drain_timeout=10)
@@ -187,38 +183,3 @@ def test_a_disk_that_takes_no_more_is_one_error_and_what_it_took_is_counted(
     assert summary.bytes == counted.stored == 6
     assert counted.of("store") == [(False, 0), (True, 6)]
     assert counted.of("collect") == [(False, 0)]
-
-
-@given(st.lists(st.one_of(st.none(), st.integers(0, 5))))
-def test_growth_is_counted_once_however_often_one_looks(steps: list[int | None]) -> None:
-    """A number grows the log; None looks at it."""
-    counted, size = Counted(), [7]
-    grown = Growth(lambda: size[0], counted)
-    for step in steps:
-        if step is None:
-            grown.count()
-            assert counted.stored == size[0] - 7
-        else:
-            size[0] += step
-    assert 0 not in [stored for _, stored in counted.of("store")]
-
-
-def test_two_that_look_at_the_same_time_count_no_byte_twice() -> None:
-    class Log:
-        def __init__(self, _number: int) -> None:
-            self.size = 0
-            self.counted = Counted()
-            self.growth = Growth(lambda: self.size, self.counted)
-            self.size = 10
-
-        def look(self) -> None:
-            self.growth.count()
-
-        def grow_and_look(self) -> None:
-            self.size = 15
-            self.growth.count()
-
-    for _number, log in met_at_every_line(Log, Log.look, Log.grow_and_look, lines_of(parts), least=3):
-        log.growth.count()
-        assert log.counted.stored == log.size
-        assert min(more for _, more in log.counted.of("store")) > 0, "a byte was counted twice, and then taken back"

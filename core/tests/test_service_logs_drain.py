@@ -77,7 +77,7 @@ def test_a_stream_that_is_read_no_longer_is_closed_at_once(
     def full(*_: object) -> bytes:
         raise LogError("cannot write the log: No space left on device")
 
-    monkeypatch.setattr("botdock.services.logs.collection.LogWriter.append", full)
+    monkeypatch.setattr("botdock.services.logs.collector.LogWriter.append", full)
     stream = ScriptedStream(LogChunk(Stream.STDOUT, b"x", 1), is_open=True)
     collector.start_collection(stream, tmp_path, source=SOURCE, limit=None)
     assert stream.closed.wait(10), "an engine may hold up the bot for a reader that does not read"
@@ -96,7 +96,7 @@ def test_reads_that_skip_what_is_stored_follow_each_other_without_a_pause(
     collector: LogCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_fileno: bool
 ) -> None:
     for pause in ("REST", "POLL_INTERVAL", "LAZY_INTERVAL"):
-        monkeypatch.setattr(f"botdock.services.logs.loop.{pause}", 30.0)
+        monkeypatch.setattr(f"botdock.services.logs.threads.{pause}", 30.0)
     skipped: list[list[LogChunk]] = [[] for _ in range(3000)]
     stream = SkippedReads(*skipped, LogChunk(Stream.STDOUT, b"the rest", 1), has_fileno=has_fileno)
     collector.start_collection(stream, tmp_path, source=SOURCE, limit=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,13 +13,14 @@ import pytest
 from botdock.config import LoggingConfig
 from botdock.model import LogChunk, LogSource, Stream
 from botdock.services.log_store import StoredLog
-from botdock.services.logs import LogCollector, loop
+from botdock.services.logs import LogCollector
+from botdock.services.logs.threads import MAX_OPEN, MUCH
 from botdock_testing.scripted_stream import ScriptedStream
 from testbed.waiting import until
 
 MANY = 200
-THREADS = 13
-"""A loop, a watch, a sync, an upkeep, a compression, four for storages, four for engines."""
+THREADS = 12
+"""A loop, a watch, one for the disk, one for compression, four for storages, four for engines."""
 
 
 def source(name: str = "01") -> LogSource:
@@ -66,7 +66,7 @@ def test_two_hundred_that_write_slowly_are_all_complete_with_few_threads_and_des
         until(partial(all_have, collector, 7 * (turn + 1)))
         most_threads = max(most_threads, threading.active_count())
         most_files = max(most_files, descriptors() - opened - own)
-    assert most_files <= 3 * loop.MAX_OPEN + 8
+    assert most_files <= 3 * MAX_OPEN + 8
     assert most_threads - threads <= THREADS
     for stream in streams:
         stream.end()
@@ -108,32 +108,13 @@ def test_a_line_is_there_long_before_a_second_is_over(collector: LogCollector, t
 def test_one_that_never_stops_starves_nobody(collector: LogCollector, tmp_path: Path) -> None:
     class Flood(ScriptedStream):
         def read(self, timeout: float) -> Sequence[LogChunk]:
-            return (out(b"x" * loop.MUCH),)
+            return (out(b"x" * MUCH),)
 
-    collector.start_collection(Flood(is_open=True), tmp_path / "flood", source=source("flood"), limit=loop.MUCH)
+    collector.start_collection(Flood(is_open=True), tmp_path / "flood", source=source("flood"), limit=MUCH)
     quiet = ScriptedStream(out(b"me too"), has_fileno=True)
     collector.start_collection(quiet, tmp_path / "quiet", source=source("quiet"), limit=None)
     assert collector.wait_drained("quiet", 10)
-    assert collector.stop_collection("flood").bytes <= 2 * loop.MUCH
-
-
-def test_a_descriptor_that_promises_what_is_not_there_is_polled(collector: LogCollector, tmp_path: Path) -> None:
-    class Liar(ScriptedStream):
-        def fileno(self) -> int | None:
-            return writable
-
-    readable, writable = os.pipe()
-    os.write(writable, b"!")
-    writable, readable = readable, writable
-    stream = Liar(is_open=True)
-    collector.start_collection(stream, tmp_path, source=source(), limit=None)
-    until(lambda: collector._collection("01") in collector._loop._polled)
-    stream.put(out(b"at last"))
-    stream.end()
-    assert collector.wait_drained("01", 10)
-    assert collector.stop_collection("01").bytes == 7
-    for descriptor in (readable, writable):
-        os.close(descriptor)
+    assert collector.stop_collection("flood").bytes <= 2 * MUCH
 
 
 @pytest.mark.parametrize("descriptor", [-1, 10**6, "three"])
@@ -147,23 +128,6 @@ def test_a_descriptor_that_is_none_is_not_waited_on(
     collector.start_collection(Odd(out(b"a"), out(b"b")), tmp_path, source=source(), limit=None)
     assert collector.wait_drained("01", 10)
     assert collector.stop_collection("01").bytes == 2
-
-
-def test_a_stream_whose_descriptor_somebody_else_has_by_now_is_read_on(collector: LogCollector, tmp_path: Path) -> None:
-    first, second = ScriptedStream(is_open=True), ScriptedStream(is_open=True, has_fileno=True)
-    reused, other_end = os.pipe()
-    first.fileno = second.fileno = lambda: reused  # type: ignore[method-assign] # what a plugin does is what is tested
-    collector.start_collection(first, tmp_path / "1", source=source("1"), limit=None)
-    until(lambda: first.reads)
-    assert second._pipe is not None
-    os.dup2(second._pipe[0], reused)  # closed behind our back, and opened again at once for the second
-    collector.start_collection(second, tmp_path / "2", source=source("2"), limit=None)
-    for stream in (first, second):
-        stream.put(out(b"x"))
-        stream.end()
-    assert all(collector.wait_drained(name, 10) for name in "12")
-    os.close(reused)
-    os.close(other_end)
 
 
 def test_a_third_partys_mistake_stops_only_its_own_log(collector: LogCollector, tmp_path: Path) -> None:

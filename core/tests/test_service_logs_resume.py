@@ -13,7 +13,7 @@ from botdock.config import LoggingConfig
 from botdock.errors import ContainerError, ContainerNotFoundError, EngineUnavailableError
 from botdock.model import LogChunk, LogCursor, LogGap, LogSource, LogStream, Stream
 from botdock.services.log_store import StoredLog
-from botdock.services.logs import LogCollector, resumption
+from botdock.services.logs import LogCollector, maintenance
 from botdock_testing.scripted_stream import ScriptedStream
 
 Reopen = Callable[[LogCursor], LogStream]
@@ -49,7 +49,7 @@ def operations() -> list[tuple[str, bool, int]]:
 
 @pytest.fixture
 def collector(operations: list[tuple[str, bool, int]], monkeypatch: pytest.MonkeyPatch) -> Iterator[LogCollector]:
-    monkeypatch.setattr(resumption, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(maintenance, "FIRST_PAUSE", 0.001)
     made = LogCollector(
         LoggingConfig(), reconnect_timeout=0.1, on_operation=lambda *operation: operations.append(operation)
     )
@@ -97,8 +97,8 @@ def test_it_is_given_up_in_time(collector: LogCollector, tmp_path: Path, error: 
 
 
 def test_an_engine_that_is_away_for_long_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resumption, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(resumption, "LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(maintenance, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(maintenance, "LONGEST_PAUSE", 0.002)
     away = [EngineUnavailableError("no answer")] * 100
     engine = Engine(*away, ScriptedStream(out(b"b")))
     collector = LogCollector(LoggingConfig(), reconnect_timeout=60)
@@ -121,7 +121,7 @@ def test_a_container_that_is_gone_is_not_waited_for(tmp_path: Path) -> None:
 def test_one_that_breaks_again_at_once_does_not_spin_and_is_given_up(
     collector: LogCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resumption, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(maintenance, "FIRST_PAUSE", 0.02)
     cursors: list[LogCursor] = []
 
     def reopen(cursor: LogCursor) -> LogStream:
@@ -217,5 +217,5 @@ def test_two_hundred_streams_that_break_at_once_need_a_few_threads(tmp_path: Pat
         )
     assert all(collector.wait_drained(str(number), 30) for number in range(200))
     assert {collector.stop_collection(str(number)).bytes for number in range(200)} == {2}
-    assert most - before <= 1 + resumption.THREADS + 3
+    assert most - before <= 1 + maintenance.REOPENING_THREADS + 3
     collector.close()

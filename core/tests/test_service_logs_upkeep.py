@@ -14,7 +14,7 @@ from botdock.errors import LogError
 from botdock.model import GapReason, LogChunk, LogGap, LogSource, Stream
 from botdock.services.log_store import LogWriter, StoredLog, retention
 from botdock.services.log_store.verify import verify
-from botdock.services.logs import LogCollector, keeper
+from botdock.services.logs import LogCollector, maintenance
 from botdock_testing.scripted_stream import ScriptedStream
 from testbed.waiting import until
 
@@ -78,7 +78,7 @@ def test_an_end_waits_for_segments_but_not_for_compression(tmp_path: Path, monke
         compressing.set()
         go_on.wait(30)
 
-    monkeypatch.setattr(keeper, "compress_segment", slow)
+    monkeypatch.setattr(maintenance, "compress_segment", slow)
     collector = LogCollector(CONFIG)
     handed: list[int] = []
     stream = ScriptedStream(*lines(40))
@@ -118,7 +118,7 @@ def test_a_segment_that_is_not_taken_is_logged_counted_and_nothing_more(tmp_path
 
 def test_slow_segments_of_some_delay_neither_their_collection_nor_the_others(tmp_path: Path) -> None:
     collector, stuck, handed = LogCollector(CONFIG), threading.Event(), threading.Event()
-    for number in range(keeper.STORE_THREADS - 1):
+    for number in range(maintenance.STORE_THREADS - 1):
         collector.start_collection(
             ScriptedStream(*lines(9)),
             tmp_path / str(number),
@@ -257,7 +257,7 @@ def test_a_compression_that_fails_leaves_the_plain_file(tmp_path: Path, monkeypa
     def full(_directory: Path, _number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeper, "compress_segment", full)
+    monkeypatch.setattr(maintenance, "compress_segment", full)
     operations = Operations()
     collector = LogCollector(CONFIG, on_operation=operations)
     collector.start_collection(ScriptedStream(*lines(5)), tmp_path, source=source(), limit=None)

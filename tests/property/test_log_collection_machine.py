@@ -164,12 +164,11 @@ class CollectionMachine(RuleBasedStateMachine):
         assert self.collector is not None
         collection = self.collector._collection("01")
         expected = sum(len(model.content) for model in self.models.values())
-        deadline = time.monotonic() + DEADLINE
+        seen, deadline = -1, time.monotonic() + DEADLINE
         while collection.writer._ledger.whole().bytes < expected - self.held_back():
-            seen, ended = collection.progress()
+            seen, ended = collection.wait_progress(seen, 0.05)
             assert not ended, collection.status().error
             assert time.monotonic() < deadline
-            collection.wait_progress(seen, 0.05)
 
     @staticmethod
     def held_back() -> int:
@@ -189,8 +188,8 @@ class CollectionMachine(RuleBasedStateMachine):
         """Take the files as SIGKILL leaves them: bytes without their record, and a record that is half there."""
         assert self.collector is not None
         collection, following = self.collector._collection("01"), Path(self.folder.name) / str(self.generation + 1)
-        with collection._storing, collection.upkeep.changed:
-            assert collection.upkeep.changed.wait_for(lambda: not collection.upkeep.compressing, DEADLINE)
+        with collection._storing, collection.segments.changed:
+            assert collection.segments.changed.wait_for(lambda: not collection.segments.compressing, DEADLINE)
             shutil.copytree(self.directory, following)
         self.collector.close()
         self.collector = None

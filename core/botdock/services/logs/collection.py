@@ -6,25 +6,44 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from botdock._log import logger
 from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogGap, LogSource, LogStream, LogSummary
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogWriter
-from botdock.services.logs.batch import condense
-from botdock.services.logs.parts import (
-    MAX_BACKLOG,
-    CollectionStatus,
-    Growth,
-    LineFeed,
-    Losses,
-    Upkeep,
-    Wishes,
-    call_safely,
-    close_quietly,
-    words_of,
-)
+from botdock.services.logs.intake import Intake, condense
+from botdock.services.logs.maintenance import Segments
+
+if TYPE_CHECKING:
+    from botdock.services.logs.collector import Options
+
+MAX_BACKLOG = 4
+"""Segments that may wait to be sealed and removed before the bot has to wait for the disk."""
+STEADY = 2.0
+"""Seconds after which a stream that broke counts as one that had come back, even if it brought nothing."""
+
+
+@attrs.frozen(kw_only=True)
+class CollectionStatus:
+    """How a collection stands.
+
+    Attributes:
+        bytes: Bytes stored so far, both streams.
+        ended: Whether nothing more will come.
+        error: Why it broke, or an empty text.
+        resumed: How often a broken stream was continued.
+        gaps: How often bytes were found missing, since this collection began.
+    """
+
+    bytes: int
+    ended: bool
+    error: str
+    resumed: int
+    gaps: int
 
 
 class Collection:
@@ -33,15 +52,11 @@ class Collection:
     What is stored is at any moment a prefix of what the bot wrote, less the gaps that are noted: what is read is
     stored chunk by chunk, and after a break the stream is opened again at what the writer has.
 
-    Args:
-        writer: Of the log.
-        stream: None when it has to be opened first.
-        source: Whose log it is.
-        wishes: What is wanted of it.
-        sinks: Get what is stored, as lines.
-        record: Told of each step: its name, whether it succeeded, bytes.
-        segment_bytes: Bytes of a segment.
-        largest: Bytes of a chunk as it is stored.
+    Attributes:
+        attempts: How often the stream was opened since `away_since`, on the monotonic clock.
+        empty_reads: Reads without anything, one after the other.
+        rest_until: When the loop reads it again, on the monotonic clock.
+        skipping: Whether the last read brought nothing because the stream goes through what is stored already.
     """
 
     def __init__(
@@ -50,29 +65,24 @@ class Collection:
         stream: LogStream | None,
         *,
         source: LogSource,
-        wishes: Wishes,
+        options: Options,
         sinks: SinkFanOut,
         record: Callable[[str, bool, int], None],
-        segment_bytes: int,
-        largest: int,
     ) -> None:
         self.directory = writer.directory
         self.writer = writer
         self.source = source
-        self.wishes = wishes
+        self.options = options
         self.log = logger.bind(execution_id=source.execution_id)
-        self.upkeep = Upkeep()
-        self.growth = Growth(lambda: writer.written, record)
-        self.segment_bytes = segment_bytes
+        self.segments = Segments()
+        self.intake = Intake(writer, source=source, sinks=sinks, record=record)
         self.rest_until = 0.0
         self.empty_reads = 0
-        self.opened = time.monotonic()
-        self.delivered = self.skipping = False
+        self.away_since, self.attempts = time.monotonic(), 0
+        self.skipping = False
         self._record = record
-        self._losses = Losses(writer, record, self.log)
-        self._largest = largest
-        self._lines = LineFeed(sinks, source, writer)
-        self._stream = stream
+        self.stream = stream
+        self._opened, self._delivered = time.monotonic(), False
         self._away, self._was_open = stream is None, stream is not None
         self._storing = threading.Lock()
         self._changed = threading.Condition()
@@ -80,11 +90,6 @@ class Collection:
         self._error = ""
         self._resumed = self._version = self._activity = 0
         self._summary: LogSummary | None = None
-
-    @property
-    def backlogged(self) -> bool:
-        """Whether so much waits for the disk that the bot has to wait as well: what it can put there is bounded."""
-        return self.writer.segment - self.upkeep.sealed > MAX_BACKLOG
 
     @property
     def leaving(self) -> bool:
@@ -97,69 +102,54 @@ class Collection:
         with self._changed:
             return not (self._away or self._ended)
 
-    def fileno(self) -> int | None:
-        """Return what the loop waits on, or None."""
-        return self._stream.fileno() if self._stream else None
-
     def pump(self) -> int | None:
         """Store what has come; return how many bytes that was, or None when the stream is to be read no more."""
         self.skipping = False
-        if (stream := self._stream) is None or self.leaving:
+        if (stream := self.stream) is None or self.leaving:
             return None
-        if self.backlogged:
+        if self.writer.segment - self.segments.sealed > MAX_BACKLOG:
             return 0
         try:
-            chunks = condense(stream.read(0.0), largest=self._largest)
+            chunks = condense(stream.read(0.0), largest=self.options.largest)
             ended = stream.ended
             before, self._activity = self._activity, stream.activity
-            self.skipping = not chunks and self._activity != before
-            lost = tuple(stream.lost) if (chunks or ended) and not self._losses.known else ()
+            lost = stream.lost if (chunks or ended) and not self.intake.knows_losses else ()
         except BaseException as error:  # noqa: BLE001 - a third party's stream must not stop the thread of all
-            self._error = words_of(error)
+            self._error = _text_of(error)
             self.log.bind(error=self._error).debug("the log stream broke")
             return None
-        return self._take(chunks, lost, ended=ended) if chunks or ended else 0
+        if not (chunks or ended):
+            self.skipping = self._activity != before
+            return 0
+        return self._take(chunks, lost, ended=ended)
 
     def _take(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> int | None:
         try:
             with self._storing:
-                if self.leaving or self._ended:  # said while we read: it is read again by whoever goes on
+                if self.leaving or self._ended:  # said while we read: it is read again by whatever goes on
                     return None
-                self._store(chunks, lost, ended=ended)
+                self._delivered = self._delivered or bool(chunks)
+                self.intake.store(chunks, lost, ended=ended)
         except Exception as error:  # noqa: BLE001 - our own disk, or our own defect: reading again would not help
             self.fail(error)
             return None
-        self._report_limit()
+        if self.writer.over_limit and not self._limited:
+            self._limited = True
+            self._tell(self.options.on_limit)
         with self._changed:
             self._drained = self._drained or ended
             self._version += 1
             self._changed.notify_all()
         return None if ended else sum(len(chunk.data) for chunk in chunks)
 
-    def _store(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> None:
-        if not self._losses.known and (chunks or ended):
-            self._losses.find(lost)
-        for chunk in chunks:
-            self._losses.note(chunk.stream)
-            self._lines.offer(chunk, self.writer.append(chunk))
-            self.delivered = True
-        if ended:
-            self._losses.note_all()
-            self._close_up()
-
-    def _close_up(self) -> None:
-        """Store what was held back, for nothing more will come, and hand on the unterminated last lines."""
-        for chunk in self.writer.flush():
-            self._lines.offer(chunk, chunk.data)
-        self._lines.finish()
-
-    def _report_limit(self) -> None:
-        if self.writer.over_limit and not self._limited:
-            self._limited = True
-            call_safely(self.log, self.wishes.on_limit)
+    def _tell(self, callback: Callable[..., None], *arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except BaseException as error:  # noqa: BLE001 - what a listener raises, even to exit, must not stop the thread of all
+            self.log.bind(error=repr(error)).error("a callback of a log collection failed")
 
     def fail(self, error: Exception) -> None:
-        """Give up, since what comes can be stored no longer; whoever started it is told once."""
+        """Give up, since what comes can be stored no longer; `on_failure` is told once."""
         if not isinstance(error, BotdockError):
             error = LogError(f"the log in {self.directory} cannot be stored: {error!r}")
         with self._changed:
@@ -170,15 +160,17 @@ class Collection:
             self._end_if_away()
         self.log.bind(error=error.message).warning("the log can be stored no longer")
         self._record("store", False, 0)  # noqa: FBT003 - the callback's signature
-        call_safely(self.log, self.wishes.on_failure, error)
+        self._tell(self.options.on_failure, error)
 
     def leave(self) -> bool:
         """Say that the loop reads it no longer; return whether it is to be opened again."""
+        self.close_stream()  # an engine may hold up the bot, and its end, for a reader that does not read
         with self._changed:
-            self._away = not (self.leaving or self._drained or self.wishes.reopen is None)
-            if not self._away:
-                self._ended = True
-                self._changed.notify_all()
+            self._away = not (self.leaving or self._drained or self.options.reopen is None)
+            self._ended = not self._away
+            if self._delivered or time.monotonic() - self._opened > STEADY:
+                self.away_since, self.attempts = time.monotonic(), 0
+            self._changed.notify_all()
             return self._away
 
     def reopen(self) -> bool:
@@ -189,40 +181,41 @@ class Collection:
         Raises:
             Exception: Whatever the engine has to say.
         """
-        self.close_stream()
         with self._storing:
-            if self.leaving or self.wishes.reopen is None:
+            if self.leaving or self.options.reopen is None:
                 return False
             self.writer.rewind()
             cursor = self.writer.cursor
-        stream = self.wishes.reopen(cursor)
+        stream = self.options.reopen(cursor)
         with self._changed:
-            if not self.leaving:
-                self._stream = stream
-                self._away = self.delivered = False
-                self._losses.begin()
-                self._resumed += self._was_open
-                self._was_open = True
-                self._error = ""
-                self.opened = time.monotonic()
-                return True
-        close_quietly(stream)
-        return False
+            if self.leaving:
+                _close(stream)
+                return False
+            self.stream = stream
+            self.intake.begin_stream()
+            self._away = self._delivered = False
+            self._error = ""
+            self._opened = time.monotonic()
+            is_resumed, self._was_open = self._was_open, True
+            self._resumed += is_resumed
+        if is_resumed:
+            self._record("resume", True, 0)  # noqa: FBT003 - the callback's signature
+        return True
 
     def give_up(self, error: BaseException) -> None:
         """Say that the stream cannot be opened again; what is stored stays, and the engine may have more."""
         with self._changed:
-            self._error = words_of(error)
-            self._away = False
-            self._ended = True
-            self._changed.notify_all()
+            self._error = _text_of(error)
+            self._end_if_away()
+        self._record("resume", False, 0)  # noqa: FBT003 - the callback's signature
+        self.log.bind(error=str(error)).warning("the log could not be continued")
 
     def close_stream(self) -> None:
         """Let go of the stream."""
         with self._changed:
-            stream, self._stream = self._stream, None
+            stream, self.stream = self.stream, None
         if stream:
-            close_quietly(stream)
+            _close(stream)
 
     def abandon(self) -> None:
         """Ask for the end: nothing more is stored."""
@@ -231,23 +224,24 @@ class Collection:
             self._end_if_away()
 
     def _end_if_away(self) -> None:
-        if self._away:  # the engine may take its time to answer; nobody waits for it
-            self._ended = True
+        if self._away:  # the engine may take its time to answer; the end does not wait for it
+            self._away, self._ended = False, True
             self._changed.notify_all()
 
     def finish(self, *, exit_known: bool) -> LogSummary:
         """End the log on disk, and return counts and hashes; may be called again."""
         self.close_stream()
-        with self._storing, self.upkeep.lock:
+        with self._storing, self.segments.lock:
             if self._summary is None:
                 self._summary = self._finished(exit_known=exit_known)
                 self.writer.close()
+        self.intake.count_growth()
         return self._summary
 
     def _finished(self, *, exit_known: bool) -> LogSummary:
         try:
             if not (self._drained or self._failed):  # after a failure, what is held back has lost what is before it
-                self._close_up()
+                self.intake.close_up()
             return self.writer.finish(complete=self._drained and exit_known and not self._failed)
         except LogError as error:
             self.fail(error)
@@ -256,32 +250,29 @@ class Collection:
             return LogSummary()
 
     def release(self) -> None:
-        """Let go of the files, safely stored but without an end, so that somebody else can go on."""
+        """Let go of the files, safely stored but without an end, so that another collector can go on."""
         self.close_stream()
-        with self._storing, self.upkeep.lock:
-            self.upkeep.released = True
+        with self._storing, self.segments.lock:
+            self.segments.released = True
             if self._summary is None:
                 try:
                     self.writer.sync()
                 except LogError as error:
                     self.fail(error)
                 self.writer.close()
+        self.intake.count_growth()
 
     def activity(self) -> tuple[int, int] | None:
         """Return what changes while something comes; None while its stream is being opened, which has its own bound."""
         with self._changed:
-            stream = self._stream
+            stream = self.stream
             return None if self._away else (self._version, stream.activity if stream else 0)
 
-    def progress(self) -> tuple[int, bool]:
-        """Return a number that another one follows when something is stored, and whether nothing more will come."""
-        with self._changed:
-            return self._version, self._ended
-
-    def wait_progress(self, seen: int, timeout: float) -> None:
-        """Wait until the number is no longer `seen` or the log has ended, at most `timeout` seconds."""
+    def wait_progress(self, seen: int, timeout: float) -> tuple[int, bool]:
+        """Wait until more is stored than at `seen`, or the end; return the new `seen`, and whether it has ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._version != seen, timeout)
+            return self._version, self._ended
 
     def wait_ended(self, timeout: float) -> bool:
         """Wait for the end, at most `timeout` seconds; return whether it has come."""
@@ -296,5 +287,14 @@ class Collection:
                 ended=self._ended,
                 error=self._error,
                 resumed=self._resumed,
-                gaps=self._losses.count + int(self._limited),
+                gaps=self.intake.gaps + int(self._limited),
             )
+
+
+def _close(stream: LogStream) -> None:
+    with suppress(Exception):  # it was to raise nothing
+        stream.close()
+
+
+def _text_of(error: BaseException) -> str:
+    return error.message if isinstance(error, BotdockError) else f"the log stream failed: {error!r}"

@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator
 from collections.abc import Collection as Some
 from pathlib import Path
 
+import attrs
+
 from botdock.config.sections import LoggingConfig
 from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogCursor, LogSource, LogStream, LogSummary
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogReader, LogWriter, StoredLog
-from botdock.services.logs.collection import Collection
-from botdock.services.logs.keeper import Keeper
-from botdock.services.logs.loop import LogLoop
-from botdock.services.logs.parts import LARGEST_CHUNK, CollectionStatus, Wishes
-from botdock.services.logs.resumption import Resumption
+from botdock.services.logs.collection import Collection, CollectionStatus
+from botdock.services.logs.maintenance import Maintenance
+from botdock.services.logs.threads import LogLoop
 
 FOLLOW_INTERVAL = 1.0
-"""Seconds after which a follower looks again even if nobody woke it."""
+"""Seconds after which a follower looks again even if nothing woke it."""
 ACTIVITY_INTERVAL = 0.5
 """Seconds between two looks at whether something still comes."""
 CLOSE_TIMEOUT = 5.0
@@ -28,6 +28,26 @@ CLOSE_TIMEOUT = 5.0
 RETAINED_SEGMENTS = 4
 """How many segments what is retained has at least: the oldest goes as a whole."""
 SMALLEST_PIECE = 4096
+LARGEST_CHUNK = 1024 * 1024
+"""Bytes of a chunk as it is stored; a stream that delivers larger ones makes no reader hold them."""
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What the starter of a collection wants of it; see `LogCollector.start_collection`.
+
+    Attributes:
+        segment_bytes: Bytes of a segment.
+        largest: Bytes of a chunk as it is stored.
+    """
+
+    segment_bytes: int
+    largest: int
+    retain: int | None
+    on_limit: Callable[[], None]
+    on_failure: Callable[[BotdockError], None]
+    on_segment: Callable[[int], None] | None
+    reopen: Callable[[LogCursor], LogStream] | None
 
 
 class LogCollector:
@@ -55,9 +75,8 @@ class LogCollector:
         self._record = on_operation or (lambda _operation, _success, _size: None)
         self._collections: dict[str, Collection] = {}
         self._lock = threading.Lock()
-        self._loop = LogLoop(on_stored=self._stored, on_left=self._left)
-        self._resumption = Resumption(timeout=reconnect_timeout, on_opened=self._loop.admit, record=self._record)
-        self._keeper = Keeper(config, record=self._record)
+        self._maintenance = Maintenance(config, reconnect_timeout=reconnect_timeout, record=self._record)
+        self._loop = LogLoop(on_stored=self._maintenance.stored, on_left=self._left)
 
     def start_collection(
         self,
@@ -94,11 +113,22 @@ class LogCollector:
             LogError: The files cannot be written, the log has ended, or it is being collected already.
             ValueError: There is neither a stream nor a way to open one, or both a limit and a bound of retention.
         """
-        wishes = Wishes(retain=retain, on_limit=on_limit, on_failure=on_failure, on_segment=on_segment, reopen=reopen)
-        _check(stream, wishes, limit)
+        if stream is None and reopen is None:
+            raise ValueError("there is neither a stream nor a way to open one")
+        if limit is not None and retain is not None:
+            raise ValueError("a log has a limit or a bound of retention, not both")
         segment_bytes = self._config.segment_bytes
         if retain is not None:
             segment_bytes = max(min(segment_bytes, retain // RETAINED_SEGMENTS), 1)
+        options = Options(
+            segment_bytes=segment_bytes,
+            largest=min(max(segment_bytes // RETAINED_SEGMENTS, SMALLEST_PIECE), LARGEST_CHUNK),
+            retain=retain,
+            on_limit=on_limit,
+            on_failure=on_failure,
+            on_segment=on_segment,
+            reopen=reopen,
+        )
         try:
             self._check_is_new(source.execution_id)
             writer = LogWriter(
@@ -108,32 +138,20 @@ class LogCollector:
             self._record("start_collection", False, 0)  # noqa: FBT003 - the callback's signature
             raise
         writer.release()
-        collection = Collection(
-            writer,
-            stream,
-            source=source,
-            wishes=wishes,
-            sinks=self._sinks,
-            record=self._record,
-            segment_bytes=segment_bytes,
-            largest=min(max(segment_bytes // RETAINED_SEGMENTS, SMALLEST_PIECE), LARGEST_CHUNK),
-        )
-        self._begin(collection, opened=stream is not None)
+        collection = Collection(writer, stream, source=source, options=options, sinks=self._sinks, record=self._record)
+        with self._lock:
+            self._collections[source.execution_id] = collection
+        self._record("start_collection", True, 0)  # noqa: FBT003 - the callback's signature
+        self._maintenance.take_over(collection)
+        if stream is not None:
+            self._loop.admit(collection)
+        else:
+            self._maintenance.reopen_soon(collection, self._loop.admit)
 
     def _check_is_new(self, execution_id: str) -> None:
         with self._lock:
             if execution_id in self._collections:
                 raise LogError(f"the log of execution {execution_id!r} is being collected already")
-
-    def _begin(self, collection: Collection, *, opened: bool) -> None:
-        with self._lock:
-            self._collections[collection.source.execution_id] = collection
-        self._record("start_collection", True, 0)  # noqa: FBT003 - the callback's signature
-        self._keeper.take_over(collection)
-        if opened:
-            self._loop.admit(collection)
-        else:
-            self._resumption.begin(collection, first=True)
 
     def wait_drained(self, execution_id: str, timeout: float) -> bool:
         """Wait until the log has been read to its end; return whether it has.
@@ -167,24 +185,20 @@ class LogCollector:
         """
         collection = self._collection(execution_id)
         self._leave(collection)
-        self._keeper.settle(collection, self._config.drain_timeout)
+        self._maintenance.settle(collection, self._config.drain_timeout)
         summary = collection.finish(exit_known=exit_known)
-        collection.growth.count()
         self._record("collect", summary.complete, 0)
         return summary
 
     def release(self, execution_id: str) -> None:
         """Stop storing without an end: another collector can go on where this one stopped. It is forgotten here."""
-        collection = self._collection(execution_id)
-        self._release(collection)
+        self._release(self._collection(execution_id))
         self.forget(execution_id)
 
     def forget(self, execution_id: str) -> None:
         """Drop what is remembered of a stopped collection; its files stay."""
         with self._lock:
-            collection = self._collections.pop(execution_id, None)
-        if collection:
-            self._resumption.forget(collection)
+            self._collections.pop(execution_id, None)
 
     def collect_logs(self, execution_id: str, size: int | None = None) -> str:
         """Return the end of what is stored so far, both streams as they came, as text.
@@ -211,12 +225,12 @@ class LogCollector:
     def _read(collection: Collection, *, follow: bool) -> Iterator[LogChunk]:
         try:
             with LogReader(collection.directory) as reader:
+                seen = -1
                 while True:
-                    seen, ended = collection.progress()
+                    seen, ended = collection.wait_progress(seen, FOLLOW_INTERVAL)
                     yield from (entry for entry in reader.read() if isinstance(entry, LogChunk))
                     if ended or not follow:
                         return
-                    collection.wait_progress(seen, FOLLOW_INTERVAL)
         except (OSError, ValueError) as error:
             raise LogError(f"the log in {collection.directory} cannot be read: {error}") from error
 
@@ -233,16 +247,14 @@ class LogCollector:
             self._loop.look_at(collection)
         for collection in collections:
             self._release(collection)
-        self._resumption.close(0.0)
         self._loop.close(CLOSE_TIMEOUT)
-        self._keeper.close(CLOSE_TIMEOUT)
+        self._maintenance.close(CLOSE_TIMEOUT)
         self._sinks.close()
 
     def _release(self, collection: Collection) -> None:
         self._leave(collection)
         collection.release()
-        collection.growth.count()
-        self._keeper.let_go(collection, CLOSE_TIMEOUT)
+        self._maintenance.let_go(collection, CLOSE_TIMEOUT)
 
     def _leave(self, collection: Collection) -> None:
         """Let the loop read a collection no longer, and wait until it does not."""
@@ -257,17 +269,6 @@ class LogCollector:
             raise LogError(f"no log of execution {execution_id!r} is being collected here")
         return collection
 
-    def _stored(self, collection: Collection) -> None:
-        self._keeper.stored(collection)
-
     def _left(self, collection: Collection) -> None:
-        collection.close_stream()  # an engine may hold up the bot, and its end, for a reader that does not read
         if collection.leave():
-            self._resumption.begin(collection)
-
-
-def _check(stream: LogStream | None, wishes: Wishes, limit: int | None) -> None:
-    if stream is None and wishes.reopen is None:
-        raise ValueError("there is neither a stream nor a way to open one")
-    if limit is not None and wishes.retain is not None:
-        raise ValueError("a log has a limit or a bound of retention, not both")
+            self._maintenance.reopen_soon(collection, self._loop.admit)

@@ -1,8 +1,10 @@
-"""The one thread that reads every stream."""
+"""The threads of the collection: one reads every stream; what may wait is done in a few others."""
 
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
 import os
 import select
 import selectors
@@ -10,9 +12,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from botdock._log import logger
-from botdock.services.logs.collection import Collection
+
+if TYPE_CHECKING:
+    from botdock.services.logs.collection import Collection
 
 REST = 0.005
 """Seconds that a stream rests which brought little: what a bot writes in single bytes is gathered meanwhile."""
@@ -23,31 +28,11 @@ POLL_INTERVAL = 0.02
 LAZY_INTERVAL = 0.1
 """The same for those that had nothing for a while."""
 MAX_EMPTY_READS = 16
-"""Reads one after the other for which a descriptor promised something and there was nothing; then it is not trusted."""
+"""Reads without anything, one after the other, until then."""
 MAX_OPEN = 64
 """Logs whose files are open; those of the others are closed until something comes."""
 
-
-class OpenFiles:
-    """Which logs have their files open: the ones that were written to last."""
-
-    def __init__(self) -> None:
-        self._open: OrderedDict[Collection, None] = OrderedDict()
-
-    def touch(self, collection: Collection) -> None:
-        """Note that the files of a log have been opened, if they were not."""
-        self._open[collection] = None
-        self._open.move_to_end(collection)
-
-    def forget(self, collection: Collection) -> None:
-        """Note that nothing more is written to a log."""
-        self._open.pop(collection, None)
-
-    def trim(self) -> None:
-        """Close the files of those that were not written to for the longest time."""
-        while len(self._open) > MAX_OPEN:
-            collection, _ = self._open.popitem(last=False)
-            collection.writer.release()
+Job = Callable[[], None]
 
 
 class LogLoop:
@@ -62,7 +47,7 @@ class LogLoop:
     """
 
     def __init__(self, *, on_stored: Callable[[Collection], None], on_left: Callable[[Collection], None]) -> None:
-        self.files = OpenFiles()
+        self._written: OrderedDict[Collection, None] = OrderedDict()  # whose files are open, the last one last
         self._on_stored = on_stored
         self._on_left = on_left
         self._lock = threading.Lock()
@@ -155,44 +140,26 @@ class LogLoop:
         with self._lock:
             inbox, self._inbox = self._inbox, []
         for collection in inbox:
-            if self._is_new(collection):
+            if collection.to_be_read and not self._is_served(collection):
                 self._admit(collection)
             if self._is_served(collection):
                 self._serve(collection, time.monotonic())  # what came before it was registered
-        self.files.trim()
 
     def _is_served(self, collection: Collection) -> bool:
         return collection in self._registered or collection in self._polled
-
-    def _is_new(self, collection: Collection) -> bool:
-        return collection.to_be_read and not self._is_served(collection)
 
     def _admit(self, collection: Collection) -> None:
         collection.rest_until = 0.0
         collection.empty_reads = 0
         try:
-            descriptor = collection.fileno()
+            stream = collection.stream
+            descriptor = stream.fileno() if stream else None
             if descriptor is not None:
-                self._register(descriptor, collection)
+                self._selector.register(descriptor, selectors.EVENT_READ, collection)
+                self._registered[collection] = descriptor
                 return
         except Exception as error:  # noqa: BLE001 - a third party's stream; it may still be read
             collection.log.bind(error=repr(error)).debug("the log stream has no descriptor to wait on")
-        self._polled[collection] = None
-
-    def _register(self, descriptor: int, collection: Collection) -> None:
-        """Wait on a descriptor; one that is taken was closed behind our back, so its owner is polled from now on."""
-        if owner := self._owner(descriptor):
-            self._distrust(owner)
-        self._selector.register(descriptor, selectors.EVENT_READ, collection)
-        self._registered[collection] = descriptor
-
-    def _owner(self, descriptor: int) -> Collection | None:
-        key = self._selector.get_map().get(descriptor)
-        return key.data if key else None
-
-    def _distrust(self, collection: Collection) -> None:
-        """Poll a stream whose descriptor does not say when there is something."""
-        self._unregister(collection)
         self._polled[collection] = None
 
     def _serve(self, collection: Collection, now: float) -> None:
@@ -203,35 +170,92 @@ class LogLoop:
             return
         if size:
             collection.empty_reads = 0
-            self.files.touch(collection)
-            self.files.trim()
+            self._written[collection] = None
+            self._written.move_to_end(collection)
+            if len(self._written) > MAX_OPEN:
+                self._written.popitem(last=False)[0].writer.release()
             self._on_stored(collection)
         elif collection.skipping:  # it works its way through what is stored: it is read on when it is its turn
             collection.empty_reads = 0
             return
-        if size < MUCH:
-            collection.rest_until = now + self._pause(collection)
-        if not size:
+        else:
             collection.empty_reads += 1
-            if self._is_to_be_distrusted(collection):
-                self._distrust(collection)
-
-    def _pause(self, collection: Collection) -> float:
-        if collection in self._registered:
-            return REST
-        return POLL_INTERVAL if collection.empty_reads < MAX_EMPTY_READS else LAZY_INTERVAL
-
-    def _is_to_be_distrusted(self, collection: Collection) -> bool:
-        is_lying = collection.empty_reads >= MAX_EMPTY_READS and not collection.backlogged
-        return is_lying and collection in self._registered
+        if size < MUCH:
+            pause = POLL_INTERVAL if collection.empty_reads < MAX_EMPTY_READS else LAZY_INTERVAL
+            collection.rest_until = now + (REST if collection in self._registered else pause)
 
     def _dismiss(self, collection: Collection) -> None:
-        self._unregister(collection)
         self._polled.pop(collection, None)
-        self.files.forget(collection)
-
-    def _unregister(self, collection: Collection) -> None:
+        self._written.pop(collection, None)
         descriptor = self._registered.pop(collection, None)
         if descriptor is not None:
             with contextlib.suppress(KeyError, ValueError, OSError):
                 self._selector.unregister(descriptor)
+
+
+class Workers:
+    """Runs jobs, now or later, in a few threads, in the order in which they are due.
+
+    Threads are made when there is work, and wait without looking when there is none. They are daemons: a job that
+    never returns keeps no process alive.
+
+    Args:
+        name: Of the threads.
+        size: How many there are at most.
+        prepare: Called once in each thread before its first job.
+    """
+
+    def __init__(self, name: str, size: int, *, prepare: Job = lambda: None) -> None:
+        self._name = name
+        self._size = size
+        self._prepare = prepare
+        self._jobs: list[tuple[float, int, Job]] = []
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closing = False
+
+    def submit(self, job: Job, *, delay: float = 0.0) -> None:
+        """Run `job` in `delay` seconds; after `close`, never."""
+        with self._changed:
+            if self._closing:
+                return
+            heapq.heappush(self._jobs, (time.monotonic() + delay, next(self._numbers), job))
+            if self._idle:
+                self._changed.notify()
+            elif len(self._threads) < self._size:
+                name = f"{self._name}-{len(self._threads)}"
+                self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
+                self._threads[-1].start()
+
+    def close(self, timeout: float) -> None:
+        """Drop what is not begun, and wait for what is, at most `timeout` seconds."""
+        with self._changed:
+            self._closing = True
+            self._jobs.clear()
+            self._changed.notify_all()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(deadline - time.monotonic(), 0.0))
+
+    def _run(self) -> None:
+        self._prepare()
+        while (job := self._next()) is not None:
+            try:
+                job()
+            except BaseException as error:  # noqa: BLE001 - one job, a third party's among them, must not end the thread of all
+                logger.bind(error=repr(error)).error("work on a log failed")
+
+    def _next(self) -> Job | None:
+        """Wait for the next job that is due; None when there will be none."""
+        with self._changed:
+            while not self._closing:
+                wait = self._jobs[0][0] - time.monotonic() if self._jobs else None
+                if wait is not None and wait <= 0:
+                    return heapq.heappop(self._jobs)[2]
+                self._idle += 1
+                self._changed.wait(wait)
+                self._idle -= 1
+            return None

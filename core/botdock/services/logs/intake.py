@@ -1,0 +1,188 @@
+"""What is stored of each read: few records, whatever the pieces in which a bot writes; and gaps before what follows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from botdock._log import logger
+from botdock.model.logs import LogChunk, LogGap, LogSource, Stream
+from botdock.services.lines import LineSplitter, parts
+from botdock.services.log_sinks import SinkFanOut
+from botdock.services.log_store import LogWriter
+
+MAX_CHUNKS = 64
+"""Chunks of one read whose order between the two streams is kept."""
+MOMENT_NS = 5_000_000
+"""Nanoseconds within which the order of bytes is that of two pipes, which have none."""
+_LATEST_NS = 2**63 - 1
+
+
+class Intake:
+    """Stores what a stream brings, and offers the sinks its lines, also the one that the log is in the middle of.
+
+    Args:
+        writer: Of the log.
+        source: Whose log it is.
+        sinks: Get what is stored, as lines.
+        record: Told of each `gap` and of what was stored: the name, whether it succeeded, bytes.
+
+    Attributes:
+        gaps: How many gaps were noted.
+    """
+
+    def __init__(
+        self,
+        writer: LogWriter,
+        *,
+        source: LogSource,
+        sinks: SinkFanOut,
+        record: Callable[[str, bool, int], None],
+    ) -> None:
+        self.gaps = 0
+        self._writer = writer
+        self._source = source
+        self._sinks = sinks
+        self._record = record
+        last_ns = writer.cursor.last_ns
+        self._lines = LineSplitter({stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest})
+        self._lost: dict[Stream, LogGap] | None = None
+        self._counted, self._counting = writer.written, threading.Lock()
+
+    def begin_stream(self) -> None:
+        """Go on with another stream, of which it is not known yet what it has lost."""
+        self._lost = None
+
+    @property
+    def knows_losses(self) -> bool:
+        """Whether it has been told what the stream has lost."""
+        return self._lost is not None
+
+    def store(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> None:
+        """Store what one read brought, the stream's losses where they are new, and the end.
+
+        Raises:
+            LogError: The disk took no more.
+        """
+        if self._lost is None:
+            self._lost = {gap.stream: gap for gap in lost}
+        for chunk in chunks:
+            if self._lost:
+                self._note_gap(chunk.stream)
+            stored = self._writer.append(chunk)
+            if stored and self._sinks:
+                self._offer(LogChunk(chunk.stream, stored, chunk.time_ns))
+        if ended:
+            for stream in Stream:
+                self._note_gap(stream)
+            self.close_up()
+
+    def close_up(self) -> None:
+        """Store what was held back, for nothing more will come, and offer the unterminated last lines.
+
+        Raises:
+            LogError: The disk took no more.
+        """
+        for chunk in self._writer.flush():
+            self._offer(chunk)
+        if self._sinks and (lines := self._lines.finish()):
+            self._sinks.offer(self._source, lines)
+
+    def count_growth(self) -> None:
+        """Record what was stored since the last time, if anything was; any thread may."""
+        with self._counting:
+            before, self._counted = self._counted, self._writer.written
+            size = self._counted - before
+        if size:
+            self._record("store", True, size)  # noqa: FBT003 - the callback's signature
+
+    def _note_gap(self, stream: Stream) -> None:
+        """Note what is missing right before the first byte behind it: until then, a successor finds it once more."""
+        if self._lost and (gap := self._lost.pop(stream, None)):
+            self._writer.note_gap(gap)
+            self.gaps += 1
+            self._record("gap", False, gap.size or 0)  # noqa: FBT003 - the callback's signature
+            logger.bind(execution_id=self._source.execution_id, stream=str(stream), size=gap.size).warning(
+                "the engine had lost a part of the log"
+            )
+
+    def _offer(self, stored: LogChunk) -> None:
+        for part in parts(stored):
+            if lines := self._lines.feed(part):
+                self._sinks.offer(self._source, lines)
+
+
+def condense(chunks: Sequence[LogChunk], *, largest: int) -> list[LogChunk]:
+    """Return the chunks of one read as they are stored, each of which costs a record of 20 bytes in the index.
+
+    Neighbours of one stream that were seen within a moment, `MOMENT_NS`, become one. Are there more than `MAX_CHUNKS`
+    even so, as of a bot that writes single bytes to both streams in turn, each moment becomes one chunk of stdout and
+    one of stderr. So a read makes at most `MAX_CHUNKS` records, or two for each moment that it spans and one for each
+    `largest` bytes; since a stream that brings little is read at most once a moment, that is at most 12,800 records
+    (256 KB) in a second, and never more than 2 % of what a stream brings that brings much.
+
+    Args:
+        chunks: As the stream delivered them; what has no time was seen now.
+        largest: Bytes of a chunk that is stored, at most.
+
+    Raises:
+        TypeError: The stream delivered something else than chunks.
+    """
+    joined = _joined(_checked(chunks))
+    if len(joined) > MAX_CHUNKS:
+        joined = _regrouped(joined)
+    if all(len(chunk.data) <= largest for chunk in joined):
+        return joined
+    return [
+        LogChunk(chunk.stream, chunk.data[start : start + largest], chunk.time_ns)
+        for chunk in joined
+        for start in range(0, len(chunk.data), largest)
+    ]
+
+
+def _checked(chunks: Iterable[LogChunk]) -> Iterator[LogChunk]:
+    now = time.time_ns()
+    for chunk in chunks:
+        if not isinstance(chunk.data, bytes):
+            raise TypeError(f"a chunk of a log holds {type(chunk.data).__name__}, not bytes")
+        if not chunk.data:
+            continue
+        if 0 < chunk.time_ns <= _LATEST_NS and type(chunk.stream) is Stream:
+            yield chunk
+        else:
+            yield LogChunk(Stream(chunk.stream), chunk.data, now)
+
+
+def _joined(chunks: Iterable[LogChunk]) -> list[LogChunk]:
+    """Join neighbours of one stream and one moment."""
+    runs: list[list[LogChunk]] = []
+    for chunk in chunks:
+        if runs and runs[-1][0].stream is chunk.stream and _is_same_moment(runs[-1][0], chunk):
+            runs[-1].append(chunk)
+        else:
+            runs.append([chunk])
+    return [_one(run) for run in runs]
+
+
+def _regrouped(chunks: Iterable[LogChunk]) -> list[LogChunk]:
+    """Join what is of one stream and one moment, neighbours or not."""
+    grouped: list[LogChunk] = []
+    moment: dict[Stream, list[LogChunk]] = {}
+    first: LogChunk | None = None
+    for chunk in chunks:
+        if first is None or not _is_same_moment(first, chunk):
+            grouped += map(_one, moment.values())
+            first, moment = chunk, {}
+        moment.setdefault(chunk.stream, []).append(chunk)
+    return [*grouped, *map(_one, moment.values())]
+
+
+def _is_same_moment(first: LogChunk, later: LogChunk) -> bool:
+    return abs(later.time_ns - first.time_ns) < MOMENT_NS
+
+
+def _one(run: list[LogChunk]) -> LogChunk:
+    if len(run) == 1:
+        return run[0]
+    return LogChunk(run[0].stream, b"".join(chunk.data for chunk in run), run[0].time_ns)
