@@ -15,7 +15,6 @@ from pathlib import Path
 from weakref import WeakSet
 
 from botdock._locks import locked
-from botdock._log import logger
 
 BUSY = 10.0
 """Seconds to wait for another process; a transaction takes milliseconds."""
@@ -138,6 +137,8 @@ class Database:
         if self._disposable:
             self.damaged.unlink()
         else:
+            from botdock._log import logger  # imports loguru, which nothing else here needs
+
             logger.bind(kept=str(self.damaged)).warning("{} is damaged; a new one begins", self.path)
 
     def _is_damaged(self) -> bool:

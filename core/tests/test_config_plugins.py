@@ -127,3 +127,10 @@ def test_settings_of_a_third_party_are_held_to_what_it_says_of_them(tmp_path: Pa
         "botdock.toml: options.acme_store.token: must be text (its value is a secret, and not shown)",
         "environment BOTDOCK_ACME__RETRY: unknown; did you mean BOTDOCK_ACME__RETRIES?",
     ]
+
+
+def test_a_misspelt_engine_that_may_lack_a_feature_is_told_and_one_of_another_machine_is_not() -> None:
+    lacks = [{"policy": {"unenforced": {name: ["swap"]}}} for name in ("dokcer", "DOCKER", "kubernetes")]
+    with pytest.raises(ConfigError, match=r"policy\.unenforced\.dokcer: no engine .*; did you mean docker\?"):
+        Config.load(environ={}, overrides=lacks[0])
+    assert [Config.load(environ={}, overrides=one).policy.unenforced for one in lacks[1:]]

@@ -127,8 +127,8 @@ def test_what_only_tightens_holds_and_the_users_own_file_holds_below_it(folder: 
     config = Config.load(environ={}, plugins=INSTALLED)
     assert (config.runtime.timeout, config.runtime.limits.memory, config.policy.local_code) == (10, 64 * MIB, False)
     assert (config.options["docker"].runtime, config.policy.engines) == ("runsc", ("docker",))
-    says('[runtime]\ntimeout = "30s"\n')
-    assert refused() == ["runtime.timeout"]
+    says('[runtime]\ntimeout = "30s"\n[code]\ncache_bytes = 0\n')
+    assert refused() == ["runtime.timeout", "code.cache_bytes"], "less would empty the cache of all other code"
 
 
 @given(

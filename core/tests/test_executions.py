@@ -212,6 +212,8 @@ def test_logs_come_with_their_gaps_and_events_and_results_as_they_were_written(t
         executions.logs("sma", after="0-1")
     assert executions.events("sma") == ({"event": "created"},)
     assert executions.result("sma") == {"pnl": 1.5}
+    (directory / "result.json").write_text("{}")
+    assert (executions.result("sma"), executions.result("sma", default=...)) == (None, ...)
     assert not executions.verify("sma").findings
 
 

@@ -24,6 +24,9 @@ def test_the_outcome_is_written_last_and_nobody_else_may_read(tmp_path: Path) ->
     assert all(event["monotonic_ns"] and event["time_ns"] for event in events)
     assert json.loads((journal.directory / "outcome.json").read_text())["outcome"] == "succeeded"
     assert json.loads((journal.directory / "result.json").read_text()) == {"value": [1]}
+    (nothing := Journal(tmp_path, "02")).open({"id": "bot"}, "runner")
+    nothing.finish(ExecutionResult(execution_id="02", id="bot", outcome=Outcome.SUCCEEDED))
+    assert json.loads((nothing.directory / "result.json").read_text()) == {}, "nothing, which is not null"
     assert not list(journal.directory.glob("*.tmp"))
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from botdock.config.options import OPTIONS, limits_of
 from botdock.config.problems import dotted
-from botdock.errors import nearest
+from botdock.config.section import spelling
+from botdock.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from botdock.config.config import Config
+    from botdock.plugin_manager import PluginManager
 
 Paths: TypeAlias = list[tuple[str | int, ...]]
 """The settings that contradict each other; the first is the one to change."""
@@ -54,3 +56,19 @@ def _engine(config: Config) -> Iterator[tuple[Paths, str]]:
             [("engine",), ("policy", "engines")],
             f"{config.engine!r} is not among policy.engines: {', '.join(allowed)}",
         )
+
+
+def check_engines(config: Config, plugins: PluginManager) -> None:
+    """Refuse a name in `policy.unenforced` that is nearly an engine's; any other may be one of another machine.
+
+    Raises:
+        ConfigError: It holds one.
+    """
+    engines = {spelling(name): name for name in plugins.engines()} if config.policy.unenforced else {}
+    problems = []
+    for name in config.policy.unenforced:
+        if spelling(name) not in engines and (near := nearest(name, engines.values())):
+            known = " or ".join(near)
+            problems.append(f"policy.unenforced.{name}: no engine {name!r} is installed; did you mean {known}?")
+    if problems:
+        raise ConfigError(problems)

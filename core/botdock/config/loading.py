@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
-from botdock._log import logger
 from botdock.config.config import CONFIG_FILE_NAME, CONFIG_VARIABLE, platform_folder
-from botdock.config.consistency import contradictions
+from botdock.config.consistency import check_engines, contradictions
 from botdock.config.converter import structure_or_problems
 from botdock.config.environment import read_environment
 from botdock.config.layers import Layer, merged, name_of
@@ -81,6 +80,7 @@ def load(
             sections = plugins.sections
     config = sources.structured(cls, sections)
     assert plugins is not None  # noqa: S101 - without them there are problems
+    check_engines(config, plugins)
     return config, plugins
 
 
@@ -123,6 +123,8 @@ class _Sources:
     ) -> Self:
         found = find_config_files(path, environ, code)
         if found.ignored:
+            from botdock._log import logger  # imports loguru, which takes longer than all of this
+
             told = logger.bind(file=str(found.folder), reason=found.ignored)
             told.warning("the botdock.toml of this folder is not read")
         contents = {file: _content(file, bounded=file == found.folder) for file in found.used}

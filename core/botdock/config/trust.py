@@ -48,6 +48,7 @@ TIGHTENED: dict[str, _Rule] = {
     "runtime.timeout": _BOUND,
     "runtime.grace": _BOUND,
     "runtime.network": lambda _before, after: after == "none",
+    "code.cache_bytes": lambda _before, _after: False,  # less would throw away what other code has in the cache
     "code.*": _BOUND,
     "logging.output_tail": _BOUND,
     "logging.sink_queue": _BOUND,

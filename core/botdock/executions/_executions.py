@@ -131,8 +131,8 @@ class Executions(Catalogue):
             raise LogError(f"execution {record.execution_id} has no log", hint="`botdock logs` says why.")
         return record.logs
 
-    def result(self, name: str) -> Any:
-        """Return what a bot returned, as JSON read back; None when it returned nothing.
+    def result(self, name: str, *, default: Any = None) -> Any:
+        """Return what a bot returned, as JSON read back; `default` when it returned nothing.
 
         Raises:
             UserError: There is no such execution, or it has no result yet.
@@ -142,9 +142,9 @@ class Executions(Catalogue):
         if record.outcome is None:
             raise UserError(f"execution {record.execution_id} has no result yet: it is {record.state}")
         document = read_json(record.directory / RESULT)
-        if document is None or "value" not in document:
+        if document is None:
             raise BotdockError(f"{record.directory / RESULT} is absent or damaged")
-        return document["value"]
+        return document.get("value", default)
 
     def inspect(self, name: str) -> dict[str, Any]:
         """Return all that is known of an execution, as one JSON object; of secrets only their names.

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from botdock._ownership import is_ours
-from botdock.archive import remove_tree
 from botdock.errors import BotdockError
 from botdock.executions._lease import holder_lives
 from botdock.model.execution_id import EXECUTION_ID
@@ -167,6 +166,8 @@ def remove_folder(directory: Path) -> None:
     except OSError as error:
         raise _irremovable(directory, error) from error
     try:
+        from botdock.archive import remove_tree  # which nothing that only reads needs
+
         remove_tree(draft, timeout=_REMOVAL)
     except OSError as error:
         raise _irremovable(directory, error) from error

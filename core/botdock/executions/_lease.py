@@ -20,7 +20,6 @@ from pathlib import Path
 from weakref import WeakSet
 
 from botdock._locks import lock_folder
-from botdock._log import logger
 from botdock._ownership import make_private
 from botdock._whole_files import publish
 from botdock.errors import BotdockError
@@ -105,6 +104,8 @@ class Lease:
             if not _is_locked(path.with_suffix(_LOCKED) if path.suffix == SOCKET else path):
                 with suppress(OSError):
                     path.unlink()
+                    from botdock._log import logger  # imports loguru, which a look at a lease does not need
+
                     logger.bind(runner=path.stem).debug("forgot a runner that is dead")
 
 

@@ -149,7 +149,7 @@ class Journal:
         _replace(self.directory / CONCLUDED, result, durable=True)
 
     def _keep(self, value: bytes) -> None:
-        publish(self.directory / RESULT, _BEFORE_VALUE + (value or b"null") + _AFTER_VALUE)
+        publish(self.directory / RESULT, _BEFORE_VALUE + value + _AFTER_VALUE if value else b"{}")
 
     def value(self, size: int) -> bytes | None:
         """Return what the bot returned, which had `size` bytes, from `result.json`; None when it is not there whole."""

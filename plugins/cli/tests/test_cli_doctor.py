@@ -241,26 +241,22 @@ def test_a_wrong_configuration_is_told_and_the_rest_is_looked_at(machine: Machin
     assert found["isolation"]["status"] == "ok"
 
 
-def test_names_in_the_configuration_that_nobody_answers_to_fail(
+def test_names_in_the_configuration_that_no_plugin_has_fail_where_they_are_needed(
     machine: Machine, doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOTDOCK_LOGGING__SINKS", "shout")
     assert "unknown sink 'shout'" in doctor(healthy=False)["config.logging.sinks"]["detail"]
+    monkeypatch.delenv("BOTDOCK_LOGGING__SINKS")
+    monkeypatch.setenv("BOTDOCK_POLICY__UNENFORCED__KUBERNETES", "swap")
+    assert doctor()["config.policy.unenforced"]["status"] == "warning"
 
 
 def test_a_broken_plugin_is_a_warning_with_the_way_out(
     machine: Machine, doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.add("dock", automatic=True)
-    monkeypatch.setattr(
-        PluginManager,
-        "records",
-        (
-            SimpleNamespace(
-                name="ruby", distribution="ruby-bots", version="1.0", module="ruby", stage="import", reason="no gem"
-            ),
-        ),
-    )
+    facts = {"distribution": "ruby-bots", "version": "1.0", "module": "ruby", "stage": "import", "reason": "no gem"}
+    monkeypatch.setattr(PluginManager, "records", (SimpleNamespace(name="ruby", **facts),))
     assert doctor()["plugin.ruby"]["remedy"] == "pip install --upgrade ruby-bots, or pip uninstall it"
 
 

@@ -93,6 +93,18 @@ def test_result_and_inspect_take_several_ids_and_answer_with_a_list_or_nothing(c
         assert (cli(verb, "sma", "nothing").code, cli(verb, "sma", "nothing").stdout) == (2, b"")
 
 
+def test_no_value_is_not_null(cli: Cli, ended: Any) -> None:
+    result = ended.directory / "result.json"
+    result.write_text('{"value": null}')
+    assert (cli("result", "sma").code, cli("result", "sma").out) == (0, "null\n")
+    result.write_text("{}")
+    told = cli("result", "sma", "sma")
+    assert (told.code, told.out) == (2, "")
+    assert told.err == f"botdock: execution {ended.execution_id} returned no value: it is failed\n" * 2
+    told = cli("result", "sma", "--json")
+    assert (told.code, json.loads(told.out)["value"]) == (2, None)
+
+
 def test_a_result_that_is_still_to_come_is_told(cli: Cli, logged: Callable[..., Any]) -> None:
     logged(bot="live").lives()
     told = cli("result", "live")

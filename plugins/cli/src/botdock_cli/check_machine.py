@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import attrs
 
-from botdock.errors import BotdockError, nearest
+from botdock.errors import BotdockError
 from botdock.model import Check, CheckStatus
 from botdock.model.units import format_bytes
 from botdock_cli.output import counted
@@ -74,10 +74,7 @@ def check_plugins(manager: PluginManager, config: Config) -> Iterator[Check]:
     yield from _missing("storage", [config.storage], manager.storage_backend)
     yield from _missing("logging.sinks", config.logging.sinks, manager.log_sink)
     yield from _missing("metrics.exporters", config.metrics.exporters, manager.metrics_exporter)
-    for engine in config.policy.unenforced.keys() - manager.engines().keys():
-        near = " or ".join(nearest(engine, manager.engines()))
-        hint = f"did you mean {near}?" if near else "correct it, or remove it"
-        yield failed("config.policy.unenforced", f"no engine {engine!r} is installed, so it allows nothing", hint)
+    yield from map(at_most_warning, _missing("policy.unenforced", config.policy.unenforced, manager.engine))
     if not odd:
         yield ok("plugins", f"{len(manager.records)} loaded or blocked")
 

@@ -19,7 +19,7 @@ Examples:
   botdock result 01k5x --json
 
 \b
-Exit codes: 0; 2 when there is no such execution, or no result yet; 125 when it cannot be read."""
+Exit codes: 0; 2 when there is no such execution, no result yet, or it returned no value; 125 when it cannot be read."""
 
 
 @verb("result", HELP)
@@ -27,13 +27,18 @@ Exit codes: 0; 2 when there is no such execution, or no result yet; 125 when it 
 @json_option
 def command(session: Session, *, ids: Sequence[str], as_json: bool) -> int:
     """Show a result."""
+    from botdock.errors import EXIT_USAGE
     from botdock_cli.output import print_json
+    from botdock_cli.report import say
 
     executions = session.executions()
-    records = [executions.get(name) for name in ids]
-    shown = []
-    for record in records:
-        value = executions.result(record.execution_id)
+    shown, nothing, code = [], object(), 0
+    for record in [executions.get(name) for name in ids]:
+        value = executions.result(record.execution_id, default=nothing)
+        if value is nothing:
+            say(f"execution {record.execution_id} returned no value: it is {record.outcome}")
+            value, code = None, EXIT_USAGE
         known = {"schema": 1, "execution_id": record.execution_id, "id": record.id, "outcome": record.outcome}
         shown.append({**known, "value": value} if as_json else value)
-    return print_json(shown if len(shown) > 1 else shown[0])
+    printed = print_json(shown if len(shown) > 1 else shown[0]) if as_json or not code else 0
+    return code or printed
