@@ -1,4 +1,4 @@
-"""Locks between threads and processes: on files and folders that whoever holds the lock may remove.
+"""Locks between threads and processes: on files and folders, which the holder of the lock may remove.
 
 They are `flock`s, so the kernel lets go of them when their process dies, in whatever way. Each acquisition opens the
 file anew, so that two threads of one process exclude each other as two processes do.
@@ -25,7 +25,7 @@ def locked(path: Path, *, timeout: float, shared: bool = False) -> Iterator[None
     """Hold the lock of a file, which is made if need be; its folder is there.
 
     Raises:
-        TimeoutError: Somebody else held it for `timeout` seconds.
+        TimeoutError: Another holder kept it for `timeout` seconds.
         OSError: The file system has no locks, or takes no file.
     """
     descriptor = _acquire(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, timeout)
@@ -37,7 +37,7 @@ def locked(path: Path, *, timeout: float, shared: bool = False) -> Iterator[None
 
 @contextmanager
 def locked_at_once(path: Path) -> Iterator[bool]:
-    """Hold the lock of a file if nobody else does; say whether it is held."""
+    """Hold the lock of a file if no other holder does; say whether it is held."""
     descriptor = _attempt(path, fcntl.LOCK_EX, _FILE)
     try:
         yield descriptor is not None
@@ -47,7 +47,7 @@ def locked_at_once(path: Path) -> Iterator[bool]:
 
 
 def lock_folder(path: Path) -> int | None:
-    """Return a descriptor that holds the lock of a folder, or None when somebody else holds it, or it is gone."""
+    """Return a descriptor that holds the lock of a folder, or None when another holder has it, or it is gone."""
     try:
         return _attempt(path, fcntl.LOCK_EX, _FOLDER)
     except FileNotFoundError:
@@ -58,7 +58,7 @@ def _acquire(path: Path, how: int, timeout: float) -> int:
     deadline, pause = time.monotonic() + timeout, _SHORTEST
     while (descriptor := _attempt(path, how, _FILE)) is None:
         if time.monotonic() >= deadline:
-            raise TimeoutError(errno.ETIMEDOUT, f"somebody else has been busy with it for {timeout:g} seconds")
+            raise TimeoutError(errno.ETIMEDOUT, f"another process has been busy with it for {timeout:g} seconds")
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST)
     return descriptor

@@ -25,10 +25,10 @@ def put_latest(backend: StorageBackend, message: Message, source: ByteReader, *,
     """Put an object under its key unless that holds one of a later execution, and return its bytes.
 
     Many machines may do this at once, for one key, in any order, and the latest is what is there in the end. Each
-    first puts its object beside the key, under its execution's id. Then it copies whichever is the latest there to
-    the key, and looks again until it is still the latest. So whoever writes the key last sees nothing later after it;
-    and who comes later than that sees its own. A process that dies half way does it again. The latest always stays;
-    older ones are removed.
+    first puts its object beside the key, under its execution's id. Then it copies the latest one there to the
+    key, and looks again until it is still the latest. So the one that writes the key last sees nothing later after it;
+    and one that comes later than that sees its own. A process that dies half way does it again. The latest always
+    stays; older ones are removed.
     """
     folder = f"{message.key.removesuffix(_SUFFIX)}/"
     own = f"{folder}{message.execution_id}{_SUFFIX}"
@@ -60,6 +60,6 @@ def _copy(backend: StorageBackend, latest: str, key: str) -> str:
 
 
 def _executions(backend: StorageBackend, folder: str, own: str) -> list[str]:
-    """Return the keys below `folder` that are named after executions; what else lies there is somebody else's."""
+    """Return the keys below `folder` that are named after executions; what else lies there is left alone."""
     names = ((info.key, info.key.removeprefix(folder).removesuffix(_SUFFIX)) for info in backend.list(folder))
     return [key for key, name in names if key == own or (key.endswith(_SUFFIX) and EXECUTION_ID.fullmatch(name))]

@@ -109,7 +109,7 @@ class MeteredBackend(StorageBackend):
         return info
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Yield objects; whoever has seen enough of them has not failed."""
+        """Yield objects; a caller that has seen enough of them has not failed."""
         with Operation("list", self._report) as operation:
             try:
                 yield from self._backend.list(prefix)

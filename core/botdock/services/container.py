@@ -40,7 +40,7 @@ class ContainerService:
     """The eight operations of the seed, and what it takes to do them well.
 
     Every call has a timeout. What changes nothing is tried again when the engine failed for a transient reason;
-    what changes something is not, because nobody knows whether the first attempt took effect.
+    what changes something is not, because it is not known whether the first attempt took effect.
 
     Args:
         engine: Does the work.
@@ -76,7 +76,7 @@ class ContainerService:
     def check_enforcement(self) -> None:
         """Refuse an engine that isolates but cannot enforce all that the policy asks for.
 
-        An engine that isolates nothing, such as `process`, runs only when somebody named it: that is consent.
+        An engine that isolates nothing, such as `process`, runs only when the operator named it: that is consent.
 
         Raises:
             CapabilityError: Naming each feature, the engine's reason, and what mends it.

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - each method is documented where it is implemented
-"""What the orchestrator asks of each service: their methods, whoever implements them.
+"""What the orchestrator asks of each service: their methods, for services and fakes alike.
 
 The services of `botdock.services` and the fakes of `botdock_testing` both fit; a contract test holds them to it.
 """

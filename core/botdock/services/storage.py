@@ -42,7 +42,7 @@ class StorageService:
     """Stores results, logs and analyses, and opens code. Safe to use from several threads.
 
     With an outbox, what is to be stored is written to this disk at once, and delivered as soon as the storage takes
-    it: neither a storage that is away nor a slow one holds anybody up. Without one, it is stored before the call ends.
+    it: neither a storage that is away nor a slow one holds up a caller. Without one, it is stored before the call ends.
 
     Args:
         open_backend: Opens the backend of an area; called when the area is first used.
@@ -79,7 +79,7 @@ class StorageService:
         """Store the result document of an execution as `executions/<execution_id>/result.json`.
 
         Raises:
-            StorageKeyError: An id that is no single name.
+            StorageKeyError: An id is not a single name.
             StorageError: The storage, or the outbox before it, could not do its part.
         """
         key = f"executions/{_name(execution_id)}/result.json"
@@ -98,7 +98,7 @@ class StorageService:
                 stored: it gets a second name in the outbox, so that even a large one costs next to nothing.
 
         Raises:
-            StorageKeyError: An id or a name that is no single name.
+            StorageKeyError: An id or a name is not a single name.
             StorageError: The storage, or the outbox before it, could not do its part.
         """
         key = f"logs/{_name(id)}/{_name(execution_id)}/{_name(name)}"
@@ -112,7 +112,7 @@ class StorageService:
 
         Raises:
             UserError: It is not JSON.
-            StorageKeyError: An id that is no single name.
+            StorageKeyError: An id is not a single name.
             StorageError: The storage, or the outbox before it, could not do its part.
         """
         key = f"{_name(id)}/analysis.json"

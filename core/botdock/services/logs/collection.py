@@ -113,7 +113,7 @@ class Collection:
             chunks = condense(stream.read(0.0), largest=self.options.largest)
             ended = stream.ended
             before, self._activity = self._activity, stream.activity
-            lost = stream.lost if (chunks or ended) and not self.intake.knows_losses else ()
+            lost = stream.lost if (chunks or ended) and self.intake.lost is None else ()
         except BaseException as error:  # noqa: BLE001 - a third party's stream must not stop the thread of all
             self._error = _text_of(error)
             self.log.bind(error=self._error).debug("the log stream broke")
@@ -189,10 +189,11 @@ class Collection:
         stream = self.options.reopen(cursor)
         with self._changed:
             if self.leaving:
-                _close(stream)
+                with suppress(Exception):
+                    stream.close()
                 return False
             self.stream = stream
-            self.intake.begin_stream()
+            self.intake.lost = None
             self._away = self._delivered = False
             self._error = ""
             self._opened = time.monotonic()
@@ -215,7 +216,8 @@ class Collection:
         with self._changed:
             stream, self.stream = self.stream, None
         if stream:
-            _close(stream)
+            with suppress(Exception):  # it was to raise nothing
+                stream.close()
 
     def abandon(self) -> None:
         """Ask for the end: nothing more is stored."""
@@ -231,28 +233,26 @@ class Collection:
     def finish(self, *, exit_known: bool) -> LogSummary:
         """End the log on disk, and return counts and hashes; may be called again."""
         self.close_stream()
-        with self._storing, self.segments.lock:
+        with self._storing, self.segments.changed:
             if self._summary is None:
-                self._summary = self._finished(exit_known=exit_known)
+                is_complete = self._drained and exit_known and not self._failed
+                try:
+                    if not (self._drained or self._failed):  # after a failure, what is before the rest is lost
+                        self.intake.close_up()
+                    self._summary = self.writer.finish(complete=is_complete)
+                except LogError as error:
+                    self.fail(error)
+                    self._summary = LogSummary()
+                    with suppress(LogError):
+                        self._summary = self.writer.summary(complete=False)
                 self.writer.close()
         self.intake.count_growth()
         return self._summary
 
-    def _finished(self, *, exit_known: bool) -> LogSummary:
-        try:
-            if not (self._drained or self._failed):  # after a failure, what is held back has lost what is before it
-                self.intake.close_up()
-            return self.writer.finish(complete=self._drained and exit_known and not self._failed)
-        except LogError as error:
-            self.fail(error)
-            with suppress(LogError):
-                return self.writer.summary(complete=False)
-            return LogSummary()
-
     def release(self) -> None:
         """Let go of the files, safely stored but without an end, so that another collector can go on."""
         self.close_stream()
-        with self._storing, self.segments.lock:
+        with self._storing, self.segments.changed:
             self.segments.released = True
             if self._summary is None:
                 try:
@@ -289,11 +289,6 @@ class Collection:
                 resumed=self._resumed,
                 gaps=self.intake.gaps + int(self._limited),
             )
-
-
-def _close(stream: LogStream) -> None:
-    with suppress(Exception):  # it was to raise nothing
-        stream.close()
 
 
 def _text_of(error: BaseException) -> str:

@@ -106,7 +106,7 @@ class LogCollector:
             on_failure: Called once when the log can be stored no longer (a full disk); must not wait.
             on_segment: Called with the number of each segment that the log no longer goes on in, once it is sealed, in
                 order, and before it may be compressed. It may take its time; a segment that retention has to remove
-                meanwhile is removed. Whoever takes over a log gets those again that may not have been stored.
+                meanwhile is removed. The collector that takes over a log hands on again what may not have been stored.
             reopen: Opens the stream from a cursor on, after it broke; None means that it cannot be continued.
 
         Raises:
@@ -144,9 +144,9 @@ class LogCollector:
         self._record("start_collection", True, 0)  # noqa: FBT003 - the callback's signature
         self._maintenance.take_over(collection)
         if stream is not None:
-            self._loop.admit(collection)
+            self._loop.look_at(collection)
         else:
-            self._maintenance.reopen_soon(collection, self._loop.admit)
+            self._maintenance.reopen_soon(collection, self._loop.look_at)
 
     def _check_is_new(self, execution_id: str) -> None:
         with self._lock:
@@ -271,4 +271,4 @@ class LogCollector:
 
     def _left(self, collection: Collection) -> None:
         if collection.leave():
-            self._maintenance.reopen_soon(collection, self._loop.admit)
+            self._maintenance.reopen_soon(collection, self._loop.look_at)

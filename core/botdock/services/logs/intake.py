@@ -30,6 +30,7 @@ class Intake:
 
     Attributes:
         gaps: How many gaps were noted.
+        lost: What the stream has lost and is not noted yet; None until the stream is known to tell.
     """
 
     def __init__(
@@ -47,17 +48,8 @@ class Intake:
         self._record = record
         last_ns = writer.cursor.last_ns
         self._lines = LineSplitter({stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest})
-        self._lost: dict[Stream, LogGap] | None = None
+        self.lost: dict[Stream, LogGap] | None = None
         self._counted, self._counting = writer.written, threading.Lock()
-
-    def begin_stream(self) -> None:
-        """Go on with another stream, of which it is not known yet what it has lost."""
-        self._lost = None
-
-    @property
-    def knows_losses(self) -> bool:
-        """Whether it has been told what the stream has lost."""
-        return self._lost is not None
 
     def store(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> None:
         """Store what one read brought, the stream's losses where they are new, and the end.
@@ -65,16 +57,16 @@ class Intake:
         Raises:
             LogError: The disk took no more.
         """
-        if self._lost is None:
-            self._lost = {gap.stream: gap for gap in lost}
+        if self.lost is None:
+            self.lost = {gap.stream: gap for gap in lost}
         for chunk in chunks:
-            if self._lost:
+            if self.lost:
                 self._note_gap(chunk.stream)
             stored = self._writer.append(chunk)
             if stored and self._sinks:
                 self._offer(LogChunk(chunk.stream, stored, chunk.time_ns))
         if ended:
-            for stream in Stream:
+            for stream in [stream for stream in Stream if stream in self.lost]:
                 self._note_gap(stream)
             self.close_up()
 
@@ -84,10 +76,11 @@ class Intake:
         Raises:
             LogError: The disk took no more.
         """
-        for chunk in self._writer.flush():
-            self._offer(chunk)
-        if self._sinks and (lines := self._lines.finish()):
-            self._sinks.offer(self._source, lines)
+        stored = self._writer.flush()
+        if self._sinks:
+            for chunk in stored:
+                self._offer(chunk)
+            self._sinks.offer(self._source, self._lines.finish())
 
     def count_growth(self) -> None:
         """Record what was stored since the last time, if anything was; any thread may."""
@@ -99,7 +92,7 @@ class Intake:
 
     def _note_gap(self, stream: Stream) -> None:
         """Note what is missing right before the first byte behind it: until then, a successor finds it once more."""
-        if self._lost and (gap := self._lost.pop(stream, None)):
+        if self.lost and (gap := self.lost.pop(stream, None)):
             self._writer.note_gap(gap)
             self.gaps += 1
             self._record("gap", False, gap.size or 0)  # noqa: FBT003 - the callback's signature

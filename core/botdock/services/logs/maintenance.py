@@ -48,8 +48,7 @@ class Segments:
         is_sync_due: Whether something was stored since the last sync began.
         is_tidy_due: Whether closed ones are about to be sealed.
         released: Whether the folder belongs to another collector now.
-        lock: Held to seal, remove or finish.
-        changed: Notified when one was handed on or compressed.
+        changed: Held to seal, remove or finish; notified when one was handed on or compressed.
     """
 
     first: int = 0
@@ -60,11 +59,7 @@ class Segments:
     is_sync_due: bool = False
     is_tidy_due: bool = False
     released: bool = False
-    lock: threading.RLock = attrs.field(factory=threading.RLock)
-    changed: threading.Condition = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.changed = threading.Condition(self.lock)
+    changed: threading.Condition = attrs.field(factory=threading.Condition)
 
 
 class Maintenance:
@@ -190,7 +185,7 @@ class Maintenance:
         segments = collection.segments
         closed, retain = list[int](), collection.options.retain
         room = None if retain is None else retain - collection.options.segment_bytes  # the newest may become as large
-        with segments.lock:
+        with segments.changed:
             segments.is_tidy_due = False
             if segments.released:
                 return
@@ -202,7 +197,8 @@ class Maintenance:
                     segments.first += 1
             except LogError as error:
                 collection.fail(error)
-        self._hand_on(collection, closed)
+        if closed:
+            self._hand_on(collection, closed)
 
     def _hand_on(self, collection: Collection, numbers: Iterable[int]) -> None:
         """Let sealed segments be stored, where they are to be, and then compressed."""
@@ -211,7 +207,7 @@ class Maintenance:
                 self._compress_soon(collection, number)
             return
         segments = collection.segments
-        with segments.lock:
+        with segments.changed:
             segments.unstored.extend(numbers)
             if segments.unstored and not segments.storing:
                 segments.storing = True
@@ -219,7 +215,7 @@ class Maintenance:
 
     def _store_next(self, collection: Collection, on_segment: Callable[[int], None]) -> None:
         segments = collection.segments
-        with segments.lock:
+        with segments.changed:
             number = segments.unstored.popleft() if segments.unstored else None
         if number is not None:
             self._store(collection, on_segment, number)
@@ -247,7 +243,7 @@ class Maintenance:
 
     def _compress(self, collection: Collection, number: int) -> None:
         segments = collection.segments
-        with segments.lock:
+        with segments.changed:
             if segments.released or number < segments.first:
                 return
             segments.compressing = True

@@ -65,23 +65,16 @@ class LogLoop:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def admit(self, collection: Collection) -> None:
-        """Read the stream of a collection from now on."""
+    def look_at(self, collection: Collection) -> None:
+        """Begin to read a collection, or leave it, as it is to be."""
         with self._lock:
             self._inbox.append(collection)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="botdock-logs", daemon=True)
                 self._thread.start()
-        self.wake()
+        self._wake()
 
-    def look_at(self, collection: Collection) -> None:
-        """Look whether a collection is to be left."""
-        with self._lock:
-            self._inbox.append(collection)
-        self.wake()
-
-    def wake(self) -> None:
-        """Let the loop look around."""
+    def _wake(self) -> None:
         with self._lock:
             if not self._closed:
                 with contextlib.suppress(BlockingIOError):  # the pipe is full: the loop is about to wake anyway
@@ -90,7 +83,7 @@ class LogLoop:
     def close(self, timeout: float) -> None:
         """End the thread, waiting for it at most `timeout` seconds."""
         self._closing = True
-        self.wake()
+        self._wake()
         if self._thread:
             self._thread.join(timeout)
             if self._thread.is_alive():  # a third party's stream does not return: what it uses stays open
@@ -111,27 +104,20 @@ class LogLoop:
 
     def _turn(self) -> None:
         """Read once from each stream that has something and does not rest."""
-        ready = [key.data for key, _ in self._selector.select(self._time_to_poll())]
+        polled_at = min((collection.rest_until for collection in self._polled), default=None)
+        wait = None if polled_at is None else max(polled_at - time.monotonic(), 0.0)
+        ready = [key.data for key, _ in self._selector.select(wait)]
         now = time.monotonic()
         due = [collection for collection in ready if collection and collection.rest_until <= now]
         due += [collection for collection in self._polled if collection.rest_until <= now]
         if None in ready:
             self._open_mail()
-        elif not due:
-            self._wake_only.poll(self._longest_rest(ready, now) * 1000)
+        elif not due:  # all that have something rest; those that get something meanwhile wait as long
+            longest = max((collection.rest_until - now for collection in ready), default=0.0)
+            self._wake_only.poll(min(longest, REST) * 1000)
         for collection in due:
             if self._is_served(collection):  # not left while the mail was opened
                 self._serve(collection, now)
-
-    @staticmethod
-    def _longest_rest(ready: list[Collection], now: float) -> float:
-        """Return until when all that have something rest; those that get something meanwhile wait as long."""
-        return min(max((collection.rest_until - now for collection in ready), default=0.0), REST)
-
-    def _time_to_poll(self) -> float | None:
-        if not self._polled:
-            return None
-        return max(min(collection.rest_until for collection in self._polled) - time.monotonic(), 0.0)
 
     def _open_mail(self) -> None:
         with contextlib.suppress(BlockingIOError):

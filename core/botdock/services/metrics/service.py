@@ -40,7 +40,7 @@ class MetricsService:
 
     Args:
         exporters: How to open each, by name. They are opened by `start`, and told of the state of things after
-            executions and every `interval`; one that does not open, raises, or blocks, is logged and delays nobody.
+            executions and every `interval`; one that does not open, raises, or blocks, is logged and delays no other.
         folder: Where the numbers are kept for `botdock metrics` and for exporters that want the sum over all runners
             (see `metrics_folder`); None means nowhere.
         interval: Seconds. What the folder holds is never older than two, however long that is.
