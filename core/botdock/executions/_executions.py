@@ -7,28 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botdock.errors import BotdockError, LogError, UserError
+from botdock.executions import _files as files
 from botdock.executions._catalogue import Catalogue
-from botdock.executions._files import (
-    CONCLUDED,
-    OUTCOME,
-    REQUEST,
-    RESULT,
-    RUN,
-    folder_bytes,
-    read_events,
-    read_json,
-    remove_folder,
-)
 from botdock.executions._lease import holder_lives
 from botdock.executions._record import ExecutionRecord, ExecutionState
 from botdock.executions._stops import wake, write_stop
-from botdock.model import ByteReader, LogGap, LogLine, Stream
-from botdock.services.log_store import StoredLog
-from botdock.services.log_store.findings import OnProgress
-from botdock.services.log_store.verify import Comparison, Verification, compare, verify
+
+if TYPE_CHECKING:
+    from botdock.model import ByteReader, LogGap, LogLine, Stream
+    from botdock.services.log_store import StoredLog
+    from botdock.services.log_store.findings import OnProgress
+    from botdock.services.log_store.verify import Comparison, Verification
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks at an execution that is waited for; a look costs some ten microseconds."""
@@ -81,7 +73,7 @@ class Executions(Catalogue):
         """
         record = self.get(name)
         try:
-            return StoredLog(record.logs).lines(
+            return _stored(record).lines(
                 tail=tail,
                 since_ns=_nanoseconds(since),
                 until_ns=_nanoseconds(until),
@@ -100,7 +92,7 @@ class Executions(Catalogue):
         Raises:
             UserError: There is no such execution.
         """
-        return tuple(read_events(self.get(name).directory))
+        return tuple(files.read_events(self.get(name).directory))
 
     def log(self, name: str) -> StoredLog:
         """Return an execution's log as it is stored, which may not be there yet: pieces, lines, what was counted.
@@ -108,7 +100,7 @@ class Executions(Catalogue):
         Raises:
             UserError: There is no such execution.
         """
-        return StoredLog(self.get(name).logs)
+        return _stored(self.get(name))
 
     def verify(self, name: str, *, progress: OnProgress | None = None) -> Verification:
         """Recompute counts and hashes of a log, and return what differs; `progress` is told bytes so far, and in all.
@@ -117,12 +109,16 @@ class Executions(Catalogue):
             UserError: There is no such execution.
             LogError: It has no log.
         """
+        from botdock.services.log_store.verify import verify
+
         return verify(self._log_folder(name), on_progress=progress)
 
     def compare(
         self, name: str, open_object: Callable[[str], ByteReader | None], *, progress: OnProgress | None = None
     ) -> Comparison:
         """Compare an execution's log with a copy, whose files `open_object` opens by name; raises as `verify` does."""
+        from botdock.services.log_store.verify import compare
+
         return compare(self._log_folder(name), open_object, on_progress=progress)
 
     def _log_folder(self, name: str) -> Path:
@@ -141,9 +137,9 @@ class Executions(Catalogue):
         record = self.get(name)
         if record.outcome is None:
             raise UserError(f"execution {record.execution_id} has no result yet: it is {record.state}")
-        document = read_json(record.directory / RESULT)
+        document = files.read_json(record.directory / files.RESULT)
         if document is None:
-            raise BotdockError(f"{record.directory / RESULT} is absent or damaged")
+            raise BotdockError(f"{record.directory / files.RESULT} is absent or damaged")
         return document.get("value", default)
 
     def inspect(self, name: str) -> dict[str, Any]:
@@ -160,10 +156,10 @@ class Executions(Catalogue):
         return {
             **record.to_json(),
             "directory": str(directory),
-            "request": read_json(directory / REQUEST),
-            "run": read_json(directory / RUN),
-            "end": read_json(directory / OUTCOME) or read_json(directory / CONCLUDED),
-            "events": list(read_events(directory)),
+            "request": files.read_json(directory / files.REQUEST),
+            "run": files.read_json(directory / files.RUN),
+            "end": files.read_end(directory),
+            "events": list(files.read_events(directory)),
         }
 
     def wait(self, name: str, *, timeout: float | None = None) -> ExecutionRecord:
@@ -187,7 +183,7 @@ class Executions(Catalogue):
 
     def is_alive(self, record: ExecutionRecord) -> bool:
         """Tell whether an execution is under way now: it has no outcome, and its runner lives."""
-        return not (record.directory / OUTCOME).exists() and holder_lives(record.directory)
+        return not (record.directory / files.OUTCOME).exists() and holder_lives(record.directory)
 
     def request_stop(self, name: str, *, grace: float | None = None) -> ExecutionRecord:
         """Ask an execution to stop; its runner obeys, or, if that has died, the one that recovers it.
@@ -222,11 +218,10 @@ class Executions(Catalogue):
         """
         record = self.wait(self.request_stop(name, grace=grace).execution_id, timeout=timeout)
         if record.outcome is None:
-            dead = record.state is ExecutionState.ABANDONED
             raise BotdockError(
                 f"execution {record.execution_id} has not stopped: it is {record.state}",
                 hint="Its runner is dead; `botdock recover` stops the bot and finishes the execution."
-                if dead
+                if record.state is ExecutionState.ABANDONED
                 else "Its runner lives and has not obeyed in time; the request stays, so that it still can.",
             )
         return record
@@ -240,7 +235,7 @@ class Executions(Catalogue):
         """
         record = self.get(name)
         self.check_removable(record)
-        remove_folder(record.directory)
+        files.remove_folder(record.directory)
         return record
 
     @staticmethod
@@ -287,12 +282,18 @@ class Executions(Catalogue):
             chosen |= {one.execution_id for one in ended if (one.finished_at or one.requested_at).timestamp() <= limit}
         if max_bytes is not None:
             left = [record for record in ended if record.execution_id not in chosen]
-            sizes = accumulate(folder_bytes(record.directory) for record in left)
+            sizes = accumulate(files.folder_bytes(record.directory) for record in left)
             chosen |= {record.execution_id for record, size in zip(left, sizes, strict=True) if size > max_bytes}
         removed = [record for record in reversed(ended) if record.execution_id in chosen]
         for record in () if dry_run else removed:
-            remove_folder(record.directory)
+            files.remove_folder(record.directory)
         return removed
+
+
+def _stored(record: ExecutionRecord) -> StoredLog:
+    from botdock.services.log_store import StoredLog  # which a list of executions does not need
+
+    return StoredLog(record.logs)
 
 
 def _nanoseconds(moment: datetime | None) -> int | None:

@@ -93,6 +93,11 @@ def is_orphan(directory: Path) -> bool:
     return not holder_lives(directory) and not (directory / OUTCOME).exists()
 
 
+def read_end(directory: Path) -> dict[str, Any] | None:
+    """Return how an execution ended, be it that not all of it could be removed yet; None while that is not known."""
+    return read_json(directory / OUTCOME) or read_json(directory / CONCLUDED)
+
+
 def is_owed(directory: Path) -> bool:
     """Tell whether the execution in this folder is over, but not finished: something of it could not be removed yet."""
     return (directory / CONCLUDED).exists() and not (directory / OUTCOME).exists()
