@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from botdock.model import Outcome
 from botdock.model.limits import SIZES
 from botdock.model.units import format_bytes, parse_bytes
-from botdock_cli.output import counted
+from botdock_cli.output import counted, format_seconds
 from botdock_cli.report import printable
-from botdock_cli.request import OPTION_OF_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +104,8 @@ def _unmet(result: ExecutionResult) -> Iterator[str]:
 
 
 def _option(limit: str) -> str:
+    from botdock_cli.request import OPTION_OF_FIELD
+
     option = OPTION_OF_FIELD.get(f"limits.{limit}")
     return f"{option} " if option else f"--set runtime.limits.{limit}="
 
@@ -170,14 +171,3 @@ def maskings(result: ExecutionResult) -> Iterator[str]:
     """Yield how many secrets were masked, if any were."""
     if result.log.masked:
         yield f"{counted(result.log.masked, 'secret')} masked in its log"
-
-
-def format_seconds(seconds: float) -> str:
-    """Return `seconds` for people: `250ms`, `1.5s`, `2h30m`."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f}ms"
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.3g}s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return "".join(f"{number}{unit}" for number, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if number)

@@ -120,6 +120,17 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def format_seconds(seconds: float) -> str:
+    """Return `seconds` for people: `250ms`, `1.5s`, `2h30m`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.3g}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return "".join(f"{number}{unit}" for number, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if number)
+
+
 def aligned(rows: Sequence[Sequence[str]], *, gap: str = "  ") -> list[str]:
     """Return each row as a line, its cells in columns; the last column is as long as it likes."""
     widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]

@@ -79,8 +79,7 @@ def command(
 def _table(records: Sequence[ExecutionRecord]) -> list[str]:
     from datetime import UTC, datetime
 
-    from botdock_cli.outcomes import format_seconds
-    from botdock_cli.output import aligned
+    from botdock_cli.output import aligned, format_seconds
     from botdock_cli.report import printable
 
     now, rows = datetime.now(UTC), []

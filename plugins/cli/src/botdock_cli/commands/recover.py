@@ -14,8 +14,7 @@ from botdock.model import Outcome
 from botdock_cli.commands import verb
 from botdock_cli.interrupts import Interrupts, Step
 from botdock_cli.options import engine_option, json_option
-from botdock_cli.outcomes import format_seconds
-from botdock_cli.output import print_json, print_text
+from botdock_cli.output import format_seconds, print_json, print_text
 from botdock_cli.report import say
 from botdock_cli.session import Session
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
     from botdock import Execution
     from botdock.model import ExecutionResult
+
+    Tell = Callable[[ExecutionResult, str], None]
 
 HELP = """A bot outlives a runner that is killed, but then nothing collects its log and its result. This finds such
 executions in the state folder, takes over those that still run, and finishes those that ended meanwhile: log, result
@@ -73,11 +74,17 @@ def _recover(session: Session, *, as_json: bool) -> int:
     Raises:
         BotdockError: Botdock could not do its part.
     """
-    report = _Report(shown=not as_json)
+    printed = [0]
+
+    def tell(result: ExecutionResult, text: str) -> None:
+        """Say what becomes of one; a reader that goes away changes nothing for the bots."""
+        if not as_json:
+            printed.append(print_text([f"{result.execution_id}  {result.id}  {text}"]))
+
     before = _orphans(session)
     with Interrupts() as interrupts:
         try:
-            results = _see_to_their_end(session, interrupts, report)
+            results = _see_to_their_end(session, interrupts, tell)
         except KeyboardInterrupt:
             say("interrupted; `botdock recover` goes on with what is left")
             return interrupts.exit_code
@@ -89,8 +96,9 @@ def _recover(session: Session, *, as_json: bool) -> int:
         say(f"not recovered: {', '.join(left)}\nThe warnings say why; what another engine ran takes --engine NAME.")
     elif not results:
         say(f"nothing to recover in {session.config.home_dir}")
-    printed = print_json([result.to_json() for result in results]) if as_json else report.code
-    return (EXIT_INFRASTRUCTURE if left else _code(results, interrupts)) or printed
+    if as_json:
+        printed.append(print_json([result.to_json() for result in results]))
+    return (EXIT_INFRASTRUCTURE if left else _code(results, interrupts)) or max(printed)
 
 
 def _foresee(session: Session, *, as_json: bool) -> int:
@@ -114,7 +122,7 @@ def _orphans(session: Session) -> set[str]:
     return {record.execution_id for record in under_way if record.state == "abandoned"}
 
 
-def _see_to_their_end(session: Session, interrupts: Interrupts, report: _Report) -> list[ExecutionResult]:
+def _see_to_their_end(session: Session, interrupts: Interrupts, tell: Tell) -> list[ExecutionResult]:
     stopping = threading.Event()
     with session.open_runner() as runner:
         executions = runner.recover()
@@ -122,19 +130,21 @@ def _see_to_their_end(session: Session, interrupts: Interrupts, report: _Report)
         waiting = list(executions)
         for execution in executions:
             if execution.wait(0) is None:
-                report.adopted(execution.result)
+                tell(execution.result, "adopted; it still runs")
         while waiting and not stopping.wait(POLL_INTERVAL):
-            waiting = [execution for execution in waiting if not _has_ended(execution, report.ended)]
+            waiting = [execution for execution in waiting if not _has_ended(execution, tell)]
     for execution in waiting:  # stopped, or left to the next one, when the runner was closed
-        _has_ended(execution, report.ended)
+        _has_ended(execution, tell)
     return [execution.result for execution in executions]
 
 
-def _has_ended(execution: Execution, tell: Callable[[ExecutionResult], None]) -> bool:
+def _has_ended(execution: Execution, tell: Tell) -> bool:
     result = execution.wait(0)
-    if result is not None:
-        tell(result)
-    return result is not None
+    if result is None:
+        return False
+    outcome = result.outcome.value if result.outcome else "not finished"
+    tell(result, f"{outcome} after {format_seconds(result.duration)}{f': {result.error}' if result.error else ''}")
+    return True
 
 
 def _steps(executions: Sequence[Execution], stopping: threading.Event) -> tuple[Step, ...]:
@@ -185,32 +195,3 @@ def _code(results: Sequence[ExecutionResult], interrupts: Interrupts) -> int:
     if interrupts.signal_number and outcomes & {Outcome.STOPPED, None}:
         return interrupts.exit_code
     return EXIT_INFRASTRUCTURE if None in outcomes else 0
-
-
-class _Report:
-    """Says on stdout what becomes of each; a reader that goes away changes nothing for the bots.
-
-    Args:
-        shown: Whether it says anything.
-
-    Attributes:
-        code: What to exit with, as far as stdout is concerned.
-    """
-
-    def __init__(self, *, shown: bool) -> None:
-        self.code = 0
-        self._shown = shown
-
-    def adopted(self, result: ExecutionResult) -> None:
-        """Say that it still runs, and who is its runner now."""
-        self._print(result, "adopted; it still runs")
-
-    def ended(self, result: ExecutionResult) -> None:
-        """Say how it ended."""
-        outcome = result.outcome.value if result.outcome else "not finished"
-        reason = f": {result.error}" if result.error else ""
-        self._print(result, f"{outcome} after {format_seconds(result.duration)}{reason}")
-
-    def _print(self, result: ExecutionResult, text: str) -> None:
-        if self._shown and not self.code:
-            self.code = print_text([f"{result.execution_id}  {result.id}  {text}"])

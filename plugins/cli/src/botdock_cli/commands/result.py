@@ -19,7 +19,7 @@ Examples:
   botdock result 01k5x --json
 
 \b
-Exit codes: 0; 2 when there is no such execution, no result yet, or it returned no value; 125 when it cannot be read."""
+Exit codes: 0; 2 when there is no such execution, no result yet, or no value in it; 125 when it cannot be read."""
 
 
 @verb("result", HELP)
