@@ -18,6 +18,7 @@ from botdock.services.outbox import Message, delivery
 from botdock.services.outbox.delivery import LONGEST_REFUSED_PAUSE, Delivery
 from botdock.services.outbox.queue import MessageQueue, read_status
 from botdock_testing.flaky_storage import FlakyBackend
+from testbed.drills import count
 
 MAX_BYTES, MAX_ITEMS = 60, 8
 
@@ -176,6 +177,9 @@ def test_it_behaves_like_a_list_that_loses_nothing(monkeypatch: pytest.MonkeyPat
     run_state_machine_as_test(
         OutboxMachine,
         settings=settings(
-            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+            max_examples=count(40, 20),
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
         ),
     )

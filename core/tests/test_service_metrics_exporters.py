@@ -244,8 +244,11 @@ def test_a_switch_turns_it_all_off(tmp_path: Path) -> None:
     assert executions(service.get_metrics()) == 1
 
 
-def test_what_is_counted_while_no_execution_ends_is_in_the_folder_soon(tmp_path: Path) -> None:
-    """A bot that runs for days ends nothing, and whoever kills its runner loses what is not written down."""
+def test_what_is_counted_while_no_execution_ends_is_in_the_folder_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bot that runs for days ends nothing, and a kill of its runner loses what is not written down."""
+    monkeypatch.setattr(service_module, "KEEP_PAUSE", 0.05)
     service = MetricsService(folder=tmp_path / "metrics", interval=3600)
     service.start()
     for size in (3, 7):

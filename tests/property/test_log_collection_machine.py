@@ -28,6 +28,7 @@ from botdock.services.logs import LogCollector
 from botdock_testing import FakeEngine
 from botdock_testing.engine import asked
 from botdock_testing.script import Script
+from testbed.drills import count
 
 DEADLINE = 30.0
 CONFIG = LoggingConfig(segment_bytes=4096, sync_interval=0.01, drain_timeout=DEADLINE)
@@ -253,7 +254,7 @@ def append(path: Path, data: bytes) -> None:
 
 TestLogCollection = CollectionMachine.TestCase
 TestLogCollection.settings = settings(
-    max_examples=40,
+    max_examples=count(40, 15),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # with threads of its own, no failure shrinks in time
     stateful_step_count=25,
     deadline=None,

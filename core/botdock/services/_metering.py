@@ -45,21 +45,26 @@ class Operation:
         self.end()
 
 
-class MeteredReader:
-    """Passes an object's bytes on; the operation ends when it is closed."""
+class MeteredReader(Operation):
+    """Opens an object and passes its bytes on; a `get`, reported when it is closed, or cannot be opened."""
 
-    def __init__(self, reader: ObjectReader, operation: Operation) -> None:
-        self._reader = reader
-        self._operation = operation
+    def __init__(self, open_object: Callable[[], ObjectReader], report: Report) -> None:
+        super().__init__("get", report)
+        try:
+            self._reader = open_object()
+        except BaseException:
+            self.success = False
+            self.end()
+            raise
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes, and empty bytes at the end."""
         try:
             data = self._reader.read(size)
         except BaseException:
-            self._operation.success = False
+            self.success = False
             raise
-        self._operation.size += len(data)
+        self.size += len(data)
         return data
 
     def close(self) -> None:
@@ -67,24 +72,10 @@ class MeteredReader:
         try:
             self._reader.close()
         finally:
-            self._operation.end()
-
-    def __enter__(self) -> Self:
-        return self
+            self.end()
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def open_metered(open_object: Callable[[], ObjectReader], report: Report) -> MeteredReader:
-    """Open an object, and report a `get` when it is closed, or at once when it cannot be opened."""
-    operation = Operation("get", report)
-    try:
-        return MeteredReader(open_object(), operation)
-    except BaseException:
-        operation.success = False
-        operation.end()
-        raise
 
 
 class MeteredBackend(StorageBackend):
@@ -99,7 +90,7 @@ class MeteredBackend(StorageBackend):
 
     def get(self, key: str, *, offset: int = 0, length: int | None = None) -> ObjectReader:
         """Open an object."""
-        return open_metered(lambda: self._backend.get(key, offset=offset, length=length), self._report)
+        return MeteredReader(lambda: self._backend.get(key, offset=offset, length=length), self._report)
 
     def put(self, key: str, source: ByteReader, *, size: int | None = None) -> ObjectInfo:
         """Write an object."""

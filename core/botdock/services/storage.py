@@ -16,11 +16,11 @@ from botdock.config.sections import OutboxConfig
 from botdock.errors import StorageError, StorageKeyError, UserError
 from botdock.model import DeleteFailure, OutboxStatus, Receipt, StorageArea, validate_key
 from botdock.services._latest import put_latest, put_object
-from botdock.services._metering import MeteredBackend, Operation, Report, open_metered
+from botdock.services._metering import MeteredBackend, MeteredReader, Operation, Report
 from botdock.services.outbox import Message, Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from botdock.model import ByteReader, ObjectReader, StorageBackend
 
@@ -141,7 +141,7 @@ class StorageService:
             ObjectNotFoundError: There is no such object.
             StorageError: The storage could not do its part.
         """
-        return open_metered(lambda: self.backend(StorageArea.CODE).get(validate_key(key)), self._report)
+        return MeteredReader(lambda: self.backend(StorageArea.CODE).get(validate_key(key)), self._report)
 
     def delete_files(self, area: StorageArea, prefix: str) -> DeleteReport:
         """Delete all objects of an area whose keys begin with `prefix`; end it with `/` to mean a folder.
@@ -155,12 +155,18 @@ class StorageService:
                 f"deleting from {area} with an empty prefix would delete everything in it",
                 hint="Name the first characters of the keys, such as 'logs/hello/'.",
             )
-        counted = _Counted()
+        listed = 0
+
+        def keys() -> Iterator[str]:
+            nonlocal listed
+            for listed, info in enumerate(backend.list(prefix), start=1):  # noqa: B007 - counts what passes through
+                yield info.key
+
         with Operation("delete", self._report) as operation:
             backend = self.backend(area)
-            failures = tuple(backend.delete(counted(info.key for info in backend.list(prefix))))
+            failures = tuple(backend.delete(keys()))
             operation.success = not failures
-        return DeleteReport(deleted=counted.items - len(failures), failures=failures)
+        return DeleteReport(deleted=listed - len(failures), failures=failures)
 
     def backend(self, area: StorageArea) -> StorageBackend:
         """Return the backend of an area, opened when first asked for.
@@ -169,8 +175,7 @@ class StorageService:
             StorageError: The service is closed.
         """
         with self._lock:
-            if self._closed:
-                raise self._closed_error()
+            self._check_is_open()
             if area not in self._backends:
                 self._backends[area] = self._open_backend(area)
             return self._backends[area]
@@ -196,8 +201,7 @@ class StorageService:
     def _store(self, message: Message, source: ByteReader | Path | bytes) -> Receipt:
         """Put it into the outbox; or, without one, into the storage."""
         validate_key(message.key)
-        if self._closed:
-            raise self._closed_error()
+        self._check_is_open()
         if self._outbox:
             return self._outbox.add(message, source)
         try:
@@ -217,20 +221,9 @@ class StorageService:
             operation.size = put(backend, message, source, size=size)
         return operation.size
 
-    @staticmethod
-    def _closed_error() -> StorageError:
-        return StorageError("the storage service is closed", hint="Open a new one, or close this one later.")
-
-
-class _Counted:
-    """Counts what passes through."""
-
-    items = 0
-
-    def __call__(self, keys: Iterable[str]) -> Iterator[str]:
-        for key in keys:
-            self.items += 1
-            yield key
+    def _check_is_open(self) -> None:
+        if self._closed:
+            raise StorageError("the storage service is closed", hint="Open a new one, or close this one later.")
 
 
 @contextmanager
