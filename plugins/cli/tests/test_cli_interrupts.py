@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
@@ -26,13 +27,23 @@ def told() -> Told:
     return Told()
 
 
+class FakeExecution:
+    """Notes that it was stopped, and that it was killed."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self.killed = threading.Event()
+        self.stop: Callable[[], object] = self.stopped.set
+        self.kill = self.killed.set
+
+
 def press(number: int = signal.SIGINT) -> None:
     """Send ourselves a signal; Python runs its handler before the next line."""
     os.kill(os.getpid(), number)
 
 
-def test_the_first_signal_stops_and_the_second_kills(make_execution: Callable[..., Any], told: Told) -> None:
-    execution = make_execution()
+def test_the_first_signal_stops_and_the_second_kills(told: Told) -> None:
+    execution: Any = FakeExecution()
     with Interrupts(told.append) as interrupts:
         interrupts.adopt(execution)
         press()
@@ -43,8 +54,8 @@ def test_the_first_signal_stops_and_the_second_kills(make_execution: Callable[..
     assert told == ["stopping the bot; once more kills it"]
 
 
-def test_a_stop_that_takes_its_time_does_not_delay_the_kill(make_execution: Callable[..., Any], told: Told) -> None:
-    execution = make_execution()
+def test_a_stop_that_takes_its_time_does_not_delay_the_kill(told: Told) -> None:
+    execution: Any = FakeExecution()
     execution.stop = lambda: execution.killed.wait(PATIENCE) and execution.stopped.set()
     with Interrupts(told.append) as interrupts:
         interrupts.adopt(execution)
@@ -53,8 +64,8 @@ def test_a_stop_that_takes_its_time_does_not_delay_the_kill(make_execution: Call
         assert execution.stopped.wait(PATIENCE)
 
 
-def test_a_stop_for_another_reason_says_nothing(make_execution: Callable[..., Any], told: Told) -> None:
-    execution = make_execution()
+def test_a_stop_for_another_reason_says_nothing(told: Told) -> None:
+    execution: Any = FakeExecution()
     with Interrupts(told.append) as interrupts:
         interrupts.adopt(execution)
         interrupts.stop()
@@ -62,8 +73,8 @@ def test_a_stop_for_another_reason_says_nothing(make_execution: Callable[..., An
     assert told == []
 
 
-def test_a_stop_that_fails_is_told(make_execution: Callable[..., Any], told: Told) -> None:
-    execution = make_execution()
+def test_a_stop_that_fails_is_told(told: Told) -> None:
+    execution: Any = FakeExecution()
 
     def fail() -> None:
         try:

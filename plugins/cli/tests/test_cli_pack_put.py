@@ -116,7 +116,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_stored(
 def test_a_folder_that_no_archive_may_hold_is_refused_once(
     cli: Callable[..., Any], own_home: Path, temporary: Path, tree: Path, key: str
 ) -> None:
-    os.mkfifo(tree / "odd.bin")
+    (tree / "odd.bin").symlink_to("/etc/passwd")
     told = cli("pack", "mybot", "--put", key)
     assert (told.code, told.err.count("odd.bin")) == (2, 1)
     (tree / "odd.bin").unlink()
