@@ -122,9 +122,9 @@ def condense(chunks: Sequence[LogChunk], *, largest: int) -> list[LogChunk]:
     Raises:
         TypeError: The stream delivered something else than chunks.
     """
-    joined = _joined(_checked(chunks))
+    joined = _joined(_checked(chunks), keep_order=True)
     if len(joined) > MAX_CHUNKS:
-        joined = _regrouped(joined)
+        joined = _joined(joined, keep_order=False)
     if all(len(chunk.data) <= largest for chunk in joined):
         return joined
     return [
@@ -147,35 +147,23 @@ def _checked(chunks: Iterable[LogChunk]) -> Iterator[LogChunk]:
             yield LogChunk(Stream(chunk.stream), chunk.data, now)
 
 
-def _joined(chunks: Iterable[LogChunk]) -> list[LogChunk]:
-    """Join neighbours of one stream and one moment."""
-    runs: list[list[LogChunk]] = []
-    for chunk in chunks:
-        if runs and runs[-1][0].stream is chunk.stream and _is_same_moment(runs[-1][0], chunk):
-            runs[-1].append(chunk)
-        else:
-            runs.append([chunk])
-    return [_one(run) for run in runs]
-
-
-def _regrouped(chunks: Iterable[LogChunk]) -> list[LogChunk]:
-    """Join what is of one stream and one moment, neighbours or not."""
-    grouped: list[LogChunk] = []
-    moment: dict[Stream, list[LogChunk]] = {}
+def _joined(chunks: Iterable[LogChunk], *, keep_order: bool) -> list[LogChunk]:
+    """Join what is of one stream and one moment; with `keep_order`, neighbours only."""
+    groups: list[list[LogChunk]] = []
+    by_stream: dict[Stream, list[LogChunk]] = {}
     first: LogChunk | None = None
     for chunk in chunks:
-        if first is None or not _is_same_moment(first, chunk):
-            grouped += map(_one, moment.values())
-            first, moment = chunk, {}
-        moment.setdefault(chunk.stream, []).append(chunk)
-    return [*grouped, *map(_one, moment.values())]
-
-
-def _is_same_moment(first: LogChunk, later: LogChunk) -> bool:
-    return abs(later.time_ns - first.time_ns) < MOMENT_NS
-
-
-def _one(run: list[LogChunk]) -> LogChunk:
-    if len(run) == 1:
-        return run[0]
-    return LogChunk(run[0].stream, b"".join(chunk.data for chunk in run), run[0].time_ns)
+        stream = chunk.stream
+        is_same_moment = first is not None and abs(chunk.time_ns - first.time_ns) < MOMENT_NS
+        if first is None or not is_same_moment or (keep_order and stream is not first.stream):
+            first, by_stream = chunk, {}
+        if stream not in by_stream:
+            by_stream[stream] = []
+            groups.append(by_stream[stream])
+        by_stream[stream].append(chunk)
+    return [
+        LogChunk(group[0].stream, b"".join([chunk.data for chunk in group]), group[0].time_ns)
+        if len(group) > 1
+        else group[0]
+        for group in groups
+    ]
