@@ -74,10 +74,7 @@ def is_interrupt(error: BaseException) -> bool:
 
 
 def is_usage_error(error: BaseException) -> bool:
-    """Whether typer refused the command line.
-
-    Newer versions of typer carry a click of their own, older ones need click: no class is common to both.
-    """
+    """Whether click refused the command line; click itself is not asked, for its import may be what failed."""
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
 
 
