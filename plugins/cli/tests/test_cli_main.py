@@ -26,15 +26,15 @@ def completed(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Calla
     """Give what a shell offers for the last of some words."""
 
     def complete(*words: str) -> list[str]:
-        monkeypatch.setenv("_BOTDOCK_COMPLETE", "fish_complete")
-        monkeypatch.setenv("COMP_WORDS", " ".join(("botdock", *words[:-1])))
-        monkeypatch.setenv("COMP_CWORD", words[-1])
+        monkeypatch.setenv("_BOTDOCK_COMPLETE", "bash_complete")
+        monkeypatch.setenv("COMP_WORDS", " ".join(("botdock", *words)))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
         try:
             offered = cli()
         finally:
             monkeypatch.delenv("_BOTDOCK_COMPLETE")
         assert (offered.code, offered.err) == (0, "")
-        return [line.partition("\t")[0].partition(",")[2] for line in offered.out.splitlines() if line]
+        return [line.partition(",")[2] for line in offered.out.splitlines() if line]
 
     return complete
 
