@@ -9,7 +9,7 @@ The envelope, what a wrapper with `ResultFormat.ENVELOPE` writes, is one line of
     exit_code    what the wrapper is about to exit with, 0 to 255: it ends by itself, and not by a signal
     value_bytes  how many bytes of JSON follow: what `main` returned; 0 when it returned nothing, or no JSON
     nonfinite    how many NaN and infinities in it became null
-    problem      why there is no value although `main` returned one: what of it is not JSON and where, or its length
+    problem      which part of the value has no form in JSON, and became null, or why there is no value at all
     lost         why there is no value although it was fine: it could not be written
     error        {"type": ..., "message": ...} of the uncaught error, or null
 
@@ -206,7 +206,6 @@ def _with_value(reading: ResultReading, content: bytes, limit: int, mask: Callab
         nonfinite=reading.nonfinite + parser.nonfinite,
         declared_error=declared,
         error=reading.error or said,
-        problem="",
     )
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import sampled_from
 
 from botdock_runtime_python311 import plugin
 from botdock_runtime_python311.runtime import PYTHON311
@@ -21,7 +26,7 @@ def run(source: str, **more: Any) -> Ended:
     return ended
 
 
-def test_vendor_goes_before_the_tree_and_the_scripts_own_folder_before_both() -> None:
+def test_the_scripts_own_folder_goes_before_the_tree_and_the_tree_before_vendor() -> None:
     tree = {
         "vendor/one.py": "where = 'vendor'",
         "one.py": "where = 'tree'",
@@ -30,8 +35,8 @@ def test_vendor_goes_before_the_tree_and_the_scripts_own_folder_before_both() ->
         "three.py": "where = 'tree'",
     }
     source = "import one, two, three\ndef main(id, config):\n    return [one.where, two.where, three.where]"
-    assert run(source, tree=tree).reading.value == ["vendor", "vendor", "tree"]
-    assert run(source, tree=tree, script="deep/bot.py").reading.value == ["vendor", "beside", "tree"]
+    assert run(source, tree=tree).reading.value == ["tree", "vendor", "tree"]
+    assert run(source, tree=tree, script="deep/bot.py").reading.value == ["tree", "beside", "tree"]
 
 
 def test_working_folder_arguments_and_names_are_the_bots() -> None:
@@ -39,13 +44,14 @@ def test_working_folder_arguments_and_names_are_the_bots() -> None:
         import os, sys
 
         def main(id, config):
-            names = [__name__, os.path.basename(__file__), sys.argv[0] == __file__]
+            beside = os.path.dirname(sys.argv[0]) == os.path.dirname(__file__)
+            names = [__name__, os.path.basename(__file__), beside, sys.argv[0] == __file__]
             return [*names, os.getcwd() == os.environ["CODE_MOUNT_DIR"], any("files" in folder for folder in sys.path)]
 
         if __name__ == "__main__":
             raise SystemExit("a bot is called, not run")
     """)
-    assert ended.reading.value == ["main", "main.py", True, True, False]
+    assert ended.reading.value == ["main", "main.py", True, False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -173,3 +179,67 @@ def test_the_config_keeps_its_order() -> None:
 
 def test_the_plugin_registers_it() -> None:
     assert list(plugin.botdock_runtimes()) == [PYTHON311]
+
+
+@given(name=sampled_from(sorted(sys.stdlib_module_names)))
+@settings(max_examples=25, deadline=None)
+def test_a_module_of_its_own_is_found_where_plain_python_finds_it(name: str) -> None:
+    ask = f"import {name} as module\nfound = getattr(module, 'OWNER', 'python')\n"
+    tree = {f"{name}.py": "OWNER = 'the bot'", "plain.py": f"{ask}print(found)"}
+    with bot(PYTHON311, f"{ask}def main(id, config):\n    return found", tree=tree) as made:
+        command, environ = ["python3.11", "-B", "plain.py"], {"PATH": os.environ["PATH"]}
+        plain = subprocess.run(  # it fails where Python itself needs what the bot's file hides
+            command, cwd=made.context.code_dir, env=environ, capture_output=True, text=True, check=False
+        )
+        assert made.run().reading.value == plain.stdout.strip(), plain.stderr
+
+
+@pytest.mark.parametrize("tree", [{"bots/__init__.py": ""}, {}])
+def test_a_script_with_relative_imports_is_a_module_of_its_package(tree: dict[str, str]) -> None:
+    files = {"bots/sma/strategy.py": "from ..shared import SIDE", "bots/shared.py": "SIDE = 'buy'", **tree}
+    if tree:
+        files["bots/sma/__init__.py"] = ""
+    source = "from .strategy import SIDE\ndef main(id, config):\n    return [SIDE, __name__, __package__]"
+    value = run(source, tree={**files, "bots/sma/signal.py": ""}, script="bots/sma/main.py").reading.value
+    assert value == ["buy", "bots.sma.main", "bots.sma"]
+
+
+def test_path_files_of_vendor_hold() -> None:
+    tree = {"vendor/extra.pth": "nested\n", "vendor/nested/deep.py": "where = 'nested'"}
+    assert run("import deep\ndef main(id, config):\n    return deep.where", tree=tree).reading.value == "nested"
+
+
+def test_modules_that_pythonpath_names_do_not_reach_the_wrapper() -> None:
+    tree = {"lib/json.py": "raise SystemExit('not for the wrapper')", "lib/helper.py": "where = 'lib'"}
+    with bot(PYTHON311, "import helper\ndef main(id, config):\n    return helper.where", tree=tree) as made:
+        made.prepare()
+        with made.start(PYTHONPATH=f"{made.context.code_dir}/lib") as process:
+            assert made.finish(process).reading.value == "lib"
+
+
+@pytest.mark.parametrize("start", ["subprocess.run([sys.executable, '-c', CHILD])", "spawn(worker)"])
+def test_lines_of_programs_that_it_starts_are_out_at_once(start: str) -> None:
+    source = f"""
+        import multiprocessing, os, signal, subprocess, sys
+        CHILD = "import os, signal; print('a line'); os.kill(os.getpid(), signal.SIGKILL)"
+
+        def worker():
+            exec(CHILD)
+
+        def spawn(target):
+            process = multiprocessing.get_context("spawn").Process(target=target)
+            process.start()
+            process.join()
+
+        def main(id, config):
+            {start}
+    """
+    assert run(source).stdout == b"a line\n"
+
+
+@pytest.mark.parametrize("main", ["def main(id, config):\n    yield 1", "async def main(id, config):\n    yield 1"])
+def test_a_main_that_is_a_generator_does_not_count_as_run(main: str) -> None:
+    with bot(PYTHON311, f"def decorated(function):\n    return function\n\n@decorated\n{main}") as made:
+        ended = made.run()
+    assert ended.exit_code == 1
+    assert b"generator" in ended.stderr

@@ -84,10 +84,27 @@ def _signature_problems(script: str, main: _Function) -> Iterator[str]:
     named = [name.arg for name, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value is None]
     if main.decorator_list:
         return
+    if _yields(main):
+        yield (
+            f"{script}, line {main.lineno}: main has a `yield`, so that calling it runs none of it; "
+            "return a value, and print what comes up meanwhile"
+        )
     if required > _ARGUMENTS or (accepted < _ARGUMENTS and arguments.vararg is None):
         yield f"{script}, line {main.lineno}: main takes {required} arguments; it is called as main(id, config)"
     elif named:
         yield f"{script}, line {main.lineno}: main needs {', '.join(named)} by name; it is called as main(id, config)"
+
+
+def _yields(function: _Function) -> bool:
+    """Whether it is a generator; what is defined within it may be one."""
+    nodes: list[ast.AST] = list(function.body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return True
+        if not isinstance(node, _Function | ast.ClassDef | ast.Lambda | ast.GeneratorExp):
+            nodes.extend(ast.iter_child_nodes(node))
+    return False
 
 
 class _Names:

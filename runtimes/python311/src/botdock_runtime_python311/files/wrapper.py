@@ -5,15 +5,23 @@ of its own. What can be done before the bot is known comes first: where a FIFO `
 """
 
 # ruff: noqa: INP001 - a program, not a module of a package
-# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH119, PTH120, PTH122, PTH123 - pathlib costs each run its import
+# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH119, PTH120, PTH122, PTH123, PTH208 - pathlib costs each run its import
+# ruff: noqa: E402 - nothing but the standard library may be looked for before the path is set
 from __future__ import annotations
 
-import atexit
-import json
 import os
+import sys
+
+LOADED = frozenset(sys.modules) - {"__future__"}
+"""What Python loads before any program; all else may be a module of the bot's own, whatever its name."""
+PATH = sys.path[:]
+if __name__ == "__main__" and "PYTHONPATH" in os.environ:
+    named = {os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep)}
+    sys.path[:] = [folder for folder in PATH if os.path.abspath(folder) not in named]
+
+import json
 import signal
 import stat
-import sys
 from importlib.machinery import ModuleSpec, SourceFileLoader
 
 TYPE_CHECKING = False
@@ -21,42 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from _botdock_result import Result  # type: ignore[import-not-found]  # it lies beside this file
+    from _botdock_result import Result  # type: ignore[import-not-found]  # they lie beside this file
+    from _botdock_signals import Termination  # type: ignore[import-not-found]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PATIENCE = 1.0
-"""Seconds that an asynchronous bot has to take notice of its cancellation, before it is interrupted."""
-
-
-class Termination:
-    """What SIGTERM does, unless the bot brings a handler of its own, which is left alone."""
-
-    def __init__(self) -> None:
-        self.handler: Any = signal.SIG_DFL
-        self.begun = False
-        self.again = False
-        self.become(self.exit)
-        os.register_at_fork(after_in_child=lambda: self.become(signal.SIG_DFL))  # a bot's children end as children do
-
-    def become(self, handler: Any) -> None:
-        """Replace our handler by another one of ours."""
-        if signal.getsignal(signal.SIGTERM) == self.handler:
-            signal.signal(signal.SIGTERM, handler)
-            self.handler = handler
-
-    def begin(self) -> None:
-        """Let no further signal disturb the `finally` blocks that run from now on."""
-        self.begun = True
-        self.become(self.note)
-
-    def exit(self, signum: int, _frame: object) -> None:
-        """End the bot from within."""
-        self.begin()
-        raise SystemExit(128 + signum)
-
-    def note(self, _signum: int, _frame: object) -> None:
-        """Remember the signal for later."""
-        self.again = True
 
 
 def main() -> None:
@@ -64,6 +40,7 @@ def main() -> None:
     sys.path.insert(0, HERE)  # Python has done so itself, unless PYTHONSAFEPATH is set
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the folder is every bot's
     from _botdock_result import Result  # here: processes that the bot spawns load this file, and nothing beside it
+    from _botdock_signals import Leaving, Termination
 
     sys.dont_write_bytecode = writes
     termination = Termination()
@@ -83,7 +60,7 @@ def main() -> None:
 def run(context: dict[str, Any], result: Result, termination: Termination) -> SystemExit:
     """Run it, write the result, and return how to exit."""
     try:
-        function = load(enter(context))
+        function = load(*enter(context))
         exit_code = result.take(call(function, context, termination))
         ending = SystemExit(exit_code)
     except SystemExit as error:
@@ -101,27 +78,6 @@ def run(context: dict[str, Any], result: Result, termination: Termination) -> Sy
     return ending if written == exit_code else SystemExit(written)
 
 
-class Leaving:
-    """What SIGTERM does once `main` is over and only threads of the bot keep the process: nobody can unwind them."""
-
-    def __init__(self, result: Result, termination: Termination) -> None:
-        self.result, self.termination = result, termination
-        termination.become(self)
-        atexit.register(termination.become, termination.note)  # the last one in is the first to run
-
-    def __call__(self, signum: int, _frame: object) -> None:
-        """Say how it ended, run what `atexit` knows, and go."""
-        self.termination.begin()
-        self.result.write(128 + signum)
-        atexit._run_exitfuncs()  # noqa: SLF001 - what `exit` does, without waiting for threads
-        try:
-            for stream in (sys.stdout, sys.stderr):
-                if stream is not None:
-                    stream.flush()
-        finally:
-            os._exit(128 + signum)
-
-
 def buffer_lines() -> None:
     """Write a line when it is whole, in one piece, whatever PYTHONUNBUFFERED says."""
     for stream in (sys.stdout, sys.stderr):
@@ -137,38 +93,78 @@ def wait_until_ready(folder: str) -> None:
             fifo.read()
 
 
-def enter(context: dict[str, Any]) -> str:
-    """Take on the bot's environment, folder and import path, and return the path of its script."""
+def enter(context: dict[str, Any]) -> tuple[str, list[str]]:
+    """Take on the bot's environment, folder and import path; return the path of its script, and its package."""
     tree: str = context["code_dir"]
     script = os.path.normpath(os.path.join(tree, context["script"]))
     os.environb.update({name.encode(): value.encode() for name, value in context["environment"].items()})
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # for programs that the bot starts: their lines are out at once
     if "TZ" in context["environment"]:
         import time
 
         time.tzset()
     os.chdir(tree)
-    sys.argv[:] = [script]
-    sys.dont_write_bytecode = True  # the tree is not ours to write to
-    beside, vendor = os.path.dirname(script), os.path.join(tree, "vendor")
-    folders = [folder for folder in (beside, vendor, tree) if os.path.isdir(folder)]
-    if beside == tree:
-        folders = folders[1:]
-    sys.path[:] = folders + [folder for folder in sys.path if os.path.abspath(folder) != HERE and folder not in folders]
-    return script
+    beside = os.path.dirname(script)
+    sys.argv[:] = [os.path.join(beside, "botdock")]  # beside the script, but not it: it is not the program that runs
+    sys.dont_write_bytecode = sys.pycache_prefix is None  # the tree is not ours to write to
+    package = package_of(script, tree)
+    root = os.path.normpath(os.path.join(beside, *[os.pardir] * len(package)))
+    extend_path([root, tree], os.path.join(tree, "vendor"))
+    if beside not in sys.path:
+        sys.path.append(beside)  # last: to a package, `import signal` means the standard library's
+    return script, package
 
 
-def load(script: str) -> Callable[[str, Any], Any]:
+def package_of(script: str, tree: str) -> list[str]:
+    """Return the folders of the package in which a script is that imports by relative names, as `python -m` has them.
+
+    A folder without `__init__.py` will do, too.
+    """
+    with open(script, "rb") as file:
+        if b"from ." not in file.read():
+            return []
+    folders = os.path.relpath(os.path.dirname(script), tree).split("/")
+    if folders == ["."]:
+        return []
+    first = len(folders)
+    while first and os.path.exists(os.path.join(tree, *folders[:first], "__init__.py")):
+        first -= 1
+    return folders[first:] or folders
+
+
+def extend_path(own: list[str], vendor: str) -> None:
+    """Let modules be found in the bot's own folders first, then in `vendor`, and then where Python looks.
+
+    What this program has imported is forgotten where the bot has a module of that name.
+    """
+    sys.path[:] = dict.fromkeys(own)
+    if os.path.isdir(vendor):
+        import site
+
+        site.addsitedir(vendor)  # and what its .pth files name
+    names = {entry.partition(".")[0] for folder in sys.path if os.path.isdir(folder) for entry in os.listdir(folder)}
+    sys.path += [folder for folder in PATH if os.path.abspath(folder) != HERE and folder not in sys.path]
+    for name in sys.modules.keys() - LOADED - {__name__}:
+        if name.partition(".")[0] in names:
+            del sys.modules[name]
+
+
+def load(script: str, package: list[str]) -> Callable[[str, Any], Any]:
     """Run the script as a module that can be imported and whose classes can be pickled; return its `main`."""
     name = module_name(script)
-    with open(script, "rb") as file:
-        code = compile(file.read(), script, "exec", dont_inherit=True)
-    loader = SourceFileLoader(name, script)
-    module = type(sys)(name)
-    module.__file__, module.__loader__, module.__package__ = script, loader, ""
-    module.__spec__ = ModuleSpec(name, loader, origin=script)
-    module.__spec__.has_location = True
-    sys.modules[name] = module
-    exec(code, module.__dict__)  # noqa: S102 - running the bot is what this file is for
+    if package:
+        name = ".".join([*package, os.path.splitext(os.path.basename(script))[0]])
+        module = __import__(name, fromlist=["main"])
+    else:
+        with open(script, "rb") as file:
+            code = compile(file.read(), script, "exec", dont_inherit=True)
+        loader = SourceFileLoader(name, script)
+        module = type(sys)(name)
+        module.__file__, module.__loader__, module.__package__ = script, loader, ""
+        module.__spec__ = ModuleSpec(name, loader, origin=script)
+        module.__spec__.has_location = True
+        sys.modules[name] = module
+        exec(code, module.__dict__)  # noqa: S102 - running the bot is what this file is for
     show_information()
     function: Callable[[str, Any], Any] = sys.modules.get(name, module).main
     return function
@@ -185,10 +181,11 @@ def module_name(script: str) -> str:
 def show_information() -> None:
     """Let INFO records out, as the old runner did, unless the bot has set up logging itself."""
     logging: Any = sys.modules.get("logging")
-    if logging is None:
+    last = getattr(logging, "lastResort", None)  # a bot may have a module of that name
+    if last is None:
         return
-    root, last = logging.getLogger(), logging.lastResort
-    if root.handlers or root.level != logging.WARNING or last is None:
+    root = logging.getLogger()
+    if root.handlers or root.level != logging.WARNING:
         return
     root.setLevel(logging.INFO)
     last.setLevel(logging.INFO)
@@ -198,6 +195,10 @@ def show_information() -> None:
 def call(function: Callable[[str, Any], Any], context: dict[str, Any], termination: Termination) -> object:
     """Call `main`, and wait for what it returns if it is asynchronous."""
     value = function(context["id"], context["config"])
+    if type(value).__name__ in {"generator", "async_generator"}:
+        raise TypeError(
+            "main returned a generator, of which nothing has run: it has a `yield`, or returns a `(… for …)`"
+        )
     return run_async(value, termination) if hasattr(type(value), "__await__") else value
 
 
@@ -206,8 +207,7 @@ def run_async(awaitable: Awaitable[Any], termination: Termination) -> object:
     import asyncio
 
     async def supervise() -> object:
-        cancellation = Cancellation(asyncio.get_running_loop(), asyncio.current_task(), termination)
-        termination.become(cancellation.ask)
+        termination.cancel(asyncio.get_running_loop(), asyncio.current_task())
         return await awaitable
 
     try:
@@ -216,34 +216,6 @@ def run_async(awaitable: Awaitable[Any], termination: Termination) -> object:
         if termination.begun:
             raise SystemExit(128 + signal.SIGTERM) from None
         raise
-
-
-class Cancellation:
-    """What SIGTERM does to an asynchronous bot: it is cancelled, and interrupted where it lets no event through."""
-
-    def __init__(self, loop: Any, task: Any, termination: Termination) -> None:
-        self.loop, self.task, self.termination = loop, task, termination
-
-    def ask(self, _signum: int, _frame: object) -> None:
-        """Cancel it, and look again a second later."""
-        import threading
-
-        self.termination.begun = True
-        self.termination.become(self.insist)
-        self.task.cancel()
-        self.loop.call_soon_threadsafe(self.termination.begin)  # once the loop turns, the bot knows
-        again = threading.Timer(PATIENCE, self.remind)
-        again.daemon = True
-        again.start()
-
-    def remind(self) -> None:
-        """Signal again, from another thread, if the loop has not turned."""
-        if self.termination.handler == self.insist:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    def insist(self, signum: int, frame: object) -> None:
-        """Get it out of a call that blocks; the loop has not turned, so no `finally` block awaits anything."""
-        self.termination.exit(signum, frame)
 
 
 def exit_code_of(code: object) -> int:
@@ -272,3 +244,5 @@ def show(error: BaseException) -> int:
 
 if __name__ == "__main__":
     main()
+elif __name__ == "__mp_main__":  # a process that the bot's multiprocessing has spawned
+    buffer_lines()
