@@ -34,7 +34,7 @@ def test_each_end_is_told_once_wherever_an_answer_is_cut(fake_docker: Any, engin
         assert events.read(0.01) == []
     assert told == ["c1", "c2"]
     query = parse_qs(urlsplit(fake_docker.targets("GET")[-1]).query)
-    filters = {"type": ["container"], "event": ["die"], "label": ["io.botdock.owner=me"]}
+    filters = {"type": ["container"], "event": ["die", "destroy"], "label": ["io.botdock.owner=me"]}
     assert json.loads(query["filters"][0]) == filters
     assert events.read(CALL) == [], "one that is closed returns"
 

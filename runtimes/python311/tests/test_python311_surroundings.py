@@ -184,14 +184,15 @@ def test_the_plugin_registers_it() -> None:
 @given(name=sampled_from(sorted(sys.stdlib_module_names)))
 @settings(max_examples=25, deadline=None)
 def test_a_module_of_its_own_is_found_where_plain_python_finds_it(name: str) -> None:
-    ask = f"import {name} as module\nfound = getattr(module, 'OWNER', 'python')\n"
+    ask = f"import sys\nimport {name} as module\nfound = getattr(module, 'OWNER', 'python')\n"
     tree = {f"{name}.py": "OWNER = 'the bot'", "plain.py": f"{ask}print(found)"}
-    with bot(PYTHON311, f"{ask}def main(id, config):\n    return found", tree=tree) as made:
-        command, environ = ["python3.11", "-B", "plain.py"], {"PATH": os.environ["PATH"]}
+    with bot(PYTHON311, f"{ask}def main(id, config):\n    return [found, sys.executable]", tree=tree) as made:
+        found, python = made.run().reading.value
+        command, environ = [python, "-B", "plain.py"], {"PATH": os.environ["PATH"]}
         plain = subprocess.run(  # it fails where Python itself needs what the bot's file hides
             command, cwd=made.context.code_dir, env=environ, capture_output=True, text=True, check=False
         )
-        assert made.run().reading.value == plain.stdout.strip(), plain.stderr
+    assert found == plain.stdout.strip(), plain.stderr
 
 
 @pytest.mark.parametrize("tree", [{"bots/__init__.py": ""}, {}])
