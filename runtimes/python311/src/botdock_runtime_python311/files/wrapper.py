@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from _botdock_result import Result  # type: ignore[import-not-found]  # they lie beside this file
-    from _botdock_signals import Termination  # type: ignore[import-not-found]
+    from _botdock_result import Result  # type: ignore[import-not-found]  # it lies beside this file
+    from _botdock_signals import Termination  # type: ignore[import-not-found]  # likewise
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
