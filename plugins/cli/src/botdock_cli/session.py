@@ -7,6 +7,7 @@ import os
 TYPE_CHECKING = False  # typing's own takes longer to import than all of this
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from typing import Any, TextIO
 
     from loguru import Message
@@ -69,17 +70,22 @@ class Session:
         assert self._loaded is not None  # noqa: S101 - else the configuration is wrong
         return self._loaded[1]
 
-    def executions(self) -> Executions:
-        """Return the executions of the configured state folder; no plugin is loaded for them.
+    def home(self) -> Path:
+        """Return the configured state folder; no plugin is loaded for it.
 
         Raises:
             ConfigError: The configuration is wrong.
             UserError: Other users could write the state folder.
         """
         from botdock.config import load_home
+
+        return self._loaded[0].checked_home() if self._loaded else load_home(self.config_file)
+
+    def executions(self) -> Executions:
+        """Return the executions of that folder. Raises as `home` does."""
         from botdock.executions import Executions
 
-        return Executions(self._loaded[0].checked_home() if self._loaded else load_home(self.config_file))
+        return Executions(self.home())
 
     def open_runner(self) -> DockerRunner:
         """Return the facade, set up by the configuration."""

@@ -42,7 +42,7 @@ def command(session: Session, *, reset: bool, as_json: bool) -> int:
     """Show the metrics."""
     from botdock.services import metrics_folder, read_total, reset_total, summary_table
 
-    folder = metrics_folder(session.config.checked_home())
+    folder = metrics_folder(session.home())
     session.show_log()
     total = reset_total(folder) if reset else read_total(folder)
     if as_json:
