@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from botdock.errors import StorageUnavailableError
-from botdock.services.code_cache import seal, shelf
+from botdock.services.code_cache import folder, records
 from botdock_testing._code_store import CodeRuns, CountingStore
 
 HELLO = {"main.py": "def main(id, config): ...\n", "lib/util.py": "X = 1\n"}
@@ -66,7 +66,7 @@ def in_it(folder: int) -> list[str]:
         return sorted(item.name for item in found)
 
 
-def seal_of(tree: Path) -> Path:
+def record_of(tree: Path) -> Path:
     return tree.with_name(tree.name + ".json")
 
 
@@ -81,15 +81,15 @@ TO_A_TREE: dict[str, Callable[[Path], object]] = {
     "a folder is gone": lambda tree: shutil.rmtree(tree / "lib"),
     "all is gone": shutil.rmtree,
     "it is a file": replace_by_file,
-    "the seal is empty": lambda tree: seal_of(tree).write_text(""),
-    "the seal is half": lambda tree: seal_of(tree).write_text(seal_of(tree).read_text()[:50]),
-    "the seal is gone": lambda tree: seal_of(tree).unlink(),
-    "the seal is no object": lambda tree: seal_of(tree).write_text("[1]"),
-    "the seal has other types": lambda tree: seal_of(tree).write_text(
+    "the record is empty": lambda tree: record_of(tree).write_text(""),
+    "the record is half": lambda tree: record_of(tree).write_text(record_of(tree).read_text()[:50]),
+    "the record is gone": lambda tree: record_of(tree).unlink(),
+    "the record is no object": lambda tree: record_of(tree).write_text("[1]"),
+    "the record has other types": lambda tree: record_of(tree).write_text(
         '{"entries": "1", "bytes": 1, "stamp": "", "content": "", "limits": {}}'
     ),
-    "the seal is another's": lambda tree: seal_of(tree).write_text(
-        seal_of(tree).read_text().replace('"stamp": "', '"stamp": "0')
+    "the record is another's": lambda tree: record_of(tree).write_text(
+        record_of(tree).read_text().replace('"stamp": "', '"stamp": "0')
     ),
 }
 
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_damaged(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shelf, "survey", broken)
+        patch.setattr(folder, "survey", broken)
         assert runs.cache().verify(tree.name) == "it cannot be read: Input/output error"
     assert runs.cache().verify(tree.name) == ""
 
@@ -149,8 +149,8 @@ def test_what_cannot_be_read_is_damaged(
 def test_all_of_it_can_be_read_on_demand(runs: CodeRuns, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert runs.cache().verify(tree.name) == ""
     assert runs.cache().verify("0" * 64) == "it is not there"
-    look = seal.survey(tree)
-    monkeypatch.setattr(shelf, "survey", lambda _: look)  # as if the disk changed bytes by itself
+    look = records.survey(tree)
+    monkeypatch.setattr(folder, "survey", lambda _: look)  # as if the disk changed bytes by itself
     rewrite_secretly(tree)
     assert runs.cache().verify(tree.name) == "its content is not what it was"
 
@@ -158,9 +158,9 @@ def test_all_of_it_can_be_read_on_demand(runs: CodeRuns, tree: Path, monkeypatch
 def test_links_and_programs_are_part_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "run.sh").write_text("echo")
     (tmp_path / "link").symlink_to("run.sh")
-    first = seal.content_digest(tmp_path)
+    first = records.content_digest(tmp_path)
     (tmp_path / "run.sh").chmod(0o755)
-    second = seal.content_digest(tmp_path)
+    second = records.content_digest(tmp_path)
     (tmp_path / "link").unlink()
     (tmp_path / "link").symlink_to("./run.sh")
-    assert len({first, second, seal.content_digest(tmp_path)}) == 3
+    assert len({first, second, records.content_digest(tmp_path)}) == 3

@@ -106,14 +106,14 @@ def test_one_that_was_used_meanwhile_is_left_alone(runs: CodeRuns, monkeypatch: 
     runs.run("a.zip")
     (tree,) = runs.cache().trees()
     runs.config = CodeConfig(cache_bytes=1)
-    take_off = eviction._take_off
+    evict = eviction._evict
 
     def use_first(*args: object) -> bool:
         os.utime(runs.home / "cache/code" / f"{tree.sha256}.json", ns=(1, 1))
-        return take_off(*args)  # type: ignore[arg-type] # passed on as they came
+        return evict(*args)  # type: ignore[arg-type] # passed on as they came
 
     with monkeypatch.context() as patch:
-        patch.setattr(eviction, "_take_off", use_first)
+        patch.setattr(eviction, "_evict", use_first)
         runs.cache().trim()
     assert kept(runs) == ["a"]
 

@@ -56,7 +56,7 @@ def runs(tmp_path: Path, store: CountingStore) -> CodeRuns:
     return CodeRuns(tmp_path / "home", store.code)
 
 
-def full(*_: object) -> bool:
+def full(*_: object, **__: object) -> bool:
     raise OSError(28, "No space left on device")
 
 
@@ -78,7 +78,7 @@ def test_read_only_trees_are_moved_and_removed_without_being_root(nobodys_folder
 def test_a_cleanup_that_the_disk_refuses_fails_no_run(runs: CodeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     service = runs.service()
     with monkeypatch.context() as patch:
-        patch.setattr("botdock.services.code_cache.cache.CodeCache._make_ready", lambda self: self._shelf.make())
+        patch.setattr("botdock.services.code_cache.cache.CodeCache._make_ready", lambda self: self._folder.make())
         patch.setattr(cache, "trim", full)
         workspace = runs.start("a.zip", service=service)
         service.cleanup_workspace(workspace)
@@ -111,15 +111,15 @@ def test_a_cache_that_somebody_removes_is_made_again(runs: CodeRuns, store: Coun
 def test_a_tree_that_goes_while_it_is_looked_at_is_gone(runs: CodeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     runs.run("a.zip")
     (tree,) = runs.cache().trees()
-    take_off = eviction._take_off
+    evict = eviction._evict
 
     def remove_first(*arguments: object) -> bool:
         runs.clear(runs.home / "cache/code")
         (runs.home / "cache/code").mkdir()
-        return take_off(*arguments)  # type: ignore[arg-type] # passed on as they came
+        return evict(*arguments)  # type: ignore[arg-type] # passed on as they came
 
     runs.config = CodeConfig(cache_bytes=1)
-    monkeypatch.setattr(eviction, "_take_off", remove_first)
+    monkeypatch.setattr(eviction, "_evict", remove_first)
     runs.cache().trim()
     assert tree.sha256 not in {path.name for path in (runs.home / "cache/code").iterdir()}
     assert runs.left_over() == []

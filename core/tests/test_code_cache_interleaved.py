@@ -10,11 +10,11 @@ import pytest
 from botdock import _locks
 from botdock.config import CodeConfig
 from botdock.services.code import Workspace
-from botdock.services.code_cache import cache, drafts, eviction, leases, shelf
+from botdock.services.code_cache import cache, eviction, folder
 from botdock_testing._code_store import CodeRuns, CountingStore
 from testbed.every_line import lines_of, met_at_every_line
 
-TRACED = lines_of(_locks, cache, drafts, eviction, leases, shelf)
+TRACED = lines_of(_locks, cache, eviction, folder)
 FILES = {"main.py": "X = 1\n"}
 
 

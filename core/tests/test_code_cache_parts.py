@@ -1,4 +1,4 @@
-"""The parts of the cache by themselves: locks, drafts, leases, index."""
+"""The parts of the cache by themselves: locks, staging, pins, index."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from hypothesis import strategies as st
 from botdock._locks import lock_folder, locked, locked_at_once
 from botdock.errors import ObjectNotFoundError, StorageError
 from botdock.model import ObjectInfo, ObjectReader
-from botdock.services.code.supply import CodeStore, object_supply
-from botdock.services.code_cache import CodeCache, drafts
-from botdock.services.code_cache.drafts import new_draft, sweep
-from botdock.services.code_cache.index import Index, Known
-from botdock.services.code_cache.leases import Leases
-from botdock.services.code_cache.shelf import failures
+from botdock.services.code.sources import CodeStore, object_supply
+from botdock.services.code_cache import CodeCache, folder
+from botdock.services.code_cache.folder import CacheFolder, failures
+from botdock.services.code_cache.index import Index
 from botdock_testing._code_store import CountingStore
 
 NEARLY = st.from_regex(rb'\{"identity": (\[\]|1|"x"), "etag": .{0,20}\}', fullmatch=True)
 INFO = ObjectInfo(key="a", size=1, etag="e", modified=datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
+@pytest.fixture
+def cache(tmp_path: Path) -> CacheFolder:
+    made = CacheFolder(root=tmp_path / "cache", limits={})
+    made.make()
+    return made
 
 
 class TestLocks:
@@ -90,86 +91,89 @@ class TestLocks:
             cache.alone_with(("object", "a")).__enter__()
 
 
-class TestDrafts:
-    def test_one_in_use_is_not_swept(self, tmp_path: Path) -> None:
-        with new_draft(tmp_path) as draft:
-            draft.archive.write_text("x")
-            sweep(tmp_path)
-            assert draft.archive.exists()
-            assert lock_folder(draft.folder) is None
-        assert list(tmp_path.iterdir()) == []
+class TestStaging:
+    def test_what_is_in_use_is_not_swept(self, cache: CacheFolder) -> None:
+        with cache.staging() as staging:
+            staging.archive.write_text("x")
+            cache.sweep()
+            assert staging.archive.exists()
+            assert lock_folder(staging.folder) is None
+        assert list((cache.root / "drafts").iterdir()) == []
 
-    def test_one_that_was_swept_before_it_was_locked_is_made_again(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_what_was_swept_before_it_was_locked_is_made_again(
+        self, cache: CacheFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         swept: list[Path] = []
 
-        def sweep_first(folder: Path) -> int | None:
+        def sweep_first(path: Path) -> int | None:
             if not swept:
-                swept.append(folder)
-                folder.rmdir()
-            return lock_folder(folder)
+                swept.append(path)
+                path.rmdir()
+            return lock_folder(path)
 
-        monkeypatch.setattr(drafts, "lock_folder", sweep_first)
-        with new_draft(tmp_path) as draft:
-            assert draft.folder not in swept
-            assert draft.folder.exists()
+        monkeypatch.setattr(folder, "lock_folder", sweep_first)
+        with cache.staging() as staging:
+            assert staging.folder not in swept
+            assert staging.folder.exists()
 
-    def test_what_cannot_be_swept_waits(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_cannot_be_swept_waits(self, cache: CacheFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         def busy(*_: object, **__: object) -> None:
             raise OSError(errno.EBUSY, "Device or resource busy")
 
-        (tmp_path / "file").write_text("no folder")
-        (tmp_path / "old").mkdir()
+        drafts = cache.root / "drafts"
+        (drafts / "file").write_text("not a folder")
+        (drafts / "old").mkdir()
         with monkeypatch.context() as patch:
-            patch.setattr(drafts, "remove_tree", busy)
-            sweep(tmp_path)
-        assert (tmp_path / "old").exists()
-        sweep(tmp_path)
-        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+            patch.setattr(folder, "remove_tree", busy)
+            cache.sweep()
+        assert (drafts / "old").exists()
+        cache.sweep()
+        assert [path.name for path in drafts.iterdir()] == ["file"]
 
 
-class TestLeases:
-    def test_a_lease_ends_with_its_workspace(self, tmp_path: Path) -> None:
-        (tmp_path / "leases").mkdir()
-        leases, workspace = Leases(tmp_path / "leases"), tmp_path / "executions/01/workspace"
+class TestPins:
+    def test_a_pin_ends_with_its_workspace(self, cache: CacheFolder, tmp_path: Path) -> None:
+        workspace = tmp_path / "executions/01/workspace"
         workspace.mkdir(parents=True)
-        assert not leases.any_of("d")
-        leases.take("d", workspace)
-        leases.take("d", workspace)
-        leases.give_back("d", workspace)
-        assert leases.any_of("d")
-        (lease,) = (tmp_path / "leases/d").iterdir()
-        assert lease.name.startswith("01.")
+        assert not cache.pinned("d")
+        cache.pin("d", workspace)
+        cache.pin("d", workspace)
+        cache.unpin("d", workspace)
+        assert cache.pinned("d")
+        (pin,) = (cache.root / "leases/d").iterdir()
+        assert pin.name.startswith("01.")
         workspace.rmdir()
-        assert not leases.any_of("d")
-        assert not lease.is_symlink()
-        leases.forget("d")
-        leases.forget("d")
-        assert list((tmp_path / "leases").iterdir()) == []
+        assert not cache.pinned("d")
+        assert not pin.is_symlink()
+        cache.forget_pins("d")
+        cache.forget_pins("d")
+        assert list((cache.root / "leases").iterdir()) == []
 
-    def test_one_that_cannot_be_looked_at_holds(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_one_that_cannot_be_looked_at_holds(
+        self, cache: CacheFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def refused(_: Path) -> None:
             raise PermissionError(errno.EACCES, "Permission denied")
 
-        (tmp_path / "leases").mkdir()
-        leases = Leases(tmp_path / "leases")
-        leases.take("d", tmp_path / "gone")
+        cache.pin("d", tmp_path / "gone")
         with monkeypatch.context() as patch:
             patch.setattr(Path, "stat", refused)
-            assert leases.any_of("d")
-        assert not leases.any_of("d")
+            assert cache.pinned("d")
+        assert not cache.pinned("d")
 
 
 class TestIndex:
     @given(garbage=st.binary(max_size=200) | NEARLY)
     def test_garbage_is_nothing(self, tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
-        folder = tmp_path_factory.mktemp("keys")
-        index = Index(folder)
-        index.remember(Known.of(("object", "a"), INFO, "d"), lambda path, _: write(path, garbage))
-        assert index.recall(("object", "a")) is None
+        keys = tmp_path_factory.mktemp("keys")
+        index = Index(keys)
+        index.remember(("object", "a"), INFO, "d", draft=keys / "draft")
+        (path,) = keys.iterdir()
+        path.write_bytes(garbage)
+        assert index.recall(("object", "a"), INFO) is None
+        assert index.recall(("object", "a"), None) is None
         index.forget(set())
-        assert list(folder.iterdir()) == []
+        assert list(keys.iterdir()) == []
 
     @pytest.mark.parametrize(
         "other",
@@ -181,12 +185,10 @@ class TestIndex:
     )
     def test_an_object_that_differs_in_anything_is_another(self, tmp_path: Path, other: ObjectInfo) -> None:
         index = Index(tmp_path)
-        index.remember(Known.of(("object", "a"), INFO, "d"), lambda path, text: write(path, text.encode()))
-        known = index.recall(("object", "a"))
-        assert known is not None
-        assert known.fits(INFO)
-        assert not known.fits(other)
-        assert index.recall(("object", "b")) is None
+        index.remember(("object", "a"), INFO, "d", draft=tmp_path / "draft")
+        assert index.recall(("object", "a"), INFO) == "d"
+        assert index.recall(("object", "a"), other) is None
+        assert index.recall(("object", "b"), None) is None
 
 
 def test_a_key_that_is_not_there_is_told_by_who_knows_its_neighbours() -> None:

@@ -95,11 +95,3 @@ def test_what_is_no_file_of_the_tree_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tree / "fifo")
     for name in ("absent", ".", "../outside", "link", "loop", "fifo", "nul\0", "/dev/zero", "x" * 5000):
         assert read_code(tree, name) is None, name
-
-
-def test_the_manifest_is_read(service: CodeService, tree: Path) -> None:
-    assert service.read_manifest(tree) is None
-    (tree / "bot.toml").write_text('runtime = "python3.11"')
-    manifest = service.read_manifest(tree)
-    assert manifest is not None
-    assert manifest.runtime == "python3.11"

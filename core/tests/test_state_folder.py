@@ -192,7 +192,7 @@ def test_a_tree_that_another_user_left_in_the_cache_is_not_run(home: Path, tmp_p
     cache = CodeCache(home / "cache", limit=10**9, limits={})
     workspace, sha256 = tmp_path / "workspace", "ab" * 32
     workspace.mkdir()
-    with cache.filling(sha256, workspace), cache.draft() as draft:
+    with cache.filling(sha256, workspace), cache.staging() as draft:
         draft.tree.mkdir(exist_ok=True)
         (draft.tree / "main.py").write_text("x")
         tree = cache.publish(sha256, draft, workspace)

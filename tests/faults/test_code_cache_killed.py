@@ -18,13 +18,14 @@ from botdock.config import CodeConfig
 from botdock.errors import StorageError
 from botdock.services.code import CodeStore
 from botdock_storage_local_fs.backend import LocalFsBackend
-from botdock_testing._code_store import CodeRuns, texts, zipped
+from botdock_testing._code_store import CodeRuns, zipped
 from testbed.drills import count
+from testbed.every_line import told_by
 
 TREE = 3 * 4096
 LARGE = {"main.py": "x" * 9000, "lib/data": "y" * 31_000}
 PROGRAM = """
-import json, os, signal, sys, threading
+import json, os, sys, threading
 from pathlib import Path
 from botdock.config import CodeConfig
 from botdock.services.code import CodeStore
@@ -32,13 +33,7 @@ from botdock_testing._code_store import CodeRuns, texts
 from botdock_storage_local_fs.backend import LocalFsBackend
 
 home, root, order = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-backend, left = LocalFsBackend(root, "code"), [order["kill_at"]]
-
-def step(name):
-    left[0] -= 1
-    if left[0] == 0:
-        print(name, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
+backend = LocalFsBackend(root, "code")
 
 def opened(key):
     with (root / "opened").open("a") as file:
@@ -46,14 +41,14 @@ def opened(key):
     return backend.get(key)
 
 store = CodeStore(name="local-fs", open=opened, stat=backend.stat, location=lambda: backend.location)
-runs = CodeRuns(home, store, CodeConfig(cache_bytes=order["cache_bytes"]), on_step=step)
+runs = CodeRuns(home, store, CodeConfig(cache_bytes=order["cache_bytes"]))
 service, wrong = runs.service(), []
 
 def work(number):
     try:
         for turn, key in enumerate(order["keys"]):
             name = f"{os.getpid()}-{number}-{turn}"
-            workspace = runs.start(key, name=name, service=service, progress=lambda *_: step("progress"))
+            workspace = runs.start(key, name=name, service=service)
             if texts(workspace.code)["main.py"] != f"# {key}\\n":
                 wrong.append(f"{name}: {key} has other code")
             service.cleanup_workspace(workspace)
@@ -92,7 +87,7 @@ def open_home(root: Path) -> Callable[..., CodeRuns]:
 
 
 def child(home: Path, root: Path, *keys: str, threads: int = 1, **order: int) -> subprocess.Popen[str]:
-    asked = {"keys": keys, "threads": threads, "kill_at": 0, "cache_bytes": 2 * TREE} | order
+    asked = {"keys": keys, "threads": threads, "cache_bytes": 2 * TREE} | order
     command = [sys.executable, "-c", PROGRAM, str(home), str(root), json.dumps(asked)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -101,44 +96,10 @@ def opened(root: Path) -> list[str]:
     return (root / "opened").read_text().split()
 
 
-def test_a_runner_killed_between_any_two_steps_leaves_nothing_half(
-    tmp_path: Path, root: Path, open_home: Callable[..., CodeRuns]
-) -> None:
-    """It finds `b` damaged, fetches it again, and evicts `a` for it; then it is killed, one step later each time."""
-    before = open_home(tmp_path / "before")
-    before.run("a")
-    before.damage(before.start("b", name="ended").code)
-    shutil.rmtree(before.home / "executions/ended")
-    steps: list[str] = []
-    while True:
-        home = tmp_path / f"home{len(steps)}"
-        shutil.copytree(before.home, home, symlinks=True)
-        runs = open_home(home, TREE)
-        with child(home, root, "b", kill_at=len(steps) + 1, cache_bytes=TREE) as process:
-            step, problems = process.communicate(timeout=60)
-        if process.returncode == 0:
-            break
-        assert (process.returncode, problems) == (-signal.SIGKILL, "")
-        steps.append(step.strip())
-        check_after_a_kill(runs)
-    assert len(steps) > 12
-    assert {"progress", "drafted", "spooled", "unpacked", "sealed", "set aside", "unsealed", "attested"} <= set(steps)
-    assert {"published", "leased", "remembered", "swept", "evicted", "cleared"} <= set(steps)
-    assert runs.left_over() == []
-
-
-def check_after_a_kill(runs: CodeRuns) -> None:
-    """What is there is whole; the next runner fetches what is not, and leaves nothing that is not needed."""
-    whole = [tree.sha256 for tree in runs.cache().trees() if not runs.cache().verify(tree.sha256)]
-    for sha256 in whole:
-        tree = runs.home / "cache/code" / sha256
-        assert texts(tree) in [files("a"), files("b")]
-    assert runs.run("b") == files("b")
-    shutil.rmtree(runs.home / "executions")  # as a recovery does with what the dead one left
-    assert runs.run("c") == files("c")
-    runs.cache().trim()
-    assert runs.left_over() == []
-    assert [tree.in_use for tree in runs.cache().trees()] == [False]
+def test_a_runner_killed_at_any_line_leaves_nothing_half(tmp_path: Path) -> None:
+    found = told_by(Path(__file__).with_name("code_cache_life.py"), tmp_path)
+    assert (found["code"], found["wrong"]) == (0, [])
+    assert found["kills"] > 12
 
 
 def test_what_a_killed_runner_had_mounted_is_kept_until_it_is_recovered(
@@ -148,7 +109,7 @@ def test_what_a_killed_runner_had_mounted_is_kept_until_it_is_recovered(
     program = PROGRAM.replace(
         'if texts(workspace.code)["main.py"]', 'os.kill(os.getpid(), 9)\n            if texts("")'
     )
-    order = {"keys": ["a"], "threads": 1, "kill_at": 0, "cache_bytes": TREE}
+    order = {"keys": ["a"], "threads": 1, "cache_bytes": TREE}
     command = [sys.executable, "-c", program, str(runs.home), str(root), json.dumps(order)]
     assert subprocess.run(command, check=False, timeout=60).returncode == -signal.SIGKILL
     (tree,) = runs.cache().trees()

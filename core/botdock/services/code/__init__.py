@@ -1,8 +1,7 @@
 """Brings a bot's code into a workspace, and says what it is."""
 
-from botdock.services.code.service import CodeService
-from botdock.services.code.supply import CodeKind, CodeSource, CodeStore
-from botdock.services.code.unpacking import archive_limits
+from botdock.services.code.service import CodeService, archive_limits
+from botdock.services.code.sources import CodeKind, CodeSource, CodeStore
 from botdock.services.code.workspace import Workspace
 
 __all__ = ["CodeKind", "CodeService", "CodeSource", "CodeStore", "Workspace", "archive_limits"]

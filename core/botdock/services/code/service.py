@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock._log import logger
-from botdock.errors import BotdockError, CodeError, ObjectNotFoundError, PolicyError, StorageKeyError
+from botdock.archive import ArchiveLimits, copy_tree, extract
+from botdock.errors import ArchiveError, BotdockError, CodeError, ObjectNotFoundError, PolicyError, StorageKeyError
 from botdock.model import Runtime, validate_key
 from botdock.model.executable import sha256_of
-from botdock.services.code.fetching import Fetch, Meter, spool
-from botdock.services.code.location import local_path, neighbours
-from botdock.services.code.manifest import Manifest, read_manifest
+from botdock.model.units import format_bytes
+from botdock.services.code.fetching import Fetch, Meter
 from botdock.services.code.script import settle_script
-from botdock.services.code.supply import (
+from botdock.services.code.sources import (
     CodeKind,
     CodeSource,
     CodeStore,
     Supply,
     bytes_supply,
     check_digest,
+    check_folder,
     file_supply,
+    local_path,
+    neighbours,
     object_supply,
 )
-from botdock.services.code.unpacking import Unpacking
 from botdock.services.code.workspace import Workspace, make_workspace, remove_workspace
 
 if TYPE_CHECKING:
@@ -37,6 +39,13 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 """Names that a line repeats."""
+_PER_ENTRY = 4096
+"""Bytes that an archive may spend on one entry beside its contents and its name: headers, padding, extensions."""
+
+
+def archive_limits(config: CodeConfig) -> ArchiveLimits:
+    """Return the limits of an archive that a configuration sets."""
+    return ArchiveLimits(**{field.name: getattr(config, field.name) for field in attrs.fields(ArchiveLimits)})
 
 
 class CodeService:
@@ -67,7 +76,7 @@ class CodeService:
         cache: CodeCache | None = None,
         on_operation: Report | None = None,
     ) -> None:
-        self._unpacking = Unpacking(config)
+        self._config = config
         self._store = store
         self._local_code = local_code
         self._report: Report = on_operation or (lambda *_: None)
@@ -160,7 +169,7 @@ class CodeService:
             return self._download(file_path, workspace, wanted, progress)
         path, is_folder = found
         if is_folder:
-            _check_folder(file_path, path, workspace, wanted)
+            check_folder(file_path, path, workspace.root, wanted)
             return CodeSource(kind=CodeKind.FOLDER, path=path, origin=file_path)
         return self._fetch(file_supply(file_path, path), workspace, wanted, progress)
 
@@ -180,23 +189,19 @@ class CodeService:
             ArchiveError: The archive is refused; nothing of it is visible.
             StorageError: The disk is full, or cannot be written.
         """
-        if source.kind is CodeKind.FOLDER:
-            left_out = self._unpacking.copy(source.path, workspace.code, progress)
-            return attrs.evolve(workspace, note=_left_out(left_out))
-        if source.filling is None and not source.cached:
-            self._unpacking.unpack(source, source.path, workspace.code, progress)
-            return workspace
         tree = source.path
-        if source.filling is not None:
-            tree = source.filling.publish(lambda archive, to: self._unpacking.unpack(source, archive, to, progress))
-        if shared:
+        if source.staging and source.sha256 and self.cache:
+            with source.staging.held:
+                self._unpack(source, source.staging.tree, progress)
+                tree = self.cache.publish(source.sha256, source.staging, workspace.root)
+            self.cache.tidy()
+        elif not source.cached and source.kind is not CodeKind.FOLDER:
+            self._unpack(source, workspace.code, progress)
+            return workspace
+        if shared and source.kind is not CodeKind.FOLDER:
             return attrs.evolve(workspace, code=tree)
-        self._unpacking.copy(tree, workspace.code, progress)
-        return workspace
-
-    def read_manifest(self, tree: Path) -> Manifest | None:
-        """Return what the code says of itself; see `botdock.services.code.manifest.read_manifest`."""
-        return read_manifest(tree)
+        report = copy_tree(tree, workspace.code, limits=archive_limits(self._config), progress=progress)
+        return attrs.evolve(workspace, note=_left_out(report.left_out))
 
     def validate_code_structure(self, tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
         """Return the script to run, relative to the tree, after the runtime has looked at it.
@@ -227,37 +232,43 @@ class CodeService:
             raise self._missing(key, error) from None
 
     def _fetch(self, supply: Supply, workspace: Workspace, wanted: str | None, progress: Meter | None) -> CodeSource:
-        meter = progress or (lambda *_: None)
         if supply.sha256:
             check_digest(supply.name, supply.sha256, wanted)
             wanted = supply.sha256
-        if self.cache is None:
-            return self._fetch_uncached(supply, workspace, wanted, meter)
-        started = time.perf_counter()
         fetch = Fetch(
-            cache=self.cache,
             supply=supply,
             workspace=workspace,
             wanted=wanted,
             trusts_digest=self._local_code,
-            progress=meter,
-            check_size=self._unpacking.check_size,
+            progress=progress or (lambda *_: None),
+            check_size=self._check_size,
         )
-        source = fetch.run()
+        if self.cache is None:
+            return fetch.without_cache()
+        started = time.perf_counter()
+        source = fetch.through(self.cache)
         operation = "cache.hit" if source.cached else "cache.miss"
         self._report(operation, time.perf_counter() - started, source.size or 0, True)  # noqa: FBT003 - the report's own form
         return source
 
-    def _fetch_uncached(self, supply: Supply, workspace: Workspace, wanted: str | None, meter: Meter) -> CodeSource:
-        spooled = spool(supply, workspace.spool, self._unpacking.check_size, meter, 0)
+    def _check_size(self, name: str, size: int) -> None:
+        """Refuse an archive of which so much has come already that nothing it holds could be within the limits."""
+        config = self._config
+        if size > config.total_bytes + config.entries * (config.name_bytes + _PER_ENTRY):
+            raise CodeError(
+                f"code at {name!r} is larger than any archive of {format_bytes(config.total_bytes)} can be",
+                source=name,
+                hint="The bound follows from code.total_bytes and code.entries in botdock.toml.",
+            )
+
+    def _unpack(self, source: CodeSource, destination: Path, progress: Meter | None) -> None:
+        """Unpack spooled bytes, which are removed then; a refusal names what the user named, not the spool."""
         try:
-            check_digest(supply.name, spooled.sha256, wanted)
-        except CodeError:
-            workspace.spool.unlink()
-            raise
-        return CodeSource(
-            kind=supply.kind, path=workspace.spool, origin=supply.name, size=spooled.size, sha256=spooled.sha256
-        )
+            extract(source.path, destination, limits=archive_limits(self._config), progress=progress)
+        except ArchiveError as error:
+            message = error.message.replace(str(source.path), source.origin)
+            raise ArchiveError(message, entry=error.entry, limit=error.limit, hint=error.hint) from error
+        source.path.unlink(missing_ok=True)
 
     def _missing(self, file_path: str, error: StorageKeyError | ObjectNotFoundError) -> BotdockError:
         if not self._local_code:
@@ -278,18 +289,3 @@ def _left_out(paths: tuple[str, ...]) -> str:
         return ""
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     return f"left out devices, pipes and sockets, which are not code: {', '.join(map(ascii, paths[:_SHOWN]))}{more}"
-
-
-def _check_folder(file_path: str, path: Path, workspace: Workspace, wanted: str | None) -> None:
-    if wanted is not None:
-        raise CodeError(
-            f"code at {file_path!r} is a folder, which code_digest says nothing of",
-            source=file_path,
-            hint=f"Pack it first: `botdock pack {file_path}`; the digest is that of the archive.",
-        )
-    if workspace.root.resolve().is_relative_to(path.resolve()):
-        raise CodeError(
-            f"code at {file_path!r} holds botdock's own state at {workspace.root}, so it would be copied into itself",
-            source=file_path,
-            hint="Keep the code in a folder of its own, or choose another place with BOTDOCK_HOME.",
-        )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
 
 import attrs
 
@@ -26,7 +24,7 @@ class Workspace:
         root: The folder of all of it; ours alone, so that what lies in it may be open to the user that bots run as.
         code: Where the bot's tree goes, not there yet; or a tree of the cache, which is not the workspace's own.
         context: Where what the run is told goes, secrets among it; readable for all that reach it.
-        result: What the bot returns; an empty file that anybody may write to.
+        result: What the bot returns; an empty file that every user may write to.
         spool: Where code is put on its way from the storage, without a cache; not there yet.
         note: What a reader of the result should know of the code; usually empty.
         held: What is let go of once the workspace is gone.
@@ -62,32 +60,16 @@ def make_workspace(directory: Path) -> Workspace:
     except OSError as error:
         raise _failure("make", root, error) from error
     try:
-        _fill(workspace)
+        # modes are set once more, since the umask takes from those given to mkdir and open
+        workspace.root.chmod(_OURS)
+        workspace.context.mkdir()
+        workspace.context.chmod(_ALL_READ)
+        workspace.result.touch(exist_ok=False)
+        workspace.result.chmod(_ALL_WRITE)
     except OSError as error:
         remove_workspace(workspace)
         raise _failure("make", root, error) from error
     return workspace
-
-
-def _fill(workspace: Workspace) -> None:
-    """Modes are set once more, since the umask takes from those given to mkdir and open."""
-    workspace.root.chmod(_OURS)
-    workspace.context.mkdir()
-    workspace.context.chmod(_ALL_READ)
-    workspace.result.touch(exist_ok=False)
-    workspace.result.chmod(_ALL_WRITE)
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Make a file to write, which is removed again when an error passes through."""
-    with path.open("xb") as file:
-        try:
-            yield file
-            file.flush()
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
 
 
 def remove_workspace(workspace: Workspace, *, timeout: float = 60.0) -> None:
@@ -98,7 +80,7 @@ def remove_workspace(workspace: Workspace, *, timeout: float = 60.0) -> None:
         timeout: Seconds after which it gives up.
 
     Raises:
-        StorageError: Something stays, because it is another user's, or because somebody still writes.
+        StorageError: Something stays, because it is another user's, or because a process still writes.
     """
     try:
         remove_tree(workspace.root, timeout=timeout)

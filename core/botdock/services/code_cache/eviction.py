@@ -4,122 +4,99 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from botdock._locks import locked_at_once
 from botdock._log import logger
-from botdock.services.code_cache.drafts import sweep
-from botdock.services.code_cache.seal import Seal
-from botdock.services.code_cache.shelf import Shelf
-
-_SEAL = ".json"
+from botdock.services.code_cache.folder import CacheFolder
+from botdock.services.code_cache.records import TreeRecord
 
 
-class Stored(NamedTuple):
+class CachedTree(NamedTuple):
     """A tree of the cache.
 
     Attributes:
-        used: When it was last used, in nanoseconds; 0 for one without a seal, which goes first.
-        sha256: Its digest.
+        used: When a run last asked for it, in nanoseconds; 0 for one without a record, which goes first.
+        sha256: Digest of the archive that it came from.
         bytes: What it takes on the disk.
+        in_use: Whether an execution uses it; only where that was asked for.
     """
 
     used: int
     sha256: str
     bytes: int
+    in_use: bool = False
 
 
-def stored(shelf: Shelf) -> Iterator[Stored]:
+def trees_of(cache: CacheFolder) -> Iterator[CachedTree]:
     """Yield the trees that are there, in no order."""
-    for path in list((shelf.root / "code").iterdir()):
-        if path.suffix != _SEAL:
+    for path in list((cache.root / "code").iterdir()):
+        if path.suffix != ".json":
             with suppress(FileNotFoundError):
-                yield _stored(shelf, path.name)
+                yield _tree(cache, path.name)
 
 
-def _stored(shelf: Shelf, sha256: str) -> Stored:
-    seal = Seal.read(shelf.seal(sha256))
-    used = shelf.seal(sha256).stat().st_mtime_ns if seal else 0
-    return Stored(used, sha256, seal.bytes if seal else 0)
+def _tree(cache: CacheFolder, sha256: str) -> CachedTree:
+    record = TreeRecord.read(cache.record(sha256))
+    used = cache.record(sha256).stat().st_mtime_ns if record else 0
+    return CachedTree(used, sha256, record.bytes if record else 0)
 
 
-def trim(shelf: Shelf, limit: int) -> bool:
-    """Bring a cache to its size and remove what dead processes left; nothing happens when somebody else is at it.
+def trim(cache: CacheFolder, limit: int) -> bool:
+    """Bring a cache to its size and remove what dead processes left; nothing happens while another process does.
 
     Returns:
-        Whether it is within its size now, and nothing waits to be removed until nobody uses it.
+        Whether it is within its size now, and nothing waits to be removed until no run uses it.
     """
-    with locked_at_once(shelf.root / "trim") as alone:
+    with locked_at_once(cache.root / "trim") as alone:
         if not alone:
             return False
-        sweep(shelf.drafts)
-        shelf.step("swept")
-        within = _evict(shelf, limit)
-        shelf.step("evicted")
-        _remove_seals_of_nothing(shelf)
-        _remove_leases_of_nothing(shelf)
-        cleared = shelf.clear_aside()
-        _remove_locks_of_nothing(shelf)
-    return within and cleared
+        cache.sweep()
+        within = _evict_down_to(cache, limit)
+        _remove_what_belongs_to_nothing(cache)
+        return cache.clear_aside() and within
 
 
-def _evict(shelf: Shelf, limit: int) -> bool:
-    trees = sorted(stored(shelf))
+def _evict_down_to(cache: CacheFolder, limit: int) -> bool:
+    trees = sorted(trees_of(cache))
     total, gone = sum(tree.bytes for tree in trees), set()
     for tree in trees:
-        if (total > limit or not tree.used) and _take_off(shelf, tree):
+        if (total > limit or not tree.used) and _evict(cache, tree):
             total -= tree.bytes
             gone.add(tree.sha256)
     if gone:
-        shelf.index.forget(gone)
+        cache.index.forget(gone)
     return total <= limit
 
 
-def _take_off(shelf: Shelf, tree: Stored) -> bool:
-    with locked_at_once(shelf.lock(tree.sha256)) as alone:
-        if not alone or _is_wanted(shelf, tree):
+def _evict(cache: CacheFolder, tree: CachedTree) -> bool:
+    """Evict a tree, unless it is locked, in use, or was used since it was looked at; tell whether it is gone."""
+    with locked_at_once(cache.lock(tree.sha256)) as alone:
+        try:
+            if not alone or _tree(cache, tree.sha256) != tree or cache.pinned(tree.sha256):
+                return False
+        except FileNotFoundError:
             return False
-        shelf.take_off(tree.sha256)
-        shelf.leases.forget(tree.sha256)
+        cache.evict(tree.sha256)
+        cache.forget_pins(tree.sha256)
     logger.bind(sha256=tree.sha256, bytes=tree.bytes).debug("code evicted from the cache")
     return True
 
 
-def _is_wanted(shelf: Shelf, tree: Stored) -> bool:
-    """Tell whether a tree is in use, or has been used since it was looked at; it is locked now."""
-    try:
-        changed = _stored(shelf, tree.sha256) != tree
-    except FileNotFoundError:
-        changed = True
-    return changed or shelf.leases.any_of(tree.sha256)
-
-
-def _remove_seals_of_nothing(shelf: Shelf) -> None:
-    for seal in list((shelf.root / "code").glob(f"*{_SEAL}")):
-        if not shelf.tree(seal.stem).exists():
-            with locked_at_once(shelf.lock(seal.stem)) as alone:
-                if alone and not shelf.tree(seal.stem).exists():
-                    seal.unlink(missing_ok=True)
-
-
-def _remove_leases_of_nothing(shelf: Shelf) -> None:
-    for folder in list((shelf.root / "leases").iterdir()):
-        if not shelf.leases.any_of(folder.name) and not shelf.tree(folder.name).exists():
-            with locked_at_once(shelf.lock(folder.name)) as alone:
-                if alone and not shelf.leases.any_of(folder.name):
-                    shelf.leases.forget(folder.name)
-
-
-def _remove_locks_of_nothing(shelf: Shelf) -> None:
-    known = {path.name for path in (shelf.root / "code").iterdir()}
-    known |= {path.stem for path in (shelf.root / "keys").iterdir()}
-    for lock in list((shelf.root / "locks").iterdir()):
+def _remove_what_belongs_to_nothing(cache: CacheFolder) -> None:
+    """Remove records and pins without a tree, and locks of neither a tree nor an object; not what another run locks."""
+    for path in [*(cache.root / "code").glob("*.json"), *(cache.root / "leases").iterdir()]:
+        sha256 = path.name.removesuffix(".json")
+        cache.pinned(sha256)  # forgets the pins that have ended
+        if not cache.tree(sha256).exists():
+            with locked_at_once(cache.lock(sha256)) as alone:
+                if alone and not cache.tree(sha256).exists():
+                    cache.record(sha256).unlink(missing_ok=True)
+                    if not cache.pinned(sha256):
+                        cache.forget_pins(sha256)
+    known = {path.name.removesuffix(".json") for part in ("code", "keys") for path in (cache.root / part).iterdir()}
+    for lock in list((cache.root / "locks").iterdir()):
         if lock.name not in known:
-            _remove_if_free(lock)
-
-
-def _remove_if_free(lock: Path) -> None:
-    with suppress(FileNotFoundError), locked_at_once(lock) as alone:
-        if alone:
-            lock.unlink(missing_ok=True)
+            with suppress(FileNotFoundError), locked_at_once(lock) as alone:
+                if alone:
+                    lock.unlink(missing_ok=True)

@@ -4,47 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-import attrs
-from attrs.validators import instance_of
-
+from botdock._whole_files import publish
 from botdock.model import ObjectInfo
 
 Identity = tuple[str, ...]
 """What names an object for good: kind, storage, its location, key."""
-
-
-@attrs.frozen(kw_only=True)
-class Known:
-    """What an object was.
-
-    Attributes:
-        identity: Which object.
-        etag: Its etag then.
-        size: Its bytes then.
-        modified: When it had been written, as text.
-        sha256: Digest of its bytes.
-    """
-
-    identity: Identity
-    etag: str = attrs.field(validator=instance_of(str))
-    size: int = attrs.field(validator=instance_of(int))
-    modified: str = attrs.field(validator=instance_of(str))
-    sha256: str = attrs.field(validator=instance_of(str))
-
-    @classmethod
-    def of(cls, identity: Identity, info: ObjectInfo, sha256: str) -> Known:
-        """Put together what is known."""
-        modified = info.modified.isoformat()
-        return cls(identity=identity, etag=info.etag, size=info.size, modified=modified, sha256=sha256)
-
-    def fits(self, info: ObjectInfo) -> bool:
-        """Tell whether the object is still what it was."""
-        return self == Known.of(self.identity, info, self.sha256)
 
 
 class Index:
@@ -57,20 +26,29 @@ class Index:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def recall(self, identity: Identity) -> Known | None:
-        """Return what an object was, if that is known."""
-        known = _read(self._path(identity))
-        return known if known and known.identity == identity else None
+    def recall(self, identity: Identity, info: ObjectInfo | None) -> str | None:
+        """Return the digest of the bytes that an object had; None where that is not known.
 
-    def remember(self, known: Known, replace: Callable[[Path, str], None]) -> None:
-        """Note what an object is; `replace` writes a file so that others see the old one or the new one."""
-        replace(self._path(known.identity), json.dumps(attrs.asdict(known)))
+        Args:
+            identity: The object.
+            info: What it is now: one that differs in anything is another. None takes it for what it was.
+        """
+        known = _read(self._path(identity))
+        if known is None or known["identity"] != list(identity):
+            return None
+        sha256: str = known["sha256"]
+        return sha256 if info is None or known == _document(identity, info, sha256) else None
+
+    def remember(self, identity: Identity, info: ObjectInfo, sha256: str, *, draft: Path) -> None:
+        """Note what an object is; `draft` is a name that the file may have meanwhile."""
+        text = json.dumps(_document(identity, info, sha256))
+        publish(self._path(identity), text.encode(), durable=False, draft=draft)
 
     def forget(self, digests: AbstractSet[str]) -> None:
         """Remove what leads to trees that are gone, and what cannot be read."""
         for path in list(self._folder.iterdir()):
             known = _read(path)
-            if known is None or known.sha256 in digests:
+            if known is None or known["sha256"] in digests:
                 path.unlink(missing_ok=True)
 
     def _path(self, identity: Identity) -> Path:
@@ -82,8 +60,14 @@ def digest_of(identity: Identity) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def _read(path: Path) -> Known | None:
-    with suppress(FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
-        document = json.loads(path.read_bytes())
-        return Known(**(document | {"identity": tuple(document["identity"])}))
+def _document(identity: Identity, info: ObjectInfo, sha256: str) -> dict[str, Any]:
+    modified = info.modified.isoformat()
+    return {"identity": list(identity), "etag": info.etag, "size": info.size, "modified": modified, "sha256": sha256}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    with suppress(FileNotFoundError, ValueError, RecursionError):
+        known = json.loads(path.read_bytes())
+        if isinstance(known, dict) and isinstance(known.get("identity"), list) and isinstance(known.get("sha256"), str):
+            return known
     return None

@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,6 @@ class CodeRuns:
         home: The state folder.
         store: Where the code is.
         config: How large it may be.
-        on_step: Told of each step of the cache.
     """
 
     def __init__(
@@ -86,12 +85,10 @@ class CodeRuns:
         home: Path,
         store: CodeStore,
         config: CodeConfig | None = None,
-        on_step: Callable[[str], None] = lambda _step: None,
     ) -> None:
         self.home = home
         self.config = config or CodeConfig()
         self.store = store
-        self.on_step = on_step
         self.reports: list[str] = []
         self.notes: list[str] = []
         self.local_code = True
@@ -104,7 +101,6 @@ class CodeRuns:
             limit=self.config.cache_bytes,
             limits=attrs.asdict(archive_limits(self.config)),
             patience=30,
-            on_step=self.on_step,
         )
 
     def service(self) -> CodeService:
@@ -141,12 +137,12 @@ class CodeRuns:
             raise
 
     def damage(self, tree: Path) -> None:
-        """Change a tree of the cache, as nobody should."""
+        """Change a tree of the cache, as a user never should."""
         tree.chmod(0o755)
         (tree / "damage").write_text("")
 
     def clear(self, folder: Path) -> None:
-        """Remove a folder with read-only trees in it, as nobody should."""
+        """Remove a folder with read-only trees in it, as a user never should."""
         for parent, _, _ in os.walk(folder):
             Path(parent).chmod(0o755)
         shutil.rmtree(folder)
@@ -164,7 +160,7 @@ class CodeRuns:
             self.end(workspace)
 
     def left_over(self) -> list[str]:
-        """Return what nobody needs: drafts, trees that were taken off, leases, and seals or locks of nothing."""
+        """Return what no run needs: what was staged, evicted trees, pins, and records of nothing."""
         cache = self.home / "cache"
         found = [path for part in ("drafts", "aside") for path in (cache / part).glob("*")]
         found += list(cache.glob("leases/*/*"))

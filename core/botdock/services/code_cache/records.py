@@ -1,4 +1,4 @@
-"""Makes a tree read-only, and tells later whether it is still what it was."""
+"""Makes a tree read-only, and tells later by its record whether it is still what it was."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _BLOCK = 4096
 
 
 @attrs.frozen(kw_only=True)
-class Seal:
-    """What is known of a tree beside it.
+class TreeRecord:
+    """What is written down of a tree, beside it.
 
     Attributes:
         entries: Files, folders and links.
@@ -39,16 +39,13 @@ class Seal:
     limits: Mapping[str, int] = attrs.field(validator=instance_of(dict))
 
     @classmethod
-    def of(cls, tree: Path, limits: Mapping[str, int]) -> Seal:
-        """Look at a tree that nobody changes any more."""
-        look = survey(tree)
-        return cls(
-            entries=look.entries, bytes=look.bytes, stamp=look.stamp, content=content_digest(tree), limits=dict(limits)
-        )
+    def of(cls, tree: Path, limits: Mapping[str, int]) -> TreeRecord:
+        """Look at a tree that does not change any more."""
+        return cls(**survey(tree)._asdict(), content=content_digest(tree), limits=dict(limits))
 
     @classmethod
-    def read(cls, path: Path) -> Seal | None:
-        """Read a seal back; None when it is absent or not whole."""
+    def read(cls, path: Path) -> TreeRecord | None:
+        """Read a record back; None when it is absent or not whole."""
         try:
             return cls(**json.loads(path.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError, RecursionError):
@@ -64,7 +61,7 @@ class Seal:
 
 
 class Look(NamedTuple):
-    """What `lstat` says of all that is in a tree; as in `Seal`."""
+    """What `lstat` says of all that is in a tree; as in `TreeRecord`."""
 
     entries: int
     bytes: int

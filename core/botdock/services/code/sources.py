@@ -1,28 +1,38 @@
-"""Code in a row of bytes, wherever they come from, and what can be known of it without reading them."""
+"""Where code comes from: a folder, an archive or bytes of this machine, or an object; what is known of it unread."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import itertools
+import os
+import stat
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 
-from botdock.errors import CodeError, ObjectNotFoundError
+from botdock.errors import CodeError, ObjectNotFoundError, nearest
 from botdock.model import ByteReader, ObjectInfo
+from botdock.services.code_cache import Staging
 from botdock.services.code_cache.index import Identity
-
-if TYPE_CHECKING:
-    from botdock.services.code.fetching import Filling
 
 _SETTLED = 1.0
 """Seconds after which a file cannot be written again without another time of change: no kernel's tick is as long."""
+_LOOKED_AT = 1000
+"""Names of a folder that are looked at to guess what was meant."""
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+_KINDS = {
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 class CodeKind(StrEnum):
@@ -46,7 +56,7 @@ class CodeSource:
         sha256: Digest of the archive's bytes, hexadecimal; None where they were not read.
         cached: Whether it is unpacked already.
         note: What a reader of the result should know about where it came from; usually empty.
-        filling: What keeps others from fetching the same; None when there is nothing to be put into the cache.
+        staging: Where its tree is to be made, while other runs wait for it; None when nothing goes into the cache.
     """
 
     kind: CodeKind
@@ -56,7 +66,7 @@ class CodeSource:
     sha256: str | None = None
     cached: bool = False
     note: str = ""
-    filling: Filling | None = attrs.field(default=None, eq=False, repr=False)
+    staging: Staging | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -164,4 +174,69 @@ def check_digest(name: str, sha256: str, wanted: str | None) -> None:
             f"code at {name!r} has the digest sha256:{sha256}, and code_digest asks for sha256:{wanted}",
             source=name,
             hint="The code was replaced, or the digest is another version's; `sha256sum` of the archive shows its own.",
+        )
+
+
+def local_path(text: str) -> tuple[Path, bool] | None:
+    """Return the folder or file of this machine that `text` names, and whether it is a folder; None for neither.
+
+    Raises:
+        CodeError: It is something else, or cannot be read.
+    """
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - pathlib's raises for a user that is not there
+    try:
+        mode = path.stat().st_mode
+    except ValueError:  # holds a NUL or a lone surrogate, which no path can
+        return None
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise CodeError(f"code at {text!r}: {error.strerror or error}", source=text) from None
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
+        raise CodeError(
+            f"code at {text!r} is {kind}", source=text, hint="Code is a folder, an archive, or a key of the storage."
+        )
+    if not os.access(path, os.R_OK):
+        raise CodeError(f"code at {text!r} cannot be read by this user", source=text)
+    return path.absolute(), stat.S_ISDIR(mode)
+
+
+def neighbours(text: str) -> list[str]:
+    """Return paths that exist and that `text` may have been meant to be: its first wrong part mended."""
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - the same
+    parts = [*reversed(path.parents), path]
+    for parent, child in itertools.pairwise(parts):
+        if not os.path.lexists(child):
+            mended = [parent / near for near in nearest(child.name, _names(parent))]
+            wholes = [near / path.relative_to(child) for near in mended]
+            return [str(whole if os.path.lexists(whole) else near) for near, whole in zip(mended, wholes, strict=True)]
+    return []
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as found:
+            return [item.name for item in itertools.islice(found, _LOOKED_AT) if item.name.isprintable()]
+    except OSError:
+        return []
+
+
+def check_folder(name: str, path: Path, workspace: Path, wanted: str | None) -> None:
+    """Refuse a folder that a digest was given for, or that would be copied into itself.
+
+    Raises:
+        CodeError: How to mend it.
+    """
+    if wanted is not None:
+        raise CodeError(
+            f"code at {name!r} is a folder, which code_digest says nothing of",
+            source=name,
+            hint=f"Pack it first: `botdock pack {name}`; the digest is that of the archive.",
+        )
+    if workspace.resolve().is_relative_to(path.resolve()):
+        raise CodeError(
+            f"code at {name!r} holds botdock's own state at {workspace}, so it would be copied into itself",
+            source=name,
+            hint="Keep the code in a folder of its own, or choose another place with BOTDOCK_HOME.",
         )
