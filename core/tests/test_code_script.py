@@ -70,9 +70,9 @@ def test_a_link_within_the_code_is_followed(tree: Path) -> None:
         ("../outside.js", "leads out of the code"),
         ("..", "leads out of the code"),
         ("src/../../outside", "leads out of the code"),
-        ("", "is no name of a file"),
-        ("a\0b", "is no name of a file"),
-        ("\ud800", "is no name of a file"),
+        ("", "is not the name of a file"),
+        ("a\0b", "is not the name of a file"),
+        ("\ud800", "is not the name of a file"),
         ("x" * 10_000, "the code holds no script"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_folder_that_leads_out_is_refused(tree: Path) -> None:
 
 def test_a_fifo_is_no_script(tree: Path) -> None:
     os.mkfifo(tree / "fifo.js")
-    with pytest.raises(CodeError, match="is no regular file"):
+    with pytest.raises(CodeError, match="is not a regular file"):
         settle_script(tree, NODE, "bot", "fifo.js")
 
 

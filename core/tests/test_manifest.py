@@ -10,7 +10,8 @@ import pytest
 from botdock.errors import CodeError
 from botdock.model import Limits, Runtime
 from botdock.model.limits import MIB
-from botdock.services.code.manifest import MAX_MANIFEST_BYTES, Manifest, detect_runtime, read_manifest
+from botdock.services.code.manifest import MAX_MANIFEST_BYTES, Manifest, read_manifest
+from botdock.services.code.script import detect_runtime
 
 PYTHON = Runtime(
     name="python311",
@@ -210,6 +211,9 @@ class TestFile:
         assert manifest(tmp_path, name, "#" * MAX_MANIFEST_BYTES).source == name
         assert problems(tmp_path, name, "#" * (MAX_MANIFEST_BYTES + 1)) == [f"{name}: is larger than 64 KiB"]
 
+    def test_a_byte_order_mark_is_not_part_of_it(self, tmp_path: Path, name: str) -> None:
+        assert manifest(tmp_path, name, b"\xef\xbb\xbf# nothing").source == name
+
     def test_a_link_within_the_code_is_followed(self, tmp_path: Path, name: str) -> None:
         (tmp_path / "real").write_text("")
         (tmp_path / name).symlink_to("real")
@@ -224,7 +228,7 @@ class TestFile:
 
     def test_a_fifo_holds_nobody_up(self, tmp_path: Path, name: str) -> None:
         os.mkfifo(tmp_path / name)
-        with pytest.raises(CodeError, match=f"{name}: is no regular file"):
+        with pytest.raises(CodeError, match=f"{name}: is not a regular file"):
             read_manifest(tmp_path)
 
     @pytest.mark.parametrize("target", [None, "nowhere"])

@@ -29,7 +29,7 @@ from botdock.orchestrator.layout import container_run, context_of, template_of
 from botdock.orchestrator.run import Run
 from botdock.orchestrator.runs_on_disk import run_document
 from botdock.orchestrator.storing import Storing
-from botdock.services.code.manifest import detect_runtime, read_manifest
+from botdock.services.code import detect_runtime, read_manifest
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Metrics, Storage
 from botdock.services.log_store.masking import forms
 

@@ -1,4 +1,4 @@
-"""Finds the script of an entrypoint in a tree of code."""
+"""Finds out what a tree of code is run with: its runtime, and the script of an entrypoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from botdock.errors import CodeError, nearest
 from botdock.model.runtime import inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from botdock.model import Runtime
 
@@ -21,13 +21,40 @@ _LOOKED_AT = 500
 _SHOWN = 5
 
 
+def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime]) -> Runtime:
+    """Return the one runtime that recognises a tree of code.
+
+    Args:
+        tree: The code.
+        entrypoint: `bot` or `backtest`.
+        runtimes: Those that may run it.
+
+    Raises:
+        CodeError: None does, or several do.
+    """
+    candidates = tuple(runtimes)
+    found = [runtime for runtime in candidates if runtime.recognises(tree, entrypoint)]
+    if len(found) == 1:
+        return found[0]
+    say = 'Say which with --runtime, or in bot.toml: runtime = "NAME".'
+    if found:
+        seen = " and ".join(f"{runtime.find_script(tree, entrypoint)} ({runtime.name})" for runtime in found)
+        raise CodeError(f"the code can be run by several runtimes: it holds {seen}", source=str(tree), hint=say)
+    usual = "; ".join(f"{', '.join(runtime.scripts.get(entrypoint, ()))} ({runtime.name})" for runtime in candidates)
+    raise CodeError(
+        f"no runtime recognises the code: it holds no script of a usual name for the entrypoint {entrypoint!r}",
+        source=str(tree),
+        hint=f"Usual names: {usual or 'none, since no runtime is installed'}. {say}",
+    )
+
+
 def settle_script(tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
     """Return the script to run, relative to the tree and normalised.
 
-    A name without an ending that is no file gets the endings of the runtime: `main` means `main.js` to Node.
+    A name without an ending that is not a file gets the endings of the runtime: `main` means `main.js` to Node.
 
     Raises:
-        CodeError: There is none, or it is no file within the tree.
+        CodeError: The tree holds no such script, or it is not a file within it.
     """
     if script is None:
         found = runtime.find_script(tree, entrypoint)
@@ -52,7 +79,7 @@ def _normalised(tree: Path, script: str) -> str:
     problem = None
     name = os.path.normpath(script) if script else ""
     if not script or "\0" in script or not _is_text(script):
-        problem = "is no name of a file"
+        problem = "is not the name of a file"
     elif script.startswith("/"):
         problem = "is absolute; name it relative to the code"
     elif name == ".." or name.startswith("../"):
@@ -82,7 +109,7 @@ def _no_such_script(tree: Path, runtime: Runtime, name: str) -> CodeError:
         return CodeError(f"script {name!r} is a link that leads out of the code", source=str(tree))
     kind = _kind(tree, name)
     if kind is not None:
-        what = "a folder" if kind == stat.S_IFDIR else "no regular file"
+        what = "a folder" if kind == stat.S_IFDIR else "not a regular file"
         return CodeError(
             f"script {name!r} is {what}; name a file", source=str(tree), hint=_what_there_is(tree, runtime)
         )
