@@ -20,6 +20,7 @@ from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits, Budget
 from botdock.archive._source import Source, open_source
 from botdock.archive._tar import ByteStream, tar_items
 from botdock.archive._zip import zip_items
+from botdock.errors import ArchiveError
 from botdock.model.storage import ByteReader
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -175,10 +176,8 @@ def _new_folder(path: Path) -> Iterator[int]:
     Raises:
         ArchiveError: `destination`: something is there already, or came into being meanwhile.
     """
-    hint = "Choose a folder that does not exist yet."
-    taken = refusal("cannot be unpacked: its destination exists already", limit="destination", hint=hint)
     if os.path.lexists(path):
-        raise taken
+        raise _taken()
     hidden = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=path.parent))
     try:
         root = os.open(hidden, os.O_RDONLY | os.O_DIRECTORY)
@@ -192,11 +191,16 @@ def _new_folder(path: Path) -> Iterator[int]:
             hidden.rename(path)
         except OSError as error:
             if error.errno in _TAKEN:
-                raise taken from error
+                raise _taken() from error
             raise
     finally:
         os.close(root)
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _taken() -> ArchiveError:
+    hint = "Choose a folder that does not exist yet."
+    return refusal("cannot be unpacked: its destination exists already", limit="destination", hint=hint)
 
 
 def _write(root: int, path: str, content: Chunks, mode: int) -> None:

@@ -49,17 +49,13 @@ def read_manifest(tree: Path) -> Manifest | None:
     for name, parse in MANIFESTS.items():
         data = _read(tree, name)
         if data is not None:
-            return _parsed(tree / name, data, parse)
+            try:
+                with _one_manifest:
+                    return parse(data)
+            except ManifestProblemsError as error:
+                lines = "\n".join(f"{name}: {problem[:_MAX_PROBLEM]}" for problem in error.problems)
+                raise CodeError(lines, source=str(tree / name), hint=error.hint) from None
     return None
-
-
-def _parsed(path: Path, data: bytes, parse: Callable[[bytes], Manifest]) -> Manifest:
-    try:
-        with _one_manifest:
-            return parse(data)
-    except ManifestProblemsError as error:
-        lines = "\n".join(f"{path.name}: {problem[:_MAX_PROBLEM]}" for problem in error.problems)
-        raise CodeError(lines, source=str(path), hint=error.hint) from None
 
 
 def _read(tree: Path, name: str) -> bytes | None:
@@ -115,7 +111,8 @@ def _table(key: str, document: dict[str, Any], problems: Problems) -> dict[str, 
 
 def _entrypoints(table: dict[str, Any], problems: Problems) -> dict[str, str]:
     problems.unknown(table, ENTRYPOINTS, "entrypoints.")
-    return problems.texts("entrypoints", {kind: table[kind] for kind in ENTRYPOINTS if kind in table})
+    found = {kind: problems.text(f"entrypoints.{kind}", table.get(kind)) for kind in ENTRYPOINTS}
+    return {kind: script for kind, script in found.items() if script is not None}
 
 
 def _limits(table: dict[str, Any], problems: Problems) -> Limits:

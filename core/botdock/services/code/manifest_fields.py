@@ -95,11 +95,6 @@ class Problems:
             return value
         return None
 
-    def texts(self, key: str, table: Mapping[str, object]) -> dict[str, str]:
-        """Return a table of texts, or note what is there in their place."""
-        found = {name: self.text(f"{key}.{name}", value) for name, value in table.items()}
-        return {name: value for name, value in found.items() if value is not None}
-
     def raise_any(self) -> None:
         """Raise what was noted.
 

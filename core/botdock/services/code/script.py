@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _LOOKED_AT = 500
 """Files that are looked at to say what there is instead."""
 _SHOWN = 5
+_NOT_IN_A_NAME = re.compile("[\\0\\ud800-\\udfff]")
+"""What no path holds: NUL, and halves of surrogate pairs."""
 
 
 def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime]) -> Runtime:
@@ -78,7 +81,7 @@ def _checked(tree: Path, name: str) -> str:
 def _normalised(tree: Path, script: str) -> str:
     problem = None
     name = os.path.normpath(script) if script else ""
-    if not script or "\0" in script or not _is_text(script):
+    if not script or _NOT_IN_A_NAME.search(script):
         problem = "is not the name of a file"
     elif script.startswith("/"):
         problem = "is absolute; name it relative to the code"
@@ -87,14 +90,6 @@ def _normalised(tree: Path, script: str) -> str:
     if problem:
         raise CodeError(f"script {script[:120]!r} {problem}", source=str(tree))
     return name
-
-
-def _is_text(script: str) -> bool:
-    try:
-        script.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _kind(tree: Path, name: str) -> int | None:
