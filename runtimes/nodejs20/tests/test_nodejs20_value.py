@@ -37,7 +37,22 @@ def returning(expression: str, **more: Any) -> Ended:
         ("new Date(0)", "1970-01-01T00:00:00.000Z", 0),
         ("{toJSON: () => 'own'}", "own", 0),
         ("{gone: undefined, f() {}, kept: 1}", {"kept": 1}, 0),
-        ("new Map([[1, 2]])", {}, 0),
+        (
+            "new Map([[1, new Set(['a', NaN])], [new Date(0), {}]])",
+            {"1": ["a", None], "1970-01-01T00:00:00.000Z": {}},
+            1,
+        ),
+        (
+            "[12345678901234567890n, new Float64Array([1.5, 2]), new Number(3)]",
+            ["12345678901234567890", [1.5, 2], 3],
+            0,
+        ),
+        (
+            "{first: {}, none: null, failure: new TypeError('no data')}",
+            {"first": {}, "none": None, "failure": {"name": "TypeError", "message": "no data"}},
+            0,
+        ),
+        ("((shared) => [shared, shared])({a: null})", [{"a": None}, {"a": None}], 0),
         ("'\\ud800'", "\ud800", 0),
     ],
 )
@@ -49,14 +64,10 @@ def test_nan_and_infinities_become_null_and_are_counted(expression: str, value: 
 @pytest.mark.parametrize(
     ("expression", "problem"),
     [
-        ("{a: 1n}", "not JSON: at 'a': Do not know how to serialize a BigInt"),
-        (
-            "(() => { const o = {}; o.self = o; return o; })()",
-            "not JSON: at 'self': Converting circular structure to JSON",
-        ),
-        ("() => 1", "not JSON: a function"),
-        ("Symbol()", "not JSON: a symbol"),
-        ("{toJSON() { throw 'never'; }}", "not JSON: at '': undefined"),
+        ("() => 1", "not JSON: $ is of type function"),
+        ("Symbol()", "not JSON: $ is of type symbol"),
+        ("/a/", "not JSON: $ is of type RegExp"),
+        ("{toJSON() { throw 'never'; }}", "not JSON: never"),
     ],
 )
 def test_what_is_not_json_is_named(expression: str, problem: str) -> None:
@@ -66,6 +77,30 @@ def test_what_is_not_json_is_named(expression: str, problem: str) -> None:
     assert ended.reading.problem.startswith(problem)
     failed = returning(expression, entrypoint="backtest")
     assert (failed.exit_code, failed.reading.exit_code, failed.stderr) == (1, 1, b"")
+
+
+@pytest.mark.parametrize(
+    ("expression", "rest", "problem"),
+    [
+        (
+            "{a: [1, {b: Promise.resolve()}]}",
+            {"a": [1, {"b": None}]},
+            "not JSON: $.a[1].b is of type Promise: await it",
+        ),
+        ("((o) => (o.self = o))({n: 1})", {"n": 1, "self": None}, "not JSON: $.self holds itself"),
+    ],
+)
+def test_the_parts_of_a_value_that_have_a_form_are_kept(expression: str, rest: object, problem: str) -> None:
+    reading = returning(expression).reading
+    assert (reading.value, reading.problem) == (rest, problem)
+
+
+@pytest.mark.parametrize("star", ["function*", "async function*"])
+def test_a_main_that_is_a_generator_does_not_count_as_run(star: str) -> None:
+    with bot(NODEJS20, f"exports.main = {star} () {{ yield 1; }};") as made:
+        ended = made.run()
+    assert (ended.exit_code, ended.reading.error_type) == (1, "TypeError")
+    assert "generator" in ended.reading.error
 
 
 def test_undefined_is_no_value() -> None:
@@ -181,10 +216,13 @@ def test_packages_of_the_tree_are_found() -> None:
 
 def test_working_folder_and_arguments_are_the_bots() -> None:
     source = """
-        exports.main = (...given) => [process.cwd() === process.env.CODE_MOUNT_DIR, process.argv[1] === __filename,
-          process.argv.length, require.main === module, given.length, typeof given[2]];
+        const { dirname } = require('path');
+        exports.main = (...given) => [
+          process.cwd() === process.env.CODE_MOUNT_DIR, dirname(process.argv[1]) === __dirname, process.argv.length,
+          [require.main === module, process.argv[1] === __filename], given.length, typeof given[2],
+        ];
     """
-    assert run(source).reading.value == [True, True, 2, False, 3, "object"]
+    assert run(source).reading.value == [True, True, 2, [False, False], 3, "object"]
 
 
 def test_the_time_zone_is_the_one_it_was_given() -> None:

@@ -6,6 +6,8 @@ const { closeSync, constants, ftruncateSync, openSync, writeSync } = require('no
 const { stringify } = JSON; // the bot may replace what it finds; what is taken here stays
 
 const MAX_MESSAGE = 2000;
+const MAX_PATH = 200; // characters of the way to a part of a value; a longer one is left out, for it may hold a secret
+const WITHOUT_FORM = [Promise, WeakMap, WeakSet, WeakRef, RegExp, ArrayBuffer, DataView];
 const CANNOT_WRITE = 74; // what a bot exits with that ended well, but whose result cannot be written at all
 
 class Result {
@@ -76,30 +78,75 @@ function writeAll(file, data) {
   for (let at = 0; at < data.length; ) at += writeSync(file, data, at, data.length - at, at);
 }
 
-// Return a value as JSON, how many of its numbers became null, and why it is no JSON.
+// Return a value as JSON, how many of its numbers became null, and what of it has no form in JSON.
 function toJSON(value) {
-  let nonfinite = 0;
-  let at = '';
-  const watch = (key, item) => {
-    at = key;
-    if (typeof item === 'number' && !Number.isFinite(item)) nonfinite += 1;
-    return item;
-  };
+  const plain = new Plain();
   try {
-    const text = plainJSON(value) ?? stringify(value, watch);
-    return { text, nonfinite, problem: text === undefined ? `not JSON: a ${typeof value}` : '' };
+    const text = plainJSON(value) ?? stringify(plain.copy(value, '$'));
+    const problem = plain.problem || (text === undefined ? `not JSON: $ is of type ${typeof value}` : '');
+    return { text: problem && (text ?? 'null') === 'null' ? '' : text, nonfinite: plain.nonfinite, problem };
   } catch (error) {
-    return { nonfinite: 0, problem: `not JSON: at '${at}': ${textOf(error?.message)}`.slice(0, MAX_MESSAGE) };
+    const said = error instanceof RangeError ? 'it is nested too deep' : textOf(error?.message ?? error);
+    return { nonfinite: 0, problem: `not JSON: ${said}`.slice(0, MAX_MESSAGE) };
   }
 }
 
-// The fast way; undefined for a value that needs a closer look.
+// The fast way; undefined for a value that needs a closer look: a Map, a Set or a Promise would be an empty object.
 function plainJSON(value) {
   try {
     const text = stringify(value);
-    return text?.includes('null') ? undefined : text;
+    return /null|\{\}|\{"0":/.test(text ?? 'null') ? undefined : text;
   } catch {
     return undefined;
+  }
+}
+
+// Copies a value into what JSON knows. The first part that has no form becomes null, and is the problem.
+class Plain {
+  nonfinite = 0;
+  problem = '';
+  #within = new Set();
+
+  copy(given, path) {
+    const value = typeof given?.toJSON === 'function' ? given.toJSON() : given;
+    if (typeof value === 'bigint') return value.toString();
+    if (value instanceof Number || value instanceof String || value instanceof Boolean) return value.valueOf();
+    if (typeof value === 'number' && !Number.isFinite(value)) {
+      this.nonfinite += 1;
+      return null;
+    }
+    if (typeof value !== 'object' || value === null) return value;
+    if (this.#within.has(value)) return this.#without(path, 'holds itself');
+    this.#within.add(value);
+    const copied = this.#object(value, path);
+    this.#within.delete(value);
+    return copied;
+  }
+
+  #object(value, path) {
+    if (value instanceof Map) return this.#members([...value].map(([key, item]) => [this.#key(key), item]), path);
+    if (Array.isArray(value) || value instanceof Set || (ArrayBuffer.isView(value) && !(value instanceof DataView))) {
+      return Array.from(value, (item, place) => this.copy(item, `${path}[${place}]`));
+    }
+    if (value instanceof Error) return { name: textOf(value.name), message: textOf(value.message) };
+    if (WITHOUT_FORM.some((kind) => value instanceof kind)) {
+      const hint = value instanceof Promise ? ': await it' : '';
+      return this.#without(path, `is of type ${textOf(value.constructor?.name)}${hint}`);
+    }
+    return this.#members(Object.entries(value), path);
+  }
+
+  #members(entries, path) {
+    return Object.fromEntries(entries.map(([key, item]) => [key, this.copy(item, `${path}.${key}`)]));
+  }
+
+  #key(key) {
+    return key instanceof Date ? key.toJSON() : textOf(key);
+  }
+
+  #without(path, said) {
+    this.problem ||= `not JSON: ${path.length <= MAX_PATH ? path : 'a value'} ${said}`;
+    return null;
   }
 }
 

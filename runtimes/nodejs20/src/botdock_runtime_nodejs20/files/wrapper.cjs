@@ -8,6 +8,7 @@ const path = require('node:path');
 require('./botdock-output.cjs');
 const { Result } = require('./botdock-result.cjs');
 
+const GENERATORS = ['Generator', 'AsyncGenerator'];
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 };
 const LONGEST = 2 ** 31 - 1; // milliseconds that a timer of Node's can have
 const UNSETTLED = 13; // what Node itself exits with when a promise that it waits for can never settle
@@ -63,14 +64,14 @@ function enter(context) {
   for (const [name, value] of Object.entries(context.environment)) process.env[name] = value;
   process.chdir(context.code_dir);
   const script = path.join(context.code_dir, context.script);
-  process.argv.splice(1, Infinity, script);
+  process.argv.splice(1, Infinity, `${path.dirname(script)}/.`); // not the script: it is not the program that runs
   return require.resolve(script);
 }
 
 // The type of the package that a folder belongs to, as Node looks it up: in the nearest package.json.
 function packageType(folder) {
   const file = path.join(folder, 'package.json');
-  if (fs.existsSync(file)) return JSON.parse(fs.readFileSync(file, 'utf8')).type;
+  if (fs.existsSync(file)) return JSON.parse(fs.readFileSync(file, 'utf8').replace(/^\uFEFF/, '')).type;
   return folder === path.dirname(folder) ? undefined : packageType(path.dirname(folder));
 }
 
@@ -93,13 +94,13 @@ async function load(script) {
   return import(require('node:url').pathToFileURL(script).href);
 }
 
+// Return `main`, as a method of the object that the script exports it in.
 function findMain(exported, script) {
-  const candidates = [exported?.main, exported?.default, exported?.default?.main, exported];
-  const main = candidates.find((candidate) => typeof candidate === 'function');
-  if (main === undefined) {
-    throw new TypeError(`${script} exports no function: neither main, nor default, nor the module itself`);
-  }
-  return main;
+  const owners = [[exported, 'main'], [exported, 'default'], [exported?.default, 'main']];
+  const found = owners.find(([owner, name]) => typeof owner?.[name] === 'function');
+  if (found) return found[0][found[1]].bind(found[0]);
+  if (typeof exported === 'function') return exported;
+  throw new TypeError(`${script} exports no function: neither main, nor default, nor the module itself`);
 }
 
 // Leave the frames of this file out of what is shown of an error and its causes.
@@ -130,6 +131,9 @@ async function run(context, result, termination, record) {
   try {
     const main = findMain(await load(enter(context)), context.script);
     value = await main(context.id, context.config, termination.argument);
+    if (GENERATORS.includes(value?.[Symbol.toStringTag])) {
+      throw new TypeError('main returned a generator, of which nothing has run: is it a function*?');
+    }
   } catch (error) {
     termination.failed = termination.exitCode !== undefined;
     if (termination.failed && termination.explains(error)) process.exit(termination.exitCode);
