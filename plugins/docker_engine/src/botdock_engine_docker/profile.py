@@ -142,7 +142,7 @@ def _host_config(
         **_file_systems(template, run, volumes),
         **({"CpuShares": tuning.cpu_shares} if tuning.cpu_shares else {}),
         **({"Runtime": tuning.runtime} if tuning.runtime else {}),
-        "Init": True,  # forwards SIGTERM to the bot, and reaps what the bot leaves behind
+        "Init": True,  # forwards SIGTERM to the bot's process group, and reaps what the bot leaves behind
         "AutoRemove": False,  # it would take the log along before it can be read
         "RestartPolicy": {"Name": "no"},
         "LogConfig": _log_config(template.limits),
@@ -251,7 +251,8 @@ def _log_config(limits: Limits) -> dict[str, Any]:
 
 
 def _environment(template: ContainerTemplate) -> dict[str, str]:
-    return {"HOME": TMP, "TMPDIR": TMP, **template.environment}
+    """Return its variables; Docker's init, which is tini, reads one: else it would signal the main process alone."""
+    return {"HOME": TMP, "TMPDIR": TMP, "TINI_KILL_PROCESS_GROUP": "1", **template.environment}
 
 
 def _check_network(network: str) -> None:
