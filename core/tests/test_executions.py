@@ -22,7 +22,7 @@ from botdock.executions._index import NAME
 from botdock.executions._lease import Lease, hold
 from botdock.executions._stops import Doorbell, read_stop
 from botdock.model import LogChunk, Outcome, Stream, new_execution_id
-from botdock.model.execution_id import first_id_at, time_of
+from botdock.model.execution import first_id_at, time_of
 from botdock.services.log_store import LogWriter
 
 Make = Callable[..., Path]

@@ -78,7 +78,8 @@ def test_the_example_of_an_event_hook_observes(hook: str, capsys: pytest.Capture
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_has_types_that_resolve_and_all_its_parameters_described(hook: str) -> None:
-    hints = get_type_hints(HOOKS[hook], {**vars(model), "BotdockError": BotdockError, "Iterable": list})
+    names = {name: getattr(model, name) for name in model.__all__}
+    hints = get_type_hints(HOOKS[hook], names | {"BotdockError": BotdockError, "Iterable": list})
     parameters = set(inspect.signature(HOOKS[hook]).parameters) - {"self"}
     assert set(hints) == parameters | {"return"}
     documented = inspect.getdoc(HOOKS[hook]) or ""

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from botdock.model import execution_id, new_execution_id
-from botdock.model.execution_id import EXECUTION_ID, container_name
+from botdock.model import execution, new_execution_id
+from botdock.model.execution import EXECUTION_ID, container_name
 
 
 def test_an_id_can_name_a_container_a_folder_and_a_kubernetes_object() -> None:
@@ -24,7 +24,7 @@ def test_ids_are_strictly_increasing_within_a_millisecond_too() -> None:
 
 
 def test_ids_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution_id, "_last", 0)
+    monkeypatch.setattr(execution, "_last", 0)
     years = [year * 365 * 86_400 * 10**9 for year in (1, 30, 56, 1000)]
     identities = []
     for now in years:
@@ -35,7 +35,7 @@ def test_ids_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_clock_that_goes_back_makes_no_id_twice_and_none_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution_id, "_last", 0)
+    monkeypatch.setattr(execution, "_last", 0)
     monkeypatch.setattr("time.time_ns", lambda: 10**18)
     before = new_execution_id()
     monkeypatch.setattr("time.time_ns", lambda: 10**17)

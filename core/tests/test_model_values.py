@@ -31,7 +31,7 @@ RUNTIME = Runtime(
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(model.__path__)])
 def test_every_example_in_a_docstring_is_true(name: str) -> None:
     module = importlib.import_module(f"botdock.model.{name}")
-    names = {**vars(model), **vars(module)}
+    names = {name: getattr(model, name) for name in model.__all__} | vars(module)
     assert doctest.testmod(module, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 

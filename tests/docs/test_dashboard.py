@@ -12,8 +12,8 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable
 from botdock.archive import pack
+from botdock.model.execution import Outcome
 from botdock.model.metrics import OTHER
-from botdock.model.outcome import Outcome
 from botdock_metrics_prometheus.families import render
 from testbed.prometheus import PrometheusServer
 

@@ -20,7 +20,7 @@ from loguru import logger
 
 from botdock import Config, DockerRunner, Executable, Execution, ExecutionResult
 from botdock.config import LoggingConfig
-from botdock.model.execution_id import container_name
+from botdock.model.execution import container_name
 from testbed.daemon import PrivateDaemon
 from testbed.minio import MinioServer
 from testbed.waiting import until

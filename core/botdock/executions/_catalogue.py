@@ -16,7 +16,7 @@ from botdock.executions._index import COLUMNS, Index, Row
 from botdock.executions._lease import holder_lives
 from botdock.executions._record import ExecutionRecord, ExecutionState
 from botdock.model import Outcome
-from botdock.model.execution_id import EXECUTION_ID, container_name, first_id_at, time_of
+from botdock.model.execution import EXECUTION_ID, container_name, first_id_at, time_of
 
 _SHOWN = 3
 _PREFIX = re.compile(r"[0-9a-z]{1,26}")

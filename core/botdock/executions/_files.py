@@ -15,7 +15,7 @@ from typing import Any
 from botdock._ownership import is_ours
 from botdock.errors import BotdockError
 from botdock.executions._lease import holder_lives
-from botdock.model.execution_id import EXECUTION_ID
+from botdock.model.execution import EXECUTION_ID
 
 EXECUTIONS = "executions"
 REQUEST, RUN, STOP, CONCLUDED, RESULT, OUTCOME = (

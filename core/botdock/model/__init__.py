@@ -1,55 +1,78 @@
-"""The nouns of botdock, and the seams that plugins fill in. Needs nothing but attrs."""
+"""The nouns of botdock, and the seams that plugins fill in. Needs nothing but attrs.
 
-from botdock.model._validation import JSON, MAX_ENVIRONMENT_STRING
-from botdock.model.checks import Check, CheckStatus
-from botdock.model.container import (
-    ContainerHandle,
-    ContainerInfo,
-    ContainerRun,
-    ContainerState,
-    ContainerStatus,
-    ContainerTemplate,
-    ImageInfo,
-    PullPolicy,
-)
-from botdock.model.engine import Engine, EngineCapabilities, EngineEvents, Feature, PullProgress
-from botdock.model.executable import ENTRYPOINTS, Executable
-from botdock.model.execution_id import new_execution_id
-from botdock.model.limits import DEFAULT_LIMITS, Limits
-from botdock.model.logs import (
-    GapReason,
-    LogChunk,
-    LogCursor,
-    LogGap,
-    LogLine,
-    LogSink,
-    LogSource,
-    LogStream,
-    LogSummary,
-    Stream,
-)
-from botdock.model.metrics import DURATION_BUCKETS, MetricsExporter, MetricsSnapshot, OperationStats
-from botdock.model.outbox import OutboxStatus, Receipt
-from botdock.model.outcome import Outcome, Phase, Status
-from botdock.model.plugins import EnginePlugin, LogSinkPlugin, MetricsExporterPlugin, StorageBackendPlugin
-from botdock.model.progress import Progress
-from botdock.model.result import ExecutionResult
-from botdock.model.runtime import (
-    ExecutionContext,
-    ResultFormat,
-    Runtime,
-    RuntimeCapabilities,
-    read_code,
-)
-from botdock.model.storage import (
-    ByteReader,
-    DeleteFailure,
-    ObjectInfo,
-    ObjectReader,
-    StorageArea,
-    StorageBackend,
-    validate_key,
-)
+Names are imported on first use: a command that lists executions needs few of these classes.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botdock.model._validation import JSON, MAX_ENVIRONMENT_STRING
+    from botdock.model.container import (
+        ContainerHandle,
+        ContainerInfo,
+        ContainerRun,
+        ContainerState,
+        ContainerStatus,
+        ContainerTemplate,
+        ImageInfo,
+        PullPolicy,
+    )
+    from botdock.model.engine import Engine, EngineCapabilities, EngineEvents, Feature, PullProgress
+    from botdock.model.executable import ENTRYPOINTS, Executable
+    from botdock.model.execution import ExecutionResult, Outcome, Phase, Progress, Status, new_execution_id
+    from botdock.model.limits import DEFAULT_LIMITS, Limits
+    from botdock.model.logs import (
+        GapReason,
+        LogChunk,
+        LogCursor,
+        LogGap,
+        LogLine,
+        LogSink,
+        LogSource,
+        LogStream,
+        LogSummary,
+        Stream,
+    )
+    from botdock.model.metrics import DURATION_BUCKETS, MetricsExporter, MetricsSnapshot, OperationStats
+    from botdock.model.plugins import (
+        Check,
+        CheckStatus,
+        EnginePlugin,
+        LogSinkPlugin,
+        MetricsExporterPlugin,
+        StorageBackendPlugin,
+    )
+    from botdock.model.runtime import ExecutionContext, ResultFormat, Runtime, RuntimeCapabilities, read_code
+    from botdock.model.storage import (
+        ByteReader,
+        DeleteFailure,
+        ObjectInfo,
+        ObjectReader,
+        OutboxStatus,
+        Receipt,
+        StorageArea,
+        StorageBackend,
+        validate_key,
+    )
+
+_HOMES = {
+    "_validation": "JSON MAX_ENVIRONMENT_STRING",
+    "container": "ContainerHandle ContainerInfo ContainerRun ContainerState ContainerStatus ContainerTemplate "
+    "ImageInfo PullPolicy",
+    "engine": "Engine EngineCapabilities EngineEvents Feature PullProgress",
+    "executable": "ENTRYPOINTS Executable",
+    "execution": "ExecutionResult Outcome Phase Progress Status new_execution_id",
+    "limits": "DEFAULT_LIMITS Limits",
+    "logs": "GapReason LogChunk LogCursor LogGap LogLine LogSink LogSource LogStream LogSummary Stream",
+    "metrics": "DURATION_BUCKETS MetricsExporter MetricsSnapshot OperationStats",
+    "plugins": "Check CheckStatus EnginePlugin LogSinkPlugin MetricsExporterPlugin StorageBackendPlugin",
+    "runtime": "ExecutionContext ResultFormat Runtime RuntimeCapabilities read_code",
+    "storage": "ByteReader DeleteFailure ObjectInfo ObjectReader OutboxStatus Receipt StorageArea StorageBackend "
+    "validate_key",
+}
+"""Which names live in which module."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -112,3 +135,14 @@ __all__ = [
     "read_code",
     "validate_key",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker is to see unknown names as errors
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name on first use (PEP 562)."""
+        if name not in _HOME_OF:
+            raise AttributeError(f"module 'botdock.model' has no attribute {name!r}")
+        value = getattr(import_module(f"botdock.model.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import attrs
@@ -10,11 +11,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from botdock.config import Config
-    from botdock.model.checks import Check
     from botdock.model.engine import Engine
     from botdock.model.logs import LogSink
     from botdock.model.metrics import MetricsExporter
     from botdock.model.storage import StorageArea, StorageBackend
+
+
+class CheckStatus(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, but not all of it, or not as safely."""
+    FAILED = "failed"
+    """It does not work."""
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What, such as `docker.memory`.
+        status: How it ended.
+        detail: What was seen.
+        remedy: The command or setting that mends it; empty when there is nothing to mend.
+    """
+
+    name: str
+    status: CheckStatus
+    detail: str
+    remedy: str = ""
 
 
 def _no_checks(_config: Config) -> Iterable[Check]:

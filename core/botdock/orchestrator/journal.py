@@ -26,7 +26,7 @@ from botdock.archive import remove_tree
 from botdock.errors import BotdockError
 from botdock.executions._files import CONCLUDED, EXECUTIONS, OUTCOME, REQUEST, RUN, STOP, load_json, read_json
 from botdock.executions._lease import HOLDER, hold, runner_lives
-from botdock.model.result import ExecutionResult
+from botdock.model.execution import ExecutionResult
 
 STORED, RESULT, EVENTS = "stored.json", "result.json", "events.jsonl"
 _BEFORE_VALUE, _AFTER_VALUE = b'{"value": ', b"}"

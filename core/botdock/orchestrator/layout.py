@@ -15,7 +15,7 @@ from botdock.model.container import (
     LABEL_SEGMENT,
     segment_selector,
 )
-from botdock.model.execution_id import container_name
+from botdock.model.execution import container_name
 from botdock.orchestrator.run import Run
 
 PROGRAM_TARGET = "/botdock/program"

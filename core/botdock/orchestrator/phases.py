@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from botdock.errors import BotdockError
-from botdock.model.outcome import Phase
+from botdock.model.execution import Phase
 
 
 class PhaseClock:

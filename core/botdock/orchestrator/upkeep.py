@@ -29,7 +29,7 @@ from botdock.errors import BotdockError
 from botdock.executions import Executions
 from botdock.executions._files import EXECUTIONS, OUTCOME, execution_ids, read_json
 from botdock.model import ContainerHandle, ContainerInfo
-from botdock.model.execution_id import EXECUTION_ID
+from botdock.model.execution import EXECUTION_ID
 from botdock.orchestrator.preparation import Services
 from botdock.orchestrator.run import Run
 from botdock.services.code import Workspace

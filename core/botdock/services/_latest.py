@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdock.errors import ObjectNotFoundError, StorageUnavailableError
-from botdock.model.execution_id import EXECUTION_ID
+from botdock.model.execution import EXECUTION_ID
 
 if TYPE_CHECKING:
     from botdock.model import ByteReader, StorageBackend

@@ -13,8 +13,8 @@ import attrs
 
 from botdock._log import logger
 from botdock.errors import UserError
+from botdock.model.execution import ExecutionResult
 from botdock.model.metrics import Labels, MetricsExporter, MetricsSnapshot
-from botdock.model.result import ExecutionResult
 from botdock.services.metrics.series import LiveSeries, Operations, add_counters, plain_series
 from botdock.services.metrics.table import summary_table
 from botdock.services.metrics.total import Ledger

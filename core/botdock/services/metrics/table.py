@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
+from botdock.model.execution import Phase
 from botdock.model.metrics import Labels, MetricsSnapshot, OperationStats, Series
-from botdock.model.outcome import Phase
 from botdock.model.units import format_bytes
 
 NOTHING = "nothing has been counted yet"

@@ -1,19 +1,143 @@
-"""What an execution leaves behind."""
+"""An execution: its id, its phases, its outcome and its result."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+import os
+import re
+import threading
+import time
+from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 import attrs
 
 from botdock.model.logs import LogSummary
-from botdock.model.outcome import Outcome, Status
 
 SCHEMA = 1
 """Version of the JSON documents."""
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32 in lower case, as ULIDs use it; Kubernetes names allow no upper case."""
+_TIME_CHARACTERS = 10
+_RANDOM_CHARACTERS = 16
+_RANDOM_BITS = 5 * _RANDOM_CHARACTERS
+
+EXECUTION_ID = re.compile(f"[{_ALPHABET}]{{{_TIME_CHARACTERS + _RANDOM_CHARACTERS}}}")
+
+_lock = threading.Lock()
+_last = 0
+
+
+def new_execution_id() -> str:
+    """Return a new id: 48 bits of milliseconds and 80 random ones, as a ULID (https://github.com/ulid/spec).
+
+    Ids made by one process are strictly increasing, within a millisecond too.
+    """
+    global _last  # noqa: PLW0603 - the order holds for the whole process
+    fresh = (time.time_ns() // 1_000_000) << _RANDOM_BITS | int.from_bytes(os.urandom(_RANDOM_BITS // 8))
+    with _lock:
+        _last = max(fresh, _last + 1)
+        number = _last
+    return _encode(number)
+
+
+def time_of(execution_id: str) -> datetime:
+    """Return when an id was made, to the millisecond."""
+    number = 0
+    for character in execution_id[:_TIME_CHARACTERS]:
+        number = number << 5 | _ALPHABET.index(character)
+    return datetime.fromtimestamp(number / 1000, UTC)
+
+
+def first_id_at(moment: datetime) -> str:
+    """Return the lowest id that can be made at a time: those that sort below it are older."""
+    return _encode(max(round(moment.timestamp() * 1000), 0) << _RANDOM_BITS)
+
+
+def _encode(number: int) -> str:
+    length = _TIME_CHARACTERS + _RANDOM_CHARACTERS
+    return "".join(_ALPHABET[number >> 5 * (length - 1 - place) & 31] for place in range(length))
+
+
+def container_name(execution_id: str) -> str:
+    """Return the name of the container of an execution."""
+    return f"botdock-{execution_id}"
+
+
+class Status(StrEnum):
+    """The three words that callers of the old runner know."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    ERROR = "error"
+
+
+class Outcome(StrEnum):
+    """How an execution ended: always exactly one of these, with its evidence in the result."""
+
+    SUCCEEDED = "succeeded"
+    """The bot ended by itself with exit code 0, and what it returned is no error."""
+    FAILED = "failed"
+    """The bot ended by itself: it raised, exited non-zero, or returned an error."""
+    SIGNALED = "signaled"
+    """A signal ended the bot that botdock did not send."""
+    TIMED_OUT = "timed_out"
+    """It ran longer than its wall time."""
+    STOPPED = "stopped"
+    """Somebody asked for it to stop."""
+    OOM_KILLED = "oom_killed"
+    """The kernel killed the bot for exceeding its memory."""
+    OUTPUT_LIMIT = "output_limit"
+    """It wrote more to stdout and stderr than it may."""
+    INFRASTRUCTURE_ERROR = "infrastructure_error"
+    """Botdock, its engine or its machine failed; the bot is not to blame."""
+    LOST = "lost"
+    """Nobody can say any more how it ended."""
+
+    @property
+    def status(self) -> Status:
+        """The old runner's word for it."""
+        return Status.SUCCESS if self is Outcome.SUCCEEDED else Status.ERROR
+
+
+class Phase(StrEnum):
+    """The steps of an execution, in their order; each is timed, and an error names the one it broke."""
+
+    VALIDATE = "validate"
+    FETCH = "fetch"
+    EXTRACT = "extract"
+    GENERATE = "generate"
+    PULL = "pull"
+    CREATE = "create"
+    ATTACH = "attach"
+    START = "start"
+    WAIT = "wait"
+    """From the start until the exit is known: the bot's own time."""
+    STREAM = "stream"
+    """From the exit until the last byte of the log is stored."""
+    COLLECT = "collect"
+    STORE = "store"
+    CLEAN_UP = "clean_up"
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """One report; at most a few a second come.
+
+    Attributes:
+        phase: The step.
+        what: What is being moved, such as the name of an image or of an archive.
+        current: Bytes so far.
+        total: Bytes in all; 0 for not known.
+    """
+
+    phase: Phase
+    what: str
+    current: int = 0
+    total: int = 0
 
 
 @attrs.frozen(kw_only=True)
