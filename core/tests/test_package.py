@@ -49,7 +49,7 @@ def test_the_model_exports_exactly_what_it_imports() -> None:
     for name in model.__all__:
         home = importlib.import_module(f"botdock.model.{model._HOME_OF[name]}")
         assert getattr(model, name) is getattr(home, name)
-    with pytest.raises(AttributeError, match="module 'botdock.model' has no attribute 'Runner'"):
+    with pytest.raises(AttributeError, match=r"module 'botdock.model' has no attribute 'Runner'"):
         getattr(model, "Runner")  # noqa: B009 - a type checker would refuse it
 
 
