@@ -51,8 +51,9 @@ ${BOTDOCK_RESULT_FILE#=}" ;;
 done <"$2/environment"
 export "$3"
 cd -- "$CODE_MOUNT_DIR" || exit 126
-unset OLDPWD
-exec "$1" ARGUMENTS
+set -- "$1"
+BEFOREunset OLDPWD
+exec "$@" ARGUMENTS
 """
 """`command export`: of a variable that a shell keeps to itself, such as bash its UID, it complains and goes on."""
 
@@ -61,7 +62,7 @@ _DATA_MODE = 0o644
 """Others read it too: the bot runs as another user than botdock."""
 
 
-def shell_entrypoint(program: str, arguments: str = '"$SCRIPT_PATH"') -> bytes:
+def shell_entrypoint(program: str, arguments: str = '"$SCRIPT_PATH"', *, before: str = "") -> bytes:
     """Return an `entrypoint.sh` for languages whose bots need no wrapper: it starts a program on the script.
 
     The program gets the variables of the contract in its environment, and the tree as its working directory. It is
@@ -70,8 +71,10 @@ def shell_entrypoint(program: str, arguments: str = '"$SCRIPT_PATH"') -> bytes:
     Args:
         program: Name of the program, such as `awk`.
         arguments: What follows it, as shell source, such as `-f "$SCRIPT_PATH"`; of the author of a runtime alone.
+        before: Shell source of the same author that runs in the tree at last. It finds the program's path in `"$@"`,
+            adds what stands between it and `arguments`, and sets no variable but `OLDPWD` and `IFS`.
     """
-    return _SHELL.replace("ARGUMENTS", arguments).replace("PROGRAM", program).encode()
+    return _SHELL.replace("ARGUMENTS", arguments).replace("BEFORE", before).replace("PROGRAM", program).encode()
 
 
 def write_program(runtime: Runtime, directory: Path) -> Path:

@@ -125,6 +125,7 @@ class Runtime:
         check: Yields, for a tree and a script that exists in it, what is wrong with them in words. It runs in the
             runner's process, on a stranger's text: it reads with `read_code`, and asks an interpreter only in a child
             with limits. What it cannot tell is left to the wrapper.
+        checked_bytes: Bytes of a script up to which `check` is asked; more only where it parses nothing by itself.
         capabilities: What its wrapper can do.
         settings: The attrs class of `[options.<name>]`; None means that there are none.
     """
@@ -138,6 +139,7 @@ class Runtime:
     scripts: Mapping[str, tuple[str, ...]]
     files: Callable[..., Mapping[str, bytes]]
     check: Callable[[Path, str], Iterable[str]] = _no_problems
+    checked_bytes: int = MAX_CHECKED_BYTES
     capabilities: RuntimeCapabilities = attrs.field(factory=RuntimeCapabilities)
     settings: type | None = None
 
@@ -156,7 +158,7 @@ class Runtime:
 
     def problems(self, tree: Path, script: str) -> tuple[str, ...]:
         """Return what `check` finds wrong with a script; nothing where the script is too large or deep to look at."""
-        if read_code(tree, script) is None:
+        if read_code(tree, script, limit=self.checked_bytes) is None:
             return ()
         try:
             found = tuple(islice(self.check(tree, script), _MAX_PROBLEMS))

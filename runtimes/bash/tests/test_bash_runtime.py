@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from botdock_runtime_bash import check, plugin
 from botdock_runtime_bash.runtime import BASH
@@ -97,6 +100,9 @@ def test_files_beside_the_script_can_be_sourced() -> None:
         ("false", 1),
         ("nowhere", 127),
         ("set -e; false; echo on", 1),
+        ("#!/bin/sh -e\nfalse\nexit 0", 1),
+        ("#!/usr/bin/env -S bash -euo pipefail\nfalse | true\nexit 0", 1),
+        ('#!/bin/bash\n[[ ${BASH_SOURCE[0]} == "$0" && $- != *f* ]]', 0),
         ("kill -9 $$", -9),
     ],
 )
@@ -126,7 +132,30 @@ def test_sigterm_ends_a_script_without_a_trap() -> None:
         (b"#!/bin/bash\r\necho\r\n", "main.sh has Windows line endings"),
         (b"cat > x.csv <<'END'\na,b\r\nEND\n", None),
         (b"#!/usr/bin/env python3\nprint()\n", "main.sh asks for /usr/bin/env python3 in its first line"),
-        (b"#!" + b"x" * 40_000 + b"\nfi\n", None),
+        (b"#!/bin/zsh\n#" + b"x" * 40_000, "main.sh asks for /bin/zsh in its first line"),
+        (b"#!/usr/bin/env -S fish --no-config\necho\n", "main.sh asks for /usr/bin/env -S fish"),
+        (b"#!/usr/bin/env -i bash\necho\n", "main.sh asks for /usr/bin/env -i bash in its first line"),
+        (b"#!/usr/bin/env -S A=1 bash -e\necho\n", "main.sh asks for /usr/bin/env -S A=1 bash -e"),
+        (b"#!/bin/bash -n\nfalse\n", "main.sh asks for -n in its first line"),
+        (b"#!/bin/bash -eo noexec\nfalse\n", "main.sh asks for noexec in its first line"),
+        (b"#!/bin/bash -e other.sh\nfalse\n", "main.sh asks for other.sh in its first line"),
+        (b"#!/bin/bash -o\nfalse\n", "main.sh asks for -o in its first line"),
+        (b"#! /usr/local/bin/bash5 --norc -eu -o pipefail +x -\n", None),
+        (b"#!/bin/bash -e\r\necho\n", "main.sh has Windows line endings (line 1)"),
+        (b"#!/bin/bash\rset -e\rfalse\r", "main.sh has Windows line endings (line 1)"),
+        (b"\xef\xbb\xbfset -e\nfalse\n", "main.sh begins with a byte order mark"),
+        ("\ufeffset -e\n".encode("utf-16-le"), "main.sh is UTF-16"),
+        (b"echo\n\xef\xbb\xbfset -e\nfalse\n", "main.sh has a byte order mark (line 2)"),
+        (b"echo 'a\xef\xbb\xbfb'\ncat <<E\n\xef\xbb\xbf\nE\n", None),
+        (b"echo\nset -e\r\nfalse\n", "main.sh has Windows line endings (line 2)"),
+        (b"if true; then\r\necho\nfi\n", "main.sh has Windows line endings"),
+        (b"if true\nthen\nexit 1\nfi\nset -e\r\nfalse\n", "main.sh has Windows line endings"),
+        (b"exec >log 2>&1\nset -e\r\nfalse\n", "main.sh has Windows line endings"),
+        (b"x=1 \\\r\necho\n", "main.sh has Windows line endings"),
+        (b"cat <<E\nx\nE\r\nset -e\nfalse\n", "main.sh has Windows line endings"),
+        (b"# a comment\nx='a\r\nb'  # and more\r\ncat <<E\na\r\nE\n", None),
+        (b"cat <<E\nnever\r\nended\n", None),
+        (b"echo\nexit 0\na,b\r\n(1,2\r\n", None),
         (b"shopt -s extglob\nls !(a|b)\n", None),
         (b'tail -n +3 "$0"\nexit 0\n((\0\xff fi\n', None),
         (b"echo " + b"$(" * 15_000, None),
@@ -146,6 +175,8 @@ def test_without_bash_its_syntax_is_left_to_the_image(tmp_path: Path, monkeypatc
     (tmp_path / "main.sh").write_text("fi")
     monkeypatch.setenv("PATH", "")
     assert list(check.problems(tmp_path, "main.sh")) == []
+    (tmp_path / "main.sh").write_bytes(b"set -e\r\nfalse\r\n")
+    assert "Windows line endings (most)" in next(check.problems(tmp_path, "main.sh"))
 
 
 @pytest.mark.parametrize("instead", [("262144", "2000"), (">= 5", ">= 99"), ("-t 2", "-t x")])
@@ -166,6 +197,30 @@ def test_a_bash_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(subprocess, "run", hangs)
     assert list(check.problems(tmp_path, "main.sh")) == []
+
+
+WORDS = st.sampled_from(
+    ["bash", "/bin/sh", "env", "/usr/bin/env", "-S", "-Sbash", "zsh", "-e", "-eu", "-o", "pipefail"]
+)
+
+
+@given(st.lists(WORDS | st.text("-+aes*?'$\\ \t", max_size=5), max_size=6), st.sampled_from(["", " ", "\t "]))
+@settings(max_examples=60, deadline=None)
+@example(["/bin/bash", "*"], " ")
+@example(["/usr/bin/env", "-S", "bash", "-euo", "pipefail"], "\t ")
+def test_bash_gets_the_options_of_the_first_line_unless_they_are_refused(words: list[str], blank: str) -> None:
+    first = f"#!{blank}" + (blank or " ").join(words)
+    with tempfile.TemporaryDirectory() as name:
+        (folder := Path(name)).joinpath("bash").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+        (folder / "bash").chmod(0o755)
+        with bot(BASH, f"{first}\n", tree={"-e": "", "x": ""}, variables={"IFS": "h", "OLDPWD": "/"}) as made:
+            made.prepare()
+            with made.start(PATH=f"{name}:/usr/bin:/bin") as process:
+                *given, script = made.finish(process).stdout.decode().splitlines()
+    assert script == "main.sh"
+    if check._first_line_problem(first.encode()) is None:
+        named = first[2:].replace("\t", " ").split()
+        assert [word for word in named if "sh" not in word and word not in {"env", "/usr/bin/env", "-S"}] == given
 
 
 def test_the_plugin_registers_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from botdock import read_code
@@ -13,9 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_SHELLS = re.compile(rb"#!.*\b(ba|da|a|z|k|)sh\b")
+MAX_BYTES = 1024 * 1024
+"""Bytes of a script that are looked at: only bash, in a process with limits, parses them."""
+_MARK = "\ufeff".encode()
+_SHELL = re.compile(r"(?:ba|da|a)?sh[-.\d]*")
+_OPTION = re.compile(r"[-+][abefhikmopruvxBCEHOPTl]+|--(?:login|noediting|noprofile|norc|posix|restricted|verbose)")
+"""Those with which bash runs the script; with others, such as `-n` and `-s`, it would succeed and run nothing."""
 _SYNTAX = re.compile(rb"^bash: (line (\d+): (?:syntax error|unexpected EOF).*)", re.MULTILINE)
-_LEAVES = re.compile(rb"^(exit|exec)\b", re.MULTILINE)
+_ENDLESS = re.compile(rb"^bash: ()(?:line (\d+): )?warning: here-document", re.MULTILINE)
+_LEAVES = re.compile(rb"^(?:exit\b|exec[ \t]+[^\s<>&#\d{]).*\n?", re.MULTILINE)
+_MOST_EXITS = 5
 _READS = '((BASH_VERSINFO[0] >= 5)) && ulimit -c 0 -t 2 -v 262144 && exec -a bash "$BASH"'
 """Becomes a bash that reads with 2 seconds of CPU and 256 MiB; an older one knows less than the image's."""
 _READING_TIMEOUT = 10.0
@@ -24,29 +32,100 @@ _READING_TIMEOUT = 10.0
 
 def problems(tree: Path, script: str) -> Iterator[str]:
     """Yield what is wrong with `script` in `tree`, in words; the syntax is read by bash, where this machine has one."""
-    source = read_code(tree, script)
+    source = read_code(tree, script, limit=MAX_BYTES)
     if source is None:
         return
+    problem = _encoding_problem(source) or _first_line_problem(source.partition(b"\n")[0])
+    if problem or (problem := _text_problem(source)):
+        yield f"{script}{problem}"
+
+
+def _encoding_problem(source: bytes) -> str | None:
+    if source.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return " is UTF-16, which bash cannot read; save it as UTF-8, without a byte order mark"
+    if source.startswith(_MARK):
+        return " begins with a byte order mark, which spoils its first command; save it without: dos2unix"
     first = source.partition(b"\n")[0]
-    if first.endswith(b"\r") and first != source:
-        yield f"{script} has Windows line endings, which bash takes for part of its commands; make them LF: dos2unix"
-    elif first.startswith(b"#!") and not _SHELLS.match(first):
-        said = first[2:].decode(errors="replace").strip()
-        yield f"{script} asks for {said} in its first line, and would be run by bash; choose another runtime"
-    elif (bash := shutil.which("bash")) and (problem := _syntax_problem(bash, source)):
-        yield f"{script}, {problem}"
+    if first.startswith(b"#") and b"\r" in first:
+        return _line_endings("line 1")
+    return None
 
 
-def _syntax_problem(bash: str, source: bytes) -> str | None:
-    """Return what bash says of a syntax that it accepts neither by itself nor with what `shopt` can turn on later."""
-    if _said(bash, "-n", source) is None or (found := _said(bash, "-O extglob -n", source)) is None:
+def _line_endings(where: str) -> str:
+    return f" has Windows line endings ({where}), which bash takes for part of its commands; make them LF: dos2unix"
+
+
+def _first_line_problem(first: bytes) -> str | None:
+    """Return what bash cannot do of what the first line asks for; the runtime's `entrypoint.sh` reads it as we do."""
+    if not first.startswith(b"#!"):
         return None
-    before = b"".join(source.splitlines(keepends=True)[: int(found[2]) - 1])
-    return None if _LEAVES.search(before) else found[1].decode(errors="replace")  # what follows may be no script
+    said = first[2:].decode(errors="replace").replace("\t", " ").strip(" ")
+    words = [word for word in said.split(" ") if word]
+    if words and words[0].rpartition("/")[2] == "env":
+        words = [word for word in [" ".join(words[1:2]).removeprefix("-S"), *words[2:]] if word]
+    if words and not _SHELL.fullmatch(words[0].rpartition("/")[2]):
+        return (
+            f" asks for {said} in its first line, and would be run by bash; write it for bash, or name another runtime"
+        )
+    refused = _refused_option(words[1:])
+    return (
+        f" asks for {refused} in its first line, which cannot be given to bash here; leave it out" if refused else None
+    )
+
+
+def _refused_option(options: list[str]) -> str:
+    """Return the first word that is not an option with which bash runs the script; an empty text for none."""
+    names = 0
+    for number, word in enumerate(options, start=1):
+        if names and re.fullmatch(r"[a-z_0-9]+", word) and word != "noexec":
+            names -= 1
+        elif not names and _OPTION.fullmatch(word):
+            names = 0 if word.startswith("--") else len(re.findall("[oO]", word))
+        elif names or number < len(options) or word not in {"-", "--"}:
+            return word
+    return options[-1] if names else ""
+
+
+def _text_problem(source: bytes) -> str | None:
+    """Return where carriage returns and byte order marks stand that are part of a command, or what bash cannot read."""
+    bash = shutil.which("bash")
+    if not bash or (source != _without(source) and not _complaint(bash, b"fi\n")):
+        return _line_endings("most") if 2 * source.count(b"\r\n") > source.count(b"\n") else None
+    if not _complaint(bash, source) and source == _without(source):
+        return None
+    source = _run_part(bash, source)
+    found, meant = _complaint(bash, source), _complaint(bash, _without(source))
+    if not meant:
+        for spoils in (_MARK, b"\r"):
+            if spoils in source and (spoilt := _complaint(bash, source.replace(spoils, b" & & ")) or found):
+                where = f"line {spoilt[2].decode()}" if spoilt[2] else "at the end of a here-document"
+                mark = f" has a byte order mark ({where}), which spoils a command; save it without: dos2unix"
+                return mark if spoils == _MARK else _line_endings(where)
+    return f", {found[1].decode(errors='replace')}" if found and found[1] else None
+
+
+def _without(source: bytes) -> bytes:
+    return source.replace(b"\r", b"").replace(_MARK, b"")
+
+
+def _run_part(bash: str, source: bytes) -> bytes:
+    """Return what comes up to the first `exit` or `exec` that ends the script: what follows may be none."""
+    for leaves in islice(_LEAVES.finditer(source), _MOST_EXITS):
+        if not _complaint(bash, _without(source[: leaves.start()])):  # and so no part of something larger
+            return source[: leaves.end()]
+    return source
+
+
+def _complaint(bash: str, source: bytes) -> re.Match[bytes] | None:
+    """Return what bash says of a syntax that it accepts neither by itself nor with what `shopt` can turn on later."""
+    return _said(bash, "-n", source) and _said(bash, "-O extglob -n", source)
 
 
 def _said(bash: str, options: str, source: bytes) -> re.Match[bytes] | None:
-    """Return the syntax error that bash names, running nothing; None for all else, be it that bash did not last."""
+    """Return the syntax error, or the here-document without an end, that bash names, running nothing; else None.
+
+    None as well where bash did not last.
+    """
     try:
         done = subprocess.run(
             [bash, "-c", f"{_READS} {options}"],
@@ -58,4 +137,4 @@ def _said(bash: str, options: str, source: bytes) -> re.Match[bytes] | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return _SYNTAX.search(done.stderr) if done.returncode > 0 else None
+    return (_SYNTAX.search(done.stderr) or _ENDLESS.search(done.stderr)) if done.returncode >= 0 else None
