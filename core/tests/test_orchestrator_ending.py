@@ -173,7 +173,7 @@ def test_what_breaks_after_the_end_changes_nothing_of_it(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = make_stage()
-    monkeypatch.setattr(stage.orchestrator._conclusion, "_store", broken)
+    monkeypatch.setattr(stage.orchestrator._conclusion, "resume", broken)
     result = stage.orchestrator.execute_bot(make_bot())
     assert result.outcome is Outcome.SUCCEEDED
     assert "ArithmeticError" in result.evidence["botdock_failed"]

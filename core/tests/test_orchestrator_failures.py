@@ -83,11 +83,18 @@ def test_an_engine_that_goes_away_while_the_bot_runs_is_a_result(make_stage: Mak
 
 
 def test_a_log_that_can_be_stored_no_longer_ends_the_bot_and_says_how_to_mend_it(
-    make_stage: MakeStage, make_bot: MakeBot
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = make_stage(FakeEngine(Script(forever=True)))
+    start, told = stage.logs.start_collection, []
+
+    def started(*arguments: Any, **options: Any) -> None:
+        told.append(options["on_failure"])
+        start(*arguments, **options)
+
+    monkeypatch.setattr(stage.logs, "start_collection", started)
     execution = stage.orchestrator.begin(make_bot())
-    execution.on_failure(LogError("cannot write the log: No space left on device", hint="Free some space."))
+    told[0](LogError("cannot write the log: No space left on device", hint="Free some space."))
     result = execution.wait(10)
     assert result is not None
     assert (result.outcome, stage.leftovers) == (Outcome.INFRASTRUCTURE_ERROR, [])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from botdock.errors import BotdockError, CodeError
-from botdock.model import ExecutionResult, Outcome, Phase
+from botdock.model import Executable, ExecutionResult, Outcome, Phase
 from botdock.orchestrator.journal import Journal
-from botdock.orchestrator.phases import PhaseClock
+from botdock.orchestrator.run import Run
 
 
 def test_the_outcome_is_written_last_and_nobody_else_may_read(tmp_path: Path) -> None:
@@ -53,27 +53,32 @@ def test_a_state_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> Non
     assert "BOTDOCK_HOME" in str(caught.value)
 
 
-def test_a_phase_is_timed_and_counts_on_when_entered_again() -> None:
-    seen: list[Phase] = []
-    clock = PhaseClock(seen.append)
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    journal = Journal(tmp_path, "01")
+    journal.open({}, "runner")
+    return Run(executable=Executable(id="bot"), engine="fake", storage="none", journal=journal)
+
+
+def test_a_phase_is_timed_and_counts_on_when_entered_again(run: Run) -> None:
     for phase in (Phase.VALIDATE, Phase.FETCH, Phase.VALIDATE):
-        with clock.phase(phase):
+        with run.phase(phase):
             pass
-    assert seen == [Phase.VALIDATE, Phase.FETCH, Phase.VALIDATE]
-    assert list(clock.seconds) == ["validate", "fetch"]
+    events = [json.loads(line) for line in (run.journal.directory / "events.jsonl").read_text().splitlines()]
+    assert [event["phase"] for event in events] == ["validate", "fetch", "validate"]
+    assert list(run.phases) == ["validate", "fetch"]
 
 
-def test_an_error_names_the_phase_that_it_broke() -> None:
-    clock = PhaseClock()
-    with pytest.raises(CodeError) as caught, clock.phase(Phase.FETCH):
+def test_an_error_names_the_phase_that_it_broke(run: Run) -> None:
+    with pytest.raises(CodeError) as caught, run.phase(Phase.FETCH):
         raise CodeError("no", source="x")
     assert caught.value.phase == "fetch"
-    assert "fetch" in clock.seconds
+    assert "fetch" in run.phases
 
 
 @pytest.mark.parametrize(("number", "hint"), [(errno.ENOSPC, "Free some space"), (errno.EIO, None)])
-def test_an_error_of_the_machine_becomes_one_of_ours(number: int, hint: str | None) -> None:
-    with pytest.raises(BotdockError) as caught, PhaseClock().phase(Phase.EXTRACT):
+def test_an_error_of_the_machine_becomes_one_of_ours(run: Run, number: int, hint: str | None) -> None:
+    with pytest.raises(BotdockError) as caught, run.phase(Phase.EXTRACT):
         raise OSError(number, "strange", "/some/file")
     assert caught.value.message == "extract: strange (/some/file)"
     assert (caught.value.hint or "").startswith(hint or "")

@@ -15,8 +15,8 @@ import pytest
 from botdock.errors import BotdockError, EngineUnavailableError
 from botdock.executions._lease import Lease, hold
 from botdock.model import Executable, Outcome
-from botdock.orchestrator import recovery
-from botdock.orchestrator.runs_on_disk import result_document
+from botdock.orchestrator import adoption
+from botdock.orchestrator.documents import result_document
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
 from testbed.waiting import until
@@ -53,7 +53,7 @@ def damages(name: str, content: bytes) -> list[bytes]:
 def test_a_damaged_record_is_ended_with_what_is_known_of_it(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 0.0)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     stage = make_stage(FakeEngine(FOREVER))
     first = stage.orchestrator.begin(make_bot()).execution_id
@@ -96,7 +96,7 @@ def with_value(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 def test_an_odd_value_in_a_record_hinders_no_other_and_keeps_nothing_alive(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 0.0)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     over = make_stage()
     result = over.orchestrator.execute_bot(make_bot())

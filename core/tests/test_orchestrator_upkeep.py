@@ -15,7 +15,7 @@ from botdock.errors import BotdockError, ContainerError, EngineUnavailableError,
 from botdock.executions import Executions
 from botdock.model import ContainerHandle, Executable, Outcome
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
-from botdock.orchestrator import recovery, upkeep
+from botdock.orchestrator import adoption, recovery, running
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
 from testbed.waiting import until
@@ -29,13 +29,13 @@ AWAY = EngineUnavailableError("connection refused")
 @pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a runner try again at once, or not before it is closed; see `patient`."""
-    monkeypatch.setattr(upkeep, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(running, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 0.0)
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "FIRST_PAUSE", 1000.0)
+    monkeypatch.setattr(running, "FIRST_PAUSE", 1000.0)
 
 
 def outcome_of(folder: Path) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def test_strays_go_when_they_are_seen_twice_and_a_grace_time_apart(
     stage.orchestrator.recover()
     stage.successor().orchestrator.recover()
     assert there(stage) == before, "the grace time is not over"
-    monkeypatch.setattr(upkeep, "STRAY_GRACE", 0.0)
+    monkeypatch.setattr(recovery, "STRAY_GRACE", 0.0)
     assert {one.action for one in stage.orchestrator.leftovers()} == {"remove it"}
     assert there(stage) == before
     stage.engine.fail("remove", ContainerError("busy"))
@@ -266,7 +266,7 @@ def test_what_another_engine_left_stays_noted(strewn: tuple[Any, set[str], str])
 def test_an_engine_that_is_away_does_not_end_the_upkeep(
     make_stage: MakeStage, make_bot: MakeBot, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(running, "LONGEST_PAUSE", 0.01)
     stage = make_stage(FakeEngine(Script(forever=True)))
     _, folder = given_up(stage, make_bot(), times=None)
     stage.orchestrator.close()

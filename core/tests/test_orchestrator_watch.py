@@ -11,8 +11,8 @@ import pytest
 
 from botdock.errors import EngineUnavailableError
 from botdock.model import EngineEvents, Executable, Outcome
-from botdock.orchestrator import execution, watch
-from botdock.orchestrator.watch import Pool, Work
+from botdock.orchestrator import execution, threads
+from botdock.orchestrator.threads import Pool, Work
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
 from testbed.waiting import until, wait_until
@@ -53,7 +53,7 @@ class Telling(FakeEngine):
 def telling(monkeypatch: pytest.MonkeyPatch) -> Telling:
     """Its containers are looked at only when something is heard."""
     monkeypatch.setattr(execution, "HEARING_PAUSE", LONG)
-    monkeypatch.setattr(watch, "RECONNECT_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(threads, "RECONNECT_PAUSES", (0.01, 0.01))
     engine = Telling(Script(forever=True))
     engine.connections = []
     return engine
@@ -104,7 +104,7 @@ def test_the_wall_time_ends_what_is_only_heard(
 
 
 def test_a_pool_has_no_more_threads_than_it_may_and_none_without_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "IDLE", 0.05)
+    monkeypatch.setattr(threads, "IDLE", 0.05)
     pool, release, most = Pool("test-pool", 3), threading.Event(), 0
 
     def ours() -> int:
@@ -131,7 +131,7 @@ def test_a_job_that_waits_for_another_of_its_pool_does_not_wait_for_ever() -> No
 
 def test_what_fails_ends_no_thread_and_is_raised_where_it_is_asked_for() -> None:
     pool = Pool("test-pool", 1)
-    pool.submit(lambda: 1 / 0)  # type: ignore[arg-type] # what it returns is dropped
+    pool.submit(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         pool.call(lambda: 1 / 0).result(20)
 

@@ -27,7 +27,7 @@ from botdock.model import (
     StorageArea,
     Stream,
 )
-from botdock.orchestrator import BotOrchestrator, Services, Setting, recovery
+from botdock.orchestrator import BotOrchestrator, Services, Setting, adoption
 from botdock.services.container import ContainerService
 from botdock.services.log_store import StoredLog
 from botdock.services.storage import StorageService
@@ -185,7 +185,7 @@ def _judge_storage(life: Life, folder: Path) -> Iterator[str]:
 def main(folder: Path, scenario: str) -> None:
     """Kill at one line after another of a runner's life, or of that of its first successor."""
     os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
-    recovery.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
+    adoption.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
     kills = 0

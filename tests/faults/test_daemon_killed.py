@@ -12,7 +12,7 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable, Outcome
 from botdock.config import ContainersConfig
-from botdock.orchestrator import upkeep
+from botdock.orchestrator import running
 from botdock_cli.check_machine import check_executions
 from testbed.daemon import PrivateDaemon
 from testbed.waiting import until
@@ -65,7 +65,7 @@ def test_a_bot_whose_runner_gave_up_is_ended_when_the_daemon_returns(
     *,
     lives_on: bool,
 ) -> None:
-    monkeypatch.setattr(upkeep, "LONGEST_PAUSE", 1.0)
+    monkeypatch.setattr(running, "LONGEST_PAUSE", 1.0)
     impatient = ContainersConfig(reconnect_timeout=1.0, call_timeout=5.0, retries=0)
     config = make_docker_config(host=drill_daemon.host, containers=impatient)
     with DockerRunner(config) as runner:

@@ -12,24 +12,31 @@ from botdock._log import about, carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions import Executions
 from botdock.executions._lease import Lease
+from botdock.executions._stops import read_stop
 from botdock.model import ContainerHandle, Executable, ExecutionResult, Outcome, new_execution_id
 from botdock.model.container import LABEL_OWNER
+from botdock.orchestrator.adoption import Adoption
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.preparation import Preparation, Services, Setting
-from botdock.orchestrator.recovery import Recovery
+from botdock.orchestrator.recovery import Leftover, Recovery
 from botdock.orchestrator.run import ProgressCallback, Run
-from botdock.orchestrator.running import GivenUpError, Running, StopAskedError, StopRequests
-from botdock.orchestrator.takeover import Takeover
-from botdock.orchestrator.upkeep import Leftover, Upkeep, prune
-from botdock.orchestrator.watch import Watch, Work
+from botdock.orchestrator.running import Running, Upkeep, prune
+from botdock.orchestrator.threads import StopRequests, Watch, Work
 from botdock.services.interfaces import Containers
 from botdock.services.log_store.masking import Mask
 
-Notify = Callable[..., None]
 LOG_PATIENCE = 5.0
 """Seconds that the rest of a log has when the runner is closed; what is not read then is left to its successor."""
+
+
+class StopAskedError(BotdockError):
+    """Another process asks an execution to stop whose bot has not been started."""
+
+
+class GivenUpError(BaseException):
+    """The caller no longer wants an execution whose bot has not been started; as Ctrl-C, it leaves no record."""
 
 
 class BotOrchestrator:
@@ -42,7 +49,7 @@ class BotOrchestrator:
         notify: Calls the event hooks: their name, and arguments by keyword.
     """
 
-    def __init__(self, services: Services, setting: Setting, *, home: Path, notify: Notify) -> None:
+    def __init__(self, services: Services, setting: Setting, *, home: Path, notify: Callable[..., None]) -> None:
         self._services = services
         self._setting = setting
         self._home = home
@@ -50,11 +57,21 @@ class BotOrchestrator:
         self._preparation = Preparation(services, setting)
         self._conclusion = Conclusion(services, setting, self._preparation)
         self._lease = Lease(home)
-        self._upkeep = Upkeep(self._conclusion.settle, self._look)
         self._running = Running()
-        self._stop_requests = StopRequests(home, self._running.all)
         self._work = Work()
-        self._watch = Watch(services.containers, {LABEL_OWNER: setting.owner}, self._running.all)
+        self._stop_requests = StopRequests(home, self._running.obey)
+        self._watch = Watch(services.containers, {LABEL_OWNER: setting.owner}, self._running.look)
+        adoption = Adoption(
+            services,
+            setting,
+            lease=self._lease,
+            preparation=self._preparation,
+            conclusion=self._conclusion,
+            make=self._execution,
+            keep=self._running.keep,
+        )
+        self._recovery = Recovery(services, setting, home=home, lease=self._lease, adopt=adoption.adopt)
+        self._upkeep = Upkeep(self._work, self._conclusion, self._look_at_others)
         if setting.credentials:
             hide(self, Mask(setting.credentials))
 
@@ -82,29 +99,41 @@ class BotOrchestrator:
         Raises:
             BotdockError: It could not be started; what was made is removed, at once or when it can be. `phase`: where.
         """
-        with self._running.admission():
-            run = self._new_run(executable)
+        setting, journal = self._setting, Journal(self._home, new_execution_id())
+        run = Run(
+            executable=executable,
+            engine=setting.engine,
+            storage=setting.config.storage,
+            journal=journal,
+            credentials=setting.credentials,
+        )
+
+        def check() -> None:
+            self._running.check_open()
+            proceed()
+            if read_stop(journal.directory):
+                raise StopAskedError("it was stopped before its bot was started")
+
+        with self._running.admission(), about(run.execution_id):
             execution = self._execution(run)
-            check = self._running.between_steps(run, progress, proceed)
-            with about(run.execution_id):
-                self._preparation.validate(run)
-                self._notify("botdock_before_execution", execution_id=run.execution_id, executable=executable)
-                try:
-                    run.journal.open(run.request(), self._lease.hold())
-                    run.journal.event("opened", engine=run.engine, id=executable.id)
-                    self._preparation.prepare(run, execution, proceed=check)
-                    self._running.check_open()
-                    self._running.keep(execution)
-                except StopAskedError as asked:
-                    self._running.keep(execution)
-                    execution.finish_by(partial(self._conclusion.aborted, run, asked.message, outcome=Outcome.STOPPED))
-                    return execution
-                except BaseException as error:
-                    self._abort(run, error)
-                    reveal(run.execution_id)
-                    raise
+            self._preparation.validate(run)
+            self._notify("botdock_before_execution", execution_id=run.execution_id, executable=executable)
+            try:
+                journal.open(run.request(), self._lease.hold())
+                journal.event("opened", engine=run.engine, id=executable.id)
+                created = self._preparation.prepare(run, execution.end_soon, proceed=check, progress=progress)
+                self._running.check_open()
+            except StopAskedError as asked:
+                self._running.keep(execution)
+                execution.finish_by(partial(self._conclusion.aborted, run, asked.message, outcome=Outcome.STOPPED))
+                return execution
+            except BaseException as error:
+                self._abort(run, error)
+                reveal(run.execution_id)
+                raise
+            self._running.keep(execution)
             self._begin_to_watch()
-            execution.begin()
+            execution.begin(created)
             self._upkeep.begin()
             return execution
 
@@ -127,33 +156,17 @@ class BotOrchestrator:
             BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
         """
         with self._running.admission():
-            recovered = self._recovery().recover()
-            if recovered:
+            if recovered := self._recovery.recover():
                 self._begin_to_watch()
             return recovered
 
     def leftovers(self) -> list[Leftover]:
-        """Return what `recover` would take over or remove, and what is owed by runners that live; changes nothing.
+        """Return what `recover` would take over or remove, and what living runners owe; changes nothing.
 
         Raises:
             BotdockError: The engine does not answer.
         """
-        return self._recovery().leftovers()
-
-    def _begin_to_watch(self) -> None:
-        self._stop_requests.begin(self._lease.hold())
-        self._watch.begin()
-
-    def _recovery(self) -> Recovery:
-        grace = self._setting.config.runtime.grace
-        takeover = Takeover(self._preparation, self._conclusion, make=self._adopted, grace=grace)
-        return Recovery(self._services, self._setting, home=self._home, lease=self._lease, takeover=takeover)
-
-    def _look(self, strays: bool) -> None:  # noqa: FBT001 - a callback's form
-        with self._running.admission():
-            for execution in self._recovery().look(strays=strays):
-                execution.wait(self._setting.config.containers.call_timeout)
-        prune(self._home, self._setting.config.retention)
+        return self._recovery.leftovers()
 
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
         """Run a bot: return its result, or, when it is long-running, at once, with the status `running`."""
@@ -188,10 +201,10 @@ class BotOrchestrator:
         """
         if (execution := self.find(name)) is not None:
             return execution.stop(grace)
-        config = self._setting.config
-        seconds = config.runtime.grace if grace is None else grace
+        seconds = self._setting.config.runtime.grace if grace is None else grace
+        timeout = seconds + self._setting.config.containers.call_timeout
         try:
-            Executions(self._home).stop(name, grace=seconds, timeout=seconds + config.containers.call_timeout)
+            Executions(self._home).stop(name, grace=seconds, timeout=timeout)
         except UserError:
             self._services.containers.stop_container(ContainerHandle(id=name), grace=seconds)
 
@@ -224,13 +237,21 @@ class BotOrchestrator:
         self._give_up_lease()
         prune(self._home, self._setting.config.retention)
 
-    def _give_up_lease(self) -> None:
-        if self._running.is_over:
-            self._lease.give_up()
+    def _begin_to_watch(self) -> None:
+        self._stop_requests.begin(self._lease.hold())
+        self._watch.begin()
 
-    def _adopted(self, run: Run) -> Execution:
-        self._running.keep(execution := self._execution(run))
-        return execution
+    def _execution(self, run: Run) -> Execution:
+        hide(run.execution_id, run.mask)
+        return Execution(
+            run,
+            services=self._services,
+            config=self._setting.config,
+            conclusion=self._conclusion,
+            work=self._work,
+            on_done=partial(self._done, run),
+            hears=lambda: self._watch.hears,
+        )
 
     def _let_go(self, execution: Execution, *, stop: bool) -> None:
         """End an execution, or leave it; the rest of a log that takes too long is left to the successor, too."""
@@ -240,29 +261,8 @@ class BotOrchestrator:
             logger.bind(execution_id=execution.execution_id, error=error.message).warning("not stopped on close")
         else:
             if execution.wait(LOG_PATIENCE) is None and not execution.done:
-                self._conclusion.leave(execution.execution_id)
+                execution.leave_log()
                 execution.wait(self._setting.config.containers.call_timeout)
-
-    def _new_run(self, executable: Executable) -> Run:
-        ours, journal = self._setting, Journal(self._home, new_execution_id())
-        storage, credentials = ours.config.storage, ours.credentials
-        return Run.of(journal, executable, engine=ours.engine, storage=storage, credentials=credentials)
-
-    def _execution(self, run: Run) -> Execution:
-        config = self._setting.config
-        hide(run.execution_id, run.mask)
-        return Execution(
-            run,
-            containers=self._services.containers,
-            logs=self._services.logs,
-            conclusion=self._conclusion,
-            grace=config.runtime.grace,
-            reconnect_timeout=config.containers.reconnect_timeout,
-            end_timeout=config.containers.call_timeout,
-            on_done=lambda result: self._done(run, result),
-            work=self._work,
-            hears=lambda: self._watch.hears,
-        )
 
     def _abort(self, run: Run, error: BaseException) -> None:
         """Remove what was made; a record stays where the machine, not the caller, is to blame, or something is left."""
@@ -287,3 +287,13 @@ class BotOrchestrator:
             self._upkeep.owe(run)  # nothing, where it was left
             reveal(run.execution_id)
             self._give_up_lease()
+
+    def _give_up_lease(self) -> None:
+        if self._running.is_over:
+            self._lease.give_up()
+
+    def _look_at_others(self, strays: bool) -> None:  # noqa: FBT001 - a callback's form
+        with self._running.admission():
+            for execution in self._recovery.look(strays=strays):
+                execution.wait(self._setting.config.containers.call_timeout)
+        prune(self._home, self._setting.config.retention)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, suppress
-from datetime import datetime
+from contextlib import suppress
 from functools import partial
 
 import attrs
@@ -12,12 +11,11 @@ from botdock._log import logger
 from botdock.entrypoints import ResultReading, most_bytes, read_result
 from botdock.errors import BotdockError, LogError, UserError
 from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase
+from botdock.orchestrator.documents import result_document
 from botdock.orchestrator.preparation import Preparation, Services, Setting
-from botdock.orchestrator.run import Run
-from botdock.orchestrator.runs_on_disk import result_document
-from botdock.orchestrator.verdict import Verdict, judge
+from botdock.orchestrator.run import Created, Run
+from botdock.orchestrator.verdict import judge
 from botdock.services.log_store import StoredLog
-from botdock.services.log_store.masking import Mask
 
 LEFT_BEHIND, REMOVED_LATER = "left_behind", "removed_later"
 """The evidence: what could not be removed yet, and what could not be at first."""
@@ -29,7 +27,7 @@ class LeftError(Exception):
 
 
 class Conclusion:
-    """Takes a run through the phases from `wait` to `clean_up`; nothing that breaks there hides how the bot ended.
+    """Takes a run through the phases from `stream` to `clean_up`; what breaks there never hides how the bot ended.
 
     How it ended is on disk before anything of it goes: a successor has from then on only to store what is left, to
     clean up, and to write the outcome. The outcome means finished: it is not written as long as the container may live
@@ -45,50 +43,65 @@ class Conclusion:
         self._services = services
         self._setting = setting
         self._preparation = preparation
-        self._left: set[str] = set()
 
-    def leave(self, execution_id: str) -> None:
-        """Read the log of one that has ended no further; whoever goes on reads the rest from the engine."""
-        self._left.add(execution_id)
+    def leave(self, run: Run) -> None:
+        """Read the log of one that has ended no further; its successor reads the rest from the engine."""
+        run.left = True
         with suppress(LogError):  # it is read already
-            self._services.logs.release(execution_id)
-
-    def waiting(self, run: Run) -> AbstractContextManager[None]:
-        """Time the bot's own time."""
-        return run.clock.phase(Phase.WAIT)
+            self._services.logs.release(run.execution_id)
 
     def conclude(
-        self, run: Run, status: ContainerStatus | None, *, ended_by: Outcome | None, failure: str, duration: float
+        self,
+        run: Run,
+        created: Created,
+        status: ContainerStatus | None,
+        *,
+        ended_by: Outcome | None,
+        failure: str,
+        duration: float,
     ) -> ExecutionResult:
         """Drain the log, read the result, judge, store, clean up."""
-        summary, output = self._drain(run, exit_known=status is not None and status.exit_code is not None)
-        reading = self._collect(run)
+        exit_code = status.exit_code if status else None
+        summary = self._drain(run, exit_known=exit_code is not None)
+        reading = self._read_result(run, created)
+        most = run.bounds.limits.output
+        if most is not None and not run.bounds.keeps_newest and summary.bytes + summary.gap_bytes > most:
+            ended_by = ended_by or Outcome.OUTPUT_LIMIT  # also where it ended before it could be killed for that
         verdict = judge(
             status=status,
             reading=reading,
             entrypoint=run.executable.entrypoint,
-            ended_by=ended_by or (Outcome.OUTPUT_LIMIT if _wrote_too_much(run, summary) else None),
+            ended_by=ended_by,
             failure=failure,
         )
+        times = {}
+        if status and status.started_at:
+            times["started_at"] = status.started_at
+        if status and status.finished_at:
+            times["finished_at"] = status.finished_at
+        if len(times) == 2:  # noqa: PLR2004 - the engine knows the container's own time
+            duration = max((times["finished_at"] - times["started_at"]).total_seconds(), 0.0)
+        succeeded = verdict.outcome is Outcome.SUCCEEDED
         result = run.result(
             status=verdict.outcome.status,
             outcome=verdict.outcome,
-            exit_code=status.exit_code if status else None,
-            message=_message(verdict),
+            exit_code=exit_code,
+            message="the bot ended by itself, successfully" if succeeded else verdict.error,
             error=verdict.error,
-            output=output,
-            duration=_duration(status, duration),
-            **_times(status),
+            output=self._output(run),
+            duration=duration,
+            **times,
             evidence=verdict.evidence,
             log=summary,
             result_file_contents=reading.content,
         )
-        return self.finish(run, result)
+        self._write_down(run, result)
+        return self.resume(run, result)
 
     def failed(self, run: Run, error: str) -> ExecutionResult:
         """Return the result of an execution that botdock itself broke, cleaned up."""
         if (known := run.concluded) is not None:  # what broke came after its end, and changes nothing of how it ended
-            return self._clean_up(run, run.amend(known, botdock_failed=error))
+            return self._clean_up(run, _with_evidence(run, known, botdock_failed=error))
         return self.aborted(run, error)
 
     def aborted(
@@ -97,14 +110,9 @@ class Conclusion:
         """Return the result of an execution that came to nothing, cleaned up."""
         log = LogSummary()
         with suppress(BotdockError, OSError):  # what is broken there must not keep the container from being removed
-            log = self._end_log(run)
+            log = self._end_log(run, exit_known=False)
         result = run.result(
-            status=outcome.status,
-            outcome=outcome,
-            message=error,
-            error=error,
-            evidence=evidence,
-            log=log,
+            status=outcome.status, outcome=outcome, message=error, error=error, evidence=evidence, log=log
         )
         self._write_down(run, result)
         return self._clean_up(run, result)
@@ -113,7 +121,7 @@ class Conclusion:
         """Undo a start that failed; return its result, or None when nothing of it is worth a record."""
         ours = isinstance(error, BotdockError) and not isinstance(error, UserError)
         if not (ours and run.journal.made):
-            with run.clock.phase(Phase.CLEAN_UP):
+            with run.phase(Phase.CLEAN_UP):
                 problems = self._preparation.undo(run)
             if not problems:
                 run.journal.discard()
@@ -127,49 +135,45 @@ class Conclusion:
 
     def settle(self, run: Run) -> bool:
         """Try once more to finish a run that is over; return whether nothing is owed any more."""
-        self._finish(run, self._preparation.undo(run))
+        if run.concluded is not None:
+            self._finish(run, run.concluded, self._preparation.undo(run))
         return not run.owed
 
-    def finish(self, run: Run, result: ExecutionResult) -> ExecutionResult:
-        """Write down how it ended, store, clean up."""
-        self._write_down(run, result)
-        return self.resume(run, result)
-
     def resume(self, run: Run, result: ExecutionResult) -> ExecutionResult:
-        """Do what is left to do of an execution whose end is written down."""
+        """Do what is left to do of an execution whose end is written down: store, clean up."""
         run.concluded = result
-        return self._clean_up(run, self._store(run, result))
+        with run.phase(Phase.STORE):  # a storage that fails changes nothing of the outcome
+            problems = run.storing.conclude(result) if run.storing else []
+        return self._clean_up(run, _with_evidence(run, result, not_stored=problems) if problems else result)
 
     def _write_down(self, run: Run, result: ExecutionResult) -> None:
         run.concluded = result
         try:
-            document = result_document(attrs.evolve(result, phases=dict(run.clock.seconds)))
+            document = result_document(attrs.evolve(result, phases=dict(run.phases)))
             run.journal.conclude(document, result.result_file_contents)
         except OSError as error:  # a full disk; we live, and what is cleaned up may make room for the outcome
             logger.bind(execution_id=run.execution_id, error=str(error)).warning("the end could not be written down")
 
-    def _drain(self, run: Run, *, exit_known: bool) -> tuple[LogSummary, str]:
+    def _drain(self, run: Run, *, exit_known: bool) -> LogSummary:
         """Wait for the last byte of the log, and close it.
 
         Raises:
             LeftError: It was left before.
         """
-        with run.clock.phase(Phase.STREAM):
+        with run.phase(Phase.STREAM):
             try:
                 if run.collecting:
                     self._services.logs.wait_drained(run.execution_id, self._setting.config.logging.drain_timeout)
-                    self._check_not_left(run)
-                return self._end_log(run, exit_known=exit_known), self._output(run)
+                    if run.left:
+                        raise LeftError
+                return self._end_log(run, exit_known=exit_known)
             except LogError:
-                self._check_not_left(run)
+                if run.left:
+                    raise LeftError from None
                 raise
 
-    def _check_not_left(self, run: Run) -> None:
-        if run.execution_id in self._left:
-            raise LeftError
-
-    def _end_log(self, run: Run, *, exit_known: bool = False) -> LogSummary:
-        """Close the log; of one that somebody closed before he died, return what he wrote down."""
+    def _end_log(self, run: Run, *, exit_known: bool) -> LogSummary:
+        """Close the log; of one that a dead runner closed, return what it wrote down."""
         if not run.collecting:
             return StoredLog(run.journal.logs).summary() or LogSummary()
         summary = self._services.logs.stop_collection(run.execution_id, exit_known=exit_known)
@@ -182,37 +186,33 @@ class Conclusion:
             return StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail).decode("utf-8", "replace")
         return ""
 
-    def _collect(self, run: Run) -> ResultReading:
-        assert run.runtime is not None and run.allowance is not None, "settled before it started"  # noqa: S101, PT018 - for the type checker
+    def _read_result(self, run: Run, created: Created) -> ResultReading:
+        """Fetch what the bot returned; secrets in it are masked: it will be stored, printed and sent."""
         if run.unmasked:
             return ResultReading(lost=run.unmasked)
-        limit = run.allowance.limits.result or 0
-        with run.clock.phase(Phase.COLLECT):
+        limit, runtime, mask = run.bounds.limits.result or 0, created.plan.runtime, run.mask
+        with run.phase(Phase.COLLECT):
             try:
-                most = most_bytes(run.runtime, limit)
-                content = self._services.containers.fetch_result(run.handle, limit=most)
+                content = self._services.containers.fetch_result(created.container, limit=most_bytes(runtime, limit))
             except BotdockError as error:
                 return ResultReading(lost=f"the result could not be fetched: {error.message}")
-            mask = partial(run.mask, keys=True)
-            return _masked(read_result(content, limit, run.runtime, run.executable.entrypoint, mask), run.mask)
-
-    def _store(self, run: Run, result: ExecutionResult) -> ExecutionResult:
-        """Hand value and log to the storage, if asked to; a storage that fails changes nothing of the outcome."""
-        with run.clock.phase(Phase.STORE):
-            problems = run.storing.conclude(result) if run.storing else []
-        return run.amend(result, not_stored=problems) if problems else result
+            reading = read_result(content, limit, runtime, run.executable.entrypoint, partial(mask, keys=True))
+        return attrs.evolve(
+            reading,
+            lost=mask.message(reading.lost),
+            problem=mask.message(reading.problem),
+            error=mask.message(reading.error),
+            error_type=mask.message(reading.error_type),
+        )
 
     def _clean_up(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Clean up, and write what is left: the record."""
-        with run.clock.phase(Phase.CLEAN_UP):
+        with run.phase(Phase.CLEAN_UP):
             problems = self._preparation.undo(run)
-        run.concluded = attrs.evolve(result, phases=dict(run.clock.seconds))
-        return self._finish(run, problems)
+        return self._finish(run, attrs.evolve(result, phases=dict(run.phases)), problems)
 
-    def _finish(self, run: Run, problems: list[str]) -> ExecutionResult:
+    def _finish(self, run: Run, known: ExecutionResult, problems: list[str]) -> ExecutionResult:
         """Write the outcome once nothing is left; until then, what `concluded.json` names as left behind is owed."""
-        known = run.concluded
-        assert known is not None, "it is over"  # noqa: S101 - for the type checker
         before, problems = known.evidence.get(LEFT_BEHIND), run.mask(problems)
         result = _owing(known, problems)
         if not problems:
@@ -228,15 +228,9 @@ class Conclusion:
         return result
 
 
-def _masked(reading: ResultReading, mask: Mask) -> ResultReading:
-    """Return what a result file says beside its value, secrets masked: it will be stored, printed and sent."""
-    return attrs.evolve(
-        reading,
-        lost=mask.message(reading.lost),
-        problem=mask.message(reading.problem),
-        error=mask.message(reading.error),
-        error_type=mask.message(reading.error_type),
-    )
+def _with_evidence(run: Run, result: ExecutionResult, **evidence: object) -> ExecutionResult:
+    """Return the result with more evidence, in which secrets are masked."""
+    return attrs.evolve(result, evidence={**result.evidence, **run.mask(evidence)})
 
 
 def _owing(result: ExecutionResult, problems: list[str]) -> ExecutionResult:
@@ -248,27 +242,3 @@ def _owing(result: ExecutionResult, problems: list[str]) -> ExecutionResult:
     elif before:
         evidence[REMOVED_LATER] = before
     return attrs.evolve(result, evidence=evidence)
-
-
-def _message(verdict: Verdict) -> str:
-    return "the bot ended by itself, successfully" if verdict.outcome is Outcome.SUCCEEDED else verdict.error
-
-
-def _times(status: ContainerStatus | None) -> dict[str, datetime]:
-    """Return when the engine says that it started and ended, as far as it does."""
-    known = {"started_at": status.started_at, "finished_at": status.finished_at} if status else {}
-    return {name: moment for name, moment in known.items() if moment is not None}
-
-
-def _duration(status: ContainerStatus | None, measured: float) -> float:
-    """Return the container's own time where the engine knows it, else what we measured."""
-    if status and status.started_at and status.finished_at:
-        return max((status.finished_at - status.started_at).total_seconds(), 0.0)
-    return measured
-
-
-def _wrote_too_much(run: Run, summary: LogSummary) -> bool:
-    """Tell whether a run went over its limit, be it that it ended before it could be killed for that."""
-    if run.allowance is None or run.allowance.limits.output is None or run.executable.is_long_running:
-        return False
-    return run.over_limit or summary.bytes + summary.gap_bytes > run.allowance.limits.output

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
 from datetime import datetime
 from itertools import islice
+from typing import TypedDict, Unpack
 
 from botdock.errors import LogError, UserError
-from botdock.model import LogChunk, LogGap, LogLine, Stream
+from botdock.model import ExecutionResult, LogChunk, LogGap, LogLine, Stream
 from botdock.orchestrator.run import Run
-from botdock.orchestrator.watch import Pool
+from botdock.orchestrator.threads import Pool
 from botdock.services.interfaces import Logs
 from botdock.services.log_store import StoredLog
 from botdock.services.log_store.layout import STREAMS
@@ -26,6 +28,17 @@ _BATCH = 1000
 """Items that are read at once."""
 
 
+class LogOptions(TypedDict, total=False):
+    """What `Execution.logs` and `Execution.alogs` yield; see there."""
+
+    follow: bool
+    tail: int | None
+    since: datetime | None
+    until: datetime | None
+    stream: Stream | None
+    after: str | None
+
+
 class ExecutionLog:
     """The log of one execution.
 
@@ -33,14 +46,21 @@ class ExecutionLog:
         run: What is run.
         logs: Collects its log.
         pool: Reads for `alogs`.
-        done: Returns whether the execution has ended.
     """
 
-    def __init__(self, run: Run, logs: Logs, pool: Pool, *, done: Callable[[], bool]) -> None:
+    def __init__(self, run: Run, logs: Logs, pool: Pool) -> None:
         self._run = run
         self._logs = logs
         self._pool = pool
-        self._done = done
+        self._over: Future[ExecutionResult | None] = Future()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, all of it is stored, and what can be is removed: `result.evidence` has what cannot.
+
+        One that a closed runner has left to the next is done, too, and its result says that it runs.
+        """
+        return self._over.done()
 
     def stream(self, *, follow: bool = True) -> Iterator[LogChunk]:
         """Yield the bytes it wrote and, with `follow`, those it writes, until its log has ended."""
@@ -49,48 +69,28 @@ class ExecutionLog:
         except LogError:  # it has ended: nothing more will come
             return StoredLog(self._run.journal.logs).chunks()
 
-    def logs(
-        self,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        stream: Stream | None = None,
-        after: str | None = None,
-    ) -> Iterator[Item]:
+    def logs(self, **options: Unpack[LogOptions]) -> Iterator[Item]:
         """Yield the lines it wrote, and what is missing between them, in its place; with `follow` those it writes, too.
 
         Args:
-            follow: Whether to go on with what comes, until its log has ended.
-            tail: How many of the last lines; None for all.
-            since: From when on; a line's time is that of its first byte.
-            until: Up to when.
-            stream: Only of this one.
-            after: The `position` of an item that an earlier reading of the same streams gave: what lies behind it.
+            **options: All may be left out. `follow`: whether to go on with what comes, until its log has ended.
+                `tail`: how many of the last lines. `since` and `until`: from when on, and up to when; a line's time is
+                that of its first byte. `stream`: only of this one. `after`: the `position` of an item that an earlier
+                reading of the same streams gave; what lies behind it is read.
 
         Raises:
             UserError: `after` is not a position.
             LogError: Its log cannot be read.
         """
-        for item in self._read(follow=follow, tail=tail, since=since, until=until, stream=stream, after=after):
+        for item in self._read(**options):
             if item is None:
                 time.sleep(POLL_INTERVAL)
             else:
                 yield item
 
-    async def alogs(
-        self,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        stream: Stream | None = None,
-        after: str | None = None,
-    ) -> AsyncIterator[Item]:
+    async def alogs(self, **options: Unpack[LogOptions]) -> AsyncIterator[Item]:
         """`logs`, without blocking the event loop; while nothing comes, it keeps no thread waiting."""
-        items = self._read(follow=follow, tail=tail, since=since, until=until, stream=stream, after=after)
+        items = self._read(**options)
         pause = POLL_INTERVAL
         while True:
             read = await asyncio.wrap_future(self._pool.call(lambda: list(islice(_until_idle(items), _BATCH))))
@@ -106,14 +106,14 @@ class ExecutionLog:
     def _read(
         self,
         *,
-        follow: bool,
-        tail: int | None,
-        since: datetime | None,
-        until: datetime | None,
-        stream: Stream | None,
-        after: str | None,
+        follow: bool = False,
+        tail: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        stream: Stream | None = None,
+        after: str | None = None,
     ) -> Iterator[Item | None]:
-        if self._done() and not self._run.journal.logs.is_dir():  # it was stopped before its bot was started
+        if self.done and not self._run.journal.logs.is_dir():  # it was stopped before its bot was started
             return iter(())
         try:
             place = None if after is None else Position.from_text(after)
@@ -121,13 +121,13 @@ class ExecutionLog:
             raise UserError(str(error), hint="Pass the `position` of an item, as it is.") from error
         wanted = Wanted(
             tail=tail,
-            since_ns=_nanoseconds(since),
-            until_ns=_nanoseconds(until),
+            since_ns=None if since is None else round(since.timestamp() * 1e9),
+            until_ns=None if until is None else round(until.timestamp() * 1e9),
             streams=STREAMS if stream is None else (stream,),
             after=place,
             positions=True,
         )
-        return StoredLog(self._run.journal.logs).steps(wanted, lambda: not self._done(), follow=follow)
+        return StoredLog(self._run.journal.logs).steps(wanted, lambda: not self.done, follow=follow)
 
 
 def _until_idle(items: Iterator[Item | None]) -> Iterator[Item | None]:
@@ -136,7 +136,3 @@ def _until_idle(items: Iterator[Item | None]) -> Iterator[Item | None]:
         yield item
         if item is None:
             return
-
-
-def _nanoseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1e9)

@@ -1,6 +1,6 @@
 """The record of one execution on disk: written so that a crash leaves either the old or the new, never half.
 
-request.json    what was asked for, and `runner`, who holds it: there as soon as the folder is
+request.json    what was asked for, and `runner`, the id of its holder: there as soon as the folder is
 events.jsonl    each step
 run.json        what a successor must know to go on; written before a container can be there
 stored.json     how much of log and result the storage was given
@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ from botdock._log import logger
 from botdock._whole_files import publish
 from botdock.archive import remove_tree
 from botdock.errors import BotdockError
-from botdock.executions._files import CONCLUDED, EXECUTIONS, OUTCOME, REQUEST, RUN, STOP, load_json, read_json
+from botdock.executions._files import CONCLUDED, EVENTS, EXECUTIONS, OUTCOME, REQUEST, RESULT, RUN, STOP
 from botdock.executions._lease import HOLDER, hold, runner_lives
 from botdock.model.execution import ExecutionResult
 
-STORED, RESULT, EVENTS = "stored.json", "result.json", "events.jsonl"
+STORED = "stored.json"
 _BEFORE_VALUE, _AFTER_VALUE = b'{"value": ', b"}"
 _FOR_A_SUCCESSOR = (CONCLUDED, STORED, RUN, STOP, HOLDER)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -60,7 +59,7 @@ class Journal:
         self._recording = False
 
     def open(self, request: dict[str, Any], runner: str) -> None:
-        """Make the folder, with `request.json`, held by a runner; readable by nobody else: a workspace holds secrets.
+        """Make the folder, with `request.json`, held by a runner; for its user alone: a workspace holds secrets.
 
         Raises:
             BotdockError: The state folder cannot be written.
@@ -97,15 +96,6 @@ class Journal:
             self._append(b"\n")
         self._recording = True
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the steps so far, the ones that cannot be read left out."""
-        with contextlib.suppress(FileNotFoundError), (self.directory / EVENTS).open("rb") as lines:
-            for line in lines:
-                with contextlib.suppress(ValueError):
-                    entry = json.loads(line)
-                    if isinstance(entry, dict):
-                        yield entry
-
     def event(self, name: str, **data: Any) -> None:
         """Append a step, with wall time and monotonic time in nanoseconds; a full disk loses the step, not the run."""
         if not self._recording:
@@ -121,19 +111,6 @@ class Journal:
             OSError: The disk took no more.
         """
         _replace(self.directory / RUN, run)
-
-    def read(self, name: str) -> dict[str, Any] | None:
-        """Return one of the documents, or None when there is none that can be read."""
-        return read_json(self.directory / name)
-
-    def load(self, name: str) -> dict[str, Any] | None:
-        """Return one of the documents, or None when there is none.
-
-        Raises:
-            ValueError: It is damaged, for good.
-            OSError: It cannot be read now.
-        """
-        return load_json(self.directory / name)
 
     def conclude(self, result: dict[str, Any], value: bytes) -> None:
         """Write `result.json` and `concluded.json`; when it returns, not even a power cut takes them away.
@@ -174,11 +151,6 @@ class Journal:
         _replace(self.directory / OUTCOME, result.record(), durable=True)
         self.close()
         tidy(self.directory)
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is an outcome."""
-        return (self.directory / OUTCOME).exists()
 
     def close(self) -> None:
         """Take no more steps."""

@@ -1,11 +1,10 @@
-"""From an executable to a container that runs: the phases before the bot's own time."""
+"""From an executable to a container that runs: the phases before the bot's own time, and how they are undone."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 import attrs
 
@@ -19,19 +18,22 @@ from botdock.model import (
     LogCursor,
     LogSource,
     LogStream,
+    Outcome,
     Phase,
     Progress,
     PullProgress,
     Runtime,
 )
-from botdock.orchestrator.allowance import allowance, check_runtime
-from botdock.orchestrator.layout import container_run, context_of, template_of
-from botdock.orchestrator.run import Run
-from botdock.orchestrator.runs_on_disk import run_document
+from botdock.orchestrator.bounds import bounds_of, check_runtime
+from botdock.orchestrator.documents import run_document
+from botdock.orchestrator.run import Created, Plan, ProgressCallback, Run, container_run, context_of, template_of
 from botdock.orchestrator.storing import Storing
 from botdock.services.code import detect_runtime, read_manifest
-from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Metrics, Storage
+from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Meter, Metrics, Storage
 from botdock.services.log_store.masking import forms
+
+End = Callable[[Outcome, str], None]
+"""Ends an execution soon, without keeping its caller waiting: told the reason, and what broke on our side."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,28 +56,19 @@ class Setting:
         config: The configuration.
         engine: Name of the engine.
         owner: Names the state folder in the labels of containers.
-        limits: What an execution may use when nobody says.
+        limits: What an execution may use where its caller does not say.
+        credentials: The secrets of the configuration.
     """
 
     config: Config
     engine: str
     owner: str
     limits: Limits
+    credentials: tuple[str, ...] = attrs.field(init=False, repr=False)
 
-    @property
-    def credentials(self) -> tuple[str, ...]:
-        """The secrets of the configuration."""
+    @credentials.default
+    def _of_the_configuration(self) -> tuple[str, ...]:
         return tuple(secrets_of(self.config))
-
-
-class Watcher(Protocol):
-    """Who is told, at once, what a log collection finds out; an `Execution`."""
-
-    def on_limit(self) -> None:
-        """Hear that the bot wrote more than it may."""
-
-    def on_failure(self, error: BotdockError) -> None:
-        """Hear that its log can be stored no longer."""
 
 
 class Preparation:
@@ -92,48 +85,63 @@ class Preparation:
 
     def validate(self, run: Run) -> None:
         """Refuse what can be refused before anything exists."""
-        with run.clock.phase(Phase.VALIDATE):
-            if not run.executable.file_path and not run.executable.code:
+        executable, setting = run.executable, self._setting
+        with run.phase(Phase.VALIDATE):
+            if not executable.file_path and not executable.code:
                 raise ExecutableError(["file_path: names no code; give a folder, an archive, or a key of the storage"])
-            self._settle(run)
-            if run.executable.runtime is not None:
-                run.runtime = self._services.entrypoints.validate_runtime(run.executable.runtime)
-                check_runtime(run.runtime, self._setting.config)
+            run.bounds = bounds_of(executable, setting.config, defaults=setting.limits)
+            if executable.runtime is not None:
+                check_runtime(self._services.entrypoints.validate_runtime(executable.runtime), setting.config)
             self._services.containers.check_enforcement()
 
-    def prepare(self, run: Run, watcher: Watcher, *, proceed: Callable[[], None] = lambda: None) -> None:
+    def prepare(
+        self, run: Run, end: End, *, proceed: Callable[[], None], progress: ProgressCallback | None = None
+    ) -> Created:
         """Go through the phases that make something, up to a container that runs.
 
         What a successor must know is on disk before it is needed, should this process die meanwhile.
 
         Args:
             run: The run.
-            watcher: Told of what the log collection finds out.
-            proceed: Called between the steps; what it raises ends them.
+            end: Called when its log is too long, or can be stored no longer.
+            proceed: Called between the steps, and within long ones; what it raises ends them.
+            progress: Told how far long steps are.
 
         Raises:
             BotdockError: With the phase that failed; `undo` removes what was made until then.
         """
-        self._fetch(run)
+
+        def report(made: Progress) -> None:
+            proceed()
+            if progress is not None:
+                progress(made)
+
+        containers = self._services.containers
+        plan = self._fetch(run, report)
         proceed()
-        with run.clock.phase(Phase.PULL):
-            self._pull(run)
+        with run.phase(Phase.PULL):
+            plan = run.plan = self._pull(plan, report)
         proceed()
-        with run.clock.phase(Phase.GENERATE):
-            template = self._generate(run)
-        with run.clock.phase(Phase.CREATE):
-            run.journal.save(run_document(run))
-            asked = container_run(run, owner=self._setting.owner)
-            run.container = self._services.containers.create_container(template, asked)
+        with run.phase(Phase.GENERATE):
+            template = self._generate(run, plan)
+        with run.phase(Phase.CREATE):
+            run.journal.save(run_document(run, plan))
+            run.container = containers.create_container(template, container_run(run, plan, owner=self._setting.owner))
+            created = Created(plan=plan, container=run.container)
             run.journal.event("created", container_id=run.container_id)
-            run.journal.save(run_document(run))
-        with run.clock.phase(Phase.ATTACH):
-            self._attach(run, watcher)
+            run.journal.save(run_document(run, plan))
+        with run.phase(Phase.ATTACH), contextlib.ExitStack() as on_error:
+            run.storing = self.storing(run)
+            stream = containers.attach(created.container)
+            on_error.callback(stream.close)
+            self.collect(run, created, stream, end)
+            on_error.pop_all()
         proceed()
-        with run.clock.phase(Phase.START):
+        with run.phase(Phase.START):
             run.started_ns = time.time_ns()
-            run.journal.save(run_document(run))
-            self._services.containers.start_container(run.handle)
+            run.journal.save(run_document(run, plan))
+            containers.start_container(created.container)
+        return created
 
     def storing(self, run: Run) -> Storing | None:
         """Return what hands log and result to the storage, if that is wanted."""
@@ -153,148 +161,135 @@ class Preparation:
     def collect(
         self,
         run: Run,
+        created: Created,
         stream: LogStream | None,
-        watcher: Watcher,
+        end: End,
         *,
         reopen: Callable[[LogCursor], LogStream] | None = None,
     ) -> None:
-        """Begin to collect the log of a container, or go on where somebody else stopped.
+        """Begin to collect the log of a container, or go on where a dead runner stopped.
 
         Args:
-            run: The run, which has a container.
+            run: The run.
+            created: Its container.
             stream: Its log from the first byte on; None opens it where what is stored ends.
-            watcher: Told of what the collection finds out.
+            end: Called when the log is too long, or can be stored no longer.
             reopen: Opens the log from a cursor on; None asks the engine.
 
         Raises:
             BotdockError: The log cannot be stored.
         """
-        assert run.runtime is not None and run.allowance is not None, "settled before"  # noqa: S101, PT018 - for the type checker
-        containers = self._services.containers
+        containers, most, keeps_newest = self._services.containers, run.bounds.limits.output, run.bounds.keeps_newest
 
         def resume(cursor: LogCursor) -> LogStream:
-            return containers.read_logs(run.handle, cursor, follow=True)
+            return containers.read_logs(created.container, cursor, follow=True)
 
-        output, endless = run.allowance.limits.output, run.executable.is_long_running
+        def fail(error: BotdockError) -> None:
+            end(Outcome.INFRASTRUCTURE_ERROR, f"{error.message}. {error.hint}" if error.hint else error.message)
+
         self._services.logs.start_collection(
             stream,
             run.journal.logs,
-            source=LogSource(execution_id=run.execution_id, id=run.executable.id, runtime=run.runtime.name),
-            limit=None if endless else output,
-            retain=output if endless else None,
+            source=LogSource(execution_id=run.execution_id, id=run.executable.id, runtime=created.plan.runtime.name),
+            limit=None if keeps_newest else most,
+            retain=most if keeps_newest else None,
             secrets=[form.encode() for form in forms(run.executable.secrets.values())],
-            on_limit=watcher.on_limit,
-            on_failure=watcher.on_failure,
+            on_limit=lambda: end(Outcome.OUTPUT_LIMIT, ""),
+            on_failure=fail,
             on_segment=run.storing.segment if run.storing else None,
             reopen=reopen or (resume if containers.capabilities.resumable_logs else None),
         )
         run.collecting = True
 
     def undo(self, run: Run) -> list[str]:
-        """Remove container, log collection and workspace; each whatever became of the others.
+        """Remove container, log collection and workspace, each also where another one stays.
 
         Returns:
             What could not be removed, in words.
         """
-        problems: list[str] = []
+        services, problems = self._services, []
+        removals: list[tuple[str, Callable[[], object]]] = []
         if (container := run.container) is not None:
-            self._attempt(problems, "container", lambda: self._services.containers.remove_container(container))
+            removals.append(("container", lambda: services.containers.remove_container(container)))
         if run.collecting:
-            self._attempt(problems, "log collection", lambda: self._stop_collection(run))
-        if run.workspace is not None:
-            workspace = run.workspace
-            self._attempt(problems, "workspace", lambda: self._services.code.cleanup_workspace(workspace))
+            run.collecting = False
+            removals.append(
+                ("log collection", lambda: services.logs.stop_collection(run.execution_id, exit_known=False))
+            )
+            removals.append(("log collection", lambda: services.logs.forget(run.execution_id)))
+        removals.append(("workspace", lambda: services.code.cleanup_workspace(run.workspace)))
+        for what, remove in removals:
+            try:
+                remove()
+            except (BotdockError, OSError) as error:
+                problems.append(f"{what}: {error}")
+                logger.bind(what=what, error=str(error)).warning("clean-up left something behind")
         return problems
 
-    def _stop_collection(self, run: Run) -> None:
-        run.collecting = False
-        self._services.logs.stop_collection(run.execution_id, exit_known=False)
-        self._services.logs.forget(run.execution_id)
+    def _fetch(self, run: Run, report: ProgressCallback) -> Plan:
+        """Bring the code, and read from it what is to run."""
 
-    @staticmethod
-    def _attempt(problems: list[str], what: str, removal: Callable[[], None]) -> None:
-        try:
-            removal()
-        except (BotdockError, OSError) as error:
-            problems.append(f"{what}: {error}")
-            logger.bind(what=what, error=str(error)).warning("clean-up left something behind")
+        def meter(phase: Phase) -> Meter:
+            return lambda current, total: report(
+                Progress(phase=phase, what=executable.file_path, current=current, total=total)
+            )
 
-    def _settle(self, run: Run, manifest: Limits | None = None) -> None:
-        setting = self._setting
-        run.allowance = allowance(run.executable, setting.config, defaults=setting.limits, manifest=manifest)
-
-    def _fetch(self, run: Run) -> None:
         code, executable = self._services.code, run.executable
-        with run.clock.phase(Phase.FETCH):
+        with run.phase(Phase.FETCH):
             run.workspace = code.prepare_workspace(run.journal.workspace)
             source = code.download_code(
                 executable.file_path,
                 run.workspace,
                 code=executable.code,
                 code_digest=executable.code_digest,
-                progress=run.meter(Phase.FETCH, executable.file_path),
+                progress=meter(Phase.FETCH),
             )
-            run.fetched(source)
-        with run.clock.phase(Phase.EXTRACT):
-            run.workspace = code.extract_code(
-                source,
-                run.workspace,
-                shared=self._services.containers.capabilities.private_filesystem,
-                progress=run.meter(Phase.EXTRACT, executable.file_path),
-            )
-            run.noted(run.workspace.note)
-        with run.clock.phase(Phase.VALIDATE):
-            self._recognise(run)
+            run.journal.event("fetched", kind=source.kind.value, sha256=source.sha256, cached=source.cached)
+            if source.sha256:
+                run.metadata["code_digest"] = f"sha256:{source.sha256}"
+            if source.note:
+                run.evidence["code"] = source.note
+        with run.phase(Phase.EXTRACT):
+            shared = self._services.containers.capabilities.private_filesystem
+            run.workspace = code.extract_code(source, run.workspace, shared=shared, progress=meter(Phase.EXTRACT))
+            if run.workspace.note:
+                run.evidence["code"] = run.workspace.note
+        with run.phase(Phase.VALIDATE):
+            run.plan = self._recognise(run)
+            return run.plan
 
-    def _recognise(self, run: Run) -> None:
-        """Settle runtime, script and limits, now that the code's own manifest can be read."""
-        assert run.workspace is not None, "code was fetched into it"  # noqa: S101 - for the type checker
+    def _recognise(self, run: Run) -> Plan:
+        """Find out runtime and script, and tighten the limits, now that the code's own manifest can be read."""
         tree, executable, entrypoints = run.workspace.code, run.executable, self._services.entrypoints
-        manifest = read_manifest(tree)
-        if run.runtime is None:
-            named = manifest.runtime if manifest else None
-            run.runtime = (
-                entrypoints.validate_runtime(named)
-                if named
-                else detect_runtime(tree, executable.entrypoint, self._runtimes())
-            )
-            check_runtime(run.runtime, self._setting.config)
+        manifest, config = read_manifest(tree), self._setting.config
+        runtime: Runtime
+        if named := executable.runtime or (manifest.runtime if manifest else None):
+            runtime = entrypoints.validate_runtime(named)
+        else:
+            known = [entrypoints.validate_runtime(name) for name in entrypoints.get_supported_runtimes()]
+            runtime = detect_runtime(tree, executable.entrypoint, known)
+        check_runtime(runtime, config)
         scripts = {**(manifest.entrypoints if manifest else {}), **executable.entrypoint_files}
-        run.script = self._services.code.validate_code_structure(
-            tree, run.runtime, executable.entrypoint, scripts.get(executable.entrypoint)
+        script = self._services.code.validate_code_structure(
+            tree, runtime, executable.entrypoint, scripts.get(executable.entrypoint)
         )
-        self._settle(run, manifest.limits if manifest else None)
+        if manifest:
+            run.bounds = bounds_of(executable, config, defaults=self._setting.limits, manifest=manifest.limits)
+        return Plan(runtime=runtime, script=script)
 
-    def _runtimes(self) -> list[Runtime]:
-        entrypoints = self._services.entrypoints
-        return [entrypoints.validate_runtime(name) for name in entrypoints.get_supported_runtimes()]
+    def _pull(self, plan: Plan, report: ProgressCallback) -> Plan:
+        def pulled(made: PullProgress) -> None:
+            report(Progress(phase=Phase.PULL, what=made.image, current=made.current, total=made.total))
 
-    def _pull(self, run: Run) -> None:
-        assert run.runtime is not None, "recognised before"  # noqa: S101 - for the type checker
-        reference = self._services.entrypoints.get_docker_image(run.runtime.name)
+        reference = self._services.entrypoints.get_docker_image(plan.runtime.name)
+        return attrs.evolve(plan, image=self._services.containers.pull_image(reference, pulled))
 
-        def report(progress: PullProgress) -> None:
-            run.progress(
-                Progress(phase=Phase.PULL, what=progress.image, current=progress.current, total=progress.total)
-            )
-
-        run.image = self._services.containers.pull_image(reference, report)
-
-    def _generate(self, run: Run) -> ContainerTemplate:
+    def _generate(self, run: Run, plan: Plan) -> ContainerTemplate:
         """Write what starts the bot, and what it is told; return what its container is made from."""
-        assert run.runtime is not None and run.workspace is not None, "recognised before"  # noqa: S101, PT018 - for the type checker
-        script = self._services.entrypoints.create_entrypoint_script(run.runtime, run.journal.programs)
+        script = self._services.entrypoints.create_entrypoint_script(plan.runtime, run.journal.programs)
         capabilities = self._services.containers.capabilities
-        write_context(context_of(run, private=capabilities.private_filesystem), run.workspace.context)
-        begin_result(run.runtime, run.workspace.result)
+        write_context(context_of(run, plan, private=capabilities.private_filesystem), run.workspace.context)
+        begin_result(plan.runtime, run.workspace.result)
         if capabilities.log_faults:
             run.evidence["log_faults"] = list(capabilities.log_faults)
-        return template_of(run, script, private=capabilities.private_filesystem)
-
-    def _attach(self, run: Run, watcher: Watcher) -> None:
-        run.storing = self.storing(run)
-        stream = self._services.containers.attach(run.handle)
-        with contextlib.ExitStack() as on_error:
-            on_error.callback(stream.close)
-            self.collect(run, stream, watcher)
-            on_error.pop_all()
+        return template_of(run, plan, script, private=capabilities.private_filesystem)

@@ -1,18 +1,26 @@
-"""What is known of one execution while it is under way."""
+"""What is known of one execution, by the stage it has reached; and what its container is made from."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import attrs
 
+from botdock.errors import BotdockError
 from botdock.model import (
     ContainerHandle,
+    ContainerRun,
+    ContainerTemplate,
     Executable,
+    ExecutionContext,
     ExecutionResult,
     ImageInfo,
     LogSummary,
@@ -21,104 +29,133 @@ from botdock.model import (
     Runtime,
     Status,
 )
-from botdock.orchestrator.allowance import Allowance
+from botdock.model.container import (
+    LABEL_DIGEST,
+    LABEL_ENTRYPOINT,
+    LABEL_EXECUTABLE,
+    LABEL_EXECUTION,
+    LABEL_OWNER,
+    LABEL_RUNTIME,
+    LABEL_SEGMENT,
+    segment_selector,
+)
+from botdock.model.execution import container_name
+from botdock.orchestrator.bounds import Bounds
 from botdock.orchestrator.journal import Journal
-from botdock.orchestrator.phases import PhaseClock
 from botdock.orchestrator.storing import Storing
-from botdock.services.code import CodeSource, Workspace
-from botdock.services.interfaces import Meter
+from botdock.services.code import Workspace
 from botdock.services.log_store.masking import Mask
 
 ProgressCallback = Callable[[Progress], None]
 
+PROGRAM_TARGET = "/botdock/program"
+CONTEXT_TARGET = "/botdock/context"
+RESULT_TARGET = "/botdock/result"
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What the code tells of its run, once it has been read.
+
+    Attributes:
+        runtime: Its language.
+        script: The script that is run.
+        image: The image; without a reference until it is there.
+    """
+
+    runtime: Runtime
+    script: str
+    image: ImageInfo = attrs.field(factory=lambda: ImageInfo(reference=""))
+
+
+@attrs.frozen(kw_only=True)
+class Created:
+    """What the steps from the container's creation to its end need.
+
+    Attributes:
+        plan: What runs in it.
+        container: Names it to the engine.
+    """
+
+    plan: Plan
+    container: ContainerHandle
+
 
 @attrs.define(kw_only=True)
 class Run:
-    """One execution; filled in phase by phase.
+    """One execution, and what is known of it so far.
 
     Attributes:
-        execution_id: The run.
         executable: What is run.
         engine: Name of the engine.
         storage: Name of the storage that keeps its log and result, if one is to.
         journal: Its folder.
-        clock: Times its phases.
-        progress: Told how far long steps are.
-        workspace: Where the code and the generated files lie, once there is one.
-        runtime: Its language, once it is known.
-        allowance: What it may use, once that is settled.
-        script: The script that is run, once it is known.
-        image: The image, once it is there.
-        container: What names its container to the engine, once there is one.
+        credentials: The secrets of the configuration.
+        bounds: What it may use; empty where a damaged record does not say.
+        workspace: Where code and generated files lie, whether they are there or not.
+        plan: What the code tells, once it has been read.
+        container: What names its container to the engine, once it is created.
         started_ns: When the engine was told to start it, nanoseconds since the epoch; 0 for not yet.
         collecting: Whether its log is being collected.
-        over_limit: Whether more came than its log may take.
+        left: Whether the runner is closed over the rest of its log, which is its successor's.
         storing: Hands log and result to the storage; None when nothing of it is to be kept there.
         concluded: Its result, once that is written down.
-        credentials: The secrets of the configuration.
         unmasked: Why the bot's secrets are not known any more, and so what it returned cannot be told; else empty.
         owed: What could not be removed or written at its end, in words; as long as there is any, it is not finished.
         damage: What of its record cannot be read, in words; empty for none.
+        phases: Seconds of each phase that was entered.
         evidence: What a reader of the result should know, however the execution ends.
         metadata: What is known of what was run.
     """
 
-    execution_id: str
     executable: Executable
     engine: str
     storage: str
     journal: Journal
-    clock: PhaseClock
-    progress: ProgressCallback
-    workspace: Workspace | None = None
-    runtime: Runtime | None = None
-    allowance: Allowance | None = None
-    script: str = ""
-    image: ImageInfo = attrs.field(factory=lambda: ImageInfo(reference=""))
+    credentials: tuple[str, ...] = attrs.field(default=(), repr=lambda value: f"<{len(value)} secrets>")
+    bounds: Bounds = attrs.field(factory=Bounds)
+    workspace: Workspace = attrs.field()
+    plan: Plan | None = None
     container: ContainerHandle | None = None
     started_ns: int = 0
     collecting: bool = False
-    over_limit: bool = False
+    left: bool = False
     storing: Storing | None = None
     concluded: ExecutionResult | None = None
-    credentials: tuple[str, ...] = attrs.field(default=(), repr=lambda value: f"<{len(value)} secrets>")
     unmasked: str = ""
     owed: list[str] = attrs.field(factory=list)
     damage: str = ""
+    phases: dict[str, float] = attrs.field(factory=dict)
     evidence: dict[str, Any] = attrs.field(factory=dict)
     metadata: dict[str, Any] = attrs.field(factory=dict)
 
-    @classmethod
-    def of(
-        cls, journal: Journal, executable: Executable, *, engine: str, storage: str, credentials: tuple[str, ...]
-    ) -> Run:
-        """Return a run of which nothing is done yet, with the record of it in `journal`."""
-        return cls(
-            execution_id=journal.directory.name,
-            executable=executable,
-            engine=engine,
-            storage=storage,
-            journal=journal,
-            clock=PhaseClock(lambda phase: journal.event("phase", phase=phase.value)),
-            progress=lambda _progress: None,
-            credentials=credentials,
-        )
+    @workspace.default
+    def _in_its_folder(self) -> Workspace:
+        return Workspace.at(self.journal.workspace.absolute())
 
-    def fetched(self, source: CodeSource) -> None:
-        """Note which code it is."""
-        self.journal.event("fetched", kind=source.kind.value, sha256=source.sha256, cached=source.cached)
-        if source.sha256:
-            self.metadata["code_digest"] = f"sha256:{source.sha256}"
-        self.noted(source.note)
+    @property
+    def execution_id(self) -> str:
+        """The run; it names the folder."""
+        return self.journal.directory.name
 
-    def noted(self, note: str) -> None:
-        """Keep what a reader of the result should know of the code, if there is anything."""
-        if note:
-            self.evidence["code"] = note
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        """Time what is done inside, and write the phase into the error that comes out.
 
-    def meter(self, phase: Phase, what: str) -> Meter:
-        """Return what a long step reports its bytes to."""
-        return lambda current, total: self.progress(Progress(phase=phase, what=what, current=current, total=total))
+        Raises:
+            BotdockError: What was raised inside; an `OSError` becomes one.
+        """
+        started = time.monotonic()
+        self.journal.event("phase", phase=phase.value)
+        try:
+            yield
+        except BotdockError as error:
+            error.phase = error.phase or phase.value
+            raise
+        except OSError as error:
+            raise _of_the_machine(error, phase) from error
+        finally:
+            self.phases[phase.value] = self.phases.get(phase.value, 0.0) + time.monotonic() - started
 
     def request(self) -> dict[str, Any]:
         """Return what was asked for, of secrets only their names, and of code given as bytes only its digest."""
@@ -139,12 +176,6 @@ class Run:
         return self.container.id if self.container else ""
 
     @property
-    def handle(self) -> ContainerHandle:
-        """What names its container, which is there."""
-        assert self.container is not None, "created before"  # noqa: S101 - for the type checker
-        return self.container
-
-    @property
     def started_at(self) -> datetime | None:
         """When the engine was told to start it; None for not yet."""
         return datetime.fromtimestamp(self.started_ns / 1e9, UTC) if self.started_ns else None
@@ -156,29 +187,104 @@ class Run:
 
     def result(self, **known: Any) -> ExecutionResult:
         """Return the result as far as it is known, with `known` filled in; secrets in what is said are masked."""
-        executable = self.executable
+        executable, plan, mask = self.executable, self.plan, self.mask
         facts: dict[str, Any] = {
             "execution_id": self.execution_id,
             "id": executable.id,
-            "runtime": self.runtime.name if self.runtime else executable.runtime or "",
+            "runtime": plan.runtime.name if plan else executable.runtime or "",
             "engine": self.engine,
             "entrypoint": executable.entrypoint,
             "status": Status.RUNNING,
             "started_at": self.started_at,
-            "phases": dict(self.clock.seconds),
+            "finished_at": datetime.now(UTC) if known.get("outcome") else None,
+            "phases": dict(self.phases),
             "log": LogSummary(),
             "container_id": self.container_id,
-            "image": self.image.reference,
-            "image_digest": self.image.digest,
+            "image": plan.image.reference if plan else "",
+            "image_digest": plan.image.digest if plan else "",
             "is_long_running": executable.is_long_running,
-            "metadata": {"segment": executable.segment, "script": self.script, **self.metadata},
+            "metadata": {"segment": executable.segment, "script": plan.script if plan else "", **self.metadata},
         }
-        bounds = {"bounds": self.allowance.evidence()} if self.allowance else {}
-        mask, evidence = self.mask, {**bounds, **self.evidence, **known.pop("evidence", {})}
-        ended = {"finished_at": datetime.now(UTC)} if known.get("outcome") else {}
+        bounds = {"bounds": self.bounds.evidence()} if self.bounds.sources else {}
+        evidence = mask({**bounds, **self.evidence, **known.pop("evidence", {})})
         said = {name: mask(known[name]) for name in ("message", "error") if name in known}
-        return ExecutionResult(**(facts | ended | known | said), evidence=mask(evidence))
+        return ExecutionResult(**(facts | known | said), evidence=evidence)
 
-    def amend(self, result: ExecutionResult, **evidence: Any) -> ExecutionResult:
-        """Return the result with more evidence, in which secrets are masked."""
-        return attrs.evolve(result, evidence={**result.evidence, **self.mask(evidence)})
+
+def template_of(run: Run, plan: Plan, script: Path, *, private: bool) -> ContainerTemplate:
+    """Return what the container of a run has in common with others.
+
+    Args:
+        run: The run.
+        plan: What runs in it.
+        script: The program's `entrypoint.sh`, in a folder that is named by its digest.
+        private: Whether the bot sees things at their targets; without, where they are.
+    """
+    program = script.parent
+    return ContainerTemplate(
+        image=plan.image.id or plan.image.reference,  # a tag may have been moved since it was looked at
+        command=("/bin/sh", f"{PROGRAM_TARGET if private else program}/{script.name}"),
+        program=str(program),
+        program_digest=program.name,
+        program_target=PROGRAM_TARGET,
+        code_target=f"/{run.executable.entrypoint}",
+        context_target=CONTEXT_TARGET,
+        result_target=RESULT_TARGET,
+        limits=run.bounds.limits,
+        keeps_newest=run.bounds.keeps_newest,
+        network=run.bounds.network,
+        interpreters=plan.runtime.interpreters,
+    )
+
+
+def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
+    """Return what a run adds to its template; what the bot is told is in its context, of which no engine keeps a copy.
+
+    Args:
+        run: The run, which has a workspace.
+        plan: What runs in it.
+        owner: Names the state folder.
+    """
+    workspace, executable = run.workspace, run.executable
+    selectors = {LABEL_OWNER: owner, LABEL_EXECUTION: run.execution_id}
+    if executable.segment is not None:
+        selectors[LABEL_SEGMENT] = segment_selector(executable.segment)
+    return ContainerRun(
+        name=container_name(run.execution_id),
+        selectors=selectors,
+        annotations={
+            LABEL_EXECUTABLE: executable.id,
+            LABEL_DIGEST: run.digest(),
+            LABEL_ENTRYPOINT: executable.entrypoint,
+            LABEL_RUNTIME: plan.runtime.name,
+        },
+        code=str(workspace.code),
+        context=str(workspace.context),
+        result=str(workspace.result),
+    )
+
+
+def context_of(run: Run, plan: Plan, *, private: bool) -> ExecutionContext:
+    """Return what the wrapper must know, with places as the bot sees them."""
+    workspace, executable = run.workspace, run.executable
+    return ExecutionContext(
+        id=executable.id,
+        entrypoint=executable.entrypoint,
+        script=plan.script,
+        config=executable.config,
+        code_dir=f"/{executable.entrypoint}" if private else str(workspace.code),
+        context_dir=CONTEXT_TARGET if private else str(workspace.context),
+        result_file=RESULT_TARGET if private else str(workspace.result),
+        result_limit=run.bounds.limits.result or 0,
+        variables={**executable.env, **executable.secrets},
+    )
+
+
+def _of_the_machine(error: OSError, phase: Phase) -> BotdockError:
+    hint = None
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "Free some space, or move the state folder with BOTDOCK_HOME."
+    where = f" ({error.filename})" if error.filename else ""
+    wrapped = BotdockError(f"{phase}: {error.strerror or error}{where}", hint=hint)
+    wrapped.phase = phase.value
+    return wrapped

@@ -1,27 +1,27 @@
-"""The executions of one runner, and what other processes ask of them: to stop."""
+"""The executions of one runner that run, and those that are over and owed something."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from botdock._log import logger
+from botdock._log import about, logger
+from botdock.config import RetentionConfig
 from botdock.errors import BotdockError
-from botdock.executions._files import EXECUTIONS
-from botdock.executions._stops import Doorbell, read_stop
-from botdock.model import Outcome, Progress
+from botdock.executions import Executions
+from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
-from botdock.orchestrator.run import ProgressCallback, Run
+from botdock.orchestrator.run import Run
+from botdock.orchestrator.threads import Work
 
-
-class StopAskedError(BotdockError):
-    """Another process asks an execution to stop whose bot has not been started."""
-
-
-class GivenUpError(BaseException):
-    """The caller wants an execution no longer whose bot has not been started; as Ctrl-C, it leaves no record."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
+"""Seconds between two attempts to finish what is owed; each pause is twice as long as the one before it."""
+LOOK_EVERY = 600.0
+"""Seconds between two looks for what other runners left."""
 
 
 class Running:
@@ -65,28 +65,6 @@ class Running:
         if self._closed:
             raise BotdockError("this runner is closed", hint="Make a new one.")
 
-    def between_steps(
-        self, run: Run, progress: ProgressCallback | None, proceed: Callable[[], None]
-    ) -> Callable[[], None]:
-        """Return what to call between the steps of a preparation; the progress of long ones calls it, too.
-
-        It raises when this is closed, when `proceed` does, and a `StopAskedError`.
-        """
-
-        def check() -> None:
-            self.check_open()
-            proceed()
-            if read_stop(run.journal.directory):
-                raise StopAskedError("it was stopped before its bot was started")
-
-        def report(made: Progress) -> None:
-            check()
-            if progress is not None:
-                progress(made)
-
-        run.progress = report
-        return check
-
     def keep(self, execution: Execution) -> None:
         """Add an execution, which has been admitted."""
         with self._changed:
@@ -102,6 +80,17 @@ class Running:
         with self._changed:
             return list(self._executions.values())
 
+    def obey(self) -> None:
+        """End those that other processes ask to stop."""
+        for execution in self.all():
+            execution.obey()
+
+    def look(self, ended: Collection[str] | None) -> None:
+        """Look whether the executions in these containers have ended; None means at all."""
+        for execution in self.all():
+            if ended is None or execution.container_id in ended:
+                execution.look_soon()
+
     def close(self, timeout: float) -> None:
         """Admit no more, and wait for what begins, at most `timeout` seconds."""
         with self._changed:
@@ -109,50 +98,74 @@ class Running:
             self._changed.wait_for(lambda: not self._beginning, timeout)
 
 
-class StopRequests:
-    """A thread that looks for requests when it is woken, and each second; it starts with the first execution.
+class Upkeep:
+    """Finishes, from time to time, what is owed; see `recovery`.
 
     Args:
-        home: The state folder.
-        running: Returns this runner's executions.
+        work: Its pool and its clock.
+        conclusion: Tries to finish a run.
+        look: Takes over what other runners owe; told whether to remove strays too.
     """
 
-    def __init__(self, home: Path, running: Callable[[], Iterable[Execution]]) -> None:
-        self._home = home
-        self._running = running
-        self._obeyed: set[tuple[str, float | None]] = set()
-        self._lock = threading.Lock()
-        self._doorbell: Doorbell | None = None
-        self._thread: threading.Thread | None = None
+    def __init__(self, work: Work, conclusion: Conclusion, look: Callable[[bool], None]) -> None:
+        self._work = work
+        self._conclusion = conclusion
+        self._look = look
+        self._owed: dict[str, Run] = {}
+        self._begun = False
+        self._closed = False
 
-    def begin(self, runner: str) -> None:
-        """Start for the runner of that id, unless it has been started."""
-        with self._lock:
-            if self._thread is not None and self._thread.is_alive():
-                return
-            self._doorbell = Doorbell(self._home, runner)
-            self._thread = threading.Thread(
-                target=self._work, args=(self._doorbell,), name="botdock-stops", daemon=True
-            )
-            self._thread.start()
+    def begin(self) -> None:
+        """Look for what other runners owe from now on, unless that has begun."""
+        if not self._begun:
+            self._begun = True
+            self._work.upkeep.submit(partial(self._look_at_others, strays=False))
 
-    def close(self) -> None:
-        """End; what is asked for from now on is the successor's to obey."""
-        with self._lock:
-            if self._doorbell is not None:
-                self._doorbell.close()
-        if self._thread is not None and self._thread.is_alive():
-            self._thread.join()
+    def owe(self, run: Run) -> None:
+        """Try to finish this run from now on, if anything is owed; after the end that is left to a successor."""
+        if run.owed and not self._closed:
+            self._owed[run.execution_id] = run
+            self._work.after(FIRST_PAUSE, self._work.upkeep, partial(self._settle, run, FIRST_PAUSE))
 
-    def _work(self, doorbell: Doorbell) -> None:
-        while doorbell.wait():
-            for execution in self._running():
-                self._obey(execution)
+    def close(self, timeout: float) -> None:
+        """Try everything once more, and wait for that at most `timeout` seconds."""
+        self._closed = True
+        wait([self._work.upkeep.call(partial(self._settle, run, 0.0)) for run in list(self._owed.values())], timeout)
 
-    def _obey(self, execution: Execution) -> None:
-        request = read_stop(self._home / EXECUTIONS / execution.execution_id)
-        if request is None or (execution.execution_id, request.grace) in self._obeyed:
+    def _settle(self, run: Run, pause: float) -> None:
+        """Try to finish a run; where that fails, once more after twice the pause."""
+        if run.execution_id not in self._owed:
             return
-        self._obeyed.add((execution.execution_id, request.grace))
-        logger.bind(execution_id=execution.execution_id).info("another process asked for a stop")
-        execution.end_soon(Outcome.STOPPED, grace=request.grace)
+        settled = False
+        with about(run.execution_id):
+            try:
+                settled = self._conclusion.settle(run)
+            except Exception as error:  # noqa: BLE001 - it is tried again
+                logger.bind(error=repr(error)).warning("what is owed could not be tried")
+        if settled:
+            self._owed.pop(run.execution_id, None)
+            logger.bind(execution_id=run.execution_id).info("what an execution had left behind is removed")
+        elif not self._closed:
+            longer = min(2 * pause, LONGEST_PAUSE)
+            self._work.after(longer, self._work.upkeep, partial(self._settle, run, longer))
+
+    def _look_at_others(self, *, strays: bool) -> None:
+        """Finish what other runners left that is over, and again in a while; from the second look on, remove strays."""
+        pause = LOOK_EVERY
+        try:
+            self._look(strays)
+            strays = True
+        except Exception as error:  # noqa: BLE001 - it is tried again; what a bot owes must not depend on it
+            logger.bind(error=str(error)).debug("what other runners owe could not be looked for")
+            pause = LONGEST_PAUSE
+        if not self._closed:
+            self._work.after(pause, self._work.upkeep, partial(self._look_at_others, strays=strays))
+
+
+def prune(home: Path, retention: RetentionConfig) -> None:
+    """Remove the ended executions that the configuration does not keep."""
+    if bounds := retention.bounds():
+        try:
+            Executions(home).prune(**bounds)
+        except BotdockError as error:
+            logger.bind(error=error.message).warning("old executions could not be removed")

@@ -86,6 +86,9 @@ class Storing:
         if self._dropped:
             yield f"log: {self._dropped} segments were removed by retention before the storage took them"
         for number in range(first, first + log.segments):
+            if not (self._logs / seal_name(number)).exists() and not (self._logs / index_name(number)).exists():
+                yield f"log: segment {number} of {log.segments} is not there"  # nor what a damaged count adds to it
+                break
             if number in self._failed or number >= self._next:
                 yield from self._attempt_all(number)
         if (self._logs / END).exists():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from botdock.errors import ContainerError
 from botdock.model import ExecutionResult, Outcome
-from botdock.orchestrator.upkeep import Leftover
+from botdock.orchestrator import Leftover
 from botdock.plugin_manager import PluginRecord, PluginStage
 from botdock_cli.commands import plugins as listing
 from botdock_cli.output import for_terminal

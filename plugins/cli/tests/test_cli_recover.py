@@ -14,7 +14,7 @@ import pytest
 
 from botdock.errors import ContainerError, EngineUnavailableError
 from botdock.model import ExecutionResult, Outcome
-from botdock.orchestrator.upkeep import Leftover
+from botdock.orchestrator import Leftover
 
 PATIENCE = 10.0
 RUNNING = ExecutionResult(execution_id="01old", id="sma")

@@ -14,13 +14,13 @@ from botdock.config import Config, Policy, RuntimeConfig
 from botdock.errors import CodeError, PolicyError
 from botdock.model import DEFAULT_LIMITS, Executable, Limits, Runtime
 from botdock.model.limits import MIB, RANGES
-from botdock.orchestrator.allowance import Allowance, Bound, Source, allowance, check_runtime
+from botdock.orchestrator.bounds import Bound, Bounds, Source, bounds_of, check_runtime
 from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
 
 
-def settle(executable: Executable, **policy: Any) -> Allowance:
+def settle(executable: Executable, **policy: Any) -> Bounds:
     config = Config(policy=Policy(**policy), runtime=RuntimeConfig(timeout=60))
-    return allowance(executable, config, defaults=DEFAULT_LIMITS)
+    return bounds_of(executable, config, defaults=DEFAULT_LIMITS)
 
 
 def bot(**fields: Any) -> Executable:
@@ -34,8 +34,8 @@ def test_each_bound_says_who_set_it() -> None:
     )
     defaults = Limits(cpus=2.0).over(DEFAULT_LIMITS)
     manifest = Limits(pids=8, memory=64 * MIB, output=2**40, tmpfs=DEFAULT_LIMITS.tmpfs, open_files=128)
-    found = allowance(bot(limits=Limits(pids=9)), config, defaults=defaults, manifest=manifest)
-    assert found.bounds == {
+    found = bounds_of(bot(limits=Limits(pids=9)), config, defaults=defaults, manifest=manifest)
+    assert found.sources == {
         "memory": Bound(value=64 * MIB, source=Source.MANIFEST),
         "cpus": Bound(value=2.0, source=Source.CONFIGURATION),
         "pids": Bound(value=9, source=Source.CALLER),
@@ -47,7 +47,7 @@ def test_each_bound_says_who_set_it() -> None:
         "timeout": Bound(value=60, source=Source.POLICY),
         "network": Bound(value="feeds", source=Source.CONFIGURATION),
     }
-    assert found.limits.given() == {name: found.bounds[name].value for name in attrs.fields_dict(Limits)}
+    assert found.limits.given() == {name: found.sources[name].value for name in attrs.fields_dict(Limits)}
     evidence = found.evidence()
     assert evidence["output"] == {"value": 64 * MIB, "source": "default", "asked": 2**40}
     assert evidence["network"] == {"value": "feeds", "source": "configuration"}
@@ -108,8 +108,8 @@ def test_no_manifest_makes_any_bound_larger(
             assert manifest is not None
             asked = manifest.limits.given()
             with suppress(PolicyError):  # the caller asks for too much
-                without = allowance(executable, config, defaults=defaults)
-                found = allowance(executable, config, defaults=defaults, manifest=manifest.limits)
+                without = bounds_of(executable, config, defaults=defaults)
+                found = bounds_of(executable, config, defaults=defaults, manifest=manifest.limits)
                 assert (found.timeout, found.network) == (without.timeout, without.network)
                 for limit, held in without.limits.given().items():
                     tightened = min(held, asked.get(limit, held))
@@ -117,7 +117,7 @@ def test_no_manifest_makes_any_bound_larger(
 
 
 def test_all_that_a_manifest_can_say_is_known_here() -> None:
-    """A field that is added must be settled by `allowance`, and taken into the test above."""
+    """A field that is added must be settled by `bounds_of`, and taken into the test above."""
     labels, choices, bounds = {"name", "type", "source"}, {"runtime", "entrypoints"}, {"limits"}
     assert set(attrs.fields_dict(Manifest)) == labels | choices | bounds
 

@@ -4,88 +4,166 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from botdock.errors import BotdockError
-from botdock.model import ContainerHandle, Executable, ExecutionResult, ImageInfo, Limits, LogSummary, Outcome, Status
+from botdock.executions._files import CONCLUDED, REQUEST, RUN, load_json
+from botdock.model import (
+    ContainerHandle,
+    ContainerInfo,
+    Executable,
+    ExecutionResult,
+    ImageInfo,
+    Limits,
+    LogSummary,
+    Outcome,
+    Status,
+)
+from botdock.model.container import LABEL_EXECUTABLE
 from botdock.model.runtime import CONTEXT_FILE
-from botdock.orchestrator.allowance import Allowance, Bound
-from botdock.orchestrator.run import Run
-from botdock.services.code import Workspace
+from botdock.orchestrator.bounds import Bound, Bounds
+from botdock.orchestrator.journal import Journal
+from botdock.orchestrator.run import Plan, Run
+from botdock.services.interfaces import Entrypoints
+
+if TYPE_CHECKING:
+    from botdock.orchestrator.preparation import Setting
 
 VERSION = 2
 _LATEST_NS = 2**63
 _NOT_IN_A_REQUEST = {"execution_id", "engine", "storage", "code", "secrets", "limits"}
-_PATHS = ("root", "code", "context", "result", "spool")
 
 
-def run_document(run: Run) -> dict[str, Any]:
-    """Return what `run.json` holds, once a run is settled; of secrets nothing."""
-    assert run.workspace is not None and run.runtime is not None and run.allowance is not None, "settled before"  # noqa: S101, PT018 - for the type checker
+def run_document(run: Run, plan: Plan) -> dict[str, Any]:
+    """Return what `run.json` holds; of secrets nothing."""
+    bounds, workspace = run.bounds, run.workspace
     return {
         "version": VERSION,
         "engine": run.engine,
-        "runtime": run.runtime.name,
-        "script": run.script,
-        "image": {"reference": run.image.reference, "digest": run.image.digest},
-        "allowance": attrs.asdict(run.allowance),
-        "workspace": {name: str(getattr(run.workspace, name)) for name in _PATHS},
+        "runtime": plan.runtime.name,
+        "script": plan.script,
+        "image": {"reference": plan.image.reference, "digest": plan.image.digest},
+        "allowance": {
+            "limits": attrs.asdict(bounds.limits),
+            "timeout": bounds.timeout,
+            "network": bounds.network,
+            "bounds": bounds.evidence(),
+        },
+        "workspace": {name: str(getattr(workspace, name)) for name in ("root", "code", "context", "result", "spool")},
         "container_id": run.container_id,  # by which the index finds it
         "container": run.container and run.container.document,
         "started_ns": run.started_ns,
         "started_at": run.started_at and run.started_at.isoformat(),
-        "phases": dict(run.clock.seconds),
+        "phases": dict(run.phases),
         "evidence": run.evidence,
         "metadata": run.metadata,
     }
 
 
-def executable_of(request: Mapping[str, Any], secrets: Mapping[str, str]) -> Executable:
-    """Return what `request.json` asked for; code that was given as bytes is not in it, and no longer needed.
+def executable_of(request: Mapping[str, Any]) -> Executable:
+    """Return what `request.json` asked for; neither secrets nor code that was given as bytes are in it.
 
     Raises:
-        ValueError: It is no request.
+        ValueError: It is not a request.
     """
     with _damage("request.json"):
         fields = {name: value for name, value in request.items() if name not in _NOT_IN_A_REQUEST}
-        return Executable(**fields, limits=Limits(**request["limits"]), secrets=dict(secrets))
+        return Executable(**fields, limits=Limits(**request["limits"]))
 
 
-def restore(run: Run, document: Mapping[str, Any]) -> None:
+def read_run(directory: Path, container: ContainerInfo | None, setting: Setting, entrypoints: Entrypoints) -> Run:
+    """Return the run in this folder as its runner left it; `damage` says what of that cannot be read.
+
+    Args:
+        directory: Its folder.
+        container: Its container, as the engine lists it; None where it lists none.
+        setting: Of the runner that takes over.
+        entrypoints: Knows the runtimes.
+
+    Raises:
+        OSError: It cannot be read now.
+        BotdockError: What it needs is not installed here.
+    """
+    request: Mapping[str, Any] = {}
+    document: Mapping[str, Any] | None = {}
+    damage = []
+    try:
+        request = load_json(directory / REQUEST) or {}
+        executable = executable_of(request)
+    except ValueError as error:
+        damage.append(str(error))
+        executable = _unknown(directory, container)
+    run = Run(
+        executable=executable,
+        engine=setting.engine,
+        storage=str(request.get("storage") or setting.config.storage),
+        journal=Journal(directory.parent.parent, directory.name),
+        credentials=setting.credentials,
+    )
+    try:
+        document = load_json(directory / RUN)
+        if document is not None:
+            restore(run, document, entrypoints)
+    except ValueError as error:
+        damage.append(str(error))
+    if container is not None and document is None and not damage:
+        damage.append("it has a container, and no run.json")
+    run.damage = "; ".join(damage)
+    if (names := request.get("secrets")) and not damage:
+        try:
+            run.executable = attrs.evolve(executable, secrets=read_secrets(run.workspace.context, names))
+        except (ValueError, BotdockError) as error:
+            run.unmasked = f"its secrets could not be masked in what it says: {error}"
+    return run
+
+
+def _unknown(directory: Path, container: ContainerInfo | None) -> Executable:
+    """Return what stands for a request that cannot be read."""
+    labelled = container.labels.get(LABEL_EXECUTABLE, "") if container else ""
+    with suppress(BotdockError):
+        return Executable(id=labelled, file_path="unknown")
+    return Executable(id=directory.name, file_path="unknown")
+
+
+def restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) -> None:
     """Fill a run in with what its `run.json` says.
 
     Raises:
-        ValueError: It is none.
-        BotdockError: A newer botdock wrote it.
+        ValueError: It is damaged.
+        BotdockError: A newer botdock wrote it; or its runtime is not installed, and it is not over.
     """
     if isinstance(version := document.get("version"), int) and version > VERSION:
         raise BotdockError("a newer botdock wrote its run.json", hint="Recover with that one.")
     with _damage("run.json"):
         allowed = document["allowance"]
-        run.allowance = Allowance(
+        run.bounds = Bounds(
             limits=Limits(**allowed["limits"]),
             timeout=allowed["timeout"],
             network=str(allowed["network"]),
-            bounds={name: Bound(**bound) for name, bound in allowed.get("bounds", {}).items()},
+            keeps_newest=run.executable.is_long_running,
+            sources={name: Bound(**bound) for name, bound in allowed.get("bounds", {}).items()},
         )
-        folders = document["workspace"]
-        folders = {"context": folders.get("files"), **folders}  # as version 1 called it
-        root, code, context, result, spool = (Path(folders[name]) for name in _PATHS)
-        run.workspace = Workspace(root=root, code=code, context=context, result=result, spool=spool)
-        run.image = ImageInfo(**document["image"])
-        run.script = str(document["script"])
+        # whatever else is written there: what is removed lies in its folder
+        run.workspace = attrs.evolve(run.workspace, code=Path(document["workspace"]["code"]))
+        image, script = ImageInfo(**document["image"]), str(document["script"])
         run.container = _container(document)
-        run.started_ns = int(document["started_ns"])
-        if not 0 <= run.started_ns < _LATEST_NS:
+        started_ns = int(document["started_ns"])
+        if not 0 <= started_ns < _LATEST_NS:
             raise ValueError("started_ns is not a time")
-        run.clock.seconds.update({str(name): float(seconds) for name, seconds in document["phases"].items()})
+        run.started_ns = started_ns
+        run.phases.update({str(name): float(seconds) for name, seconds in document["phases"].items()})
         run.evidence.update(document["evidence"])
         run.metadata.update(document["metadata"])
+    try:
+        run.plan = Plan(runtime=entrypoints.validate_runtime(str(document.get("runtime"))), script=script, image=image)
+    except BotdockError:
+        if not (run.journal.directory / CONCLUDED).exists():  # else nothing needs it any more
+            raise
 
 
 def _container(document: Mapping[str, Any]) -> ContainerHandle | None:
@@ -105,8 +183,6 @@ def read_secrets(context: Path, names: list[str]) -> dict[str, str]:
     Raises:
         ValueError: One of them is not there.
     """
-    if not names:
-        return {}
     with _damage(CONTEXT_FILE):
         environment = json.loads((context / CONTEXT_FILE).read_bytes())["environment"]
         return {name: str(environment[name]) for name in names}

@@ -1,4 +1,4 @@
-"""Few threads for many executions: pools of workers, a clock, and one that hears of the ends of containers."""
+"""Few threads for many executions: pools, a clock, one that hears of ends, and one that hears of requests to stop."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 from botdock._log import logger
 from botdock.errors import BotdockError
+from botdock.executions._stops import Doorbell
 from botdock.model import EngineEvents
 from botdock.services.interfaces import Containers
 
 T = TypeVar("T")
-Job = Callable[[], None]
+Job = Callable[[], object]
 IDLE = 2.0
 """Seconds that a thread waits for more work before it ends."""
 RECONNECT_PAUSES = (0.25, 4.0)
@@ -91,34 +93,32 @@ class Pool:
             thread.start()
 
     def _work(self) -> None:
-        while (job := self._next()) is not None:
+        thread = threading.current_thread()
+        while True:
+            with self._changed:
+                self._idle.add(thread)
+                self._changed.wait_for(lambda: self._jobs, IDLE)
+                self._idle.discard(thread)
+                if not self._jobs:
+                    self._threads.discard(thread)
+                    return
+                job = self._jobs.popleft()
             try:
                 job()
             except BaseException as error:  # noqa: BLE001 - one job must not end the thread of all
                 logger.bind(error=repr(error)).error("work on an execution failed")
-
-    def _next(self) -> Job | None:
-        """Wait for a job; None when none has come for a while."""
-        thread = threading.current_thread()
-        with self._changed:
-            while not self._jobs:
-                self._idle.add(thread)
-                came = self._changed.wait(IDLE)
-                self._idle.discard(thread)
-                if not (came or self._jobs):
-                    self._threads.discard(thread)
-                    return None
-            return self._jobs.popleft()
+            del job  # what it holds must not outlive it
 
 
 class Work:
-    """The threads of one runner, by what they may wait for, so that none waits for another's.
+    """The threads of one runner, by what they may wait for, so that none waits for another's; and their clock.
 
     Attributes:
         starts: For images and code.
         looks: For one short answer of the engine.
         stops: For a bot's grace.
         ends: For the rest of a log, and for the storage.
+        upkeep: For what could not be removed at an end, one after the other.
     """
 
     def __init__(self) -> None:
@@ -126,6 +126,7 @@ class Work:
         self.looks = Pool("botdock-look", 2)
         self.stops = Pool("botdock-stop", 64)
         self.ends = Pool("botdock-end", 8)
+        self.upkeep = Pool("botdock-upkeep", 1)
         self._changed = threading.Condition()
         self._due: list[tuple[float, int, Pool, Job]] = []
         self._numbers = itertools.count()
@@ -134,8 +135,10 @@ class Work:
     def after(self, seconds: float, pool: Pool, job: Job) -> None:
         """Run a job in that pool in so many seconds."""
         with self._changed:
+            if self._clock is not None and not self._clock.is_alive():  # in a forked child: what its parent waits for
+                self._clock, self._due = None, []
             heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), pool, job))
-            if self._clock is None or not self._clock.is_alive():
+            if self._clock is None:
                 self._clock = threading.Thread(target=self._tick, name="botdock-clock", daemon=True)
                 self._clock.start()
             elif self._due[0][3] is job:
@@ -148,31 +151,16 @@ class Work:
             self._changed.notify()
 
     def _tick(self) -> None:
-        while (due := self._next()) is not None:
-            pool, job = due
-            pool.submit(job)
-
-    def _next(self) -> tuple[Pool, Job] | None:
-        """Wait for the next job that is due; None when none has come for a while."""
+        """Hand on each job when it is due, until none has come for a while."""
         with self._changed:
             while True:
                 left = self._due[0][0] - time.monotonic() if self._due else IDLE
                 if self._due and left <= 0:
-                    return heapq.heappop(self._due)[2:]
-                if not self._changed.wait(left) and not self._due:
+                    _, _, pool, job = heapq.heappop(self._due)
+                    pool.submit(job)
+                elif not self._changed.wait(left) and not self._due:
                     self._clock = None
-                    return None
-
-
-class Watched(Protocol):
-    """What is told that its container may have ended; an `Execution`."""
-
-    @property
-    def container_id(self) -> str:
-        """The engine's identity of its container."""
-
-    def look_soon(self) -> None:
-        """Look, in a thread of the pool, whether it has ended."""
+                    return
 
 
 class Watch:
@@ -180,19 +168,19 @@ class Watch:
 
     Args:
         containers: The container service.
-        labels: Of the containers whose ends are told.
-        running: Returns this runner's executions.
+        selectors: Of the containers whose ends are told.
+        look: Looks whether the executions in these containers have ended; None means at all of them.
 
     Attributes:
         hears: Whether the end of a container will be heard; else it has to be looked for.
     """
 
     def __init__(
-        self, containers: Containers, labels: Mapping[str, str], running: Callable[[], Iterable[Watched]]
+        self, containers: Containers, selectors: Mapping[str, str], look: Callable[[Collection[str] | None], None]
     ) -> None:
         self._containers = containers
-        self._labels = labels
-        self._running = running
+        self._selectors = selectors
+        self._look = look
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -219,7 +207,7 @@ class Watch:
     def _listen(self) -> None:
         shortest, longest = RECONNECT_PAUSES
         pause = shortest
-        while self._has_events and not self._closed.wait(0):
+        while self._has_events and not self._closed.is_set():
             try:
                 self._hear()
             except BotdockError as error:
@@ -227,12 +215,12 @@ class Watch:
             if self.hears:
                 pause = shortest
                 self.hears = False
-                self._look_at_all()  # from now on they look by themselves, until there are events again
+                self._look(None)  # from now on they look by themselves, until there are events again
             self._closed.wait(pause)
             pause = min(2 * pause, longest)
 
     def _hear(self) -> None:
-        events = self._containers.events(self._labels)
+        events = self._containers.events(self._selectors)
         if events is None:
             self._has_events = False
             return
@@ -240,13 +228,44 @@ class Watch:
             self._events = events
         with closing(events):
             self.hears = True
-            self._look_at_all()  # at what ended while nothing was heard
+            self._look(None)  # at what ended while nothing was heard
             while not self._closed.is_set():
-                ended = set(events.read(READ_TIMEOUT))
-                for execution in self._running():
-                    if execution.container_id in ended:
-                        execution.look_soon()
+                self._look(set(events.read(READ_TIMEOUT)))
 
-    def _look_at_all(self) -> None:
-        for execution in self._running():
-            execution.look_soon()
+
+class StopRequests:
+    """A thread that has requests to stop obeyed when it is woken, and each second.
+
+    Args:
+        home: The state folder.
+        obey: Looks for requests, and obeys them.
+    """
+
+    def __init__(self, home: Path, obey: Callable[[], None]) -> None:
+        self._home = home
+        self._obey = obey
+        self._lock = threading.Lock()
+        self._doorbell: Doorbell | None = None
+        self._thread: threading.Thread | None = None
+
+    def begin(self, runner: str) -> None:
+        """Start for the runner of that id, unless it has been started."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._doorbell = Doorbell(self._home, runner)
+                self._thread = threading.Thread(
+                    target=self._work, args=(self._doorbell,), name="botdock-stops", daemon=True
+                )
+                self._thread.start()
+
+    def close(self) -> None:
+        """End; what is asked for from now on is the successor's to obey."""
+        with self._lock:
+            if self._doorbell is not None:
+                self._doorbell.close()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join()
+
+    def _work(self, doorbell: Doorbell) -> None:
+        while doorbell.wait():
+            self._obey()

@@ -1,0 +1,278 @@
+"""Takes over one execution whose runner died: by what is on disk, and by what the engine says of its container.
+
+    concluded.json                 store what is left, clean up, write the outcome
+    a record that is damaged       end it, for what it was to do cannot be known; its log is closed where it stands
+    no run.json                    no container can be there: the bot was never started
+    its container never started    the same; it goes
+    its container is gone          lost: how it ended cannot be known; the log is closed where it stands
+    its container runs             adopt it: go on with its log, its wall time, and an ending that was under way
+    its container has ended        the same, and it finishes at once
+
+A record that cannot be read now is left alone; one that is damaged for good is ended, with what is known of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from botdock._log import about, logger
+from botdock.errors import BotdockError, ContainerNotFoundError
+from botdock.executions._files import CONCLUDED, RUN, is_orphan, read_events, read_json
+from botdock.executions._lease import Lease, claiming
+from botdock.model import (
+    ContainerHandle,
+    ContainerInfo,
+    ContainerState,
+    ContainerStatus,
+    LogCursor,
+    LogStream,
+    Outcome,
+)
+from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
+from botdock.orchestrator.conclusion import Conclusion
+from botdock.orchestrator.documents import read_run, result_of
+from botdock.orchestrator.execution import Course, Execution
+from botdock.orchestrator.preparation import Preparation, Services, Setting
+from botdock.orchestrator.run import Created, Run
+from botdock.services.log_store import LogWriter, StoredLog
+
+ENGINE_PATIENCE = 2.0
+"""Seconds after which an engine has made or started a container, as a runner told it that did not live to hear so."""
+_PAUSE = 0.1
+RECOVERED = "recovered"
+"""The event, and the evidence: how often it was taken over, and when."""
+_TIMES = 20
+"""How many takeovers the evidence gives the times of."""
+_LOST = "its container is gone, and its runner died before it knew how it ended"
+_NEVER_STARTED = "its runner died before the bot was started"
+_DAMAGED = "its runner died, and its record is damaged, so that it could not go on"
+
+
+class Adoption:
+    """Takes over executions whose runner died, each exactly once.
+
+    Args:
+        services: What does the work.
+        setting: What is the same for every execution.
+        lease: Of the runner that takes over.
+        preparation: Collects logs.
+        conclusion: Sees executions to their end.
+        make: Makes the execution of a run.
+        keep: Adds it to those that run.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        setting: Setting,
+        *,
+        lease: Lease,
+        preparation: Preparation,
+        conclusion: Conclusion,
+        make: Callable[[Run], Execution],
+        keep: Callable[[Execution], None],
+    ) -> None:
+        self._services = services
+        self._setting = setting
+        self._lease = lease
+        self._preparation = preparation
+        self._conclusion = conclusion
+        self._make = make
+        self._keep = keep
+
+    def adopt(self, directory: Path, container: ContainerInfo | None) -> Execution | None:
+        """Take over the execution in this folder; None when another runner was quicker, or it cannot be done now.
+
+        Args:
+            directory: Its folder.
+            container: Its container, as the engine lists it; None where it lists none.
+        """
+        with about(directory.name):
+            try:
+                with claiming(directory) as ours:
+                    if not ours or not is_orphan(directory):
+                        return None
+                    run = read_run(directory, container, self._setting, self._services.entrypoints)
+                    status = self._locate(run, container)
+                    run.journal.reopen(self._lease.hold())
+                    try:
+                        return self._begin(run, status)
+                    except Exception as error:  # noqa: BLE001 - an odd value in a record must not hinder the others
+                        logger.bind(error=repr(error)).warning("what its record says could not be followed")
+                        run.damage = run.damage or repr(error)
+                        return self._begin(run, status)
+            except OSError as error:
+                logger.bind(error=str(error)).warning("an execution was not recovered: its record cannot be read now")
+            except BotdockError as error:
+                logger.bind(error=error.message).warning("an execution was not recovered")
+        return None
+
+    def _locate(self, run: Run, container: ContainerInfo | None) -> ContainerStatus | None:
+        """Find out how its container stands; None when there is none.
+
+        What its dead runner told the engine, and did not live to hear of, may still be under way: it is waited for.
+
+        Raises:
+            BotdockError: The engine does not say.
+        """
+        containers = self._services.containers
+        if container is None and run.container is None:
+            ours = {LABEL_OWNER: self._setting.owner, LABEL_EXECUTION: run.execution_id}
+            with suppress(FileNotFoundError):  # no run.json: it had not come so far
+                for _ in _while_late((run.journal.directory / RUN).stat().st_mtime):
+                    if found := containers.list_containers(ours):
+                        container = found[0]
+                        break
+        if container is not None and container.container_id != run.container_id:  # the engine knows better
+            run.container = ContainerHandle(id=container.container_id)
+        if run.container is None:
+            return None
+        with suppress(ContainerNotFoundError):
+            status = containers.get_container_status(run.container)
+            for _ in _while_late(run.started_ns / 1e9):
+                if status.state is not ContainerState.CREATED:
+                    break
+                status = containers.get_container_status(run.container)
+            return status
+        return None
+
+    def _begin(self, run: Run, status: ContainerStatus | None) -> Execution:
+        """Go on with a run, whose container stands like that (None: there is none), in another thread."""
+        events = [] if run.damage else list(read_events(run.journal.directory))
+        run.evidence[RECOVERED] = _takeovers(events)
+        run.journal.event(RECOVERED)
+        if not run.damage:
+            run.storing = self._preparation.storing(run)
+        if run.storing:
+            run.storing.restore(read_json(run.journal.marker))
+        self._keep(execution := self._make(run))
+        execution.attempts.restore(events)
+        created = Created(plan=run.plan, container=run.container) if run.plan and run.container else None
+        if (course := self._concluded(run)) is not None or run.damage:
+            execution.attempts.close()
+            execution.finish_by(course or self._damaged(run, status))
+        elif created is None or status is None or status.state is ContainerState.CREATED:
+            self._end_unseen(run, created, execution, events, gone=status is None)
+        else:
+            self._go_on(run, created, execution, status)
+        logger.bind(state=status and status.state.value).info("took over an execution whose runner had died")
+        return execution
+
+    def _concluded(self, run: Run) -> Course | None:
+        """Return how to finish one whose end is written down."""
+        document = read_json(run.journal.directory / CONCLUDED)
+        if document is None:
+            return None
+        try:
+            result = result_of(document, run.journal.value)
+            run.phases.update(result.phases)
+            evidence = {**result.evidence, RECOVERED: run.evidence[RECOVERED]}
+            result = attrs.evolve(result, execution_id=run.execution_id, evidence=evidence)
+            return partial(self._conclusion.resume, run, result)
+        except (ValueError, TypeError) as error:
+            logger.bind(error=str(error)).warning("it is concluded once more")
+            return None
+
+    def _damaged(self, run: Run, status: ContainerStatus | None) -> Course:
+        """Return how to finish one whose record does not say what was asked for, or what its runner was at."""
+        if run.journal.logs.is_dir() and not StoredLog(run.journal.logs).ended:
+            try:
+                with closing(LogWriter(run.journal.logs)) as writer:
+                    writer.finish(complete=False)
+            except (BotdockError, OSError) as error:
+                logger.bind(error=str(error)).warning("the log could not be closed")
+        found = {"state": status.state.value, "exit_code": status.exit_code} if status else None
+        return partial(self._conclusion.aborted, run, f"{_DAMAGED}: {run.damage}", damaged=run.damage, container=found)
+
+    def _end_unseen(
+        self,
+        run: Run,
+        created: Created | None,
+        execution: Execution,
+        events: Sequence[Mapping[str, Any]],
+        *,
+        gone: bool,
+    ) -> None:
+        """Finish what was never started, or whose container is gone."""
+        if created is not None:
+            self._close_log(run, created, execution)
+            if gone and run.started_ns:
+                execution.ended(created, None, duration=0.0, lost=(Outcome.LOST, _LOST))
+                return
+        phases = [str(entry["phase"]) for entry in events if entry.get("event") == "phase" and "phase" in entry]
+        phase = phases[-1] if phases else None
+        execution.finish_by(partial(self._conclusion.aborted, run, _NEVER_STARTED, phase=phase))
+
+    def _go_on(self, run: Run, created: Created, execution: Execution, status: ContainerStatus) -> None:
+        """Go on with what its runner did: its log, its wall time, its ending."""
+        exited = status.state is ContainerState.EXITED
+        elapsed = _elapsed(run, status)
+        if problem := self._continue_log(run, created, execution, exited=exited):
+            ours = (Outcome.INFRASTRUCTURE_ERROR, problem)
+            execution.ended(created, status if exited else None, duration=elapsed, lost=ours)
+            return
+        if exited:
+            execution.ended(created, status, duration=elapsed)
+            return
+        if (why := execution.attempts.take_up()) is not None:
+            asked_kindly = why in {Outcome.STOPPED, Outcome.TIMED_OUT}
+            execution.end_soon(why, grace=None if asked_kindly else 0.0)
+        execution.begin(created, elapsed=elapsed)
+
+    def _continue_log(self, run: Run, created: Created, execution: Execution, *, exited: bool) -> str:
+        """Go on with the log where it stands; return why that cannot be, or an empty text."""
+        if StoredLog(run.journal.logs).ended:
+            return "" if exited else "its log was closed while it ran"
+        if run.unmasked:
+            self._close_log(run, created, execution)
+            return run.unmasked
+        try:
+            self._preparation.collect(run, created, None, execution.end_soon)
+        except BotdockError as error:
+            return error.message
+        return ""
+
+    def _close_log(self, run: Run, created: Created, execution: Execution) -> None:
+        """Let what is stored of a log be all of it."""
+        if not run.journal.logs.is_dir() or StoredLog(run.journal.logs).ended:
+            return
+        try:
+            self._preparation.collect(run, created, None, execution.end_soon, reopen=_no_more)
+        except BotdockError as error:
+            logger.bind(error=error.message).warning("the log could not be closed")
+
+
+def _while_late(since: float) -> Iterator[None]:
+    """Yield now and then until `ENGINE_PATIENCE` after that time, and once at least; no longer if the clock is set."""
+    for _ in range(round(ENGINE_PATIENCE / _PAUSE) + 1):
+        yield
+        if time.time() - since >= ENGINE_PATIENCE:
+            break
+        time.sleep(_PAUSE)
+
+
+def _takeovers(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the evidence: how often it was taken over, this time too, and when."""
+    times = [int(entry["time_ns"]) for entry in events if entry.get("event") == RECOVERED and "time_ns" in entry]
+    times.append(time.time_ns())
+    at = [datetime.fromtimestamp(moment / 1e9, UTC).isoformat(timespec="milliseconds") for moment in times[-_TIMES:]]
+    return {"times": len(times), "at": at}
+
+
+def _elapsed(run: Run, status: ContainerStatus) -> float:
+    """Return how many seconds it has run, by the wall clock: no other one outlives a runner."""
+    started = status.started_at.timestamp() if status.started_at else run.started_ns / 1e9
+    until = status.finished_at.timestamp() if status.finished_at else time.time()
+    return max(until - started, 0.0)
+
+
+def _no_more(_cursor: LogCursor) -> LogStream:
+    raise ContainerNotFoundError("its container is gone, or was never started")

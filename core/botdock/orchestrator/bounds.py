@@ -1,0 +1,160 @@
+"""What one execution may use, and who says so: the caller, the code's manifest, the configuration or the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from botdock.config import Config, RuntimeConfig
+from botdock.errors import PolicyError, nearest
+from botdock.model import DEFAULT_LIMITS, Executable, Limits, Runtime
+
+
+class Source(StrEnum):
+    """Who set a bound."""
+
+    CALLER = "caller"
+    MANIFEST = "manifest"
+    CONFIGURATION = "configuration"
+    DEFAULT = "default"
+    POLICY = "policy"
+
+
+@attrs.frozen(kw_only=True)
+class Bound:
+    """One bound of an execution.
+
+    Attributes:
+        value: A limit, the seconds of the wall time or the name of the network; None for no bound.
+        source: Who set it. `default` is botdock's own, also where the configuration says the same.
+        asked: What the code's manifest asked for and did not get, since it was more; None where it was not.
+    """
+
+    value: Any
+    source: Source = attrs.field(converter=Source)
+    asked: float | None = None
+
+    def within(self, ceiling: float | None, source: Source) -> Bound:
+        """Return the tighter of this bound and another one's value; None bounds nothing."""
+        if ceiling is None or not (self.value is None or ceiling < self.value):
+            return self
+        return Bound(value=ceiling, source=source)
+
+
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """The bounds of one execution.
+
+    Attributes:
+        limits: No limit is None; of an execution whose record is damaged, all are.
+        timeout: Wall time in seconds, or None for no bound.
+        network: Name of the engine's network.
+        keeps_newest: Whether the oldest output makes room for the newest; else too much output ends the bot.
+        sources: The same with their sources, by name: that of a limit, `timeout` or `network`.
+    """
+
+    limits: Limits = attrs.field(factory=Limits)
+    timeout: float | None = None
+    network: str = ""
+    keeps_newest: bool = False
+    sources: Mapping[str, Bound] = attrs.field(factory=dict)
+
+    def evidence(self) -> dict[str, dict[str, Any]]:
+        """Return each bound with its source, for a result."""
+        told = {name: {"value": bound.value, "source": bound.source} for name, bound in self.sources.items()}
+        for name, bound in self.sources.items():
+            if bound.asked is not None:
+                told[name]["asked"] = bound.asked
+        return told
+
+
+def bounds_of(executable: Executable, config: Config, *, defaults: Limits, manifest: Limits | None = None) -> Bounds:
+    """Return the bounds of an execution.
+
+    What the caller names holds, within the policy. What the caller leaves open is the configuration's, within the
+    policy, and there the code's manifest, which a stranger wrote, can only tighten it.
+
+    Args:
+        executable: What the caller wants to be run.
+        config: Whose `runtime` has the defaults and whose `policy` the bounds.
+        defaults: Limits of the engine where the caller names none.
+        manifest: Limits that the code's manifest asks for.
+
+    Raises:
+        PolicyError: The caller asks for more than the policy allows.
+    """
+    policy, asked = config.policy, manifest or Limits()
+    sources: dict[str, Bound] = {}
+    for name in attrs.fields_dict(Limits):
+        wanted, default, ceiling = (getattr(said, name) for said in (executable.limits, defaults, policy.max_limits))
+        held = _held(
+            wanted, default, getattr(DEFAULT_LIMITS, name), ceiling, name=f"limits.{name}", setting="policy.max_limits."
+        )
+        if wanted is None and (more := getattr(asked, name)):
+            tighter = held.within(more, Source.MANIFEST)
+            held = attrs.evolve(held, asked=more) if tighter is held and more > held.value else tighter
+        sources[name] = held
+    endless = executable.is_long_running
+    ours, builtin = (None if endless else section.timeout for section in (config.runtime, RuntimeConfig()))
+    sources["timeout"] = _held(
+        executable.timeout, ours, builtin, policy.max_timeout or None, name="timeout", setting="policy.max_"
+    )
+    sources["network"] = _network(executable.network, config)
+    return Bounds(
+        limits=Limits(**{name: sources[name].value for name in attrs.fields_dict(Limits)}),
+        timeout=sources["timeout"].value,
+        network=sources["network"].value,
+        keeps_newest=endless,
+        sources=sources,
+    )
+
+
+def check_runtime(runtime: Runtime, config: Config) -> None:
+    """Refuse a runtime that the policy does not list, by its name or one of its aliases.
+
+    Raises:
+        PolicyError: Naming those that it lists.
+    """
+    allowed = config.policy.runtimes
+    if allowed and not any(map(runtime.knows, allowed)):
+        raise PolicyError(
+            f"runtime {runtime.name!r} is not allowed here; allowed: {', '.join(allowed)}", setting="policy.runtimes"
+        )
+
+
+def _held(
+    wanted: float | None,
+    default: float | None,
+    builtin: float | None,
+    ceiling: float | None,
+    *,
+    name: str,
+    setting: str,
+) -> Bound:
+    """Return the bound that holds before a manifest is read."""
+    if wanted is None:
+        source = Source.DEFAULT if default == builtin else Source.CONFIGURATION
+        return Bound(value=default, source=source).within(ceiling, Source.POLICY)
+    if ceiling is not None and wanted > ceiling:
+        unit = " s" if name == "timeout" else ""
+        raise PolicyError(
+            f"{name}: {wanted}{unit} is more than the {ceiling}{unit} that the policy allows",
+            setting=f"{setting}{name.removeprefix('limits.')}",
+        )
+    return Bound(value=wanted, source=Source.CALLER)
+
+
+def _network(wanted: str | None, config: Config) -> Bound:
+    network, allowed = wanted or config.runtime.network, config.policy.networks
+    if network in allowed:
+        ours = Source.DEFAULT if network == RuntimeConfig().network else Source.CONFIGURATION
+        return Bound(value=network, source=Source.CALLER if wanted else ours)
+    near = nearest(network, allowed)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    raise PolicyError(
+        f"network {network!r} is not allowed; allowed: {', '.join(allowed) or 'none at all'}{meant}",
+        setting="policy.networks",
+    )
