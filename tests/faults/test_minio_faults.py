@@ -180,7 +180,7 @@ def test_both_are_killed_and_the_next_process_leaves_nothing_of_it(
 def test_a_network_that_does_its_worst_changes_no_byte(
     drill_minio: MinioServer, open_backend: Callable[..., MinIOBackend], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("botdock_storage_minio.faults._LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("botdock_storage_minio.client._LONGEST_PAUSE", 0.01)
     chance = random.Random(SEED + seed)
     proxy = FaultProxy(drill_minio.endpoint)
     try:

@@ -13,6 +13,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed.console import TestbedError, run
 from testbed.minio_program import ensure_minio
@@ -20,9 +21,12 @@ from testbed.packages import find_program
 from testbed.processes import end_process, read_or_empty
 from testbed.waiting import wait_until
 
+if TYPE_CHECKING:
+    from botdock_storage_minio.client import Client
+
 START_TIMEOUT = 60.0
 _ATTEMPTS = 3
-"""How often a port is looked for: between finding a free one and using it, somebody else may take it."""
+"""How often a port is looked for: between finding a free one and using it, another process may take it."""
 
 
 class MinioServer:
@@ -197,3 +201,9 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def uploads_of(client: Client, bucket: str, name: str) -> list[str]:
+    """Return the ids of the unfinished multipart uploads to exactly that name: a MinIO does not list others."""
+    found = client._run(lambda: client._list_multipart_uploads(bucket, prefix=name))
+    return [upload.upload_id or "" for upload in found.uploads if upload.object_name == name]

@@ -20,7 +20,7 @@ MIB = 1024 * 1024
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pause for a moment only before asking again."""
-    monkeypatch.setattr("botdock_storage_minio.faults._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("botdock_storage_minio.client._FIRST_PAUSE", 0.001)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from botdock.errors import ObjectNotFoundError, StorageError, StorageKeyError
 from botdock.model import StorageArea
 from botdock_storage_minio import nesting
 from botdock_storage_minio.backend import MinIOBackend
-from botdock_storage_minio.settings import Place
+from botdock_storage_minio.settings import Location
 from testbed.minio import MinioServer
 
 OpenBackend = Callable[..., MinIOBackend]
@@ -35,7 +35,7 @@ class TestBuckets:
         for look in (backend.get, backend.stat):
             with pytest.raises(ObjectNotFoundError):
                 look("a")
-        assert not (minio_server.data / backend._place.bucket).exists()
+        assert not (minio_server.data / backend._location.bucket).exists()
 
     def test_the_first_object_makes_it(self, backend: MinIOBackend) -> None:
         put(backend, "a")
@@ -50,7 +50,7 @@ class TestBuckets:
     def test_where_none_may_be_made_its_absence_is_an_error_that_says_how(
         self, open_backend: OpenBackend, region: str
     ) -> None:
-        backend = open_backend(create_buckets=False, code_bucket="nobodys", region=region)
+        backend = open_backend(create_buckets=False, code_bucket="absent", region=region)
         for step in (
             lambda: put(backend, "a"),
             lambda: put(backend, "large", bytes(6 * 2**20)),
@@ -61,7 +61,7 @@ class TestBuckets:
         ):
             with pytest.raises(StorageError, match="there is no such bucket") as caught:
                 step()
-            assert caught.value.hint == "Make it with `mc mb ALIAS/nobodys`, or set minio.create_buckets = true."
+            assert caught.value.hint == "Make it with `mc mb ALIAS/absent`, or set minio.create_buckets = true."
 
     def test_each_area_has_its_own(self, open_backend: OpenBackend) -> None:
         mine = {area: open_backend(area=area) for area in StorageArea}
@@ -91,7 +91,7 @@ class TestBuckets:
 
 
 class TestKeys:
-    def test_what_others_put_there_and_is_no_key_is_not_listed(self, backend: MinIOBackend) -> None:
+    def test_objects_of_others_whose_names_are_not_keys_are_not_listed(self, backend: MinIOBackend) -> None:
         put(backend, "good")
         for name in ("folder/", "back\\slash", "bell\a"):
             backend._client.put_whole(name, b"x")
@@ -104,7 +104,7 @@ class TestKeys:
         with pytest.raises(StorageKeyError, match="the object 'a/b' is in the way: it is above this one"):
             put(backend, "a/b/c/d")
 
-    def test_a_folder_that_was_made_in_the_console_is_in_nobodys_way(self, backend: MinIOBackend) -> None:
+    def test_a_folder_that_was_made_in_the_console_blocks_no_key(self, backend: MinIOBackend) -> None:
         put(backend, "other")
         backend._client.put_whole("a/", b"")
         put(backend, "a")
@@ -115,7 +115,7 @@ class TestKeys:
     ) -> None:
         backend = open_backend()
         put(backend, "a/b")
-        backend._client.delete_one("a/b")
+        backend._client.delete(["a/b"])
         backend._client.put_whole("a", b"of another process")
         monkeypatch.setattr(nesting, "KNOWN_FOR", 0.0)
         with pytest.raises(StorageKeyError, match="'a' is in the way"):
@@ -139,7 +139,7 @@ class TestKeys:
         self, backend: MinIOBackend, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         put(backend, "a")
-        monkeypatch.setattr(Place, "name_of", lambda place, key: f"x/{key}/../y")
+        monkeypatch.setattr(Location, "name_of", lambda location, key: f"x/{key}/../y")
         with pytest.raises(StorageKeyError, match=r"is refused by minio .*bad components") as caught:
             put(backend, "key")
         assert caught.value.key == "key"
@@ -158,7 +158,7 @@ class TestKeys:
         assert keys(backend, "a/.") == ["a/...", "a/.b"]
         assert keys(backend, "a/..") == ["a/..."]
 
-    def test_an_absent_key_names_its_neighbour_and_the_place(self, backend: MinIOBackend) -> None:
+    def test_an_absent_key_names_its_neighbour_and_the_location(self, backend: MinIOBackend) -> None:
         put(backend, "bots/hello.zip")
         with pytest.raises(ObjectNotFoundError) as caught:
             backend.get("bots/helo.zip")
@@ -187,7 +187,7 @@ class TestManyObjects:
             put(backend, key, b"")
         page = backend._client.page
         monkeypatch.setattr(backend._client, "page", lambda prefix, token=None, **_: page(prefix, token, limit=10))
-        monkeypatch.setattr("botdock_storage_minio.deletion.PAGE", 10)
+        monkeypatch.setattr("botdock_storage_minio.backend.PAGE", 10)
         assert keys(backend) == expected
         assert list(backend.delete(["../up", *expected])) != []
         assert keys(backend) == []
@@ -199,7 +199,7 @@ class TestManyObjects:
 
         put(backend, "a")
         error = DeleteError("AccessDenied", "Access Denied.", "a", None)
-        monkeypatch.setattr(backend._client, "delete_many", lambda names: [error])
+        monkeypatch.setattr(backend._client, "delete", lambda names: [error])
         (failure,) = backend.delete(["a"])
         assert (failure.key, failure.reason) == ("a", "AccessDenied: Access Denied.")
 
@@ -235,13 +235,13 @@ class TestReaders:
     def test_what_was_stored_packed_comes_as_it_was_stored(self, backend: MinIOBackend) -> None:
         put(backend, "other")
         client, headers = backend._client, {"Content-Encoding": "gzip"}
-        client._run(lambda: client._put_object(backend._place.bucket, "a", b"not gzip", dict(headers)))
+        client._run(lambda: client._put_object(backend._location.bucket, "a", b"not gzip", dict(headers)))
         assert read(backend, "a") == b"not gzip"
 
 
 def test_connections_are_used_again(backend: MinIOBackend) -> None:
     put(backend, "a", bytes(3_000_000))
-    pool = backend._client._transport.connection_from_url(backend._place.url)
+    pool = backend._client._transport.connection_from_url(backend._location.url)
     for _ in range(5):
         assert len(read(backend, "a")) == 3_000_000
         backend.stat("a")

@@ -39,7 +39,7 @@ def failure_of(backend: MinIOBackend) -> StorageError:
 class TestKeysOfTheServer:
     @pytest.mark.parametrize("region", ["", "us-east-1"])
     def test_an_unknown_one(self, open_backend: OpenBackend, region: str) -> None:
-        for step in steps(open_backend(access_key="nobody-knows-me", region=region)):
+        for step in steps(open_backend(access_key="unknown-key", region=region)):
             with pytest.raises(StorageError, match="does not know the access key") as caught:
                 step()
             assert "Mend minio.access_key" in (caught.value.hint or "")
@@ -64,7 +64,7 @@ class TestKeysOfTheServer:
         admin.policy_set("readonly", "reader")
         mine = open_backend()
         mine.put("a", io.BytesIO(b"x"))
-        bucket = mine._place.bucket
+        bucket = mine._location.bucket
         reader = open_backend(access_key="reader", secret_key="reader-secret", code_bucket=bucket)
         with reader.get("a") as opened:
             assert opened.read() == b"x"
@@ -132,7 +132,7 @@ class TestTheServer:
             open_backend(use_ssl=True, cert_file=__file__)
         assert "BEGIN CERTIFICATE" in (caught.value.hint or "")
 
-    def test_nobody_listens(self, open_backend: OpenBackend) -> None:
+    def test_nothing_listens(self, open_backend: OpenBackend) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         for step in steps(open_backend(endpoint=f"127.0.0.1:{port}")):
@@ -142,11 +142,11 @@ class TestTheServer:
     def test_no_host_of_that_name(self, open_backend: OpenBackend) -> None:
         error = failure_of(open_backend(endpoint="no-such-host.invalid:9000"))
         assert isinstance(error, StorageUnavailableError)
-        assert "nobody knows a host of that name" in error.message
+        assert "no host of that name is known" in error.message
 
-    def test_a_server_that_is_no_s3(self, open_backend: OpenBackend, web_server: str) -> None:
+    def test_a_server_that_is_not_s3(self, open_backend: OpenBackend, web_server: str) -> None:
         error = failure_of(open_backend(endpoint=web_server))
-        assert "what answers there is no S3: HTTP status 404, text/html" in error.message
+        assert "what answers there is not S3: HTTP status 404, text/html" in error.message
         assert "port of the API" in (error.hint or "")
 
 

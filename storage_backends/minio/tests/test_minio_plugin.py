@@ -38,7 +38,7 @@ def test_discovery_imports_nothing_that_is_slow() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_factory_asks_nobody(found: StorageBackendPlugin) -> None:
+def test_the_factory_sends_no_request(found: StorageBackendPlugin) -> None:
     config = Config(options={"minio": MinIOSettings(endpoint="no-such-host.invalid:1")})
     backend = found.factory(config, StorageArea.CODE)
     assert isinstance(backend, MinIOBackend)
@@ -76,13 +76,13 @@ class TestChecks:
         assert checks[f"minio.bucket.{config.options['minio'].code_bucket}"].detail == "there"
         assert "the first object makes it" in checks[f"minio.bucket.{config.options['minio'].logs_bucket}"].detail
 
-    def test_buckets_that_nobody_makes(
+    def test_buckets_that_are_not_made(
         self, found: StorageBackendPlugin, minio_server: MinioServer, make_minio_config: Callable[..., Config]
     ) -> None:
-        config = make_minio_config(minio_server, bucket_name="nobodys-bucket", create_buckets=False)
+        config = make_minio_config(minio_server, bucket_name="absent-bucket", create_buckets=False)
         checks = self.run(found, config)
-        assert checks["minio.bucket.nobodys-bucket"].status is CheckStatus.FAILED
-        assert checks["minio.bucket.nobodys-bucket"].remedy == "mc mb ALIAS/nobodys-bucket"
+        assert checks["minio.bucket.absent-bucket"].status is CheckStatus.FAILED
+        assert checks["minio.bucket.absent-bucket"].remedy == "mc mb ALIAS/absent-bucket"
 
     def test_a_wrong_key(
         self, found: StorageBackendPlugin, minio_server: MinioServer, make_minio_config: Callable[..., Config]
@@ -92,7 +92,7 @@ class TestChecks:
         assert "wrong-for-sure" not in repr(check)
         assert "minio.secret_key" in check.remedy
 
-    def test_nobody_listens(
+    def test_nothing_listens(
         self, found: StorageBackendPlugin, minio_server: MinioServer, make_minio_config: Callable[..., Config]
     ) -> None:
         config = make_minio_config(minio_server)

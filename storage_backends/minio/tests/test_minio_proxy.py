@@ -12,6 +12,7 @@ import pytest
 from botdock.errors import StorageError, StorageUnavailableError
 from botdock_storage_minio.backend import MinIOBackend
 from botdock_storage_minio.reader import _FORGIVEN_AFTER
+from testbed.minio import uploads_of
 from testbed.proxy import Fault, FaultProxy
 
 OpenBackend = Callable[..., MinIOBackend]
@@ -26,7 +27,6 @@ TIRED = [
     Fault(refuse=True),
     Fault(lose_answer=True),
 ]
-"""Each may pass by itself."""
 WELL = "GET /[^?]*/o"
 
 
@@ -102,11 +102,11 @@ class TestWhatPasses:
 
 class TestWhatDoesNot:
     @pytest.mark.parametrize("status", [400, 403, 404, 501])
-    def test_an_answer_that_no_s3_wrote_is_named_at_once(
+    def test_an_answer_that_is_not_s3s_is_named_at_once(
         self, proxied: MinIOBackend, proxy: FaultProxy, status: int
     ) -> None:
         proxy.inject(Fault(status=status, body=b"<html>Console</html>", content_type="text/html"))
-        with pytest.raises(StorageError, match=f"is no S3: HTTP status {status}, text/html") as caught:
+        with pytest.raises(StorageError, match=f"is not S3: HTTP status {status}, text/html") as caught:
             read(proxied)
         assert "port of the API" in (caught.value.hint or "")
         assert "Console" not in str(caught.value)
@@ -128,7 +128,7 @@ class TestWhatDoesNot:
         proxied.put("folder/b", io.BytesIO(SMALL))
         assert keys(proxied) == ["folder/a", "folder/b"]
 
-    def test_a_listing_that_is_no_xml_is_refused(self, proxied: MinIOBackend, proxy: FaultProxy) -> None:
+    def test_a_listing_that_is_not_xml_is_refused(self, proxied: MinIOBackend, proxy: FaultProxy) -> None:
         for _ in range(4):
             proxy.inject(Fault(status=200, body=b"<html><p>Hello", content_type="application/xml"))
         with pytest.raises(StorageUnavailableError, match="not S3's XML"):
@@ -222,7 +222,7 @@ class TestDownloads:
         with proxied.get("o", offset=1_000_000, length=50_000) as reader:
             assert reader.read() == LARGE[1_000_000:1_050_000]
 
-    def test_a_version_that_was_replaced_meanwhile_is_no_continuation(
+    def test_a_version_that_was_replaced_meanwhile_is_not_a_continuation(
         self, proxied: MinIOBackend, proxy: FaultProxy
     ) -> None:
         proxy.inject(Fault(target=WELL, cut_answer=1000))
@@ -284,7 +284,7 @@ class TestUploads:
         with pytest.raises(StorageUnavailableError):
             proxied.put("o", io.BytesIO(LARGE))
         assert keys(proxied) == []
-        assert proxied._client.uploads_of("o") == []
+        assert uploads_of(proxied._client, proxied._location.bucket, "o") == []
 
     @pytest.mark.parametrize("fault", [Fault(method="PUT", cut_request=100), Fault(method="PUT", status=503)])
     @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["whole", "parts"])
@@ -297,4 +297,4 @@ class TestUploads:
         with pytest.raises(StorageUnavailableError):
             proxied.put("o", io.BytesIO(data))
         assert read(proxied) == b"old"
-        assert proxied._client.uploads_of("o") == []
+        assert uploads_of(proxied._client, proxied._location.bucket, "o") == []

@@ -28,7 +28,7 @@ OpenBackend = Callable[..., MinIOBackend]
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """All that is logged, by botdock, urllib3 and whoever, with the values of variables in its tracebacks."""
+    """All that is logged, by botdock, urllib3 and others, with the values of variables in its tracebacks."""
     text = io.StringIO()
     mine = logger.add(text, level=0, diagnose=True, backtrace=True)
     logger.enable("botdock")

@@ -15,14 +15,14 @@ import urllib3.exceptions
 from minio.error import S3Error
 
 from botdock.errors import BotdockError, StorageError, StorageKeyError, StorageUnavailableError
-from botdock_storage_minio import errors, faults
-from botdock_storage_minio.errors import translate, translated
-from botdock_storage_minio.faults import is_transient
-from botdock_storage_minio.refusals import Call
-from botdock_storage_minio.settings import Place
+from botdock_storage_minio import errors
+from botdock_storage_minio.errors import Operation, is_transient, translate, translated
+from botdock_storage_minio.settings import Location
 from botdock_storage_minio.transport import NotS3Error
 
-CALL = Call(doing="write", place=Place(url="http://h:9000", bucket="b"), key="k", secrets=("s3cr3t", "kingsley"))
+OPERATION = Operation(
+    doing="write", location=Location(url="http://h:9000", bucket="b"), key="k", secrets=("s3cr3t", "kingsley")
+)
 
 
 def s3_error(code: str, message: str = "", status: int = 400, **headers: str) -> S3Error:
@@ -66,7 +66,7 @@ FOREIGN_KINDS = sorted(
             *exceptions_of(minio.error),
             *exceptions_of(urllib3.exceptions),
             *exceptions_of(http.client),
-            *exceptions_of(faults),
+            *exceptions_of(errors),
             NotS3Error,
             ET.ParseError,
             *subclasses(ssl.SSLError),
@@ -94,14 +94,14 @@ class TestTranslation:
             error = bare(kind)
         except TypeError:
             pytest.skip("cannot be made")
-        with pytest.raises(BotdockError) as caught, translated(CALL):
+        with pytest.raises(BotdockError) as caught, translated(OPERATION):
             raise error
         assert "cannot write 'k' in minio (http://h:9000/b): " in str(caught.value)
         assert caught.value.__cause__ is error
 
     def test_botdocks_own_go_through(self) -> None:
         mine = StorageKeyError("k", "is bad")
-        with pytest.raises(StorageKeyError) as caught, translated(CALL):
+        with pytest.raises(StorageKeyError) as caught, translated(OPERATION):
             raise mine
         assert caught.value is mine
 
@@ -112,7 +112,7 @@ class TestTranslation:
             (s3_error("RequestTimeout"), StorageUnavailableError, "it is not well"),
             (s3_error("XMinioStorageFull", "full", 507), StorageError, "it has no space left"),
             (s3_error("QuotaExceeded"), StorageError, "mc quota info ALIAS/b"),
-            (s3_error("BucketAlreadyExists"), StorageError, "belongs to somebody else"),
+            (s3_error("BucketAlreadyExists"), StorageError, "belongs to another account"),
             (s3_error("PermanentRedirect", status=301), StorageError, "another region"),
             (s3_error("AuthorizationHeaderMalformed", "is wrong"), StorageError, 'minio.region = "..."'),
             (s3_error("RequestTimeTooSkewed", date="nonsense"), StorageError, "differ too much\n"),
@@ -120,7 +120,7 @@ class TestTranslation:
             (s3_error("NotImplemented", "a  long\nstory"), StorageError, "NotImplemented: a long story"),
             (s3_error(""), StorageError, "refused: "),
             (minio.error.ServerError("x", 502), StorageUnavailableError, "it is not well"),
-            (minio.error.ServerError("x", 505), StorageError, "is no S3"),
+            (minio.error.ServerError("x", 505), StorageError, "is not S3"),
             (urllib3.exceptions.SSLError(ssl.SSLEOFError(8, "EOF")), StorageUnavailableError, "the connection broke"),
             (urllib3.exceptions.SSLError(ssl.SSLError(1, "odd")), StorageError, "no secure connection"),
             (urllib3.exceptions.ProtocolError("cut"), StorageUnavailableError, "cut"),
@@ -131,24 +131,24 @@ class TestTranslation:
         ],
     )
     def test_what_is_meant(self, error: BaseException, kind: type[BotdockError], says: str) -> None:
-        found = translate(error, CALL)
+        found = translate(error, OPERATION)
         assert type(found) is kind
         assert says in f"{found}\n"
 
     def test_a_certificate_for_another_name(self) -> None:
         cause = ssl.SSLCertVerificationError(1, "x")
         cause.verify_message = "IP address mismatch, certificate is not valid for '127.0.0.9'."
-        found = translate(urllib3.exceptions.SSLError(cause), CALL)
+        found = translate(urllib3.exceptions.SSLError(cause), OPERATION)
         assert found.hint == errors.CERTIFICATE_NAME
 
-    def test_a_refused_key_of_the_whole_bucket_is_no_error_of_a_key(self) -> None:
-        found = translate(s3_error("XMinioInvalidObjectName", "bad"), attrs.evolve(CALL, key=""))
+    def test_a_refused_key_of_the_whole_bucket_is_not_an_error_of_a_key(self) -> None:
+        found = translate(s3_error("XMinioInvalidObjectName", "bad"), attrs.evolve(OPERATION, key=""))
         assert type(found) is StorageError
 
-    def test_no_secret_is_repeated_whoever_says_it(self) -> None:
-        found = translate(s3_error("Odd", "kingsley signed with s3cr3t"), CALL)
+    def test_no_secret_that_a_server_repeats_is_shown(self) -> None:
+        found = translate(s3_error("Odd", "kingsley signed with s3cr3t"), OPERATION)
         assert "*** signed with ***" in found.message
-        assert "s3cr3t" not in repr(CALL)
+        assert "s3cr3t" not in repr(OPERATION)
 
     @pytest.mark.parametrize(
         "error",

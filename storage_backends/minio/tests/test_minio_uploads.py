@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import select
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,9 @@ from hypothesis import strategies as st
 from botdock.config import Config
 from botdock.errors import StorageError
 from botdock.model import StorageArea
-from botdock_storage_minio import backend as module
 from botdock_storage_minio.backend import MinIOBackend
-from botdock_storage_minio.parts import MOST_PARTS, Parts
-from testbed.minio import MinioServer
+from botdock_storage_minio.upload import MOST_PARTS, Parts
+from testbed.minio import MinioServer, uploads_of
 
 OpenBackend = Callable[..., MinIOBackend]
 MIB = 1024 * 1024
@@ -90,7 +87,7 @@ class TestParts:
 
         def take_all() -> list[bytes]:
             parts = Parts(Steps(data), size=announced, part_size=part_size, key="k", backend="b")
-            return [bytes(part) for part in iter(parts.take, b"")]
+            return [bytes(part) for part in iter(parts.read, b"")]
 
         if announced not in {None, len(data)}:
             with pytest.raises(StorageError, match=f"{announced} bytes were announced"):
@@ -101,16 +98,16 @@ class TestParts:
         assert all(len(part) == part_size for part in taken[:-1])
 
     def test_an_object_that_is_too_large_is_refused_before_it_is_read(self) -> None:
-        with pytest.raises(StorageError, match="is the largest there can be") as caught:
+        with pytest.raises(StorageError, match="is the largest possible") as caught:
             Parts(io.BytesIO(), size=5 * MIB * MOST_PARTS + 1, part_size=5 * MIB, key="k", backend="b")
         assert f"minio.part_size to {5 * MIB + 1} or more" in (caught.value.hint or "")
 
     def test_one_that_turns_out_to_be_too_large_is_refused_then(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("botdock_storage_minio.parts.MOST_PARTS", 2)
+        monkeypatch.setattr("botdock_storage_minio.upload.MOST_PARTS", 2)
         parts = Parts(io.BytesIO(bytes(25)), size=None, part_size=10, key="k", backend="b")
-        assert len(parts.take()) == len(parts.take()) == 10
+        assert len(parts.read()) == len(parts.read()) == 10
         with pytest.raises(StorageError, match="2 parts of 10 bytes"):
-            parts.take()
+            parts.read()
 
 
 class TestUploads:
@@ -131,7 +128,7 @@ class TestUploads:
             backend.put("a", Source(12 * MIB, error=error))
         assert caught.value is error
         assert keys(backend) == []
-        assert backend._client.uploads_of("a") == []
+        assert uploads_of(backend._client, backend._location.bucket, "a") == []
         assert notes(backend) == []
 
     @pytest.mark.parametrize("wrong", [-1, 1, 6 * MIB])
@@ -139,13 +136,13 @@ class TestUploads:
         with pytest.raises(StorageError, match="bytes were announced"):
             backend.put("a", Source(12 * MIB), size=12 * MIB + wrong)
         assert keys(backend) == []
-        assert backend._client.uploads_of("a") == []
+        assert uploads_of(backend._client, backend._location.bucket, "a") == []
 
     def test_without_a_folder_for_notes_uploads_work_too(
         self, minio_server: MinioServer, make_minio_config: Callable[..., Config], open_backend: OpenBackend
     ) -> None:
         like = open_backend()
-        backend = MinIOBackend(like._config, like._place)
+        backend = MinIOBackend(like._config, like._location)
         try:
             assert backend.put("a", Source(12 * MIB)).size == 12 * MIB
             assert backend.abort_stale_uploads() == 0
@@ -159,7 +156,7 @@ class TestUploads:
             backend.put("a", Source(12 * MIB))
         assert "BOTDOCK_HOME" in (caught.value.hint or "")
 
-    def test_an_upload_that_somebody_else_aborted_is_an_error(
+    def test_an_upload_that_another_process_aborted_is_an_error(
         self, backend: MinIOBackend, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         complete = backend._client.complete_upload
@@ -173,7 +170,7 @@ class TestUploads:
             backend.put("a", Source(12 * MIB))
         assert keys(backend) == []
 
-    def test_other_errors_of_a_completion_are_no_riddle(
+    def test_other_errors_of_a_completion_go_through(
         self, backend: MinIOBackend, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         complete = backend._client.complete_upload
@@ -184,7 +181,7 @@ class TestUploads:
         )
         with pytest.raises(StorageError, match=r"MalformedXML|InvalidPart|InvalidRequest"):
             backend.put("a", Source(12 * MIB))
-        assert backend._client.uploads_of("a") == []
+        assert uploads_of(backend._client, backend._location.bucket, "a") == []
 
     @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(size=st.integers(0, 11 * MIB), step=st.integers(50_000, 6 * MIB), cut=st.booleans())
@@ -196,7 +193,7 @@ class TestUploads:
             assert keys(backend) == []
         else:
             assert backend.put("a", Source(size, step)).size == backend.stat("a").size == size
-        assert backend._client.uploads_of("a") == []
+        assert uploads_of(backend._client, backend._location.bucket, "a") == []
 
 
 class TestSuccessors:
@@ -223,19 +220,19 @@ class TestSuccessors:
             assert select.select([writer.stdout], [], [], 60)[0]
             assert writer.stdout.readline() == b"half way\n"
             successor.put("beside", io.BytesIO(b"x"))
-            assert len(successor._client.uploads_of("object")) == 1
+            assert len(uploads_of(successor._client, successor._location.bucket, "object")) == 1
             assert len(notes(successor)) == 1
             writer.kill()
         assert keys(successor) == ["beside"]
         assert successor.abort_stale_uploads() == 1
-        assert successor._client.uploads_of("object") == []
+        assert uploads_of(successor._client, successor._location.bucket, "object") == []
         assert notes(successor) == []
 
     def test_the_first_write_that_goes_well_does_it(self, successor: MinIOBackend) -> None:
         successor._client.make_own_bucket()
         self.leave_note(successor, successor._client.create_upload("a"))
         successor.put("b", io.BytesIO(b"x"))
-        assert successor._client.uploads_of("a") == []
+        assert uploads_of(successor._client, successor._location.bucket, "a") == []
         assert notes(successor) == []
 
     def test_one_that_is_gone_already_is_forgotten(self, successor: MinIOBackend) -> None:
@@ -244,25 +241,16 @@ class TestSuccessors:
         assert successor.abort_stale_uploads() == 1
         assert notes(successor) == []
 
-    def test_one_of_unknown_id_is_aborted_when_it_is_old(
-        self, successor: MinIOBackend, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_note_without_an_id_is_removed_and_aborts_nothing(self, successor: MinIOBackend) -> None:
         successor._client.make_own_bucket()
-        successor._client.create_upload("a")
-        path = self.leave_note(successor, None)
+        successor._client.create_upload("a")  # of a process that lives
+        self.leave_note(successor, None)
         assert successor.abort_stale_uploads() == 0
-        assert len(notes(successor)) == 1
-        day_before_yesterday = (datetime.now(UTC) - timedelta(days=2)).timestamp()
-        os.utime(path, (day_before_yesterday, day_before_yesterday))
-        assert successor.abort_stale_uploads() == 0
-        assert len(successor._client.uploads_of("a")) == 1  # it is new, so that it is somebody else's
-        path = self.leave_note(successor, None)
-        monkeypatch.setattr(module, "STALE_AFTER", 0.0)
-        assert successor.abort_stale_uploads() == 1
-        assert successor._client.uploads_of("a") == []
+        assert notes(successor) == []
+        assert len(uploads_of(successor._client, successor._location.bucket, "a")) == 1
 
     @pytest.mark.parametrize("text", ["", "{", "[]", '["http://other", "bucket", "a"]\n"id"\n', "\x00\xff"])
-    def test_what_is_no_note_of_this_place_is_left_alone(self, successor: MinIOBackend, text: str) -> None:
+    def test_a_file_that_is_not_a_note_of_this_location_is_left_alone(self, successor: MinIOBackend, text: str) -> None:
         folder = successor._notes.folder
         assert folder is not None
         folder.mkdir(parents=True)
@@ -287,7 +275,7 @@ class TestSuccessors:
         monkeypatch.setattr(successor._client, "abort_upload", abort)
         successor.put("b", io.BytesIO(b"x"))
         assert notes(successor) == []
-        assert successor._client.uploads_of("a") == []
+        assert uploads_of(successor._client, successor._location.bucket, "a") == []
 
     @staticmethod
     def leave_note(backend: MinIOBackend, upload: str | None) -> Path:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import attrs
 from minio.error import S3Error
 
 from botdock import Check, CheckStatus
-from botdock.errors import BotdockError, ConfigError, StorageError, StorageUnavailableError
+from botdock.errors import ConfigError, StorageError, StorageUnavailableError
 from botdock.model import StorageArea
 from botdock_storage_minio.client import Client
-from botdock_storage_minio.errors import translated
-from botdock_storage_minio.refusals import Call
-from botdock_storage_minio.settings import MinIOSettings, Place, place_of
+from botdock_storage_minio.errors import Operation, translated
+from botdock_storage_minio.settings import Location, MinIOSettings, location_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,63 +33,43 @@ def checks(config: Config) -> Iterator[Check]:
     if not settings.endpoint and config.storage != "minio":
         return
     try:
-        places = dict.fromkeys(place_of(settings, area) for area in StorageArea)
+        locations = {location.bucket: location for location in (location_of(settings, area) for area in StorageArea)}
         once = attrs.evolve(settings, retries=0, total_timeout=min(TIMEOUT, settings.total_timeout))
-        yield from _ask(once, list(places))
+        exist = {bucket: _exists(once, location) for bucket, location in locations.items()}
     except ConfigError as error:
-        yield _failed("settings", error, "mend the section [minio]")
-
-
-def _ask(config: MinIOSettings, places: list[Place]) -> Iterator[Check]:
-    absent: dict[str, bool] = {}
-    try:
-        for place in places:
-            if place.bucket not in absent:
-                absent[place.bucket] = not _is_there(config, place)
-    except StorageUnavailableError as error:
-        yield _failed("endpoint", error)
-        return
+        yield _check("settings", CheckStatus.FAILED, error.message, "mend the section [minio]")
     except StorageError as error:
-        yield _failed("access", error)
-        return
-    yield _ok("access", f"{places[0].url} answers and takes the key")
-    yield from (_bucket(config, bucket, is_absent=is_absent) for bucket, is_absent in absent.items())
+        name = "endpoint" if isinstance(error, StorageUnavailableError) else "access"
+        yield _check(name, CheckStatus.FAILED, error.message, error.hint or "")
+    else:
+        url = next(iter(locations.values())).url
+        yield _check("access", CheckStatus.OK, f"{url} answers and takes the key")
+        yield from (_bucket(settings, bucket, exists=exists) for bucket, exists in exist.items())
 
 
-def _is_there(config: MinIOSettings, place: Place) -> bool:
-    call = Call(doing="reach", place=place, secrets=(config.secret_key, config.access_key))
-    client = Client(config, place.bucket)
-    try:
-        with translated(call):
-            try:
-                client.probe()
-            except S3Error as error:
-                if error.code != "NoSuchBucket":
-                    raise
-                return False
-            return True
-    finally:
-        client.close()
+def _exists(config: MinIOSettings, location: Location) -> bool:
+    secrets = (config.secret_key, config.access_key)
+    with (
+        closing(Client(config, location.bucket)) as client,
+        translated(Operation(doing="reach", location=location, secrets=secrets)),
+    ):
+        try:
+            client.probe()
+        except S3Error as error:
+            if error.code != "NoSuchBucket":
+                raise
+            return False
+        return True
 
 
-def _bucket(config: MinIOSettings, bucket: str, *, is_absent: bool) -> Check:
-    if not is_absent:
-        return _ok(f"bucket.{bucket}", "there")
+def _bucket(config: MinIOSettings, bucket: str, *, exists: bool) -> Check:
+    name = f"bucket.{bucket}"
+    if exists:
+        return _check(name, CheckStatus.OK, "there")
     if config.create_buckets:
-        return _ok(f"bucket.{bucket}", "not there yet; the first object makes it")
-    return Check(
-        name=f"minio.bucket.{bucket}",
-        status=CheckStatus.FAILED,
-        detail="not there, and minio.create_buckets is off",
-        remedy=f"mc mb ALIAS/{bucket}",
-    )
+        return _check(name, CheckStatus.OK, "not there yet; the first object makes it")
+    return _check(name, CheckStatus.FAILED, "not there, and minio.create_buckets is off", f"mc mb ALIAS/{bucket}")
 
 
-def _ok(name: str, detail: str) -> Check:
-    return Check(name=f"minio.{name}", status=CheckStatus.OK, detail=detail)
-
-
-def _failed(name: str, error: BotdockError, remedy: str = "") -> Check:
-    return Check(
-        name=f"minio.{name}", status=CheckStatus.FAILED, detail=error.message, remedy=remedy or error.hint or ""
-    )
+def _check(name: str, status: CheckStatus, detail: str, remedy: str = "") -> Check:
+    return Check(name=f"minio.{name}", status=status, detail=detail, remedy=remedy)

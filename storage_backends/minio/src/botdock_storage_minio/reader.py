@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Self
 from minio.error import S3Error
 
 from botdock.errors import StorageError
-from botdock_storage_minio.deadline import Deadline, until
-from botdock_storage_minio.errors import FOREIGN, translated
-from botdock_storage_minio.faults import ShortAnswerError, is_transient
+from botdock_storage_minio.errors import FOREIGN, ShortAnswerError, is_transient, translated
+from botdock_storage_minio.transport import Deadline, until
 
 if TYPE_CHECKING:
     from botdock_storage_minio.client import Client, Opened
-    from botdock_storage_minio.refusals import Call
+    from botdock_storage_minio.errors import Operation
     from botdock_storage_minio.settings import MinIOSettings
 
 _PIECE = 1024 * 1024
@@ -31,18 +30,18 @@ class MinIOReader:
         name: Of the object.
         offset: Of the first byte.
         opened: The answer that brings it.
-        call: For messages.
+        operation: For messages.
         config: How often it is resumed without getting further, and how long a piece may take.
     """
 
     def __init__(
-        self, client: Client, name: str, offset: int, opened: Opened, *, call: Call, config: MinIOSettings
+        self, client: Client, name: str, offset: int, opened: Opened, *, operation: Operation, config: MinIOSettings
     ) -> None:
         self._client = client
         self._name = name
         self._position = offset
         self._opened = opened
-        self._call = call
+        self._operation = operation
         self._config = config
         self._faults = 0
         self._fault_at = offset
@@ -53,7 +52,7 @@ class MinIOReader:
         wanted = left if size < 0 else min(size, left)
         pieces = []
         while wanted:
-            with translated(self._call):
+            with translated(self._operation):
                 piece = self._piece(wanted)
             pieces.append(piece)
             wanted -= len(piece)
@@ -112,6 +111,6 @@ class MinIOReader:
         except S3Error as error:
             if error.code not in _CHANGED:
                 raise
-            raise self._call.error(
+            raise self._operation.error(
                 StorageError, "it was replaced or deleted while it was read", "Read it again from its beginning."
             ) from error

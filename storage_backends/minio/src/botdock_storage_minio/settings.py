@@ -39,9 +39,9 @@ class MinIOSettings(Section):
         logs_bucket: Where logs go.
         prefix: What every key begins with, such as `team-a`, where several share a bucket.
         cert_file: PEM file of the authorities that are trusted; empty means SSL_CERT_FILE, else the usual ones.
-        create_buckets: Whether a bucket that is not there is made when something is first written to it.
+        create_buckets: Whether an absent bucket is made by the first write to it.
         connect_timeout: To open a connection.
-        read_timeout: How long a server may send, or take, not a single byte.
+        read_timeout: How long a server may neither send nor take a byte.
         total_timeout: For one request with its repetitions, such as a part of an object, or a page of a listing.
         retries: How often a request that failed for a transient reason is tried again.
         part_size: Bytes of one part of an upload; 5 MiB is S3's least, and an object has at most 10,000 parts.
@@ -69,13 +69,13 @@ class MinIOSettings(Section):
 
 
 @attrs.frozen(kw_only=True)
-class Place:
+class Location:
     """A bucket, or a part of one, that is the namespace of one area.
 
     Attributes:
         url: Of the server, such as `http://127.0.0.1:9000`.
         bucket: Name of the bucket.
-        prefix: What the name of every object of ours begins with: empty, or something that ends with `/`.
+        prefix: What the name of every object of ours begins with: empty, or a text that ends with `/`.
     """
 
     url: str
@@ -83,7 +83,7 @@ class Place:
     prefix: str = ""
 
     def __str__(self) -> str:
-        """Name the place, for messages; there is no secret in it."""
+        """Name the location, for messages; it holds no secret."""
         path = f"/{self.prefix}" if self.prefix else ""
         return f"minio ({self.url}/{self.bucket}{path.rstrip('/')})"
 
@@ -102,20 +102,16 @@ class Place:
         return name
 
     def key_of(self, name: str) -> str | None:
-        """Return the key that an object holds; None for what somebody else put there and that is no key."""
+        """Return the key that an object holds; None for an object of others whose name is not a key."""
         key = name.removeprefix(self.prefix)
-        return key if self.can_hold(key) else None
-
-    def can_hold(self, key: str) -> bool:
-        """Whether `key` could be an object here."""
         try:
             self.name_of(key)
         except StorageKeyError:
-            return False
-        return True
+            return None
+        return key
 
 
-def place_of(config: MinIOSettings, area: StorageArea) -> Place:
+def location_of(config: MinIOSettings, area: StorageArea) -> Location:
     """Return where an area lies: a bucket of its own, or with `bucket_name` a prefix in the one bucket.
 
     Raises:
@@ -129,7 +125,7 @@ def place_of(config: MinIOSettings, area: StorageArea) -> Place:
         StorageArea.LOGS: config.logs_bucket,
     }
     parts = [config.prefix.strip("/"), area.value if config.bucket_name else ""]
-    return Place(
+    return Location(
         url=f"{'https' if config.use_ssl else 'http'}://{config.endpoint}",
         bucket=config.bucket_name or own[area],
         prefix="".join(f"{part}/" for part in parts if part),
@@ -142,9 +138,9 @@ def _problems(config: MinIOSettings) -> Iterator[str]:
         missing, there = ("secret_key", "access_key") if config.access_key else ("access_key", "secret_key")
         yield f"{missing}: must be set where {there} is (or neither, for a server that takes unsigned requests)"
     if config.region and not _REGION.fullmatch(config.region):
-        yield f"region: {config.region!r} is no name of a region; write for example us-east-1"
+        yield f"region: {config.region!r} is not the name of a region; write for example us-east-1"
     if config.cert_file and not Path(config.cert_file).expanduser().is_file():
-        yield f"cert_file: there is no file {config.cert_file!r}"
+        yield f"cert_file: {config.cert_file!r} is not a file"
     yield from _bucket_problems(config)
     yield from _prefix_problems(config.prefix)
 
@@ -153,12 +149,12 @@ def _endpoint_problems(config: MinIOSettings) -> Iterator[str]:
     endpoint = config.endpoint
     if not endpoint:
         yield "endpoint: must be set, as host:port, such as 127.0.0.1:9000 (or MINIO_ENDPOINT)"
-    elif "@" in endpoint:  # what stands before it may be a password, so that nothing of it is repeated
+    elif "@" in endpoint:  # the text before it may be a password, so nothing of it is repeated
         yield "endpoint: must hold no credentials; they are access_key and secret_key"
     elif "://" in endpoint:
         yield f"endpoint: write host:port without {endpoint.partition('://')[0]}://; use_ssl = true means https"
     elif not _ENDPOINT.fullmatch(endpoint):
-        yield f"endpoint: {endpoint!r} is no host:port; write for example 127.0.0.1:9000"
+        yield f"endpoint: {endpoint!r} is not host:port; write for example 127.0.0.1:9000"
 
 
 def _bucket_problems(config: MinIOSettings) -> Iterator[str]:
@@ -166,7 +162,7 @@ def _bucket_problems(config: MinIOSettings) -> Iterator[str]:
     for name in names:
         bucket = getattr(config, name)
         if not _BUCKET.fullmatch(bucket):
-            yield f"{name}: {bucket!r} is no name of a bucket: 3 to 63 of a-z, 0-9, '-' and '.', no '..'"
+            yield f"{name}: {bucket!r} is not the name of a bucket: 3 to 63 of a-z, 0-9, '-' and '.', no '..'"
 
 
 def _prefix_problems(prefix: str) -> Iterator[str]:
