@@ -149,6 +149,10 @@ def test_a_variable_is_a_line_and_further_lines_of_it_begin_with_an_equals_sign(
     assert lines[-2:] == ["BOTDOCK_RESULT_FILE=/botdock/result", ""], "the one that a shell reads with comes last"
 
 
+def test_what_an_interpreter_reads_as_it_starts_is_in_a_file_too(tmp_path: Path) -> None:
+    assert generated(tmp_path, attrs.evolve(CONTEXT, startup=("A",)))["startup"] == b"A=line\n=break\n"
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     once, again = tmp_path / "once", tmp_path / "again"
     for folder in (once, again):

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdock.config import Config, Policy, RuntimeConfig
-from botdock.errors import CodeError, PolicyError
+from botdock.errors import CodeError, ExecutableError, PolicyError
 from botdock.model import DEFAULT_LIMITS, Executable, Limits, Runtime
 from botdock.model.limits import MIB, RANGES
-from botdock.orchestrator.bounds import Bound, Bounds, Source, bounds_of, check_runtime
+from botdock.orchestrator.bounds import Bound, Bounds, Source, bounds_of, check_runtime, check_variables
 from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
 
 
@@ -147,6 +147,27 @@ def test_a_network_must_be_allowed_by_name() -> None:
     assert settle(bot(network="feeds"), networks=("none", "feeds")).network == "feeds"
     with pytest.raises(PolicyError, match=r"'feedz' is not allowed; allowed: none, feeds; did you mean feeds\?"):
         settle(bot(network="feedz"), networks=("none", "feeds"))
+
+
+@pytest.mark.parametrize("field", ["env", "secrets"])
+def test_the_loader_brings_other_code_only_where_the_policy_says_so(field: str) -> None:
+    asked = bot(**{field: {"LD_PRELOAD": "./own.so", "LD_LIBRARY_PATH": "lib"}})
+    with pytest.raises(PolicyError, match="LD_PRELOAD lets the loader") as caught:
+        settle(asked, loader_variables=("LD_AUDIT",))
+    assert caught.value.setting == "policy.loader_variables"
+    settle(asked, loader_variables=("LD_PRELOAD",))
+
+
+def test_a_variable_that_a_runtime_cannot_have_is_refused_with_the_reason() -> None:
+    fields: dict[str, Any] = {"image": "x", "interpreters": ("x",), "suffixes": (), "scripts": {}, "files": dict}
+    picky = Runtime(name="x", refused_variables={"XINSPECT": "it would wait"}, startup_variables=("X*",), **fields)
+    for field in ("env", "secrets"):
+        with pytest.raises(ExecutableError) as caught:
+            check_variables(picky, bot(**{field: {"XINSPECT": "1", "Y": ""}}))
+        assert caught.value.problems == (f"{field}: XINSPECT cannot be set: it would wait",)
+    names = ("YX", "XINSPECT", "LC_TIME", "LD_LIBRARY_PATH", "HOMES")
+    assert picky.startup_names(names) == ("LC_TIME", "LD_LIBRARY_PATH", "XINSPECT")
+    assert Runtime(name="x", **fields).startup_names(names) == ()
 
 
 def test_a_runtime_must_be_allowed_where_the_policy_lists_some() -> None:

@@ -165,6 +165,7 @@ class Policy(Section):
         engines: Engines that may be used; empty means any.
         runtimes: Runtimes that may be used; empty means any.
         local_code: Whether code may be a folder, archive or bytes of this machine; without, only what the storage has.
+        loader_variables: Which of LD_PRELOAD and LD_AUDIT an executable may set.
         unenforced: By engine, the features of the strict profile that it may lack: `{"docker": ("swap",)}`; see
             `botdock doctor`.
     """
@@ -175,6 +176,7 @@ class Policy(Section):
     engines: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     runtimes: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     local_code: bool = True
+    loader_variables: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     unenforced: dict[str, tuple[str, ...]] = attrs.field(factory=dict, validator=rules.UNENFORCED)
 
     def unenforced_on(self, engine: str) -> tuple[str, ...]:

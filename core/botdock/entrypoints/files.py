@@ -17,16 +17,23 @@ from typing import TYPE_CHECKING, NoReturn
 from botdock.entrypoints.context import config_text, context_document, environment_of, fits_a_variable
 from botdock.entrypoints.result import not_written
 from botdock.errors import BotdockError, EntrypointError
-from botdock.model.runtime import CONFIG_FILE, CONTEXT_FILE, ENTRYPOINT_SCRIPT, ENVIRONMENT_FILE, READY_FIFO
+from botdock.model.runtime import (
+    CONFIG_FILE,
+    CONTEXT_FILE,
+    ENTRYPOINT_SCRIPT,
+    ENVIRONMENT_FILE,
+    READY_FIFO,
+    STARTUP_FILE,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from botdock.model import ExecutionContext, Runtime
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _LAST = "BOTDOCK_RESULT_FILE"
-_TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO})
+_TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO, STARTUP_FILE})
 
 _SHELL = r"""#!/bin/sh
 # Becomes the bot's program, with its variables, which are data: no shell reads them as its source, no `ps` shows them.
@@ -150,7 +157,7 @@ def begin_result(runtime: Runtime, path: Path) -> None:
 
 
 def write_context(context: ExecutionContext, directory: Path) -> None:
-    """Write what one run is told: `context.json`, `environment`, and `config.json` where it fits no variable.
+    """Write what one run is told: `context.json` and `environment`; `config.json` and `startup` where they are needed.
 
     Raises:
         ExecutableError: As `environment_of`.
@@ -162,13 +169,18 @@ def write_context(context: ExecutionContext, directory: Path) -> None:
 
 def _context_files(context: ExecutionContext) -> dict[str, bytes]:
     environment = sorted(environment_of(context).items(), key=lambda variable: (variable[0] == _LAST, variable))
-    lines = (f"{name}={value}".replace("\n", "\n=") + "\n" for name, value in environment)
     files = {
-        ENVIRONMENT_FILE: "".join(lines).encode(),
+        ENVIRONMENT_FILE: _lines(environment),
         CONTEXT_FILE: json.dumps(context_document(context), allow_nan=False, separators=(",", ":")).encode(),
     }
+    if context.startup:
+        files[STARTUP_FILE] = _lines((name, context.variables[name]) for name in context.startup)
     text = config_text(context)
     return files if fits_a_variable(context, text) else {CONFIG_FILE: text.encode(), **files}
+
+
+def _lines(variables: Iterable[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}={value}".replace("\n", "\n=") + "\n" for name, value in variables).encode()
 
 
 def _program(runtime: Runtime) -> Mapping[str, bytes]:

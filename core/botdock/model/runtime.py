@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,18 @@ ENVIRONMENT_FILE = "environment"
 `BOTDOCK_RESULT_FILE` comes last. For programs that read no JSON; `shell_entrypoint` is one."""
 CONFIG_FILE = "config.json"
 """Beside it too: the config alone, as JSON; what `BOT_CONFIG_FILE` names when the config is too long for a variable."""
+STARTUP_FILE = "startup"
+"""Beside it too, in the form of `ENVIRONMENT_FILE`, where the bot has variables that an interpreter reads at its start:
+just those, for the `entrypoint.sh` of a runtime whose interpreter is there before its wrapper reads the rest."""
 READY_FIFO = "ready"
-"""Beside it too, where an engine keeps containers waiting: a FIFO whose end of file says that the context is there."""
+"""Beside it too, where an engine keeps containers waiting: a FIFO whose end of file says that the context is there.
+
+A run with a `STARTUP_FILE` cannot take such a container, whose interpreter has started: it is given one of its own."""
+_READ_BY_ANY = (
+    *("LD_*", "GLIBC_*", "MALLOC_*", "LANG*", "LC_*", "LOCPATH", "GCONV_PATH", "TZ*", "HOME"),
+    *("OPENSSL_*", "SSL_*"),
+)
+"""Names of the variables that the loader, the C library and what most interpreters are built on read as they start."""
 
 MAX_CHECKED_BYTES = 32 * 1024
 """Bytes of a script that a runtime's check looks at: a parser takes up to a thousand times as much memory."""
@@ -126,6 +137,10 @@ class Runtime:
             runner's process, on a stranger's text: it reads with `read_code`, and asks an interpreter only in a child
             with limits. What it cannot tell is left to the wrapper.
         checked_bytes: Bytes of a script up to which `check` is asked; more only where it parses nothing by itself.
+        startup_variables: Names of the variables that the interpreter reads as it starts, such as `("PYTHON*",)`. An
+            `entrypoint.sh` finds those that a bot has in `STARTUP_FILE`, with those that any program reads; empty where
+            it needs no such file, as that of `shell_entrypoint`.
+        refused_variables: Names that a bot's variables cannot have, each with the reason.
         capabilities: What its wrapper can do.
         settings: The attrs class of `[options.<name>]`; None means that there are none.
     """
@@ -140,6 +155,8 @@ class Runtime:
     files: Callable[..., Mapping[str, bytes]]
     check: Callable[[Path, str], Iterable[str]] = _no_problems
     checked_bytes: int = MAX_CHECKED_BYTES
+    startup_variables: tuple[str, ...] = ()
+    refused_variables: Mapping[str, str] = attrs.field(factory=dict)
     capabilities: RuntimeCapabilities = attrs.field(factory=RuntimeCapabilities)
     settings: type | None = None
 
@@ -151,6 +168,11 @@ class Runtime:
     def knows(self, name: str) -> bool:
         """Whether `name` is its name or one of its aliases; case does not matter."""
         return name.casefold() in {known.casefold() for known in self.names}
+
+    def startup_names(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of a bot's variables that must be there when the interpreter starts, sorted."""
+        patterns = (*self.startup_variables, *_READ_BY_ANY) if self.startup_variables else ()
+        return tuple(sorted(name for name in names if any(fnmatchcase(name, each) for each in patterns)))
 
     def find_script(self, tree: Path, entrypoint: str) -> str | None:
         """Return the script of `entrypoint` that `tree` holds under one of the usual names, or None."""
@@ -185,6 +207,7 @@ class ExecutionContext:
         result_file: Where the wrapper writes the result.
         result_limit: Bytes the result may have.
         variables: The caller's own variables and secrets.
+        startup: Names of those that must be there when the interpreter starts.
     """
 
     id: str
@@ -196,3 +219,4 @@ class ExecutionContext:
     result_file: str
     result_limit: int
     variables: Mapping[str, str] = attrs.field(factory=dict, repr=lambda value: f"<{len(value)} variables>")
+    startup: tuple[str, ...] = ()

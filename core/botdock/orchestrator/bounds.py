@@ -9,8 +9,11 @@ from typing import Any
 import attrs
 
 from botdock.config import Config, RuntimeConfig
-from botdock.errors import PolicyError, nearest
+from botdock.errors import ExecutableError, PolicyError, nearest
 from botdock.model import DEFAULT_LIMITS, Executable, Limits, Runtime
+
+LOADER_VARIABLES = frozenset({"LD_AUDIT", "LD_PRELOAD"})
+"""By these the dynamic loader takes further code into each program."""
 
 
 class Source(StrEnum):
@@ -86,6 +89,7 @@ def bounds_of(executable: Executable, config: Config, *, defaults: Limits, manif
     Raises:
         PolicyError: The caller asks for more than the policy allows.
     """
+    _check_loader(executable, config)
     policy, asked = config.policy, manifest or Limits()
     sources: dict[str, Bound] = {}
     for name in attrs.fields_dict(Limits):
@@ -122,6 +126,31 @@ def check_runtime(runtime: Runtime, config: Config) -> None:
     if allowed and not any(map(runtime.knows, allowed)):
         raise PolicyError(
             f"runtime {runtime.name!r} is not allowed here; allowed: {', '.join(allowed)}", setting="policy.runtimes"
+        )
+
+
+def check_variables(runtime: Runtime, executable: Executable) -> None:
+    """Refuse variables that would keep a runtime from doing its part.
+
+    Raises:
+        ExecutableError: Naming each of them.
+    """
+    refused = runtime.refused_variables
+    if problems := [
+        f"{field}: {name} cannot be set: {refused[name]}"
+        for field, variables in (("env", executable.env), ("secrets", executable.secrets))
+        for name in sorted(variables.keys() & refused.keys())
+    ]:
+        raise ExecutableError(problems)
+
+
+def _check_loader(executable: Executable, config: Config) -> None:
+    asked = LOADER_VARIABLES & {*executable.env, *executable.secrets}
+    if refused := sorted(asked.difference(config.policy.loader_variables)):
+        raise PolicyError(
+            f"{', '.join(refused)} lets the loader bring other code into the bot's interpreter, "
+            "which is not allowed here",
+            setting="policy.loader_variables",
         )
 
 

@@ -24,7 +24,7 @@ from botdock.model import (
     PullProgress,
     Runtime,
 )
-from botdock.orchestrator.bounds import bounds_of, check_runtime
+from botdock.orchestrator.bounds import bounds_of, check_runtime, check_variables
 from botdock.orchestrator.documents import run_document
 from botdock.orchestrator.run import Created, Plan, ProgressCallback, Run, container_run, context_of, template_of
 from botdock.orchestrator.storing import Storing
@@ -269,6 +269,7 @@ class Preparation:
             known = [entrypoints.validate_runtime(name) for name in entrypoints.get_supported_runtimes()]
             runtime = detect_runtime(tree, executable.entrypoint, known)
         check_runtime(runtime, config)
+        check_variables(runtime, executable)
         scripts = {**(manifest.entrypoints if manifest else {}), **executable.entrypoint_files}
         script = self._services.code.validate_code_structure(
             tree, runtime, executable.entrypoint, scripts.get(executable.entrypoint)

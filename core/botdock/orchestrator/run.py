@@ -267,6 +267,7 @@ def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
 def context_of(run: Run, plan: Plan, *, private: bool) -> ExecutionContext:
     """Return what the wrapper must know, with places as the bot sees them."""
     workspace, executable = run.workspace, run.executable
+    variables = {**executable.env, **executable.secrets}
     return ExecutionContext(
         id=executable.id,
         entrypoint=executable.entrypoint,
@@ -276,7 +277,8 @@ def context_of(run: Run, plan: Plan, *, private: bool) -> ExecutionContext:
         context_dir=CONTEXT_TARGET if private else str(workspace.context),
         result_file=RESULT_TARGET if private else str(workspace.result),
         result_limit=run.bounds.limits.result or 0,
-        variables={**executable.env, **executable.secrets},
+        variables=variables,
+        startup=plan.runtime.startup_names(variables),
     )
 
 

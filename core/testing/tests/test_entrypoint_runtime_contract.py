@@ -11,7 +11,7 @@ from botdock.entrypoints import shell_entrypoint
 from botdock.model import ResultFormat, Runtime, RuntimeCapabilities
 from botdock_testing import RuntimeContract
 
-START = 'exec "$1" "$SCRIPT_PATH"'
+START = 'exec "$@" "$SCRIPT_PATH"'
 
 
 def simple(start: str = START, files: bytes = shell_entrypoint("python3")) -> Runtime:
@@ -69,17 +69,23 @@ def test_a_word_of_its_own_is_caught() -> None:
 
 def test_an_exit_code_that_is_not_the_bots_is_caught() -> None:
     with pytest.raises(AssertionError):
-        held(simple('"$1" "$SCRIPT_PATH"; exit 0')).test_the_exit_code_is_the_bots_own()
+        held(simple('"$@" "$SCRIPT_PATH"; exit 0')).test_the_exit_code_is_the_bots_own()
 
 
 def test_a_name_that_a_shell_takes_apart_is_caught() -> None:
     with pytest.raises((AssertionError, ExceptionGroup)):
-        held(simple('exec "$1" $SCRIPT_PATH')).test_a_bot_sees_exactly_what_it_was_given()
+        held(simple('exec "$@" $SCRIPT_PATH')).test_a_bot_sees_exactly_what_it_was_given()
 
 
 def test_a_variable_that_is_lost_is_caught() -> None:
     with pytest.raises((AssertionError, KeyError)):
         held(simple(f"unset LONGEST; {START}")).test_the_longest_variable_arrives()
+
+
+def test_a_variable_that_comes_after_the_start_is_caught() -> None:
+    late = held(simple(f"unset TZ; {START}"))
+    with pytest.raises(AssertionError, match="TZ=Asia"):
+        late.test_what_the_loader_and_the_c_library_read_is_there_when_the_interpreter_starts()
 
 
 def test_one_that_does_not_wait_is_caught() -> None:

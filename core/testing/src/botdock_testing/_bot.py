@@ -152,6 +152,7 @@ def bot(
             result_file=str(root / "result"),
             result_limit=result_limit,
             variables=variables or {},
+            startup=runtime.startup_names(variables or ()),
         )
         (root / "context").mkdir()
         (root / "program").mkdir()

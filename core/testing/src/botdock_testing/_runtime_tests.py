@@ -25,6 +25,7 @@ from botdock.model.runtime import (
     ENVIRONMENT_FILE,
     MAX_CHECKED_BYTES,
     READY_FIFO,
+    STARTUP_FILE,
 )
 from botdock_testing._bot import PATIENCE, Bot, Ended, bot
 from botdock_testing.strategies import configs, entrypoints, environments, ids, script_names
@@ -105,7 +106,7 @@ class RuntimeTests:
             any_bot.prepare()
             assert _contents(any_bot.folder) == first
             assert _contents(any_bot.program) == dict(self.runtime.files()), "the program is the same for every bot"
-            assert set(first) <= {CONTEXT_FILE, ENVIRONMENT_FILE, CONFIG_FILE}
+            assert set(first) <= {CONTEXT_FILE, ENVIRONMENT_FILE, CONFIG_FILE, STARTUP_FILE}
 
     @pytest.mark.parametrize("entrypoint", ENTRYPOINTS)
     def test_a_config_of_a_mebibyte_arrives(self, entrypoint: str) -> None:
@@ -121,6 +122,18 @@ class RuntimeTests:
         longest = {"LONGEST": "y" * (MAX_ENVIRONMENT_STRING - len("LONGEST="))}
         with bot(self.runtime, self.echo, variables=longest) as long:
             self._assert_echo(long, long.run())
+
+    @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="the kernel does not show variables")
+    def test_what_the_loader_and_the_c_library_read_is_there_when_the_interpreter_starts(self) -> None:
+        variables = {"LD_LIBRARY_PATH": "/nowhere:é\n= '$(id)\"", "TZ": "Asia/Tokyo", "LC_TIME": "C", "HOME": "/\n"}
+        with bot(self.runtime, self.waits, variables=variables) as waiting:
+            waiting.prepare()
+            with waiting.start() as process:
+                assert process.stdout is not None
+                assert process.stdout.readline() == b"waiting\n"
+                seen = Path(f"/proc/{process.pid}/environ").read_bytes().decode().split("\0")
+                process.kill()
+        assert {f"{name}={value}" for name, value in variables.items()} <= set(seen)
 
     def test_the_exit_code_is_the_bots_own(self) -> None:
         with bot(self.runtime, self.exits) as exiting:

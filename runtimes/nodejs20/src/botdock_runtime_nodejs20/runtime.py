@@ -27,5 +27,6 @@ NODEJS20 = Runtime(
     },
     files=files,
     check=problems,
+    startup_variables=("NODE_*", "UV_*", "ICU_*"),
 )
 """Bots in JavaScript."""

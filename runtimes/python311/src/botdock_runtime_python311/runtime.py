@@ -24,5 +24,10 @@ PYTHON311 = Runtime(
     scripts={"bot": ("main.py", "bot.py"), "backtest": ("backtest.py", "main.py")},
     files=files,
     check=problems,
+    startup_variables=("PYTHON*",),
+    refused_variables={
+        "PYTHONINSPECT": "Python would wait for commands at the bot's end, and forget its exit code",
+        "PYTHONSAFEPATH": "a bot's modules are found in its script's folder",
+    },
 )
 """Bots in Python; the wrapper itself runs on 3.8 and newer, so that other images can be configured."""

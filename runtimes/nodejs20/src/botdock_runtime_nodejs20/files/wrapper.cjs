@@ -123,6 +123,7 @@ function crash(error) {
   process.removeAllListeners('uncaughtException');
   process.removeAllListeners('unhandledRejection');
   Promise.reject(error);
+  setImmediate(() => process.exit(1)); // where NODE_OPTIONS lets rejections pass
 }
 
 // Run the bot, and end as it ends. Whoever calls process.exit, the result is written by the handler of 'exit'.

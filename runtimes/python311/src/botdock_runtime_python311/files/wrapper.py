@@ -15,9 +15,12 @@ import sys
 LOADED = frozenset(sys.modules) - {"__future__"}
 """What Python loads before any program; all else may be a module of the bot's own, whatever its name."""
 PATH = sys.path[:]
-if __name__ == "__main__" and "PYTHONPATH" in os.environ:
-    named = {os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep)}
-    sys.path[:] = [folder for folder in PATH if os.path.abspath(folder) not in named]
+NAMED = set()
+"""The folders of PYTHONPATH, where this program looks for nothing."""
+if __name__ == "__main__" and os.environ.get("PYTHONPATH"):
+    NAMED = {os.path.abspath(folder) for folder in os.environ["PYTHONPATH"].split(os.pathsep)}
+    NAMED.discard(os.path.dirname(os.__file__))
+    sys.path[:] = [folder for folder in PATH if os.path.abspath(folder) not in NAMED]
 
 import json
 import signal
@@ -78,11 +81,11 @@ def run(context: dict[str, Any], result: Result, termination: Termination) -> Sy
     return ending if written == exit_code else SystemExit(written)
 
 
-def buffer_lines() -> None:
-    """Write a line when it is whole, in one piece, whatever PYTHONUNBUFFERED says."""
+def buffer_lines(*, unbuffered: bool = False) -> None:
+    """Write a line when it is whole, in one piece, whatever PYTHONUNBUFFERED says in an image."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]  # a TextIOWrapper
+            stream.reconfigure(line_buffering=True, write_through=unbuffered)  # type: ignore[union-attr]  # a TextIOWrapper
 
 
 def wait_until_ready(folder: str) -> None:
@@ -98,15 +101,13 @@ def enter(context: dict[str, Any]) -> tuple[str, list[str]]:
     tree: str = context["code_dir"]
     script = os.path.normpath(os.path.join(tree, context["script"]))
     os.environb.update({name.encode(): value.encode() for name, value in context["environment"].items()})
+    if context["environment"].get("PYTHONUNBUFFERED"):
+        buffer_lines(unbuffered=True)
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # for programs that the bot starts: their lines are out at once
-    if "TZ" in context["environment"]:
-        import time
-
-        time.tzset()
     os.chdir(tree)
     beside = os.path.dirname(script)
     sys.argv[:] = [os.path.join(beside, "botdock")]  # beside the script, but not it: it is not the program that runs
-    sys.dont_write_bytecode = sys.pycache_prefix is None  # the tree is not ours to write to
+    sys.dont_write_bytecode |= sys.pycache_prefix is None  # the tree is not ours to write to
     package = package_of(script, tree)
     root = os.path.normpath(os.path.join(beside, *[os.pardir] * len(package)))
     extend_path([root, tree], os.path.join(tree, "vendor"))
@@ -142,7 +143,12 @@ def extend_path(own: list[str], vendor: str) -> None:
         import site
 
         site.addsitedir(vendor)  # and what its .pth files name
-    names = {entry.partition(".")[0] for folder in sys.path if os.path.isdir(folder) for entry in os.listdir(folder)}
+    names = {
+        entry.partition(".")[0]
+        for folder in [*sys.path, *NAMED]
+        if os.path.isdir(folder)
+        for entry in os.listdir(folder)
+    }
     sys.path += [folder for folder in PATH if os.path.abspath(folder) != HERE and folder not in sys.path]
     for name in sys.modules.keys() - LOADED - {__name__}:
         if name.partition(".")[0] in names:
