@@ -259,3 +259,21 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert (tmp_path / "out" / "f").stat().st_size == 64 << 20
     assert peak < 2 << 20
+
+
+def test_what_tar_lists_twice_changes_nothing(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as made:
+        for name in ("./", "lib/", "lib/", "./"):
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE
+            made.addfile(info)
+        info = tarfile.TarInfo("lib/a")
+        info.size = 1
+        made.addfile(info, io.BytesIO(b"x"))
+        again = tarfile.TarInfo("lib/a")
+        again.type, again.linkname = tarfile.LNKTYPE, "lib/a"
+        made.addfile(again)
+    file.seek(0)
+    assert extract(file, tmp_path / "out").entries == 2
+    assert (tmp_path / "out/lib/a").read_bytes() == b"x"

@@ -123,7 +123,7 @@ def test_modes_of_other_systems_are_plain(tmp_path: Path) -> None:
     assert snapshot(tmp_path / "out") == {"f": ("-rw-r--r--", b"x")}
 
 
-@pytest.mark.parametrize(("name", "there"), [("ä".encode(), "ä"), (b"\x84", "ä"), ("日本".encode(), "日本")])
+@pytest.mark.parametrize(("name", "there"), [("ä".encode(), "ä"), ("日本".encode(), "日本")])
 def test_names_that_are_not_marked_as_utf8(name: bytes, there: str, tmp_path: Path) -> None:
     extract(io.BytesIO(archive(local(name, b"x"), central(name, b"x", 0))), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [there]

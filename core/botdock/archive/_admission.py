@@ -40,7 +40,6 @@ class Admitted(NamedTuple):
 class _Node(NamedTuple):
     path: str
     kind: Kind
-    implied: bool = False
 
 
 def admit(items: Items, tree: Tree, budget: Budget) -> Generator[Admitted, None, None]:
@@ -80,7 +79,6 @@ class Tree:
         self._folders: set[str] = {""}
         self._links: dict[str, Link] = {}
         self._holds_file = False
-        self._rooted = False
         self._memory = 0
 
     def add(self, entry: Entry) -> Place:
@@ -101,6 +99,8 @@ class Tree:
         if entry.kind is Kind.FOLDER:
             return Place(path, self._add_folder(path, entry, folders))
         self._holds_file = True
+        if entry.kind is Kind.HARD_LINK and self._linked_file(entry) == path:
+            return Place(path, (), path)  # tar writes a file so that is named to it twice
         target = "" if entry.kind is Kind.FILE else self._add_link(path, entry)
         self._insert(_Node(path, entry.kind), entry)
         return Place(path, folders, target)
@@ -120,16 +120,12 @@ class Tree:
     def _add_root(self, entry: Entry) -> Place:
         if entry.kind is not Kind.FOLDER:
             raise refusal("names the tree itself, but is not a folder", limit="name", entry=entry.name)
-        if self._rooted:
-            raise refusal("comes twice", limit="duplicate", entry=entry.name)
-        self._rooted = True
         return Place("")
 
     def _add_folder(self, path: str, entry: Entry, folders: list[str]) -> list[str]:
         there = self.nodes.get(fold(path))
-        if there is not None and there.implied and there.path == path:
-            self.nodes[fold(path)] = there._replace(implied=False)
-            return folders
+        if there is not None and there.kind is Kind.FOLDER and there.path == path:
+            return folders  # it was made for what lies in it, or is listed twice
         self._insert(_Node(path, Kind.FOLDER), entry)
         return [*folders, path]
 
@@ -161,7 +157,7 @@ class Tree:
         for count in range(1, len(parts) + 1):
             path = "/".join(parts[:count])
             if path not in self._folders:
-                self._insert(_Node(path, Kind.FOLDER, implied=True), entry)
+                self._insert(_Node(path, Kind.FOLDER), entry)
                 made.append(path)
         return made
 

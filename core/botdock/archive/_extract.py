@@ -89,9 +89,9 @@ def extract(
 
     Raises:
         ArchiveError: With `entry`, its name in the archive, and `limit`, the rule: `absolute`, `case_fold_duplicate`,
-            `checksum`, `depth=...`, `destination`, `device`, `duplicate`, `empty`, `encrypted`, `entries=...`,
-            `file_bytes=...`, `format`, `header_bytes=...`, `headers=...`, `link_escape`, `memory=...`, `name`,
-            `name_bytes=...`, `names`, `overlap`, `ratio=...`, `setuid`, `source`, `sparse`, `total_bytes=...`,
+            `checksum`, `depth=...`, `destination`, `device`, `duplicate`, `empty`, `encoding`, `encrypted`,
+            `entries=...`, `file_bytes=...`, `format`, `header_bytes=...`, `headers=...`, `link_escape`, `memory=...`,
+            `name`, `name_bytes=...`, `names`, `overlap`, `ratio=...`, `setuid`, `source`, `sparse`, `total_bytes=...`,
             `trailing`, `traversal` or `truncated`.
         StorageError: The disk is full, or cannot be written.
         Exception: Whatever the reader that was passed in raises, as it is.
@@ -161,7 +161,7 @@ def _fill(destination: Path, items: Items, limits: ArchiveLimits, budget: Budget
                 os.chmod(folder, FOLDER_MODE, dir_fd=root)
             if entry.kind is Kind.FILE:
                 _write(root, place.path, content, entry.plain_mode)
-            elif entry.kind is Kind.HARD_LINK:
+            elif entry.kind is Kind.HARD_LINK and place.target != place.path:
                 os.link(place.target, place.path, src_dir_fd=root, dst_dir_fd=root, follow_symlinks=False)
         for link in tree.finish():
             os.symlink(link.target, link.path, dir_fd=root)

@@ -15,7 +15,9 @@ from botdock.model.storage import MAX_SEGMENT_BYTES
 MAX_CHAIN = 40
 """Links that one link may lead through; Linux follows no more (MAXSYMLINKS)."""
 
-_UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
+_UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+_NOT_TEXT = re.compile(r"[\ud800-\udfff]")
+"""What stands for bytes that are not UTF-8."""
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -47,8 +49,10 @@ def check_text(text: str, entry: Entry, limits: ArchiveLimits) -> None:
     problem = None
     if not text:
         problem = "has an empty name or target"
+    elif _NOT_TEXT.search(text):
+        problem = "has a name or target in an encoding that is not UTF-8"
     elif _UNUSABLE.search(text):
-        problem = "holds a control character, a backslash, or bytes that are not UTF-8"
+        problem = "holds a control character or a backslash"
     elif _DRIVE.match(text):
         problem = "begins with a drive letter"
     if problem:
