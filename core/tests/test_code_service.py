@@ -255,7 +255,7 @@ class TestExtract:
         for number in range(7):
             os.mkfifo(tree / f"fifo{number}")
         found = service.extract_code(service.download_code(str(tree), workspace), workspace)
-        assert found.note.endswith("are not code: 'fifo0', 'fifo1', 'fifo2', 'fifo3', 'fifo4' and 2 more")
+        assert found.note.endswith("it is not code: 'fifo0', 'fifo1', 'fifo2', 'fifo3', 'fifo4' and 2 more")
         assert (workspace.code / "main.py").read_text() == (tree / "main.py").read_text()
 
     def test_an_object_is_unpacked_and_its_spool_removed(

@@ -109,7 +109,12 @@ def extract(
 
 
 def copy_tree(
-    source: Path, destination: Path, *, limits: ArchiveLimits = DEFAULT_LIMITS, progress: OnProgress | None = None
+    source: Path,
+    destination: Path,
+    *,
+    limits: ArchiveLimits = DEFAULT_LIMITS,
+    progress: OnProgress | None = None,
+    ignore: bool = False,
 ) -> ExtractReport:
     """Copy a folder by the same rules and with the same result as if it had been packed and extracted.
 
@@ -121,6 +126,7 @@ def copy_tree(
         destination: Where; nothing may be there, and its parent must be.
         limits: What may come out; the ratio means nothing here.
         progress: Told the bytes copied so far, and 0.
+        ignore: As for `pack`.
 
     Raises:
         ArchiveError: As from `extract`; `source` where something cannot be read or changes meanwhile.
@@ -129,7 +135,7 @@ def copy_tree(
     with guard(str(source), destination):
         left_out: list[str] = []
         budget = Budget(limits, progress=progress)
-        entries = _fill(destination, folder_items(source, limits, left_out), limits, budget)
+        entries = _fill(destination, folder_items(source, limits, left_out, ignore=ignore), limits, budget)
         return ExtractReport(format=None, entries=entries, bytes=budget.bytes, left_out=tuple(left_out))
 
 

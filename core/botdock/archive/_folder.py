@@ -4,46 +4,63 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 from botdock.archive._entry import CHUNK, FOLDER_MODE, PREFIX, SUFFIX, Chunks, Entry, Items, Kind, kind_of, refusal
+from botdock.archive._ignore import Ignored
 from botdock.archive._limits import ArchiveLimits
 
+_Choice = Callable[[int, str, Kind], bool]
+"""Whether an entry is left out: the descriptor of its folder, its path below the tree, and what it is."""
 
-def folder_items(tree: Path, limits: ArchiveLimits, left_out: list[str], *, skip: str = "") -> Items:
+
+def folder_items(
+    tree: Path, limits: ArchiveLimits, left_out: list[str], *, skip: str = "", ignore: bool = False
+) -> Items:
     """Yield what lies in a folder, each folder before its content, in the order of the names' code points.
 
     Args:
         tree: The folder; it may itself be a link.
         limits: How many entries one folder may have.
-        left_out: Takes the paths of devices, pipes and sockets, which are not code.
+        left_out: Takes the paths of devices, pipes and sockets, which are not code, and of what is ignored.
         skip: A path to leave out, as is everything of ours that is unfinished.
+        ignore: Whether to leave out what `Ignored` tells.
 
     Raises:
         ArchiveError: `source`: something cannot be read, or changes meanwhile; `entries`.
     """
     with _reading(None), _opened(tree, os.O_DIRECTORY) as root:
-        yield from _items(root, "", limits, left_out, skip)
+        ignored = Ignored(root) if ignore else None
+
+        def is_left_out(folder: int, path: str, kind: Kind) -> bool:
+            left = kind is Kind.SPECIAL or (
+                ignored is not None and ignored(folder, path, is_folder=kind is Kind.FOLDER)
+            )
+            if left:
+                left_out.append(path)
+            return left
+
+        yield from _items(root, "", limits, is_left_out, skip)
 
 
-def _items(folder: int, prefix: str, limits: ArchiveLimits, left_out: list[str], skip: str) -> Items:
+def _items(folder: int, prefix: str, limits: ArchiveLimits, is_left_out: _Choice, skip: str) -> Items:
     for name in _names(folder, prefix, limits):
         path = prefix + name
         if path == skip:
             continue
         with _reading(path):
             kind = kind_of(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-            if kind is Kind.SPECIAL:
-                left_out.append(path)
-            elif kind is Kind.SYMLINK:
+            if is_left_out(folder, path, kind):
+                continue
+            if kind is Kind.SYMLINK:
                 yield Entry(name=path, kind=kind, target=os.readlink(name, dir_fd=folder)), ()
             elif kind is Kind.FOLDER:
                 yield Entry(name=path, kind=kind, mode=FOLDER_MODE), ()
                 with _opened(name, os.O_DIRECTORY | os.O_NOFOLLOW, folder) as descriptor:
-                    yield from _items(descriptor, path + "/", limits, left_out, skip)
+                    yield from _items(descriptor, path + "/", limits, is_left_out, skip)
             else:
                 with _opened(name, os.O_NOFOLLOW, folder) as descriptor:
                     yield _file(descriptor, path)

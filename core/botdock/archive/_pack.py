@@ -47,7 +47,7 @@ class PackReport:
         entries: Files, folders and links in it.
         bytes: Bytes of all files, unpacked.
         sha256: Of the archive, as 64 hexadecimal digits.
-        left_out: The devices, pipes and sockets in the folder, which are not code.
+        left_out: What of the folder is not in it: devices, pipes and sockets, and what was to be ignored.
     """
 
     format: ArchiveFormat
@@ -64,6 +64,7 @@ def pack(
     format: ArchiveFormat | None = None,  # noqa: A002 - what the standard library's archivers call it
     limits: ArchiveLimits = DEFAULT_LIMITS,
     progress: OnProgress | None = None,
+    ignore: bool = False,
 ) -> PackReport:
     """Write a folder into an archive, which is complete or not there; one that was there before is replaced.
 
@@ -79,6 +80,8 @@ def pack(
         format: What to write; None means what the target's name says.
         limits: Those that the archive is to be extracted with.
         progress: Told the bytes read so far, and 0, about once a MiB.
+        ignore: Whether what is not code by its name (`.git`, `.venv`, `__pycache__` and the like), and what the
+            folder's `.botdockignore` names by gitignore's rules, is left out.
 
     Raises:
         ArchiveError: As from `extract`; `source` where something cannot be read or changes meanwhile.
@@ -94,7 +97,7 @@ def pack(
         # the archive's path below the tree, or one that nothing in the tree has
         itself = Path(os.path.relpath(os.path.realpath(target.parent), os.path.realpath(tree)), target.name)
         left_out: list[str] = []
-        items = folder_items(tree, limits, left_out, skip=itself.as_posix())
+        items = folder_items(tree, limits, left_out, skip=itself.as_posix(), ignore=ignore)
         entries, budget = Tree(limits), Budget(limits, progress=progress)
         with replacing(target, durable=False, draft=hidden) as file:
             with closing(admit(items, entries, budget)) as admitted:

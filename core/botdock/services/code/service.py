@@ -200,7 +200,8 @@ class CodeService:
             return workspace
         if shared and source.kind is not CodeKind.FOLDER:
             return attrs.evolve(workspace, code=tree)
-        report = copy_tree(tree, workspace.code, limits=archive_limits(self._config), progress=progress)
+        limits, is_project = archive_limits(self._config), source.kind is CodeKind.FOLDER
+        report = copy_tree(tree, workspace.code, limits=limits, progress=progress, ignore=is_project)
         return attrs.evolve(workspace, note=_left_out(report.left_out))
 
     def validate_code_structure(self, tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
@@ -288,4 +289,4 @@ def _left_out(paths: tuple[str, ...]) -> str:
     if not paths:
         return ""
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return f"left out devices, pipes and sockets, which are not code: {', '.join(map(ascii, paths[:_SHOWN]))}{more}"
+    return f"left out, since it is not code: {', '.join(map(ascii, paths[:_SHOWN]))}{more}"

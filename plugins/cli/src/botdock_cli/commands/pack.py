@@ -114,7 +114,8 @@ def pack_folder(folder: str, *, output: str | None, format: str | None, force: b
     check_target(target, force=force, name="bot.zip")
     with bars_on_terminal() as bars:
         progress = reporting(bars, Phase.GENERATE, folder)
-        report = pack(tree, target, format=ArchiveFormat(format) if format else None, progress=progress)
+        chosen = ArchiveFormat(format) if format else None
+        report = pack(tree, target, format=chosen, progress=progress, ignore=True)
     return Packed(path=target, size=target.stat().st_size, report=report)
 
 
