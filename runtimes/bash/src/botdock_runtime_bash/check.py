@@ -22,7 +22,7 @@ _OPTION = re.compile(r"[-+][abefhikmopruvxBCEHOPTl]+|--(?:login|noediting|noprof
 """Those with which bash runs the script; with others, such as `-n` and `-s`, it would succeed and run nothing."""
 _SYNTAX = re.compile(rb"^bash: (line (\d+): (?:syntax error|unexpected EOF).*)", re.MULTILINE)
 _ENDLESS = re.compile(rb"^bash: ()(?:line (\d+): )?warning: here-document", re.MULTILINE)
-_LEAVES = re.compile(rb"^(?:exit\b|exec[ \t]+[^\s<>&#\d{]).*\n?", re.MULTILINE)
+_LEAVES = re.compile(rb"^['\"]*(?:exit\b|exec['\"]*[ \t]+[^\s<>&#\d{]).*\n?", re.MULTILINE)
 _MOST_EXITS = 5
 _READS = '((BASH_VERSINFO[0] >= 5)) && ulimit -c 0 -t 2 -v 262144 && exec -a bash "$BASH"'
 """Becomes a bash that reads with 2 seconds of CPU and 256 MiB; an older one knows less than the image's."""
@@ -94,14 +94,16 @@ def _text_problem(source: bytes) -> str | None:
     if not _complaint(bash, source) and source == _without(source):
         return None
     source = _run_part(bash, source)
-    found, meant = _complaint(bash, source), _complaint(bash, _without(source))
-    if not meant:
-        for spoils in (_MARK, b"\r"):
-            if spoils in source and (spoilt := _complaint(bash, source.replace(spoils, b" & & ")) or found):
-                where = f"line {spoilt[2].decode()}" if spoilt[2] else "at the end of a here-document"
-                mark = f" has a byte order mark ({where}), which spoils a command; save it without: dos2unix"
-                return mark if spoils == _MARK else _line_endings(where)
-    return f", {found[1].decode(errors='replace')}" if found and found[1] else None
+    meant = _complaint(bash, _without(source))
+    if meant and meant[1]:
+        return f", {meant[1].decode(errors='replace')}"
+    for spoils in (_MARK, b"\r"):  # two operators are an error in a command, and data where these are data
+        spoilt = _complaint(bash, source.replace(spoils, b" & & ")) if spoils in source else None
+        if spoilt and (spoilt[1] or not meant):
+            where = f"line {spoilt[2].decode()}" if spoilt[2] else "at the end of a here-document"
+            mark = f" has a byte order mark ({where}), which spoils a command; save it without: dos2unix"
+            return mark if spoils == _MARK else _line_endings(where)
+    return None
 
 
 def _without(source: bytes) -> bytes:
