@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from botdock.errors import CodeError
 from botdock.model import Runtime
-from botdock.services.code.script import settle_script
+from botdock.services.code.script import code_root, settle_script
 
 NODE = Runtime(
     name="nodejs20",
@@ -134,3 +134,22 @@ def test_any_text_names_a_file_of_the_tree_or_is_refused(tmp_path_factory: pytes
     except CodeError:
         return
     assert found in {"index.js", "up/tree/index.js"}
+
+
+@pytest.mark.parametrize(
+    ("names", "script", "root"),
+    [
+        (["bot-main/main.py", "bot-main/lib/a.py"], None, "bot-main"),
+        (["bot/main.py", "__MACOSX/bot/._main.py", ".DS_Store"], None, "bot"),
+        (["mybot/__init__.py", "mybot/main.py"], "mybot/main.py", ""),
+        (["main.py", "lib/a.py"], None, ""),
+        (["main.py"], None, ""),
+    ],
+)
+def test_an_archive_with_one_top_folder_means_that_folder(
+    tmp_path: Path, names: list[str], script: str | None, root: str
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert code_root(tmp_path, script) == tmp_path / root

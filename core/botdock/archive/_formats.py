@@ -6,12 +6,14 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from botdock.archive._entry import refusal
 from botdock.archive._tar import BLOCK, checksum_fits
+from botdock.errors import ArchiveError
 
 HEAD = BLOCK
 """Bytes that are looked at."""
@@ -69,6 +71,13 @@ def recognise(head: bytes) -> ArchiveFormat:
     if len(head) == BLOCK and (head[257:262] == b"ustar" or checksum_fits(head) or not any(head)):
         return ArchiveFormat.TAR  # by the magic of POSIX and GNU, else by the checksum; an empty tar is only zeros
     raise refusal("is not an archive that botdock knows", limit="format", hint=_KNOWN)
+
+
+def is_archive(name: str, head: bytes) -> bool:
+    """Whether a file is an archive by its first bytes, or means to be one by its name."""
+    with suppress(ArchiveError):
+        return bool(recognise(head))
+    return name.lower().endswith((*_SUFFIXES, ".zst", ".rar", ".7z"))
 
 
 def format_for(target: Path) -> ArchiveFormat:

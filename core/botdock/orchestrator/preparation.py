@@ -28,7 +28,7 @@ from botdock.orchestrator.bounds import bounds_of, check_runtime, check_variable
 from botdock.orchestrator.documents import run_document
 from botdock.orchestrator.run import Created, Plan, ProgressCallback, Run, container_run, context_of, template_of
 from botdock.orchestrator.storing import Storing
-from botdock.services.code import detect_runtime, read_manifest
+from botdock.services.code import CodeKind, code_root, detect_runtime, read_manifest
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Meter, Metrics, Storage
 from botdock.services.log_store.masking import forms
 
@@ -254,6 +254,9 @@ class Preparation:
             run.workspace = code.extract_code(source, run.workspace, shared=shared, progress=meter(Phase.EXTRACT))
             if run.workspace.note:
                 run.evidence["code"] = run.workspace.note
+            if source.kind not in {CodeKind.FOLDER, CodeKind.SCRIPT}:
+                named = executable.entrypoint_files.get(executable.entrypoint)
+                run.workspace = attrs.evolve(run.workspace, code=code_root(run.workspace.code, named))
         with run.phase(Phase.VALIDATE):
             run.plan = self._recognise(run)
             return run.plan
@@ -262,18 +265,17 @@ class Preparation:
         """Find out runtime and script, and tighten the limits, now that the code's own manifest can be read."""
         tree, executable, entrypoints = run.workspace.code, run.executable, self._services.entrypoints
         manifest, config = read_manifest(tree), self._setting.config
+        scripts = {**(manifest.entrypoints if manifest else {}), **executable.entrypoint_files}
+        named_script = scripts.get(executable.entrypoint) or run.workspace.script or None
         runtime: Runtime
         if named := executable.runtime or (manifest.runtime if manifest else None):
             runtime = entrypoints.validate_runtime(named)
         else:
             known = [entrypoints.validate_runtime(name) for name in entrypoints.get_supported_runtimes()]
-            runtime = detect_runtime(tree, executable.entrypoint, known)
+            runtime = detect_runtime(tree, executable.entrypoint, known, named_script)
         check_runtime(runtime, config)
         check_variables(runtime, executable)
-        scripts = {**(manifest.entrypoints if manifest else {}), **executable.entrypoint_files}
-        script = self._services.code.validate_code_structure(
-            tree, runtime, executable.entrypoint, scripts.get(executable.entrypoint)
-        )
+        script = self._services.code.validate_code_structure(tree, runtime, executable.entrypoint, named_script)
         if manifest:
             run.bounds = bounds_of(executable, config, defaults=self._setting.limits, manifest=manifest.limits)
         return Plan(runtime=runtime, script=script)

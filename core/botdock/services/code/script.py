@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botdock.archive._formats import is_archive
 from botdock.errors import CodeError, nearest
 from botdock.model.runtime import inside
 
@@ -20,35 +21,78 @@ if TYPE_CHECKING:
 _LOOKED_AT = 500
 """Files that are looked at to say what there is instead."""
 _SHOWN = 5
+_OF_A_MAC = frozenset({"__MACOSX", ".DS_Store"})
+"""What Finder adds to what it packs."""
 _NOT_IN_A_NAME = re.compile("[\\0\\ud800-\\udfff]")
 """What no path holds: NUL, and halves of surrogate pairs."""
 
 
-def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime]) -> Runtime:
-    """Return the one runtime that recognises a tree of code.
+def code_root(tree: Path, script: str | None) -> Path:
+    """Return the folder that an unpacked archive means: its only one, as GitHub and Finder pack, else all of it.
+
+    Args:
+        tree: The unpacked archive.
+        script: The script that the caller names; where it is found below the whole tree, that is meant.
+    """
+    if script and os.path.lexists(tree / script):
+        return tree
+    with os.scandir(tree) as found:
+        top = [entry for entry in itertools.islice(found, _LOOKED_AT) if entry.name not in _OF_A_MAC]
+        return Path(top[0].path) if len(top) == 1 and top[0].is_dir(follow_symlinks=False) else tree
+
+
+def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime], script: str | None = None) -> Runtime:
+    """Return the one runtime that runs the script that is named, or recognises a tree of code.
 
     Args:
         tree: The code.
         entrypoint: `bot` or `backtest`.
         runtimes: Those that may run it.
+        script: What the user or the manifest named.
 
     Raises:
         CodeError: None does, or several do.
     """
     candidates = tuple(runtimes)
-    found = [runtime for runtime in candidates if runtime.recognises(tree, entrypoint)]
+    found = [runtime for runtime in candidates if script and script.endswith(runtime.suffixes)]
+    found = found or [runtime for runtime in candidates if runtime.recognises(tree, entrypoint)]
     if len(found) == 1:
         return found[0]
     say = 'Say which with --runtime, or in bot.toml: runtime = "NAME".'
     if found:
-        seen = " and ".join(f"{runtime.find_script(tree, entrypoint)} ({runtime.name})" for runtime in found)
+        names = [f"{script or runtime.find_script(tree, entrypoint)} ({runtime.name})" for runtime in found]
+        seen = " and ".join(names)
         raise CodeError(f"the code can be run by several runtimes: it holds {seen}", source=str(tree), hint=say)
+    if odd := _not_code(tree, script):
+        problem, hint = odd
+        raise CodeError(f"no runtime recognises the code: {problem}", source=str(tree), hint=hint)
+    if script:
+        endings = "; ".join(f"{', '.join(runtime.suffixes)} ({runtime.name})" for runtime in candidates)
+        raise CodeError(
+            f"no runtime runs a script of the name {script[:120]!r}",
+            source=str(tree),
+            hint=f"Endings: {endings or 'none, since no runtime is installed'}. {say}",
+        )
     usual = "; ".join(f"{', '.join(runtime.scripts.get(entrypoint, ()))} ({runtime.name})" for runtime in candidates)
     raise CodeError(
         f"no runtime recognises the code: it holds no script of a usual name for the entrypoint {entrypoint!r}",
         source=str(tree),
-        hint=f"Usual names: {usual or 'none, since no runtime is installed'}. {say}",
+        hint=f"Usual names: {usual or 'none, since no runtime is installed'}. Name the script with --script. {say}",
     )
+
+
+def _not_code(tree: Path, script: str | None) -> tuple[str, str] | None:
+    """Return what a tree holds that is often taken for code, and what to do about it."""
+    names = [script] if script else sorted(itertools.islice(_files(tree), _LOOKED_AT))
+    for name in names:
+        if name.endswith((".ts", ".mts", ".cts", ".tsx")) and not name.endswith(".d.ts"):
+            hint = "Compile it, for example with `npx tsc --outDir dist`, and run the JavaScript that comes of it."
+            return f"{name} is TypeScript, which Node.js does not run", hint
+        if name.endswith(".ipynb"):
+            return f"{name} is a notebook", f"Make a script of it: `jupyter nbconvert --to script {name}`."
+    if len(names) == 1 and is_archive(names[0], b""):
+        return f"it holds nothing but {names[0]}, an archive in an archive", "Unpack the outer one, and name the inner."
+    return None
 
 
 def settle_script(tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:

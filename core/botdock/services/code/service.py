@@ -25,7 +25,9 @@ from botdock.services.code.sources import (
     bytes_supply,
     check_digest,
     check_folder,
+    copy_script,
     file_supply,
+    is_script,
     local_path,
     neighbours,
     object_supply,
@@ -141,7 +143,7 @@ class CodeService:
         """Find code: a folder stays where it is, an archive is looked for in the cache and spooled if it is not there.
 
         Args:
-            file_path: A folder, an archive, or a key of the storage, tried in this order.
+            file_path: A folder, an archive, a script, or a key of the storage, tried in this order.
             workspace: What it is for; where there is no cache, an archive is spooled into it.
             code: The archive itself, in place of `file_path`, which then only names it.
             code_digest: SHA-256 that the archive must have, hexadecimal, after `sha256:` or not.
@@ -171,6 +173,8 @@ class CodeService:
         if is_folder:
             check_folder(file_path, path, workspace.root, wanted)
             return CodeSource(kind=CodeKind.FOLDER, path=path, origin=file_path)
+        if wanted is None and is_script(path, file_path):
+            return CodeSource(kind=CodeKind.SCRIPT, path=path, origin=file_path)
         return self._fetch(file_supply(file_path, path), workspace, wanted, progress)
 
     def extract_code(
@@ -190,6 +194,9 @@ class CodeService:
             StorageError: The disk is full, or cannot be written.
         """
         tree = source.path
+        if source.kind is CodeKind.SCRIPT:
+            copy_script(source, workspace.code, self._config.file_bytes)
+            return attrs.evolve(workspace, script=tree.name)
         if source.staging and source.sha256 and self.cache:
             with source.staging.held:
                 self._unpack(source, source.staging.tree, progress)

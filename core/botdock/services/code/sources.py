@@ -17,8 +17,10 @@ from pathlib import Path
 
 import attrs
 
-from botdock.errors import CodeError, ObjectNotFoundError, nearest
+from botdock.archive._formats import HEAD, is_archive
+from botdock.errors import CodeError, ObjectNotFoundError, StorageError, nearest
 from botdock.model import ByteReader, ObjectInfo
+from botdock.model.runtime import read_head
 from botdock.services.code_cache import Staging
 from botdock.services.code_cache.index import Identity
 
@@ -39,6 +41,8 @@ class CodeKind(StrEnum):
     """Where code comes from."""
 
     FOLDER = "folder"
+    SCRIPT = "script"
+    """A file of this machine that is not an archive: the whole of the code."""
     ARCHIVE = "archive"
     OBJECT = "object"
     BYTES = "bytes"
@@ -240,3 +244,38 @@ def check_folder(name: str, path: Path, workspace: Path, wanted: str | None) -> 
             source=name,
             hint="Keep the code in a folder of its own, or choose another place with BOTDOCK_HOME.",
         )
+
+
+def is_script(path: Path, name: str) -> bool:
+    """Whether a file is code by itself: it is text, and neither is nor is named like an archive.
+
+    Raises:
+        CodeError: It cannot be read.
+    """
+    try:
+        head = read_head(path, HEAD) or b""
+    except OSError as error:
+        raise CodeError(f"code at {name!r} cannot be read: {error.strerror or error}", source=name) from error
+    return bool(head) and b"\0" not in head and path.suffix != "" and not is_archive(path.name, head)
+
+
+def copy_script(source: CodeSource, tree: Path, most: int) -> None:
+    """Make a tree of one script.
+
+    Raises:
+        CodeError: It has more than `most` bytes, or cannot be read.
+        StorageError: The disk is full, or cannot be written.
+    """
+    try:
+        data = read_head(source.path, most + 1) or b""
+    except OSError as error:
+        raise CodeError(
+            f"code at {source.origin!r} cannot be read: {error.strerror or error}", source=source.origin
+        ) from error
+    if len(data) > most:
+        raise CodeError(f"code at {source.origin!r} has more than {most} bytes (code.file_bytes)", source=source.origin)
+    try:
+        tree.mkdir(mode=0o755)
+        (tree / source.path.name).write_bytes(data)
+    except OSError as error:
+        raise StorageError(f"cannot write {tree}: {error.strerror or error}") from error

@@ -26,6 +26,7 @@ class Workspace:
         context: Where what the run is told goes, secrets among it; readable for all that reach it.
         result: What the bot returns; an empty file that every user may write to.
         spool: Where code is put on its way from the storage, without a cache; not there yet.
+        script: The script, where it is the whole of the code; else empty.
         note: What a reader of the result should know of the code; usually empty.
         held: What is let go of once the workspace is gone.
     """
@@ -35,6 +36,7 @@ class Workspace:
     context: Path
     result: Path
     spool: Path
+    script: str = ""
     note: str = ""
     held: ExitStack = attrs.field(factory=ExitStack, eq=False, repr=False)
 

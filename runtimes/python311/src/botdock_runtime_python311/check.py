@@ -66,7 +66,10 @@ def _problems(source: bytes, script: str) -> Iterator[str]:
 
 def _syntax_problem(script: str, error: Exception) -> str:
     if isinstance(error, SyntaxError) and error.lineno:
-        return f"{script}, line {error.lineno}: {error.msg}"
+        version = ".".join(map(str, IMAGE_PYTHON))
+        return (
+            f"{script}, line {error.lineno}: {error.msg} (Python {version} runs it; a newer one may know this syntax)"
+        )
     return f"{script} is not Python source: {error}"
 
 

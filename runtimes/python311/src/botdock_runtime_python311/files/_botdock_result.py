@@ -20,6 +20,8 @@ MAX_MESSAGE = 2000
 CANNOT_WRITE = 74
 """What a bot exits with that ended well, but whose result cannot be written at all (EX_IOERR of sysexits.h)."""
 
+MISSING = "; requirements.txt lists it? Then put it into vendor/: pip install --target vendor -r requirements.txt"
+
 
 class Result:
     """The result file; `botdock.entrypoints.result` says what stands in it."""
@@ -27,6 +29,7 @@ class Result:
     def __init__(self, context: dict[str, Any]) -> None:
         self.path, self.limit = context["result_file"], context["result_limit"]
         self.is_backtest = context["entrypoint"] == "backtest"
+        self.requirements = context["code_dir"] + "/requirements.txt"
         self.process = os.getpid()
         self.value = b""
         self.facts: dict[str, Any] = {"botdock": 2, "nonfinite": 0, "problem": "", "lost": "", "error": None}
@@ -44,8 +47,10 @@ class Result:
 
     def fail(self, error: BaseException, message: object) -> None:
         """Keep what ended the bot."""
-        kind = type(error).__name__[:MAX_MESSAGE]
-        self.facts["error"] = {"type": kind, "message": text_of(message)[:MAX_MESSAGE]}
+        kind, said = type(error).__name__[:MAX_MESSAGE], text_of(message)
+        if kind == "ModuleNotFoundError" and os.access(self.requirements, os.F_OK):
+            said += MISSING
+        self.facts["error"] = {"type": kind, "message": said[:MAX_MESSAGE]}
 
     def write(self, exit_code: int) -> int:
         """Write the envelope, and return what to exit with: another code where the file cannot even be emptied.
