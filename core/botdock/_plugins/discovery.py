@@ -74,18 +74,9 @@ def _of_distribution(distribution: metadata.Distribution, name: str) -> Iterator
     try:
         yield from [_candidate(point) for point in distribution.entry_points.select(group=PROJECT)]
     except Exception as error:  # noqa: BLE001 - see `discover`
-        if f"[{PROJECT}]" in _entry_points_text(distribution):
-            yield _unreadable(name, f"its entry_points.txt cannot be read: {describe(error)}")
-
-
-def _entry_points_text(distribution: metadata.Distribution) -> str:
-    """Return `entry_points.txt`, of one that is not UTF-8 what is."""
-    try:
-        return distribution.read_text("entry_points.txt") or ""
-    except UnicodeDecodeError as error:
-        return error.object.decode("utf-8", "replace")
-    except OSError:
-        return ""
+        yield _unreadable(
+            name, f"its entry_points.txt cannot be read, so a plugin in it is not found: {describe(error)}"
+        )
 
 
 def _unreadable(distribution: str, reason: str) -> Candidate:

@@ -93,7 +93,9 @@ class Conclusion:
             **times,
             evidence=verdict.evidence,
             log=summary,
-            result_file_contents=reading.content,
+            result_file_contents=b""
+            if reading.problem and run.executable.entrypoint == "backtest"
+            else reading.content,
         )
         self._write_down(run, result)
         return self.resume(run, result)

@@ -18,6 +18,8 @@ from botdock.model import ContainerStatus, Outcome
 ENDING, NOT_ENDED = "ending", "not_ended"
 """The events, in the order in which they are written: before the engine is told, and when it could not end it."""
 
+_MAX_REST = 64 * 1024
+"""Bytes of a value with a part that has no form in JSON of which the evidence keeps the rest."""
 _OURS = frozenset({signal.SIGTERM, signal.SIGKILL})
 _TOO_LATE = "it had ended before"
 _IN_A_MOMENT = 5.0
@@ -218,7 +220,10 @@ def _evidence(status: ContainerStatus | None, reading: ResultReading, entrypoint
     if reading.lost:
         evidence["result_lost"] = reading.lost
     if reading.problem:
-        evidence["value_dropped" if entrypoint == "bot" else "value_problem"] = reading.problem
+        dropped = entrypoint == "bot" and not reading.content
+        evidence["value_dropped" if dropped else "value_problem"] = reading.problem
+        if entrypoint == "backtest" and 0 < len(reading.content) <= _MAX_REST:
+            evidence["value_rest"] = reading.value
     return evidence
 
 
