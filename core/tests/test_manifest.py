@@ -254,7 +254,7 @@ class TestDetectRuntime:
         assert caught.value.source == str(tmp_path)
         assert str(caught.value) == (
             "no runtime recognises the code: it holds no script of a usual name for the entrypoint 'bot'\n"
-            "Usual names: main.py, bot.py (python311); main.sh (bash). "
+            "Usual names: main.py, bot.py (python311); main.sh (bash). Name the script with --script. "
             'Say which with --runtime, or in bot.toml: runtime = "NAME".'
         )
 

@@ -22,6 +22,11 @@ class TestDockerEngineKeepsTheContract(EngineContract):
         engine.close()
 
     @pytest.fixture
+    def basic_environment(self) -> frozenset[str]:
+        names = {"HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "USER", "_"}
+        return frozenset(names | {"TINI_KILL_PROCESS_GROUP"})
+
+    @pytest.fixture
     def reopened(self, docker_host: str) -> Iterator[Engine]:
         engine = DockerEngine.from_config(Config(options={"docker": DockerSettings(host=docker_host)}))
         yield engine

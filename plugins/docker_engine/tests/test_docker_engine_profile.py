@@ -19,7 +19,7 @@ from botdock_engine_docker.seccomp import own_profile
 from botdock_testing.engine import Asked
 
 MIB = 1024 * 1024
-INIT = "TINI_KILL_PROCESS_GROUP=1"
+USUAL = ["USER=bot", "LOGNAME=bot", "LANG=C.UTF-8", "TINI_KILL_PROCESS_GROUP=1"]
 
 
 @pytest.fixture
@@ -110,8 +110,8 @@ def test_the_mounts_are_read_only_but_for_the_result(request_of: Callable[..., A
 
 
 def test_the_environment_is_a_home_and_what_was_given(request_of: Callable[..., Any]) -> None:
-    assert request_of(environment={"A": "1=2"})["Env"] == ["HOME=/tmp", "TMPDIR=/tmp", INIT, "A=1=2"]
-    assert request_of(environment={"HOME": "/bot"})["Env"] == ["HOME=/bot", "TMPDIR=/tmp", INIT]
+    assert request_of(environment={"A": "1=2"})["Env"] == ["HOME=/tmp", "TMPDIR=/tmp", *USUAL, "A=1=2"]
+    assert request_of(environment={"HOME": "/bot"})["Env"] == ["HOME=/bot", "TMPDIR=/tmp", *USUAL]
 
 
 def test_the_hosts_resolver_is_shown_only_where_there_is_a_network(request_of: Callable[..., Any]) -> None:

@@ -85,7 +85,8 @@ class EngineContract(Ending, Life, Logs, Deliveries):
     @pytest.fixture
     def basic_environment(self) -> frozenset[str]:
         """Return the names that a bot may see beside those it was given: of the image, the engine and the shell."""
-        return frozenset({"HOME", "HOSTNAME", "LANG", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "_"})
+        names = {"HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "USER", "_"}
+        return frozenset(names)
 
     @pytest.fixture
     def workspaces(self, engine: Engine, tmp_path: Path) -> Iterator[_Workspaces]:

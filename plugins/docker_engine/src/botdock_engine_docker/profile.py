@@ -41,6 +41,8 @@ QUEUE_BYTES = 819_200
 LOCKED_BYTES = 64 * 1024
 """Bytes per bot that may be locked into memory; Linux' own default for long."""
 LABEL_USER = "io.botdock.user"
+NAME = "bot"
+"""What the bot's user is called."""
 """The user id that a container has to itself until it is removed."""
 MAPPED_USERS = range(1000, 65534)
 """What there is on a daemon with user namespaces, which maps the ids below 65536 alone."""
@@ -251,8 +253,12 @@ def _log_config(limits: Limits) -> dict[str, Any]:
 
 
 def _environment(template: ContainerTemplate) -> dict[str, str]:
-    """Return its variables; Docker's init, which is tini, reads one: else it would signal the main process alone."""
-    return {"HOME": TMP, "TMPDIR": TMP, "TINI_KILL_PROCESS_GROUP": "1", **template.environment}
+    """Return its variables; Docker's init, which is tini, reads one: else it would signal the main process alone.
+
+    The user has a name for what asks the variables first, as Python's `getpass` does; no image knows its number.
+    """
+    usual = {"HOME": TMP, "TMPDIR": TMP, "USER": NAME, "LOGNAME": NAME, "LANG": "C.UTF-8"}
+    return {**usual, "TINI_KILL_PROCESS_GROUP": "1", **template.environment}
 
 
 def _check_network(network: str) -> None:

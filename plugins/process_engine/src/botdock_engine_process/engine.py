@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -122,13 +123,15 @@ class ProcessEngine(ShimEngine):
         home, temp = "home", "tmp"
         for name in (home, temp):
             (new / name).mkdir(mode=0o700)
-        limits = template.limits
+        limits, user = template.limits, user_name()
         return Plan(
             command=[*template.command, run.context],
             environment={
                 "PATH": os.pathsep.join(dict.fromkeys([*SYSTEM_PATH, *(str(Path(path).parent) for path in found)])),
                 "HOME": str(folder / home),
                 "TMPDIR": str(folder / temp),
+                "USER": user,
+                "LOGNAME": user,
                 "LANG": "C.UTF-8",
                 **template.environment,
             },
@@ -151,3 +154,11 @@ def find_interpreter(name: str) -> str | None:
     own = os.environ.get("PATH", "").split(os.pathsep)
     beside_python = [str(Path(sys.executable).resolve().parent)] if sys.executable else []
     return shutil.which(name, path=os.pathsep.join([*SYSTEM_PATH, *filter(None, own), *beside_python]))
+
+
+def user_name() -> str:
+    """Return the name of the user that bots run as; `bot` where this machine has none for it."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return "bot"
