@@ -28,6 +28,7 @@ from botdock import Config, DockerRunner, Executable, PluginManager  # noqa: E40
 from botdock.model import ContainerHandle, ContainerRun, ContainerTemplate, new_execution_id  # noqa: E402 - after the path of the testbed
 from botdock_engine_docker.engine import DockerEngine  # noqa: E402 - after the path of the testbed
 from botdock_engine_docker.profile import Tuning, create_request  # noqa: E402 - after the path of the testbed
+from botdock_engine_docker.results import name_user  # noqa: E402 - after the path of the testbed
 from testbed.images import ensure_images  # noqa: E402 - after the path of the testbed
 from testbed.provision import Lease, find_engine, may_own_a_daemon  # noqa: E402 - after the path of the testbed
 
@@ -87,6 +88,7 @@ def keep_asked(runner: DockerRunner, hello: Executable, kept: Path) -> tuple[Con
         DockerEngine.create = create  # type: ignore[method-assign] # as it was
     ((template, run),) = asked
     (kept / "result").chmod(0o666)
+    name_user(str(kept / "context"), USER)
     return template, attrs.evolve(run, **{name: str(kept / name) for name in ("code", "context", "result")})
 
 

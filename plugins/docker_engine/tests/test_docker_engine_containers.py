@@ -62,9 +62,14 @@ class TestCreate:
         [sent] = [request.body for request in fake_docker.requests if request.method == "POST"]
         user, found = int(sent["Labels"][LABEL_USER]), Path(spec.run.result).stat()
         assert sent["User"] == f"{user}:{user}"
+        assert f"\nbot:x:{user}:{user}::/tmp:" in Path(spec.run.context, "passwd").read_text()
         known = len(options) == 1 and options != ["name=rootless"] and os.geteuid() == 0
         expected = (user, user, 0o600) if known else (os.geteuid(), os.getegid(), 0o666)
         assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == expected
+
+    def test_a_context_that_cannot_be_written_is_named(self, engine: DockerEngine, spec: Asked) -> None:
+        with pytest.raises(ContainerError, match="cannot write into /no/such: No such file"):
+            engine.create(*replaced(spec, context="/no/such"), timeout=CALL)
 
     def test_of_two_containers_of_one_user_the_one_that_sees_the_other_gives_way(
         self, fake_docker: Any, make_engine: Callable[..., DockerEngine], spec: Asked

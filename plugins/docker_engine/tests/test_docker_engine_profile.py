@@ -104,6 +104,8 @@ def test_the_mounts_are_read_only_but_for_the_result(request_of: Callable[..., A
         ("/botdock/program", True),
         ("/botdock/context", True),
         ("/botdock/result", False),
+        ("/etc/passwd", True),
+        ("/etc/group", True),
     ]
     assert all(mount["Type"] == "bind" for mount in mounts)
     assert all(mount["BindOptions"] == {"Propagation": "private", "NonRecursive": True} for mount in mounts)

@@ -99,6 +99,13 @@ def test_it_is_a_user_of_its_own_and_has_no_capability(bash_lab: Any) -> None:
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
 
 
+def test_its_user_and_group_have_a_name_on_any_image(bash_lab: Any, make_image: Callable[..., str]) -> None:
+    script = "id -un; id -gn; whoami; echo ~bot $LANG; echo x >>/etc/passwd || wc -l </etc/passwd"
+    for image in ("bot-named", make_image("rm -f /etc/passwd /etc/group")):
+        ran = bash_lab.shell(script, **({} if image == "bot-named" else {"image": image}))
+        assert ran.stdout.decode().split() == ["bot", "bot", "bot", "/tmp", "C.UTF-8", "3"]
+
+
 def test_a_set_user_id_program_gains_nothing(bash_lab: Any, make_image: Callable[..., str]) -> None:
     image = make_image("cp $(command -v id) /usr/bin/su-id && chmod 4755 /usr/bin/su-id")
     ran = bash_lab.shell("ls -l /usr/bin/su-id | cut -c1-10; /usr/bin/su-id -u", image=image)
@@ -213,7 +220,7 @@ def test_the_images_volumes_entrypoint_and_health_check_have_no_say(
     assert ran.stdout.split() == [b"/bot", b"hello", b"%d" % (2 * MIB), b"1"]
     client = docker.APIClient(base_url=docker_host, version="auto")
     inspected = client.inspect_container(ran.container.id)
-    assert [mount["Type"] for mount in inspected["Mounts"]] == ["bind"] * 4
+    assert [mount["Type"] for mount in inspected["Mounts"]] == ["bind"] * 6
     assert "Health" not in inspected["State"]
     client.close()
 

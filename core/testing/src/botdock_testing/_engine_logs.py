@@ -148,6 +148,14 @@ class Deliveries:
         assert set(seen) - set(given) <= basic_environment
         assert b"sings-of-the-host" not in ran.stdout
 
+    def test_the_bots_user_has_a_name_and_its_text_is_utf_8(self, engine: Engine, make_spec: MakeSpec) -> None:
+        for given, wanted in (({}, "C.UTF-8"), ({"LANG": "C", "USER": "me"}, "C")):
+            ran = run(engine, make_spec(Program(shows_environment=True), environment=given))
+            seen = dict(line.split("=", 1) for line in ran.stdout.decode().splitlines())
+            assert seen["LANG"] == wanted
+            assert seen["LOGNAME"]
+            assert seen["USER"] == given.get("USER", seen["LOGNAME"])
+
     def test_capabilities_account_for_every_feature(self, capabilities: EngineCapabilities) -> None:
         assert capabilities.engine
         assert set(capabilities.missing) == set(Feature) - capabilities.enforced

@@ -26,7 +26,13 @@ from botdock_testing.script import Script, Step
 
 SIGKILL = 9
 SIGTERM = 15
-BASIC_ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}  # noqa: S108 - shown, never opened
+BASIC_ENVIRONMENT: Mapping[str, str] = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",  # noqa: S108 - shown, never opened
+    "USER": "bot",
+    "LOGNAME": "bot",
+    "LANG": "C.UTF-8",
+}
 """What a container of the fake has beside `ContainerTemplate.environment`."""
 
 

@@ -21,7 +21,7 @@ from botdock_engine_docker.images import Image, Images
 from botdock_engine_docker.kept import KeptLog
 from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.profile import LABEL_USER, Tuning, create_request
-from botdock_engine_docker.results import find_result, hand_over, read_bounded
+from botdock_engine_docker.results import find_result, hand_over, name_user, read_bounded
 from botdock_engine_docker.seccomp import read_profile
 from botdock_engine_docker.settings import DockerSettings
 from botdock_engine_docker.status import read_status
@@ -224,6 +224,11 @@ class DockerEngine(Engine):
                 template, run, user=user, machine=machine, tuning=self._tuning, volumes=image.volumes
             )
             hand_over(run.result, None if machine.maps_users else user)
+            try:
+                name_user(run.context, user)
+            except OSError as error:  # of this machine, so `translated` would blame the engine for it
+                call = self._client.about("create", timeout=deadline.timeout)
+                raise call.error(ContainerError, f"cannot write into {run.context}: {error.strerror}") from error
             container_id = self._containers.create(run, request, timeout=deadline.timeout)
             with self._or_nothing(container_id):
                 same = self._containers.labelled(f"{LABEL_USER}={user}", timeout=deadline.timeout)

@@ -40,9 +40,11 @@ QUEUE_BYTES = 819_200
 """Bytes of POSIX message queues per bot; Linux' own default."""
 LOCKED_BYTES = 64 * 1024
 """Bytes per bot that may be locked into memory; Linux' own default for long."""
-LABEL_USER = "io.botdock.user"
 NAME = "bot"
-"""What the bot's user is called."""
+"""What the bot's user and group are called, whatever their id is."""
+IDENTITY_FILES = ("passwd", "group")
+"""In the context folder: who the bot's user is; see `results.name_user`."""
+LABEL_USER = "io.botdock.user"
 """The user id that a container has to itself until it is removed."""
 MAPPED_USERS = range(1000, 65534)
 """What there is on a daemon with user namespaces, which maps the ids below 65536 alone."""
@@ -223,7 +225,8 @@ def _file_systems(template: ContainerTemplate, run: ContainerRun, volumes: Itera
         "ReadonlyRootfs": True,
         "Tmpfs": {target: _tmpfs(size) for target in sorted({TMP, *map(normpath, volumes)} - shown.keys())},
         "Mounts": [
-            _bind(source, target, read_only=target != template.result_target) for target, source in shown.items()
+            *(_bind(source, target, read_only=target != template.result_target) for target, source in shown.items()),
+            *(_bind(f"{run.context}/{name}", f"/etc/{name}", read_only=True) for name in IDENTITY_FILES),
         ],
     }
 
@@ -253,10 +256,7 @@ def _log_config(limits: Limits) -> dict[str, Any]:
 
 
 def _environment(template: ContainerTemplate) -> dict[str, str]:
-    """Return its variables; Docker's init, which is tini, reads one: else it would signal the main process alone.
-
-    The user has a name for what asks the variables first, as Python's `getpass` does; no image knows its number.
-    """
+    """Return its variables; Docker's init, which is tini, reads one: else it would signal the main process alone."""
     usual = {"HOME": TMP, "TMPDIR": TMP, "USER": NAME, "LOGNAME": NAME, "LANG": "C.UTF-8"}
     return {**usual, "TINI_KILL_PROCESS_GROUP": "1", **template.environment}
 
