@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
+from typing import Any
 
 import pytest
 
@@ -27,6 +30,7 @@ from botdock.services.log_store import (
 )
 from botdock.services.log_store import verify as verifying
 from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store.segment import Segment
 from botdock.services.log_store.verify import Comparison, Verification, verify
 from testbed.every_line import lines_of, met_at_every_line
 
@@ -216,3 +220,31 @@ def test_a_log_that_changes_while_it_is_checked_is_no_damage(
             log.writer.close()
             assert log.found is not None
             assert log.found.findings == (), f"{number} lines of {first.__name__} had been passed"
+
+
+def test_two_that_close_at_once_close_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second closes behind each instruction of the first: its descriptor may be another file's by then."""
+    closed: list[int] = []
+    monkeypatch.setattr(os, "close", closed.append)
+    code = Segment.close.__code__
+    for step in itertools.count(1):
+        part, left = Segment(tmp_path, step), [step]
+        part.create()
+
+        def meet(frame: FrameType, event: str, _: object, left: list[int] = left, part: Segment = part) -> Any:
+            frame.f_trace_opcodes = frame.f_code is code
+            if event == "opcode":
+                left[0] -= 1
+                if not left[0]:
+                    part.close()
+            return meet if frame.f_code is code else None
+
+        sys.settrace(meet)
+        try:
+            part.close()
+        finally:
+            sys.settrace(None)
+        assert len(set(closed)) == len(closed) == 3, f"{step} instructions had been passed"
+        closed.clear()
+        if left[0] > 0:
+            break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,10 +139,10 @@ class Segment:
         self.sealed = True
 
     def close(self) -> None:
-        """Close the files; the next `append` opens them again."""
-        descriptors, self._descriptors = self._descriptors, {}
-        for descriptor in descriptors.values():
-            os.close(descriptor)
+        """Close the files; the next `append` opens them again. Another thread may close them at the same time."""
+        with suppress(KeyError):
+            while True:  # one call takes a descriptor out: a number that is closed twice may be another file's by then
+                os.close(self._descriptors.popitem()[1])
 
     def _descriptor(self, name: str) -> int:
         descriptor = self._descriptors.get(name)
