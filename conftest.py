@@ -9,6 +9,7 @@ pytest_plugins = [
     "testbed.memory",
     "testbed.branches",
     "testbed.drills",
+    "testbed.interpreters",
 ]
 
 settings.register_profile("botdock", deadline=None)  # no test asserts a time: machines differ, and are busy

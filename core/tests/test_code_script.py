@@ -3,13 +3,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from botdock.errors import CodeError
 from botdock.model import Runtime
-from botdock.services.code.script import code_root, settle_script
+from botdock.services.code.script import code_root, detect_runtime, settle_script
 
 NODE = Runtime(
     name="nodejs20",
@@ -134,6 +135,18 @@ def test_any_text_names_a_file_of_the_tree_or_is_refused(tmp_path_factory: pytes
     except CodeError:
         return
     assert found in {"index.js", "up/tree/index.js"}
+
+
+@pytest.mark.parametrize("script", [None, "index.js"])
+def test_of_several_versions_of_a_language_its_name_says_which_runs_code_that_names_none(
+    tree: Path, script: str | None
+) -> None:
+    usual = attrs.evolve(NODE, language="nodejs", aliases=("nodejs",))
+    newer = attrs.evolve(NODE, language="nodejs", name="nodejs22")
+    assert detect_runtime(tree, "bot", [newer, usual], script) is usual
+    assert detect_runtime(tree, "bot", [newer], script) is newer
+    with pytest.raises(CodeError, match=r"several runtimes: .* \(nodejs20\) and .* \(other\)"):
+        detect_runtime(tree, "bot", [newer, usual, attrs.evolve(NODE, name="other")], script)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,10 @@ STANDARD = {
     "botdock-engine-process",
     "botdock-runtime-bash",
     "botdock-runtime-nodejs20",
+    "botdock-runtime-nodejs22",
     "botdock-runtime-python311",
+    "botdock-runtime-python312",
+    "botdock-runtime-python313",
     "botdock-storage-local-fs",
 }
 LANGUAGE = "acmeshell"

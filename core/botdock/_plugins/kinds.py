@@ -33,6 +33,7 @@ _SHAPES: dict[str, Any] = {
     "image": str,
     "images": bool,
     "interpreters": tuple,
+    "language": str,
     "name": str,
     "scripts": Mapping,
     "section": str,

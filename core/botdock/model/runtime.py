@@ -127,6 +127,8 @@ class Runtime:
         name: Canonical name, such as `python311`.
         aliases: Other names for it, such as `python3.11`.
         summary: One line for `botdock plugins`.
+        language: What it is a version of, such as `python`. Of several runtimes of one language, that which has this as
+            its name or alias runs the code that names none.
         image: Default image; stock, small, and with a POSIX `/bin/sh`.
         interpreters: Programs any one of which is enough, for engines without images: `("python3.11", "python3")`.
         suffixes: Endings of its scripts, such as `(".py",)`.
@@ -148,6 +150,7 @@ class Runtime:
     name: str
     aliases: tuple[str, ...] = ()
     summary: str = ""
+    language: str = ""
     image: str
     interpreters: tuple[str, ...]
     suffixes: tuple[str, ...]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from botdock_runtime_python311 import check
 
 
-def problems(tree: Path, source: str | bytes) -> list[str]:
+def problems(tree: Path, source: str | bytes, *, version: tuple[int, int] = (3, 11)) -> list[str]:
     (tree / "main.py").write_bytes(source.encode() if isinstance(source, str) else source)
-    return list(check.problems(tree, "main.py"))
+    return list(check.problems(tree, "main.py", version=version))
 
 
 @pytest.mark.parametrize(
@@ -89,14 +89,20 @@ def test_a_script_without_a_usable_main_is_told_so(tmp_path: Path, source: str, 
         (b"x = '\xff'\n", "main.py"),
     ],
 )
-def test_a_syntax_error_is_named_by_the_same_python_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | bytes, problem: str
-) -> None:
-    monkeypatch.setattr(check, "IMAGE_PYTHON", sys.version_info[:2])
-    (found,) = problems(tmp_path, source)
+def test_a_syntax_error_is_named_by_the_same_python_only(tmp_path: Path, source: str | bytes, problem: str) -> None:
+    (found,) = problems(tmp_path, source, version=sys.version_info[:2])
     assert found.startswith(problem)
-    monkeypatch.setattr(check, "IMAGE_PYTHON", (3, 99))
-    assert problems(tmp_path, source) == [], "another Python may well know this syntax"
+    assert problems(tmp_path, source, version=(3, 99)) == [], "another Python may well know this syntax"
+
+
+@pytest.mark.parametrize(
+    "line", ["type Side = int", "def first[T](of: T): ...", "class Queue[T]: ...", "f'{side['buy']}'"]
+)
+def test_syntax_of_a_newer_python_names_the_runtime_that_knows_it(tmp_path: Path, line: str) -> None:
+    said = problems(tmp_path, f"{line}\ndef main(id, config): ...", version=(3, 11))
+    if sys.version_info[:2] == (3, 11) or not line.startswith("f"):
+        assert [text.partition(": ")[0] for text in said] == ["main.py, line 1"]
+        assert 'or in bot.toml: runtime = "python312")' in said[0]
 
 
 @given(source=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))

@@ -53,7 +53,7 @@ def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime], scr
     Raises:
         CodeError: None does, or several do.
     """
-    candidates = tuple(runtimes)
+    candidates = _one_of_each_language(tuple(runtimes))
     found = [runtime for runtime in candidates if script and script.endswith(runtime.suffixes)]
     found = found or [runtime for runtime in candidates if runtime.recognises(tree, entrypoint)]
     if len(found) == 1:
@@ -79,6 +79,12 @@ def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime], scr
         source=str(tree),
         hint=f"Usual names: {usual or 'none, since no runtime is installed'}. Name the script with --script. {say}",
     )
+
+
+def _one_of_each_language(runtimes: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
+    """Leave out the versions of a language that only run what names them."""
+    usual = {each.language: each for each in runtimes if each.language and each.knows(each.language)}
+    return tuple(each for each in runtimes if usual.get(each.language, each) is each)
 
 
 def _not_code(tree: Path, script: str | None) -> tuple[str, str] | None:

@@ -1,1 +1,5 @@
-"""Run Node.js 20 bots with botdock."""
+"""Run Node.js 20 bots with botdock; `nodejs` makes the runtime of another version."""
+
+from botdock_runtime_nodejs20.runtime import nodejs
+
+__all__ = ["nodejs"]

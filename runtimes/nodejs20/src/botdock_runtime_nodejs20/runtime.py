@@ -6,7 +6,36 @@ from botdock import Runtime
 from botdock_runtime_nodejs20.check import problems
 
 
-def files() -> dict[str, bytes]:
+def nodejs(major: int, *, aliases: tuple[str, ...] = ()) -> Runtime:
+    """Return the runtime of one Node.js; all share their files, which run on 20 and newer.
+
+    Args:
+        major: Such as 22.
+        aliases: Names beside `node22`.
+
+    Example:
+        >>> nodejs(22).names
+        ('nodejs22', 'node22')
+    """
+    return Runtime(
+        name=f"nodejs{major}",
+        aliases=(f"node{major}", *aliases),
+        summary=f"Node.js {major}: main(id, config, {{signal}}) of a CommonJS or ES module, async or not",
+        language="nodejs",
+        image=f"node:{major}-alpine",
+        interpreters=("node",),
+        suffixes=(".js", ".mjs", ".cjs"),
+        scripts={
+            "bot": ("main.js", "main.mjs", "main.cjs", "bot.js", "bot.mjs", "bot.cjs", "index.js", "index.mjs"),
+            "backtest": ("backtest.js", "backtest.mjs", "backtest.cjs", "main.js", "main.mjs", "main.cjs"),
+        },
+        files=_files,
+        check=problems,
+        startup_variables=("NODE_*", "UV_*", "ICU_*"),
+    )
+
+
+def _files() -> dict[str, bytes]:
     """Return what starts a bot: `entrypoint.sh`, and the wrapper it becomes."""
     from importlib.resources import files as resources
 
@@ -14,19 +43,5 @@ def files() -> dict[str, bytes]:
     return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
 
 
-NODEJS20 = Runtime(
-    name="nodejs20",
-    aliases=("nodejs", "node", "node20"),
-    summary="Node.js 20: main(id, config, {signal}) of a CommonJS or ES module, async or not",
-    image="node:20-alpine",
-    interpreters=("node",),
-    suffixes=(".js", ".mjs", ".cjs"),
-    scripts={
-        "bot": ("main.js", "main.mjs", "main.cjs", "bot.js", "bot.mjs", "bot.cjs", "index.js", "index.mjs"),
-        "backtest": ("backtest.js", "backtest.mjs", "backtest.cjs", "main.js", "main.mjs", "main.cjs"),
-    },
-    files=files,
-    check=problems,
-    startup_variables=("NODE_*", "UV_*", "ICU_*"),
-)
-"""Bots in JavaScript."""
+NODEJS20 = nodejs(20, aliases=("nodejs", "node"))
+"""Bots in JavaScript that name no version of Node.js."""

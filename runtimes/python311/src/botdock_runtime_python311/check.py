@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-IMAGE_PYTHON = (3, 11)
 _ARGUMENTS = 2
 """`main` is called with the id and the config."""
 _OTHER_ENCODING = re.compile(rb"(?i)\A(?:[^\r\n]*\r?\n)?[^\r\n]*coding[:=][ \t]*(?!utf-?8)[-\w.]")
@@ -27,35 +26,39 @@ _TOKEN = re.compile(r"\w+|[^\w ]")
 _MAX_TOKENS = 8192
 """About 32 KiB of ordinary code. A tree takes up to 1 KiB for each of them, some of which stays with the thread."""
 _one_tree = threading.Lock()
+_SINCE_312 = re.compile(r"\s*(?:type\s+\w+[^=]*=|class\s+\w+\s*\[|(?:async\s+)?def\s+\w+\s*\[)")
+"""How lines begin that Python 3.11 and older refuse without saying that a newer one knows them."""
+_SINCE = re.compile(r"only supported in Python (\d+\.\d+)")
+
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def problems(tree: Path, script: str) -> Iterator[str]:
+def problems(tree: Path, script: str, *, version: tuple[int, int] = (3, 11)) -> Iterator[str]:
     """Yield what is wrong with `script` in `tree`, in words.
 
-    A syntax that the Python of this machine does not know is left to the one that will run it; so is a script that is
-    too large, or too deep, for a tree of it to be built in this process.
+    A syntax error that only another Python than `version` finds is left to the one that will run the script; so is a
+    script that is too large, or too deep, for a tree of it to be built in this process.
     """
     source = read_code(tree, script)
     if source is None or _OTHER_ENCODING.search(source):
         return
     with _one_tree:
-        found = list(_problems(source, script))
+        found = list(_problems(source, script, version))
     yield from found
 
 
-def _problems(source: bytes, script: str) -> Iterator[str]:
+def _problems(source: bytes, script: str, version: tuple[int, int]) -> Iterator[str]:
     try:
         text = source.decode("utf-8-sig")
         if sum(1 for _ in islice(_TOKEN.finditer(text), _MAX_TOKENS + 1)) > _MAX_TOKENS:
             return
-        module = ast.parse(text, filename=script)
+        module = ast.parse(text, filename=script, feature_version=min(version, sys.version_info[:2]))
     except (RecursionError, MemoryError):
         return
     except (SyntaxError, ValueError) as error:
-        if sys.version_info[:2] == IMAGE_PYTHON:
-            yield _syntax_problem(script, error)
+        if sys.version_info[:2] == version or _SINCE.search(str(error)):
+            yield _syntax_problem(script, error, ".".join(map(str, version)))
         return
     names = _Names(module)
     if "main" not in names.bound and not names.anything and not _BINDS.search(text):
@@ -64,13 +67,26 @@ def _problems(source: bytes, script: str) -> Iterator[str]:
         yield from _signature_problems(script, main)
 
 
-def _syntax_problem(script: str, error: Exception) -> str:
-    if isinstance(error, SyntaxError) and error.lineno:
-        version = ".".join(map(str, IMAGE_PYTHON))
-        return (
-            f"{script}, line {error.lineno}: {error.msg} (Python {version} runs it; a newer one may know this syntax)"
-        )
-    return f"{script} is not Python source: {error}"
+def _newer_python(error: Exception) -> str:
+    """Return the first Python that may know what was refused, such as `3.12`, where that can be told; else nothing."""
+    if not isinstance(error, SyntaxError):
+        return ""
+    if since := _SINCE.search(error.msg):  # this Python knows it, and was asked as an older one
+        return since.group(1)
+    is_older = sys.version_info < (3, 12)
+    return "3.12" if is_older and (error.msg.startswith("f-string") or _SINCE_312.match(error.text or "")) else ""
+
+
+def _syntax_problem(script: str, error: Exception, version: str) -> str:
+    if not isinstance(error, SyntaxError) or not error.lineno:
+        return f"{script} is not Python source: {error}"
+    found = f"{script}, line {error.lineno}: {error.msg}"
+    if not (newer := _newer_python(error)):
+        return f"{found} (Python {version} runs it; a newer one may know this syntax)"
+    name = f"python{newer.replace('.', '')}"
+    return (
+        f'{found} (Python {version} runs it; {newer} may know it: --runtime {name}, or in bot.toml: runtime = "{name}")'
+    )
 
 
 def _missing_main(script: str, functions: list[str]) -> str:

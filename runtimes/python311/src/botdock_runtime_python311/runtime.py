@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from botdock import Runtime
 from botdock_runtime_python311.check import problems
 
 
-def files() -> dict[str, bytes]:
-    """Return what starts a bot: `entrypoint.sh`, and the wrapper it becomes."""
+def python(version: str, *, aliases: tuple[str, ...] = (), interpreters: tuple[str, ...] = ()) -> Runtime:
+    """Return the runtime of one Python; all share their files, which run on 3.8 and newer.
+
+    Args:
+        version: Such as `3.12`.
+        aliases: Names beside `python3.12`.
+        interpreters: Programs that will do where there is no `python3.12`.
+
+    Example:
+        >>> python("3.12").names
+        ('python312', 'python3.12')
+    """
+    programs = (f"python{version}", *interpreters)
+    major, minor = map(int, version.split("."))
+    return Runtime(
+        name=f"python{major}{minor}",
+        aliases=(f"python{version}", *aliases),
+        summary=f"Python {version}: main(id, config) of a script, async or not",
+        language="python",
+        image=f"python:{version}-slim",
+        interpreters=programs,
+        suffixes=(".py",),
+        scripts={"bot": ("main.py", "bot.py"), "backtest": ("backtest.py", "main.py")},
+        files=partial(_files, programs),
+        check=partial(problems, version=(major, minor)),
+        startup_variables=("PYTHON*",),
+        refused_variables={
+            "PYTHONINSPECT": "Python would wait for commands at the bot's end, and forget its exit code",
+            "PYTHONSAFEPATH": "a bot's modules are found in its script's folder",
+        },
+    )
+
+
+def _files(programs: tuple[str, ...]) -> dict[str, bytes]:
+    """Return what starts a bot: `entrypoint.sh`, which looks for `programs`, and the wrapper it becomes."""
     from importlib.resources import files as resources
 
     folder = resources(__package__).joinpath("files")
-    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+    found = {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+    found["entrypoint.sh"] = found["entrypoint.sh"].replace(b"PROGRAMS", " ".join(programs).encode())
+    return found
 
 
-PYTHON311 = Runtime(
-    name="python311",
-    aliases=("python3.11", "python3", "python"),
-    summary="Python 3.11: main(id, config) of a script, async or not",
-    image="python:3.11-slim",
-    interpreters=("python3.11", "python3"),
-    suffixes=(".py",),
-    scripts={"bot": ("main.py", "bot.py"), "backtest": ("backtest.py", "main.py")},
-    files=files,
-    check=problems,
-    startup_variables=("PYTHON*",),
-    refused_variables={
-        "PYTHONINSPECT": "Python would wait for commands at the bot's end, and forget its exit code",
-        "PYTHONSAFEPATH": "a bot's modules are found in its script's folder",
-    },
-)
-"""Bots in Python; the wrapper itself runs on 3.8 and newer, so that other images can be configured."""
+PYTHON311 = python("3.11", aliases=("python3", "python"), interpreters=("python3",))
+"""Bots in Python that name no version of it; its `python3` may be another one, in an image that is configured."""

@@ -19,10 +19,10 @@ ${line#=}" ;;
     done <"$1/startup"
     command export "$2"
 fi 2>/dev/null
-for python in python3.11 python3; do
+for python in PROGRAMS; do
     if command -v "$python" >/dev/null 2>&1; then
         exec "$python" "$here/wrapper.py" "$1"
     fi
 done
-echo "botdock: there is neither python3.11 nor python3 on PATH ($PATH)" >&2
+echo "botdock: PATH ($PATH) has none of: PROGRAMS" >&2
 exit 127

@@ -1,0 +1,1 @@
+"""Run Node.js 22 bots with botdock."""

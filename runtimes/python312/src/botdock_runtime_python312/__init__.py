@@ -1,0 +1,1 @@
+"""Run Python 3.12 bots with botdock."""

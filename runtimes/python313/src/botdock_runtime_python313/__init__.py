@@ -1,0 +1,1 @@
+"""Run Python 3.13 bots with botdock."""
