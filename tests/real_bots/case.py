@@ -11,6 +11,7 @@
 | `expect` | tables of which one must hold in full |
 
 The keys of `expect` are those of `CHECKS`. A text that begins with `re:` is a pattern for the whole of a line or text.
+Of no case may a process be left.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ class Seen:
     result: ExecutionResult | None = None
     lines: tuple[LogLine, ...] = ()
     error: BotdockError | None = None
+    left: tuple[str, ...] = ()
 
     def texts(self, stream: str) -> list[str]:
         """Return the lines of a stream; the pieces of a long one are put together."""
@@ -83,7 +87,9 @@ def _make_socket(path: Path) -> None:
 
 def run(runner: DockerRunner, code: Path, case: Mapping[str, Any]) -> Seen:
     """Run a case to its end."""
+    mark = secrets.token_hex(16)
     fields = {"id": "probe", "timeout": 60.0, **case.get("executable", {})}
+    fields["env"] = {**fields.get("env", {}), "MARK": mark}
     try:
         execution = runner.start(Executable(file_path=code, **fields))
     except BotdockError as error:
@@ -91,7 +97,18 @@ def run(runner: DockerRunner, code: Path, case: Mapping[str, Any]) -> Seen:
     result = execution.wait(120)
     assert result is not None, "it still runs"
     lines = tuple(item for item in execution.logs() if isinstance(item, LogLine))
-    return Seen(result=result, lines=lines)
+    return Seen(result=result, lines=lines, left=processes_with(mark.encode(), str(result.execution_id).encode()))
+
+
+def processes_with(*marks: bytes) -> tuple[str, ...]:
+    """Return the command of each living process that has one of these in its command or its variables."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            if command and any(mark in command + (process / "environ").read_bytes() for mark in marks):
+                found.append(command.replace(b"\0", b" ").decode("utf-8", "replace"))
+    return tuple(found)
 
 
 def check(seen: Seen, wanted: Mapping[str, Any]) -> str:
@@ -99,6 +116,7 @@ def check(seen: Seen, wanted: Mapping[str, Any]) -> str:
     if seen.error is not None and "refused" not in wanted:
         return f"it is refused: {seen.error} {seen.error.hint or ''}"
     problems = [problem for name, value in wanted.items() if (problem := CHECKS[name](seen, value))]
+    problems += [f"left running: {seen.left}"] if seen.left else []
     return "; ".join([*problems, f"error: {seen.result.error}"] if problems and seen.result else problems)
 
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ import attrs
 from botdock.archive import remove_tree
 from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Stream
 from botdock.shim._program import files
+from botdock.shim._program.processes import kill_below, signal_groups
 
 MADE = "made.json"
 """What the engine must remember of what it was made from: `name image labels result created_at`."""
@@ -199,9 +200,9 @@ class ContainerFolder:
         if shim := self.record(files.SHIM):
             if self.tell(b"%s 0" % files.STOP):
                 wait_for_end(shim, timeout)
-            signal_process(os.kill, shim)
+            kill_process(shim)
         if bot := self.record(files.BOT):
-            signal_process(os.killpg, bot)
+            kill_process(bot)
 
     def remove(self) -> None:
         """Remove the folder with all that is in it; it disappears at once, whatever happens after that.
@@ -283,11 +284,11 @@ def wait_readable(descriptor: int, timeout: float) -> None:
     poll.poll(math.ceil(max(0.0, min(timeout, LONGEST_POLL)) * 1000))
 
 
-def signal_process(send: Callable[[int, int], None], process: Mapping[str, Any]) -> None:
-    """Kill a process, or by `os.killpg` the group that it leads, if it is still that process."""
+def kill_process(process: Mapping[str, Any]) -> None:
+    """Kill a process and its group, if it is still that one; first what is below it, which would get another parent."""
     if is_alive(process):
-        with suppress(OSError):
-            send(process["pid"], signal.SIGKILL)
+        kill_below(process["pid"])
+        signal_groups([process["pid"]], signal.SIGKILL)
 
 
 def utc(seconds: float | None) -> datetime | None:

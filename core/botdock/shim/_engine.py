@@ -33,10 +33,8 @@ from botdock.model import (
 )
 from botdock.shim._container import MADE, OWN_MARK, REMOVAL, ContainerFolder, Plan, sweep
 from botdock.shim._program import files
+from botdock.shim._program.processes import KILL_SECONDS
 from botdock.shim._stream import ShimLogStream
-
-KILL_SECONDS = 5.0
-"""How long a bot whose start came too late may take to die."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 """What can be the name of a folder on every file system, and cannot leave the state folder."""

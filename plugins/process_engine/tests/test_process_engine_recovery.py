@@ -17,7 +17,7 @@ import pytest
 from botdock.errors import ContainerError, EngineTimeoutError
 from botdock.model import ContainerHandle, ContainerState, LogCursor, Stream
 from botdock.shim import _container as folders
-from botdock.shim._container import is_alive, shim_command, signal_process, wait_for_end
+from botdock.shim._container import is_alive, kill_process, shim_command, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.files import identity_of
 from botdock_engine_process.engine import ProcessEngine
@@ -136,10 +136,10 @@ def test_a_shim_that_does_not_answer_is_killed_with_its_bot(
 def test_a_later_process_of_the_same_number_is_never_killed() -> None:
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
         identity = identity_of(process.pid)
-        signal_process(os.killpg, {"pid": process.pid, "identity": "an earlier one"})
+        kill_process({"pid": process.pid, "identity": "an earlier one"})
         wait_for_end({"pid": process.pid, "identity": "an earlier one"}, 1000.0)
         assert is_alive({"pid": process.pid, "identity": identity})
-        signal_process(os.killpg, {"pid": process.pid, "identity": identity})
+        kill_process({"pid": process.pid, "identity": identity})
         assert process.wait(CALL) == -signal.SIGKILL
 
 

@@ -17,7 +17,6 @@ import pytest
 from botdock.shim._container import ContainerFolder
 from botdock.shim._program import files
 from botdock.shim._program import log as writing
-from botdock.shim._program.child import Child
 from botdock.shim._program.files import claim_record, identity_of, make_log_file, read_record, write_record
 from botdock.shim._program.log import Bells, LogFile
 from botdock.shim._program.main import run_shim
@@ -109,6 +108,16 @@ def test_it_ends_its_bot_when_it_is_told_to_end(supervised: Any) -> None:
     assert one.ending()["signal"] == 15
 
 
+def test_where_the_kernel_lists_no_children_the_bots_group_is_killed(
+    supervised: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    monkeypatch.setattr("botdock.shim._program.processes._children", lambda _: [])  # the shim is forked from us
+    one = supervised("sleep 600 & echo $!")
+    one.ending()
+    left = int(dict(frames(one.folder))[files.STDOUT])
+    eventually(lambda: identity_of(left) is None)
+
+
 def test_it_says_why_a_bot_did_not_start(supervised: Any) -> None:
     one = supervised("", command=("/no/such/program",))
     assert one.answer() == "cannot run /no/such/program: No such file or directory"
@@ -166,7 +175,7 @@ def test_of_a_removal_and_a_late_start_one_gets_the_plan(
         return plan
 
     monkeypatch.setattr("botdock.shim._program.main.read_record", removed_meanwhile)
-    monkeypatch.setattr("botdock.shim._container.signal_process", lambda *_: None)  # it would be this very process
+    monkeypatch.setattr("botdock.shim._container.kill_process", lambda _: None)  # it would be this very process
     assert supervised.again(folder.path).answer() == "its plan is gone"
     assert folder.record(files.BOT) is None
 
@@ -246,25 +255,6 @@ def test_records_are_replaced_and_claimed(tmp_path: Path) -> None:
 def test_a_record_that_is_not_whole_is_none(tmp_path: Path) -> None:
     (tmp_path / "record").write_text('{"n": ')
     assert read_record(str(tmp_path / "record")) is None
-
-
-def test_a_child_that_leads_no_group_yet_is_signalled_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    child = Child.__new__(Child)
-    child.pid = 4_194_305  # above the kernel's largest number
-    signalled: list[int] = []
-    monkeypatch.setattr(os, "kill", lambda pid, _: signalled.append(pid))
-    child.signal(15)
-    assert signalled == [child.pid]
-
-
-def test_a_group_of_somebody_elses_processes_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(*_: object) -> None:
-        raise PermissionError
-
-    child = Child.__new__(Child)
-    child.pid = 1
-    monkeypatch.setattr(os, "killpg", forbidden)
-    child.signal(15)
 
 
 @pytest.mark.parametrize(("there", "identity"), [(True, None), (False, "unverified")])

@@ -8,6 +8,8 @@ import os
 import resource
 import signal
 
+from .processes import processes_below, signal_groups
+
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import alone would take a third of our start
 if TYPE_CHECKING:
     from typing import Any, NoReturn
@@ -53,13 +55,19 @@ class Child:
             return errors.read().decode("utf-8", "replace")
 
     def signal(self, number: int) -> None:
-        """Send a signal to its whole group; it has not been reaped, so the number is still its own."""
-        try:
-            os.killpg(self.pid, number)
-        except ProcessLookupError:  # it has not become the leader of its group yet
-            os.kill(self.pid, number)
-        except PermissionError:  # all of the group runs as another user, by way of a set-uid program
-            return
+        """Signal it and all that it has started; it has not been reaped, so the number is still its own."""
+        signal_groups([self.pid, *processes_below(os.getpid())], number)
+
+    def has_ended(self) -> bool:
+        """Reap orphans that have ended; return whether it has ended itself.
+
+        Then it is not reaped yet, so that its number stays its own, and its group can still be signalled safely.
+        """
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid == self.pid:
+                return True
+            os.waitpid(ended.si_pid, 0)
+        return False
 
 
 def _become_bot(

@@ -17,6 +17,7 @@ from . import files
 from .child import Child
 from .files import claim_record, identity_of, read_record, write_record
 from .log import Bells, Log
+from .processes import kill_below, take_in_orphans
 
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import alone would take a third of our start
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ READ_BYTES = 256 * 1024
 LONGEST_POLL = 86_400.0
 """Seconds; `poll` takes no more milliseconds than fit into a C int."""
 DRAIN_SECONDS = 1.0
-"""How long, after the bot's end, a process that left its group may hold the bot's pipes open."""
+"""How long, after the bot's end, what could not be killed may hold the bot's pipes open."""
 SHUTDOWN_GRACE = 5.0
 """Between SIGTERM and SIGKILL when the shim itself is told to end, as at the shutdown of the machine."""
 
@@ -60,6 +61,7 @@ class Shim:
         Args:
             report: Told once how the start went: an empty text, or what went wrong.
         """
+        take_in_orphans()
         self._listen_for_signals()
         self._on(self._control, self._obey)
         self._bells.scan()
@@ -119,8 +121,7 @@ class Shim:
     def _on_signal(self) -> None:
         if signal.SIGTERM in os.read(self._signals, 1024):
             self._stop(SHUTDOWN_GRACE)
-        # WNOWAIT: until it is reaped its number stays its own, and the group can still be signalled safely
-        self._ended = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        self._ended = self._child.has_ended()
 
     def _obey(self) -> None:
         *lines, self._unread = (self._unread + os.read(self._control, 4096)).split(b"\n")
@@ -161,6 +162,7 @@ class Shim:
     def _finish(self) -> None:
         finished_at = time.time()
         self._child.signal(signal.SIGKILL)  # what the bot has left running
+        kill_below(os.getpid())
         deadline = time.monotonic() + DRAIN_SECONDS
         while self._pipes and time.monotonic() < deadline:
             self._turn(deadline)
