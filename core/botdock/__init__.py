@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from botdock.docker_runner import DockerRunner as DockerRunner
     from botdock.docker_runner import Execution as Execution
     from botdock.entrypoints import shell_entrypoint as shell_entrypoint
+    from botdock.entrypoints import wrapper_entrypoint as wrapper_entrypoint
     from botdock.errors import BotdockError as BotdockError
     from botdock.hookspecs import hookimpl as hookimpl
     from botdock.model import Check as Check
@@ -51,6 +52,7 @@ _HOMES = {
     "PluginManager": "botdock.plugin_manager",
     "hookimpl": "botdock.hookspecs",
     "shell_entrypoint": "botdock.entrypoints",
+    "wrapper_entrypoint": "botdock.entrypoints",
 }
 """Where a name lives, if not in `botdock.model`."""
 
@@ -82,6 +84,7 @@ __all__ = [
     "hookimpl",
     "read_code",
     "shell_entrypoint",
+    "wrapper_entrypoint",
 ]
 
 

@@ -30,11 +30,12 @@ def copied(tree: Path) -> tuple[set[str], set[str]]:
 
 def test_what_tools_keep_in_a_project_is_no_code(tmp_path: Path) -> None:
     tree = make(tmp_path, "main.py", "lib/a.py", "lib/__pycache__/a.pyc", ".git/config", "node_modules/.bin/x", "git/y")
+    make(tmp_path, "a/node_modules/.cache/x", "my_node_modules/.bin/x")
     (tree / ".venv/bin").mkdir(parents=True)
     (tree / ".venv/bin/python").symlink_to("/usr/bin/python3")
     files, left_out = copied(tree)
-    assert files == {"main.py", "lib/a.py", "git/y"}
-    assert left_out == {".git", ".venv", "lib/__pycache__", "node_modules/.bin"}
+    assert files == {"main.py", "lib/a.py", "git/y", "my_node_modules/.bin/x"}
+    assert left_out == {".git", ".venv", "lib/__pycache__", "node_modules/.bin", "a/node_modules/.cache"}
 
 
 def test_a_virtual_environment_is_told_by_its_own_file(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ USUAL = (
     *(".ipynb_checkpoints", ".idea", ".vscode", ".DS_Store", "node_modules/.bin", "node_modules/.cache"),
 )
 """What tools keep in a project's folder, for themselves and this machine; and each folder with a `pyvenv.cfg`."""
+_USUAL_PATHS = tuple(f"/{name}" for name in USUAL if "/" in name)
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 _MAX_BYTES = 64 * 1024
 
@@ -46,7 +47,7 @@ class Ignored:
         """
         name = path.rpartition("/")[2]
         if self._spec is None:
-            found = True if name in USUAL or path.endswith(USUAL[-2:]) else None
+            found = True if name in USUAL or f"/{path}".endswith(_USUAL_PATHS) else None
         else:
             found = self._spec.check_file(f"{path}/" if is_folder else path).include
         return found is True or (found is None and is_folder and _is_there(f"{name}/{_VIRTUAL_ENVIRONMENT}", folder))

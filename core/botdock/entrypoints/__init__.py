@@ -1,9 +1,10 @@
 """How a bot is started: the files that stand beside its code, and the result that comes back."""
 
 from botdock.entrypoints.context import MAX_ENVIRONMENT_BYTES, config_text, context_document, environment_of
-from botdock.entrypoints.files import begin_result, shell_entrypoint, write_context, write_program
+from botdock.entrypoints.files import begin_result, write_context, write_program
 from botdock.entrypoints.manager import EntrypointManager
 from botdock.entrypoints.result import ENVELOPE_VERSION, NOT_WRITTEN, ResultReading, most_bytes, read_result
+from botdock.entrypoints.shell import shell_entrypoint, wrapper_entrypoint
 
 __all__ = [
     "ENVELOPE_VERSION",
@@ -18,6 +19,7 @@ __all__ = [
     "most_bytes",
     "read_result",
     "shell_entrypoint",
+    "wrapper_entrypoint",
     "write_context",
     "write_program",
 ]

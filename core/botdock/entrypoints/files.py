@@ -35,53 +35,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _LAST = "BOTDOCK_RESULT_FILE"
 _TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO, STARTUP_FILE})
 
-_SHELL = r"""#!/bin/sh
-# Becomes the bot's program, with its variables, which are data: no shell reads them as its source, no `ps` shows them.
-# Everything else lies in the positional parameters, and in a variable of the contract, which comes last.
-set -- "$(command -v PROGRAM)" "$1"
-if [ -z "$1" ]; then
-    echo "botdock: there is no PROGRAM on PATH ($PATH)" >&2
-    exit 127
-fi
-if [ -p "$2/ready" ]; then
-    while IFS= read -r BOTDOCK_RESULT_FILE; do :; done <"$2/ready"
-fi
-while IFS= read -r BOTDOCK_RESULT_FILE; do
-    case $BOTDOCK_RESULT_FILE in
-    =*) set -- "$1" "$2" "$3
-${BOTDOCK_RESULT_FILE#=}" ;;
-    *)
-        [ "$#" = 2 ] || command export "$3" 2>/dev/null
-        set -- "$1" "$2" "$BOTDOCK_RESULT_FILE"
-        ;;
-    esac
-done <"$2/environment"
-export "$3"
-cd -- "$CODE_MOUNT_DIR" || exit 126
-set -- "$1"
-BEFOREunset OLDPWD
-exec "$@" ARGUMENTS
-"""
-"""`command export`: of a variable that a shell keeps to itself, such as bash its UID, it complains and goes on."""
-
 _PROGRAM_MODE = 0o755
 _DATA_MODE = 0o644
 """Others read it too: the bot runs as another user than botdock."""
-
-
-def shell_entrypoint(program: str, arguments: str = '"$SCRIPT_PATH"', *, before: str = "") -> bytes:
-    """Return an `entrypoint.sh` for languages whose bots need no wrapper: it starts a program on the script.
-
-    The program gets the variables of the contract in its environment, and the tree as its working directory. It is
-    looked for before the bot's own PATH holds.
-
-    Args:
-        program: Name of the program, such as `awk`.
-        arguments: What follows it, as shell source, such as `-f "$SCRIPT_PATH"`; of the author of a runtime alone.
-        before: Shell source of the same author that runs in the tree at last. It finds the program's path in `"$@"`,
-            adds what stands between it and `arguments`, and sets no variable but `OLDPWD` and `IFS`.
-    """
-    return _SHELL.replace("ARGUMENTS", arguments).replace("BEFORE", before).replace("PROGRAM", program).encode()
 
 
 def write_program(runtime: Runtime, directory: Path) -> Path:

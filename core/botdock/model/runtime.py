@@ -27,7 +27,7 @@ CONFIG_FILE = "config.json"
 """Beside it too: the config alone, as JSON; what `BOT_CONFIG_FILE` names when the config is too long for a variable."""
 STARTUP_FILE = "startup"
 """Beside it too, in the form of `ENVIRONMENT_FILE`, where the bot has variables that an interpreter reads at its start:
-just those, for the `entrypoint.sh` of a runtime whose interpreter is there before its wrapper reads the rest."""
+just those, which `wrapper_entrypoint` exports, since the interpreter is there before its wrapper reads the rest."""
 READY_FIFO = "ready"
 """Beside it too, where an engine keeps containers waiting: a FIFO whose end of file says that the context is there.
 

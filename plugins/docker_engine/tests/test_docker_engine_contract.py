@@ -23,8 +23,7 @@ class TestDockerEngineKeepsTheContract(EngineContract):
 
     @pytest.fixture
     def basic_environment(self) -> frozenset[str]:
-        names = {"HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "USER", "_"}
-        return frozenset(names | {"TINI_KILL_PROCESS_GROUP"})
+        return self.BASIC_ENVIRONMENT | {"TINI_KILL_PROCESS_GROUP"}
 
     @pytest.fixture
     def reopened(self, docker_host: str) -> Iterator[Engine]:

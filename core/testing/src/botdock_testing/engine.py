@@ -62,6 +62,11 @@ class EngineContract(Ending, Life, Logs, Deliveries):
         ```
     """
 
+    BASIC_ENVIRONMENT = frozenset(
+        {"HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "USER", "_"}
+    )
+    """Names that most engines and shells give to a bot beside its own variables."""
+
     @pytest.fixture
     def capabilities(self, engine: Engine) -> EngineCapabilities:
         """Return what the engine says of itself."""
@@ -85,8 +90,7 @@ class EngineContract(Ending, Life, Logs, Deliveries):
     @pytest.fixture
     def basic_environment(self) -> frozenset[str]:
         """Return the names that a bot may see beside those it was given: of the image, the engine and the shell."""
-        names = {"HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "USER", "_"}
-        return frozenset(names)
+        return self.BASIC_ENVIRONMENT
 
     @pytest.fixture
     def workspaces(self, engine: Engine, tmp_path: Path) -> Iterator[_Workspaces]:

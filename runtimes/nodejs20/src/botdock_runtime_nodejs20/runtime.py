@@ -39,8 +39,13 @@ def _files() -> dict[str, bytes]:
     """Return what starts a bot: `entrypoint.sh`, and the wrapper it becomes."""
     from importlib.resources import files as resources
 
+    from botdock import wrapper_entrypoint
+
     folder = resources(__package__).joinpath("files")
-    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+    return {
+        "entrypoint.sh": wrapper_entrypoint("wrapper.cjs", "node"),
+        **{entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()},
+    }
 
 
 NODEJS20 = nodejs(20, aliases=("nodejs", "node"))

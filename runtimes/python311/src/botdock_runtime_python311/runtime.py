@@ -45,10 +45,13 @@ def _files(programs: tuple[str, ...]) -> dict[str, bytes]:
     """Return what starts a bot: `entrypoint.sh`, which looks for `programs`, and the wrapper it becomes."""
     from importlib.resources import files as resources
 
+    from botdock import wrapper_entrypoint
+
     folder = resources(__package__).joinpath("files")
-    found = {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
-    found["entrypoint.sh"] = found["entrypoint.sh"].replace(b"PROGRAMS", " ".join(programs).encode())
-    return found
+    return {
+        "entrypoint.sh": wrapper_entrypoint("wrapper.py", *programs),
+        **{entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()},
+    }
 
 
 PYTHON311 = python("3.11", aliases=("python3", "python"), interpreters=("python3",))
