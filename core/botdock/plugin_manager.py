@@ -19,8 +19,8 @@ from botdock._plugins.names import NameTable
 from botdock._plugins.plugin import Plugin
 from botdock._plugins.records import Origin, PluginRecord, PluginStage
 from botdock.config import PluginsConfig
+from botdock.config.layers import InvalidDataError, dotted
 from botdock.config.options import OPTIONS, Owner, PluginSections
-from botdock.config.problems import InvalidDataError, dotted
 from botdock.errors import ConfigError, NotFoundError, PluginLoadError
 from botdock.model import EnginePlugin, LogSinkPlugin, MetricsExporterPlugin, Runtime, StorageBackendPlugin
 

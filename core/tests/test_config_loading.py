@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from botdock import Config
-from botdock.config.loading import find_config_files, load_home
+from botdock.config import find_config_files, load_home
 from botdock.errors import ConfigError
 from botdock.model import Limits
 from botdock.model.limits import DEFAULT_LIMITS, MIB
@@ -259,3 +260,41 @@ def test_the_state_folder_is_found_without_the_settings_of_any_plugin(
     write(folder / "named.toml", f'home = "{folder}/state"\n[docker]\nhots = 1\n[options.gone]\nx = 1')
     monkeypatch.setattr("botdock.plugin_manager.PluginManager.load", None)
     assert load_home("named.toml") == folder / "state"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"BOTDOCK_HOME": ""},
+        {"BOTDOCK_HOME": "here"},
+        {"BOTDOCK_HOME": "~/here", "BOTDOCK_DEBUG": "1"},
+        {"BOTDOCK_HOME": "~no-such-user/here"},
+        {"BOTDOCK_HOME": "x" * 300},
+        {"BOTDOCK_HOME": "here", "BOTDOCK_STORAGE": " "},
+        {"BOTDOCK_HOME": "here", "BOTDOCK_STORAGE": "mine", "ID": "x"},
+        {"BOTDOCK_CODE__DEPHT": "3"},
+        {"BOTDOCK_CONFIG": "absent.toml"},
+        {"BOTDOCK_CONFIG": "broken.toml"},
+        {"BOTDOCK_CONFIG": "named.toml"},
+        {"BOTDOCK_CONFIG": "named.toml", "BOTDOCK_HOME": "here"},
+    ],
+)
+@pytest.mark.parametrize("folder_file", ["", 'home = "elsewhere"', "[code]\ndepth = 3", "[code]\ndepht = 3"])
+def test_the_state_folder_alone_is_what_the_whole_configuration_says_or_refuses(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], folder_file: str
+) -> None:
+    write(folder / "named.toml", 'home = "named"\n[retention]\nkeep = 5')
+    write(folder / "broken.toml", "[retention]\nkeep = -5")
+    if folder_file:
+        write(folder / "botdock.toml", folder_file)
+    for name, value in {"XDG_STATE_HOME": str(folder / "state"), **variables}.items():
+        monkeypatch.setenv(name, value)
+
+    def found(home: Callable[[], Path]) -> object:
+        try:
+            return home()
+        except ConfigError as error:
+            return error.problems, error.hint
+
+    assert found(load_home) == found(lambda: Config.load().checked_home())

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from botdock import Config, PluginManager
 from botdock._ownership import fault_of
-from botdock.config import document, to_toml
-from botdock.config.loading import find_config_files
+from botdock.config import document, find_config_files, to_toml
 from botdock.config.trust import TIGHTENED, distrust, trust
 from botdock.errors import ConfigError
 from botdock.model.limits import MIB

@@ -1,39 +1,53 @@
 """The configuration tree, and how it is read: strictly, and with every problem at once.
 
-What reads files is imported on first use: plugins need the tree alone.
+Names are imported on first use: a command that needs the state folder alone makes no configuration.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from botdock.config.config import CONFIG_FILE_NAME, CONFIG_VARIABLE, Config, platform_folder
-from botdock.config.documents import document, secrets_of, to_toml
-from botdock.config.section import Section, setting
-from botdock.config.sections import (
-    CodeConfig,
-    ContainersConfig,
-    Features,
-    LoggingConfig,
-    MetricsConfig,
-    OutboxConfig,
-    PluginsConfig,
-    Policy,
-    RetentionConfig,
-    RuntimeConfig,
-)
-
 if TYPE_CHECKING:
-    from botdock.config.environment import read_environment as read_environment
-    from botdock.config.loading import ConfigFiles as ConfigFiles
-    from botdock.config.loading import find_config_files as find_config_files
-    from botdock.config.loading import load as load
-    from botdock.config.loading import load_home as load_home
-    from botdock.config.loading import read_file as read_file
-    from botdock.config.loading import trust_file as trust_file
-    from botdock.config.trust import is_trusted as is_trusted
+    from botdock.config.config import Config
+    from botdock.config.documents import document, secrets_of, to_toml
+    from botdock.config.environment import read_environment
+    from botdock.config.layers import read_file
+    from botdock.config.loading import load
+    from botdock.config.places import (
+        CONFIG_FILE_NAME,
+        CONFIG_VARIABLE,
+        ConfigFiles,
+        find_config_files,
+        load_home,
+        platform_folder,
+    )
+    from botdock.config.rules import Section, setting
+    from botdock.config.sections import (
+        CodeConfig,
+        ContainersConfig,
+        Features,
+        LoggingConfig,
+        MetricsConfig,
+        OutboxConfig,
+        PluginsConfig,
+        Policy,
+        RetentionConfig,
+        RuntimeConfig,
+    )
+    from botdock.config.trust import is_trusted, trust_file
 
-_HOMES = {"is_trusted": "botdock.config.trust", "read_environment": "botdock.config.environment"}
-"""Where a name lives, if neither here nor in `botdock.config.loading`."""
+_HOMES = {
+    "config": "Config",
+    "documents": "document secrets_of to_toml",
+    "environment": "read_environment",
+    "layers": "read_file",
+    "loading": "load",
+    "places": "CONFIG_FILE_NAME CONFIG_VARIABLE ConfigFiles find_config_files load_home platform_folder",
+    "rules": "Section setting",
+    "sections": "CodeConfig ContainersConfig Features LoggingConfig MetricsConfig OutboxConfig PluginsConfig Policy "
+    "RetentionConfig RuntimeConfig",
+    "trust": "is_trusted trust_file",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "CONFIG_FILE_NAME",
@@ -70,6 +84,6 @@ def __getattr__(name: str) -> Any:
     """Import a public name on first use (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'botdock.config' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES.get(name, "botdock.config.loading")), name)
+    value = getattr(import_module(f"botdock.config.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value

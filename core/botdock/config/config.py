@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
 from botdock.config import rules
-from botdock.config.section import Section, spelling
+from botdock.config.places import checked_home, home_dir
+from botdock.config.rules import Section, spelling
 from botdock.config.sections import (
     CodeConfig,
     ContainersConfig,
@@ -24,51 +22,15 @@ from botdock.config.sections import (
     RetentionConfig,
     RuntimeConfig,
 )
-from botdock.errors import BotdockError, ConfigError, UserError
-from botdock.model._validation import path_problem
+from botdock.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from botdock.plugin_manager import PluginManager
 
 T = TypeVar("T")
-
-CONFIG_FILE_NAME = "botdock.toml"
-CONFIG_VARIABLE = "BOTDOCK_CONFIG"
-"""Names the configuration file; else `botdock.toml` of the working folder over that of the platform's config folder."""
-
-_ANOTHER_HOME = "BOTDOCK_HOME=DIR names another state folder."
-
-
-def platform_folder(kind: str) -> Path:
-    """Return the user's own folder of a kind, `config` or `state`.
-
-    Raises:
-        ConfigError: It would be one of the working folder, which may be a stranger's.
-    """
-    import platformdirs
-
-    folder = Path()
-    with suppress(RuntimeError):  # there is neither HOME nor an entry of this user
-        folder = Path(getattr(platformdirs, f"user_{kind}_dir")("botdock", appauthor=False))
-    if not folder.is_absolute():
-        name = f"XDG_{kind.upper()}_HOME"
-        raise ConfigError([f"HOME: is not set to an absolute path, nor {name}: where is botdock's {kind}?"])
-    return folder
-
-
-def _make_or_problem(home: Path) -> str:
-    """Make the state folder where it is not there, and return why nothing can be written to it; else nothing."""
-    from botdock._ownership import make_private
-
-    try:
-        make_private(home)
-    except OSError as error:
-        return error.strerror or str(error)
-    if not home.is_dir():
-        return os.strerror(errno.ENOTDIR)
-    return "" if os.access(home, os.W_OK | os.X_OK) else "permission denied, or a file system that is read-only"
 
 
 @attrs.frozen(kw_only=True)
@@ -119,14 +81,7 @@ class Config(Section):
         Raises:
             ConfigError: No folder can have that name.
         """
-        home = self.home or str(platform_folder("state"))
-        try:
-            problem = path_problem(home) or path_problem(str(path := Path(home).expanduser().absolute()))
-        except OSError as error:
-            problem = f"the working folder is gone: {error.strerror}"
-        if problem:
-            raise ConfigError([f"home: {problem}"], hint=_ANOTHER_HOME)
-        return path
+        return home_dir(self.home)
 
     def checked_home(self, *, make: bool = False) -> Path:
         """Return the state folder, after a look that no other user can write it, replace it, or write its parts.
@@ -140,22 +95,7 @@ class Config(Section):
             UserError: Others can; names the path, the fault, and the command that mends it.
             BotdockError: It is to be made, and cannot be written.
         """
-        from botdock._ownership import fault_of, part_fault
-
-        home = self.home_dir
-        problem = _make_or_problem(home) if make else ""
-        fault = fault_of(home)
-        if fault is None:
-            with suppress(OSError):  # not there yet; or not ours to read, which its first use tells
-                fault = next(filter(None, map(part_fault, sorted(home.iterdir()))), None)
-        if fault is None and problem:
-            raise BotdockError(
-                f"cannot write the state folder {home}: {problem}", hint=f"Make it writable. {_ANOTHER_HOME}"
-            )
-        if fault is None:
-            return home
-        left = f"; then remove {home / 'cache'}, where others may have left code" if fault.path == home else ""
-        raise UserError(f"the state folder {home} is not used: {fault}", hint=f"{fault.remedy}{left}. {_ANOTHER_HOME}")
+        return checked_home(self.home_dir, make=make)
 
     def options_for(self, plugin: str, settings: type[T]) -> T:
         """Return the settings of a plugin; their defaults when nothing sets any.
@@ -171,7 +111,7 @@ class Config(Section):
         if isinstance(given, settings):
             return given
         from botdock.config.converter import structure_or_problems
-        from botdock.config.problems import InvalidDataError, dotted
+        from botdock.config.layers import InvalidDataError, dotted
 
         try:
             return structure_or_problems(given, settings)

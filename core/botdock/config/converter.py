@@ -6,7 +6,7 @@ units. All problems are found at once, each with its path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum, StrEnum
 from functools import cache
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin
@@ -15,9 +15,8 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from botdock.config.problems import InvalidDataError, Problem, dotted, problems_of
-from botdock.config.rules import Rule
-from botdock.config.section import SECRET
+from botdock.config.layers import InvalidDataError, KeyPath, Problem, dotted
+from botdock.config.rules import SECRET, Rule
 from botdock.errors import ConfigError, nearest
 from botdock.model._validation import kind_of, nesting_problem, number_problem, shown, text_problem
 from botdock.model.limits import RANGES, Limits
@@ -27,6 +26,7 @@ T = TypeVar("T")
 Hook: TypeAlias = Callable[[Any, Any], Any]
 
 _EXACT = 2**53
+_LONGEST_PROBLEM = 400
 _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
 _EXAMPLES = {Unit.BYTES: "'512MiB'", Unit.SECONDS: "'30s'"}
 _PARSERS: dict[Unit, Callable[[object], float]] = {Unit.BYTES: parse_bytes, Unit.SECONDS: parse_seconds}
@@ -61,7 +61,7 @@ def settle(section: Any) -> None:
         try:
             object.__setattr__(section, name, hook(getattr(section, name), None))
         except Exception as error:  # noqa: BLE001 - see structure_or_problems
-            problems.extend(problems_of(error, (name,)))
+            problems.extend(_problems_of(error, (name,)))
     if problems:
         raise ConfigError([f"{dotted(problem.path)}: {problem.text}" for problem in problems])
 
@@ -80,7 +80,7 @@ def structure_or_problems(data: object, cls: type[T]) -> T:
     try:
         return _converter().structure(data, cls)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever its hooks raised
-        problems = list(problems_of(error))
+        problems = list(_problems_of(error))
     raise InvalidDataError(problems)
 
 
@@ -170,7 +170,7 @@ def _structure_each(pairs: Iterable[tuple[Any, object]], element: Any, converter
         try:
             done[key] = converter.structure(value, element)
         except Exception as error:  # noqa: BLE001 - see structure_or_problems
-            problems.extend(problems_of(error, (key,)))
+            problems.extend(_problems_of(error, (key,)))
     if problems:
         raise InvalidDataError(problems)
     return done
@@ -239,3 +239,28 @@ def _validator_problem(field: attrs.Attribute[Any], value: object) -> str | None
     except Exception:  # noqa: BLE001 - it needs the object; it is asked again when that is made
         return None
     return None
+
+
+def _problems_of(error: BaseException, path: KeyPath = ()) -> Iterator[Problem]:
+    """Yield what is wrong, walking down the groups of cattrs."""
+    match error:
+        case cattrs.ClassValidationError():
+            for inner, note in error.group_exceptions()[0]:
+                yield from _problems_of(inner, (*path, note.name))
+            for inner in error.group_exceptions()[1]:
+                yield from _problems_of(inner, path)
+        case InvalidDataError():
+            yield from (Problem((*path, *problem.path), problem.text) for problem in error.problems)
+        case cattrs.ForbiddenExtraKeysError():
+            known = [field.name for field in attrs.fields(error.cl)]
+            for key in sorted(map(str, error.extra_fields)):
+                yield Problem((*path, key), _unknown(key, known))
+        case KeyError():
+            yield Problem(path, "is missing")
+        case _:
+            yield Problem(path, str(error)[:_LONGEST_PROBLEM])
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    near = nearest(key, known)
+    return f"unknown; did you mean {near[0]}?" if near else f"unknown; there are: {', '.join(known)}"

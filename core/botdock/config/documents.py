@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from botdock.config.section import SECRET
+from botdock.config.rules import SECRET
 
 if TYPE_CHECKING:
     from botdock.config.config import Config

@@ -15,14 +15,12 @@ from typing import Any, cast, get_args, get_origin
 
 import attrs
 
-from botdock.config.config import CONFIG_VARIABLE
-from botdock.config.layers import Layer, insert
+from botdock.config.layers import KeyPath, Layer, insert
 from botdock.config.options import OPTIONS, PluginSections
-from botdock.config.problems import Path
+from botdock.config.places import CONFIG_VARIABLE, PREFIX
 from botdock.errors import nearest
 from botdock.model.executable import RESERVED_ENVIRONMENT
 
-PREFIX = "BOTDOCK_"
 SEPARATOR = "__"
 NO_SETTINGS = frozenset({CONFIG_VARIABLE, "BOTDOCK_DEBUG"}) | RESERVED_ENVIRONMENT
 """Variables of that prefix that are no settings."""
@@ -55,12 +53,12 @@ def read_environment(cls: type, environ: Mapping[str, str], plugins: PluginSecti
     return layer, problems
 
 
-def _set(layer: Layer, name: str, path: Path, text: str, cls: Any) -> None:
+def _set(layer: Layer, name: str, path: KeyPath, text: str, cls: Any) -> None:
     insert(layer.data, path, _parsed(text, cls))
     layer.variables[path] = name
 
 
-def _path(cls: type, name: str, plugins: PluginSections) -> Path:
+def _path(cls: type, name: str, plugins: PluginSections) -> KeyPath:
     """Return the path that a variable sets.
 
     Raises:
@@ -77,7 +75,7 @@ def _path(cls: type, name: str, plugins: PluginSections) -> Path:
     return path
 
 
-def _type_at(cls: Any, path: Path, plugins: PluginSections) -> Any:
+def _type_at(cls: Any, path: KeyPath, plugins: PluginSections) -> Any:
     """Return the type of what stands at `path`.
 
     Raises:

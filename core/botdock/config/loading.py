@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import attrs
 
-from botdock.config.config import CONFIG_FILE_NAME, CONFIG_VARIABLE, platform_folder
-from botdock.config.consistency import check_engines, contradictions
 from botdock.config.converter import structure_or_problems
 from botdock.config.environment import read_environment
-from botdock.config.layers import Layer, merged, name_of
-from botdock.config.options import OPTIONS, PluginSections
-from botdock.config.problems import InvalidDataError, Problem
+from botdock.config.layers import InvalidDataError, Layer, Problem, dotted, merged, name_of, parse_file, read_content
+from botdock.config.options import OPTIONS, PluginSections, limits_of
+from botdock.config.places import find_config_files
+from botdock.config.rules import spelling
 from botdock.config.sections import PluginsConfig
-from botdock.config.trust import distrust, folder_file_fault, is_code, is_trusted, loosened, trust
-from botdock.errors import ConfigError, UserError
+from botdock.config.trust import is_trusted, loosened
+from botdock.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from botdock.config.config import Config
@@ -30,27 +26,8 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="Config")
 
-_MOST_BYTES = 64 * 1024
-_MOST_DOTS = 2000
-"""The cost of a dotted key grows with the square of its parts."""
-_AT_LINE = re.compile(r"(.*) \(at line ([0-9]+), column ([0-9]+)\)", re.DOTALL)
-
-
-@attrs.frozen(kw_only=True)
-class ConfigFiles:
-    """The configuration files that there are.
-
-    Attributes:
-        used: Those that are read; the later win.
-        folder: The one of the working folder, used or not; None when there is none, or when another was named.
-        ignored: Why that one is not used; empty when it is.
-        remedy: What has it used all the same.
-    """
-
-    used: tuple[Path, ...] = ()
-    folder: Path | None = None
-    ignored: str = ""
-    remedy: str = ""
+_Paths: TypeAlias = list[tuple[str | int, ...]]
+"""The settings that contradict each other; the first is the one to change."""
 
 
 def load(
@@ -80,21 +57,19 @@ def load(
             sections = plugins.sections
     config = sources.structured(cls, sections)
     assert plugins is not None  # noqa: S101 - without them there are problems
-    check_engines(config, plugins)
+    _check_engines(config, plugins)
     return config, plugins
 
 
-def load_home(path: str | os.PathLike[str] | None = None) -> Path:
-    """Return the state folder that the configuration names, checked; no plugin is loaded, nor its settings looked at.
+def load_without_plugins(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Config:
+    """Read the configuration without looking at the settings of plugins, of which none is loaded.
 
     Raises:
-        ConfigError: The configuration is wrong.
-        UserError: Other users could write the state folder.
+        ConfigError: With every problem: `source: key.path: problem`.
     """
     from botdock.config.config import Config
 
-    sources = _Sources.read(path, os.environ, {}, None)
-    return sources.structured(Config, PluginSections(anything=True)).checked_home()
+    return _Sources.read(path, environ, {}, None).structured(Config, PluginSections(anything=True))
 
 
 @attrs.frozen(kw_only=True)
@@ -127,10 +102,10 @@ class _Sources:
 
             told = logger.bind(file=str(found.folder), reason=found.ignored)
             told.warning("the botdock.toml of this folder is not read")
-        contents = {file: _content(file, bounded=file == found.folder) for file in found.used}
+        contents = {file: read_content(file, bounded=file == found.folder) for file in found.used}
         folder = found.folder if found.folder in contents else None
         return cls(
-            files=tuple(_parsed(file, content) for file, content in contents.items()),
+            files=tuple(parse_file(file, content) for file, content in contents.items()),
             untrusted=folder is not None and not is_trusted(folder, contents[folder]),
             environ=environ,
             arguments=Layer(data=dict(overrides), source="arguments"),
@@ -206,95 +181,60 @@ def _structured(cls: type[C], layers: list[Layer], sections: PluginSections) -> 
         return None, ["configuration: is nested too deeply"]
     if config is None or problems:
         return None, [f"{name_of(layers, problem.path)}: {problem.text}" for problem in problems]
-    return config, [f"{name_of(layers, *paths)}: {text}" for paths, text in contradictions(config)]
+    return config, [f"{name_of(layers, *paths)}: {text}" for paths, text in _contradictions(config)]
 
 
-def find_config_files(
-    path: str | os.PathLike[str] | None,
-    environ: Mapping[str, str],
-    code: str | os.PathLike[str] | None = None,
-) -> ConfigFiles:
-    """Return the files to read: `path`, else BOTDOCK_CONFIG's, else the platform's and `botdock.toml` here over it.
+def _check_engines(config: Config, plugins: PluginManager) -> None:
+    """Refuse a name in `policy.unenforced` that is nearly an engine's; any other may be one of another machine.
 
     Raises:
-        ConfigError: A file that was named is not there.
+        ConfigError: It holds one.
     """
-    for named, source in ((path, ""), (environ.get(CONFIG_VARIABLE), f"environment {CONFIG_VARIABLE}: ")):
-        if named:
-            return ConfigFiles(used=(_existing(Path(named), source),))
-    own = platform_folder("config") / CONFIG_FILE_NAME
-    used, folder = (own,) if os.path.isfile(own) else (), Path(CONFIG_FILE_NAME)  # noqa: PTH113 - never an error
-    if not os.path.isfile(folder) or (used and folder.samefile(own)):  # noqa: PTH113 - never an error
-        return ConfigFiles(used=used)
-    if is_code(folder.absolute(), code):
-        why = f"{folder.absolute()} belongs to the code that is to be run"
-        return ConfigFiles(used=used, folder=folder, ignored=why, remedy=f"--config-file {folder} reads it")
-    if fault := folder_file_fault(folder.absolute()):
-        return ConfigFiles(used=used, folder=folder, ignored=str(fault), remedy=fault.remedy)
-    return ConfigFiles(used=(*used, folder), folder=folder)
+    engines = {spelling(name): name for name in plugins.engines()} if config.policy.unenforced else {}
+    problems = []
+    for name in config.policy.unenforced:
+        if spelling(name) not in engines and (near := nearest(name, engines.values())):
+            known = " or ".join(near)
+            problems.append(f"policy.unenforced.{name}: no engine {name!r} is installed; did you mean {known}?")
+    if problems:
+        raise ConfigError(problems)
 
 
-def _existing(path: Path, source: str) -> Path:
-    if not os.path.lexists(path):  # False, not an error, for what no file can be called
-        raise ConfigError([f"{source}{path}: there is no such file"])
-    return path
+def _contradictions(config: Config) -> Iterator[tuple[_Paths, str]]:
+    """Yield each contradiction: where, and in words."""
+    yield from _network(config)
+    yield from _limits(config)
+    yield from _engine(config)
 
 
-def read_file(path: Path) -> Layer:
-    """Read a TOML file.
-
-    Raises:
-        ConfigError: It cannot be read, or is not TOML; names the line.
-    """
-    return _parsed(path, _content(path))
-
-
-def trust_file(path: Path, *, revoke: bool = False) -> None:
-    """Trust a configuration file of a folder as it reads now, or no longer.
-
-    Raises:
-        ConfigError: It cannot be read, is not TOML, or other users could write it.
-        UserError: The user's own folder of configuration cannot be written.
-    """
-    try:
-        if revoke:
-            distrust(path)
-            return
-        if fault := folder_file_fault(path):
-            raise ConfigError([f"{fault}, so {path} is not read"], hint=fault.remedy)
-        read_file(path)
-        trust(path, path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{error.filename or path}: cannot be read or written: {error.strerror or error}") from error
+def _network(config: Config) -> Iterator[tuple[_Paths, str]]:
+    network, allowed = config.runtime.network, config.policy.networks
+    if network not in allowed:
+        near = nearest(network, allowed)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        paths: _Paths = [("runtime", "network"), ("policy", "networks")]
+        yield paths, f"{network!r} is not among policy.networks: {', '.join(allowed) or 'none at all'}{guess}"
 
 
-def _content(path: Path, *, bounded: bool = False) -> bytes:
-    """Read a file; a `bounded` one came with its folder, and is not to cost more than a file of settings does."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1) if bounded else file.read()
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
-    if bounded and (len(content) > _MOST_BYTES or content.count(b".") > _MOST_DOTS):
-        raise ConfigError(
-            [f"{path}: holds more than {_MOST_BYTES} bytes or {_MOST_DOTS} dots, too much for a file of the folder"],
-            hint=f"If it is yours: --config-file {path}",
+def _limits(config: Config) -> Iterator[tuple[_Paths, str]]:
+    defaults = config.runtime.limits.given()
+    for name, bound in config.policy.max_limits.given().items():
+        path = ("policy", "max_limits", name)
+        if defaults[name] > bound:
+            text = f"runtime.limits.{name} is {defaults[name]}, more than policy.max_limits.{name}, {bound}"
+            yield [("runtime", "limits", name), path], text
+    for plugin, settings in config.options.items():
+        for name, (key, value) in limits_of(settings).items():
+            bound = getattr(config.policy.max_limits, name)
+            if bound is not None and value > bound:
+                path = (OPTIONS, plugin, key)
+                yield [path], f"{dotted(path)} is {value}, more than policy.max_limits.{name}, {bound}"
+
+
+def _engine(config: Config) -> Iterator[tuple[_Paths, str]]:
+    allowed = config.policy.engines
+    if config.engine and allowed and config.engine not in allowed:
+        yield (
+            [("engine",), ("policy", "engines")],
+            f"{config.engine!r} is not among policy.engines: {', '.join(allowed)}",
         )
-    return content
-
-
-def _parsed(path: Path, content: bytes) -> Layer:
-    try:
-        return Layer(data=tomllib.loads(content.decode()), source=str(path))
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is not UTF-8: {error.reason} at byte {error.start}"]) from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError([f"{path}: {_toml_problem(error)}"]) from error
-
-
-def _toml_problem(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "is nested too deeply"
-    if match := _AT_LINE.fullmatch(str(error)):
-        return f"line {match[2]}, column {match[3]}: {match[1]}"
-    return str(error)

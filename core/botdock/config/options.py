@@ -7,9 +7,8 @@ from typing import Any
 
 import attrs
 
-from botdock.config.layers import Layer
-from botdock.config.problems import InvalidDataError, Path, Problem, dotted
-from botdock.config.section import LIMIT, VARIABLE, spelling
+from botdock.config.layers import InvalidDataError, KeyPath, Layer, Problem, dotted
+from botdock.config.rules import LIMIT, VARIABLE, spelling
 from botdock.errors import nearest
 from botdock.model.limits import Limits
 
@@ -66,7 +65,7 @@ class PluginSections:
         unusable = self.owner(name)
         return named or (unusable if unusable and unusable.settings is None else None)
 
-    def variables(self) -> dict[str, Path]:
+    def variables(self) -> dict[str, KeyPath]:
         """Return the paths that environment variables of other names set."""
         return {
             field.metadata[VARIABLE]: (OPTIONS, owner.name, field.name)
@@ -84,7 +83,7 @@ class PluginSections:
         """
         own, problems = set(sections), list[str]()
         data = {key: value for key, value in layer.data.items() if key in own or not isinstance(key, str)}
-        tables: list[tuple[Path, str, object]] = []
+        tables: list[tuple[KeyPath, str, object]] = []
         for key in layer.data.keys() - data.keys():
             if owner := self.owner_of_section(key):
                 tables.append(((key,), owner.name, layer.data[key]))
@@ -150,10 +149,12 @@ class PluginSections:
         return f"; did you mean {near[0]}?" if near else f"; there are: {known}"
 
 
-def _joined(tables: list[tuple[Path, str, object]]) -> tuple[dict[str, Any], dict[Path, Path], list[tuple[Path, Path]]]:
+def _joined(
+    tables: list[tuple[KeyPath, str, object]],
+) -> tuple[dict[str, Any], dict[KeyPath, KeyPath], list[tuple[KeyPath, KeyPath]]]:
     """Return the tables by name, where each of their settings was written, and which were written twice."""
     options: dict[str, Any] = {}
-    written: dict[Path, Path] = {}
+    written: dict[KeyPath, KeyPath] = {}
     twice = []
     for path, name, table in tables:
         written.setdefault((OPTIONS, name), path)

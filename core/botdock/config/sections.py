@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from botdock.config import rules
-from botdock.config.section import Section, spelling
+from botdock.config.rules import Section, spelling
 from botdock.model.container import PullPolicy
 from botdock.model.limits import DEFAULT_LIMITS, GIB, KIB, MIB, Limits
 from botdock.model.units import Bytes, Seconds

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
-from botdock._ownership import Fault, fault_of
+from botdock._ownership import fault_of
+from botdock.config.layers import KeyPath, dotted, read_file
 from botdock.config.options import OPTIONS
-from botdock.config.problems import Path as KeyPath
-from botdock.config.problems import dotted
-from botdock.config.section import TIGHTENS
+from botdock.config.places import folder_file_fault, platform_folder
+from botdock.config.rules import TIGHTENS
+from botdock.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from botdock.config.config import Config
@@ -102,19 +103,6 @@ def _leaves(section: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, _R
             yield inner, value, field.metadata.get(TIGHTENS)
 
 
-def folder_file_fault(path: Path) -> Fault | None:
-    """Return why a `botdock.toml` of a folder is not read: other users could write it, or its folder."""
-    return fault_of(path.parent) or fault_of(path)
-
-
-def is_code(file: Path, code: str | os.PathLike[str] | None) -> bool:
-    """Tell whether a file, or what it links to, lies in the folder that is to be run."""
-    if code is None or not os.path.isdir(code):  # noqa: PTH112 - False, not an error, for what is no path at all
-        return False
-    places = {*file.parent.resolve().joinpath("_").parents, *file.resolve().parents}
-    return any(place.samefile(code) for place in places)
-
-
 def is_trusted(path: Path, content: bytes) -> bool:
     """Tell whether the user has vouched for this file, as it reads now."""
     statement = _statement(path, content)
@@ -132,6 +120,25 @@ def trust(path: Path, content: bytes) -> None:
     descriptor = os.open(statement, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(os.fsencode(_place(path)) + b"\n")
+
+
+def trust_file(path: Path, *, revoke: bool = False) -> None:
+    """Trust a configuration file of a folder as it reads now, or no longer.
+
+    Raises:
+        ConfigError: It cannot be read, is not TOML, or other users could write it.
+        UserError: The user's own folder of configuration cannot be written.
+    """
+    try:
+        if revoke:
+            distrust(path)
+            return
+        if fault := folder_file_fault(path):
+            raise ConfigError([f"{fault}, so {path} is not read"], hint=fault.remedy)
+        read_file(path)
+        trust(path, path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read or written: {error.strerror or error}") from error
 
 
 def distrust(path: Path) -> None:
@@ -156,6 +163,4 @@ def _place(path: Path) -> Path:
 
 
 def _folder() -> Path:
-    from botdock.config.config import platform_folder
-
     return platform_folder("config") / "trusted"

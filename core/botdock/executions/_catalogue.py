@@ -25,6 +25,9 @@ _AFTER = "~"
 _NO_EXIT_CODE = 2**32
 _OUTCOMES = frozenset(Outcome)
 _NEWEST_FIRST = "ORDER BY execution_id DESC"
+_NEWEST_OF_EACH_BOT = "execution_id IN (SELECT max(execution_id) FROM execution GROUP BY id)"
+_LOOKED_AT = 200
+"""Bots among which the one that may have been meant is looked for."""
 
 
 class Catalogue:
@@ -36,7 +39,7 @@ class Catalogue:
 
     def __init__(self, home: Path | str | None = None) -> None:
         if home is None:
-            from botdock.config.loading import load_home
+            from botdock.config import load_home
 
             home = load_home()
         self.home = Path(home)
@@ -161,7 +164,8 @@ class Catalogue:
             return UserError(
                 f"no execution {name[:80]!r}: {self.home} holds none at all", hint="`botdock run CODE` makes one."
             )
-        near = nearest(name, {str(row["id"]) for row in self._index.select(tail="GROUP BY id") if row["id"]})
+        bots = self._index.select(_NEWEST_OF_EACH_BOT, tail=f"{_NEWEST_FIRST} LIMIT {_LOOKED_AT}")
+        near = nearest(name, {str(row["id"]) for row in bots if row["id"]})
         meant = f"did you mean {' or '.join(near)}?" if near else f"the newest is {newest[0]['execution_id']}"
         return UserError(
             f"no execution {name[:80]!r} in {self.home}; {meant}",

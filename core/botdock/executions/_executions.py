@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -14,7 +15,6 @@ from botdock.executions import _files as files
 from botdock.executions._catalogue import Catalogue
 from botdock.executions._lease import holder_lives
 from botdock.executions._record import ExecutionRecord, ExecutionState
-from botdock.executions._stops import wake, write_stop
 
 if TYPE_CHECKING:
     from botdock.model import ByteReader, LogGap, LogLine, Stream
@@ -173,10 +173,8 @@ class Executions(Catalogue):
             UserError: There is no such execution.
         """
         record = self.get(name)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while record.state not in {ExecutionState.ENDED, ExecutionState.ABANDONED}:
-            if deadline is not None and time.monotonic() >= deadline:
-                break
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while record.state not in {ExecutionState.ENDED, ExecutionState.ABANDONED} and time.monotonic() < deadline:
             time.sleep(POLL_INTERVAL)
             record = self.get(record.execution_id)
         return record
@@ -198,6 +196,8 @@ class Executions(Catalogue):
             UserError: There is no such execution.
             BotdockError: The state folder cannot be written.
         """
+        from botdock.executions._stops import wake, write_stop  # which a stop alone needs
+
         record = self.get(name)
         if record.state is not ExecutionState.ENDED:
             write_stop(record.directory, grace)

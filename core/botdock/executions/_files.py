@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -127,6 +126,8 @@ def owner_of(home: Path, *, older: str) -> str:
         home: The state folder.
         older: The id of one that holds executions already, as an older botdock named it.
     """
+    import secrets  # which no look at executions needs, and takes long to import
+
     path = home / OWNER
     if not path.exists() and home.is_dir():
         draft = home / f".{OWNER}.{secrets.token_hex(8)}.tmp"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +43,18 @@ def test_ps_lists_what_is_under_way_and_with_a_what_ended_too(cli: Cli, ended: A
     assert row[-1] == "2s"
     (document,) = json.loads(cli("ps", "--json", "--outcome", "failed", "--since", "1h").stdout)
     assert (document["schema"], document["exit_code"], document["state"]) == (1, 3, "ended")
+
+
+@pytest.mark.parametrize("verb", ["ps", "logs", "result", "inspect", "wait", "stop", "rm"])
+def test_what_asks_the_state_folder_alone_refuses_a_broken_configuration_as_all_others_do(
+    cli: Cli, ended: Any, verb: str
+) -> None:
+    Path("mine.toml").write_text('[retention]\nkep = 5\n[policy]\nmax_timeout = "soon"\n')
+    told = cli(verb, *([ended.execution_id] if verb != "ps" else []), "--config-file", "mine.toml")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("botdock: mine.toml: retention.kep: unknown; did you mean keep?\n")
+    assert "\nbotdock: mine.toml: policy.max_timeout: 'soon' is not a duration" in told.err
+    assert ended.directory.is_dir()
 
 
 @pytest.mark.parametrize(
