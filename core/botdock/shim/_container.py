@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
-import select
-import signal
 import subprocess
 import sys
 import time
@@ -20,11 +17,11 @@ import attrs
 
 from botdock.archive import remove_tree
 from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Stream
+from botdock.shim._process import is_alive, kill_process, wait_for_end
 from botdock.shim._program import files
-from botdock.shim._program.processes import kill_below, signal_groups
 
 MADE = "made.json"
-"""What the engine must remember of what it was made from: `name image labels result created_at`."""
+"""What the engine must remember of what it was made from: `name image labels result created_at temporary`."""
 ERRORS = "supervisor.err"
 """What a shim that crashed wrote to stderr."""
 SHOWN_ERRORS = 2000
@@ -37,11 +34,6 @@ OWN_MARK = "."
 """Begins the names of folders that are being made or removed, so that no listing shows them."""
 STALE_SECONDS = 3600.0
 """After this, one of those belongs to a runner that died over it."""
-
-POLL_SECONDS = 0.02
-"""Between two looks where the kernel cannot tell of a process's end."""
-LONGEST_POLL = 86_400.0
-"""Seconds; more milliseconds than fit into a C int are refused. Callers look again anyway."""
 
 STARTED = b"+"
 _CODE = "import sys; sys.path.append(sys.argv.pop()); from _program.main import main; main()"
@@ -59,12 +51,14 @@ class Plan:
         environment: All of its variables.
         working_dir: Where it starts.
         limits: For `setrlimit`, by name, such as `RLIMIT_NOFILE`.
+        temporary: A folder elsewhere, which is made at the start and removed with the container; empty for none.
     """
 
     command: Sequence[str]
     environment: Mapping[str, str]
     working_dir: str
     limits: Mapping[str, int] = attrs.field(factory=dict)
+    temporary: str = ""
 
 
 @attrs.frozen
@@ -216,7 +210,7 @@ class ContainerFolder:
             with suppress(FileNotFoundError):
                 for bell in (gone / files.BELLS).iterdir():  # who reads its log finds out that it is gone
                     ring(bell, files.CONNECTED)
-            remove_tree(gone, timeout=REMOVAL)
+            _remove(gone)
 
     def tell(self, line: bytes) -> bool:
         """Send a line to the shim; return whether one is there to hear it."""
@@ -234,7 +228,14 @@ def sweep(state: Path) -> None:
         for path in [path for path in state.iterdir() if path.name.startswith(OWN_MARK)]:
             with suppress(OSError):
                 if path.stat().st_mtime < time.time() - STALE_SECONDS:
-                    remove_tree(path, timeout=REMOVAL)
+                    _remove(path)
+
+
+def _remove(path: Path) -> None:
+    made = files.read_record(str(path / MADE)) or {}
+    if temporary := made.get("temporary"):  # first: where it is stands here; a container of an earlier version has none
+        remove_tree(Path(temporary), timeout=REMOVAL)
+    remove_tree(path, timeout=REMOVAL)
 
 
 def ring(fifo: Path, message: bytes) -> bool:
@@ -252,43 +253,6 @@ def ring(fifo: Path, message: bytes) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-def is_alive(process: Mapping[str, Any]) -> bool:
-    """Whether the process that a record names still runs; a later one of the same number is another."""
-    identity = files.identity_of(process["pid"])
-    return identity is not None and identity == process["identity"]
-
-
-def wait_for_end(process: Mapping[str, Any] | None, timeout: float) -> None:
-    """Return when the process has ended, or after `timeout` seconds at most; where neither can be told, soon."""
-    descriptor = None
-    with suppress(OSError, AttributeError):  # it has ended; or the kernel, or this Python, is too old for it
-        descriptor = os.pidfd_open(process["pid"]) if process else None
-    try:
-        if process and not is_alive(process):  # the number may have passed to another one
-            return
-        if descriptor is None:
-            time.sleep(max(0.0, min(POLL_SECONDS, timeout)))
-        else:
-            wait_readable(descriptor, timeout)
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def wait_readable(descriptor: int, timeout: float) -> None:
-    """Return when there is something to read, or after `timeout` seconds; unlike `select`, for any descriptor."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    poll.poll(math.ceil(max(0.0, min(timeout, LONGEST_POLL)) * 1000))
-
-
-def kill_process(process: Mapping[str, Any]) -> None:
-    """Kill a process and its group, if it is still that one; first what is below it, which would get another parent."""
-    if is_alive(process):
-        kill_below(process["pid"])
-        signal_groups([process["pid"]], signal.SIGKILL)
 
 
 def utc(seconds: float | None) -> datetime | None:

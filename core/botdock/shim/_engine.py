@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
@@ -77,13 +77,6 @@ class ShimEngine(Engine):
         if not _NAME.fullmatch(run.name):
             raise self.error(f"{run.name[:80]!r} cannot name a container", "create")
         path, new = self._state / run.name, self._state / f"{OWN_MARK}new-{secrets.token_hex(8)}"
-        made = {
-            "name": run.name,
-            "image": template.image,
-            "labels": {**run.annotations, **run.selectors},
-            "result": run.result,
-            "created_at": time.time(),
-        }
         with self._mapped("create", run.name):
             sweep(self._state)
             try:
@@ -93,7 +86,7 @@ class ShimEngine(Engine):
                 (new / files.BELLS).mkdir(mode=0o700)
                 os.mkfifo(new / files.CONTROL, 0o600)
                 files.make_log_file(0, folder=str(new))
-                files.write_record(str(new / MADE), made)
+                files.write_record(str(new / MADE), _made(template, run, plan))
                 files.write_record(str(new / files.PLAN), {**attrs.asdict(plan), **output})
                 new.rename(path)  # fails where `path` is a folder that is not empty, as each container's is not
             except BaseException as error:
@@ -202,3 +195,14 @@ class ShimEngine(Engine):
                 case TimeoutError():
                     kind, message = EngineTimeoutError, f"{operation} of container {container_id!r}: {error}"
             raise kind(message, engine=self.name, operation=operation, container_id=container_id) from error
+
+
+def _made(template: ContainerTemplate, run: ContainerRun, plan: Plan) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "image": template.image,
+        "labels": {**run.annotations, **run.selectors},
+        "result": run.result,
+        "created_at": time.time(),
+        "temporary": plan.temporary,
+    }

@@ -10,8 +10,9 @@ from contextlib import suppress
 from threading import Lock
 
 from botdock.model import LogChunk, LogCursor, LogGap, LogStream
-from botdock.shim._container import ContainerFolder, ring, wait_readable
+from botdock.shim._container import ContainerFolder, ring
 from botdock.shim._log import LogFiles
+from botdock.shim._process import wait_readable
 from botdock.shim._program import files
 
 LOOK_SECONDS = 0.5

@@ -41,10 +41,28 @@ def test_standard_input_is_empty(run: Run, shell_spec: Any) -> None:
 def test_home_and_temp_are_folders_of_the_run(run: Run, engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     ran = run(shell_spec('touch "$HOME/a" "$TMPDIR/b" && echo "$HOME" && echo "$TMPDIR"'))
     home, temp = map(Path, ran.stdout.decode().split())
-    assert home.parent == temp.parent == state / ran.container.id
+    assert home.parent == state / ran.container.id
+    assert (len(str(temp)) <= 54, temp.stat().st_mode & 0o777) == (True, 0o700)
     engine.remove(ran.container, timeout=CALL)
     assert not home.exists()
+    assert not temp.exists()
     assert list(state.iterdir()) == []
+
+
+def test_a_temp_of_this_machine_whose_name_is_long_is_not_the_bots(
+    run: Run, shell_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 40)))
+    assert run(shell_spec('echo "$TMPDIR"')).stdout.startswith(b"/tmp/botdock-")
+
+
+def test_a_temp_that_cannot_be_made_is_named(
+    engine: ProcessEngine, shell_spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc")
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    with pytest.raises(ContainerError, match=r"cannot make the folder /proc/botdock-[0-9a-f]+: No such file"):
+        engine.start(container, timeout=CALL)
 
 
 def test_variables_of_the_spec_win(run: Run, shell_spec: Any) -> None:

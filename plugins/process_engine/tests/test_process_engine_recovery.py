@@ -17,7 +17,8 @@ import pytest
 from botdock.errors import ContainerError, EngineTimeoutError
 from botdock.model import ContainerHandle, ContainerState, LogCursor, Stream
 from botdock.shim import _container as folders
-from botdock.shim._container import is_alive, kill_process, shim_command, wait_for_end
+from botdock.shim._container import shim_command
+from botdock.shim._process import is_alive, kill_process, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.files import identity_of
 from botdock_engine_process.engine import ProcessEngine
@@ -90,6 +91,17 @@ def test_a_bot_runs_to_its_end_although_its_runner_died_before_it_heard_of_the_s
     assert (status.exit_code, status.error) == (5, "")
     with engine.read_logs(container, cursor=LogCursor(), follow=False, timeout=CALL) as stream:
         assert b"".join(chunk.data for chunk in stream.read(CALL)) == b"all there is\n"
+
+
+def test_a_successor_removes_the_temporary_folder_of_a_bot(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
+    spec = shell_spec("touch $TMPDIR/a; echo up; exec sleep 600")
+    start_and_die(state, spec)
+    container = ContainerHandle(id=spec.run.name)
+    temporary = Path(record(state, container, folders.MADE)["temporary"])
+    assert list(temporary.iterdir()) == [temporary / "a"]
+    os.kill(record(state, container, files.SHIM)["pid"], signal.SIGKILL)
+    engine.remove(container, timeout=CALL)
+    assert not temporary.exists()
 
 
 def test_a_dead_shim_is_noticed_and_its_bot_killed(
@@ -207,10 +219,14 @@ def test_what_a_runner_left_half_made_is_swept(engine: ProcessEngine, state: Pat
     old, fresh = state / ".new-old", state / ".gone-fresh"
     for place in (old, fresh):
         (place / "home").mkdir(parents=True)
+    temporary = state.parent / "temporary"
+    temporary.mkdir()
+    files.write_record(str(old / folders.MADE), {"temporary": str(temporary)})
     long_ago = time.time() - 2 * folders.STALE_SECONDS
     os.utime(old, (long_ago, long_ago))
     container = engine.create(*shell_spec("true"), timeout=CALL)
     assert not old.exists()
+    assert not temporary.exists()
     assert fresh.exists()
     assert [info.container_id for info in engine.list({}, timeout=CALL)] == [container.id]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -143,6 +144,19 @@ def test_each_process_hears_of_a_stop_once(engine: ProcessEngine, start: Start, 
     container = start(f"{WAIT.join(scripts)}{WAIT} {hears.replace('touch left', 'echo up')}")
     engine.stop(container, grace=1.0, timeout=CALL)
     assert (tmp_path / "heard").read_text() == "heard\n" * 5
+
+
+def test_its_temporary_folder_is_locked_while_it_runs(engine: ProcessEngine, start: Start, state: Path) -> None:
+    container = start("echo up; exec sleep 600")
+    made = json.loads((state / container.id / "made.json").read_text())
+    folder = os.open(made["temporary"], os.O_RDONLY)
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        engine.stop(container, grace=0.0, timeout=CALL)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+    finally:
+        os.close(folder)
 
 
 def test_orphans_that_end_are_reaped(engine: ProcessEngine, state: Path, start: Start, eventually: Eventually) -> None:

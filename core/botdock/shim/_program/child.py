@@ -1,12 +1,14 @@
 """Starting the bot: a process group and session of its own, limits, and word of what went wrong."""
 
-# ruff: noqa: PTH123 - importing pathlib would lengthen the start of every bot
+# ruff: noqa: PTH102, PTH123 - importing pathlib would lengthen the start of every bot
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
+from contextlib import suppress
 
 from .processes import processes_below, signal_groups
 
@@ -54,6 +56,12 @@ class Child:
         with open(self._errors, "rb") as errors:  # ends when the descriptor is closed by a successful exec
             return errors.read().decode("utf-8", "replace")
 
+    def hold(self, folder: str) -> None:
+        """Lock the bot's temporary folder, as systemd-tmpfiles removes what is old in others below /tmp."""
+        with suppress(OSError):  # the bot has removed it
+            self._held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
     def signal(self, number: int) -> None:
         """Signal it and all that it has started; it has not been reaped, so the number is still its own."""
         signal_groups([self.pid, *processes_below(os.getpid())], number)
@@ -84,6 +92,9 @@ def _become_bot(
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         os.umask(0o022)
+        if plan["temporary"]:
+            doing = f"cannot make the folder {plan['temporary']}"
+            os.mkdir(plan["temporary"], 0o700)
         doing = f"cannot enter the folder {plan['working_dir']}"
         os.chdir(plan["working_dir"])
         doing = "cannot set the limits"

@@ -89,6 +89,8 @@ class Shim:
             self._on(pipe, partial(self._copy, pipe, stream))
         if self._error:
             self._started_at = None
+        elif self._plan["temporary"]:
+            child.hold(self._plan["temporary"])
         return self._error
 
     def _attend(self) -> None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +52,9 @@ _REASONS: Mapping[Feature, str] = {
 
 STACK_BYTES = 8 * MIB
 """What a thread reserves for its stack, used or not, and RLIMIT_DATA counts (glibc, from the usual RLIMIT_STACK)."""
+LONGEST_TEMPORARY = 32
+"""Characters of a folder for temporary folders: the address of a Unix socket has 107 (unix(7)), of which the names that
+multiprocessing adds take 33, and a bot's own may take more."""
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where programs are looked for first; the PATH of Debian's images."""
 
@@ -120,22 +125,22 @@ class ProcessEngine(ShimEngine):
             hint = f"Install {names} on this machine, or {REMEDY}."
             problem = f"the bot needs {names}, which is not on PATH"
             raise ContainerError(problem, engine=self.name, operation="create", hint=hint)
-        home, temp = "home", "tmp"
-        for name in (home, temp):
-            (new / name).mkdir(mode=0o700)
-        limits, user = template.limits, user_name()
+        home = "home"
+        (new / home).mkdir(mode=0o700)
+        limits, user, temporary = template.limits, user_name(), temporary_folder()
         return Plan(
             command=[*template.command, run.context],
             environment={
                 "PATH": os.pathsep.join(dict.fromkeys([*SYSTEM_PATH, *(str(Path(path).parent) for path in found)])),
                 "HOME": str(folder / home),
-                "TMPDIR": str(folder / temp),
+                "TMPDIR": temporary,
                 "USER": user,
                 "LOGNAME": user,
                 "LANG": "C.UTF-8",
                 **template.environment,
             },
             working_dir=run.code,
+            temporary=temporary,
             limits={
                 name: int(value)
                 for name, value in {
@@ -154,6 +159,13 @@ def find_interpreter(name: str) -> str | None:
     own = os.environ.get("PATH", "").split(os.pathsep)
     beside_python = [str(Path(sys.executable).resolve().parent)] if sys.executable else []
     return shutil.which(name, path=os.pathsep.join([*SYSTEM_PATH, *filter(None, own), *beside_python]))
+
+
+def temporary_folder() -> str:
+    """Return where a bot's temporary folder can be: its name is short, and that of no other folder."""
+    usual = tempfile.gettempdir()
+    base = usual if len(usual) <= LONGEST_TEMPORARY else "/tmp"  # noqa: S108 - the shim makes a private folder in it
+    return f"{base}/botdock-{secrets.token_hex(6)}"
 
 
 def user_name() -> str:
