@@ -7,7 +7,6 @@ import json
 import socket
 import ssl
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -17,7 +16,6 @@ import attrs
 import pytest
 
 from botdock.config import Config
-from botdock.model import ContainerHandle, ContainerStatus, LogStream, Stream, new_execution_id
 from botdock_engine_docker.engine import DockerEngine
 from botdock_engine_docker.settings import DockerSettings
 from botdock_testing.engine import Asked, asked, replaced
@@ -40,11 +38,10 @@ IMAGE = {"Id": "sha256:1d", "RepoDigests": ["bots@sha256:d1"], "Config": {"Volum
 
 @attrs.frozen
 class Request:
-    """What a client asked."""
-
     method: str
     target: str
     body: Any
+    headers: dict[str, str]
 
 
 class FakeDocker:
@@ -57,7 +54,8 @@ class FakeDocker:
         self.url = url
         self.requests: list[Request] = []
         self._answers: list[tuple[str, str, list[bytes]]] = []
-        self._closing = Event()
+        self._closing, self._serving = Event(), Event()
+        self._serving.set()
         self._connections: list[socket.socket] = []
         self._listener = listener
         self._context = context
@@ -86,8 +84,22 @@ class FakeDocker:
         """Return what was asked by a method, without the version."""
         return [request.target.removeprefix("/v1.41") for request in self.requests if request.method == method]
 
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Take no connection, and let the queue of a Unix socket be full."""
+        self._serving.clear()
+        with contextlib.ExitStack() as waiting:
+            with contextlib.suppress(BlockingIOError):
+                while self._context is None:
+                    client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                    client.setblocking(False)
+                    client.connect(self.url.removeprefix("unix://"))
+            yield
+        self._serving.set()
+
     def close(self) -> None:
         self._closing.set()
+        self._serving.set()
         for connection in [self._listener, *self._connections]:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -101,6 +113,7 @@ class FakeDocker:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self._serving.wait()
             self._threads.append(Thread(target=self._serve, args=(connection,)))
             self._threads[-1].start()
 
@@ -120,10 +133,11 @@ class FakeDocker:
     def _answer(self, connection: socket.socket, file: Any) -> bool:
         if not (first := file.readline()):
             return False
-        headers = dict(line.rstrip().lower().split(b": ", 1) for line in iter(file.readline, b"\r\n"))
-        body = file.read(int(headers.get(b"content-length", 0)))
+        lines = (line.decode().rstrip().partition(": ") for line in iter(file.readline, b"\r\n"))
+        headers = {name.lower(): value for name, _, value in lines}
+        body = file.read(int(headers.get("content-length", 0)))
         method, target, _ = first.decode().split()
-        self.requests.append(Request(method, target, json.loads(body) if body else None))
+        self.requests.append(Request(method, target, json.loads(body) if body else None, headers))
         answer = self._find(method, target)
         connection.sendall(answer.removesuffix(self.STAY))
         if answer.endswith(self.STAY):
@@ -209,92 +223,3 @@ def make_spec(tmp_path: Path) -> Callable[..., Asked]:
         return replaced(spec, **fields)
 
     return make
-
-
-@attrs.frozen
-class Ran:
-    """A container that has ended."""
-
-    container: ContainerHandle
-    status: ContainerStatus
-    stdout: bytes
-    stderr: bytes
-
-
-class Lab:
-    """Runs containers on a real Docker, and removes them afterwards."""
-
-    def __init__(self, engine: DockerEngine, make_spec: Callable[..., Asked], image: str) -> None:
-        self.engine = engine
-        self._make_spec = make_spec
-        self._image = image
-        self._labels = {"io.botdock.lab": new_execution_id()}
-
-    def spec(self, *command: str, **fields: Any) -> Asked:
-        """Return the spec of a container with a name of its own."""
-        named = {"name": f"botdock-{new_execution_id()}", "image": self._image, "selectors": self._labels}
-        return self._make_spec(command=command, **{**named, **fields})
-
-    def shell(self, script: str, **fields: Any) -> Ran:
-        """Run a shell script to its end."""
-        return self.run(self.spec("/bin/sh", "-c", script, **fields))
-
-    def python(self, program: str, **fields: Any) -> Ran:
-        """Run a Python program to its end."""
-        return self.run(self.spec("/bin/sh", "-c", 'exec python3 -c "$0"', program, **fields))
-
-    def run(self, spec: Asked) -> Ran:
-        """Run a container to its end."""
-        container = self.engine.create(*spec, timeout=60.0)
-        with self.engine.attach(container, timeout=60.0) as stream:
-            self.engine.start(container, timeout=60.0)
-            written = self.drain(stream)
-        status = self.engine.wait(container, timeout=60.0)
-        assert status is not None, "it did not end"
-        return Ran(container, status, written[Stream.STDOUT], written[Stream.STDERR])
-
-    @staticmethod
-    def drain(
-        stream: LogStream,
-        until: Callable[[dict[Stream, bytes]], bool] = lambda _: False,
-        *,
-        into: dict[Stream, bytes] | None = None,
-    ) -> dict[Stream, bytes]:
-        """Read a stream to its end, or until what has come is enough."""
-        written = dict.fromkeys(Stream, b"") if into is None else into
-        end = time.monotonic() + 120.0
-        while not (stream.ended or until(written)):
-            assert time.monotonic() < end, f"the log does not end, after {written}"
-            for chunk in stream.read(1.0):
-                written[chunk.stream] += chunk.data
-        return written
-
-    def close(self) -> None:
-        for info in self.engine.list(self._labels, timeout=60.0):
-            self.engine.remove(ContainerHandle(id=info.container_id), timeout=60.0)
-
-
-@pytest.fixture
-def make_lab(
-    docker_host: str, make_engine: Callable[..., DockerEngine], make_spec: Callable[..., Asked]
-) -> Iterator[Callable[..., Lab]]:
-    """Returns a function from an image to a place to run it."""
-    labs: list[Lab] = []
-
-    def make(image: str, *, host: str = docker_host) -> Lab:
-        labs.append(Lab(make_engine(host), make_spec, image))
-        return labs[-1]
-
-    yield make
-    for lab in labs:
-        lab.close()
-
-
-@pytest.fixture
-def bash_lab(make_lab: Callable[..., Lab], bash_image: str) -> Lab:
-    return make_lab(bash_image)
-
-
-@pytest.fixture
-def python_lab(make_lab: Callable[..., Lab], python_image: str) -> Lab:
-    return make_lab(python_image)

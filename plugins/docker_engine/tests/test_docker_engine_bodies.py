@@ -70,11 +70,17 @@ def test_an_endless_body_ends_with_the_connection() -> None:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", 200, Chunked),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 12", 404, Sized),
         (b"HTTP/1.0 200 OK", 200, Endless),
+        (b"HTTP/1.1 304 Not Modified", 304, Sized),
     ],
 )
 def test_the_head_says_what_the_body_is(head: bytes, status: int, kind: type[Body]) -> None:
     found, body = body_of(head)
     assert (found, type(body)) == (status, kind)
+
+
+def test_what_answers_head_has_no_body() -> None:
+    _, body = body_of(b"HTTP/1.1 200 OK\r\nContent-Length: 12", "HEAD")
+    assert body.ended
 
 
 @pytest.mark.parametrize("head", [b"SSH-2.0-OpenSSH", b"", b"HTTP/1.1 abc", b"HTTP/2 200"])

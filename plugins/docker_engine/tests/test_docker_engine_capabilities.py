@@ -89,7 +89,7 @@ def test_windows_containers_are_none_of_ours(fake_docker: Any, engine: DockerEng
 
 def test_an_answer_that_is_no_info_is_refused(fake_docker: Any, engine: DockerEngine) -> None:
     fake_docker.says("GET", "/info", ["no"])
-    with pytest.raises(EngineUnavailableError, match="no Docker engine"):
+    with pytest.raises(EngineUnavailableError, match="not a Docker engine"):
         engine.capabilities()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import selectors
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -16,9 +17,9 @@ from hypothesis import strategies as st
 
 from botdock.errors import ContainerError
 from botdock.model import LogCursor, LogGap, Stream
+from botdock_engine_docker.errors import Call
 from botdock_engine_docker.lines import FULL_FRAME
 from botdock_engine_docker.logs import LogReader
-from botdock_engine_docker.refusals import Call
 from botdock_engine_docker.tails import NO_CHANCE, SKEW_NS
 
 SECOND = 10**9
@@ -64,7 +65,7 @@ class CannedWire:
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self._pieces = list(pieces)
         self._descriptor = os.eventfd(1)
-        self.received = 0
+        self.received, self.events = 0, selectors.EVENT_READ
 
     @property
     def ended(self) -> bool:
@@ -93,7 +94,7 @@ class CannedLog:
         self._rotations = list(rotations)
         self._cut = cut
         self.gone = 0
-        """Entries that were gone when it was read for the last time in the way in which it is delivered."""
+        """Entries that were gone when it was last read in the way in which it is delivered."""
         self.asked: list[tuple[bool, int]] = []
         self.wires: list[CannedWire] = []
         self.sees: Callable[[int, list[Entry]], list[Entry]] = lambda _number, entries: entries
@@ -122,8 +123,7 @@ class Ended:
     def step(self, wire: CannedWire, _timeout: float) -> None:
         wire.receive(0.0)
 
-    def cancel(self) -> None:
-        pass
+    def cancel(self) -> None: ...
 
 
 def read(log: CannedLog, cursor: LogCursor, *, follow: bool = False) -> tuple[dict[Stream, bytes], Sequence[LogGap]]:

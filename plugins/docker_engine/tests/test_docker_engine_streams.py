@@ -92,15 +92,14 @@ def test_the_streams_are_asked_for_from_now_on(fake_docker: Any, engine: DockerE
     assert fake_docker.targets("POST") == ["/containers/c1/attach?stream=1&stdout=1&stderr=1"]
 
 
-def test_a_frame_that_is_cut_is_a_broken_stream(fake_docker: Any, engine: DockerEngine) -> None:
-    fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out")[:-1])
-    with attach(engine) as stream, pytest.raises(ContainerError, match="middle of a frame"):
-        drain(stream)
-
-
-def test_what_is_no_frame_is_a_broken_stream(fake_docker: Any, engine: DockerEngine) -> None:
-    fake_docker.on("POST", "/attach", UPGRADED + b"hello, this is no frame")
-    with attach(engine) as stream, pytest.raises(ContainerError, match="not a frame"):
+@pytest.mark.parametrize(
+    ("sent", "words"), [(frame(1, b"out")[:-1], "middle of a frame"), (b"hello, this is no frame", "not a frame")]
+)
+def test_what_is_not_a_whole_frame_is_a_broken_stream(
+    fake_docker: Any, engine: DockerEngine, sent: bytes, words: str
+) -> None:
+    fake_docker.on("POST", "/attach", UPGRADED + sent)
+    with attach(engine) as stream, pytest.raises(ContainerError, match=words):
         drain(stream)
 
 
@@ -122,6 +121,16 @@ def test_a_stream_that_ended_long_before_its_container_was_cut(
     end(fake_docker, status=state, finished=datetime.now(UTC) + timedelta(seconds=30))
     with attach(engine) as stream, pytest.raises(ContainerError, match="while the container went on"):
         drain(stream)
+
+
+def test_a_daemon_that_takes_no_connection_holds_up_no_reader(fake_docker: Any, engine: DockerEngine) -> None:
+    fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out"))
+    end(fake_docker)
+    with attach(engine) as stream:
+        with fake_docker.busy():
+            chunks = [chunk for _ in range(20) for chunk in stream.read(0.0)]
+            assert not stream.ended
+        assert written([*chunks, *drain(stream)])[Stream.STDOUT] == b"out"
 
 
 def test_how_it_ended_need_not_be_asked_again(fake_docker: Any, engine: DockerEngine) -> None:
@@ -237,6 +246,9 @@ def test_a_log_is_skipped_up_to_the_cursor(fake_docker: Any, engine: DockerEngin
         assert written(drain(stream)) == {Stream.STDOUT: b"wo\n", Stream.STDERR: b"no\ndos"}
     with read_logs(engine, stdout=100, stderr=100) as stream:
         assert drain(stream) == []
+    fake_docker.on("GET", "/logs", fake_docker.reply(b""))
+    with read_logs(engine) as stream:
+        assert drain(stream) == []
 
 
 def test_lines_have_the_daemons_time(fake_docker: Any, engine: DockerEngine) -> None:
@@ -284,17 +296,3 @@ def test_the_daemons_own_trouble_breaks_the_stream(fake_docker: Any, engine: Doc
     fake_docker.on("GET", "/logs", CHUNKED + chunk(frame(3, b"Error grabbing logs")) + b"0\r\n\r\n")
     with read_logs(engine) as stream, pytest.raises(ContainerError, match="Error grabbing logs"):
         drain(stream)
-
-
-def test_an_empty_log_has_no_chunks(fake_docker: Any, engine: DockerEngine) -> None:
-    fake_docker.on("GET", "/logs", fake_docker.reply(b""))
-    with read_logs(engine) as stream:
-        assert drain(stream) == []
-
-
-def test_reading_does_not_wait_longer_than_it_may(fake_docker: Any, engine: DockerEngine) -> None:
-    fake_docker.on("GET", "/logs", CHUNKED + fake_docker.STAY)
-    with follow(fake_docker, engine) as stream:
-        assert stream.read(0.0) == ()
-        assert stream.read(0.05) == ()
-        assert not stream.ended

@@ -59,6 +59,24 @@ def test_calls_and_streams_are_encrypted_and_both_sides_known(
         assert stream.read(0.0) == ()
 
 
+def test_a_daemon_that_does_not_answer_the_handshake_holds_up_no_reader(
+    fake_remote_docker: Callable[[ssl.SSLContext], Any],
+    server_context: ssl.SSLContext,
+    certificates: Path,
+    make_engine: Callable[..., DockerEngine],
+) -> None:
+    daemon = fake_remote_docker(server_context)
+    daemon.on("POST", "/attach", UPGRADED)
+    daemon.says("POST", "/wait", {"message": "No such container: c1"}, status=404)
+    engine = make_engine(daemon.url, tls_verify=True, cert_path=str(certificates))
+    with engine.attach(ContainerHandle(id="c1"), timeout=20.0) as stream:
+        with daemon.busy():
+            assert [stream.read(0.0) for _ in range(20)] == [()] * 20
+            assert not stream.ended
+        stream.read(20.0)
+        assert stream.ended
+
+
 @pytest.mark.parametrize("operation", ["capabilities", "attach"])
 def test_a_daemon_that_nobody_vouches_for_is_refused(
     fake_remote_docker: Callable[[ssl.SSLContext], Any],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from botdock.model import LogChunk
     from botdock_engine_docker.ending import Ending
-    from botdock_engine_docker.refusals import Call
+    from botdock_engine_docker.errors import Call
     from botdock_engine_docker.wire import Wire
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from abc import ABC, abstractmethod
 
-SWITCHING_PROTOCOLS = 101
+SWITCHING_PROTOCOLS, NO_CONTENT, NOT_MODIFIED = 101, 204, 304
 END_OF_HEAD = b"\r\n\r\n"
 LARGEST_HEAD = 16 * 1024
 """Bytes of the status line and the headers."""
@@ -118,12 +118,16 @@ def _take_whole(data: bytes, position: int, parts: list[bytes]) -> int:
 class Answer:
     """One answer.
 
+    Args:
+        method: Of the request: what answers HEAD has no body.
+
     Attributes:
         status: Its HTTP status; 0 until its head is there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, method: str = "GET") -> None:
         self.status = 0
+        self._method = method
         self._head = b""
         self._body: Body | None = None
 
@@ -154,6 +158,8 @@ class Answer:
         Raises:
             http.client.HTTPException: More was to come.
         """
+        if self._body is None and not self._head.startswith(b"HTTP/"[: len(self._head)]):
+            raise http.client.BadStatusLine(self._head[:200].decode("latin-1"))
         if self._body is None:
             raise http.client.RemoteDisconnected("it closed the connection without an answer")
         self._body.finish()
@@ -162,13 +168,13 @@ class Answer:
         self._head += data
         head, mark, rest = self._head.partition(END_OF_HEAD)
         if mark:
-            self.status, self._body = body_of(head)
+            self.status, self._body = body_of(head, self._method)
         elif len(self._head) > LARGEST_HEAD:
             raise ValueError("an answer whose headers do not end")
         return rest
 
 
-def body_of(head: bytes) -> tuple[int, Body]:
+def body_of(head: bytes, method: str = "GET") -> tuple[int, Body]:
     """Return the status of an answer with this head, and what its body is.
 
     Raises:
@@ -179,12 +185,14 @@ def body_of(head: bytes) -> tuple[int, Body]:
     if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
         raise http.client.BadStatusLine(first[:200])
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return int(rest[:3]), _choose(int(rest[:3]), headers)
+    return int(rest[:3]), _choose(int(rest[:3]), headers, method)
 
 
-def _choose(status: int, headers: dict[str, str]) -> Body:
+def _choose(status: int, headers: dict[str, str], method: str) -> Body:
     if status == SWITCHING_PROTOCOLS:
         return Endless()
+    if method == "HEAD" or status in (NO_CONTENT, NOT_MODIFIED):
+        return Sized(0)
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return Chunked()
     if "content-length" in headers:

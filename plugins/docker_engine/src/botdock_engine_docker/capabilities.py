@@ -8,8 +8,8 @@ import attrs
 
 from botdock.errors import EngineUnavailableError
 from botdock.model import EngineCapabilities, Feature
+from botdock_engine_docker.errors import ENGINE
 from botdock_engine_docker.profile import Machine
-from botdock_engine_docker.refusals import ENGINE
 from botdock_engine_docker.seccomp import ARCHITECTURES
 
 if TYPE_CHECKING:
@@ -119,5 +119,5 @@ def probe(client: DockerClient, *, timeout: float) -> Probe:
         raise call.error(EngineUnavailableError, f"the engine runs {server.os} containers", hint=hint)
     info = client.send(call, "GET", "/info")
     if not isinstance(info, dict):
-        raise call.error(EngineUnavailableError, "what answers is no Docker engine")
+        raise call.error(EngineUnavailableError, "what answers is not a Docker engine")
     return Probe(server=server, info=info)

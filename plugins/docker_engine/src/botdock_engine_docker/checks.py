@@ -42,8 +42,6 @@ def checks(config: Config) -> Iterable[Check]:
         return list(_examine(probe(client, timeout=TIMEOUT), endpoint, settings.seccomp))
     except BotdockError as error:
         return [_failed("docker.engine", error.message, error.hint or "")]
-    finally:
-        client.close()
 
 
 def _examine(probed: Probe, endpoint: Endpoint, seccomp: str) -> Iterator[Check]:

@@ -9,8 +9,8 @@ from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeout
 from botdock.logging import logger_of
 from botdock.model import ContainerState
 from botdock_engine_docker.client import path
-from botdock_engine_docker.deadline import Backoff, Deadline
 from botdock_engine_docker.status import read_info
+from botdock_engine_docker.wire import Backoff, Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ class Containers:
         backoff = Backoff(deadline)
         for remaining in reversed(range(REMOVE_TRIES)):
             try:
-                return self._remove_once(container_id, timeout=deadline.timeout)
+                return self._remove_once(container_id, timeout=deadline.left)
             except ContainerNotFoundError:
                 return None
             except (EngineTimeoutError, EngineUnavailableError):
@@ -123,9 +123,9 @@ class Containers:
 
     def _remove_created(self, run: ContainerRun, deadline: Deadline) -> bool:
         """Remove the container of that name and those selectors; one that has been started is another's."""
-        listed = self.list(run.selectors, timeout=deadline.timeout)
+        listed = self.list(run.selectors, timeout=deadline.left)
         found = [info for info in listed if info.name == run.name]
         for info in found:
             if info.state is ContainerState.CREATED:
-                self.remove(info.container_id, timeout=deadline.timeout)
+                self.remove(info.container_id, timeout=deadline.left)
         return bool(found)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from botdock.model import ContainerStatus
-    from botdock_engine_docker.refusals import Call
+    from botdock_engine_docker.errors import Call
     from botdock_engine_docker.wire import Wire
 
 SETTLE = 10.0

@@ -13,7 +13,6 @@ from botdock_engine_docker.attaching import AttachStream
 from botdock_engine_docker.capabilities import Probe, probe
 from botdock_engine_docker.client import DockerClient, path
 from botdock_engine_docker.containers import CLEAN_UP, Containers
-from botdock_engine_docker.deadline import Deadline
 from botdock_engine_docker.ending import Ending
 from botdock_engine_docker.endpoint import find_endpoint
 from botdock_engine_docker.events import open_events
@@ -26,6 +25,7 @@ from botdock_engine_docker.seccomp import read_profile
 from botdock_engine_docker.settings import DockerSettings
 from botdock_engine_docker.status import read_status
 from botdock_engine_docker.waiting import Waiter
+from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         PullPolicy,
         PullProgress,
     )
-    from botdock_engine_docker.refusals import Call
+    from botdock_engine_docker.errors import Call
     from botdock_engine_docker.wire import Wire
 
 PROBE_TIMEOUT = 30.0
@@ -127,7 +127,7 @@ class DockerEngine(Engine):
         call = self._client.about("create", timeout=timeout)
         if not self._client.endpoint.shared_disk:
             raise call.error(ContainerError, f"{call.url} does not see this machine's files", hint=REMOTE)
-        image = self._images.look(template.image, timeout=deadline.timeout)
+        image = self._images.look(template.image, timeout=deadline.left)
         container_id = self._create_alone(template, run, image, deadline)
         self._require_program(container_id, template.command[0], image.info, deadline)
         return ContainerHandle(id=container_id, state={RESULT: run.result})
@@ -196,14 +196,13 @@ class DockerEngine(Engine):
         return open_events(self._client, selectors, timeout=timeout)
 
     def close(self) -> None:
-        """Let go of the connections; containers go on."""
-        self._client.close()
+        """Nothing is to be let go of: each call has a connection of its own, and ends it."""
 
     def _ending(self, container_id: str, call: Call) -> Ending:
         def ask(what: str) -> Wire:
             target = path(f"/containers/{{}}/{what}", container_id)
             method = "POST" if what == "wait" else "GET"
-            return self._client.ask(call, method, target, headers={"Connection": "close"})
+            return self._client.ask(call, method, target)
 
         def remember(status: ContainerStatus) -> None:
             self._ends[container_id] = status
@@ -216,7 +215,7 @@ class DockerEngine(Engine):
         A container is listed before its creation is answered. So of two that picked the same user at least the later
         sees the other, and picks again.
         """
-        machine = self.probe(timeout=deadline.timeout).machine
+        machine = self.probe(timeout=deadline.left).machine
         users, taken = self._tuning.users_on(machine), frozenset[str]()
         while True:
             user = self._pick(users, taken, deadline)
@@ -227,21 +226,21 @@ class DockerEngine(Engine):
             try:
                 name_user(run.context, user)
             except OSError as error:  # of this machine, so `translated` would blame the engine for it
-                call = self._client.about("create", timeout=deadline.timeout)
+                call = self._client.about("create", timeout=deadline.left)
                 raise call.error(ContainerError, f"cannot write into {run.context}: {error.strerror}") from error
-            container_id = self._containers.create(run, request, timeout=deadline.timeout)
+            container_id = self._containers.create(run, request, timeout=deadline.left)
             with self._or_nothing(container_id):
-                same = self._containers.labelled(f"{LABEL_USER}={user}", timeout=deadline.timeout)
+                same = self._containers.labelled(f"{LABEL_USER}={user}", timeout=deadline.left)
             if all(info.container_id == container_id for info in same):
                 return container_id
             self._discard(container_id)
-            others = self._containers.labelled(LABEL_USER, timeout=deadline.timeout)
+            others = self._containers.labelled(LABEL_USER, timeout=deadline.left)
             taken = frozenset(info.labels[LABEL_USER] for info in others)
 
     def _pick(self, users: range, taken: frozenset[str], deadline: Deadline) -> int:
         """Pick any user that is not taken."""
         if len(taken) >= len(users) and all(str(user) in taken for user in users):
-            call = self._client.about("create", timeout=deadline.timeout)
+            call = self._client.about("create", timeout=deadline.left)
             problem = f"containers have all {len(users)} user ids from {users[0]} to {users[-1]}"
             raise call.error(ContainerError, problem, hint=NO_USER)
         while str(user := secrets.choice(users)) in taken:
@@ -253,8 +252,8 @@ class DockerEngine(Engine):
         if not program.startswith("/") or (image.id, program) in self._programs:
             return
         with self._or_nothing(container_id):
-            if not self._containers.has_file(container_id, program, timeout=deadline.timeout):
-                call = self._client.about("create", timeout=deadline.timeout)
+            if not self._containers.has_file(container_id, program, timeout=deadline.left):
+                call = self._client.about("create", timeout=deadline.left)
                 raise call.error(ContainerError, f"image {image.reference!r} has no program {program}", hint=NO_PROGRAM)
         self._programs.add((image.id, program))
 

@@ -1,37 +1,164 @@
-"""Every foreign error, as one of botdock's.
+"""What went wrong with a call, as one of botdock's errors: what was asked of which engine, and how to mend it.
 
-An error of Docker, requests, urllib3, http.client, ssl or the operating system becomes a `ContainerError` that says
-what was asked of which engine, what went wrong, and how to mend it.
+Docker refuses with an HTTP status and some words; the operating system, ssl and http.client raise errors of their own.
 """
 
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-import docker.errors
-import requests
-import urllib3.exceptions
-from docker.credentials.errors import StoreError
+import attrs
 
-from botdock.errors import BotdockError, ContainerError, EngineTimeoutError, EngineUnavailableError
-from botdock_engine_docker.frames import FrameError
-from botdock_engine_docker.refusals import Call, refusal
-
-FOREIGN = (
-    docker.errors.DockerException,
-    docker.errors.StreamParseError,
-    StoreError,
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    OSError,
-    ValueError,  # what is no JSON, no number, no text
+from botdock.errors import (
+    ContainerConflictError,
+    ContainerError,
+    ContainerNotFoundError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    ImageError,
 )
-"""All that speaking to Docker may raise."""
+from botdock_engine_docker.frames import FrameError
+
+ENGINE = "docker"
+ERROR_STATUS, NOT_FOUND = 400, 404
+_SHOWN = 600
+"""Characters of the daemon's words that a message repeats."""
+
+_Error = TypeVar("_Error", bound=ContainerError)
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """What was asked of which engine, for the message when it fails.
+
+    Attributes:
+        operation: The method of `Engine`, such as `create`.
+        url: Where the engine listens.
+        timeout: Seconds that it had.
+        container_id: The container it was about, if any.
+        image: The image it was about, if any.
+    """
+
+    operation: str
+    url: str
+    timeout: float = 0.0
+    container_id: str | None = None
+    image: str = ""
+
+    def error(self, kind: type[_Error], problem: str, *, hint: str | None = None) -> _Error:
+        """Return an error of a kind that says what went wrong with this call."""
+        message = f"{ENGINE}: {self.operation}: {problem[:_SHOWN]}"
+        return kind(message, engine=ENGINE, operation=self.operation, container_id=self.container_id, hint=hint)
+
+    def image_error(self, problem: str, *, hint: str | None = None, transient: bool = False) -> ImageError:
+        """Return the error that says what went wrong with the image."""
+        message = f"{ENGINE}: image {self.image!r}: {problem[:_SHOWN]}"
+        return ImageError(message, image=self.image, engine=ENGINE, hint=hint, transient=transient)
+
+
+@attrs.frozen
+class _Rule:
+    """What a word in the daemon's answer means."""
+
+    words: str
+    error: type[ContainerError]
+    hint: str | None
+    transient: bool = False
+
+
+_NAME = "An execution has one container; `docker rm` it if it is a leftover."
+_IMAGE = "Check the name; `docker pull` tries it, and runtime.images names another image for a runtime."
+_PROGRAM = "The image lacks that program, or may not run it: set runtime.images to an image that has it."
+_OLD = "Leave docker.api_version empty, so that the newest version that both sides speak is used."
+_DISK = "Free some space: `docker system df` shows what takes it, `docker system prune` removes what is unused."
+_NETWORK = "`docker network ls` lists the networks there are; `none` is always there."
+_RUNTIME = "Mend docker.runtime, or add the runtime to the daemon: `docker info` lists those it knows."
+_MOUNT = (
+    "The daemon must see the same files as this process: with a remote one set [options.docker] shared_disk = false."
+)
+_SECCOMP = (
+    "Mend the file that docker.seccomp names, or leave docker.seccomp empty, so that botdock's own profile is used."
+)
+_INIT = "Install it beside the daemon: `apt install tini`, or Docker's own packages, which bring docker-init."
+LOGIN = "`docker login` to the registry as the user that runs botdock."
+_REGISTRY = "Is the registry reachable from the daemon's machine? `docker pull` shows more."
+_LIMIT = "Wait, or `docker login`: registries allow more pulls to those they know."
+
+_RULES = (
+    _Rule("no such container", ContainerNotFoundError, None),
+    _Rule("no such image", ImageError, _IMAGE),
+    _Rule("manifest unknown", ImageError, _IMAGE),
+    _Rule("repository does not exist", ImageError, _IMAGE),
+    _Rule("invalid reference format", ImageError, _IMAGE),
+    _Rule("manifest for", ImageError, _IMAGE),
+    _Rule("toomanyrequests", ImageError, _LIMIT),
+    _Rule("unauthorized", ImageError, LOGIN),
+    _Rule("pull access denied", ImageError, LOGIN),
+    _Rule("already in use by container", ContainerConflictError, _NAME),
+    _Rule("client version", EngineUnavailableError, _OLD),
+    _Rule("no space left on device", ContainerError, _DISK),
+    _Rule("bind source path does not exist", ContainerError, _MOUNT),
+    _Rule("seccomp", ContainerError, _SECCOMP),
+    _Rule("docker-init", ContainerError, _INIT),
+    _Rule("runtime specified", ContainerError, _RUNTIME),
+    _Rule("unknown or invalid runtime name", ContainerError, _RUNTIME),
+    _Rule("unable to start container process: exec:", ContainerError, _PROGRAM),
+    _Rule("executable file not found", ContainerError, _PROGRAM),
+)
+"""The first whose words are in the answer decides; the words are those of Docker 20.10 to 28."""
+
+_IMAGE_RULES = (
+    _Rule("no such host", ImageError, _REGISTRY),
+    _Rule("timeout", ImageError, _REGISTRY, transient=True),
+    _Rule("connection refused", ImageError, _REGISTRY, transient=True),
+    _Rule("connection reset", ImageError, _REGISTRY, transient=True),
+    _Rule("server misbehaving", ImageError, _REGISTRY, transient=True),
+    _Rule("unexpected http status: 5", ImageError, _REGISTRY, transient=True),
+    _Rule("unexpected eof", ImageError, _REGISTRY, transient=True),
+    _Rule("denied", ImageError, LOGIN),
+    _Rule("not found", ImageError, _IMAGE),
+)
+"""More of them for answers about an image."""
+
+_OF_A_CONTAINER = frozenset({"start", "attach", "inspect", "wait", "stop", "remove", "read_logs", "fetch_result"})
+"""Operations on a container: where nothing else is known, a 404 means that it is not there."""
+
+
+def refusal(status: int, words: str, call: Call) -> ContainerError:
+    """Return botdock's error for an answer of `status` that says `words`."""
+    lower = words.lower()
+    rules = _RULES + _IMAGE_RULES if call.image and call.operation == "ensure_image" else _RULES
+    rule = next((rule for rule in rules if rule.words in lower), None) or _by_status(status, lower, call)
+    problem = words.strip() or f"HTTP status {status}"
+    if rule.error is ImageError or (call.operation == "ensure_image" and rule.error is ContainerError):
+        return call.image_error(problem, hint=rule.hint, transient=rule.transient)
+    return call.error(rule.error, problem, hint=rule.hint)
+
+
+def _by_status(status: int, words: str, call: Call) -> _Rule:
+    if status == NOT_FOUND and "network" in words:
+        return _Rule("", ContainerError, _NETWORK)
+    if status == NOT_FOUND and call.operation in _OF_A_CONTAINER:
+        return _Rule("", ContainerNotFoundError, None)
+    return _Rule("", ContainerError, None)
+
+
+def explanation(data: bytes) -> str:
+    """Return what an answer says that is an error."""
+    try:
+        return str(json.loads(data)["message"])
+    except (ValueError, KeyError, TypeError):
+        return data.decode("utf-8", "replace").strip()
+
+
+FOREIGN = (http.client.HTTPException, OSError, ValueError)
+"""All that speaking to Docker may raise; a ValueError is what is not JSON, not a number, not text."""
 
 START = "Start it with `sudo systemctl start docker`, or set docker.host (or DOCKER_HOST) to where it listens."
 GROUP = (
@@ -52,33 +179,19 @@ def translated(call: Call) -> Iterator[None]:
     """Raise botdock's errors in place of the foreign ones."""
     try:
         yield
-    except BotdockError:
-        raise
     except FOREIGN as error:
         raise translate(error, call) from error
 
 
 def translate(error: BaseException, call: Call) -> ContainerError:
     """Return botdock's error for a foreign one."""
-    if isinstance(error, docker.errors.APIError) and error.status_code:
-        return refusal(error.status_code, error.explanation or str(error), call)
-    for cause in _causes(error):
-        for kinds, make in _BY_CAUSE:
-            if isinstance(cause, kinds):
-                return make(call, cause)
-    return call.error(ContainerError, str(error) or type(error).__name__)
+    make = next(make for kinds, make in _BY_KIND if isinstance(error, kinds))
+    return make(call, error)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what is behind an error, the innermost first: that is what a person can mend."""
-    seen: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        current = waiting.pop(0)
-        if isinstance(current, BaseException) and current not in seen:
-            seen.append(current)
-            waiting += [*current.args, getattr(current, "reason", None), current.__cause__]
-    yield from reversed(seen)
+def not_taken(call: Call) -> EngineUnavailableError:
+    """Return the error of a daemon that does not take a connection in time."""
+    return call.error(EngineUnavailableError, f"{call.url} did not take the connection in time", hint=START)
 
 
 def _absent(call: Call, _cause: BaseException) -> ContainerError:
@@ -102,11 +215,6 @@ def _insecure(call: Call, cause: BaseException) -> ContainerError:
     return call.error(EngineUnavailableError, f"no secure connection to {call.url}: {cause}", hint=TLS)
 
 
-def _slow_connect(call: Call, _cause: BaseException) -> ContainerError:
-    problem = f"{call.url} did not take the connection in time"
-    return call.error(EngineUnavailableError, problem, hint=START)
-
-
 def _slow(call: Call, _cause: BaseException) -> ContainerError:
     return call.error(EngineTimeoutError, f"no answer from {call.url} within {round(call.timeout, 1):g} s", hint=SLOW)
 
@@ -121,34 +229,16 @@ def _gone(call: Call, cause: BaseException) -> ContainerError:
     return call.error(EngineUnavailableError, problem, hint=AGAIN)
 
 
-def _settings(call: Call, cause: BaseException) -> ContainerError:
-    return call.error(EngineUnavailableError, str(cause), hint=NOT_DOCKER)
-
-
-_BY_CAUSE = (
+_BY_KIND: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Callable[..., ContainerError]], ...] = (
     (FrameError, lambda call, cause: call.error(ContainerError, f"the stream broke: {cause}")),
     (FileNotFoundError, _absent),
     (PermissionError, _denied),
     (ConnectionRefusedError, _refused),
     (socket.gaierror, _unknown_host),
     (ssl.SSLError, _insecure),
-    (urllib3.exceptions.ConnectTimeoutError, _slow_connect),
     (TimeoutError, _slow),
-    (urllib3.exceptions.TimeoutError, _slow),
-    (requests.Timeout, _slow),
-    (http.client.RemoteDisconnected, _gone),
-    (http.client.IncompleteRead, _gone),
-    (http.client.HTTPException, _garbage),
-    (docker.errors.TLSParameterError, _insecure),
-    (docker.errors.InvalidVersion, _settings),
-    (docker.errors.InvalidRepository, lambda call, cause: call.image_error(str(cause))),
-    (requests.exceptions.InvalidURL, _settings),
-    (requests.ConnectionError, _gone),
-    (urllib3.exceptions.HTTPError, _gone),
-    (requests.exceptions.ChunkedEncodingError, _gone),
-    (requests.exceptions.ContentDecodingError, _garbage),
-    (docker.errors.DockerException, lambda call, cause: call.error(ContainerError, str(cause))),
-    (ValueError, _garbage),
-    (OSError, _gone),
+    ((http.client.RemoteDisconnected, http.client.IncompleteRead), _gone),
+    ((http.client.HTTPException, ValueError), _garbage),
+    (BaseException, _gone),
 )
-"""The first that fits decides; requests' errors are OSErrors, so the particular ones stand before the general."""
+"""The first that fits decides: an OSError of a kind stands before the others."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from botdock_engine_docker.client import DockerClient
-    from botdock_engine_docker.refusals import Call
+    from botdock_engine_docker.errors import Call
     from botdock_engine_docker.wire import Wire
 
 BEFORE = 5.0
@@ -67,4 +67,4 @@ def open_events(client: DockerClient, labels: Mapping[str, str], *, timeout: flo
     }
     query = urlencode({"since": f"{time.time() - BEFORE:.0f}", "filters": json.dumps(filters)})
     call = client.about("events", timeout=timeout)
-    return Ends(client.open(call, "GET", f"/events?{query}", headers={"Connection": "close"}), call)
+    return Ends(client.open(call, "GET", f"/events?{query}"), call)

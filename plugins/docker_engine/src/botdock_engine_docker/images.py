@@ -9,8 +9,8 @@ import attrs
 from botdock.errors import ImageError
 from botdock.model import ImageInfo, PullPolicy
 from botdock_engine_docker.client import path
-from botdock_engine_docker.deadline import Deadline
 from botdock_engine_docker.pulling import pull
+from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,10 +9,8 @@ from botdock_engine_docker.lines import NANO
 
 if TYPE_CHECKING:
     from botdock_engine_docker.client import DockerClient
-    from botdock_engine_docker.refusals import Call
+    from botdock_engine_docker.errors import Call
     from botdock_engine_docker.wire import Wire
-
-HEADERS = {"Connection": "close"}
 
 
 class KeptLog:
@@ -33,11 +31,11 @@ class KeptLog:
         Raises:
             ContainerError: It does not, or it is a refusal.
         """
-        return self._client.open(self._call, "GET", self._target(follow=follow, since_ns=0), headers=HEADERS)
+        return self._client.open(self._call, "GET", self._target(follow=follow, since_ns=0))
 
     def ask(self, *, follow: bool, since_ns: int) -> Wire:
         """Ask for it from a time on, nanoseconds since the epoch and inclusive, and leave the answer to the reader."""
-        return self._client.ask(self._call, "GET", self._target(follow=follow, since_ns=since_ns), headers=HEADERS)
+        return self._client.ask(self._call, "GET", self._target(follow=follow, since_ns=since_ns))
 
     def _target(self, *, follow: bool, since_ns: int) -> str:
         since = f"&since={since_ns // NANO}.{since_ns % NANO:09}" if since_ns else ""

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from botdock.model import LogChunk, LogCursor, LogGap
     from botdock_engine_docker.ending import Ending
+    from botdock_engine_docker.errors import Call
     from botdock_engine_docker.kept import KeptLog
     from botdock_engine_docker.looking import Plan
-    from botdock_engine_docker.refusals import Call
 
 CATCH_UP_NS = 1_000_000_000
 """What was seen by attaching is in the log so much later at the latest."""

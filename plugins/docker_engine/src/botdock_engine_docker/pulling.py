@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
-
-import docker.auth
-import docker.utils
 
 from botdock.errors import EngineTimeoutError
 from botdock.model import PullProgress
-from botdock_engine_docker.errors import translated
-from botdock_engine_docker.refusals import refusal
+from botdock_engine_docker.errors import LOGIN, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from botdock_engine_docker.client import DockerClient
-    from botdock_engine_docker.refusals import Call
+    from botdock_engine_docker.errors import Call
 
 INTERVAL = 0.25
 """Seconds between two reports."""
@@ -35,10 +32,8 @@ def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable
         EngineTimeoutError: It took too long; the engine has been told to stop.
     """
     call = client.about("ensure_image", timeout=timeout, image=image)
-    with translated(call):
-        repository, tag = docker.utils.parse_repository_tag(image)
-        registry, _ = docker.auth.resolve_repository_name(repository)
-        headers = client.registry_headers(registry)
+    repository, tag, registry = _take_apart(image, call)
+    headers = registry_headers(registry, call)
     parameters = {"fromImage": repository, "tag": tag or "latest"}
     meter = PullMeter(image, progress)
     try:
@@ -49,6 +44,38 @@ def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable
         problem = f"pulling {image} took longer than {round(timeout, 1):g} s"
         raise call.error(EngineTimeoutError, problem, hint="containers.pull_timeout says how long.") from error
     meter.report()
+
+
+def _take_apart(image: str, call: Call) -> tuple[str, str | None, str]:
+    """Return the repository, the tag or digest, and the registry of an image, as the docker command reads them."""
+    import docker.auth  # here, as it takes longer to import than a container to start
+    import docker.errors
+    import docker.utils
+
+    repository, tag = docker.utils.parse_repository_tag(image)
+    try:
+        registry, _ = docker.auth.resolve_repository_name(repository)
+    except docker.errors.InvalidRepository as error:
+        raise call.image_error(str(error)) from error
+    return repository, tag, registry
+
+
+def registry_headers(registry: str, call: Call) -> dict[str, str]:
+    """Return the headers that carry the user's credentials for a registry, as `docker login` keeps them.
+
+    Raises:
+        ImageError: The program that keeps them, or the file, does not tell them.
+    """
+    import docker.auth
+    import docker.errors
+    from docker.credentials.errors import StoreError
+
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of a program that is not there: the error says it
+            credentials = docker.auth.load_config().resolve_authconfig(registry)
+    except (docker.errors.DockerException, StoreError) as error:
+        raise call.image_error(f"no credentials for {registry}: {error}", hint=LOGIN) from error
+    return {"X-Registry-Auth": docker.auth.encode_header(credentials).decode()} if credentials else {}
 
 
 def _raise_for_error(event: Mapping[str, Any], call: Call) -> None:

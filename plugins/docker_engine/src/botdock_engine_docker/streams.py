@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError
 from botdock.model import LogStream
-from botdock_engine_docker.deadline import Deadline
+from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,8 @@ class WireStream(LogStream):
         self._wire = wire
         self._ending = ending
         self._selector = selectors.DefaultSelector()
-        self._selector.register(wire.fileno(), selectors.EVENT_READ)
+        self._watched = wire.events
+        self._selector.register(wire.fileno(), wire.events)
         self._switching = Lock()
         self._closed = False
         self._ended = False
@@ -56,7 +57,9 @@ class WireStream(LogStream):
         deadline = Deadline(timeout)
         try:
             while not (self._ended or self._closed):
-                if chunks := self._step(deadline.left):
+                chunks = self._step(deadline.left)
+                self._watch_connection()
+                if chunks:
                     return chunks
                 if deadline.passed:
                     break
@@ -103,4 +106,13 @@ class WireStream(LogStream):
             self._received += self._wire.received + 1  # that another one follows is an event, too
             self._wire.close()
             self._wire = wire
-            self._selector.register(wire.fileno(), selectors.EVENT_READ)
+            self._watched = wire.events
+            self._selector.register(wire.fileno(), wire.events)
+
+    def _watch_connection(self) -> None:
+        """Watch for what the connection waits for, which changes once it is open."""
+        if self._wire.events != self._watched:
+            with self._switching:
+                if not self._closed:
+                    self._watched = self._wire.events
+                    self._selector.modify(self._wire.fileno(), self._watched)

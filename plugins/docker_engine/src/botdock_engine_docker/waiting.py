@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeoutError, EngineUnavailableError
 from botdock.model import ContainerState
 from botdock_engine_docker.client import path
-from botdock_engine_docker.deadline import Backoff, Deadline
 from botdock_engine_docker.status import read_status
+from botdock_engine_docker.wire import Backoff, Deadline
 
 if TYPE_CHECKING:
     from botdock.model import ContainerStatus

@@ -1,46 +1,117 @@
-"""Connections whose answer is a stream without end: opened here, so that no byte waits in somebody's buffer.
+"""Connections to the daemon: one for each call, whose answer is read as it comes.
 
-`requests` reads ahead while it looks for the end of the headers, cannot read with a timeout twice, and hides the
-socket. A stream of bytes needs none of it: one socket, one request, and the bytes as they come.
+No step blocks by itself, neither the connecting nor the handshake of TLS: so the reader says how long it waits, and one
+loop can serve the streams of many containers, whatever the daemon does.
 """
 
 from __future__ import annotations
 
 import contextlib
+import select
+import selectors
 import socket
 import ssl
+import time
+from functools import partial
 from threading import Lock, Timer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import attrs
+
+from botdock.errors import ContainerError
 from botdock_engine_docker.bodies import Answer
-from botdock_engine_docker.deadline import Deadline
-from botdock_engine_docker.errors import translated
-from botdock_engine_docker.refusals import ERROR_STATUS, explanation, refusal
-from botdock_engine_docker.transport import connect_unix
+from botdock_engine_docker.errors import ERROR_STATUS, explanation, not_taken, refusal, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Iterator
 
-    from botdock_engine_docker.endpoint import Endpoint
-    from botdock_engine_docker.refusals import Call
+    from botdock_engine_docker.errors import Call
+
+_Result = TypeVar("_Result")
 
 PIECE = 256 * 1024
 """Bytes that are read at once: what a socket holds."""
 LARGEST_ERROR = 64 * 1024
 """Bytes that are read of an answer that is an error."""
+LARGEST_ANSWER = 256 * 1024 * 1024
+"""Bytes of an answer that is read as a whole; a listing of 50,000 containers is smaller."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two tries."""
+QUEUE_PAUSE = 0.01
+"""Seconds until a Unix socket is tried again whose queue is full: the kernel tells nothing of it."""
+
+
+class Deadline:
+    """The end of an operation that may take so many seconds, on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left; 0 when it has passed."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is left."""
+        return self.left == 0.0
+
+
+class Backoff:
+    """Pauses between tries, each twice as long as the one before, until a deadline."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._next = FIRST_PAUSE
+
+    def pause(self) -> None:
+        """Sleep, but not past the deadline."""
+        time.sleep(min(self._next, self._deadline.left))
+        self._next = min(2 * self._next, LONGEST_PAUSE)
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """How the daemon is reached.
+
+    Attributes:
+        family: Of sockets.
+        address: Of that family.
+        timeout: Seconds until a connection has to be there.
+        context: For TLS; None for a plain connection.
+        host: Whom the daemon's certificate has to name.
+    """
+
+    family: int
+    address: Any
+    timeout: float
+    context: ssl.SSLContext | None = None
+    host: str = ""
 
 
 class Wire:
-    """The bytes of one answer. Read by one thread; another may close it."""
+    """One call: the connection, and the bytes of its answer. Read by one thread; another may close it.
 
-    def __init__(self, connection: socket.socket, call: Call) -> None:
-        self._socket = connection
-        self._call = call
-        self._answer = Answer()
-        self._refused = b""
-        self._reading = Lock()
+    Args:
+        connection: Belongs to the wire from now on.
+        call: For messages.
+        method: Of HTTP.
+    """
+
+    def __init__(self, connection: socket.socket, call: Call, *, method: str = "GET") -> None:
+        connection.settimeout(0.0)
         self.closed = False
         self.received = 0
+        self.events = selectors.EVENT_READ
+        """What the descriptor is to be watched for."""
+        self._socket = connection
+        self._call = call
+        self._answer = Answer(method)
+        self._refused = b""
+        self._reading = Lock()
+        self._opening: Iterator[int] | None = None
+        self._open_by = Deadline(0.0)
 
     @property
     def ended(self) -> bool:
@@ -63,9 +134,9 @@ class Wire:
         deadline = Deadline(timeout)
         with self._reading, translated(self._call):
             while not self._answer.begun or self._is_refusal:
-                data = self._read(PIECE if self._is_refusal else 1, deadline.timeout)
+                data = self._read(PIECE if self._is_refusal else 1, deadline)
                 if data is None or deadline.passed:
-                    raise TimeoutError
+                    raise self._late()
                 self._take(data)
 
     def receive(self, timeout: float) -> bytes:
@@ -75,39 +146,120 @@ class Wire:
             ContainerError: The connection broke before the end, or the answer is a refusal.
         """
         with self._reading, translated(self._call):
-            if self.closed or self.ended:
+            if self.ended:
                 return b""
-            data = self._read(PIECE, timeout)
+            data = self._read(PIECE, Deadline(timeout))
             return b"" if data is None else self._take(data)
+
+    def receive_in_time(self, deadline: Deadline) -> bytes:
+        """Return what has come, as `receive`.
+
+        Raises:
+            ContainerError: The deadline has passed, and not all has come.
+        """
+        piece = self.receive(deadline.left)
+        if deadline.passed and not self.ended:
+            with translated(self._call):
+                raise self._late()
+        return piece
+
+    def receive_all(self, timeout: float) -> bytes:
+        """Return all of the answer, in time whatever the pace at which it comes.
+
+        Raises:
+            ContainerError: It did not come in time, it is too large, or as of `receive`.
+        """
+        deadline, pieces, size = Deadline(timeout), list[bytes](), 0
+        while not self.ended:
+            pieces.append(self.receive_in_time(deadline))
+            size += len(pieces[-1])
+            if size > LARGEST_ANSWER:
+                raise self._call.error(ContainerError, f"an answer of over {LARGEST_ANSWER} bytes")
+        return b"".join(pieces)
 
     def interrupt(self) -> None:
         """Let the connection look as if the other side had closed it; never raises."""
-        with contextlib.suppress(OSError):  # the other side has, or we have
-            self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # it has, or we have
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # TLS' own would take its state from the reader
 
     def close(self) -> None:
-        """Close the connection and wake who reads; never raises."""
+        """Close the connection and wake its reader; never raises."""
         self.closed = True
         self.interrupt()
         with self._reading:  # the reader is awake, and lets go of it
             self._socket.close()
 
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def open(self, route: Route, request: bytes) -> None:
+        """Connect and send a request, as far as that goes at once; whatever reads the answer does the rest."""
+        self._opening, self._open_by = self._open(route, request), Deadline(route.timeout)
+        self._is_open()
+
+    def _open(self, route: Route, request: bytes) -> Iterator[int]:
+        """Connect and send a request; yield what the descriptor is to be watched for wherever that would block."""
+        yield from _retried(partial(self._socket.connect, route.address))
+        if route.context is not None:
+            secure = route.context.wrap_socket(self._socket, server_hostname=route.host, do_handshake_on_connect=False)
+            self._socket = secure
+            yield from _retried(secure.do_handshake)
+        while request:
+            sent = yield from _retried(partial(self._socket.send, request))
+            request = request[sent:]
+
+    def _is_open(self) -> bool:
+        """Go on with the opening; return whether it is done."""
+        if self._opening is None:
+            return True
+        awaited = next(self._opening, None)
+        self.events = awaited or selectors.EVENT_READ
+        if awaited and self._open_by.passed:
+            raise self._late()
+        if not awaited:
+            self._opening = None
+        return not awaited
+
+    def _read(self, size: int, deadline: Deadline) -> bytes | None:
+        """Read once; None for nothing in time, or a wire that was closed."""
+        while not self.closed:
+            try:
+                if self._is_open():
+                    data = self._socket.recv(size)
+                    self.received += len(data)
+                    return data
+            except (BlockingIOError, ssl.SSLWantReadError):
+                pass
+            except (OSError, ValueError):
+                if not self.closed:  # else that is why
+                    raise
+            if deadline.passed:
+                break
+            self._wait(deadline.left)
+        return None
+
+    def _wait(self, timeout: float) -> None:
+        """Wait until going on may bring something."""
+        if self._opening is not None:
+            timeout = min(timeout, self._open_by.left)
+            if self._socket.family == socket.AF_UNIX:
+                return time.sleep(min(timeout, QUEUE_PAUSE))
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN if self.events == selectors.EVENT_READ else select.POLLOUT)
+        poll.poll(timeout * 1000)
+        return None
+
+    def _late(self) -> Exception:
+        return TimeoutError() if self._opening is None else not_taken(self._call)
+
     @property
     def _is_refusal(self) -> bool:
         return self._answer.status >= ERROR_STATUS
-
-    def _read(self, size: int, timeout: float) -> bytes | None:
-        self._socket.settimeout(timeout)
-        try:
-            data = self._socket.recv(size)
-        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
-            return None
-        except (OSError, ValueError):
-            if self.closed:  # that is why
-                return None
-            raise
-        self.received += len(data)
-        return data
 
     def _take(self, data: bytes) -> bytes:
         payload = self._answer.feed(data)
@@ -121,60 +273,26 @@ class Wire:
         return payload
 
 
+def _retried(step: Callable[[], _Result]) -> Generator[int, None, _Result]:
+    """Take a step until it does not block, and return its result; yield what to watch the descriptor for before."""
+    while True:
+        try:
+            return step()
+        except ssl.SSLWantReadError:
+            yield selectors.EVENT_READ
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            yield selectors.EVENT_WRITE
+
+
 def pause(seconds: float, call: Call) -> Wire:
     """Return a connection whose answer comes after so many seconds, and is empty: to wait without blocking."""
     ours, theirs = socket.socketpair()
 
     def answer() -> None:
-        with theirs, contextlib.suppress(OSError):  # nobody waits any more
+        with theirs, contextlib.suppress(OSError):  # the wire is closed already
             theirs.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
 
     timer = Timer(seconds, answer)
     timer.daemon = True
     timer.start()
     return Wire(ours, call)
-
-
-def send_request(endpoint: Endpoint, method: str, target: str, *, headers: Mapping[str, str], call: Call) -> Wire:
-    """Make one request on a connection of its own; the answer is waited for by who reads it.
-
-    Raises:
-        ContainerError: There is no connection.
-    """
-    deadline = Deadline(call.timeout)
-    with translated(call):
-        connection = _connect(endpoint, deadline)
-        try:
-            connection.settimeout(deadline.timeout)
-            connection.sendall(_request(method, target, headers))
-        except BaseException:
-            connection.close()
-            raise
-    return Wire(connection, call)
-
-
-def _connect(endpoint: Endpoint, deadline: Deadline) -> socket.socket:
-    if endpoint.socket:
-        return connect_unix(endpoint.socket, deadline.timeout)
-    connection = socket.create_connection(endpoint.address, timeout=deadline.timeout)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a silent bot is no dead connection
-    return _secure(connection, endpoint)
-
-
-def _secure(connection: socket.socket, endpoint: Endpoint) -> socket.socket:
-    if (certificates := endpoint.certificates) is None:
-        return connection
-    try:
-        context = ssl.create_default_context(cafile=certificates.authority)
-        if certificates.client:
-            context.load_cert_chain(*certificates.client)
-        return context.wrap_socket(connection, server_hostname=endpoint.address[0])
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _request(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", "Host: docker", "Content-Length: 0"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode()
