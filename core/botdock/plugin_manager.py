@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 import attrs
 
-from botdock._plugins.choice import blocked_because, configuration_records
-from botdock._plugins.discovery import Candidate, discover
-from botdock._plugins.hooks import HOOK_NAMES
-from botdock._plugins.kinds import KINDS, Item, Kind
-from botdock._plugins.names import NameTable
-from botdock._plugins.plugin import Plugin
+from botdock._plugins.discovery import Candidate, blocked_because, configuration_records, discover
+from botdock._plugins.hooks import HOOK_NAMES, KINDS, Item, Kind
+from botdock._plugins.plugin import NameTable, Plugin
 from botdock._plugins.records import Origin, PluginRecord, PluginStage
 from botdock.config import PluginsConfig
 from botdock.config.layers import InvalidDataError, dotted

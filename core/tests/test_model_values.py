@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdock import ExecutionResult, Feature, Outcome, Runtime, model
-from botdock.model import ContainerInfo, ContainerState, EngineCapabilities, LogLine, OperationStats, Status, Stream
+from botdock import ExecutionResult, Outcome, Runtime, model
+from botdock.model import ContainerInfo, ContainerState, LogLine, OperationStats, Status, Stream
 from botdock.model.container import LABEL_EXECUTION
 from botdock.model.metrics import DURATION_BUCKETS
 
@@ -70,11 +70,6 @@ def test_a_result_is_one_json_document() -> None:
 
 def test_a_running_result_has_no_outcome_yet() -> None:
     assert ExecutionResult(execution_id="01", id="bot").to_json()["outcome"] is None
-
-
-def test_an_engine_isolates_only_if_it_enforces_everything() -> None:
-    assert EngineCapabilities(engine="x", enforced=frozenset(Feature)).isolates
-    assert not EngineCapabilities(engine="x", enforced=frozenset(Feature) - {Feature.SWAP}).isolates
 
 
 @pytest.mark.parametrize(("labels", "execution"), [({LABEL_EXECUTION: "01"}, "01"), ({}, "")])

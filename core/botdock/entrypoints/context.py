@@ -1,18 +1,24 @@
-"""What a bot is told about its run: the variables of the contract, and the context document."""
+"""What a bot is told about its run: the variables of the contract, the context document, and the files that hold them.
+
+They come when a bot is there to run, and go with it; the program that reads them is kept, see `program`.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
-from botdock.errors import ExecutableError
+from botdock.entrypoints.result import not_written
+from botdock.errors import EntrypointError, ExecutableError
 from botdock.model import MAX_ENVIRONMENT_STRING
-from botdock.model.runtime import CONFIG_FILE
+from botdock.model.runtime import CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, STARTUP_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
-    from botdock.model import ExecutionContext
+    from botdock.model import ExecutionContext, Runtime
 
 CONTEXT_VERSION = 1
 """Version of the context document; a wrapper that knows another one must not guess."""
@@ -23,6 +29,9 @@ MAX_ENVIRONMENT_BYTES = 1024 * 1024
 Linux lets arguments and environment take a quarter of the stack limit, 2 MiB where that is the usual 8 MiB (execve(2)).
 The config, up to twice 128 KiB, must fit beside them.
 """
+_LAST = "BOTDOCK_RESULT_FILE"
+DATA_MODE = 0o644
+"""Others read it too: the bot runs as another user than botdock."""
 _POINTER = 8
 """Bytes of the pointer that `execve` keeps for each string, besides the string and its NUL."""
 
@@ -108,3 +117,57 @@ def context_document(context: ExecutionContext) -> dict[str, Any]:
         "result_file": context.result_file,
         "result_limit": context.result_limit,
     }
+
+
+def begin_result(runtime: Runtime, path: Path) -> None:
+    """Write into the result file, which exists, what says that the wrapper has not.
+
+    Raises:
+        EntrypointError: It cannot be written.
+    """
+    write_file(path, not_written(runtime), None)
+
+
+def write_context(context: ExecutionContext, directory: Path) -> None:
+    """Write what one run is told: `context.json` and `environment`; `config.json` and `startup` where they are needed.
+
+    Raises:
+        ExecutableError: As `environment_of`.
+        EntrypointError: The files cannot be written.
+    """
+    for name, content in _context_files(context).items():
+        write_file(directory / name, content, DATA_MODE)
+
+
+def _context_files(context: ExecutionContext) -> dict[str, bytes]:
+    environment = sorted(environment_of(context).items(), key=lambda variable: (variable[0] == _LAST, variable))
+    files = {
+        ENVIRONMENT_FILE: _lines(environment),
+        CONTEXT_FILE: json.dumps(context_document(context), allow_nan=False, separators=(",", ":")).encode(),
+    }
+    if context.startup:
+        files[STARTUP_FILE] = _lines((name, context.variables[name]) for name in context.startup)
+    text = config_text(context)
+    return files if fits_a_variable(context, text) else {CONFIG_FILE: text.encode(), **files}
+
+
+def _lines(variables: Iterable[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}={value}".replace("\n", "\n=") + "\n" for name, value in variables).encode()
+
+
+def write_file(path: Path, content: bytes, mode: int | None) -> None:
+    """Write a file whose mode does not depend on the umask (None keeps it); a link in its place is not followed.
+
+    Raises:
+        EntrypointError: It cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode or 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.write(content)
+    except OSError as error:
+        raise EntrypointError(
+            f"cannot write {path}: {error.strerror}", hint="Look at the disk that botdock's state folder is on."
+        ) from error

@@ -34,13 +34,10 @@ Each error carries a message (what, and where it came from), an optional `hint` 
 as attributes. The orchestrator adds the `phase` that failed and the `execution_id`.
 """
 
-from botdock.errors._base import (
+from botdock.errors._machine import (
     EXIT_INFRASTRUCTURE,
     EXIT_USAGE,
     BotdockError,
-    UserError,
-)
-from botdock.errors._machine import (
     CapabilityError,
     ContainerConflictError,
     ContainerError,
@@ -55,7 +52,6 @@ from botdock.errors._machine import (
     StorageError,
     StorageUnavailableError,
 )
-from botdock.errors._nearest import nearest
 from botdock.errors._user import (
     ArchiveError,
     CodeError,
@@ -66,6 +62,8 @@ from botdock.errors._user import (
     PluginConflictError,
     PolicyError,
     StorageKeyError,
+    UserError,
+    nearest,
 )
 
 __all__ = [

@@ -1,18 +1,34 @@
-"""What the caller can mend."""
+"""What the caller can mend, and the names that may have been meant."""
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
-from botdock.errors._base import UserError
-from botdock.errors._nearest import nearest
+from botdock.errors._machine import EXIT_USAGE, BotdockError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-
+_LONGEST = 64
+"""Characters of a name that are compared with others: the time of it grows with their square, and the name may be a
+stranger's."""
 _MOST_SHOWN = 30
 """Problems that a message holds; a file that is something else may have thousands."""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to two of `known` that `name` may have been meant to be, the nearest first."""
+    by_fold = {candidate.casefold(): candidate for candidate in known if len(candidate) <= _LONGEST}
+    if len(name) > _LONGEST:
+        return []
+    return [by_fold[fold] for fold in difflib.get_close_matches(name.casefold(), by_fold, n=2, cutoff=0.6)]
+
+
+class UserError(BotdockError):
+    """The caller asked for something that cannot be; changing the request mends it."""
+
+    exit_code = EXIT_USAGE
 
 
 class _ProblemsError(UserError):

@@ -145,8 +145,3 @@ def shown(value: object) -> str:
 def kind_of(value: object) -> str:
     """Say what a value is, without showing it."""
     return next((words for kind, words in _KINDS if isinstance(value, kind)), f"a {type(value).__name__}")
-
-
-def unknown_keys(given: Mapping[str, object], known: Mapping[str, object]) -> list[str]:
-    """Return the keys of `given` that `known` lacks, sorted."""
-    return sorted(set(given) - set(known))

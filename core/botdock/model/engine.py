@@ -68,11 +68,6 @@ class EngineCapabilities:
     resumable_logs: bool = True
 
     @property
-    def isolates(self) -> bool:
-        """Whether it enforces the whole of the strict profile."""
-        return self.enforced == frozenset(Feature)
-
-    @property
     def log_faults(self) -> tuple[str, ...]:
         """What its logs lack, in words: an execution's evidence and `botdock doctor` show it."""
         faults = {

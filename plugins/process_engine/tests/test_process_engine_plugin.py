@@ -49,7 +49,6 @@ def test_it_says_once_on_stderr_that_it_does_not_isolate(
 def test_it_enforces_little_and_says_what_to_do_about_the_rest(state: Path) -> None:
     said = ProcessEngine(state).capabilities()
     assert said.enforced == {Feature.OPEN_FILES, Feature.FILE_SIZE}
-    assert not said.isolates
     assert not said.private_filesystem
     assert all("--engine docker" in reason for reason in said.missing.values())
 

@@ -1,22 +1,18 @@
-"""Writes what stands beside a bot's code: the runtime's program, and the context of one run.
+"""Which runtimes there are, and the program of each: what starts a bot, the same for every bot.
 
-They are two folders: the program is the same for every bot, so it is kept, and there before a bot is; the context
-comes when a bot is there to run, and goes with it.
+So it is kept, and there before a bot is; what one run is told is in another folder, see `context`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from botdock.entrypoints.context import config_text, context_document, environment_of, fits_a_variable
-from botdock.entrypoints.result import not_written
-from botdock.errors import BotdockError, EntrypointError
+from botdock.entrypoints.context import DATA_MODE, write_file
+from botdock.errors import BotdockError, EntrypointError, NotFoundError, UserError
 from botdock.model.runtime import (
     CONFIG_FILE,
     CONTEXT_FILE,
@@ -27,17 +23,88 @@ from botdock.model.runtime import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from botdock.model import ExecutionContext, Runtime
+    from botdock.model import Runtime
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_LAST = "BOTDOCK_RESULT_FILE"
 _TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO, STARTUP_FILE})
 
 _PROGRAM_MODE = 0o755
-_DATA_MODE = 0o644
-"""Others read it too: the bot runs as another user than botdock."""
+
+
+class EntrypointManager:
+    """Knows the runtimes and writes what starts a bot.
+
+    Example:
+        >>> manager = EntrypointManager({}, {})
+        >>> manager.get_supported_runtimes()
+        ()
+    """
+
+    def __init__(
+        self,
+        runtimes: Mapping[str, Runtime],
+        images: Mapping[str, str],
+        *,
+        find: Callable[[str], Runtime] | None = None,
+    ) -> None:
+        """Make a manager.
+
+        Args:
+            runtimes: By canonical name.
+            images: In place of a runtime's own image; the keys are names or aliases of runtimes.
+            find: Asked for a name that is none of `runtimes`: it knows why, such as two plugins that claim it.
+        """
+        self._runtimes = dict(runtimes)
+        self._find = find
+        self._images = {name.casefold(): image for name, image in images.items()}
+
+    def get_supported_runtimes(self) -> tuple[str, ...]:
+        """Return the canonical names, sorted."""
+        return tuple(sorted(self._runtimes))
+
+    def validate_runtime(self, name: str) -> Runtime:
+        """Return the runtime of that name or alias; case does not matter, and a canonical name goes before an alias.
+
+        Raises:
+            NotFoundError: There is none; the nearest names are in the message.
+            UserError: Several runtimes have that alias.
+        """
+        called = [runtime for runtime in self._runtimes.values() if runtime.name.casefold() == name.casefold()]
+        found = called or [runtime for runtime in self._runtimes.values() if runtime.knows(name)]
+        if not found and self._find is not None:
+            return self._find(name)
+        if not found:
+            raise NotFoundError("runtime", name, {known for each in self._runtimes.values() for known in each.names})
+        if len(found) > 1:
+            both = " and ".join(sorted(runtime.name for runtime in found))
+            raise UserError(f"runtime {name!r} is a name of {both}", hint="Name the one that is meant.")
+        return found[0]
+
+    def get_docker_image(self, name: str) -> str:
+        """Return the image of a runtime: the configured one, else its own.
+
+        Raises:
+            NotFoundError: There is no such runtime.
+        """
+        runtime = self.validate_runtime(name)
+        configured = (self._images.get(known.casefold()) for known in runtime.names)
+        return next((image for image in configured if image), runtime.image)
+
+    def create_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
+        """Return the path of a runtime's `entrypoint.sh`, after writing its program where it is not there yet.
+
+        The program is the same for every bot. What a run is told is data in another folder: see `write_context`.
+
+        Args:
+            runtime: The runtime.
+            programs: The folder of all programs; each is in a folder named by the SHA-256 of what is in it.
+
+        Raises:
+            EntrypointError: The files cannot be generated or written.
+        """
+        return keep_program(runtime, programs)
 
 
 def write_program(runtime: Runtime, directory: Path) -> Path:
@@ -99,44 +166,8 @@ def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _write_files(files: Mapping[str, bytes], directory: Path) -> Path:
     for name, content in sorted(files.items()):
-        _write(directory / name, content, _PROGRAM_MODE if name == ENTRYPOINT_SCRIPT else _DATA_MODE)
+        write_file(directory / name, content, _PROGRAM_MODE if name == ENTRYPOINT_SCRIPT else DATA_MODE)
     return directory / ENTRYPOINT_SCRIPT
-
-
-def begin_result(runtime: Runtime, path: Path) -> None:
-    """Write into the result file, which exists, what says that the wrapper has not.
-
-    Raises:
-        EntrypointError: It cannot be written.
-    """
-    _write(path, not_written(runtime), None)
-
-
-def write_context(context: ExecutionContext, directory: Path) -> None:
-    """Write what one run is told: `context.json` and `environment`; `config.json` and `startup` where they are needed.
-
-    Raises:
-        ExecutableError: As `environment_of`.
-        EntrypointError: The files cannot be written.
-    """
-    for name, content in _context_files(context).items():
-        _write(directory / name, content, _DATA_MODE)
-
-
-def _context_files(context: ExecutionContext) -> dict[str, bytes]:
-    environment = sorted(environment_of(context).items(), key=lambda variable: (variable[0] == _LAST, variable))
-    files = {
-        ENVIRONMENT_FILE: _lines(environment),
-        CONTEXT_FILE: json.dumps(context_document(context), allow_nan=False, separators=(",", ":")).encode(),
-    }
-    if context.startup:
-        files[STARTUP_FILE] = _lines((name, context.variables[name]) for name in context.startup)
-    text = config_text(context)
-    return files if fits_a_variable(context, text) else {CONFIG_FILE: text.encode(), **files}
-
-
-def _lines(variables: Iterable[tuple[str, str]]) -> bytes:
-    return "".join(f"{name}={value}".replace("\n", "\n=") + "\n" for name, value in variables).encode()
 
 
 def _program(runtime: Runtime) -> Mapping[str, bytes]:
@@ -161,17 +192,3 @@ def _refuse(runtime: Runtime, problem: str, cause: Exception | None = None) -> N
         f"runtime {runtime.name!r}: {problem}",
         hint="Its plugin must be mended; `botdock plugins` names the distribution it comes from.",
     ) from cause
-
-
-def _write(path: Path, content: bytes, mode: int | None) -> None:
-    """Write a file whose mode does not depend on the umask (None keeps it); a link in its place is not followed."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode or 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
-            file.write(content)
-    except OSError as error:
-        raise EntrypointError(
-            f"cannot write {path}: {error.strerror}", hint="Look at the disk that botdock's state folder is on."
-        ) from error
