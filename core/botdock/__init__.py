@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from botdock.model import MetricsExporter as MetricsExporter
     from botdock.model import MetricsExporterPlugin as MetricsExporterPlugin
     from botdock.model import Outcome as Outcome
+    from botdock.model import Packages as Packages
     from botdock.model import ResultFormat as ResultFormat
     from botdock.model import Runtime as Runtime
     from botdock.model import RuntimeCapabilities as RuntimeCapabilities
@@ -75,6 +76,7 @@ __all__ = [
     "MetricsExporter",
     "MetricsExporterPlugin",
     "Outcome",
+    "Packages",
     "PluginManager",
     "ResultFormat",
     "Runtime",

@@ -18,7 +18,7 @@ Example:
 """
 
 from botdock.archive._extract import ExtractReport, copy_tree, detect, extract
-from botdock.archive._formats import ArchiveFormat
+from botdock.archive._formats import ArchiveFormat, format_for
 from botdock.archive._limits import ArchiveLimits
 from botdock.archive._pack import PackReport, pack
 from botdock.archive._remove import remove_tree
@@ -31,6 +31,7 @@ __all__ = [
     "copy_tree",
     "detect",
     "extract",
+    "format_for",
     "pack",
     "remove_tree",
 ]

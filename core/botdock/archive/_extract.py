@@ -115,6 +115,7 @@ def copy_tree(
     limits: ArchiveLimits = DEFAULT_LIMITS,
     progress: OnProgress | None = None,
     ignore: bool = False,
+    skip: str = "",
 ) -> ExtractReport:
     """Copy a folder by the same rules and with the same result as if it had been packed and extracted.
 
@@ -127,6 +128,7 @@ def copy_tree(
         limits: What may come out; the ratio means nothing here.
         progress: Told the bytes copied so far, and 0.
         ignore: As for `pack`.
+        skip: A path below the folder that is left out.
 
     Raises:
         ArchiveError: As from `extract`; `source` where something cannot be read or changes meanwhile.
@@ -135,7 +137,7 @@ def copy_tree(
     with guard(str(source), destination):
         left_out: list[str] = []
         budget = Budget(limits, progress=progress)
-        entries = _fill(destination, folder_items(source, limits, left_out, ignore=ignore), limits, budget)
+        entries = _fill(destination, folder_items(source, limits, left_out, skip=skip, ignore=ignore), limits, budget)
         return ExtractReport(format=None, entries=entries, bytes=budget.bytes, left_out=tuple(left_out))
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from botdock.archive._entry import refusal
+from botdock.archive._entry import refusal, shown
 from botdock.archive._tar import BLOCK, checksum_fits
 from botdock.errors import ArchiveError
 
@@ -90,7 +90,9 @@ def format_for(target: Path) -> ArchiveFormat:
     for suffix, found in _SUFFIXES.items():
         if name.endswith(suffix):
             return found
-    raise refusal("has a name that says no format", limit="format", hint=f"End it in one of {' '.join(_SUFFIXES)}.")
+    raise refusal(
+        f"the name {shown(target.name)} says no format", limit="format", hint=f"End it in one of {' '.join(_SUFFIXES)}."
+    )
 
 
 class Decompressor(Protocol):

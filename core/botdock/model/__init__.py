@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         MetricsExporterPlugin,
         StorageBackendPlugin,
     )
-    from botdock.model.runtime import ExecutionContext, ResultFormat, Runtime, RuntimeCapabilities, read_code
+    from botdock.model.runtime import ExecutionContext, Packages, ResultFormat, Runtime, RuntimeCapabilities, read_code
     from botdock.model.storage import (
         ByteReader,
         DeleteFailure,
@@ -67,7 +67,7 @@ _HOMES = {
     "logs": "GapReason LogChunk LogCursor LogGap LogLine LogSink LogSource LogStream LogSummary Stream",
     "metrics": "DURATION_BUCKETS MetricsExporter MetricsSnapshot OperationStats",
     "plugins": "Check CheckStatus EnginePlugin LogSinkPlugin MetricsExporterPlugin StorageBackendPlugin",
-    "runtime": "ExecutionContext ResultFormat Runtime RuntimeCapabilities read_code",
+    "runtime": "ExecutionContext Packages ResultFormat Runtime RuntimeCapabilities read_code",
     "storage": "ByteReader DeleteFailure ObjectInfo ObjectReader OutboxStatus Receipt StorageArea StorageBackend "
     "validate_key",
 }
@@ -118,6 +118,7 @@ __all__ = [
     "OperationStats",
     "OutboxStatus",
     "Outcome",
+    "Packages",
     "Phase",
     "Progress",
     "PullPolicy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -99,6 +99,31 @@ class RuntimeCapabilities:
     result: ResultFormat = ResultFormat.ENVELOPE
 
 
+@attrs.frozen(kw_only=True)
+class Packages:
+    """How the packages that code needs are installed beside it, for `botdock pack --vendor`.
+
+    Attributes:
+        manifests: Names of the files that list them, such as `("requirements.txt",)`; the first that is there counts.
+        folder: Where the runtime looks for them, relative to the code, such as `vendor`. It is made anew.
+        command: Returns a command line that fills `folder` when it is run in a copy of the code, on this machine: given
+            that copy, the image that is to run it, and whether packages may be built, which runs code of theirs.
+            Raises `CodeError` for what it refuses.
+        tidy: Removes from `folder` what differs between installations of the same packages.
+        hint: What to do when the command fails.
+    """
+
+    manifests: tuple[str, ...]
+    folder: str
+    command: Callable[[Path, str, bool], Sequence[str]]
+    tidy: Callable[[Path], None] = lambda _folder: None
+    hint: str = ""
+
+    def manifest_in(self, tree: Path) -> str | None:
+        """Return which of `manifests` a tree of code holds."""
+        return next((name for name in self.manifests if (tree / name).is_file()), None)
+
+
 def _no_problems(_tree: Path, _script: str) -> Iterable[str]:
     return ()
 
@@ -144,6 +169,7 @@ class Runtime:
             it needs no such file, as that of `shell_entrypoint`.
         refused_variables: Names that a bot's variables cannot have, each with the reason.
         capabilities: What its wrapper can do.
+        packages: How packages are installed for it; None means that it has none.
         settings: The attrs class of `[options.<name>]`; None means that there are none.
     """
 
@@ -161,6 +187,7 @@ class Runtime:
     startup_variables: tuple[str, ...] = ()
     refused_variables: Mapping[str, str] = attrs.field(factory=dict)
     capabilities: RuntimeCapabilities = attrs.field(factory=RuntimeCapabilities)
+    packages: Packages | None = None
     settings: type | None = None
 
     @property

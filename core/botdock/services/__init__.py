@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from botdock.services.code import CodeService as CodeService
+    from botdock.services.code import read_manifest as read_manifest
+    from botdock.services.code import runtime_of_packages as runtime_of_packages
     from botdock.services.container import ContainerService as ContainerService
     from botdock.services.logs import LogCollector as LogCollector
     from botdock.services.metrics import MetricsService as MetricsService
@@ -28,7 +30,9 @@ _HOMES = {
     "LogCollector": "logs",
     "StorageService": "storage",
     "outbox_folder": "outbox",
+    "read_manifest": "code",
     "read_status": "outbox",
+    "runtime_of_packages": "code",
 }
 """Where a name lives, if not in `metrics`."""
 
@@ -41,9 +45,11 @@ __all__ = [
     "StorageService",
     "metrics_folder",
     "outbox_folder",
+    "read_manifest",
     "read_status",
     "read_total",
     "reset_total",
+    "runtime_of_packages",
     "summary_table",
 ]
 

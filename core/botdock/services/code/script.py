@@ -81,6 +81,23 @@ def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime], scr
     )
 
 
+def runtime_of_packages(tree: Path, runtimes: Iterable[Runtime]) -> Runtime:
+    """Return the one runtime for which a tree of code lists packages.
+
+    Raises:
+        CodeError: There is none, or there are several.
+    """
+    able = [(each, each.packages) for each in _one_of_each_language(tuple(runtimes)) if each.packages]
+    found = [(each, name) for each, packages in able if (name := packages.manifest_in(tree))]
+    if len(found) == 1:
+        return found[0][0]
+    if found:
+        seen = " and ".join(f"{name} ({each.name})" for each, name in found)
+        raise CodeError(f"{tree} holds {seen}", source=str(tree), hint="Say with --runtime which of them counts.")
+    looked_for = ", ".join(f"{' or '.join(packages.manifests)} ({each.name})" for each, packages in able)
+    raise CodeError(f"{tree} lists no packages: it holds no {looked_for or 'file for a runtime'}", source=str(tree))
+
+
 def _one_of_each_language(runtimes: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
     """Leave out the versions of a language that only run what names them."""
     usual = {each.language: each for each in runtimes if each.language and each.knows(each.language)}

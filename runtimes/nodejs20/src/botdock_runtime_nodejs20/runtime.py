@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from botdock import Runtime
 from botdock_runtime_nodejs20.check import problems
+from botdock_runtime_nodejs20.packages import PACKAGES
 
 
 def nodejs(major: int, *, aliases: tuple[str, ...] = ()) -> Runtime:
@@ -31,6 +32,7 @@ def nodejs(major: int, *, aliases: tuple[str, ...] = ()) -> Runtime:
         },
         files=_files,
         check=problems,
+        packages=PACKAGES,
         startup_variables=("NODE_*", "UV_*", "ICU_*"),
     )
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from botdock import Runtime
 from botdock_runtime_python311.check import problems
+from botdock_runtime_python311.packages import packages
 
 
 def python(version: str, *, aliases: tuple[str, ...] = (), interpreters: tuple[str, ...] = ()) -> Runtime:
@@ -33,6 +34,7 @@ def python(version: str, *, aliases: tuple[str, ...] = (), interpreters: tuple[s
         scripts={"bot": ("main.py", "bot.py"), "backtest": ("backtest.py", "main.py")},
         files=partial(_files, programs),
         check=partial(problems, version=(major, minor)),
+        packages=packages((major, minor), programs),
         startup_variables=("PYTHON*",),
         refused_variables={
             "PYTHONINSPECT": "Python would wait for commands at the bot's end, and forget its exit code",

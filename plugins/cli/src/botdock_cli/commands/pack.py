@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from botdock_cli.commands import verb
-from botdock_cli.options import complete_files, interruptible, json_option, storage_option
+from botdock_cli.options import complete_files, complete_runtimes, interruptible, json_option, storage_option
 from botdock_cli.output import print_json, print_text
 from botdock_cli.session import Session
 
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from botdock.archive import PackReport
+    from botdock_cli.vendoring import Vendoring
 
 HELP = """\b
 Examples:
   botdock pack bot/                   writes ./bot.zip
   botdock pack bot/ -o out/v2.tar.gz
   botdock pack bot/ --put bots/sma.zip && botdock run bots/sma.zip
+  botdock pack bot/ --vendor          with what its requirements.txt or package.json lists
 
 \b
 Exit codes:
   0    it is there
-  2    a folder that cannot be packed, an archive that is there already, no key
+  2    a folder that cannot be packed, packages that cannot be had, an archive that is there already, no key
   125  the storage could not do its part
   130  interrupted; nothing half written is left"""
 
@@ -44,6 +46,11 @@ Exit codes:
     help="Kind of archive. Else what the name of FILE or KEY says.",
 )
 @click.option("--force", "-f", is_flag=True, help="Replace an archive that is there.")
+@click.option("--vendor", is_flag=True, help="Install the packages that DIR lists into the archive.")
+@click.option(
+    "--runtime", metavar="NAME", shell_complete=complete_runtimes, help="What --vendor is for. Else what DIR says."
+)
+@click.option("--build", is_flag=True, help="Let --vendor build packages, which runs code of theirs on this machine.")
 @json_option
 @interruptible
 def command(
@@ -55,13 +62,17 @@ def command(
     storage: str | None,
     format: str | None,  # noqa: A002 - the option's name
     force: bool,
+    vendor: bool,
+    runtime: str | None,
+    build: bool,
     as_json: bool,
 ) -> int:
     """Pack a folder."""
     if put is None and storage is not None:
         raise click.BadParameter("names where --put KEY stores it", param_hint="'--storage'")
+    vendoring = _vendoring(session, runtime, vendor=vendor, build=build)
     if put is None:
-        packed = pack_folder(folder, output=output, format=format, force=force)
+        packed = pack_folder(folder, output=output, format=format, force=force, vendoring=vendoring)
         return print_json(_as_document(packed)) if as_json else print_text(_as_text(packed))
     from botdock.model import validate_key
     from botdock_cli.store import open_store, store_file
@@ -69,13 +80,23 @@ def command(
     validate_key(put)
     with (
         open_store(session, area="code", storage=storage) as store,
-        _packed(folder, put, output, format, force=force) as packed,
+        _packed(folder, put, output, format, force=force, vendoring=vendoring) as packed,
         packed.path.open("rb") as source,
     ):
         info = store_file(store, put, source)
     if as_json:
         return print_json(_as_document(packed) | {"path": output, "key": put, "etag": info.etag})
     return print_text(_as_text(packed, name=put if output is None else f"{output}, stored as {put}"))
+
+
+def _vendoring(session: Session, runtime: str | None, *, vendor: bool, build: bool) -> Vendoring | None:
+    if not vendor:
+        if build or runtime:
+            raise click.BadParameter("says how --vendor installs", param_hint="'--build'" if build else "'--runtime'")
+        return None
+    from botdock_cli.vendoring import Vendoring
+
+    return Vendoring(session, runtime=runtime, build=build)
 
 
 class Packed(NamedTuple):
@@ -92,15 +113,24 @@ class Packed(NamedTuple):
     report: PackReport
 
 
-def pack_folder(folder: str, *, output: str | None, format: str | None, force: bool) -> Packed:  # noqa: A002 - the option's name
-    """Pack `folder`.
+def pack_folder(
+    folder: str,
+    *,
+    output: str | None,
+    format: str | None,  # noqa: A002 - the option's name
+    force: bool,
+    vendoring: Vendoring | None = None,
+) -> Packed:
+    """Pack `folder`, with the packages that it lists where `vendoring` is given.
 
     Raises:
-        CodeError: It is not a folder.
+        CodeError: It is not a folder, or its packages cannot be had.
         TargetError: The archive is there already and `force` is not given, or its folder is not there.
         ArchiveError: It holds what no archive may.
     """
-    from botdock.archive import ArchiveFormat, pack
+    import attrs
+
+    from botdock.archive import ArchiveFormat, format_for, pack
     from botdock.errors import CodeError
     from botdock.model import Phase
     from botdock_cli.progress import bars_on_terminal, reporting
@@ -112,10 +142,11 @@ def pack_folder(folder: str, *, output: str | None, format: str | None, force: b
         raise CodeError(f"{folder} {said}", source=folder, hint="botdock pack DIR takes the folder of a bot.")
     target = Path(output) if output else Path(f"{Path(os.path.abspath(folder)).name or 'bot'}.{format or 'zip'}")  # noqa: PTH100 - resolve() would follow links
     check_target(target, force=force, name="bot.zip")
-    with bars_on_terminal() as bars:
+    chosen = ArchiveFormat(format) if format else format_for(target)
+    with vendoring.copy(tree) if vendoring else nullcontext((tree, ())) as (code, left_out), bars_on_terminal() as bars:
         progress = reporting(bars, Phase.GENERATE, folder)
-        chosen = ArchiveFormat(format) if format else None
-        report = pack(tree, target, format=chosen, progress=progress, ignore=True)
+        report = pack(code, target, format=chosen, progress=progress, ignore=vendoring is None)
+    report = attrs.evolve(report, left_out=(*left_out, *report.left_out))
     return Packed(path=target, size=target.stat().st_size, report=report)
 
 
@@ -147,20 +178,33 @@ def _as_text(packed: Packed, *, name: str | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def _packed(folder: str, key: str, output: str | None, format: str | None, *, force: bool) -> Iterator[Packed]:  # noqa: A002 - the option's name
+def _packed(
+    folder: str,
+    key: str,
+    output: str | None,
+    format: str | None,  # noqa: A002 - the option's name
+    *,
+    force: bool,
+    vendoring: Vendoring | None,
+) -> Iterator[Packed]:
+    """Pack into `output`, else into a file that is gone afterwards."""
     import tempfile
 
-    from botdock.errors import ArchiveError
-
     if output is not None:
-        yield pack_folder(folder, output=output, format=format, force=force)
+        yield pack_folder(folder, output=output, format=format, force=force, vendoring=vendoring)
         return
     with tempfile.TemporaryDirectory(prefix="botdock-pack-") as place:
-        target = str(Path(place, key.rpartition("/")[2]))
-        try:
-            packed = pack_folder(folder, output=target, format=format, force=force)
-        except ArchiveError as error:
-            if error.limit != "format":  # the key says none, which is no mistake: code is known by its first bytes
-                raise
-            packed = pack_folder(folder, output=target, format="zip", force=force)
-        yield packed
+        target = Path(place, key.rpartition("/")[2])
+        chosen = format or _format_of(target)
+        yield pack_folder(folder, output=str(target), format=chosen, force=force, vendoring=vendoring)
+
+
+def _format_of(target: Path) -> str:
+    """Return what a key says; zip for one that says none, which is no mistake: code is known by its first bytes."""
+    from botdock.archive import format_for
+    from botdock.errors import ArchiveError
+
+    try:
+        return format_for(target)
+    except ArchiveError:
+        return "zip"

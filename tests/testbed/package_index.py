@@ -1,0 +1,84 @@
+"""A package index on loopback, with wheels that are made by hand."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class PackageIndex:
+    """A folder of distributions, served as pip expects it (PEP 503).
+
+    Attributes:
+        folder: Where they lie.
+        url: What `PIP_INDEX_URL` has to be.
+    """
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+
+    def add_wheel(
+        self,
+        name: str,
+        files: Mapping[str, str],
+        *,
+        version: str = "1.0",
+        tag: str = "py3-none-any",
+        requires: Sequence[str] = (),
+        entry_points: str = "",
+    ) -> Path:
+        """Add a wheel of these files, and return its path."""
+        path = self.folder / "simple" / name / f"{name}-{version}-{tag}.whl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_wheel(path, name, version, files, requires=requires, entry_points=entry_points)
+        return path
+
+
+def write_wheel(
+    path: Path,
+    name: str,
+    version: str,
+    files: Mapping[str, str],
+    *,
+    requires: Sequence[str] = (),
+    entry_points: str = "",
+) -> None:
+    """Write a wheel, of which `path` says what it fits."""
+    info = f"{name}-{version}.dist-info"
+    needs = "".join(f"Requires-Dist: {each}\n" for each in requires)
+    python, abi, platform = path.stem.split("-")[2:]
+    contents = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {python}-{abi}-{platform}\n",
+        **({f"{info}/entry_points.txt": entry_points} if entry_points else {}),
+    }
+    record = "".join(f"{entry},,\n" for entry in (*contents, f"{info}/RECORD"))
+    with zipfile.ZipFile(path, "w") as archive:
+        for entry, text in {**contents, f"{info}/RECORD": record}.items():
+            archive.writestr(entry, text)
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def package_index(folder: Path) -> Iterator[PackageIndex]:
+    """Serve `folder` while the body runs."""
+    (folder / "simple").mkdir(parents=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield PackageIndex(folder, f"http://127.0.0.1:{server.server_port}/simple")
+        finally:
+            server.shutdown()
+            thread.join()
