@@ -6,11 +6,16 @@ So it is kept, and there before a bot is; what one run is told is in another fol
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from botdock._locks import locked, locked_at_once
+from botdock.archive import remove_tree
 from botdock.entrypoints.context import DATA_MODE, write_file
 from botdock.errors import BotdockError, EntrypointError, NotFoundError, UserError
 from botdock.model.runtime import (
@@ -23,13 +28,20 @@ from botdock.model.runtime import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from botdock.model import Runtime
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO, STARTUP_FILE})
 
+UNUSED = 7 * 86_400.0
+"""Seconds after its last use from which on a program may go."""
+_LOCK = ".lock"
+"""Ends the name of the file beside the folder of all programs whose lock a run shares that looks for its program."""
+_PATIENCE = 60.0
+_DRAFT = ".new-"
 _PROGRAM_MODE = 0o755
 
 
@@ -119,7 +131,8 @@ def write_program(runtime: Runtime, directory: Path) -> Path:
 def keep_program(runtime: Runtime, programs: Path) -> Path:
     """Return the `entrypoint.sh` of a runtime in a folder named by the SHA-256 of the program, which is written once.
 
-    One that a bot or a crash has damaged is replaced.
+    One that a bot or a crash has damaged is replaced. The execution that it is for has its folder already, so that
+    `remove_programs` knows of it.
 
     Raises:
         EntrypointError: As `write_program`.
@@ -127,9 +140,42 @@ def keep_program(runtime: Runtime, programs: Path) -> Path:
     files = _program(runtime)
     said = b"".join(b"%d %s %d " % (len(name), name.encode(), len(data)) + data for name, data in sorted(files.items()))
     folder = programs / hashlib.sha256(said).hexdigest()
-    if not _is_whole(folder, files):
-        _replace_folder(folder, files)
+    try:
+        programs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(programs.with_suffix(_LOCK), shared=True, timeout=_PATIENCE):
+            if not _is_whole(folder, files):
+                _replace_folder(folder, files)
+            os.utime(folder)
+    except OSError as error:
+        raise EntrypointError(
+            f"cannot write {folder}: {error.strerror}", hint="Look at the disk that botdock's state folder is on."
+        ) from error
     return folder / ENTRYPOINT_SCRIPT
+
+
+def remove_programs(programs: Path, in_use: Callable[[], AbstractSet[str] | None]) -> None:
+    """Remove the programs that no run has used for long, and what a crash left of those that were being written.
+
+    Args:
+        programs: The folder of all programs.
+        in_use: Returns the digests of those that executions use now; None where that is not known of each of them.
+            Called while none can come to use one.
+    """
+    if not any(_old(programs)):
+        return
+    with suppress(OSError), locked_at_once(programs.with_suffix(_LOCK)) as alone:  # the next one tries again
+        if not alone or (used := in_use()) is None:
+            return
+        for path in list(_old(programs)):
+            if path.name not in used:
+                remove_tree(path, timeout=_PATIENCE)
+
+
+def _old(programs: Path) -> Iterator[Path]:
+    with suppress(FileNotFoundError):
+        for path in programs.iterdir():
+            if path.name.startswith(_DRAFT) or time.time() - path.stat().st_mtime > UNUSED:
+                yield path
 
 
 def _is_whole(folder: Path, files: Mapping[str, bytes]) -> bool:
@@ -144,24 +190,18 @@ def _is_whole(folder: Path, files: Mapping[str, bytes]) -> bool:
 
 def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Let a folder hold these files; one that is written by several at once is whole for each of them."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as name:
-            new, old = Path(name) / "new", Path(name) / "old"
-            new.mkdir()
-            new.chmod(_PROGRAM_MODE)
-            _write_files(files, new)
-            if folder.exists() and not _is_whole(folder, files):
-                folder.rename(old)
-            try:
-                new.rename(folder)
-            except OSError:
-                if not _is_whole(folder, files):  # else another runner was quicker
-                    raise
-    except OSError as error:
-        raise EntrypointError(
-            f"cannot write {folder}: {error.strerror}", hint="Look at the disk that botdock's state folder is on."
-        ) from error
+    with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=folder.parent) as name:
+        new, old = Path(name) / "new", Path(name) / "old"
+        new.mkdir()
+        new.chmod(_PROGRAM_MODE)
+        _write_files(files, new)
+        if folder.exists() and not _is_whole(folder, files):
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            if not _is_whole(folder, files):  # else another runner was quicker
+                raise
 
 
 def _write_files(files: Mapping[str, bytes], directory: Path) -> Path:

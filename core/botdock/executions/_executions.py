@@ -245,13 +245,12 @@ class Executions(Catalogue):
         Raises:
             UserError: It has not.
         """
-        if record.state is ExecutionState.ENDED:
-            return
-        dead = record.state is ExecutionState.ABANDONED
-        raise UserError(
-            f"execution {record.execution_id} has not ended: it is {record.state}",
-            hint="`botdock recover` finishes it." if dead else f"`botdock stop {record.execution_id}` ends it.",
-        )
+        if record.state is not ExecutionState.ENDED:
+            dead = record.state is ExecutionState.ABANDONED
+            raise UserError(
+                f"execution {record.execution_id} has not ended: it is {record.state}",
+                hint="`botdock recover` finishes it." if dead else f"`botdock stop {record.execution_id}` ends it.",
+            )
 
     def prune(
         self,
@@ -277,16 +276,17 @@ class Executions(Catalogue):
             raise UserError("what is to go can be told by numbers from 0 on, and by no negative ones")
         ended = self.list(running=False)
         chosen: set[str] = set() if keep is None else {record.execution_id for record in ended[keep:]}
-        if older_than is not None:
-            limit = time.time() - older_than
-            chosen |= {one.execution_id for one in ended if (one.finished_at or one.requested_at).timestamp() <= limit}
+        limit = time.time() - (math.inf if older_than is None else older_than)
+        chosen |= {one.execution_id for one in ended if (one.finished_at or one.requested_at).timestamp() <= limit}
         if max_bytes is not None:
             left = [record for record in ended if record.execution_id not in chosen]
             sizes = accumulate(files.folder_bytes(record.directory) for record in left)
             chosen |= {record.execution_id for record, size in zip(left, sizes, strict=True) if size > max_bytes}
         removed = [record for record in reversed(ended) if record.execution_id in chosen]
-        for record in () if dry_run else removed:
-            files.remove_folder(record.directory)
+        if not dry_run:
+            for record in removed:
+                files.remove_folder(record.directory)
+            files.remove_unused_programs(self.home)
         return removed
 
 

@@ -21,6 +21,8 @@ REQUEST, RUN, STOP, CONCLUDED, RESULT, OUTCOME = (
     f"{name}.json" for name in ("request", "run", "stop", "concluded", "result", "outcome")
 )
 EVENTS = "events.jsonl"
+PROGRAMS = Path("cache/program")
+"""The folder of the state folder in which the programs of runtimes are."""
 OWNER = "owner"
 """The file of the state folder that holds its id."""
 REMOVED = ".removed"
@@ -177,6 +179,20 @@ def remove_folder(directory: Path) -> None:
         remove_tree(draft, timeout=_REMOVAL)
     except OSError as error:
         raise _irremovable(directory, error) from error
+
+
+def remove_unused_programs(home: Path) -> None:
+    """Remove the programs of runtimes that no execution uses, and that none has used for long."""
+    from botdock.entrypoints.program import remove_programs  # which nothing that only reads needs
+
+    remove_programs(home / PROGRAMS, lambda: _programs_in_use(home))
+
+
+def _programs_in_use(home: Path) -> set[str] | None:
+    """Return the digests of the programs of the executions that are not finished; None where one does not say."""
+    unfinished = [one for name in execution_ids(home) if not ((one := home / EXECUTIONS / name) / OUTCOME).exists()]
+    programs = [(read_json(directory / RUN) or {}).get("program") for directory in unfinished]
+    return {str(program) for program in programs} if all(programs) else None
 
 
 def _irremovable(directory: Path, error: OSError) -> BotdockError:

@@ -39,14 +39,18 @@ _LATEST_NS = 2**63
 _NOT_IN_A_REQUEST = {"execution_id", "engine", "storage", "code", "secrets", "limits"}
 
 
-def run_document(run: Run, plan: Plan) -> dict[str, Any]:
-    """Return what `run.json` holds; of secrets nothing."""
+def run_document(run: Run, plan: Plan, program: str) -> dict[str, Any]:
+    """Return what `run.json` holds, with the digest of the program, which is kept as long as it stands there.
+
+    Of secrets it holds nothing.
+    """
     bounds, workspace = run.bounds, run.workspace
     return {
         "version": VERSION,
         "engine": run.engine,
         "runtime": plan.runtime.name,
         "script": plan.script,
+        "program": program,
         "image": {"reference": plan.image.reference, "digest": plan.image.digest},
         "allowance": {
             "limits": attrs.asdict(bounds.limits),

@@ -23,7 +23,7 @@ from botdock._log import logger
 from botdock._whole_files import publish
 from botdock.archive import remove_tree
 from botdock.errors import BotdockError
-from botdock.executions._files import CONCLUDED, EVENTS, EXECUTIONS, OUTCOME, REQUEST, RESULT, RUN, STOP
+from botdock.executions._files import CONCLUDED, EVENTS, EXECUTIONS, OUTCOME, PROGRAMS, REQUEST, RESULT, RUN, STOP
 from botdock.executions._lease import HOLDER, hold, runner_lives
 from botdock.model.execution import ExecutionResult
 
@@ -52,7 +52,7 @@ class Journal:
         self.directory = home / EXECUTIONS / execution_id
         self.workspace = self.directory / "workspace"
         self.logs = self.directory / "logs"
-        self.programs = home / "cache" / "program"
+        self.programs = home / PROGRAMS
         self.marker = self.directory / STORED
         self._runner = ""
         self.made = False

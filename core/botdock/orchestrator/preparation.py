@@ -125,11 +125,11 @@ class Preparation:
         with run.phase(Phase.GENERATE):
             template = self._generate(run, plan)
         with run.phase(Phase.CREATE):
-            run.journal.save(run_document(run, plan))
+            run.journal.save(run_document(run, plan, template.program_digest))
             run.container = containers.create_container(template, container_run(run, plan, owner=self._setting.owner))
             created = Created(plan=plan, container=run.container)
             run.journal.event("created", container_id=run.container_id)
-            run.journal.save(run_document(run, plan))
+            run.journal.save(run_document(run, plan, template.program_digest))
         with run.phase(Phase.ATTACH), contextlib.ExitStack() as on_error:
             run.storing = self.storing(run)
             stream = containers.attach(created.container)
@@ -139,7 +139,7 @@ class Preparation:
         proceed()
         with run.phase(Phase.START):
             run.started_ns = time.time_ns()
-            run.journal.save(run_document(run, plan))
+            run.journal.save(run_document(run, plan, template.program_digest))
             containers.start_container(created.container)
         return created
 

@@ -13,6 +13,7 @@ from botdock._log import about, logger
 from botdock.config import RetentionConfig
 from botdock.errors import BotdockError
 from botdock.executions import Executions
+from botdock.executions._files import remove_unused_programs
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.run import Run
@@ -163,7 +164,8 @@ class Upkeep:
 
 
 def prune(home: Path, retention: RetentionConfig) -> None:
-    """Remove the ended executions that the configuration does not keep."""
+    """Remove the ended executions that the configuration does not keep, and programs that none uses any more."""
+    remove_unused_programs(home)
     if bounds := retention.bounds():
         try:
             Executions(home).prune(**bounds)

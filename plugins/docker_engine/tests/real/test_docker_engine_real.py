@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import selectors
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,17 @@ def test_a_successor_fetches_the_result(
 ) -> None:
     ran = bash_lab.shell("echo 42 > /botdock/result")
     assert make_engine(docker_host).fetch_result(ran.container, limit=10, timeout=CALL) == b"42\n"
+
+
+def test_the_removal_of_a_container_that_does_not_run_is_told(bash_lab: Any) -> None:
+    asked = bash_lab.spec("/bin/true")
+    with closing(bash_lab.engine.events(asked.run.selectors, timeout=CALL)) as events:
+        container = bash_lab.engine.create(*asked, timeout=CALL)  # one that never runs does not die, either
+        bash_lab.engine.remove(container, timeout=CALL)
+        deadline, told = time.monotonic() + CALL, list[str]()
+        while not told and time.monotonic() < deadline:
+            told += events.read(1.0)
+    assert told == [container.id]
 
 
 def test_doctor_finds_the_daemon(docker_config: Any) -> None:

@@ -1,0 +1,80 @@
+"""The programs of runtimes: kept as long as an execution uses them, whatever became of its runner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botdock._locks import locked
+from botdock.entrypoints import program as entrypoints
+from botdock.executions import Executions
+
+Begun = Callable[..., Any]
+
+
+def programs(home: Path) -> list[Path]:
+    """Return the programs that are there, none of which has been used for long."""
+    found = list((home / "cache/program").iterdir())
+    for path in found:
+        os.utime(path, (0, 0))
+    return found
+
+
+def test_a_program_stays_until_the_last_execution_that_uses_it_is_finished(begun: Begun) -> None:
+    stage, _, _ = begun()
+    assert len(programs(stage.home)) == 1
+    Executions(stage.home).prune()
+    assert len(programs(stage.home)) == 1, "its runner is dead, and its container lives"
+    (execution,) = stage.successor().orchestrator.recover()
+    assert execution.wait(0) is None
+    Executions(stage.home).prune()
+    assert len(programs(stage.home)) == 1
+    execution.kill()
+    assert execution.wait(20) is not None
+    Executions(stage.home).prune(dry_run=True)
+    assert len(programs(stage.home)) == 1
+    Executions(stage.home).prune()
+    assert programs(stage.home) == []
+
+
+@pytest.mark.parametrize("written", [None, "{", '{"version": 2}'])
+def test_an_execution_that_does_not_say_what_it_uses_keeps_all(begun: Begun, written: str | None) -> None:
+    stage, execution, folder = begun()
+    if written is None:
+        (folder / "run.json").unlink()
+    else:
+        (folder / "run.json").write_text(written)
+    assert len(programs(stage.home)) == 1
+    Executions(stage.home).prune()
+    assert len(programs(stage.home)) == 1
+    stage.engine.finish(execution.container_id)
+
+
+def test_a_runner_removes_what_none_has_used_for_long_and_keeps_the_others(
+    make_stage: Callable[..., Any], make_bot: Callable[..., Any]
+) -> None:
+    stage = make_stage()
+    stage.orchestrator.execute_bot(make_bot())
+    (program,) = programs(stage.home)
+    other = program.with_name("0" * 64)
+    other.mkdir()
+    os.utime(other, (0, 0))
+    program.with_name(f"{entrypoints._DRAFT}crashed").mkdir()
+    stage.orchestrator.execute_bot(make_bot())
+    stage.orchestrator.close()
+    assert programs(stage.home) == [program]
+
+
+def test_nothing_goes_while_a_run_looks_for_its_program(
+    make_stage: Callable[..., Any], make_bot: Callable[..., Any]
+) -> None:
+    stage = make_stage()
+    stage.orchestrator.execute_bot(make_bot())
+    assert len(programs(stage.home)) == 1
+    with locked(stage.home / "cache/program.lock", shared=True, timeout=1):
+        Executions(stage.home).prune()
+    assert len(programs(stage.home)) == 1
