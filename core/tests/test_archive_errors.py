@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from botdock.archive import detect, extract
-from botdock.archive._formats import PIECE, Inflate, step
+from botdock.archive._formats import PIECE, Inflate, step, zstd
 from botdock.errors import ArchiveError, StorageError, StorageUnavailableError
 from botdock_testing.archives import Member, open_below, snapshot, tar_of, zip_of
 
@@ -233,3 +233,5 @@ def test_decompressors_raise_nothing_but_what_is_mapped() -> None:
         bz2.BZ2Decompressor().decompress(damaged)
     with pytest.raises(lzma.LZMAError):
         lzma.LZMADecompressor().decompress(damaged)
+    with pytest.raises(zstd().ZstdError):
+        zstd().ZstdDecompressor().decompress(damaged)

@@ -41,6 +41,7 @@ ARCHIVES = {
     ArchiveFormat.TAR_GZ: tar_of(MEMBERS, compression="gz"),
     ArchiveFormat.TAR_BZ2: tar_of(MEMBERS, compression="bz2"),
     ArchiveFormat.TAR_XZ: tar_of(MEMBERS, compression="xz"),
+    ArchiveFormat.TAR_ZST: tar_of(MEMBERS, compression="zst"),
 }
 
 each_format = pytest.mark.parametrize("form", ARCHIVES)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from botdock.archive import ArchiveFormat, PackReport, copy_tree, detect, extract, pack
+from botdock.archive._formats import zstd
 from botdock.errors import ArchiveError
 from botdock_testing.archives import Tree, snapshot, write_tree
 
@@ -74,7 +75,14 @@ def test_nothing_of_the_machine_is_in_a_gzip_header(tree: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("name", "form"),
-    [("a.ZIP", "zip"), ("a.tgz", "tar.gz"), ("a.tbz2", "tar.bz2"), ("a.txz", "tar.xz"), ("a.tar", "tar")],
+    [
+        ("a.ZIP", "zip"),
+        ("a.tgz", "tar.gz"),
+        ("a.tbz2", "tar.bz2"),
+        ("a.txz", "tar.xz"),
+        ("a.tzst", "tar.zst"),
+        ("a.tar", "tar"),
+    ],
 )
 def test_the_name_says_the_format(name: str, form: str, tree: Path, tmp_path: Path) -> None:
     assert pack(tree, tmp_path / name).format == form == detect(tmp_path / name)
@@ -94,6 +102,8 @@ def test_standard_tools_read_it(form: ArchiveFormat, tree: Path, tmp_path: Path)
             assert archive.testzip() is None
             assert archive.read("bin/run") == b"#!/bin/sh\n"
         return
+    if form is ArchiveFormat.TAR_ZST:  # tar itself would need the command zstd
+        (tmp_path / "archive").write_bytes(zstd().decompress((tmp_path / "archive").read_bytes()))
     (tmp_path / "theirs").mkdir()
     subprocess.run(["tar", "-xf", tmp_path / "archive", "-C", tmp_path / "theirs"], check=True)
     assert snapshot(tmp_path / "theirs") == snapshot(tree)

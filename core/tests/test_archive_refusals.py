@@ -207,8 +207,14 @@ BOMB = [Member("zeros", content=bytes(3 << 20))]
 
 @pytest.mark.parametrize(
     "data",
-    [zip_of(BOMB), tar_of(BOMB, compression="gz"), tar_of(BOMB, compression="bz2"), tar_of(BOMB, compression="xz")],
-    ids=["zip", "gz", "bz2", "xz"],
+    [
+        zip_of(BOMB),
+        tar_of(BOMB, compression="gz"),
+        tar_of(BOMB, compression="bz2"),
+        tar_of(BOMB, compression="xz"),
+        tar_of(BOMB, compression="zst"),
+    ],
+    ids=["zip", "gz", "bz2", "xz", "zst"],
 )
 def test_what_unpacks_to_too_much_of_its_size(data: bytes, tmp_path: Path) -> None:
     error = refused(data, tmp_path)

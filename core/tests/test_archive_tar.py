@@ -16,7 +16,7 @@ import pytest
 
 from botdock.archive import ArchiveLimits, extract
 from botdock.errors import ArchiveError
-from botdock_testing.archives import Member, tar_of
+from botdock_testing.archives import Member, tar_of, zstd_of
 
 END = bytes(1024)
 
@@ -185,7 +185,12 @@ def test_an_end_that_is_missing_is_a_truncation(tmp_path: Path) -> None:
 
 
 TAR = tar_of([Member("f", content=bytes(range(256)) * 100)])
-COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": zstd_of,
+}
 
 each = pytest.mark.parametrize("name", COMPRESSORS)
 

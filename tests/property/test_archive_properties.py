@@ -50,7 +50,7 @@ def archives() -> st.SearchStrategy[bytes]:
     for_tar = lists(hostile=False, kinds=["file", "symlink", "hard_link"]) | lists(hostile=True, kinds=get_args(Kind))
     return st.one_of(
         for_zip.map(zip_of),
-        st.builds(tar_of, for_tar, compression=st.sampled_from(["", "gz", "bz2", "xz"])),
+        st.builds(tar_of, for_tar, compression=st.sampled_from(["", "gz", "bz2", "xz", "zst"])),
         st.builds(tar_of, for_tar, form=st.just(tarfile.GNU_FORMAT)),
     )
 
@@ -152,7 +152,9 @@ def test_damaged_archives_are_refused_or_harmless(data: st.DataObject) -> None:
             check_inside(place / "out")
 
 
-MAGIC = st.sampled_from([b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", bytes(257) + b"ustar"])
+MAGIC = st.sampled_from(
+    [b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", bytes(257) + b"ustar"]
+)
 
 
 @many

@@ -73,7 +73,7 @@ def extract(
     limits: ArchiveLimits = DEFAULT_LIMITS,
     progress: OnProgress | None = None,
 ) -> ExtractReport:
-    """Unpack a zip or a tar (plain, gzip, bzip2, xz) into a new folder, or refuse it and leave nothing.
+    """Unpack a zip or a tar (plain, gzip, bzip2, xz, zstd) into a new folder, or refuse it and leave nothing.
 
     The folder appears by one rename when all is done; until then everything lies in a hidden one beside it, named
     `.botdock-*.partial`. Folders get the mode 0755, files 0644, or 0755 where any user might execute them; all is ours,
@@ -92,7 +92,7 @@ def extract(
             `checksum`, `depth=...`, `destination`, `device`, `duplicate`, `empty`, `encoding`, `encrypted`,
             `entries=...`, `file_bytes=...`, `format`, `header_bytes=...`, `headers=...`, `link_escape`, `memory=...`,
             `name`, `name_bytes=...`, `names`, `overlap`, `ratio=...`, `setuid`, `source`, `sparse`, `total_bytes=...`,
-            `trailing`, `traversal` or `truncated`.
+            `trailing`, `traversal`, `truncated` or `zstd`.
         StorageError: The disk is full, or cannot be written.
         Exception: Whatever the reader that was passed in raises, as it is.
 

@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from botdock.archive._entry import refusal, shown
 from botdock.archive._tar import BLOCK, checksum_fits
@@ -25,6 +26,16 @@ XZ_MEMORY = 100 << 20
 """Memory for unpacking xz: enough for `xz -9` (65 MiB), and far from the 4 GiB that a hostile file may ask for."""
 
 
+ZSTD_WINDOW = 27
+"""Logarithm of the memory for unpacking zstd: 128 MiB, which its own command allows, and `zstd --ultra -22` needs."""
+
+_TOO_LARGE = {
+    "Memory usage limit": (XZ_MEMORY, "Pack it with `xz -9` or less."),
+    "too much memory": (1 << ZSTD_WINDOW, f"Pack it with `zstd --long={ZSTD_WINDOW}` or less."),
+}
+"""What a decompressor says of a file that asks for more memory than it may have."""
+
+
 class ArchiveFormat(StrEnum):
     """The archives that can be read and written."""
 
@@ -33,6 +44,7 @@ class ArchiveFormat(StrEnum):
     TAR_GZ = "tar.gz"
     TAR_BZ2 = "tar.bz2"
     TAR_XZ = "tar.xz"
+    TAR_ZST = "tar.zst"
 
 
 MAGIC = {
@@ -40,8 +52,10 @@ MAGIC = {
     ArchiveFormat.TAR_GZ: (b"\x1f\x8b\x08",),
     ArchiveFormat.TAR_BZ2: (b"BZh",),
     ArchiveFormat.TAR_XZ: (b"\xfd7zXZ\x00",),
+    ArchiveFormat.TAR_ZST: (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + kind]) + b"\x2a\x4d\x18" for kind in range(16))),
 }
-"""What a file begins with; the second of zip is an archive without entries."""
+"""What a file begins with. The second of zip is an archive without entries; the others of zstd are frames to be
+skipped, with which pzstd begins (RFC 8878, 3.1.2)."""
 
 _SUFFIXES = {
     ".zip": ArchiveFormat.ZIP,
@@ -52,9 +66,11 @@ _SUFFIXES = {
     ".tbz2": ArchiveFormat.TAR_BZ2,
     ".tar.xz": ArchiveFormat.TAR_XZ,
     ".txz": ArchiveFormat.TAR_XZ,
+    ".tar.zst": ArchiveFormat.TAR_ZST,
+    ".tzst": ArchiveFormat.TAR_ZST,
 }
 
-_KNOWN = "Known are zip and tar: plain, gzip, bzip2 and xz."
+_KNOWN = "Known are zip and tar: plain, gzip, bzip2, xz and zstd."
 
 
 def recognise(head: bytes) -> ArchiveFormat:
@@ -96,7 +112,7 @@ def format_for(target: Path) -> ArchiveFormat:
 
 
 class Decompressor(Protocol):
-    """What `bz2` and `lzma` have in common."""
+    """What `bz2`, `lzma` and `compression.zstd` have in common."""
 
     @property
     def eof(self) -> bool:
@@ -115,7 +131,7 @@ class Decompressor(Protocol):
 
 
 class Inflate:
-    """`zlib` in the form of the other two."""
+    """`zlib` in the form of the others."""
 
     def __init__(self, wbits: int) -> None:
         self._zlib = zlib.decompressobj(wbits)
@@ -140,22 +156,45 @@ class Inflate:
         return out
 
 
+def zstd() -> Any:
+    """Return the module for zstd: the interpreter's own, which Python 3.14 brought, or the same for older ones.
+
+    Raises:
+        ArchiveError: `zstd`: there is none.
+    """
+    for name in ("compression.zstd", "backports.zstd"):
+        with suppress(ImportError):
+            return import_module(name)
+    hint = 'Run: pip install "botdock[zstd]"; or pack it as tar.gz.'
+    raise refusal("is packed with zstd, and no module for it is installed", limit="zstd", hint=hint)
+
+
+def _unzstd() -> Decompressor:
+    module = zstd()
+    found: Decompressor = module.ZstdDecompressor(options={module.DecompressionParameter.window_log_max: ZSTD_WINDOW})
+    return found
+
+
 OPENERS: dict[ArchiveFormat, Callable[[], Decompressor]] = {
     ArchiveFormat.TAR_GZ: lambda: Inflate(zlib.MAX_WBITS | 16),  # 16: a gzip header and trailer, which zlib verifies
     ArchiveFormat.TAR_BZ2: bz2.BZ2Decompressor,
     ArchiveFormat.TAR_XZ: lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY),
+    ArchiveFormat.TAR_ZST: _unzstd,
 }
 
 
+_STANDARD_DAMAGE = (lzma.LZMAError, zlib.error, OSError, ValueError, EOFError)
+
+
 def decompressed(read: Callable[[], bytes], packing: ArchiveFormat) -> Iterator[bytes]:
-    """Yield what was packed; several compressed streams one after another are one, as in gzip, bzip2 and xz.
+    """Yield what was packed; several compressed streams one after another are one, as in gzip, bzip2, xz and zstd.
 
     Raises:
-        ArchiveError: `checksum`, `truncated`, `memory`, or `trailing` where something else follows.
+        ArchiveError: `checksum`, `truncated`, `memory`, `zstd`, or `trailing` where something else follows.
     """
     data = yield from _one(OPENERS[packing](), read, b"")
     while data := _next_start(data, read):
-        if not data.startswith(MAGIC[packing][0][: len(data)]):
+        if not any(data.startswith(magic[: len(data)]) for magic in MAGIC[packing]):
             raise refusal("has something else after the compressed data", limit="trailing")
         data = yield from _one(OPENERS[packing](), read, data)
 
@@ -187,13 +226,20 @@ def step(codec: Decompressor, data: bytes, name: str | None = None) -> bytes:
     """Take one step of a decompressor; whatever it raises means damaged data.
 
     Raises:
-        ArchiveError: `checksum`, or `memory` for xz.
+        ArchiveError: `checksum`, or `memory` for xz and zstd.
     """
     try:
         return codec.decompress(data, PIECE)
-    except (lzma.LZMAError, zlib.error, OSError, ValueError, EOFError) as error:
-        if "Memory usage limit" in str(error):
-            reason = f"needs more than {XZ_MEMORY >> 20} MiB of memory to unpack"
-            hint = "Pack it with `xz -9` or less."
-            raise refusal(reason, limit=f"memory={XZ_MEMORY}", entry=name, hint=hint) from error
+    except _damage() as error:
+        for said, (most, hint) in _TOO_LARGE.items():
+            if said in str(error):
+                reason = f"needs more than {most >> 20} MiB of memory to unpack"
+                raise refusal(reason, limit=f"memory={most}", entry=name, hint=hint) from error
         raise refusal(f"is damaged: {error}", limit="checksum", entry=name) from error
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """Return what decompressors raise; zstd's is asked for only where one has failed."""
+    with suppress(ArchiveError):
+        return (*_STANDARD_DAMAGE, zstd().ZstdError)
+    return _STANDARD_DAMAGE

@@ -23,7 +23,7 @@ from botdock._whole_files import replacing
 from botdock.archive._admission import Admitted, Tree, admit
 from botdock.archive._entry import FILE_MODE, PREFIX, SUFFIX, Chunks, Entry, Kind, OnProgress, guard
 from botdock.archive._folder import folder_items
-from botdock.archive._formats import ArchiveFormat, format_for
+from botdock.archive._formats import ArchiveFormat, format_for, zstd
 from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits, Budget
 from botdock.archive._tar import BLOCK
 
@@ -68,9 +68,9 @@ def pack(
 ) -> PackReport:
     """Write a folder into an archive, which is complete or not there; one that was there before is replaced.
 
-    The same tree gives the same bytes with the same release of zlib, bzip2 or xz, whatever the machine, the user, the
-    umask and the times of the files: entries are sorted, times fixed, owners 0, modes 0755 or 0644. Symbolic links are
-    kept; of a file with several hard links each name gets its own copy. What `extract` with the same limits would
+    The same tree gives the same bytes with the same release of zlib, bzip2, xz or zstd, whatever the machine, the user,
+    the umask and the times of the files: entries are sorted, times fixed, owners 0, modes 0755 or 0644. Symbolic links
+    are kept; of a file with several hard links each name gets its own copy. What `extract` with the same limits would
     refuse is refused here. Devices, pipes and sockets are not code and are left out, and so are the archive itself,
     where it lies in the tree, and `.botdock-*.partial`.
 
@@ -141,11 +141,19 @@ class _Plain:
         return b""
 
 
+def _zstd() -> _Compressor:
+    module = zstd()
+    # with a checksum, as the command does
+    made: _Compressor = module.ZstdCompressor(options={module.CompressionParameter.checksum_flag: True})
+    return made
+
+
 _COMPRESSORS: dict[ArchiveFormat, Callable[[], _Compressor]] = {
     ArchiveFormat.TAR: _Plain,
     ArchiveFormat.TAR_GZ: lambda: zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16),  # 16: gzip, no time
     ArchiveFormat.TAR_BZ2: lambda: bz2.BZ2Compressor(9),
     ArchiveFormat.TAR_XZ: lambda: lzma.LZMACompressor(lzma.FORMAT_XZ, preset=6),
+    ArchiveFormat.TAR_ZST: _zstd,
 }
 """Each with the level that its own command has by default."""
 

@@ -11,6 +11,7 @@ import unicodedata
 import warnings
 import zipfile
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -57,14 +58,35 @@ class Member:
 
 
 def tar_of(
-    members: Iterable[Member], *, compression: Literal["", "gz", "bz2", "xz"] = "", form: int = tarfile.PAX_FORMAT
+    members: Iterable[Member],
+    *,
+    compression: Literal["", "gz", "bz2", "xz", "zst"] = "",
+    form: int = tarfile.PAX_FORMAT,
 ) -> bytes:
     """Return a tar with these members, in this order."""
+    if compression == "zst":
+        return zstd_of(tar_of(members, form=form))
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode=f"w:{compression}", format=form) as archive:  # type: ignore[call-overload]  # the mode is put together
         for member in members:
             archive.addfile(_tar_info(member), io.BytesIO(member.content))
     return file.getvalue()
+
+
+def zstd_of(data: bytes, **options: int) -> bytes:
+    """Return what zstd makes of data, with a checksum; needs Python 3.14 or `botdock[zstd]`.
+
+    Args:
+        data: What is packed.
+        options: By the names of `compression.zstd.CompressionParameter`.
+    """
+    try:
+        module = import_module("compression.zstd")
+    except ImportError:
+        module = import_module("backports.zstd")
+    named = {getattr(module.CompressionParameter, name): value for name, value in options.items()}
+    packed: bytes = module.compress(data, options={module.CompressionParameter.checksum_flag: 1, **named})
+    return packed
 
 
 def zip_of(members: Iterable[Member], *, method: int = zipfile.ZIP_DEFLATED) -> bytes:

@@ -34,7 +34,7 @@ OPTION_OF_FIELD = {
 }
 """What a user typed for each field of an `Executable`."""
 
-_ARCHIVE_SUFFIX = re.compile(r"(\.tar)?\.(zip|tar|gz|tgz|bz2|tbz2|xz|txz)$", re.IGNORECASE)
+_ARCHIVE_SUFFIX = re.compile(r"(\.tar)?\.(zip|tar|gz|tgz|bz2|tbz2|xz|txz|zst|tzst)$", re.IGNORECASE)
 _LONGEST_ID = 128
 _MENDED = 'Write an object such as \'{"symbol": "BTC"}\', or @FILE that holds one.'
 

@@ -42,7 +42,7 @@ Exit codes:
 @storage_option
 @click.option(
     "--format",
-    type=click.Choice(["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]),
+    type=click.Choice(["zip", "tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst"]),
     help="Kind of archive. Else what the name of FILE or KEY says.",
 )
 @click.option("--force", "-f", is_flag=True, help="Replace an archive that is there.")
