@@ -48,7 +48,11 @@ def bot(tmp_path: Path) -> Path:
 def botdock(tmp_path: Path, clean_environment: dict[str, str], index: PackageIndex) -> Callable[..., Done]:
     """Run a command line, with an index of the user's own."""
     environment = {name: value for name, value in clean_environment.items() if not name.startswith(("PIP_", "NPM_"))}
-    environment |= {"PIP_INDEX_URL": index.url, "PIP_CONFIG_FILE": os.devnull, "HOME": str(tmp_path / "home")}
+    environment |= {
+        "PIP_INDEX_URL": f"{index.url}/simple",
+        "PIP_CONFIG_FILE": os.devnull,
+        "HOME": str(tmp_path / "home"),
+    }
 
     def run(*args: str, **variables: str) -> Done:
         return subprocess.run(

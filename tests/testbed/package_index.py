@@ -1,7 +1,11 @@
-"""A package index on loopback, with wheels that are made by hand."""
+"""A package index on loopback, with wheels and packages for npm that are made by hand."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,16 +16,37 @@ from pathlib import Path
 
 
 class PackageIndex:
-    """A folder of distributions, served as pip expects it (PEP 503).
+    """A folder of distributions, served as pip expects it (PEP 503), and as npm does.
 
     Attributes:
         folder: Where they lie.
-        url: What `PIP_INDEX_URL` has to be.
+        url: What `npm_config_registry` has to be, and with `/simple` `PIP_INDEX_URL`.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.url = url
+
+    def add_npm(self, name: str, source: str, *, version: str = "1.0.0") -> None:
+        """Add a package for npm of one file."""
+        described = {"name": name, "version": version, "main": "index.js"}
+        tarball = io.BytesIO()
+        with tarfile.open(fileobj=tarball, mode="w:gz") as archive:
+            for entry, text in (("package/package.json", json.dumps(described)), ("package/index.js", source)):
+                info = tarfile.TarInfo(entry)
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text.encode()))
+        (self.folder / f"{name}-{version}.tgz").write_bytes(tarball.getvalue())
+        dist = {
+            "tarball": f"{self.url}/{name}-{version}.tgz",
+            "shasum": hashlib.sha1(tarball.getvalue(), usedforsecurity=False).hexdigest(),
+        }
+        document = {
+            "name": name,
+            "dist-tags": {"latest": version},
+            "versions": {version: {**described, "dist": dist}},
+        }
+        (self.folder / name).write_text(json.dumps(document))
 
     def add_wheel(
         self,
@@ -78,7 +103,7 @@ def package_index(folder: Path) -> Iterator[PackageIndex]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield PackageIndex(folder, f"http://127.0.0.1:{server.server_port}/simple")
+            yield PackageIndex(folder, f"http://127.0.0.1:{server.server_port}")
         finally:
             server.shutdown()
             thread.join()

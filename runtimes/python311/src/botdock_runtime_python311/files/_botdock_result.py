@@ -20,7 +20,9 @@ MAX_MESSAGE = 2000
 CANNOT_WRITE = 74
 """What a bot exits with that ended well, but whose result cannot be written at all (EX_IOERR of sysexits.h)."""
 
-MISSING = "; requirements.txt lists it? Then put it into vendor/: pip install --target vendor -r requirements.txt"
+MISSING = (
+    "; requirements.txt lists it? Then `botdock pack --vendor` brings it into the archive, or pip --target into vendor/"
+)
 
 
 class Result:
