@@ -29,6 +29,7 @@ BOT_TOML = """
 name = "SMA crossover"
 runtime = "python3.11"
 type = "trend"
+image = "team/trend:2"
 
 [entrypoints]
 bot = "main.py"
@@ -80,7 +81,9 @@ def problems(tree: Path, name: str, text: str | bytes) -> list[str]:
 class TestBotToml:
     def test_all_that_can_be_said(self, tmp_path: Path) -> None:
         limits = Limits(memory=256 * MIB, cpus=0.5, pids=64, output=MIB)
-        assert manifest(tmp_path, "bot.toml", BOT_TOML) == Manifest(**READ, limits=limits, source="bot.toml")
+        assert manifest(tmp_path, "bot.toml", BOT_TOML) == Manifest(
+            **READ, limits=limits, image="team/trend:2", source="bot.toml"
+        )
 
     def test_nothing_need_be_said(self, tmp_path: Path) -> None:
         assert manifest(tmp_path, "bot.toml", "") == Manifest(source="bot.toml")
@@ -90,6 +93,7 @@ class TestBotToml:
             nam = "x"
             runtime = 3.11
             type = ""
+            image = "Python:3"
             entrypoints = { bots = "main.py", bot = 1, backtest = "a\\nb" }
             [limits]
             memroy = "1GB"
@@ -114,6 +118,7 @@ class TestBotToml:
             "bot.toml: limits.tmpfs: '1e9' is not a size; write bytes, or for example '512MiB' or '1.5GB'",
             "bot.toml: limits.result: is larger than any number can be here",
             "bot.toml: limits.output: -1 must be 1 to 1099511627776",
+            "bot.toml: image: 'Python:3' is not the name of an image: 'Python' must be in lower case",
         ]
 
     @pytest.mark.parametrize("text", ["limits = 3", 'entrypoints = "main.py"'])

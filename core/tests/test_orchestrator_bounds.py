@@ -117,8 +117,8 @@ def test_no_manifest_makes_any_bound_larger(
 
 
 def test_all_that_a_manifest_can_say_is_known_here() -> None:
-    """A field that is added must be settled by `bounds_of`, and taken into the test above."""
-    labels, choices, bounds = {"name", "type", "source"}, {"runtime", "entrypoints"}, {"limits"}
+    """A field that is added must be settled by `bounds_of`, and taken into the test above. Images have theirs."""
+    labels, choices, bounds = {"name", "type", "source"}, {"runtime", "entrypoints", "image"}, {"limits"}
     assert set(attrs.fields_dict(Manifest)) == labels | choices | bounds
 
 

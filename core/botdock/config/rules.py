@@ -15,6 +15,7 @@ from botdock.errors import nearest
 from botdock.model._validation import number_problem, path_problem
 from botdock.model.engine import Feature
 from botdock.model.executable import MAX_TIMEOUT
+from botdock.model.image_reference import ImagePattern
 
 SECRET = "secret"  # noqa: S105 - the name of a mark, not a secret
 """Metadata key of fields that no repr, log or listing may show."""
@@ -134,8 +135,18 @@ def _unenforced_problem(unenforced: Mapping[str, Iterable[str]]) -> str | None:
     return None
 
 
+def _images_problem(patterns: Iterable[str]) -> str | None:
+    for pattern in patterns:
+        try:
+            ImagePattern.read(pattern)
+        except ValueError as error:
+            return str(error)
+    return None
+
+
 NAME = Rule(lambda text: None if text.strip() else "must not be empty")
 NAMES = Rule(_names_problem)
+IMAGES = Rule(_images_problem)
 MAPPING = Rule(_mapping_problem)
 UNENFORCED = Rule(
     _unenforced_problem,

@@ -164,6 +164,7 @@ class Policy(Section):
         max_timeout: Upper bound of the wall time; 0 means unbounded, and it binds long-running ones too.
         engines: Engines that may be used; empty means any.
         runtimes: Runtimes that may be used; empty means any.
+        images: Patterns of the images that an execution or a manifest may name, beside those of the runtimes.
         local_code: Whether code may be a folder, archive or bytes of this machine; without, only what the storage has.
         loader_variables: Which of LD_PRELOAD and LD_AUDIT an executable may set.
         unenforced: By engine, the features of the strict profile that it may lack: `{"docker": ("swap",)}`; see
@@ -175,6 +176,7 @@ class Policy(Section):
     max_timeout: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
     engines: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     runtimes: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
+    images: tuple[str, ...] = attrs.field(default=(), validator=rules.IMAGES)
     local_code: bool = True
     loader_variables: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     unenforced: dict[str, tuple[str, ...]] = attrs.field(factory=dict, validator=rules.UNENFORCED)

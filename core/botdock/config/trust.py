@@ -58,6 +58,7 @@ TIGHTENED: dict[str, _Rule] = {
     "logging.segment_bytes": lambda _before, _after: True,
     "logging.compress": lambda _before, _after: True,
     "policy.networks": _fewer,
+    "policy.images": _fewer,
     "policy.loader_variables": _fewer,
     "policy.unenforced": lambda before, after: all(_fewer(before.get(engine, ()), after[engine]) for engine in after),
     "policy.engines": _fewer_of_any,

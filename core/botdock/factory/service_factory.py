@@ -139,6 +139,7 @@ class ServiceFactory:
         return EntrypointManager(
             runtimes,
             (config or self._config.runtime).images,
+            allowed=self._config.policy.images,
             find=lambda name: self._with_settings(self._plugins.runtime(name)),
         )
 
@@ -261,6 +262,7 @@ class ServiceFactory:
             engine,
             config or self._config.containers,
             unenforced=self._config.policy.unenforced_on(name),
+            images=self._plugins.engine(name).images,
             on_operation=self.metrics.record_container_operation,
         )
 

@@ -21,6 +21,7 @@ from botdock.model._validation import (
     shown,
     text_problem,
 )
+from botdock.model.image_reference import image_problem
 from botdock.model.limits import RANGES, Limits
 from botdock.model.units import parse_seconds
 
@@ -93,6 +94,8 @@ class Executable:
         env: More environment variables for the bot.
         secrets: The same, but never written to disk outside the run's own files, nor to a log, a result or a repr: what
             the bot says of them is masked, in the value that it returns as well.
+        image: The image to run in, as `name:tag` or `name@sha256:digest`, that the policy allows; None means what the
+            code's manifest says, else the configured one of the runtime, else the runtime's own.
         network: Name of an engine's network that the policy allows; None means the configured one, by default `none`.
         timeout: Wall time in seconds, or text such as `"30s"`; None means the configured default.
 
@@ -114,6 +117,7 @@ class Executable:
     limits: Limits = attrs.field(factory=Limits, converter=_limits)
     env: Mapping[str, str] = attrs.field(factory=dict)
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=lambda value: f"<{len(value)} secrets>")
+    image: str | None = None
     network: str | None = None
     timeout: float | None = attrs.field(default=None, converter=_seconds)
 
@@ -143,6 +147,8 @@ class Executable:
             value = getattr(self, name)
             if (value is not None or name == "file_path") and (problem := text_problem(value)):
                 yield f"{name}: {problem}"
+        if self.image is not None and (problem := image_problem(self.image)):
+            yield f"image: {problem}"
         for name in ("is_long_running", "persist_results"):
             if not isinstance(value := getattr(self, name), bool):
                 yield f"{name}: must be true or false, not {shown(value)}"

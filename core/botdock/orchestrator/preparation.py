@@ -22,13 +22,13 @@ from botdock.model import (
     Phase,
     Progress,
     PullProgress,
-    Runtime,
 )
-from botdock.orchestrator.bounds import bounds_of, check_runtime, check_variables
+from botdock.orchestrator.bounds import bounds_of, check_runtime
 from botdock.orchestrator.documents import run_document
+from botdock.orchestrator.recognition import allowed_image, recognise
 from botdock.orchestrator.run import Created, Plan, ProgressCallback, Run, container_run, context_of, template_of
 from botdock.orchestrator.storing import Storing
-from botdock.services.code import CodeKind, code_root, detect_runtime, read_manifest
+from botdock.services.code import CodeKind, code_root
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Meter, Metrics, Storage
 from botdock.services.log_store.masking import forms
 
@@ -93,6 +93,8 @@ class Preparation:
             if executable.runtime is not None:
                 check_runtime(self._services.entrypoints.validate_runtime(executable.runtime), setting.config)
             self._services.containers.check_enforcement()
+            if executable.image is not None:
+                allowed_image(executable.image, self._services)
 
     def prepare(
         self, run: Run, end: End, *, proceed: Callable[[], None], progress: ProgressCallback | None = None
@@ -258,34 +260,14 @@ class Preparation:
                 named = executable.entrypoint_files.get(executable.entrypoint)
                 run.workspace = attrs.evolve(run.workspace, code=code_root(run.workspace.code, named))
         with run.phase(Phase.VALIDATE):
-            run.plan = self._recognise(run)
+            run.plan = recognise(run, self._services, self._setting)
             return run.plan
-
-    def _recognise(self, run: Run) -> Plan:
-        """Find out runtime and script, and tighten the limits, now that the code's own manifest can be read."""
-        tree, executable, entrypoints = run.workspace.code, run.executable, self._services.entrypoints
-        manifest, config = read_manifest(tree), self._setting.config
-        scripts = {**(manifest.entrypoints if manifest else {}), **executable.entrypoint_files}
-        named_script = scripts.get(executable.entrypoint) or run.workspace.script or None
-        runtime: Runtime
-        if named := executable.runtime or (manifest.runtime if manifest else None):
-            runtime = entrypoints.validate_runtime(named)
-        else:
-            known = [entrypoints.validate_runtime(name) for name in entrypoints.get_supported_runtimes()]
-            runtime = detect_runtime(tree, executable.entrypoint, known, named_script)
-        check_runtime(runtime, config)
-        check_variables(runtime, executable)
-        script = self._services.code.validate_code_structure(tree, runtime, executable.entrypoint, named_script)
-        if manifest:
-            run.bounds = bounds_of(executable, config, defaults=self._setting.limits, manifest=manifest.limits)
-        return Plan(runtime=runtime, script=script)
 
     def _pull(self, plan: Plan, report: ProgressCallback) -> Plan:
         def pulled(made: PullProgress) -> None:
             report(Progress(phase=Phase.PULL, what=made.image, current=made.current, total=made.total))
 
-        reference = self._services.entrypoints.get_docker_image(plan.runtime.name)
-        return attrs.evolve(plan, image=self._services.containers.pull_image(reference, pulled))
+        return attrs.evolve(plan, image=self._services.containers.pull_image(plan.image.reference, pulled))
 
     def _generate(self, run: Run, plan: Plan) -> ContainerTemplate:
         """Write what starts the bot, and what it is told; return what its container is made from."""

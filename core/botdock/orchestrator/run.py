@@ -60,7 +60,7 @@ class Plan:
     Attributes:
         runtime: Its language.
         script: The script that is run.
-        image: The image; without a reference until it is there.
+        image: The image; its reference alone until it is there.
     """
 
     runtime: Runtime

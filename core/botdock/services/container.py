@@ -45,6 +45,7 @@ class ContainerService:
     Args:
         engine: Does the work.
         config: How patiently it is spoken to.
+        images: Whether the engine runs images.
         unenforced: Features of the strict profile that it may lack, although it isolates.
         on_operation: Told of each call: its name, seconds, whether it succeeded.
     """
@@ -54,11 +55,13 @@ class ContainerService:
         engine: Engine,
         config: ContainersConfig,
         *,
+        images: bool = True,
         unenforced: Collection[str] = (),
         on_operation: Callable[[str, float, bool], None] | None = None,
     ) -> None:
         self._engine = engine
         self._config = config
+        self._images = images
         self._unenforced = unenforced
         self._record = on_operation or (lambda _operation, _seconds, _success: None)
         self._lock = threading.Lock()
@@ -99,21 +102,50 @@ class ContainerService:
                 f'with policy.unenforced = {{{capabilities.engine} = ["{min(missing)}"]}}.',
             )
 
+    def check_image(self, image: str) -> None:
+        """Refuse an image that is named where the engine runs none.
+
+        Raises:
+            CapabilityError: The engine has no images.
+        """
+        if not self._images:
+            engine, reason = self.capabilities.engine, "it has no images, and takes programs from PATH"
+            raise CapabilityError(
+                f"engine {engine!r} cannot run image {image!r}: {reason}",
+                engine=engine,
+                missing={"image": reason},
+                hint="Name no image, or use an engine that runs them, such as docker.",
+            )
+
     def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo:
         """Make sure that the image is there; callers that want the same one at once share one pull.
 
+        Returns:
+            What is there; of an engine without images, an image without a name.
+
         Raises:
-            ImageError: It is absent, and may not or cannot be pulled.
+            ImageError: It is absent, and may not or cannot be pulled; or it is not the one of the digest in its name.
         """
+        if not self._images:
+            return ImageInfo(reference="")
         with self._lock:
             pulling = self._pulls.setdefault(image, threading.Lock())
         with pulling:
-            return self._patiently(
+            found = self._patiently(
                 "pull",
                 lambda: self._engine.ensure_image(
                     image, policy=self._config.pull, timeout=self._config.pull_timeout, progress=progress
                 ),
             )
+        _, pinned, digest = image.partition("@")
+        if pinned and found.digest != digest:
+            raise ImageError(
+                f"image {image!r} was asked for, and the engine has {found.digest or 'one of no digest'} in its place",
+                image=image,
+                engine=self.capabilities.engine,
+                hint="Another image than the one that is pinned is not run; `docker pull` fetches that one.",
+            )
+        return found
 
     def create_container(self, template: ContainerTemplate, run: ContainerRun) -> ContainerHandle:
         """Create a container, and return what names it to the engine.

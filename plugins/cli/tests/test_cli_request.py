@@ -36,6 +36,7 @@ def test_options_become_the_fields_of_an_executable() -> None:
         cpus=0.5,
         pids=16,
         network="exchange",
+        image="python:3.12-slim",
         env=("A=1", "B"),
         secret=("KEY",),
     ).executable({"B": "two", "KEY": "hidden"})
@@ -50,6 +51,7 @@ def test_options_become_the_fields_of_an_executable() -> None:
         env={"A": "1", "B": "two"},
         secrets={"KEY": "hidden"},
         network="exchange",
+        image="python:3.12-slim",
         timeout=90.0,
         persist_results=True,
     )

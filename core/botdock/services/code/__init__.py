@@ -1,6 +1,6 @@
 """Brings a bot's code into a workspace, and says what it is."""
 
-from botdock.services.code.manifest import read_manifest
+from botdock.services.code.manifest import Manifest, read_manifest
 from botdock.services.code.script import code_root, detect_runtime, runtime_of_packages
 from botdock.services.code.service import CodeService, archive_limits
 from botdock.services.code.sources import CodeKind, CodeSource, CodeStore
@@ -11,6 +11,7 @@ __all__ = [
     "CodeService",
     "CodeSource",
     "CodeStore",
+    "Manifest",
     "Workspace",
     "archive_limits",
     "code_root",

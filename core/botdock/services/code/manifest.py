@@ -32,7 +32,7 @@ MAX_MANIFEST_BYTES = 64 * 1024
 _MAX_PROBLEM = 500
 _one_manifest = threading.Lock()
 """Reading YAML takes some 300 times the memory of its text, so there is one at a time."""
-_KNOWN = ("name", "runtime", "type", "entrypoints", "limits")
+_KNOWN = ("name", "runtime", "type", "entrypoints", "limits", "image")
 _LIMITS = attrs.fields_dict(Limits)
 _LONGEST = 63
 """Bits of the largest number that TOML promises to hold; Python's reader takes longer ones."""
@@ -95,6 +95,7 @@ def parse_toml(data: bytes) -> Manifest:
         type=problems.text("type", document.get("type")),
         entrypoints=_entrypoints(_table("entrypoints", document, problems), problems),
         limits=_limits(_table("limits", document, problems), problems),
+        image=problems.image("image", document.get("image")),
         source="bot.toml",
     )
     problems.raise_any()

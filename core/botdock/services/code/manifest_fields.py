@@ -10,6 +10,7 @@ import attrs
 
 from botdock.errors import nearest
 from botdock.model import Limits
+from botdock.model.image_reference import image_problem
 
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 """Characters that no name holds: C0 and C1 controls, and halves of surrogate pairs."""
@@ -29,6 +30,7 @@ class Manifest:
         runtime: Name or alias of its runtime.
         type: Its author's word for its kind; a label, nothing more.
         entrypoints: Script of each entrypoint, relative to the tree.
+        image: The image to run in; only one that the policy allows.
         limits: What a run of it shall use at most; they can only tighten what holds without them.
         source: Name of the file that said so.
     """
@@ -37,6 +39,7 @@ class Manifest:
     runtime: str | None = None
     type: str | None = None
     entrypoints: Mapping[str, str] = attrs.field(factory=dict)
+    image: str | None = None
     limits: Limits = attrs.field(factory=Limits)
     source: str
 
@@ -94,6 +97,13 @@ class Problems:
         else:
             return value
         return None
+
+    def image(self, key: str, value: object) -> str | None:
+        """Return the name of an image, or note why what is there is none."""
+        text = self.text(key, value)
+        if text is not None and (problem := image_problem(text)):
+            self.add(key, problem)
+        return text
 
     def raise_any(self) -> None:
         """Raise what was noted.

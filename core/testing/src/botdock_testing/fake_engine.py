@@ -196,5 +196,6 @@ class FakeEngine(FakeControls, Engine):
 
 
 def _image_info(image: str, *, pulled: bool) -> ImageInfo:
-    digest = f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+    _, pinned, digest = image.partition("@")
+    digest = digest if pinned else f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
     return ImageInfo(reference=image, digest=digest, pulled=pulled)

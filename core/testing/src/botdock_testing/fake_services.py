@@ -60,6 +60,9 @@ class FakeContainers:
     def check_enforcement(self) -> None:
         """Let everything pass."""
 
+    def check_image(self, image: str) -> None:
+        """Let every image pass."""
+
     def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo:
         """Ask the engine."""
         return self.engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=TIMEOUT, progress=progress)
@@ -228,10 +231,12 @@ class FakeEntrypoints:
 
     Args:
         runtimes: Those that there are.
+        images: Patterns of the images that may be named beside theirs.
     """
 
-    def __init__(self, runtimes: Sequence[Runtime]) -> None:
+    def __init__(self, runtimes: Sequence[Runtime], *, images: Sequence[str] = ()) -> None:
         self._runtimes = {runtime.name: runtime for runtime in runtimes}
+        self._images = tuple(images)
 
     def get_supported_runtimes(self) -> tuple[str, ...]:
         """Return their names."""
@@ -247,6 +252,10 @@ class FakeEntrypoints:
     def get_docker_image(self, name: str) -> str:
         """Return the runtime's own image."""
         return self.validate_runtime(name).image
+
+    def get_allowed_image(self, image: str, *, source: str = "") -> str:
+        """Return its name in full, if it is allowed."""
+        return EntrypointManager(self._runtimes, {}, allowed=self._images).get_allowed_image(image, source=source)
 
     def create_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
         """Write the runtime's files."""

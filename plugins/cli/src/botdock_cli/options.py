@@ -131,6 +131,11 @@ _RUN_OPTIONS = (
     click.option("--pids", type=int, metavar="NUMBER", help="Processes and threads at one time."),
     click.option("--network", metavar="NAME", help="Network, among those that the policy allows. Else none."),
     click.option(
+        "--image",
+        metavar="NAME[:TAG|@DIGEST]",
+        help="Image, of a runtime or as policy.images allows. Else the runtime's.",
+    ),
+    click.option(
         "--env", metavar="K[=V]", multiple=True, help="Environment variable; without a value, yours. Repeatable."
     ),
     click.option(

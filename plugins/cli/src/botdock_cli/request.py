@@ -28,6 +28,7 @@ OPTION_OF_FIELD = {
     "limits.memory": "--memory",
     "limits.cpus": "--cpus",
     "limits.pids": "--pids",
+    "image": "--image",
     "env": "--env",
     "secrets": "--secret",
     "timeout": "--timeout",
@@ -59,6 +60,7 @@ class RunRequest:
     cpus: float | None = None
     pids: int | None = None
     network: str | None = None
+    image: str | None = None
     env: Sequence[str] = ()
     secret: Sequence[str] = attrs.field(default=(), repr=False)
     storage: str | None = None
@@ -84,6 +86,7 @@ class RunRequest:
             "limits": Limits(memory=bytes_option("--memory", self.memory), cpus=self.cpus, pids=self.pids),
             "env": _variables("--env", self.env, variables),
             "secrets": _variables("--secret", self.secret, variables),
+            "image": self.image,
             "network": self.network,
             "persist_results": self.entrypoint == "backtest" if self.persist is None else self.persist,
             "timeout": seconds_option("--timeout", self.timeout),

@@ -135,6 +135,17 @@ def test_a_missing_image_comes_with_its_digest_and_progress(registry: Registry, 
     assert not bash_lab.engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=CALL).pulled
 
 
+@pytest.mark.parametrize("tag", ["", ":1"])
+def test_an_image_that_is_pinned_comes_by_its_digest(registry: Registry, bash_lab: Any, tag: str) -> None:
+    image = registry.push().removesuffix(":1")
+    name = image.removeprefix(f"127.0.0.1:{registry.port}/")
+    pinned = digest(registry.answers.pop(f"/v2/{name}/manifests/1")[1])  # no tag leads to it
+    for policy in (PullPolicy.MISSING, PullPolicy.NEVER, PullPolicy.ALWAYS):
+        info = bash_lab.engine.ensure_image(f"{image}{tag}@{pinned}", policy=policy, timeout=CALL)
+        assert info.digest == pinned
+    registry.images[-1] = f"{image}@{pinned}"
+
+
 def test_a_damaged_layer_is_an_error_though_the_answer_began_well(registry: Registry, bash_lab: Any) -> None:
     image = registry.push()
     registry.damage()

@@ -36,6 +36,7 @@ Examples:
   botdock run examples/hello-python
   botdock run examples/sma-crossover --entrypoint backtest --json
   botdock run bot.zip --timeout 5m --memory 1GiB --secret API_KEY
+  botdock run bot.zip --image team/pandas:2 --set 'policy.images=["team/*"]'
   botdock run bots/alert.zip --storage minio --config @alert.json --persist
 
 \b
