@@ -94,7 +94,7 @@ def about(execution_id: str) -> Any:
 
 
 def carried(call: Callable[_P, _T], *, execution_id: str | None = None) -> Callable[_P, _T]:
-    """Return `call` with what records carry here, for another thread: threads do not inherit it by themselves.
+    """Return `call` with what records carry here, for another thread: threads do not carry it by themselves.
 
     Args:
         call: What a `threading.Thread` or an executor will run.

@@ -23,7 +23,7 @@ _MOST_LINKS = 40
 
 
 @attrs.frozen
-class Fault:
+class PathFault:
     """Why a path is not to be believed.
 
     Attributes:
@@ -41,23 +41,23 @@ class Fault:
         return f"{self.path} {self.text}"
 
 
-def fault_of(path: Path) -> Fault | None:
+def fault_of(path: Path) -> PathFault | None:
     """Return what lets other users change or replace what stands at an absolute path; what is absent has no fault."""
     try:
         found = list(_steps(path))
     except OSError as error:
         place = Path(error.filename or path)
-        return Fault(place, f"cannot be looked at: {error.strerror}", "choose a path of folders that you may enter")
+        return PathFault(place, f"cannot be looked at: {error.strerror}", "choose a path of folders that you may enter")
     faults = (_fault(step, look, last=at == len(found)) for at, (step, look) in enumerate(found, start=1))
     return next((fault for fault in faults if fault), None)
 
 
-def part_fault(path: Path) -> Fault | None:
+def part_fault(path: Path) -> PathFault | None:
     """Return the fault of a part of a folder that is without fault: it is a link, or other users could write it."""
     with suppress(FileNotFoundError, NotADirectoryError):
         look = path.lstat()
         if stat.S_ISLNK(look.st_mode):
-            return Fault(path, "is a link, which is not followed", f"rm {shlex.quote(os.fspath(path))}")
+            return PathFault(path, "is a link, which is not followed", f"rm {shlex.quote(os.fspath(path))}")
         return _fault(path, look, last=True)
     return None
 
@@ -100,17 +100,17 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
             pending += reversed(target.parts[target.is_absolute() :])
 
 
-def _fault(path: Path, look: os.stat_result, *, last: bool) -> Fault | None:
+def _fault(path: Path, look: os.stat_result, *, last: bool) -> PathFault | None:
     name, us = shlex.quote(os.fspath(path)), os.geteuid()
     if not is_ours(look):
         remedy = f"chown -h {_user(us)} {name}" if last else "choose a path that leads through folders of your own"
-        return Fault(path, f"belongs to {_user(look.st_uid)}, not to {_user(us)}", remedy)
+        return PathFault(path, f"belongs to {_user(look.st_uid)}, not to {_user(us)}", remedy)
     if stat.S_ISLNK(look.st_mode) or (look.st_mode & stat.S_ISVTX and not last):
         return None
     if look.st_mode & stat.S_IWOTH:
-        return Fault(path, "can be written by every user", f"chmod go-w {name}")
+        return PathFault(path, "can be written by every user", f"chmod go-w {name}")
     if look.st_mode & stat.S_IWGRP and not (_is_private(look.st_gid, look.st_uid) and not _has_access_list(path)):
-        return Fault(path, f"can be written by its group ({look.st_gid})", f"chmod go-w {name}")
+        return PathFault(path, f"can be written by its group ({look.st_gid})", f"chmod go-w {name}")
     return None
 
 

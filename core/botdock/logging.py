@@ -21,7 +21,7 @@ a plugin, or lie outside the package of the entry point, they write `logger = bo
 plugin whose very purpose is to log, such as a sink, exempts the module that does so. User data is bound
 (`logger.bind(key=key).warning("not stored")`), never formatted into the message; a secret is neither.
 
-Every record that concerns one execution has its id as `extra["execution_id"]`. Threads do not inherit that by
+Every record that concerns one execution has its id as `extra["execution_id"]`. Threads do not carry that by
 themselves; a plugin that starts one wraps what it runs: `Thread(target=carried(work))`.
 """
 

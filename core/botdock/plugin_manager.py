@@ -1,7 +1,7 @@
 """Finds plugins, loads them under guard, and says who provides what.
 
 A plugin that does not import, whose hooks are not botdock's, or that registers something unusable contributes nothing
-and hides nobody: it becomes a `PluginRecord`, as those do that load.
+and hides no other: it becomes a `PluginRecord`, as those do that load.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 import attrs
 
 from botdock._plugins.discovery import Candidate, blocked_because, configuration_records, discover
-from botdock._plugins.hooks import HOOK_NAMES, KINDS, Item, Kind
+from botdock._plugins.hooks import HOOK_NAMES, KINDS, Item, ItemKind
 from botdock._plugins.plugin import NameTable, Plugin
 from botdock._plugins.records import Origin, PluginRecord, PluginStage
 from botdock.config import PluginsConfig
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["PluginManager", "PluginRecord", "PluginStage"]
 
 _T = TypeVar("_T", bound=Item)
-_KIND_OF: dict[type[object], Kind] = {kind.type: kind for kind in KINDS}
+_KIND_OF: dict[type[object], ItemKind] = {kind.type: kind for kind in KINDS}
 
 
 class PluginManager:
@@ -184,7 +184,7 @@ class PluginManager:
             raise self._missing(kind, name)
         return cast("_T", item)
 
-    def _missing(self, kind: Kind, name: str) -> NotFoundError | PluginLoadError:
+    def _missing(self, kind: ItemKind, name: str) -> NotFoundError | PluginLoadError:
         """Return why there is nothing of that name: its plugin did not load, or there is none."""
         for plugin in self._plugins:
             if plugin.hooks is None and _letters(plugin.origin.name) == _letters(name):
@@ -203,7 +203,7 @@ class PluginManager:
             arguments: All of the hook's parameters, by name.
         """
         if hook not in HOOK_NAMES:
-            raise ValueError(f"{hook!r} is no hook of botdock")
+            raise ValueError(f"{hook!r} is not a hook of botdock")
         for plugin in self._plugins:
             plugin.notify(hook, arguments)
 

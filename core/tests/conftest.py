@@ -181,7 +181,7 @@ def queue(make_queue: Callable[..., MessageQueue]) -> MessageQueue:
 
 @pytest.fixture
 def memory(quick_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in memory, in hundreds of which nobody waits for long: nobody is killed here, and all of it is short."""
+    """A folder in memory, in hundreds of which no test waits for long: no process is killed here."""
     monkeypatch.setattr(os, "fsync", lambda _fd: None)
     monkeypatch.setattr(os, "fdatasync", lambda _fd: None)
     monkeypatch.setattr(_locks, "_LONGEST", 0.002)

@@ -91,7 +91,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a link to where it lies itself": (lambda path: path.symlink_to(path.parent), "link_escape", "d/x"),
     "set-uid": (set_uid, "setuid", "d/x"),
     "a backslash": (lambda path: path.with_name("x\\y").write_bytes(b""), "name", "d/x\\y"),
-    "bytes that are no UTF-8": (lambda path: path.with_name("x\udcff").write_bytes(b""), "name", "d/x\udcff"),
+    "bytes that are not UTF-8": (lambda path: path.with_name("x\udcff").write_bytes(b""), "name", "d/x\udcff"),
     "case": (twice, "case_fold_duplicate", "d/x"),
     "a link in a circle": (lambda path: path.symlink_to("x"), "link_escape", "d/x"),
 }

@@ -103,7 +103,7 @@ BAD = {
     "a damaged header": (block()[:100] + b"777" + block()[103:], "checksum", "f"),
     "a damaged second header": (block() + b"x" * 512, "checksum", "x" * 100),
     "a negative size": (block(size=b"\xff" * 12), "format", "f"),
-    "a size that is no number": (block(size=b"12 34"), "format", "f"),
+    "a size that is not a number": (block(size=b"12 34"), "format", "f"),
     "a huge size": (block(size=b"7" * 11), "file_bytes=536870912", "f"),
     "a vast size": (block(size=b"\x80" + b"\xff" * 11), "file_bytes=536870912", "f"),
     "a vast size by record": (pax(record(b"size", b"9" * 20)) + block(), "file_bytes=536870912", "f"),

@@ -66,7 +66,7 @@ def test_what_a_killed_runner_left_running_stays(runs: CodeRuns) -> None:
     for name in "bcd":
         runs.run(f"{name}.zip")
     assert kept(runs) == ["d", "a"]
-    shutil.rmtree(workspace.root)  # somebody recovered it, without our knowing
+    shutil.rmtree(workspace.root)  # another runner recovered it, without our knowing
     runs.run("b.zip")
     assert kept(runs) == ["b", "d"]
     assert runs.left_over() == []

@@ -1,4 +1,4 @@
-"""What the cache does where it is refused something: by the disk, by other users' rights, by somebody's hand."""
+"""What the cache does where it is refused something: by the disk, by other users' rights, by another process."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ FILES = {"main.py": "X = 1\n"}
 
 
 class Cache:
-    """A cache that takes no tree that nobody uses, though one is there; and the runs that use it."""
+    """A cache that takes no tree that is not in use, though one is there; and the runs that use it."""
 
     def __init__(self, home: Path, *, filled: bool) -> None:
         self.store = CountingStore()
@@ -53,7 +53,7 @@ Step = Callable[[Cache], None]
 
 
 def judge(found: Cache) -> None:
-    """See that who uses code has it, that nobody is told of damage, and that all goes when nobody uses it."""
+    """See that who uses code has it, that no run is told of damage, and that all goes when no run uses it."""
     assert set(found.problems) <= {"", "it is not there"}
     found.evict()
     for workspace in found.workspaces:

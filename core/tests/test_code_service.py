@@ -32,7 +32,7 @@ class Objects(dict[str, bytes]):
         return CodeStore(name="local-fs", open=self.open, stat=self.no_stat, location=lambda: "/srv/bots/code")
 
     def no_stat(self, key: str) -> ObjectInfo:
-        raise AssertionError("without a cache, nobody asks")
+        raise AssertionError("without a cache, it is not asked")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The latest object wins, whoever writes it, in whatever order, and however they interleave."""
+"""The latest object wins, in whatever order writers come and however they interleave."""
 
 from __future__ import annotations
 

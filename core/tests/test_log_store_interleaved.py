@@ -1,4 +1,4 @@
-"""Whoever compresses, removes, takes over and reads at the same time: no byte of a log is lost by it."""
+"""Threads that compress, remove, take over and read at the same time: no byte of a log is lost by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets are masked whatever the pieces in which they come, also when somebody else goes on in the middle."""
+"""Secrets are masked whatever the pieces in which they come, also when another writer goes on in the middle."""
 
 import json
 from typing import Any

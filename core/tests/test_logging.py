@@ -37,7 +37,7 @@ def records() -> Iterator[list[Any]]:
 
 @pytest.fixture
 def package() -> str:
-    """Return the name of a package of which nobody has said anything yet."""
+    """Return the name of a package that no call has named yet."""
     return f"acme{next(NUMBERS)}"
 
 

@@ -140,7 +140,7 @@ def test_a_digest_may_be_written_in_several_ways(digest: str) -> None:
 
 
 def test_what_is_no_digest_is_refused() -> None:
-    with pytest.raises(ValueError, match="'ab' is no SHA-256"):
+    with pytest.raises(ValueError, match="'ab' is not a SHA-256"):
         sha256_of("ab")
 
 

@@ -1,4 +1,4 @@
-"""How an execution is ended by botdock, by its engine's grace, or not at all; and that nobody waits for ever."""
+"""How an execution is ended by botdock, by its engine's grace, or not at all; and that no caller waits for ever."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_the_log_of_one_whose_exit_nobody_knows_is_not_complete(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = make_stage(FakeEngine(Script(output=(Script.out(b"hi\n"),))))
-    known = ContainerStatus(container_id="c", state=ContainerState.EXITED, exit_code=None, error="nobody saw the end")
+    known = ContainerStatus(container_id="c", state=ContainerState.EXITED, exit_code=None, error="the end was not seen")
     monkeypatch.setattr(stage.engine, "wait", lambda *_args, **_options: known)
     execution = stage.orchestrator.begin(make_bot())
     assert execution.wait(timeout=30) is not None

@@ -284,7 +284,7 @@ def test_of_what_is_concluded_only_the_rest_is_done(make_stage: MakeStage, make_
     result = ended(execution)
     assert result.output == "tick\n"
     if spoil:
-        assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, 0), "what is lost is no success"
+        assert (result.outcome, result.exit_code) == (Outcome.INFRASTRUCTURE_ERROR, 0), "what is lost is not a success"
         assert (result.value, "result.json" in result.error) == (None, True)
     else:
         assert (result.outcome, result.value) == (Outcome.SUCCEEDED, {"pnl": 1.5})

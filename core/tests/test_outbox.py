@@ -79,7 +79,7 @@ def test_a_storage_that_is_away_is_not_waited_for(stage: Stage) -> None:
     outbox.add(message("b"), b"data")
     outbox.close()
     status = outbox.status()
-    assert (status.items, status.bytes, status.last_error) == (2, 8, "nobody answers")
+    assert (status.items, status.bytes, status.last_error) == (2, 8, "it does not answer")
     assert status.oldest is not None
     assert ("deliver", 0, False) in stage.operations
 

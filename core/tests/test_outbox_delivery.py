@@ -76,7 +76,7 @@ class TestAway:
         assert FIRST_PAUSE / 2 <= pause <= FIRST_PAUSE
         assert stage.run(pause / 2) == pytest.approx(pause / 2)
         assert stage.backend.attempts == ["a1"]
-        assert read_status(stage.queue.folder).last_error == "nobody answers"
+        assert read_status(stage.queue.folder).last_error == "it does not answer"
 
     def test_pauses_grow_up_to_a_bound(self, stage: Stage) -> None:
         stage.backend.away = True

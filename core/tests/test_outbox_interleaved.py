@@ -1,4 +1,4 @@
-"""Whoever adds, delivers and sweeps at the same time: nothing is lost, put twice, or stored and counted as dropped."""
+"""Threads add, deliver and sweep at the same time: nothing is lost, put twice, or stored and counted as dropped."""
 
 from __future__ import annotations
 

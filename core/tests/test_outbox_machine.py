@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, the outbox behaves like a list that loses nothing."""
+"""In any order of events, the outbox behaves like a list that loses nothing."""
 
 from __future__ import annotations
 

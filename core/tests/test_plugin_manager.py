@@ -276,5 +276,5 @@ def test_an_event_reaches_every_plugin_whatever_one_of_them_does() -> None:
 
 
 def test_an_event_that_there_is_not_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="no hook of botdock"):
+    with pytest.raises(ValueError, match="not a hook of botdock"):
         PluginManager().notify("botdock_lunch")

@@ -30,7 +30,7 @@ BAD = {
     "misspelt": (
         "from botdock import hookimpl\n@hookimpl\ndef botdock_runtime(): yield",
         "validate",
-        "botdock_runtime is no hook of botdock; did you mean botdock_runtimes?",
+        "botdock_runtime is not a hook of botdock; did you mean botdock_runtimes?",
     ),
     "wrong-signature": (
         "from botdock import hookimpl\n@hookimpl\ndef botdock_before_execution(execution_id, exe): ...",

@@ -1,4 +1,4 @@
-"""What is counted of a log while it grows: each stored byte once, whoever stores it and however it ends."""
+"""What is counted of a log while it grows: each stored byte once, however it is stored and ends."""
 
 from __future__ import annotations
 

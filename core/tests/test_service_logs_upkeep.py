@@ -67,7 +67,7 @@ def test_each_closed_segment_is_handed_on_sealed_and_in_order_and_then_compresse
     summary = collector.stop_collection("01")
     assert (summary.bytes, summary.segments) == (18 * 1024, 5)
     assert b"".join(chunk.data for chunk in StoredLog(tmp_path).chunks()) == LINE * 18
-    assert len(handed) == 4, "what is left at the end is for whoever stops"
+    assert len(handed) == 4, "what is left at the end is for the stop"
     collector.close()
 
 

@@ -1,4 +1,4 @@
-"""Exporters are told of everything, and delay nobody."""
+"""Exporters are told of everything, and delay no execution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sinks get every line in order, and can hold up nobody."""
+"""Sinks get every line in order, and hold up neither bots nor each other."""
 
 from __future__ import annotations
 

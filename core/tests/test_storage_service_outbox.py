@@ -1,4 +1,4 @@
-"""The storage service before a storage that is away: nobody waits, nothing is lost, the latest stays the latest."""
+"""The storage service before a storage that is away: no caller waits, nothing is lost, the latest stays the latest."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_is_stored_while_the_storage_is_away_is_there_when_it_is_back(
     leave(service, OLD)
     assert not service.flush(LONG)
     status = service.outbox_status()
-    assert (status.items, status.last_error) == (3, "nobody answers")
+    assert (status.items, status.last_error) == (3, "it does not answer")
     service.close()
     backend.away = False
     successor = open_service()

@@ -25,7 +25,7 @@ from botdock.config import (
     to_toml,
 )
 from botdock.config.environment import _variables, variables_of
-from botdock.config.places import PREFIX
+from botdock.config.locations import PREFIX
 from botdock.errors import ConfigError
 from botdock.model import Feature, Limits, PullPolicy
 from botdock.model.executable import MAX_TIMEOUT

@@ -55,7 +55,7 @@ _SHAPES: dict[str, Any] = {
 
 
 @attrs.frozen(kw_only=True)
-class Kind:
+class ItemKind:
     """A kind of object.
 
     Attributes:
@@ -72,11 +72,11 @@ class Kind:
 
 
 KINDS = (
-    Kind(key="runtime", label="runtime", hook="botdock_runtimes", type=Runtime),
-    Kind(key="engine", label="engine", hook="botdock_engines", type=EnginePlugin),
-    Kind(key="storage", label="storage backend", hook="botdock_storage_backends", type=StorageBackendPlugin),
-    Kind(key="sink", label="sink", hook="botdock_log_sinks", type=LogSinkPlugin),
-    Kind(key="exporter", label="exporter", hook="botdock_metrics_exporters", type=MetricsExporterPlugin),
+    ItemKind(key="runtime", label="runtime", hook="botdock_runtimes", type=Runtime),
+    ItemKind(key="engine", label="engine", hook="botdock_engines", type=EnginePlugin),
+    ItemKind(key="storage", label="storage backend", hook="botdock_storage_backends", type=StorageBackendPlugin),
+    ItemKind(key="sink", label="sink", hook="botdock_log_sinks", type=LogSinkPlugin),
+    ItemKind(key="exporter", label="exporter", hook="botdock_metrics_exporters", type=MetricsExporterPlugin),
 )
 
 
@@ -86,7 +86,7 @@ def names_of(item: Item) -> tuple[str, ...]:
     return tuple(name.casefold() for name in names)
 
 
-def item_problem(kind: Kind, item: object) -> str | None:
+def item_problem(kind: ItemKind, item: object) -> str | None:
     """Say why `item` cannot be used as an object of `kind`."""
     if not isinstance(item, kind.type):
         return f"yields {_shown(item)}, not a {kind.type.__name__}"
@@ -162,13 +162,13 @@ class PluginHooks:
             found += 1
             hook = options["specname"] or name
             if hook not in HOOK_NAMES:
-                yield f"{hook} is no hook of botdock{_nearest_hook(hook)}"
+                yield f"{hook} is not a hook of botdock{_nearest_hook(hook)}"
             elif options["wrapper"] or options["hookwrapper"]:
                 yield f"{hook} is a wrapper, and there is nothing to wrap: each plugin's hooks are called by themselves"
         if not found:
             yield "it has no hook; mark a function such as botdock_runtimes with @hookimpl"
 
-    def objects(self) -> list[tuple[Kind, Item]]:
+    def objects(self) -> list[tuple[ItemKind, Item]]:
         """Return what the plugin registers.
 
         Raises:
@@ -183,7 +183,7 @@ class PluginHooks:
             seen |= names
         return found
 
-    def _yielded(self, kind: Kind) -> Iterator[Item]:
+    def _yielded(self, kind: ItemKind) -> Iterator[Item]:
         """Call the register hook of `kind`, and yield what is fit to be used."""
         items: list[Item] = []
         with guarded(PluginStage.REGISTER, kind.hook):
@@ -209,7 +209,7 @@ class PluginHooks:
 
 
 def _unmarked_problem(plugin: object, name: str) -> Iterator[str]:
-    """Yield a problem if `name` is a hook's, and somebody forgot to mark the function."""
+    """Yield a problem if `name` is a hook's, and its function is not marked."""
     if name in HOOK_NAMES and inspect.isroutine(getattr(plugin, name)):
         yield f"{name} is not marked with @hookimpl"
 

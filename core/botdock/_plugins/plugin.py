@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import attrs
 
 from botdock._log import logger
-from botdock._plugins.hooks import KINDS, Item, Kind, PluginHooks, names_of
+from botdock._plugins.hooks import KINDS, Item, ItemKind, PluginHooks, names_of
 from botdock._plugins.records import Origin, PluginRecord, PluginStage, RejectedError
 from botdock.errors import PluginConflictError, PluginLoadError
 
@@ -30,7 +30,7 @@ class Claim:
         origin: The plugin's origin.
     """
 
-    kind: Kind
+    kind: ItemKind
     item: Item
     origin: Origin
 
@@ -98,7 +98,7 @@ class Plugin:
         )
 
     def load_error(self, wanted: str) -> PluginLoadError:
-        """Return the error for somebody who wanted something of this plugin, which is not loaded."""
+        """Return the error for a caller that asks for something of this plugin, which is not loaded."""
         return PluginLoadError(
             f"{wanted} cannot be used: plugin {self.origin.name!r} of {self.origin} is not loaded: {self.reason}",
             distribution=self.origin.distribution,
@@ -128,7 +128,7 @@ class NameTable:
         return chosen[0] if len(chosen) == 1 else None
 
     def _owner(self, key: str) -> Claim | None:
-        """Return whose `key` is; None when it is nobody's or in dispute."""
+        """Return whose `key` is; None when it is not claimed, or in dispute."""
         claims = self._claims.get(key, [])
         return claims[0] if len(claims) == 1 else self._preferred(key)
 
@@ -136,7 +136,7 @@ class NameTable:
         """Whether an object can be used: its own name is its."""
         return claim not in self._left_out and self._owner(claim.keys[0]) is claim
 
-    def find(self, kind: Kind, name: str) -> Item | None:
+    def find(self, kind: ItemKind, name: str) -> Item | None:
         """Return the object that `name` means, or None.
 
         Raises:
@@ -151,18 +151,18 @@ class NameTable:
             raise problem
         return None
 
-    def _conflict(self, kind: Kind, key: str) -> PluginConflictError | None:
+    def _conflict(self, kind: ItemKind, key: str) -> PluginConflictError | None:
         claims = self._claims.get(key, [])
         if len(claims) < 2 or self._preferred(key):  # noqa: PLR2004 - it takes two
             return None
         return PluginConflictError(kind.label, key.partition(":")[2], [claim.origin.distribution for claim in claims])
 
-    def items(self, kind: Kind) -> dict[str, Item]:
+    def items(self, kind: ItemKind) -> dict[str, Item]:
         """Return the usable objects of `kind` by canonical name, sorted."""
         claims = {claim for claims in self._claims.values() for claim in claims if claim.kind is kind}
         return {item.name: item for item in sorted((c.item for c in claims if self.usable(c)), key=lambda i: i.name)}
 
-    def known(self, kind: Kind) -> list[str]:
+    def known(self, kind: ItemKind) -> list[str]:
         """Return every name and alias under which an object of `kind` can be had."""
         usable = [claim for claims in self._claims.values() for claim in claims if self.usable(claim)]
         return sorted(

@@ -87,7 +87,7 @@ class PluginRecord:
 
 
 class RejectedError(Exception):
-    """A plugin is not used; caught by the plugin manager, never seen by anybody else."""
+    """A plugin is not used; caught by the plugin manager, and never let out."""
 
     def __init__(self, stage: PluginStage, reason: str) -> None:
         super().__init__(reason)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from botdock.config.environment import read_environment
     from botdock.config.layers import read_file
     from botdock.config.loading import load
-    from botdock.config.places import (
+    from botdock.config.locations import (
         CONFIG_FILE_NAME,
         CONFIG_VARIABLE,
         ConfigFiles,
@@ -41,7 +41,7 @@ _HOMES = {
     "environment": "read_environment",
     "layers": "read_file",
     "loading": "load",
-    "places": "CONFIG_FILE_NAME CONFIG_VARIABLE ConfigFiles find_config_files load_home platform_folder",
+    "locations": "CONFIG_FILE_NAME CONFIG_VARIABLE ConfigFiles find_config_files load_home platform_folder",
     "rules": "Section setting",
     "sections": "CodeConfig ContainersConfig Features LoggingConfig MetricsConfig OutboxConfig PluginsConfig Policy "
     "RetentionConfig RuntimeConfig",

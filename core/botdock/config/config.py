@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import attrs
 
 from botdock.config import rules
-from botdock.config.places import checked_home, home_dir
+from botdock.config.locations import checked_home, home_dir
 from botdock.config.rules import Section, spelling
 from botdock.config.sections import (
     CodeConfig,

@@ -1,7 +1,7 @@
 """The one strict converter for all data that comes from outside.
 
-Nothing is coerced: `"1"` is no number, `1` is no text, and `true` is no number either. Sizes and durations may have
-units. All problems are found at once, each with its path.
+Nothing is coerced: `"1"` is not a number, `1` is not text, and `true` is not a number either. Sizes and durations may
+have units. All problems are found at once, each with its path.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def structure(data: object, cls: type[T], source: str) -> T:
         raise ConfigError([f"{source}: {dotted(p.path)}: {p.text}" for p in error.problems]) from None
 
 
-def settle(section: Any) -> None:
+def check_fields(section: Any) -> None:
     """Hold what a section was constructed of to the same rules as what a file says, and keep what they make of it.
 
     Raises:

@@ -16,14 +16,14 @@ from typing import Any, cast, get_args, get_origin
 import attrs
 
 from botdock.config.layers import KeyPath, Layer, insert
+from botdock.config.locations import CONFIG_VARIABLE, PREFIX
 from botdock.config.options import OPTIONS, PluginSections
-from botdock.config.places import CONFIG_VARIABLE, PREFIX
 from botdock.errors import nearest
 from botdock.model.executable import RESERVED_ENVIRONMENT
 
 SEPARATOR = "__"
 NO_SETTINGS = frozenset({CONFIG_VARIABLE, "BOTDOCK_DEBUG"}) | RESERVED_ENVIRONMENT
-"""Variables of that prefix that are no settings."""
+"""Variables of that prefix that are not settings."""
 FOR_TESTS = "BOTDOCK_TEST_"
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}

@@ -95,7 +95,7 @@ class Layer:
 
 
 def insert(data: dict[str, Any], path: KeyPath, value: object) -> None:
-    """Put a value at a path of nested tables; what is no table on the way is replaced by one."""
+    """Put a value at a path of nested tables; what is not a table on the way is replaced by one."""
     *parents, last = path
     for key in parents:
         if not isinstance(data.get(str(key)), dict):
@@ -121,7 +121,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def name_of(layers: Sequence[Layer], *paths: KeyPath) -> str:
-    """Return where the first of `paths` that anybody set was set last, as `source: key.path`."""
+    """Return where the first of `paths` that is set was set last, as `source: key.path`."""
     for path in paths:
         for layer in reversed(layers):
             if layer.holds(path):

@@ -52,9 +52,9 @@ class Section:
         """
         fields = attrs.fields(cast("Any", type(self)))
         if not all(_is_default(getattr(self, field.name), field.default) for field in fields):
-            from botdock.config.converter import settle
+            from botdock.config.converter import check_fields
 
-            settle(self)
+            check_fields(self)
 
 
 def _is_default(value: object, default: Any) -> bool:

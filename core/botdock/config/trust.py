@@ -18,8 +18,8 @@ import attrs
 
 from botdock._ownership import fault_of
 from botdock.config.layers import KeyPath, dotted, read_file
+from botdock.config.locations import folder_file_fault, platform_folder
 from botdock.config.options import OPTIONS
-from botdock.config.places import folder_file_fault, platform_folder
 from botdock.config.rules import TIGHTENS
 from botdock.errors import ConfigError, UserError
 
@@ -143,7 +143,7 @@ def trust_file(path: Path, *, revoke: bool = False) -> None:
 
 
 def distrust(path: Path) -> None:
-    """Forget all that the user has said of a file, in whatever wording.
+    """Forget that the user vouched for a file, in all its wordings.
 
     Raises:
         OSError: The folder of the user's configuration cannot be written.

@@ -257,7 +257,7 @@ def _program(runtime: Runtime) -> Mapping[str, bytes]:
         _refuse(runtime, f"its files() give no {ENTRYPOINT_SCRIPT}")
     for name, content in files.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _TAKEN:
-            _refuse(runtime, f"its files() give {name!r}, which is no plain file name or is taken by botdock")
+            _refuse(runtime, f"its files() give {name!r}, which is not a plain file name or is taken by botdock")
         if not isinstance(content, bytes):
             _refuse(runtime, f"its files() give {type(content).__name__} for {name!r}, not bytes")
     return files

@@ -7,7 +7,7 @@ The tree::
      |    +-- ConfigError              a configuration file, variable or argument
      |    +-- ExecutableError          a field of an `Executable`
      |    +-- PolicyError              more than the operator's policy allows
-     |    +-- NotFoundError            a name nobody registered (runtime, engine, storage ...)
+     |    +-- NotFoundError            a name that is not registered (runtime, engine ...)
      |    +-- PluginConflictError      a name that two distributions registered
      |    +-- CodeError                the code tree: absent, not code, not what its runtime needs
      |    +-- ArchiveError             an archive that is refused, naming the entry and the limit

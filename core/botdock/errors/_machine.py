@@ -13,7 +13,7 @@ class BotdockError(Exception):
 
     Attributes:
         message: What went wrong, and where it came from; one or two lines.
-        hint: How to mend it, or None where nobody can know.
+        hint: How to mend it, or None where that is not known.
         phase: The phase of the execution that failed, once the orchestrator has seen the error.
         execution_id: The execution it belongs to, if there is one.
     """

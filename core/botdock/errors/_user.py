@@ -112,7 +112,7 @@ class PluginConflictError(UserError):
 
 
 class CodeError(UserError):
-    """The bot's code is absent, is no code, or is not what its runtime needs.
+    """The bot's code is absent, is not code, or is not what its runtime needs.
 
     Attributes:
         source: The folder, archive or key that was given.

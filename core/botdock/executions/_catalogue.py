@@ -12,7 +12,7 @@ from pathlib import Path
 from botdock._ownership import part_fault
 from botdock.errors import UserError, nearest
 from botdock.executions._files import EXECUTIONS, OUTCOME, REQUEST, RUN, STOP, execution_ids, read_json
-from botdock.executions._index import COLUMNS, Index, Row
+from botdock.executions._index import COLUMNS, ExecutionIndex, Row
 from botdock.executions._lease import holder_lives
 from botdock.executions._record import ExecutionRecord, ExecutionState
 from botdock.model import Outcome
@@ -43,7 +43,7 @@ class Catalogue:
 
             home = load_home()
         self.home = Path(home)
-        self._index = Index(self.home, lambda: execution_ids(self.home), self._row)
+        self._index = ExecutionIndex(self.home, lambda: execution_ids(self.home), self._row)
 
     def list(
         self,

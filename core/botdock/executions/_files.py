@@ -87,9 +87,9 @@ def execution_ids(home: Path) -> list[str]:
 
 
 def is_orphan(directory: Path) -> bool:
-    """Tell whether the execution in this folder has no outcome, and nobody who will write one.
+    """Tell whether the execution in this folder has no outcome, and no runner that will write one.
 
-    Who writes it lets go of the execution afterwards: so it is looked for last.
+    The runner that writes one lets go of the execution afterwards: so it is looked for last.
     """
     return not holder_lives(directory) and not (directory / OUTCOME).exists()
 

@@ -1,4 +1,4 @@
-"""The index of executions: one row each, filled by whoever lists, and rebuilt from the folders at any time.
+"""The index of executions: one row each, filled by each listing, and rebuilt from the folders at any time.
 
 A runner writes nothing here. A look compares the names in `executions/` with the rows, reads what is new, and asks
 again about what had not ended. So a row is never newer than its folder, and an index that is absent, damaged or behind
@@ -40,7 +40,7 @@ Row = dict[str, Any]
 
 
 @attrs.define
-class Index:
+class ExecutionIndex:
     """The rows of one state folder.
 
     Args:

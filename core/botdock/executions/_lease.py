@@ -4,8 +4,8 @@
     executions/<execution_id>/runner   the id of the runner that holds the execution
 
 A lock is a `flock`, so the kernel lets go of it when its process dies. An id is never used twice, and a file has its
-name only once it is locked: so one that nobody locks belongs to a runner that is dead for good. Whoever asks takes a
-shared lock, which never makes a dead runner look alive to somebody else who asks at the same time.
+name only once it is locked: so one that is not locked belongs to a runner that is dead for good. A look at it takes a
+shared lock, which never makes a dead runner look alive to another process that looks at the same time.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def hold(directory: Path, runner: str) -> None:
 
 
 def holder_of(directory: Path) -> str | None:
-    """Return the id of the runner that holds the execution in this folder, or None when nobody does.
+    """Return the id of the runner that holds the execution in this folder, or None when none does.
 
     Raises:
         OSError: It cannot be read now.
@@ -148,7 +148,7 @@ def holder_of(directory: Path) -> str | None:
 def holder_lives(directory: Path) -> bool:
     """Tell whether the runner that holds the execution in this folder lives; costs some ten microseconds.
 
-    Only one that is known to be dead does not: whoever cannot look, for want of descriptors, must not take over.
+    Only one that is known to be dead does not: a runner that cannot look, for want of descriptors, must not take over.
 
     Example:
         >>> holder_lives(Path("/nowhere/executions/01jd9pz7p0k0v6r3h2m4n5q8st"))
@@ -191,7 +191,7 @@ def _take(folder: Path) -> tuple[str, int]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             draft.rename(folder / f"{runner}{_LOCKED}")
-        except (BlockingIOError, FileNotFoundError):  # somebody who tidies up was quicker
+        except (BlockingIOError, FileNotFoundError):  # a runner that removes dead ones was quicker
             os.close(descriptor)
         except BaseException:
             os.close(descriptor)
@@ -199,7 +199,7 @@ def _take(folder: Path) -> tuple[str, int]:
             raise
         else:
             return runner, descriptor
-    raise BlockingIOError(f"somebody removed it {_ATTEMPTS} times")
+    raise BlockingIOError(f"another process removed it {_ATTEMPTS} times")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -214,7 +214,7 @@ def _is_locked(path: Path) -> bool:
     except _ABSENT:
         return False
     except OSError as error:
-        return error.errno != errno.ELOOP  # a link is no lease
+        return error.errno != errno.ELOOP  # a link is not a lease
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:

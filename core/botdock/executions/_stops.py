@@ -1,6 +1,6 @@
 """Asking an execution to stop, from any process: a file that its runner obeys, and a datagram that wakes the runner.
 
-executions/<id>/stop.json      the request; obeyed by whoever holds the execution, or recovers it
+executions/<id>/stop.json      the request; obeyed by the runner that holds the execution, or recovers it
 runners/<runner id>.sock       the runner's socket, 0600; a datagram means: look for requests now
 """
 

@@ -53,7 +53,7 @@ class ContainerState(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class ContainerTemplate:
-    """What is known of a container before there is a run: the same for every bot of one runtime and one allowance.
+    """What is known of a container before there is a run: the same for every bot of one runtime and the same limits.
 
     An engine that keeps containers waiting keys them by `digest`: a run of another template cannot use them.
 

@@ -1,4 +1,4 @@
-"""The seam to whatever runs containers: Docker, Kubernetes, a plain process."""
+"""The seam to what runs containers: Docker, Kubernetes, a plain process."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class Engine(ABC):
 
     @abstractmethod
     def remove(self, container: ContainerHandle, *, timeout: float) -> None:
-        """Remove it, killing it first if it runs; one that is not there is no error."""
+        """Remove it, killing it first if it runs; one that is not there is not an error."""
 
     @abstractmethod
     def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
@@ -222,7 +222,7 @@ class Engine(ABC):
             timeout: Seconds.
 
         Raises:
-            ContainerError: The file is gone, or not a file any more: then a result is lost, which is no success.
+            ContainerError: The file is gone, or not a file any more: then a result is lost, which is not a success.
         """
 
     def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents | None:  # noqa: ARG002 - for those that have some

@@ -224,5 +224,5 @@ def sha256_of(code_digest: str) -> str:
     """
     match = _DIGEST.fullmatch(code_digest)
     if match is None:
-        raise ValueError(f"{code_digest[:80]!r} is no SHA-256")
+        raise ValueError(f"{code_digest[:80]!r} is not a SHA-256")
     return match[2].lower()

@@ -79,7 +79,7 @@ class Outcome(StrEnum):
     """How an execution ended: always exactly one of these, with its evidence in the result."""
 
     SUCCEEDED = "succeeded"
-    """The bot ended by itself with exit code 0, and what it returned is no error."""
+    """The bot ended by itself with exit code 0, and what it returned is not an error."""
     FAILED = "failed"
     """The bot ended by itself: it raised, exited non-zero, or returned an error."""
     SIGNALED = "signaled"
@@ -87,7 +87,7 @@ class Outcome(StrEnum):
     TIMED_OUT = "timed_out"
     """It ran longer than its wall time."""
     STOPPED = "stopped"
-    """Somebody asked for it to stop."""
+    """A stop was asked for: by a caller, a signal or a command."""
     OOM_KILLED = "oom_killed"
     """The kernel killed the bot for exceeding its memory."""
     OUTPUT_LIMIT = "output_limit"
@@ -95,7 +95,7 @@ class Outcome(StrEnum):
     INFRASTRUCTURE_ERROR = "infrastructure_error"
     """Botdock, its engine or its machine failed; the bot is not to blame."""
     LOST = "lost"
-    """Nobody can say any more how it ended."""
+    """How it ended is not known, and cannot be found out."""
 
     @property
     def status(self) -> Status:

@@ -27,7 +27,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "tmpfs": (64 * KIB, 1024 * GIB),
     "result": (1, 1 * GIB),
 }
-"""The sane range of each limit; what lies outside is a mistake of units, not a wish."""
+"""The sane range of each limit; what lies outside is a mistake of units."""
 
 
 def _bytes(value: int | str | None) -> int | None:

@@ -60,7 +60,7 @@ class LogGap:
 
     Attributes:
         stream: Of which stream.
-        size: How many bytes, or None where nobody can know.
+        size: How many bytes, or None where that is not known.
         since_ns: Nanoseconds since the epoch of the last byte before it; 0 for not known.
         until_ns: The same of the first byte after it.
         reason: Why they are missing.
@@ -157,7 +157,7 @@ class LogSummary:
         streams: Per stream the bytes, lines and SHA-256 of what is stored, all segments in their order.
         gaps: How often bytes are missing (the engine had lost them, or a limit dropped them).
         gap_bytes: How many are missing, as far as that is known.
-        gap_seconds: The time that the gaps span whose size nobody knows.
+        gap_seconds: The time that the gaps of unknown size span.
         masked: How many secrets were masked.
         segments: How many segments are kept.
         removed_segments: How many of the oldest ones retention has removed; what was in them is in no other number.
@@ -213,9 +213,9 @@ class LogStream(ABC):
 
     @property
     def activity(self) -> int:
-        """A number that changes while the engine delivers, also what the cursor skips; 0 where nobody can tell.
+        """A number that changes while the engine delivers, also what the cursor skips; 0 where the engine cannot tell.
 
-        Whoever waits for the end of a long log tells by it an engine that works from one that hangs.
+        By it the collector, which waits for the end of a long log, tells an engine that works from one that hangs.
         """
         return 0
 
@@ -257,7 +257,7 @@ class LogStream(ABC):
 class LogSink(ABC):
     """Somewhere else that lines go: a log system, a file, a chat.
 
-    Each sink has a thread and a bounded queue of its own: one that is slow, blocks or raises delays nobody;
+    Each sink has a thread and a bounded queue of its own: one that is slow, blocks or raises delays no other;
     what it could not take is counted.
 
     Example:

@@ -1,4 +1,4 @@
-"""What botdock counts about itself, and the seam to whoever wants to know."""
+"""What botdock counts about itself, and the seam to what exports it."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def _read_only(operations: Mapping[Series, OperationStats]) -> Mapping[Series, O
 
 @attrs.frozen(kw_only=True)
 class MetricsSnapshot:
-    """All of it at one instant; nobody can change it.
+    """All of it at one instant; it never changes.
 
     Attributes:
         taken_at: When, UTC.
         since: When counting began, UTC.
         operations: Per name (`container.create`, `storage.put`, `phase.pull`) and labels, what was recorded.
-        total: The same over all runners of the state folder, those that have ended included; None where nobody asked
-            for it (see `MetricsExporter.wants_total`), or where it could not be had.
+        total: The same over all runners of the state folder, those that have ended included; None where it was not
+            asked for (see `MetricsExporter.wants_total`), or where it could not be had.
     """
 
     taken_at: datetime

@@ -56,7 +56,7 @@ class EnginePlugin:
         name: As in `--engine NAME`.
         summary: One line for `botdock plugins`.
         factory: Makes the engine; imports its client library here. May raise `EngineUnavailableError`.
-        automatic: Whether it may be chosen when nobody names an engine; only for engines that isolate.
+        automatic: Whether it may be chosen when no engine is named; only for engines that isolate.
         checks: What `botdock doctor` asks; does not raise.
         settings: The attrs class of `[options.<name>]`, which the factory gets by `config.options_for(name, settings)`;
             None means that there are none.

@@ -157,7 +157,7 @@ class Runtime:
         image: Default image; stock, small, and with a POSIX `/bin/sh`.
         interpreters: Programs any one of which is enough, for engines without images: `("python3.11", "python3")`.
         suffixes: Endings of its scripts, such as `(".py",)`.
-        scripts: Per entrypoint, the names a script may have when nobody says; the first that exists is taken.
+        scripts: Per entrypoint, the names a script may have when none is named; the first that exists is taken.
         files: Returns what the wrapper consists of, name to bytes; `entrypoint.sh` must be among it. A runtime that has
             settings is given them.
         check: Yields, for a tree and a script that exists in it, what is wrong with them in words. It runs in the

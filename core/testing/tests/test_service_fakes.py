@@ -94,7 +94,7 @@ class TestContainers:
         with pytest.raises(ContainerConflictError):
             containers.create_container(*spec(tmp_path))
         with pytest.raises(ContainerNotFoundError):
-            containers.get_container_status(ContainerHandle(id="nobody"))
+            containers.get_container_status(ContainerHandle(id="no-such"))
 
 
 class TestCode:

@@ -127,7 +127,7 @@ CommandLine = Callable[..., Run]
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """State of its own, and no configuration of whoever runs the tests."""
+    """State of its own, and no configuration of the developer's own."""
     home = tmp_path / "home"
     for name in [name for name in os.environ if name.startswith(("BOTDOCK_", "MINIO_"))]:
         monkeypatch.delenv(name)
@@ -277,7 +277,7 @@ def cli(capfdbinary: pytest.CaptureFixture[bytes]) -> CommandLine:
 
 @pytest.fixture
 def newcomer(own_home: Path) -> dict[str, str]:
-    """The environment of somebody who has set nothing for Python."""
+    """The environment of a user who has set nothing for Python."""
     ours = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
     return {name: value for name, value in os.environ.items() if name not in ours}
 

@@ -51,7 +51,7 @@ def test_a_message_without_a_reader_is_no_error(monkeypatch: pytest.MonkeyPatch,
     if stderr is not None:
         stderr.close()
     monkeypatch.setattr(sys, "stderr", stderr)
-    say("nobody hears this")
+    say("this is not heard")
     assert not is_terminal(stderr)
 
 

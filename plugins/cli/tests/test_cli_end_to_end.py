@@ -236,7 +236,7 @@ def test_bad_input_is_one_clear_error(
     ("name", "content", "said"),
     [
         ("absent", None, "absent"),
-        ("text.zip", b"this is no archive", "text.zip"),
+        ("text.zip", b"this is not an archive", "text.zip"),
         ("empty.zip", b"", "empty.zip"),
         ("cut.zip", b"PK\x03\x04\x14\x00\x00\x00", "cut.zip"),
     ],

@@ -249,7 +249,7 @@ def test_a_terminal_sees_how_far_the_check_of_a_large_log_is(
     monkeypatch.setattr(ProgressBars, "_show", lambda _self, progress: shown.update({progress.what: progress}))
     monkeypatch.setattr("botdock_cli.log_checking.WORTH_SHOWING", 1)
     assert cli("logs", "sma", "--verify").code == 0
-    assert shown == {}, "nobody is there to see it"
+    assert shown == {}, "there is no terminal to show it on"
     monkeypatch.setattr("botdock_cli.progress.is_terminal", lambda stream: True)
     monkeypatch.setattr("botdock_cli.log_checking.WORTH_SHOWING", 64 * 1024 * 1024)
     assert cli("logs", "sma", "--verify").code == 0

@@ -1,4 +1,4 @@
-"""The front door: help, version, completion, and what becomes of errors nobody expected."""
+"""The front door: help, version, completion, and what becomes of unexpected errors."""
 
 from __future__ import annotations
 

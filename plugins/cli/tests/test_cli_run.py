@@ -147,7 +147,7 @@ def test_a_broken_pipe_stops_the_bot_and_ends_like_any_unix_program(
     os.close(reading)
 
     def stream() -> Iterator[LogChunk]:
-        yield LogChunk(Stream.STDOUT, b"nobody reads this\n")
+        yield LogChunk(Stream.STDOUT, b"this is not read\n")
         assert fake_runner.execution.stopped.wait(PATIENCE)
         yield LogChunk(Stream.STDOUT, b"nor this\n")
 

@@ -1,4 +1,4 @@
-"""What the storage verbs do is counted in the state folder, as what runs do is, and costs nobody his command."""
+"""What the storage verbs do is counted in the state folder, as what runs do is, and fails no command."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_what_fails_is_counted_as_an_error(cli: Callable[..., Any], counted: Cou
     found = counted()
     assert found["storage.stat"] == (1, 1, 0)
     assert found["storage.get"] == (1, 1, 0)
-    assert found["storage.list"][1] == 0, "looking for what was meant is no failure"
+    assert found["storage.list"][1] == 0, "looking for what was meant is not a failure"
 
 
 def test_all_that_is_deleted_below_a_prefix_is_one_deletion(

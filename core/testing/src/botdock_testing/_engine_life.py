@@ -35,7 +35,7 @@ LINGERS = Program(stdout=b"ready\n", forever=True)
 """It prints a line and goes on until it is stopped."""
 
 
-class Ending:
+class EndingTests:
     """How containers end."""
 
     @pytest.mark.parametrize("code", [0, 1, 7, 137, 143])
@@ -118,7 +118,7 @@ class Ending:
         assert_killed(bounded(lambda: ended(engine, container)))
 
 
-class Life:
+class LifeTests:
     """What there is before, after and beside the end."""
 
     def test_inspect_tells_where_a_container_is_in_its_life(self, engine: Engine, make_spec: MakeSpec) -> None:
@@ -172,15 +172,15 @@ class Life:
     @pytest.mark.parametrize("operation", ["inspect", "wait", "start", "attach", "stop", "read_logs", "fetch_result"])
     def test_an_unknown_container_is_not_found(self, engine: Engine, operation: str) -> None:
         calls: dict[str, Callable[[], object]] = {
-            "inspect": lambda: engine.inspect(ContainerHandle(id="nobody"), timeout=CALL),
-            "wait": lambda: engine.wait(ContainerHandle(id="nobody"), timeout=CALL),
-            "start": lambda: engine.start(ContainerHandle(id="nobody"), timeout=CALL),
-            "attach": lambda: engine.attach(ContainerHandle(id="nobody"), timeout=CALL),
-            "stop": lambda: engine.stop(ContainerHandle(id="nobody"), grace=0.0, timeout=CALL),
+            "inspect": lambda: engine.inspect(ContainerHandle(id="no-such"), timeout=CALL),
+            "wait": lambda: engine.wait(ContainerHandle(id="no-such"), timeout=CALL),
+            "start": lambda: engine.start(ContainerHandle(id="no-such"), timeout=CALL),
+            "attach": lambda: engine.attach(ContainerHandle(id="no-such"), timeout=CALL),
+            "stop": lambda: engine.stop(ContainerHandle(id="no-such"), grace=0.0, timeout=CALL),
             "read_logs": lambda: engine.read_logs(
-                ContainerHandle(id="nobody"), cursor=LogCursor(), follow=False, timeout=CALL
+                ContainerHandle(id="no-such"), cursor=LogCursor(), follow=False, timeout=CALL
             ),
-            "fetch_result": lambda: engine.fetch_result(ContainerHandle(id="nobody"), limit=1, timeout=CALL),
+            "fetch_result": lambda: engine.fetch_result(ContainerHandle(id="no-such"), limit=1, timeout=CALL),
         }
         with pytest.raises(ContainerNotFoundError):
             calls[operation]()

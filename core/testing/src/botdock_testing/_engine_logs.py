@@ -34,7 +34,7 @@ OUTPUTS = {
 }
 
 
-class Logs:
+class LogTests:
     """Every byte, once, in order."""
 
     @pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
@@ -118,7 +118,7 @@ class Logs:
                 stream.read(0.0)
 
 
-class Deliveries:
+class DeliveryTests:
     """What goes in, and what comes out beside the log."""
 
     def test_an_untouched_result_is_empty(self, engine: Engine, make_spec: MakeSpec) -> None:

@@ -83,7 +83,7 @@ class MakeSpec(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Run:
+class FinishedRun:
     """A container that has been run to its end.
 
     Attributes:
@@ -99,13 +99,13 @@ class Run:
     stderr: bytes
 
 
-def run(engine: Engine, spec: Asked) -> Run:
-    """Run a container as the orchestrator does: create, attach, start, read to the end, wait."""
+def run(engine: Engine, spec: Asked) -> FinishedRun:
+    """FinishedRun a container as the orchestrator does: create, attach, start, read to the end, wait."""
     container = engine.create(*spec, timeout=CALL)
     with engine.attach(container, timeout=CALL) as stream:
         engine.start(container, timeout=CALL)
         written = drain(stream)
-    return Run(
+    return FinishedRun(
         container=container,
         status=ended(engine, container),
         stdout=written[Stream.STDOUT],

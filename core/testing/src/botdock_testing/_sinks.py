@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from botdock.model import LogLine, LogSink, LogSource
 
 PATIENCE = 60.0
-"""Seconds after which a sink that nobody lets go gives up, so that a failing test ends."""
+"""Seconds after which a sink that is not let go gives up, so that a failing test ends."""
 
 
 class Recording(LogSink):

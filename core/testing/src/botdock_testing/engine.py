@@ -19,8 +19,8 @@ from botdock.model import (  # noqa: E402 - the tests below must be imported aft
     EngineCapabilities,
     new_execution_id,
 )
-from botdock_testing._engine_life import Ending, Life  # noqa: E402 - after their assertions are to be rewritten
-from botdock_testing._engine_logs import Deliveries, Logs  # noqa: E402 - after their assertions are to be rewritten
+from botdock_testing._engine_life import EndingTests, LifeTests  # noqa: E402 - after their assertions are to be rewritten
+from botdock_testing._engine_logs import DeliveryTests, LogTests  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing._engine_support import (  # noqa: E402 - after their assertions are to be rewritten
     ANNOTATION,
     CALL,
@@ -41,7 +41,7 @@ EVERYBODY_READS = 0o755
 EVERYBODY_WRITES = 0o666
 
 
-class EngineContract(Ending, Life, Logs, Deliveries):
+class EngineContract(EndingTests, LifeTests, LogTests, DeliveryTests):
     """Holds an engine to every sentence of `Engine` and `LogStream`.
 
     A subclass has one fixture to write, `engine`; `reopened`, `image`, `absent_image` and `basic_environment` say

@@ -38,7 +38,7 @@ BASIC_ENVIRONMENT: Mapping[str, str] = {
 
 @attrs.define(eq=False)
 class World:
-    """What outlives an engine. Whoever reads or changes any of it holds `changed`.
+    """What outlives an engine. A thread that reads or changes any of it holds `changed`.
 
     Attributes:
         changed: The one lock, and the condition that is notified of every change.
@@ -59,7 +59,7 @@ class World:
     numbers: count[int] = attrs.field(factory=lambda: count(1))
 
     def notify(self) -> None:
-        """Tell everybody that something has changed."""
+        """Wake all threads that wait for a change."""
         for listener in tuple(self.listeners):
             listener()
         self.changed.notify_all()

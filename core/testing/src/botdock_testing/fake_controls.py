@@ -20,7 +20,7 @@ FAKE_CAPABILITIES = EngineCapabilities(engine="fake", version="1", enforced=froz
 
 
 class FakeControls:
-    """The part of the fake engine that is no engine.
+    """The part of the fake engine that is not an engine.
 
     Args:
         behaviour: What containers do.

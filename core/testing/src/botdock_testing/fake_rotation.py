@@ -25,8 +25,8 @@ class Rotation:
     def begin(self, cursor: LogCursor) -> tuple[int, LogGap | None]:
         """Return how many bytes of the stream come before the first one that a reader gets, and what it has missed.
 
-        A gap of unknown size is not in the reader's count. So it is remembered at which count it lay: whoever has
-        counted further has read over it.
+        A gap of unknown size is not in the reader's count. So it is remembered at which count it lay: a reader
+        that has counted further has read over it.
         """
         count = cursor.stdout if self.stream is Stream.STDOUT else cursor.stderr
         place = count + sum(size for at, size in self._jumps.items() if at < count)

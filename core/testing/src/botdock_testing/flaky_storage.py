@@ -51,4 +51,4 @@ class FlakyBackend(MemoryBackend):
 
     def _answer(self) -> None:
         if self.away:
-            raise StorageUnavailableError("nobody answers", backend=self.location)
+            raise StorageUnavailableError("it does not answer", backend=self.location)

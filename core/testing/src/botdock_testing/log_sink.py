@@ -52,7 +52,7 @@ HOSTILE = {
     "dollar": b"$x ${HOME} $(id) `id`",
     "tags": b"<red>x</red> </ \\<b> [bold]x[/bold] &lt;",
     "quotes": b"\"'\\ '; DROP TABLE lines; --",
-    "json": b'{"level": "ERROR", "execution_id": "somebody-else"}',
+    "json": b'{"level": "ERROR", "execution_id": "another"}',
     "wide": "\N{GRINNING FACE}\u0301\u202egnol".encode(),
     "a whole piece": b"x" * MAX_PIECE,
 }

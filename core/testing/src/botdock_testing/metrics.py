@@ -94,7 +94,7 @@ class MetricsExporterContract:
 
     @pytest.fixture
     def seen(self) -> Seen:
-        """Say that nobody can look at what comes out."""
+        """Say that what comes out cannot be looked at."""
         return lambda: None
 
     @pytest.fixture

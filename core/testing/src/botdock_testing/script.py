@@ -31,7 +31,7 @@ class Script:
 
     Attributes:
         output: What it writes, with pauses between.
-        exit_code: What it exits with; None for a code that nobody knows.
+        exit_code: What it exits with; None for one that is not known.
         signal: The signal that ends it, if one does.
         oom_killed: Whether the kernel killed some process of it for memory.
         error: What the engine says about its end.

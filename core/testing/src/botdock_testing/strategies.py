@@ -71,7 +71,7 @@ def json_values(*, largest_integer: int = SAFE_INTEGER, max_leaves: int = 12) ->
 
     Args:
         largest_integer: Of the integers, by absolute value.
-        max_leaves: Values that are no array or object.
+        max_leaves: Values that are neither array nor object.
     """
     numbers = st.integers(-largest_integer, largest_integer) | st.floats(allow_nan=False, allow_infinity=False)
     leaves = st.none() | st.booleans() | numbers | texts()

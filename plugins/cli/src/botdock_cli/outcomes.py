@@ -98,9 +98,9 @@ def _unmet(result: ExecutionResult) -> Iterator[str]:
     """Yield what its `bot.toml` asked for in vain, and the options with which the caller allows it."""
     asked = {name: bound for name, bound in _bounds(result).items() if "asked" in bound}
     if asked:
-        wishes = (f"{n} {_typed(n, b['asked'])} and gets {_typed(n, b['value'])}" for n, b in asked.items())
+        changes = (f"{n} {_typed(n, b['asked'])} and gets {_typed(n, b['value'])}" for n, b in asked.items())
         options = (f"{_option(name)}{_typed(name, bound['asked'])}" for name, bound in asked.items())
-        yield f"its bot.toml asks for {', '.join(wishes)}; if you trust it, allow that with {' '.join(options)}"
+        yield f"its bot.toml asks for {', '.join(changes)}; if you trust it, allow that with {' '.join(options)}"
 
 
 def _option(limit: str) -> str:

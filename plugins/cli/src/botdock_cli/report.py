@@ -17,7 +17,7 @@ EXIT_BROKEN_PIPE = 141
 def say(text: str) -> None:
     """Write one message of botdock's own to stderr: `botdock: text`, its further lines indented.
 
-    A reader that went away is no reason to fail. What a terminal would obey is shown as an escape.
+    A reader that went away is not a reason to fail. What a terminal would obey is shown as an escape.
     """
     first, *rest = printable(text).splitlines() or [""]
     lines = [f"botdock: {first}", *(f"  {line}" for line in rest)]

@@ -88,7 +88,7 @@ def parse_moment(text: str, *, now_ns: int | None = None) -> int:
         now_ns: Now; None asks the clock.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: It is neither.
     """
     stripped = text.strip()
     try:

@@ -48,7 +48,7 @@ Exit codes: 0; 2 when it cannot be read, or when other users could write it."""
 
 @verb("trust", _TRUST, summary="Let a botdock.toml of a folder set everything, as it reads now.")
 @click.argument("file", metavar="[FILE]", default="botdock.toml")
-@click.option("--revoke", is_flag=True, help="Trust it no longer, in whatever wording.")
+@click.option("--revoke", is_flag=True, help="Trust it no longer, as it reads now or read before.")
 def _trust(_session: Session, *, file: str, revoke: bool) -> int:
     """Trust a file."""
     from botdock.config import trust_file

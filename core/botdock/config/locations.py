@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from botdock._ownership import Fault, fault_of, make_private, part_fault
+from botdock._ownership import PathFault, fault_of, make_private, part_fault
 from botdock.errors import BotdockError, ConfigError, UserError
 from botdock.model._validation import path_problem
 
@@ -98,7 +98,7 @@ def _is_code(file: Path, code: str | os.PathLike[str] | None) -> bool:
     return any(place.samefile(code) for place in places)
 
 
-def folder_file_fault(path: Path) -> Fault | None:
+def folder_file_fault(path: Path) -> PathFault | None:
     """Return why a `botdock.toml` of a folder is not read: other users could write it, or its folder."""
     return fault_of(path.parent) or fault_of(path)
 
