@@ -10,7 +10,7 @@ import pytest
 from botdock.config import Config
 from botdock.errors import EngineUnavailableError
 from botdock.model import Check, CheckStatus, Feature
-from botdock_engine_docker import checks
+from botdock_engine_docker import capabilities
 from botdock_engine_docker.engine import DockerEngine
 from botdock_engine_docker.settings import DockerSettings
 
@@ -33,7 +33,7 @@ def info(**changed: Any) -> dict[str, Any]:
 
 def examine(fake_docker: Any, **fields: Any) -> dict[str, Check]:
     config = Config(options={"docker": DockerSettings(host=fake_docker.url, **fields)})
-    return {check.name: check for check in checks.checks(config)}
+    return {check.name: check for check in capabilities.checks(config)}
 
 
 def test_a_daemon_that_enforces_everything_isolates(fake_docker: Any, engine: DockerEngine) -> None:
@@ -104,7 +104,7 @@ def test_doctor_finds_a_good_daemon_good(fake_docker: Any) -> None:
 
 
 def test_doctor_says_what_else_could_be_better(fake_docker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "LOW_DISK", 2**80)
+    monkeypatch.setattr(capabilities, "LOW_DISK", 2**80)
     options = ["name=seccomp,profile=default", "name=selinux"]
     fake_docker.says("GET", "/info", info(LiveRestoreEnabled=False, SecurityOptions=options))
     found = examine(fake_docker)

@@ -17,7 +17,7 @@ from botdock.errors import (
     EngineUnavailableError,
 )
 from botdock.model import ContainerHandle
-from botdock_engine_docker import containers, waiting
+from botdock_engine_docker import containers
 from botdock_engine_docker.engine import DockerEngine
 from botdock_engine_docker.profile import LABEL_USER
 from botdock_testing.engine import Asked, replaced
@@ -198,7 +198,7 @@ class TestWait:
     def test_a_daemon_that_stays_away_is_unavailable(
         self, fake_docker: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(waiting, "RECONNECT", 0.2)
+        monkeypatch.setattr(containers, "RECONNECT", 0.2)
         fake_docker.on("POST", "/wait", b"")
         with pytest.raises(EngineUnavailableError):
             engine.wait(ContainerHandle(id="c1"), timeout=CALL)

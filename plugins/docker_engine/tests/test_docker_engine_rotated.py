@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from botdock.errors import ContainerError
 from botdock.model import LogCursor, LogGap, Stream
+from botdock_engine_docker.entries import FULL_FRAME
 from botdock_engine_docker.errors import Call
-from botdock_engine_docker.lines import FULL_FRAME
 from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.tails import NO_CHANCE, SKEW_NS
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock.model import ContainerState
-from botdock_engine_docker.status import read_info, read_status, read_time
+from botdock_engine_docker.containers import read_info, read_status, read_time
 
 CREATED_AT = "2026-01-02T03:04:05.123456789Z"
 

@@ -12,7 +12,7 @@ import pytest
 
 from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeoutError, EngineUnavailableError
 from botdock.model import ContainerHandle, LogChunk, LogCursor, LogStream, Stream
-from botdock_engine_docker import ending
+from botdock_engine_docker import streams
 from botdock_engine_docker.engine import DockerEngine
 
 C1 = ContainerHandle(id="c1")
@@ -106,7 +106,7 @@ def test_what_is_not_a_whole_frame_is_a_broken_stream(
 def test_a_stream_that_ends_before_its_container_was_cut(
     fake_docker: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "SETTLE", 0.05)
+    monkeypatch.setattr(streams, "SETTLE", 0.05)
     fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out"))
     fake_docker.on("POST", "/wait", CHUNKED + fake_docker.STAY)
     with attach(engine) as stream, pytest.raises(ContainerError, match="went on"):

@@ -1,29 +1,64 @@
-"""The calls about one container, each made once."""
+"""The calls about one container, each made once; waiting for its end, and making it end."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeoutError, EngineUnavailableError
 from botdock.logging import logger_of
-from botdock.model import ContainerState
+from botdock.model import ContainerInfo, ContainerState, ContainerStatus
 from botdock_engine_docker.client import path
-from botdock_engine_docker.status import read_info
-from botdock_engine_docker.wire import Backoff, Deadline
+from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from botdock.model import ContainerInfo, ContainerRun
+    from botdock.model import ContainerRun
     from botdock_engine_docker.client import DockerClient
 
 logger = logger_of(__name__)
 
+STATES = {
+    "created": ContainerState.CREATED,
+    "running": ContainerState.RUNNING,
+    "paused": ContainerState.RUNNING,
+    "restarting": ContainerState.RUNNING,
+    "exited": ContainerState.EXITED,
+    "dead": ContainerState.EXITED,
+}
+"""Docker's states; one that is being removed is in none that botdock knows."""
+NEVER = 1
+"""The year of Go's zero time, which Docker writes for 'not yet'."""
 CLEAN_UP = 5.0
 """Seconds to remove what a create that was cut off may have left."""
 REMOVE_TRIES = 5
 """How often a removal is tried that fails because something of the container is still busy."""
+WAIT_PIECE = 60.0
+"""Seconds of one call that waits: a connection that died unnoticed is replaced after them."""
+LAST_LOOK = 10.0
+"""Seconds that the look at a container may take that has just ended, however little time is left."""
+RECONNECT = 30.0
+"""Seconds that a daemon may be away during a wait: a restart takes a few."""
+STUCK = "A process that hangs in the kernel cannot be killed: look at `docker inspect` and `dmesg`."
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two tries."""
+
+
+class Backoff:
+    """Pauses between tries, each twice as long as the one before, until a deadline."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._next = FIRST_PAUSE
+
+    def pause(self) -> None:
+        """Sleep, but not past the deadline."""
+        time.sleep(min(self._next, self._deadline.left))
+        self._next = min(2 * self._next, LONGEST_PAUSE)
 
 
 class Containers:
@@ -129,3 +164,114 @@ class Containers:
             if info.state is ContainerState.CREATED:
                 self.remove(info.container_id, timeout=deadline.left)
         return bool(found)
+
+    def wait(self, container_id: str, *, timeout: float) -> ContainerStatus | None:
+        """Wait for the end; return the final status, or None when it still runs.
+
+        Raises:
+            ContainerNotFoundError: It is gone.
+            EngineUnavailableError: The daemon stayed away.
+        """
+        deadline = Deadline(timeout)
+        while (status := self._wait_patiently(container_id, deadline)) is None:
+            if deadline.passed:
+                return None
+        return status
+
+    def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
+        """Ask it to end, and kill it after the grace.
+
+        `POST /stop` would do the same, but in whole seconds and only while the connection lives.
+
+        Raises:
+            EngineTimeoutError: It has not ended even so.
+        """
+        if grace > 0 and self._ends_by("SIGTERM", container_id, call=timeout, patience=grace):
+            return
+        if not self._ends_by("SIGKILL", container_id, call=timeout, patience=timeout):
+            call = self._client.about("stop", timeout=timeout, container_id=container_id)
+            raise call.error(EngineTimeoutError, f"it was killed, and has not ended in {timeout:g} s", hint=STUCK)
+
+    def _wait_patiently(self, container_id: str, deadline: Deadline) -> ContainerStatus | None:
+        """Wait for a while; a daemon that is away gets the time of a restart to come back."""
+        away = Deadline(min(RECONNECT, deadline.left))
+        backoff = Backoff(away)
+        while True:
+            try:
+                return self._wait_once(container_id, deadline.left)
+            except EngineUnavailableError:
+                if away.passed:
+                    raise
+            backoff.pause()
+
+    def _wait_once(self, container_id: str, left: float) -> ContainerStatus | None:
+        if left > 0:
+            call = self._client.about("wait", timeout=min(left, WAIT_PIECE), container_id=container_id)
+            try:
+                self._client.send(call, "POST", path("/containers/{}/wait", container_id))
+            except EngineTimeoutError:
+                return None
+        inspected = self.inspect(container_id, timeout=LAST_LOOK, operation="wait")
+        status = read_status(inspected)
+        if status.state is ContainerState.CREATED and left > 0:
+            Backoff(Deadline(left)).pause()  # it does not run, but it has not ended either
+        return status if status.state is ContainerState.EXITED else None
+
+    def _ends_by(self, signal: str, container_id: str, *, call: float, patience: float) -> bool:
+        """Send a signal; return whether nothing runs (any more) after so many seconds."""
+        running = self._signal(signal, container_id, timeout=call)
+        return not running or self.wait(container_id, timeout=patience) is not None
+
+    def _signal(self, signal: str, container_id: str, *, timeout: float) -> bool:
+        """Send a signal; return whether there was anything running to get it."""
+        call = self._client.about("stop", timeout=timeout, container_id=container_id)
+        try:
+            self._client.send(call, "POST", path("/containers/{}/kill", container_id), params={"signal": signal})
+        except ContainerNotFoundError:
+            raise
+        except ContainerError as error:
+            if "is not running" not in error.message:
+                raise
+            return False
+        return True
+
+
+def read_status(inspected: Mapping[str, Any]) -> ContainerStatus:
+    """Return the status that an answer of `inspect` tells.
+
+    Docker says 128+n both for a signal and for a program that exits so; the signal stays unknown.
+    """
+    state = inspected["State"]
+    where = STATES.get(state["Status"], ContainerState.UNKNOWN)
+    started_at, finished_at = read_time(state.get("StartedAt", "")), read_time(state.get("FinishedAt", ""))
+    if started_at and finished_at:  # the daemon notes the start after it, so a very short life may seem to end before
+        started_at = min(started_at, finished_at)
+    return ContainerStatus(
+        container_id=inspected["Id"],
+        state=where,
+        exit_code=state["ExitCode"] if where is ContainerState.EXITED else None,
+        oom_killed=bool(state.get("OOMKilled")),
+        started_at=started_at,
+        finished_at=finished_at,
+        error=state.get("Error", ""),
+    )
+
+
+def read_info(listed: Mapping[str, Any]) -> ContainerInfo:
+    """Return what a line of `list` tells."""
+    return ContainerInfo(
+        container_id=listed["Id"],
+        name=next(iter(listed.get("Names") or ()), "").lstrip("/"),
+        image=listed.get("Image", ""),
+        state=STATES.get(listed.get("State", ""), ContainerState.UNKNOWN),
+        labels=listed.get("Labels") or {},
+        created_at=datetime.fromtimestamp(listed["Created"], UTC) if listed.get("Created") else None,
+    )
+
+
+def read_time(text: str) -> datetime | None:
+    """Return a time of Docker's in UTC, None for one that has not come; nanoseconds are cut to microseconds."""
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    return None if moment.year == NEVER else moment.astimezone(UTC)

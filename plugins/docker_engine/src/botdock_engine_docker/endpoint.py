@@ -1,16 +1,21 @@
-"""Where the Docker engine listens, from the configuration, Docker's own environment variables and its contexts."""
+"""Where the Docker engine listens: by the configuration, Docker's own variables and its contexts.
+
+Contexts are read as `docker context use` writes them: the name in `config.json`, the endpoint in
+`contexts/meta/<SHA-256 of the name>/meta.json`, its certificates in `contexts/tls/<the same>/docker`.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
 from botdock.errors import ConfigError
-from botdock_engine_docker.contexts import Context, current_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 """Where Docker's own packages listen; the docker command has the same default."""
+DEFAULT_CONTEXT = "default"
+"""The context that means Docker's own socket."""
 _LONGEST_SOCKET = 107
 """Bytes of `sun_path` (unix(7)) before its NUL."""
 FORWARD = "ssh -nNT -L /tmp/remote-docker.sock:/var/run/docker.sock USER@HOST"
@@ -71,9 +78,7 @@ def find_endpoint(settings: DockerSettings, environ: Mapping[str, str] | None = 
     url, source = settings.host.strip(), "docker.host"
     if not url:
         url, source = environ.get("DOCKER_HOST", "").strip(), "DOCKER_HOST"
-    if not url and (context := current_context(environ)):
-        endpoint = _of_context(context)
-    else:
+    if url or not (endpoint := _of_context(environ)):
         url = url or f"unix://{DEFAULT_SOCKET}"
         endpoint = _parse(url, source)
         if not endpoint.socket and _wants_tls(settings, environ, url):
@@ -83,11 +88,46 @@ def find_endpoint(settings: DockerSettings, environ: Mapping[str, str] | None = 
     )
 
 
-def _of_context(context: Context) -> Endpoint:
-    endpoint = _parse(context.host, f"Docker context {context.name!r}")
-    if endpoint.socket or not context.verify or context.certificates is None:
+def _of_context(environ: Mapping[str, str]) -> Endpoint | None:
+    """Return where the context listens that the docker command would use, None for the default one.
+
+    Raises:
+        ConfigError: There is no such context, or its files cannot be read.
+    """
+    folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or "~").expanduser() / ".docker")
+    name, source = environ.get("DOCKER_CONTEXT", ""), "DOCKER_CONTEXT"
+    if not name:
+        source = str(folder / "config.json")
+        name = str(_read(folder / "config.json").get("currentContext") or DEFAULT_CONTEXT)
+    if name == DEFAULT_CONTEXT:
+        return None
+    key = hashlib.sha256(name.encode()).hexdigest()
+    endpoints = _read(folder / "contexts" / "meta" / key / "meta.json").get("Endpoints", {})
+    docker = endpoints.get("docker", {}) if isinstance(endpoints, dict) else {}
+    if not isinstance(docker, dict) or not isinstance(host := docker.get("Host"), str):
+        raise ConfigError(
+            [f"{source}: no Docker context {name!r} in {folder / 'contexts'}"],
+            hint="`docker context ls` shows those there are; `docker context use NAME` or docker.host picks one.",
+        )
+    endpoint, tls = _parse(host, f"Docker context {name!r}"), folder / "contexts" / "tls" / key / "docker"
+    if endpoint.socket or docker.get("SkipTLSVerify") or not tls.is_dir():
         return endpoint
-    return attrs.evolve(endpoint, certificates=_read_certificates(context.certificates, endpoint.url))
+    return attrs.evolve(endpoint, certificates=_read_certificates(tls, endpoint.url))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a JSON object, an empty one where the file is absent.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from None
+    return document if isinstance(document, dict) else {}
 
 
 def _parse(url: str, source: str) -> Endpoint:

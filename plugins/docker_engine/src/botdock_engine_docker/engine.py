@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING, Self
 
 from botdock.errors import ContainerError
 from botdock.model import ContainerHandle, ContainerState, Engine
-from botdock_engine_docker.attaching import AttachStream
 from botdock_engine_docker.capabilities import Probe, probe
 from botdock_engine_docker.client import DockerClient, path
-from botdock_engine_docker.containers import CLEAN_UP, Containers
-from botdock_engine_docker.ending import Ending
+from botdock_engine_docker.containers import CLEAN_UP, Containers, read_status
 from botdock_engine_docker.endpoint import find_endpoint
 from botdock_engine_docker.events import open_events
 from botdock_engine_docker.images import Image, Images
-from botdock_engine_docker.kept import KeptLog
-from botdock_engine_docker.logs import LogReader
+from botdock_engine_docker.logs import KeptLog, LogReader
 from botdock_engine_docker.profile import LABEL_USER, Tuning, create_request
 from botdock_engine_docker.results import find_result, hand_over, name_user, read_bounded
 from botdock_engine_docker.seccomp import read_profile
 from botdock_engine_docker.settings import DockerSettings
-from botdock_engine_docker.status import read_status
-from botdock_engine_docker.waiting import Waiter
+from botdock_engine_docker.streams import AttachStream, Ending
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
@@ -66,7 +62,6 @@ class DockerEngine(Engine):
         self._client = client
         self._tuning = tuning or Tuning()
         self._containers = Containers(client)
-        self._waiter = Waiter(client, self._containers)
         self._images = Images(client)
         self._programs: set[tuple[str, str]] = set()
         """The programs that were found, each with the id of its image."""
@@ -156,7 +151,7 @@ class DockerEngine(Engine):
         """Wait for the end."""
         if status := self._ends.get(container.id):
             return status
-        if status := self._waiter.wait(container.id, timeout=timeout):
+        if status := self._containers.wait(container.id, timeout=timeout):
             self._ends[container.id] = status
         return status
 
@@ -166,7 +161,7 @@ class DockerEngine(Engine):
 
     def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
         """Ask it to end, and kill it after the grace."""
-        self._waiter.stop(container.id, grace=grace, timeout=timeout)
+        self._containers.stop(container.id, grace=grace, timeout=timeout)
 
     def remove(self, container: ContainerHandle, *, timeout: float) -> None:
         """Remove it."""

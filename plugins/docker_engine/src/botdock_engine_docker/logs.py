@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError, ContainerNotFoundError
-from botdock_engine_docker.delivery import Delivery
+from botdock_engine_docker.client import path
+from botdock_engine_docker.delivery import Delivery, FollowWatch
+from botdock_engine_docker.entries import NANO
 from botdock_engine_docker.errors import translated
-from botdock_engine_docker.following import FollowWatch
 from botdock_engine_docker.looking import Look, plan_by_count
 from botdock_engine_docker.streams import WireStream
 from botdock_engine_docker.wire import pause
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from botdock.model import LogChunk, LogCursor, LogGap
-    from botdock_engine_docker.ending import Ending
+    from botdock_engine_docker.client import DockerClient
     from botdock_engine_docker.errors import Call
-    from botdock_engine_docker.kept import KeptLog
     from botdock_engine_docker.looking import Plan
+    from botdock_engine_docker.streams import Ending
+    from botdock_engine_docker.wire import Wire
+
 
 CATCH_UP_NS = 1_000_000_000
 """What was seen by attaching is in the log so much later at the latest."""
@@ -28,6 +31,36 @@ PAUSE = 0.1
 """Seconds between two looks at a log that may be behind."""
 LOOKS = 32
 """Looks at a log until it is given up: it is rotated faster than it can be read."""
+
+
+class KeptLog:
+    """Asks for the log of one container, each time on a connection of its own.
+
+    Args:
+        client: Speaks to the daemon.
+        call: Whose log, and how long an answer may take to begin.
+    """
+
+    def __init__(self, client: DockerClient, call: Call) -> None:
+        self._client = client
+        self._call = call
+
+    def open(self, *, follow: bool) -> Wire:
+        """Ask for it from its beginning, and wait for the answer to begin.
+
+        Raises:
+            ContainerError: It does not, or it is a refusal.
+        """
+        return self._client.open(self._call, "GET", self._target(follow=follow, since_ns=0))
+
+    def ask(self, *, follow: bool, since_ns: int) -> Wire:
+        """Ask for it from a time on, nanoseconds since the epoch and inclusive, and leave the answer to the reader."""
+        return self._client.ask(self._call, "GET", self._target(follow=follow, since_ns=since_ns))
+
+    def _target(self, *, follow: bool, since_ns: int) -> str:
+        since = f"&since={since_ns // NANO}.{since_ns % NANO:09}" if since_ns else ""
+        log = path("/containers/{}/logs", self._call.container_id or "")
+        return f"{log}?stdout=1&stderr=1&timestamps=1&follow={int(follow)}{since}"
 
 
 class LogReader(WireStream):
@@ -74,7 +107,7 @@ class LogReader(WireStream):
         try:
             piece = self._wire.receive(timeout)
         except ContainerNotFoundError:
-            self._ended = True  # somebody has removed it meanwhile, and its log with it
+            self._ended = True  # it was removed meanwhile, and its log with it
             return ()
         with translated(self._call):
             chunks = self._take(piece)
@@ -118,13 +151,9 @@ class LogReader(WireStream):
         chunks = self._delivery.feed(piece)
         if self._delivery.moved:
             self._look_again()
-        elif self._delivery.doubtful:  # what came before it is delivered first
-            self._switch(pause(0.0, self._call))
-            self._take, self._go_on = _nothing, self._break
+        elif self._delivery.doubtful:  # what came before it, too, is read again by the reader that goes on
+            raise self._call.error(ContainerError, "the log may have been rotated away before it was read")
         return chunks
-
-    def _break(self) -> None:
-        raise self._call.error(ContainerError, "the log may have been rotated away before it was read")
 
     def _finish(self) -> None:
         if self._delivery.begun and self._follow and self._delivery.repeatable:

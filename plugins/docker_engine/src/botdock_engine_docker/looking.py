@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock.model import LogGap, Stream
-from botdock_engine_docker.entries import EntryReader
-from botdock_engine_docker.lines import LineMender
+from botdock_engine_docker.entries import EntryReader, LineMender
 from botdock_engine_docker.tails import SKEW_NS, SLACK_NS, TailSearch, fits
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def open_engine(config: Config) -> Engine:
 
 def run_checks(config: Config) -> Iterable[Check]:
     """Return what `botdock doctor` shows of this engine."""
-    from botdock_engine_docker.checks import checks
+    from botdock_engine_docker.capabilities import checks
 
     return checks(config)
 

@@ -35,8 +35,6 @@ LARGEST_ERROR = 64 * 1024
 """Bytes that are read of an answer that is an error."""
 LARGEST_ANSWER = 256 * 1024 * 1024
 """Bytes of an answer that is read as a whole; a listing of 50,000 containers is smaller."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds between two tries."""
 QUEUE_PAUSE = 0.01
 """Seconds until a Unix socket is tried again whose queue is full: the kernel tells nothing of it."""
 
@@ -56,19 +54,6 @@ class Deadline:
     def passed(self) -> bool:
         """Whether nothing is left."""
         return self.left == 0.0
-
-
-class Backoff:
-    """Pauses between tries, each twice as long as the one before, until a deadline."""
-
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
-        self._next = FIRST_PAUSE
-
-    def pause(self) -> None:
-        """Sleep, but not past the deadline."""
-        time.sleep(min(self._next, self._deadline.left))
-        self._next = min(2 * self._next, LONGEST_PAUSE)
 
 
 @attrs.frozen(kw_only=True)

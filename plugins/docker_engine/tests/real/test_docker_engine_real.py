@@ -13,7 +13,7 @@ import pytest
 
 from botdock.errors import ContainerError, ImageError
 from botdock.model import LogCursor, LogStream, PullPolicy, Stream
-from botdock_engine_docker import checks, ending
+from botdock_engine_docker import capabilities, streams
 
 pytestmark = pytest.mark.docker
 
@@ -74,7 +74,7 @@ def test_one_loop_serves_many_streams(bash_lab: Any) -> None:
 def test_a_stream_that_is_cut_is_seen_and_continued_where_it_stood(
     bash_lab: Any, monkeypatch: pytest.MonkeyPatch, pause: str, settle: float
 ) -> None:
-    monkeypatch.setattr(ending, "SETTLE", settle)
+    monkeypatch.setattr(streams, "SETTLE", settle)
     script = f"for i in 1 2 3 4 5 6; do echo line $i; sleep {pause}; done; sleep 1.5; printf tail"
     container = bash_lab.engine.create(*bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
     with bash_lab.engine.attach(container, timeout=CALL) as stream:
@@ -159,6 +159,6 @@ def test_the_removal_of_a_container_that_does_not_run_is_told(bash_lab: Any) -> 
 
 
 def test_doctor_finds_the_daemon(docker_config: Any) -> None:
-    found = {check.name: check for check in checks.checks(docker_config)}
+    found = {check.name: check for check in capabilities.checks(docker_config)}
     assert found["docker.engine"].detail.startswith("Docker ")
     assert "docker.shared_disk" not in found

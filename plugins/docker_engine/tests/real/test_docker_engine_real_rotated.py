@@ -10,7 +10,7 @@ import pytest
 
 from botdock.errors import ContainerError
 from botdock.model import DEFAULT_LIMITS, ContainerHandle, LogChunk, LogCursor, LogGap, LogStream, Stream
-from botdock_engine_docker import ending
+from botdock_engine_docker import streams
 
 pytestmark = pytest.mark.docker
 
@@ -93,7 +93,7 @@ def test_what_was_rotated_away_before_it_was_read_is_told(python_lab: Any, read_
 
 @pytest.mark.parametrize("attached", [True, False])
 def test_a_line_after_a_long_silence_arrives(bash_lab: Any, monkeypatch: pytest.MonkeyPatch, attached: bool) -> None:
-    monkeypatch.setattr(ending, "SETTLE", 0.2)
+    monkeypatch.setattr(streams, "SETTLE", 0.2)
     engine, patience = bash_lab.engine, 1.0  # instead of the minute that a call has otherwise
     script = "echo before; sleep 3; echo after; sleep 3; printf tail"
     container = engine.create(*bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)

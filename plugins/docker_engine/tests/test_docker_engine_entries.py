@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock.model import Stream
-from botdock_engine_docker.lines import FULL_FRAME, LineMender, read_timestamp
+from botdock_engine_docker.entries import FULL_FRAME, LineMender, read_timestamp
 
 lines = st.lists(
     st.tuples(

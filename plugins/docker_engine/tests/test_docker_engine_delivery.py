@@ -1,11 +1,13 @@
-"""Which entries of a followed log are doubted, and which are not."""
+"""Which entries of a followed log are doubted, and how those that are new are joined."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from botdock.model import Stream
-from botdock_engine_docker.following import FollowWatch
+from botdock.model import LogChunk, Stream
+from botdock_engine_docker.delivery import TOGETHER_NS, FollowWatch, Joiner
 
 SECOND = 10**9
 OPENED = 1_700_000_000 * SECOND
@@ -40,3 +42,35 @@ def test_an_entry_that_comes_again_is_doubted() -> None:
 )
 def test_what_is_in_order_is_not_doubted(seen: list[Seen]) -> None:
     assert not any(doubted(*seen))
+
+
+def test_neighbours_of_one_stream_are_joined() -> None:
+    joiner = Joiner()
+    for number, (stream, data) in enumerate(
+        [(Stream.STDOUT, b"a"), (Stream.STDOUT, b"b"), (Stream.STDERR, b""), (Stream.STDERR, b"c")], start=1
+    ):
+        joiner.add(stream, data, number)
+    assert joiner.take() == [LogChunk(Stream.STDOUT, b"ab", 1), LogChunk(Stream.STDERR, b"c", 4)]
+    assert joiner.take() == []
+
+
+def test_what_is_apart_in_time_stays_so() -> None:
+    joiner = Joiner()
+    joiner.add(Stream.STDOUT, b"a", 1)
+    joiner.add(Stream.STDOUT, b"b", 2 + TOGETHER_NS)
+    assert [chunk.data for chunk in joiner.take()] == [b"a", b"b"]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(Stream), st.binary(max_size=5), st.integers(0, 9 * TOGETHER_NS)), max_size=30)
+)
+def test_joining_changes_no_byte(added: list[tuple[Stream, bytes, int]]) -> None:
+    joiner = Joiner()
+    for stream, data, time_ns in added:
+        joiner.add(stream, data, time_ns)
+    chunks = joiner.take()
+    assert all(chunk.data for chunk in chunks)
+    for stream in Stream:
+        whole = b"".join(data for kind, data, _ in added if kind is stream)
+        assert b"".join(chunk.data for chunk in chunks if chunk.stream is stream) == whole
