@@ -121,24 +121,25 @@ def test_packages_of_a_python_bot_are_in_the_archive_and_it_runs(
 
 
 @pytest.mark.parametrize(
-    ("runtime", "image", "taken"),
+    ("runtime", "configured", "image", "taken"),
     [
-        ("python312", "python:3.12-slim", "cp312 manylinux"),
-        ("python311", "python:3.11-slim", "cp311 manylinux"),
-        ("python312", "python:3.12-alpine", "cp312 musllinux"),
+        ("python312", "python:3.12-slim", "", "cp312 manylinux"),
+        ("python311", "python:3.11-slim", "", "cp311 manylinux"),
+        ("python312", "python:3.12-alpine", "", "cp312 musllinux"),
+        ("python312", "python:3.12-slim", 'image = "python:3.12-alpine"', "cp312 musllinux"),
     ],
 )
 def test_wheels_are_those_of_the_python_and_the_image_that_run_them(
-    bot: Path, index: PackageIndex, pack: Callable[..., Packed], runtime: str, image: str, taken: str
+    bot: Path, index: PackageIndex, pack: Callable[..., Packed], runtime: str, configured: str, image: str, taken: str
 ) -> None:
     machine = os.uname().machine
     for python in ("cp311", "cp312"):
         for name, libc in (("manylinux", "manylinux_2_28"), ("musllinux", "musllinux_1_2")):
             tag = f"{python}-{python}-{libc}_{machine}"
             index.add_wheel("tinynative", {"tinynative.py": f"TAKEN = '{python} {name}'"}, tag=tag)
-    (bot / "bot.toml").write_text(f'runtime = "{runtime}"\n')
+    (bot / "bot.toml").write_text(f'runtime = "{runtime}"\n{image}\n')
     (bot / "requirements.txt").write_text("tinynative\n")
-    done, packed = pack(**{f"BOTDOCK_RUNTIME__IMAGES__{runtime.upper()}": image})
+    done, packed = pack(**{f"BOTDOCK_RUNTIME__IMAGES__{runtime.upper()}": configured})
     assert packed["vendor/tinynative.py"].decode() == f"TAKEN = '{taken}'", done.stderr
 
 

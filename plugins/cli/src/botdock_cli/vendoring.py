@@ -41,9 +41,7 @@ class Vendoring:
         """
         from botdock.archive import copy_tree
 
-        runtime, packages, manifest = self._chosen(folder)
-        images = self._session.config.runtime.images
-        image = next((each for name, each in images.items() if runtime.knows(name)), runtime.image)
+        runtime, packages, manifest, image = self._chosen(folder)
         with tempfile.TemporaryDirectory(prefix="botdock-vendor-") as place:
             tree = Path(place, "code")
             report = copy_tree(folder, tree, ignore=True, skip=packages.folder)
@@ -55,8 +53,8 @@ class Vendoring:
             packages.tidy(tree / packages.folder)
             yield tree, report.left_out
 
-    def _chosen(self, folder: Path) -> tuple[Runtime, Packages, str]:
-        """Return what is to run the code, how packages are installed for it, and which file lists them."""
+    def _chosen(self, folder: Path) -> tuple[Runtime, Packages, str, str]:
+        """Return what is to run the code, how packages are installed for it, which file lists them, and the image."""
         from botdock.errors import CodeError
         from botdock.services import read_manifest, runtime_of_packages
 
@@ -70,7 +68,9 @@ class Vendoring:
         if manifest is None:
             names = " or ".join(runtime.packages.manifests)
             raise CodeError(f"{folder} lists no packages for {runtime.name}: it holds no {names}", source=str(folder))
-        return runtime, runtime.packages, manifest
+        images = self._session.config.runtime.images.items()
+        configured = next((each for known, each in images if runtime.knows(known)), runtime.image)
+        return runtime, runtime.packages, manifest, (said and said.image) or configured
 
 
 def _install(command: Sequence[str], tree: Path, manifest: str, hint: str) -> None:
