@@ -102,6 +102,8 @@ def test_an_uncaught_error_has_type_and_message() -> None:
     reading = read(envelope(exit_code=1, error={"type": "ValueError", "message": "no market"}))
     assert (reading.error_type, reading.error, reading.exit_code) == ("ValueError", "ValueError: no market", 1)
     assert read(envelope(error={"type": "KeyError"})).error == "KeyError"
+    assert read(envelope(error={"type": "KeyError", "hint": "bring\r\n it"})).hint == "bring it"
+    assert read(envelope(error={"type": "KeyError", "hint": ["it"]})).hint == ""
 
 
 @pytest.mark.parametrize("of", [WRAPPED, PLAIN])

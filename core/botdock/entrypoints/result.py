@@ -11,7 +11,7 @@ The envelope, what a wrapper with `ResultFormat.ENVELOPE` writes, is one line of
     nonfinite    how many NaN and infinities in it became null
     problem      which part of the value has no form in JSON, and became null, or why there is no value at all
     lost         why there is no value although it was fine: it could not be written
-    error        {"type": ..., "message": ...} of the uncaught error, or null
+    error        {"type": ..., "message": ..., "hint": ...} of the uncaught error, or null; the hint says what mends it
 
 Every key but `botdock` may be absent. The header has at most `MAX_HEADER` bytes, the value as many as a result may
 have.
@@ -66,6 +66,7 @@ class ResultReading:
             nothing is said.
         error: Type and message of the uncaught error, or what a value with `status: "error"` says of itself.
         error_type: Type of the uncaught error.
+        hint: What mends it, in one line; empty where the wrapper does not know.
         declared_error: Whether the value is an object whose `status` is `error`.
     """
 
@@ -78,6 +79,7 @@ class ResultReading:
     exit_code: int | None = None
     error: str = ""
     error_type: str = ""
+    hint: str = ""
     declared_error: bool = False
 
     @property
@@ -285,7 +287,8 @@ def _with_error(reading: ResultReading, error: Any) -> ResultReading:
     if not isinstance(error, dict):
         return reading
     kind, message = _text(error.get("type")), _text(error.get("message"))
-    return attrs.evolve(reading, error_type=kind, error=": ".join(part for part in (kind, message) if part))
+    said, hint = ": ".join(part for part in (kind, message) if part), " ".join(_text(error.get("hint")).split())
+    return attrs.evolve(reading, error_type=kind, error=said, hint=hint)
 
 
 def _integer(value: Any, largest: int) -> int | None:

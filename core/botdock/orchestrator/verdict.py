@@ -213,12 +213,13 @@ def _evidence(status: ContainerStatus | None, reading: ResultReading, entrypoint
         evidence |= {"exit_code": status.exit_code, "oom_killed": status.oom_killed}
         if status.error:
             evidence["engine_error"] = status.error
-    if reading.nonfinite:
-        evidence["nonfinite_values"] = reading.nonfinite
-    if reading.value_masked:
-        evidence["value_masked"] = True
-    if reading.lost:
-        evidence["result_lost"] = reading.lost
+    said = {
+        "hint": reading.hint,
+        "nonfinite_values": reading.nonfinite,
+        "value_masked": reading.value_masked,
+        "result_lost": reading.lost,
+    }
+    evidence |= {name: fact for name, fact in said.items() if fact}
     if reading.problem:
         dropped = entrypoint == "bot" and not reading.content
         evidence["value_dropped" if dropped else "value_problem"] = reading.problem

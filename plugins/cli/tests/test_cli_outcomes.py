@@ -104,6 +104,11 @@ def test_an_end_that_speaks_for_itself_adds_nothing(
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
+def test_what_mends_an_error_is_one_harmless_line(cli: Callable[..., Any], fake_runner: Any) -> None:
+    fake_runner.ends(Outcome.FAILED, exit_code=1, evidence={"hint": "`botdock pack --vendor` brings \x1b[2Jit"})
+    assert cli("run", "bot").err == "botdock: `botdock pack --vendor` brings \\x1b[2Jit\n"
+
+
 @given(st.none() | st.floats() | st.text() | st.lists(st.text(), max_size=9) | st.dictionaries(st.text(), st.floats()))
 @example("x" * 10**6)
 @example(["\x1b[2J\u202e", 1.5] * 10**4)

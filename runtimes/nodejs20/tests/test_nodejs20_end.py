@@ -83,6 +83,34 @@ def test_a_script_that_does_not_load_fails_with_nodes_words(script: str, source:
     assert ended.reading.error
 
 
+LISTING = {"package.json": '{"dependencies": {"sums": "1"}}'}
+BROUGHT = {"node_modules/sums/package.json": '{"main": "gone.js"}'}
+
+
+@pytest.mark.parametrize(
+    ("source", "tree", "hinted"),
+    [
+        ("require('sums/add');", LISTING, "'sums'; where it is listed in"),
+        ("exports.main = () => require('@a/b/c');", LISTING, "'@a/b'; where it is to be listed in"),
+        ("exports.main = () => import('sums');", LISTING, "'sums'; where it is listed in"),
+        ("require('sums');", LISTING | BROUGHT, ""),
+        ("require('./sums');", LISTING, ""),
+        ("require('sums');", {"package.json": '{"dependencies": {}}'}, ""),
+        ("require('sums');", {"package.json": '{"dependencies": null}'}, ""),
+        ("require('sums');", {}, ""),
+        ("throw Object.assign(new Error('Cannot find module'), {code: 'MODULE_NOT_FOUND'});", LISTING, ""),
+        ("throw null;", LISTING, ""),
+    ],
+)
+def test_a_package_that_was_not_brought_of_a_bot_that_lists_some_is_hinted_at(
+    source: str, tree: dict[str, str], hinted: str
+) -> None:
+    ended = run(source, tree=tree)
+    assert ended.exit_code == 1
+    brings = "package.json, `botdock pack --vendor` brings it into the archive"
+    assert ended.reading.hint == (f"there is no package {hinted} {brings}" if hinted else "")
+
+
 @pytest.mark.parametrize(("thrown", "error"), [("'text'", "string: text"), ("undefined", "undefined: undefined")])
 def test_whatever_is_thrown_is_a_failure(thrown: str, error: str) -> None:
     ended = run(f"exports.main = async () => {{ throw {thrown}; }};")

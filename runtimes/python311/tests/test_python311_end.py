@@ -77,6 +77,29 @@ def test_a_script_that_does_not_load_fails_with_pythons_words(source: str, last:
     assert b"wrapper" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("source", "tree", "hinted"),
+    [
+        ("import pandas.io", {"requirements.txt": "# what it needs\n\npandas==2"}, "pandas"),
+        ("def main(id, config):\n    import scipy", {"requirements.txt": "pandas", "vendor/pandas.py": ""}, "scipy"),
+        ("import pandas.io", {"requirements.txt": "pandas", "vendor/pandas.py": ""}, ""),
+        ("import pandas.io", {"requirements.txt": "pandas", "vendor/pandas/__init__.py": ""}, ""),
+        ("import pandas", {"requirements.txt": "# nothing\n\n"}, ""),
+        ("import pandas", {}, ""),
+        ("from math import pandas", {"requirements.txt": "pandas"}, ""),
+        ("raise ModuleNotFoundError(3, name=4)", {"requirements.txt": "pandas"}, ""),
+        ("raise ModuleNotFoundError(name='a\\0/b')", {"requirements.txt": "pandas"}, "a\\x00/b"),
+    ],
+)
+def test_a_module_that_was_not_brought_of_a_bot_that_lists_packages_is_hinted_at(
+    source: str, tree: dict[str, str], hinted: str
+) -> None:
+    ended = run(source, tree=tree)
+    assert ended.exit_code == 1
+    brings = "if it is of a package that requirements.txt lists, `botdock pack --vendor` brings it into the archive"
+    assert ended.reading.hint == (f"there is no module '{hinted}'; {brings}" if hinted else "")
+
+
 def test_its_own_excepthook_is_asked() -> None:
     ended = run("""
         import sys

@@ -148,7 +148,9 @@ def logs_command(result: ExecutionResult) -> str:
 
 
 def notes(result: ExecutionResult) -> Iterator[str]:
-    """Yield what its output does not show: limits it did not get, code left out, what of it is lost or left behind."""
+    """Yield what its output does not show: a hint, limits in vain, what is left out, lost or left behind."""
+    if hint := result.evidence.get("hint"):
+        yield str(hint)
     yield from _unmet(result)
     if note := result.evidence.get("code"):
         yield f"code: {note}"

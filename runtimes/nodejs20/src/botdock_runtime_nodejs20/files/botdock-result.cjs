@@ -2,12 +2,13 @@
 // what stands in an envelope.
 'use strict';
 
-const { closeSync, constants, ftruncateSync, openSync, writeSync } = require('node:fs');
-const { stringify } = JSON; // the bot may replace what it finds; what is taken here stays
+const { closeSync, constants, existsSync, ftruncateSync, openSync, readFileSync, writeSync } = require('node:fs');
+const { parse, stringify } = JSON; // the bot may replace what it finds; what is taken here stays
 
 const MAX_MESSAGE = 2000;
 const MAX_PATH = 200; // characters of the way to a part of a value; a longer one is left out, for it may hold a secret
 const WITHOUT_FORM = [Promise, WeakMap, WeakSet, WeakRef, RegExp, ArrayBuffer, DataView];
+const NOT_FOUND = ['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND'];
 const CANNOT_WRITE = 74; // what a bot exits with that ended well, but whose result cannot be written at all
 
 class Result {
@@ -16,6 +17,7 @@ class Result {
 
   constructor(context) {
     this.path = context.result_file;
+    this.tree = context.code_dir;
     this.limit = context.result_limit;
     this.isBacktest = context.entrypoint === 'backtest';
   }
@@ -40,7 +42,10 @@ class Result {
     const isError = error instanceof Error;
     const type = isError ? textOf(error.name) : typeof error;
     const message = isError ? textOf(error.message) : textOf(error);
-    this.#facts.error = { type: type.slice(0, MAX_MESSAGE), message: message.slice(0, MAX_MESSAGE) };
+    const hint = hintOf(error, this.tree);
+    this.#facts.error = Object.fromEntries(
+      Object.entries({ type, message, hint }).map(([name, text]) => [name, text.slice(0, MAX_MESSAGE)]),
+    );
   }
 
   // Write the envelope, and return what to exit with: another code where the file cannot even be emptied. Where there is
@@ -71,6 +76,21 @@ class Result {
   #envelope(exitCode) {
     const header = stringify({ ...this.#facts, exit_code: exitCode, value_bytes: this.#value.length });
     return Buffer.concat([Buffer.from(`${header}\n`), this.#value]);
+  }
+}
+
+// Say what mends an error: that a package is not there, of a bot that lists some and has not brought it.
+function hintOf(error, tree) {
+  try {
+    const [, asked] = /^Cannot find (?:module|package) '([^']+)'/.exec(error.message) ?? [];
+    if (!NOT_FOUND.includes(error.code) || !asked || /^[./]/.test(asked)) return '';
+    const name = asked.split('/', asked.startsWith('@') ? 2 : 1).join('/');
+    const { dependencies = {} } = parse(readFileSync(`${tree}/package.json`, 'utf8').replace(/^\uFEFF/, ''));
+    if (!Object.keys(dependencies).length || existsSync(`${tree}/node_modules/${name}`)) return '';
+    const listed = name in dependencies ? 'is listed in package.json' : 'is to be listed in package.json';
+    return `there is no package '${name}'; where it ${listed}, \`botdock pack --vendor\` brings it into the archive`;
+  } catch {
+    return ''; // there is no package.json, or it or the error is of the bot's own making
   }
 }
 

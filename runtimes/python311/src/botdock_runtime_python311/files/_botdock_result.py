@@ -5,6 +5,7 @@ may come from a bot.
 """
 
 # ruff: noqa: INP001 - part of a program, not of a package
+# ruff: noqa: PTH110, PTH118, PTH123 - pathlib costs each run its import
 from __future__ import annotations
 
 import json
@@ -19,10 +20,8 @@ MAX_MESSAGE = 2000
 """Characters of an error's message that the envelope repeats."""
 CANNOT_WRITE = 74
 """What a bot exits with that ended well, but whose result cannot be written at all (EX_IOERR of sysexits.h)."""
-
-MISSING = (
-    "; requirements.txt lists it? Then `botdock pack --vendor` brings it into the archive, or pip --target into vendor/"
-)
+MAX_REQUIREMENTS = 64 * 1024
+"""Characters of a requirements.txt that are looked at."""
 
 
 class Result:
@@ -31,7 +30,7 @@ class Result:
     def __init__(self, context: dict[str, Any]) -> None:
         self.path, self.limit = context["result_file"], context["result_limit"]
         self.is_backtest = context["entrypoint"] == "backtest"
-        self.requirements = context["code_dir"] + "/requirements.txt"
+        self.tree = context["code_dir"]
         self.process = os.getpid()
         self.value = b""
         self.facts: dict[str, Any] = {"botdock": 2, "nonfinite": 0, "problem": "", "lost": "", "error": None}
@@ -49,10 +48,8 @@ class Result:
 
     def fail(self, error: BaseException, message: object) -> None:
         """Keep what ended the bot."""
-        kind, said = type(error).__name__[:MAX_MESSAGE], text_of(message)
-        if kind == "ModuleNotFoundError" and os.access(self.requirements, os.F_OK):
-            said += MISSING
-        self.facts["error"] = {"type": kind, "message": said[:MAX_MESSAGE]}
+        kind, said = type(error).__name__[:MAX_MESSAGE], text_of(message)[:MAX_MESSAGE]
+        self.facts["error"] = {"type": kind, "message": said, "hint": hint_of(error, self.tree)[:MAX_MESSAGE]}
 
     def write(self, exit_code: int) -> int:
         """Write the envelope, and return what to exit with: another code where the file cannot even be emptied.
@@ -81,6 +78,28 @@ class Result:
     def envelope(self, exit_code: int) -> bytes:
         header = json.dumps(dict(self.facts, exit_code=exit_code, value_bytes=len(self.value)))
         return header.encode() + b"\n" + self.value
+
+
+def hint_of(error: BaseException, tree: str) -> str:
+    """Say what mends an error: that a module is not there, of a bot that lists packages and has not brought it."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not isinstance(name, str):
+        return ""
+    module = name.partition(".")[0]
+    brought = os.path.join(tree, "vendor", module)
+    if os.path.exists(brought) or os.path.exists(brought + ".py") or not lists_packages(tree + "/requirements.txt"):
+        return ""
+    brings = "`botdock pack --vendor` brings it into the archive"
+    return f"there is no module {module!r}; if it is of a package that requirements.txt lists, {brings}"
+
+
+def lists_packages(requirements: str) -> bool:
+    try:
+        with open(requirements, encoding="utf-8", errors="replace") as file:
+            lines = file.read(MAX_REQUIREMENTS).split("\n")
+    except OSError:
+        return False
+    return any(line.strip() and not line.strip().startswith("#") for line in lines)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
