@@ -112,7 +112,7 @@ def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: P
     [
         ({"runtime": {"timeout": -1}}, "runtime.timeout: -1.0 must be"),
         ({"runtime": {"network": " "}}, "runtime.network: must not be empty"),
-        ({"runtime": {"images": {"bash": ""}}}, "runtime.images: 'bash' stands for nothing"),
+        ({"runtime": {"images": {"bash": ""}}}, "runtime.images: 'bash' is empty, or has an empty value"),
         ({"storage": ""}, "storage: must not be empty"),
         ({"logging": {"sinks": [""]}}, "logging.sinks: holds an empty name"),
         ({"docker": {"memory_limit": 1}}, "docker.memory_limit: 1 must be"),
@@ -162,7 +162,7 @@ def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: P
         ),
         (
             {"docker": {"host": ""}, "options": {"docker": {"host": "tcp://a:1"}}},
-            "options.docker.host: stands there twice, as docker.host too",
+            "options.docker.host: is set twice, also as docker.host",
         ),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,7 +86,13 @@ def test_a_wrong_field_is_told(fields: dict[str, Any], said: str) -> None:
 
 def test_all_wrong_fields_are_told_at_once() -> None:
     found = problems(id="", entrypoint="x", timeout=-1, env={"": ""}, limits=Limits(pids=0))
-    assert [problem.split(":")[0] for problem in found] == ["id", "entrypoint", "limits.pids", "env", "timeout"]
+    assert [problem.split(":")[0] for problem in found] == ["id", "entrypoint", "timeout", "limits.pids", "env"]
+
+
+@pytest.mark.parametrize("field", [field for field in attrs.fields(Executable) if field.name != "limits"])
+def test_no_field_takes_just_anything(field: Any) -> None:
+    (problem,) = problems(**{field.name: object()})
+    assert problem.startswith(f"{field.name}: ")
 
 
 def test_the_longest_environment_string_is_allowed() -> None:

@@ -86,7 +86,7 @@ def test_every_kind_of_object_is_found_by_its_name() -> None:
         (a_runtime("a\nb"), "a name must be 1 to 64"),
         (a_runtime("x" * 65), "a name must be 1 to 64"),
         (a_runtime(None), "its name is None, not a str"),
-        (a_runtime("x", "y", "X"), "one of its names stands there twice"),
+        (a_runtime("x", "y", "X"), "it has one name twice"),
         (a_runtime("x", aliases="y"), "its aliases is a str, not a tuple"),
         (a_runtime("x", suffixes=(1,)), "its suffixes holds something that is not text"),
         (a_runtime("x", files={}), "its files is a dict, not a Callable"),

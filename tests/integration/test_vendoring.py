@@ -185,7 +185,7 @@ def test_a_package_without_a_wheel_is_told_how_it_is_built(
         (("requirements.txt",), ("--runtime", "nodejs22"), "lists no packages for nodejs22: it holds no package.json"),
         (("requirements.txt",), ("--runtime", "bash"), "packages cannot be installed for the runtime bash"),
         (("requirements.txt",), ("--runtime", "pyton311"), "did you mean python311"),
-        ((), ("--output", "bot.rar"), "'bot.rar' says no format"),
+        ((), ("--output", "bot.rar"), "'bot.rar' has no suffix of an archive"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line_or_two(

@@ -108,7 +108,7 @@ def _names_problem(item: Item) -> str | None:
     if wrong := [name for name in names if not _NAME.fullmatch(name)]:
         return f"a name must be {_NAME_RULE}; {wrong[0][:80]!r} is not"
     if len(set(names)) < len(names):
-        return "one of its names stands there twice"
+        return "it has one name twice"
     return None
 
 

@@ -107,7 +107,9 @@ def format_for(target: Path) -> ArchiveFormat:
         if name.endswith(suffix):
             return found
     raise refusal(
-        f"the name {shown(target.name)} says no format", limit="format", hint=f"End it in one of {' '.join(_SUFFIXES)}."
+        f"the name {shown(target.name)} has no suffix of an archive",
+        limit="format",
+        hint=f"End it in one of {' '.join(_SUFFIXES)}.",
     )
 
 

@@ -55,7 +55,7 @@ def platform_folder(kind: str) -> Path:
         folder = Path(getattr(platformdirs, f"user_{kind}_dir")("botdock", appauthor=False))
     if not folder.is_absolute():
         name = f"XDG_{kind.upper()}_HOME"
-        raise ConfigError([f"HOME: is not set to an absolute path, nor {name}: where is botdock's {kind}?"])
+        raise ConfigError([f"HOME: is not set to an absolute path, nor {name}, so the {kind} folder is not known"])
     return folder
 
 

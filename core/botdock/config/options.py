@@ -92,7 +92,7 @@ class PluginSections:
         if isinstance(given := data.get(OPTIONS, {}), Mapping) and (given or tables):
             tables += [((OPTIONS, str(key)), self._name(str(key)), table) for key, table in given.items()]
             data[OPTIONS], written, twice = _joined(tables)
-            problems += [f"{layer.source}: {dotted(path)}: stands there twice, as {dotted(o)} too" for path, o in twice]
+            problems += [f"{layer.source}: {dotted(path)}: is set twice, also as {dotted(o)}" for path, o in twice]
             layer = attrs.evolve(layer, written=written)
         return attrs.evolve(layer, data=data), problems
 
@@ -115,7 +115,7 @@ class PluginSections:
             if owner is None:
                 problems.append(Problem((name,), f"no installed plugin has these settings{self._meant(name, ())}"))
             elif owner.name in done:
-                problems.append(Problem((name,), f"stands there twice, as {owner.name} too"))
+                problems.append(Problem((name,), f"is set twice, also as {owner.name}"))
             elif owner.disputed:
                 text = f"several plugins are called {owner.name!r} and have settings; plugins.blocked can leave one out"
                 problems.append(Problem((name,), text))

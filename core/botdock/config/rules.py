@@ -123,7 +123,7 @@ def _names_problem(names: Iterable[str]) -> str | None:
 
 def _mapping_problem(mapping: Mapping[str, str]) -> str | None:
     empty = [key for key, value in mapping.items() if not key.strip() or not value.strip()]
-    return f"{empty[0]!r} stands for nothing" if empty else None
+    return f"{empty[0]!r} is empty, or has an empty value" if empty else None
 
 
 def _unenforced_problem(unenforced: Mapping[str, Iterable[str]]) -> str | None:

@@ -273,7 +273,7 @@ class Executions(Catalogue):
             BotdockError: One could not be removed; those before it are gone.
         """
         if any(number is not None and number < 0 for number in (older_than, keep, max_bytes)):
-            raise UserError("what is to go can be told by numbers from 0 on, and by no negative ones")
+            raise UserError("older_than, keep and max_bytes must not be negative")
         ended = self.list(running=False)
         chosen: set[str] = set() if keep is None else {record.execution_id for record in ended[keep:]}
         limit = time.time() - (math.inf if older_than is None else older_than)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
@@ -130,77 +130,73 @@ class Executable:
         object.__setattr__(self, "config", json.loads(json.dumps(self.config)))
 
     def _problems(self) -> Iterator[str]:
-        if problem := id_problem(self.id):
-            yield f"id: {problem}"
-        if self.entrypoint not in ENTRYPOINTS:
-            yield f"entrypoint: {shown(self.entrypoint)} must be one of {', '.join(ENTRYPOINTS)}"
-        yield from self._plain_problems()
-        yield from self._code_problems()
-        yield from self._limits_problems()
-        yield from self._config_problems()
-        yield from self._environment_problems()
-        if self.timeout is not None and (problem := _timeout_problem(self.timeout)):
-            yield f"timeout: {problem}"
-
-    def _plain_problems(self) -> Iterator[str]:
-        for name in ("runtime", "file_path", "network"):
-            value = getattr(self, name)
-            if (value is not None or name == "file_path") and (problem := text_problem(value)):
+        for name, problem_of in _PROBLEM_OF.items():
+            if problem := problem_of(getattr(self, name)):
                 yield f"{name}: {problem}"
-        if self.image is not None and (problem := image_problem(self.image)):
-            yield f"image: {problem}"
-        for name in ("is_long_running", "persist_results"):
-            if not isinstance(value := getattr(self, name), bool):
-                yield f"{name}: must be true or false, not {shown(value)}"
-        if (segment := self.segment) is not None and (problem := number_problem(segment, -_LARGEST, _LARGEST)):
-            yield f"segment: {problem}"
-
-    def _code_problems(self) -> Iterator[str]:
-        if not isinstance(self.code, bytes):
-            yield f"code: must be bytes, not {type(self.code).__name__}"
-        digest = self.code_digest
-        if digest is not None and not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
-            said = repr(digest[:80]) if isinstance(digest, str) else shown(digest)
-            yield f"code_digest: {said} must be 64 hexadecimal digits, after 'sha256:' or not"
-
-    def _limits_problems(self) -> Iterator[str]:
-        if isinstance(self.limits, Limits):
-            yield from (f"limits.{problem}" for problem in self.limits.problems())
-        elif isinstance(self.limits, Mapping):
-            for key in [key for key in self.limits if key not in RANGES]:
-                near = nearest(key, RANGES) if isinstance(key, str) else []
-                yield f"limits: {shown(key)} is unknown; {f'did you mean {near[0]}?' if near else ', '.join(RANGES)}"
-        else:
-            yield f"limits: must be Limits or a mapping, not {shown(self.limits)}"
-
-    def _config_problems(self) -> Iterator[str]:
-        if not isinstance(self.config, dict):
-            yield f"config: must be a JSON object, not {type(self.config).__name__}"
-        elif problem := json_problem(self.config):
-            yield f"config: {problem}"
-        for kind, script in self._pairs("entrypoint_files"):
+        yield from _limits_problems(self.limits)
+        for kind, script in _pairs(self.entrypoint_files):
             if kind not in ENTRYPOINTS:
-                yield f"entrypoint_files: {shown(kind)} must be one of {', '.join(ENTRYPOINTS)}"
+                yield f"entrypoint_files: {_entrypoint_problem(kind)}"
             elif not script or text_problem(script):
                 yield f"entrypoint_files.{kind}: must name a file of the tree, not {shown(script)}"
+        yield from self._environment_problems()
 
     def _environment_problems(self) -> Iterator[str]:
-        for field in _MAPPINGS:
-            if not isinstance(value := getattr(self, field), Mapping):
-                yield f"{field}: must be a mapping, not {kind_of(value)}"
         for field in ("env", "secrets"):
-            for name, value in self._pairs(field):
+            for name, value in _pairs(getattr(self, field)):
                 if problem := environment_problem(name, value):
                     yield f"{field}: {problem}"
                 elif name in RESERVED_ENVIRONMENT:
                     yield f"{field}: {name} is set by botdock itself; choose another name"
-        for name in dict(self._pairs("env")).keys() & dict(self._pairs("secrets")).keys():
+        for name in dict(_pairs(self.env)).keys() & dict(_pairs(self.secrets)).keys():
             yield f"secrets: {shown(name)[1:-1]} is in env as well; keep one"
 
-    def _pairs(self, field: str) -> list[tuple[Any, Any]]:
-        """Return what a field maps; nothing where it is not a mapping, which is told once."""
-        value = getattr(self, field)
-        return list(value.items()) if isinstance(value, Mapping) else []
+
+def _pairs(value: object) -> list[tuple[Any, Any]]:
+    """Return what a mapping maps; nothing of anything else, which is told once."""
+    return list(value.items()) if isinstance(value, Mapping) else []
+
+
+def _limits_problems(limits: object) -> Iterator[str]:
+    if isinstance(limits, Limits):
+        yield from (f"limits.{problem}" for problem in limits.problems())
+    elif isinstance(limits, Mapping):
+        for key in [key for key in limits if key not in RANGES]:
+            near = nearest(key, RANGES) if isinstance(key, str) else []
+            yield f"limits: {shown(key)} is unknown; {f'did you mean {near[0]}?' if near else ', '.join(RANGES)}"
+    else:
+        yield f"limits: must be Limits or a mapping, not {shown(limits)}"
+
+
+def _entrypoint_problem(value: object) -> str | None:
+    return None if value in ENTRYPOINTS else f"{shown(value)} must be one of {', '.join(ENTRYPOINTS)}"
+
+
+def _config_problem(value: object) -> str | None:
+    return json_problem(value) if isinstance(value, dict) else f"must be a JSON object, not {type(value).__name__}"
+
+
+def _mapping_problem(value: object) -> str | None:
+    return None if isinstance(value, Mapping) else f"must be a mapping, not {kind_of(value)}"
+
+
+def _code_problem(value: object) -> str | None:
+    return None if isinstance(value, bytes) else f"must be bytes, not {type(value).__name__}"
+
+
+def _digest_problem(value: object) -> str | None:
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return None
+    text = repr(value[:80]) if isinstance(value, str) else shown(value)
+    return f"{text} must be 64 hexadecimal digits, after 'sha256:' or not"
+
+
+def _flag_problem(value: object) -> str | None:
+    return None if isinstance(value, bool) else f"must be true or false, not {shown(value)}"
+
+
+def _segment_problem(value: object) -> str | None:
+    return number_problem(value, -_LARGEST, _LARGEST)
 
 
 def _timeout_problem(value: object) -> str | None:
@@ -210,6 +206,31 @@ def _timeout_problem(value: object) -> str | None:
         except ValueError as error:
             return str(error)
     return number_problem(value, 0.001, MAX_TIMEOUT, " seconds")
+
+
+def _unless_none(problem_of: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
+    return lambda value: None if value is None else problem_of(value)
+
+
+_PROBLEM_OF: dict[str, Callable[[Any], str | None]] = {
+    "id": id_problem,
+    "runtime": _unless_none(text_problem),
+    "entrypoint": _entrypoint_problem,
+    "entrypoint_files": _mapping_problem,
+    "config": _config_problem,
+    "file_path": text_problem,
+    "code": _code_problem,
+    "code_digest": _unless_none(_digest_problem),
+    "is_long_running": _flag_problem,
+    "persist_results": _flag_problem,
+    "segment": _unless_none(_segment_problem),
+    "env": _mapping_problem,
+    "secrets": _mapping_problem,
+    "image": _unless_none(image_problem),
+    "network": _unless_none(text_problem),
+    "timeout": _unless_none(_timeout_problem),
+}
+"""For each field what says why a value cannot be one; `limits`, and what is inside of mappings, have several."""
 
 
 def sha256_of(code_digest: str) -> str:

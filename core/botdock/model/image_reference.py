@@ -62,7 +62,7 @@ class ImageReference:
         path, tag = _tag_of(rest)
         host, parts = _completed(path)
         if not _HOST.fullmatch(host):
-            raise ValueError(f"{_shown(text)} names no registry that there can be: {_shown(host)}")
+            raise ValueError(f"{_shown(text)} names a registry that cannot be: {_shown(host)}")
         for part in parts:
             if not _PART.fullmatch(part):
                 raise ValueError(f"{_shown(text)} is not the name of an image: {_part_problem(part)}")

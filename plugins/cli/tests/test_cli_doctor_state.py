@@ -142,7 +142,7 @@ def test_what_failed_and_what_was_dropped_is_told_with_the_way_out(config: Confi
     checks = found(config)
     assert checks["storage.outbox.failed"].detail == "the storage refused 1 object for good: no such thing"
     assert "touch " in checks["storage.outbox.failed"].remedy
-    assert checks["storage.outbox.dropped"].detail == "more waited than may: 2 objects, 8 B, dropped"
+    assert checks["storage.outbox.dropped"].detail == "more waited than the outbox may hold: 2 objects, 8 B, dropped"
     assert "outbox.max_bytes" in checks["storage.outbox.dropped"].remedy
 
 

@@ -63,7 +63,7 @@ def test_what_asks_the_state_folder_alone_refuses_a_broken_configuration_as_all_
         (("ps", "--outcome", "faild"), "--outcome: 'faild' is not an outcome\n  Did you mean failed?"),
         (("ps", "--since", "soon"), "--since: 'soon' is not a moment"),
         (("stop", "x", "--grace", "soon"), "--grace: 'soon' is not a duration"),
-        (("gc",), "gc: nothing says what is to go"),
+        (("gc",), "gc: nothing says what to remove"),
         (("gc", "--bytes", "much"), "--bytes: 'much' is not a size"),
         (("result", "nothing"), "no execution 'nothing'"),
         (("rm", "nothing"), "no execution 'nothing'"),

@@ -108,12 +108,12 @@ def test_json_is_one_object_a_line(cli: Callable[..., Any], three: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--raw", "--json"], "--raw: does not go together with --json"),
-        (["--raw", "--timestamps"], "--raw: does not go together with --timestamps"),
-        (["--raw", "--json", "-t"], "--raw: does not go together with --json and --timestamps"),
-        (["--json", "-t"], "--json: does not go together with --timestamps"),
-        (["--verify", "-f", "--tail", "0"], "--verify: does not go together with --follow and --tail"),
-        (["--verify", "--raw"], "--verify: does not go together with --raw"),
+        (["--raw", "--json"], "--raw: cannot be combined with --json"),
+        (["--raw", "--timestamps"], "--raw: cannot be combined with --timestamps"),
+        (["--raw", "--json", "-t"], "--raw: cannot be combined with --json and --timestamps"),
+        (["--json", "-t"], "--json: cannot be combined with --timestamps"),
+        (["--verify", "-f", "--tail", "0"], "--verify: cannot be combined with --follow and --tail"),
+        (["--verify", "--raw"], "--verify: cannot be combined with --raw"),
         (["--tail", "ten"], "--tail: 'ten' is not a number of lines\n  Write one such as 100, or 'all'."),
         (["--tail", "-1"], "--tail: '-1' is not a number of lines"),
         (["--since", "yesterday"], "--since: 'yesterday' is not a moment; write one such as 2026-01-31T09:30:00Z"),

@@ -92,7 +92,7 @@ def test_an_archive_that_is_there_is_replaced_only_by_force(cli: Callable[..., A
         (["mybot", "-o", "mybot"], "mybot is a folder"),
         (["mybot", "-o", "no/such/x.zip"], "no/such is not a folder"),
         (["mybot", "--format", "rar"], "rar"),
-        (["mybot", "-o", "x.rar"], "says no format"),
+        (["mybot", "-o", "x.rar"], "has no suffix of an archive"),
     ],
 )
 def test_what_cannot_be_packed_is_refused_and_nothing_is_left(

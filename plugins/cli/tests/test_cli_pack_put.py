@@ -144,8 +144,8 @@ def go_away() -> None:
     ("then", "code", "said"),
     [
         (go_away, 125, "10.0.0.1:9000 does not answer\n  Start it."),
-        (lambda: os.kill(os.getpid(), signal.SIGINT), 130, "interrupted; no half of a file or an object is left"),
-        (lambda: os.kill(os.getpid(), signal.SIGTERM), 143, "interrupted; no half of a file or an object is left"),
+        (lambda: os.kill(os.getpid(), signal.SIGINT), 130, "interrupted; no partial file or object is left"),
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), 143, "interrupted; no partial file or object is left"),
     ],
 )
 def test_when_it_cannot_be_stored_nothing_is_left(

@@ -173,7 +173,7 @@ def test_the_first_ctrl_c_only_asks(cli: Callable[..., Any], recovers: Callable[
     recovers(execution)
     done = cli("recover")
     assert (done.code, execution.ended_by) == (0, [])
-    assert "this is the runner of 1 that still runs: 01old\n  Once more stops what runs; log" in done.err
+    assert "this is the runner of 1 that still runs: 01old\n  Ctrl-C again stops what runs; log" in done.err
 
 
 def test_the_second_ctrl_c_stops_and_keeps_everything(cli: Callable[..., Any], recovers: Callable[..., Any]) -> None:

@@ -94,7 +94,7 @@ def test_ctrl_c_during_put_leaves_no_object_and_no_draft(newcomer: dict[str, str
         process.wait()
         watchdog.cancel()
         told = process.stderr.read()  # type: ignore[union-attr] # the same
-    assert (process.returncode, told) == (130, b"botdock: interrupted; no half of a file or an object is left\n")
+    assert (process.returncode, told) == (130, b"botdock: interrupted; no partial file or object is left\n")
     assert not [path for path in (own_home / "storage").rglob("*") if path.is_file()]
 
 

@@ -72,10 +72,10 @@ def test_what_a_prefix_would_delete_is_counted_up_to_a_bound(
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ([], "what is to be deleted?"),
+        ([], "nothing says what to delete"),
         (["--prefix", ""], "means everything"),
         (["--prefix", "", "--yes"], "means everything"),
-        (["a", "--prefix", "a", "--yes"], "not together with keys"),
+        (["a", "--prefix", "a", "--yes"], "cannot be combined with keys"),
         (["a", "../b"], "'../b'"),
         (["a/"], "ends with '/'"),
         (["--all"], "--all"),

@@ -163,7 +163,7 @@ def test_an_interrupted_get_leaves_what_there_was(
     over(Broken(press(number)))
     told = cli("storage", "get", "big", "--force")
     assert (told.code, told.out) == (code, "")
-    assert told.err == "botdock: interrupted; no half of a file or an object is left\n"
+    assert told.err == "botdock: interrupted; no partial file or object is left\n"
     assert [path.read_text() for path in Path().iterdir()] == ([before] if before else [])
 
 
@@ -275,8 +275,8 @@ def test_a_storage_that_takes_nothing_is_125_with_its_cure(cli: Callable[..., An
 @pytest.mark.parametrize(
     ("then", "code", "said"),
     [
-        (press(signal.SIGINT), 130, "interrupted; no half of a file or an object is left"),
-        (press(signal.SIGHUP), 129, "interrupted; no half of a file or an object is left"),
+        (press(signal.SIGINT), 130, "interrupted; no partial file or object is left"),
+        (press(signal.SIGHUP), 129, "interrupted; no partial file or object is left"),
         (fail(OSError(errno.EIO, "Input/output error")), 125, "file cannot be read: Input/output error"),
     ],
 )

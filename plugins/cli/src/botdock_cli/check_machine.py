@@ -137,11 +137,11 @@ def _check(name: str, folder: Path) -> Iterator[Check]:
     yield _waiting(name, status)
     if status.failed_items:
         refused = f"the storage refused {counted(status.failed_items, 'object')} for good: {status.last_error}"
-        yield warning(f"{name}.failed", refused, f"mend it, then let them be tried again: touch {folder}/retry")
+        yield warning(f"{name}.failed", refused, f"fix it, then have them tried again: touch {folder}/retry")
     if status.dropped_items:
         lost = f"{counted(status.dropped_items, 'object')}, {format_bytes(status.dropped_bytes)}"
         more = f"let more wait: outbox.max_bytes and outbox.max_items; to forget it: touch {folder}/retry"
-        yield warning(f"{name}.dropped", f"more waited than may: {lost}, dropped", more)
+        yield warning(f"{name}.dropped", f"more waited than the outbox may hold: {lost}, dropped", more)
 
 
 def _waiting(name: str, status: OutboxStatus) -> Check:

@@ -187,7 +187,7 @@ def interruptible(command: Callable[P, int]) -> Callable[P, int]:
             try:
                 return command(*args, **given)
             except KeyboardInterrupt:
-                say("interrupted; no half of a file or an object is left")
+                say("interrupted; no partial file or object is left")
                 return interrupts.exit_code
 
     return guarded

@@ -41,7 +41,7 @@ def command(
     given = {"older_than": age, "keep": keep, "max_bytes": size}
     bounds = given if any(bound is not None for bound in given.values()) else session.config.retention.bounds()
     if not bounds:
-        raise OptionError("gc", "nothing says what is to go", hint="Give --older-than, --keep or --bytes.")
+        raise OptionError("gc", "nothing says what to remove", hint="Give --older-than, --keep or --bytes.")
     removed = session.executions().prune(**bounds, dry_run=dry_run)
     if as_json:
         return print_json([record.to_json() for record in removed])

@@ -106,7 +106,7 @@ def _check_alone(name: str, given: dict[str, Any], *others: str, hint: str | Non
     option = {option: f"--{option}" for option in given} | {"as_json": "--json"}
     clash = " and ".join(option[other] for other in others if given[other] not in (None, False))
     if given[name] and clash:
-        raise OptionError(option[name], f"does not go together with {clash}", hint=hint)
+        raise OptionError(option[name], f"cannot be combined with {clash}", hint=hint)
 
 
 def _wanted(given: dict[str, Any]) -> dict[str, Any]:

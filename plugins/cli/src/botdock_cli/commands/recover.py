@@ -160,7 +160,7 @@ def _warn(executions: Sequence[Execution]) -> None:
     running = [one.execution_id for one in executions if one.wait(0) is None]
     say(
         f"this is the runner of {len(running)} that still run{'s' if len(running) == 1 else ''}: {', '.join(running)}\n"
-        "Once more stops what runs; log, result and outcome are kept."
+        "Ctrl-C again stops what runs; log, result and outcome are kept."
     )
 
 

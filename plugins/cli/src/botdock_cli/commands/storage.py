@@ -256,9 +256,9 @@ def rm(session: Session, *, keys: Sequence[str], prefix: str | None, yes: bool, 
 
 def _check(keys: Sequence[str], prefix: str | None) -> None:
     if prefix is None and not keys:
-        raise OptionError("KEY", "what is to be deleted?", hint="Name keys, or --prefix P.")
+        raise OptionError("KEY", "nothing says what to delete", hint="Name keys, or --prefix P.")
     if prefix is not None and keys:
-        raise OptionError("--prefix", "not together with keys", hint="Delete the one, then the other.")
+        raise OptionError("--prefix", "cannot be combined with keys", hint="Delete the one, then the other.")
     if prefix == "":
         raise OptionError("--prefix", "is empty, which means everything", hint="Name the first characters of the keys.")
     for key in keys:
