@@ -49,6 +49,21 @@ def test_a_script_is_found(tree: Path, script: str | None, found: str) -> None:
     assert settle_script(tree, NODE, "bot", script) == found
 
 
+def test_what_a_language_declares_counts_where_no_script_has_a_usual_name(tmp_path: Path) -> None:
+    declaring = attrs.evolve(NODE, declared=lambda _: "app.js")
+    other = attrs.evolve(NODE, name="other", suffixes=(".o",), scripts={"bot": ("main.o",)})
+    assert detect_runtime(tmp_path, "bot", [declaring, other]) is declaring
+    (tmp_path / "app.js").write_text("x")
+    assert settle_script(tmp_path, declaring, "bot", None) == "app.js"
+    (tmp_path / "main.o").write_text("x")
+    assert detect_runtime(tmp_path, "bot", [declaring, other]) is other
+
+
+def test_a_declared_script_that_lies_outside_is_refused(tree: Path) -> None:
+    with pytest.raises(CodeError, match="leads out of the code"):
+        settle_script(tree, attrs.evolve(NODE, scripts={}, declared=lambda _: "../outside.js"), "bot", None)
+
+
 def test_a_file_comes_before_a_folder_of_its_name(tree: Path) -> None:
     (tree / "main").mkdir()
     (tree / "main.js").write_text("x")

@@ -56,7 +56,8 @@ def check_text(text: str, entry: Entry, limits: ArchiveLimits) -> None:
     elif _DRIVE.match(text):
         problem = "begins with a drive letter"
     if problem:
-        raise refusal(problem, limit="name", entry=entry.name)
+        hint = "Pack it with names in UTF-8: `botdock pack` does so." if _NOT_TEXT.search(text) else None
+        raise refusal(problem, limit="name", entry=entry.name, hint=hint)
     if (size := len(text.encode())) > limits.name_bytes:
         reason = f"has a name or a target of {size} bytes; {limits.name_bytes} are allowed"
         raise refusal(reason, limit=f"name_bytes={limits.name_bytes}", entry=entry.name)

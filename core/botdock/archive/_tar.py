@@ -76,7 +76,8 @@ class ByteStream:
         """
         while count:
             if not self._piece and not self._advance():
-                raise refusal("ends in the middle", limit="truncated", entry=self.name)
+                what = "ends in the middle" if self.name else "ends in the middle, or is not a tar"
+                raise refusal(what, limit="truncated", entry=self.name)
             found, self._piece = self._piece[:count], self._piece[count:]
             count -= len(found)
             yield found

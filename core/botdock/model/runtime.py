@@ -128,6 +128,10 @@ def _no_problems(_tree: Path, _script: str) -> Iterable[str]:
     return ()
 
 
+def _declares_none(_tree: Path) -> None:
+    return None
+
+
 @attrs.frozen(kw_only=True)
 class Runtime:
     r"""A language that bots are written in.
@@ -158,6 +162,8 @@ class Runtime:
         interpreters: Programs any one of which is enough, for engines without images: `("python3.11", "python3")`.
         suffixes: Endings of its scripts, such as `(".py",)`.
         scripts: Per entrypoint, the names a script may have when none is named; the first that exists is taken.
+        declared: Returns, for a tree with none of these, the script that a file of the language's own declares, such as
+            `main` of a package.json; it is what `check` is: code that reads a stranger's text, with `read_code`.
         files: Returns what the wrapper consists of, name to bytes; `entrypoint.sh` must be among it. A runtime that has
             settings is given them.
         check: Yields, for a tree and a script that exists in it, what is wrong with them in words. It runs in the
@@ -182,6 +188,7 @@ class Runtime:
     suffixes: tuple[str, ...]
     scripts: Mapping[str, tuple[str, ...]]
     files: Callable[..., Mapping[str, bytes]]
+    declared: Callable[[Path], str | None] = _declares_none
     check: Callable[[Path, str], Iterable[str]] = _no_problems
     checked_bytes: int = MAX_CHECKED_BYTES
     startup_variables: tuple[str, ...] = ()
@@ -205,6 +212,10 @@ class Runtime:
         return tuple(sorted(name for name in names if any(fnmatchcase(name, each) for each in patterns)))
 
     def find_script(self, tree: Path, entrypoint: str) -> str | None:
+        """Return the script of `entrypoint` that `tree` holds under a usual name, or else declares, or None."""
+        return self.usual_script(tree, entrypoint) or self.declared(tree)
+
+    def usual_script(self, tree: Path, entrypoint: str) -> str | None:
         """Return the script of `entrypoint` that `tree` holds under one of the usual names, or None."""
         return next((name for name in self.scripts.get(entrypoint, ()) if (tree / name).is_file()), None)
 
@@ -219,7 +230,7 @@ class Runtime:
         return tuple(problem[:_MAX_PROBLEM] for problem in found)
 
     def recognises(self, tree: Path, entrypoint: str) -> bool:
-        """Whether `tree` looks like code of this runtime: it holds a script under one of the usual names."""
+        """Whether `tree` looks like code of this runtime: it has a script under a usual name, or declares one."""
         return self.find_script(tree, entrypoint) is not None
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _LOOKED_AT = 500
 """Files that are looked at to say what there is instead."""
 _SHOWN = 5
-_OF_A_MAC = frozenset({"__MACOSX", ".DS_Store"})
-"""What Finder adds to what it packs."""
+_OF_A_MAC = ("__MACOSX", ".DS_Store", "._")
+"""How the names of what Finder, and tar on a Mac, add to what they pack begin."""
 _NOT_IN_A_NAME = re.compile("[\\0\\ud800-\\udfff]")
 """What no path holds: NUL, and halves of surrogate pairs."""
 
@@ -37,7 +37,7 @@ def code_root(tree: Path, script: str | None) -> Path:
     if script and os.path.lexists(tree / script):
         return tree
     with os.scandir(tree) as found:
-        top = [entry for entry in itertools.islice(found, _LOOKED_AT) if entry.name not in _OF_A_MAC]
+        top = [entry for entry in itertools.islice(found, _LOOKED_AT) if not entry.name.startswith(_OF_A_MAC)]
         return Path(top[0].path) if len(top) == 1 and top[0].is_dir(follow_symlinks=False) else tree
 
 
@@ -55,7 +55,8 @@ def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime], scr
     """
     candidates = _one_of_each_language(tuple(runtimes))
     found = [runtime for runtime in candidates if script and script.endswith(runtime.suffixes)]
-    found = found or [runtime for runtime in candidates if runtime.recognises(tree, entrypoint)]
+    found = found or [runtime for runtime in candidates if runtime.usual_script(tree, entrypoint)]
+    found = found or [runtime for runtime in candidates if runtime.declared(tree)]
     if len(found) == 1:
         return found[0]
     say = 'Say which with --runtime, or in bot.toml: runtime = "NAME".'

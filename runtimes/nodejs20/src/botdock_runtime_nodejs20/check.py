@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from posixpath import normpath
 from typing import TYPE_CHECKING
 
 from botdock import read_code
@@ -14,6 +15,25 @@ if TYPE_CHECKING:
 
 _EXPORTS = re.compile(rb"export|\bthis\b")
 """Whoever exports says `export`, `exports`, `module.exports`, or sets a member of `this`, which is the same."""
+_SUFFIXES = (".js", ".mjs", ".cjs")
+_ENDINGS = ("", ".js", "/index.js")
+"""What Node.js tries after the `main` of a package.json, as far as it is a script."""
+
+
+def declared(tree: Path) -> str | None:
+    """Return what `node .` runs in `tree`: what `main` of its package.json means, or its index."""
+    try:
+        package = json.loads((read_code(tree, "package.json") or b"{}").decode("utf-8-sig"))
+        main = package.get("main") if isinstance(package, dict) else None
+    except (ValueError, RecursionError):
+        main = None
+    names = [normpath(main) + ending for ending in _ENDINGS] if isinstance(main, str) and main else []
+    return next((name for name in (*names, "index.js", "index.mjs") if _is_script(tree, name)), None)
+
+
+def _is_script(tree: Path, name: str) -> bool:
+    is_within = not name.startswith(("/", "../"))
+    return is_within and name.endswith(_SUFFIXES) and (tree / name).is_file()
 
 
 def problems(tree: Path, script: str) -> Iterator[str]:

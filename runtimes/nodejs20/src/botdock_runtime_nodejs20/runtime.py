@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from botdock import Runtime
-from botdock_runtime_nodejs20.check import problems
+from botdock_runtime_nodejs20.check import declared, problems
 from botdock_runtime_nodejs20.packages import PACKAGES
 
 
@@ -27,10 +27,11 @@ def nodejs(major: int, *, aliases: tuple[str, ...] = ()) -> Runtime:
         interpreters=("node",),
         suffixes=(".js", ".mjs", ".cjs"),
         scripts={
-            "bot": ("main.js", "main.mjs", "main.cjs", "bot.js", "bot.mjs", "bot.cjs", "index.js", "index.mjs"),
+            "bot": ("main.js", "main.mjs", "main.cjs", "bot.js", "bot.mjs", "bot.cjs"),
             "backtest": ("backtest.js", "backtest.mjs", "backtest.cjs", "main.js", "main.mjs", "main.cjs"),
         },
         files=_files,
+        declared=declared,
         check=problems,
         packages=PACKAGES,
         startup_variables=("NODE_*", "UV_*", "ICU_*"),

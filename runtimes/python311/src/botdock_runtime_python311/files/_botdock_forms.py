@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MAX_PATH = 200
 """Characters of the way to a value that is not JSON. A longer one is left out, for a cut might go through a secret."""
-SEQUENCES = frozenset({"deque", "dict_keys", "dict_values", "array"})
+SEQUENCES = frozenset({"deque", "dict_keys", "dict_values", "dict_items", "array"})
 """Further classes of the standard library whose members make an array."""
 
 

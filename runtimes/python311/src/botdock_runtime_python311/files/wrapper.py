@@ -111,8 +111,9 @@ def enter(context: dict[str, Any]) -> tuple[str, list[str]]:
     package = package_of(script, tree)
     root = os.path.normpath(os.path.join(beside, *[os.pardir] * len(package)))
     extend_path([root, tree], os.path.join(tree, "vendor"))
-    if beside not in sys.path:
-        sys.path.append(beside)  # last: to a package, `import signal` means the standard library's
+    for last in (beside, above_package(beside, tree)):  # last: to a package, `import signal` is the standard library's
+        if last not in sys.path:
+            sys.path.append(last)
     return script, package
 
 
@@ -131,6 +132,13 @@ def package_of(script: str, tree: str) -> list[str]:
     while first and os.path.exists(os.path.join(tree, *folders[:first], "__init__.py")):
         first -= 1
     return folders[first:] or folders
+
+
+def above_package(folder: str, tree: str) -> str:
+    """Return the folder in which a project's packages lie, such as `src`; the script's own where that is in none."""
+    while folder != os.path.normpath(tree) and os.path.exists(os.path.join(folder, "__init__.py")):
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def extend_path(own: list[str], vendor: str) -> None:
