@@ -71,6 +71,7 @@ def supervised(tmp_path: Path, shell_spec: Any) -> Iterator[Callable[..., Superv
         one.process.join(SECONDS)
         one.answers.close()
         one.process.close()
+        one.folder.remove()
 
 
 def test_it_records_the_log_and_the_end(supervised: Any) -> None:
