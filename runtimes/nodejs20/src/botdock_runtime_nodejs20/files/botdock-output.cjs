@@ -1,19 +1,16 @@
 // Lets nothing that a bot has printed wait in Node: a pipe takes it at once, and a worker writes by itself instead of
-// handing it to a main thread that may be busy, or over. The wrapper requires this file; each worker, and each child by
-// `fork`, loads it.
+// handing it to a main thread that may be busy, or over. The wrapper requires this file; each worker, and each program of
+// Node that the bot starts, loads it. Only a pipe is the bot's own output: what a program prints for a parent in Node goes
+// through a socket, and is left to Node, as that parent may never read it.
 'use strict';
 
-const { writeSync } = require('node:fs');
+const { fstatSync, writeSync } = require('node:fs');
 const { syncBuiltinESMExports } = require('node:module');
 const workers = require('node:worker_threads');
 
 const DESCRIPTORS = { stdout: 1, stderr: 2 };
 const LOAD = ['--require', __filename];
 const KEPT = 'botdock: streams that its parent reads';
-
-function streams() {
-  return Object.keys(DESCRIPTORS).map((name) => process[name]);
-}
 
 // Write out all of it. A child that shares the pipe may have made it one that does not wait.
 function writeAll(descriptor, data) {
@@ -51,22 +48,36 @@ function watchWorkers() {
   syncBuiltinESMExports();
 }
 
+// Let every Node that the bot starts load this file, as it starts: a child by `fork` hears of it whatever its variables.
+function watchPrograms() {
+  const file = /[\s"\\]/.test(__filename) ? JSON.stringify(__filename) : __filename;
+  process.env.NODE_OPTIONS = [process.env.NODE_OPTIONS, '--require', file].filter(Boolean).join(' ');
+}
+
+function isPipe(descriptor) {
+  try {
+    return fstatSync(descriptor).isFIFO();
+  } catch {
+    return false; // it is closed
+  }
+}
+
 // Let pipes wait for their reader, as Node itself expects when it shows an error; a child may have changed that.
 function block() {
-  for (const stream of streams()) stream._handle?.setBlocking?.(true);
+  for (const stream of streams) stream._handle?.setBlocking?.(true);
 }
 
 function finish() {
-  for (const stream of streams()) while (stream.writableCorked) stream.uncork();
+  for (const stream of streams) while (stream.writableCorked) stream.uncork();
   block();
 }
 
-const kept = workers.getEnvironmentData(KEPT);
-for (const [name, descriptor] of Object.entries(DESCRIPTORS)) {
-  const isOurs = workers.isMainThread ? process[name]._handle?.setBlocking : !kept[name];
-  if (isOurs) writeByItself(process[name], descriptor);
-}
+const kept = (!workers.isMainThread && workers.getEnvironmentData(KEPT)) || {};
+const names = Object.keys(DESCRIPTORS).filter((name) => !kept[name] && isPipe(DESCRIPTORS[name]));
+const streams = names.map((name) => process[name]);
+for (const name of names) writeByItself(process[name], DESCRIPTORS[name]);
 block();
 process.on('exit', finish);
 watchWorkers();
 if (!process.execArgv.includes(__filename)) process.execArgv.push(...LOAD);
+module.exports = { watchPrograms };

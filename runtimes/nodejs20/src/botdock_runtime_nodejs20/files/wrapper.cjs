@@ -5,7 +5,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-require('./botdock-output.cjs');
+const { watchPrograms } = require('./botdock-output.cjs');
 const { Result } = require('./botdock-result.cjs');
 
 const GENERATORS = ['Generator', 'AsyncGenerator'];
@@ -62,6 +62,7 @@ function waitUntilReady(folder) {
 // Take on the bot's environment and folder, and return the path of its script.
 function enter(context) {
   for (const [name, value] of Object.entries(context.environment)) process.env[name] = value;
+  watchPrograms();
   process.chdir(context.code_dir);
   const script = path.join(context.code_dir, context.script);
   process.argv.splice(1, Infinity, `${path.dirname(script)}/.`); // not the script: it is not the program that runs
