@@ -127,9 +127,9 @@ def test_an_image_that_is_none_is_told_with_all_other_problems() -> None:
         Executable(id="bot", image=3)  # type: ignore[arg-type] # that is what is tried
 
 
-@pytest.mark.parametrize("fields", [{"image": "shell:1"}, {"file_path": "asking"}])
-def test_an_engine_without_images_refuses_one_by_name(run: Run, fields: dict[str, Any]) -> None:
-    with pytest.raises(CapabilityError, match=r"engine 'fake' cannot run image '\S+': it has no images") as caught:
+@pytest.mark.parametrize(("fields", "said"), [({"image": "shell:1"}, ""), ({"file_path": "asking"}, "bot.toml: ")])
+def test_an_engine_without_images_refuses_one_by_name(run: Run, fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(CapabilityError, match=rf"\A{said}engine 'fake' cannot run image '\S+': it has no") as caught:
         run(images=False, **fields)
     assert set(caught.value.missing) == {"image"}
     assert run(images=False).image == ""

@@ -53,7 +53,7 @@ def allowed_image(image: str, services: Services, *, source: str = "") -> str:
         CapabilityError: The engine has no images.
         PolicyError: The policy does not allow it.
     """
-    services.containers.check_image(image)
+    services.containers.check_image(image, source=source)
     return services.entrypoints.get_allowed_image(image, source=source)
 
 

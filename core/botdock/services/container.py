@@ -102,8 +102,8 @@ class ContainerService:
                 f'with policy.unenforced = {{{capabilities.engine} = ["{min(missing)}"]}}.',
             )
 
-    def check_image(self, image: str) -> None:
-        """Refuse an image that is named where the engine runs none.
+    def check_image(self, image: str, *, source: str = "") -> None:
+        """Refuse an image that the caller, or the manifest `source`, names where the engine runs none.
 
         Raises:
             CapabilityError: The engine has no images.
@@ -111,7 +111,7 @@ class ContainerService:
         if not self._images:
             engine, reason = self.capabilities.engine, "it has no images, and takes programs from PATH"
             raise CapabilityError(
-                f"engine {engine!r} cannot run image {image!r}: {reason}",
+                f"{source}{source and ': '}engine {engine!r} cannot run image {image!r}: {reason}",
                 engine=engine,
                 missing={"image": reason},
                 hint="Name no image, or use an engine that runs them, such as docker.",

@@ -60,7 +60,7 @@ class FakeContainers:
     def check_enforcement(self) -> None:
         """Let everything pass."""
 
-    def check_image(self, image: str) -> None:
+    def check_image(self, image: str, *, source: str = "") -> None:
         """Let every image pass."""
 
     def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo:
