@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.package_index import PackageIndex, package_index
+from testbed.package_index import PackageIndex, package_index, silent_index
 
 Done = subprocess.CompletedProcess[str]
 Packed = tuple[Done, dict[str, bytes]]
@@ -45,20 +45,22 @@ def bot(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def botdock(tmp_path: Path, clean_environment: dict[str, str], index: PackageIndex) -> Callable[..., Done]:
+def environment(tmp_path: Path, clean_environment: dict[str, str]) -> dict[str, str]:
+    """A user's, without settings for pip and npm."""
+    kept = {name: value for name, value in clean_environment.items() if not name.startswith(("PIP_", "NPM_"))}
+    own = {"PIP_CONFIG_FILE": os.devnull, "HOME": str(tmp_path / "home"), "BOTDOCK_HOME": str(tmp_path / "state")}
+    return kept | own
+
+
+@pytest.fixture
+def botdock(tmp_path: Path, environment: dict[str, str], index: PackageIndex) -> Callable[..., Done]:
     """Run a command line, with an index of the user's own."""
-    environment = {name: value for name, value in clean_environment.items() if not name.startswith(("PIP_", "NPM_"))}
-    environment |= {
-        "PIP_INDEX_URL": f"{index.url}/simple",
-        "PIP_CONFIG_FILE": os.devnull,
-        "HOME": str(tmp_path / "home"),
-    }
 
     def run(*args: str, **variables: str) -> Done:
         return subprocess.run(
             [sys.executable, "-m", "botdock_cli", *args],
             cwd=tmp_path,
-            env=environment | {"BOTDOCK_HOME": str(tmp_path / "state")} | variables,
+            env=environment | {"PIP_INDEX_URL": f"{index.url}/simple"} | variables,
             capture_output=True,
             text=True,
             check=False,
@@ -175,6 +177,24 @@ def test_a_package_without_a_wheel_is_told_how_it_is_built(
     assert "No matching distribution found for tinysource" in done.stderr
     assert "what requirements.txt lists cannot be installed" in done.stderr
     assert "--build builds a package that has none" in done.stderr
+
+
+def test_an_interrupt_ends_the_installer_and_leaves_nothing(
+    tmp_path: Path, bot: Path, environment: dict[str, str]
+) -> None:
+    (bot / "requirements.txt").write_text("tiny\n")
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-m", "botdock_cli", "pack", "bot", "--vendor"]
+    with silent_index() as (url, asked, gone):
+        environment |= {"PIP_INDEX_URL": url, "PIP_DEFAULT_TIMEOUT": "600", "TMPDIR": str(tmp_path / "temporary")}
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
+            assert asked.wait(60)
+            process.terminate()
+            _, said = process.communicate(timeout=60)
+        assert gone.wait(60), "the installer is left behind"
+    assert (process.returncode, b"Traceback" in said) == (143, False)
+    assert not list(tmp_path.glob("bot*.zip"))
+    assert not [path.name for path in (tmp_path / "temporary").glob("botdock-*")]
 
 
 @pytest.mark.parametrize(

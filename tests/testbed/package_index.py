@@ -8,11 +8,12 @@ import json
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 
 class PackageIndex:
@@ -90,20 +91,48 @@ def write_wheel(
             archive.writestr(entry, text)
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _Requests(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+class _Silence(BaseHTTPRequestHandler):
+    """Answers no request."""
+
+    def __init__(self, asked: threading.Event, gone: threading.Event, *args: Any) -> None:
+        self._asked, self._gone = asked, gone
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        """Wait for the end of the connection."""
+        self._asked.set()
+        self.rfile.read(1)
+        self._gone.set()
+
+
+@contextmanager
+def silent_index() -> Iterator[tuple[str, threading.Event, threading.Event]]:
+    """Give the address of an index that never answers, and what is set once it is asked and once the client is gone."""
+    asked, gone = threading.Event(), threading.Event()
+    with _served(partial(_Silence, asked, gone)) as url:
+        yield url, asked, gone
 
 
 @contextmanager
 def package_index(folder: Path) -> Iterator[PackageIndex]:
     """Serve `folder` while the body runs."""
     (folder / "simple").mkdir(parents=True)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+    with _served(partial(_Requests, directory=str(folder))) as url:
+        yield PackageIndex(folder, url)
+
+
+@contextmanager
+def _served(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield PackageIndex(folder, f"http://127.0.0.1:{server.server_port}")
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
