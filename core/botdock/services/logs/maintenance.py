@@ -197,8 +197,8 @@ class Maintenance:
                     segments.first += 1
             except LogError as error:
                 collection.fail(error)
-        if closed:
-            self._hand_on(collection, closed)
+            if closed:  # still locked: what has settled a moment later knows of them
+                self._hand_on(collection, closed)
 
     def _hand_on(self, collection: Collection, numbers: Iterable[int]) -> None:
         """Let sealed segments be stored, where they are to be, and then compressed."""
