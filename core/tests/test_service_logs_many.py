@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from botdock.config import LoggingConfig
-from botdock.model import LogChunk, LogSource, Stream
+from botdock.model import LogChunk, LogSource, LogStream, Stream
 from botdock.services.log_store import StoredLog
-from botdock.services.logs import LogCollector
+from botdock.services.logs import LogCollector, threads
 from botdock.services.logs.threads import MAX_OPEN, MUCH
 from botdock_testing.scripted_stream import ScriptedStream
 from testbed.waiting import until
@@ -128,6 +128,45 @@ def test_a_descriptor_that_is_none_is_not_waited_on(
     collector.start_collection(Odd(out(b"a"), out(b"b")), tmp_path, source=source(), limit=None)
     assert collector.wait_drained("01", 10)
     assert collector.stop_collection("01").bytes == 2
+
+
+class Stuck(LogStream):
+    """Does not return from its first read until it is closed."""
+
+    ended = False
+
+    def __init__(self) -> None:
+        self.reading, self.closed, self.returned = threading.Event(), threading.Event(), threading.Event()
+
+    def read(self, timeout: float) -> Sequence[LogChunk]:
+        self.reading.set()
+        self.closed.wait(60)
+        self.returned.set()
+        return (out(b"too late"),)
+
+    def fileno(self) -> int | None:
+        return None
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_one_that_does_not_return_from_a_read_holds_up_no_other(
+    collector: LogCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "LONGEST_READ", 0.05)
+    stuck, fine = Stuck(), ScriptedStream(out(b"before"), is_open=True, has_fileno=True)
+    collector.start_collection(fine, tmp_path / "fine", source=source("fine"), limit=None)
+    collector.start_collection(stuck, tmp_path / "stuck", source=source("stuck"), limit=None)
+    assert stuck.reading.wait(10)
+    fine.put(out(b" and after"))
+    fine.end()
+    assert collector.wait_drained("fine", 10)
+    assert collector.stop_collection("fine").complete
+    assert "did not return" in collector.get_collection_status("stuck").error
+    assert stuck.returned.wait(10)
+    summary = collector.stop_collection("stuck")
+    assert (summary.bytes, summary.complete) == (0, False)
 
 
 def test_a_third_partys_mistake_stops_only_its_own_log(collector: LogCollector, tmp_path: Path) -> None:

@@ -69,25 +69,21 @@ class Collection:
         sinks: SinkFanOut,
         record: Callable[[str, bool, int], None],
     ) -> None:
-        self.directory = writer.directory
-        self.writer = writer
-        self.source = source
-        self.options = options
+        self.writer, self.directory = writer, writer.directory
+        self.source, self.options = source, options
         self.log = logger.bind(execution_id=source.execution_id)
         self.segments = Segments()
         self.intake = Intake(writer, source=source, sinks=sinks, record=record)
-        self.rest_until = 0.0
-        self.empty_reads = 0
+        self.rest_until, self.empty_reads = 0.0, 0
         self.away_since, self.attempts = time.monotonic(), 0
         self.skipping = False
         self._record = record
-        self.stream = stream
-        self._opened, self._delivered = time.monotonic(), False
+        self.stream, self._opened, self._delivered = stream, time.monotonic(), False
         self._away, self._was_open = stream is None, stream is not None
         self._storing = threading.Lock()
         self._changed = threading.Condition()
         self._abandoned = self._ended = self._drained = self._failed = self._limited = False
-        self._error = ""
+        self._error, self._reading = "", False
         self._resumed = self._version = self._activity = 0
         self._summary: LogSummary | None = None
 
@@ -109,6 +105,7 @@ class Collection:
             return None
         if self.writer.segment - self.segments.sealed > MAX_BACKLOG:
             return 0
+        self._reading = True
         try:
             chunks = condense(stream.read(0.0), largest=self.options.largest)
             ended = stream.ended
@@ -117,6 +114,11 @@ class Collection:
         except BaseException as error:  # noqa: BLE001 - a third party's stream must not stop the thread of all
             self._error = _text_of(error)
             self.log.bind(error=self._error).debug("the log stream broke")
+            return None
+        finally:
+            with self._changed:
+                self._reading = False
+        if self.stream is not stream:  # it was taken away meanwhile
             return None
         if not (chunks or ended):
             self.skipping = self._activity != before
@@ -176,10 +178,7 @@ class Collection:
     def reopen(self) -> bool:
         """Open the stream where the log on disk ends; return whether there is something to read now.
 
-        Waits for the engine, so it is not for the loop. One that was abandoned meanwhile is not read.
-
-        Raises:
-            Exception: Whatever the engine has to say.
+        Waits for the engine, so it is not for the loop, and raises what that raises. One abandoned meanwhile stays so.
         """
         with self._storing:
             if self.leaving or self.options.reopen is None:
@@ -192,11 +191,8 @@ class Collection:
                 with suppress(Exception):
                     stream.close()
                 return False
-            self.stream = stream
-            self.intake.lost = None
-            self._away = self._delivered = False
-            self._error = ""
-            self._opened = time.monotonic()
+            self.stream, self.intake.lost, self._error = stream, None, ""
+            self._opened, self._away, self._delivered = time.monotonic(), False, False
             is_resumed, self._was_open = self._was_open, True
             self._resumed += is_resumed
         if is_resumed:
@@ -211,12 +207,21 @@ class Collection:
         self._record("resume", False, 0)  # noqa: FBT003 - the callback's signature
         self.log.bind(error=str(error)).warning("the log could not be continued")
 
+    def take_stream_away(self) -> LogStream | None:
+        """Give up a stream from which a read does not return, and return it; None where no read is in it."""
+        with self._changed:
+            if not self._reading:
+                return None
+            stream, self.stream, self._away = self.stream, None, True
+        self.give_up(LogError("the log stream did not return from a read that was to take no time"))
+        return stream
+
     def close_stream(self) -> None:
         """Let go of the stream."""
         with self._changed:
             stream, self.stream = self.stream, None
-        if stream:
-            with suppress(Exception):  # it was to raise nothing
+        with suppress(Exception):  # it was to raise nothing
+            if stream:
                 stream.close()
 
     def abandon(self) -> None:

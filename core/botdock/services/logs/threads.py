@@ -29,17 +29,24 @@ LAZY_INTERVAL = 0.1
 """The same for those that had nothing for a while."""
 MAX_EMPTY_READS = 16
 """Reads without anything, one after the other, until then."""
+LONGEST_READ = 10.0
+"""Seconds after which a read that was to take no time is given up, with the thread that waits for it."""
 MAX_OPEN = 64
 """Logs whose files are open; those of the others are closed until something comes."""
 
 Job = Callable[[], None]
 
 
+class _ReplacedError(Exception):
+    """Another thread reads by now."""
+
+
 class LogLoop:
     """Waits for all streams at once, and reads one piece of each that has something, in turn.
 
     A stream that brought little rests for `REST` seconds; so its reads, and the records that they make, are at most
-    200 in a second. Streams that have a descriptor and nothing to read cost nothing.
+    200 in a second. Streams that have a descriptor and nothing to read cost nothing. A stream that does not return from
+    a read is given up: another thread goes on with the others.
 
     Args:
         on_stored: Called after something of a collection was stored.
@@ -64,15 +71,38 @@ class LogLoop:
         self._closing = False
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._watch = Workers("botdock-log-watch", 2)
+        self._watching = False
+        self._read: tuple[Collection, float] | None = None
+        """What is read now, and since when."""
 
     def look_at(self, collection: Collection) -> None:
         """Begin to read a collection, or leave it, as it is to be."""
         with self._lock:
             self._inbox.append(collection)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="botdock-logs", daemon=True)
-                self._thread.start()
+                self._start_thread()
+            if not self._watching:
+                self._watching = True
+                self._watch.submit(self._look_for_stuck, delay=LONGEST_READ)
         self._wake()
+
+    def _start_thread(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="botdock-logs", daemon=True)
+        self._thread.start()
+
+    def _look_for_stuck(self) -> None:
+        """Replace the thread where a read does not return; look again as long as there is something to read."""
+        with self._lock:
+            read = self._read
+            if read is not None and time.monotonic() - read[1] > LONGEST_READ and (stuck := read[0].take_stream_away()):
+                read[0].log.warning("the log stream does not return; its log is collected no more")
+                self._watch.submit(stuck.close)
+                self._dismiss(read[0])
+                self._start_thread()
+            self._watching = bool(self._inbox or self._registered or self._polled)
+            if self._watching:
+                self._watch.submit(self._look_for_stuck, delay=LONGEST_READ / 2)
 
     def _wake(self) -> None:
         with self._lock:
@@ -83,6 +113,7 @@ class LogLoop:
     def close(self, timeout: float) -> None:
         """End the thread, waiting for it at most `timeout` seconds."""
         self._closing = True
+        self._watch.close(timeout)
         self._wake()
         if self._thread:
             self._thread.join(timeout)
@@ -98,6 +129,8 @@ class LogLoop:
         while not self._closing:
             try:
                 self._turn()
+            except _ReplacedError:
+                return
             except BaseException as error:  # noqa: BLE001 - a defect must not end the collection of all logs
                 logger.bind(error=repr(error)).error("a turn of the log collection failed")
                 self._wake_only.poll(POLL_INTERVAL * 1000)
@@ -149,7 +182,12 @@ class LogLoop:
         self._polled[collection] = None
 
     def _serve(self, collection: Collection, now: float) -> None:
+        self._read = collection, now
         size = collection.pump()
+        with self._lock:
+            if self._thread is not threading.current_thread():
+                raise _ReplacedError
+            self._read = None
         if size is None:
             self._dismiss(collection)
             self._on_left(collection)
