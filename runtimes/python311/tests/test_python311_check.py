@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdock_runtime_python311 import check
+from botdock_runtime_python311.script import Script
 
 
 def problems(tree: Path, source: str | bytes, *, version: tuple[int, int] = (3, 11)) -> list[str]:
@@ -50,6 +52,13 @@ def problems(tree: Path, source: str | bytes, *, version: tuple[int, int] = (3, 
         "if a: ...\n" + "elif a: ...\n" * 500 + "def main(id, config): ...",
         "total = " + "1 + " * 1200 + "1\ndef main(id, config): ...",
         "x = " + "-" * 5000 + "1",
+        "print('a program')",
+        "import app",
+        "from app import *\nrun()",
+        "def main(): ...\nmain()",
+        "def main(argv=None): ...\nif __name__ == '__main__':\n    raise SystemExit(main())",
+        "async def main(): ...\nif __name__ == '__main__':\n    asyncio.run(main())",
+        "def run(id, config): ...\nrun('a', {})",
         "a;b\n" * 8192 + ")",
         "a\n" * 4097 + ")",
     ],
@@ -61,15 +70,19 @@ def test_a_script_with_a_main_is_fine(tmp_path: Path, source: str | bytes) -> No
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("", "main.py defines no main; it needs a function main(id, config)"),
+        ("", "main.py defines no main and does nothing by itself; it needs a function main(id, config)"),
+        ("x = 1\ntry:\n    import fast\nexcept ImportError:\n    fast = None", "does nothing by itself"),
+        ("import logging\nlogging.basicConfig()\ndef run(id, config): ...", "(did you mean run?)"),
+        ("print(1)\ndef mian(id, settings): ...", "(did you mean mian?)"),
         ("def mian(id, config): ...", "defines no main (did you mean mian?)"),
         ("def run():\n    def main(id, config): ...", "defines no main"),
         ("class Bot:\n    def main(self): ...", "defines no main"),
         ("run = lambda main: (main := 1)", "defines no main"),
-        ("import os.main", "defines no main"),
+        ("from os import path", "defines no main"),
         ("def main(id, config):\n    for n in (): yield n", "main has a `yield`"),
         ("async def main(id, config):\n    x = yield", "main has a `yield`"),
         ("def main(): ...", "line 1: main takes 0 arguments"),
+        ("def main(): ...\nprint(1)", "line 1: main takes 0 arguments"),
         ("def main(one): ...", "line 1: main takes 1 arguments"),
         ("def main(a, b, c): ...", "line 1: main takes 3 arguments"),
         ("def main(id, config, *, broker): ...", "main needs broker by name"),
@@ -108,3 +121,41 @@ def test_syntax_of_a_newer_python_names_the_runtime_that_knows_it(tmp_path: Path
 @given(source=st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_any_bytes_are_judged_without_a_crash(tmp_path_factory: pytest.TempPathFactory, source: bytes) -> None:
     assert all(isinstance(found, str) for found in problems(tmp_path_factory.mktemp("tree"), source))
+
+
+GUARD = "\nif __name__ == '__main__':\n    "
+
+
+@pytest.mark.parametrize(
+    ("source", "form"),
+    [
+        ("def main(id, config): ...", "bot"),
+        ("def main(id, config): ..." + GUARD + "main('a', {})", "bot"),
+        ("def main(id='a', config=None): ..." + GUARD + "main()", "bot"),
+        ("def main(id, config): ...\nmain('a', {})", "program"),
+        ("async def main(id, config): ...\nasyncio.run(main('a', {}))", "program"),
+        ("def main(id, config): ...\natexit.register(main)", "bot"),
+        ("def main(): ...", "bot"),
+        ("def main(): ..." + GUARD + "sys.exit(main())", "program"),
+        ("def main(argv): ...\nmain(sys.argv)", "program"),
+        ("def main(): ..." + GUARD + "trio.run(main)", "program"),
+        ("def main():\n    yield 1\nfor n in main(): ...", "program"),
+        ("@click.command()\ndef main(symbol): ..." + GUARD + "main()", "program"),
+        ("@adapted\ndef main(bot): ...", "bot"),
+        ("def main(symbol): ..." + GUARD + "typer.run(main)", "program"),
+        ("from app import main" + GUARD + "main()", "program"),
+        ("from app import main" + GUARD + "main('a', {})", "bot"),
+        ("from app import main" + GUARD + "main(*sys.argv)", "program"),
+        ("from app import main\nregister(main)", "bot"),
+        ("print(1)", "program"),
+        ("if sys.argv[0] == __file__:\n    run()", "program"),
+        ("x = 1", "bot"),
+        ("from app import *", "bot"),
+        ("from app import *\nprint(1)", "either"),
+        ("from app import *" + GUARD + "run()", "program"),
+        ("exec(open('main.txt').read())", "either"),
+        ("exec(open('other.txt').read())", "program"),
+    ],
+)
+def test_a_script_is_a_bot_or_a_program(source: str, form: str) -> None:
+    assert Script(source, ast.parse(source)).form == form

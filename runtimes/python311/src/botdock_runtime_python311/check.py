@@ -6,22 +6,18 @@ import ast
 import re
 import sys
 import threading
-from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from botdock import read_code
 from botdock.errors import nearest
+from botdock_runtime_python311.script import Script, takes_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_ARGUMENTS = 2
-"""`main` is called with the id and the config."""
 _OTHER_ENCODING = re.compile(rb"(?i)\A(?:[^\r\n]*\r?\n)?[^\r\n]*coding[:=][ \t]*(?!utf-?8)[-\w.]")
-_BINDS = re.compile(r"\b(?:global|globals|locals|vars|exec|setattr|modules|__dict__)\b")
-"""What can give a module a `main` that reading does not show."""
 _TOKEN = re.compile(r"\w+|[^\w ]")
 _MAX_TOKENS = 8192
 """About 32 KiB of ordinary code. A tree takes up to 1 KiB for each of them, some of which stays with the thread."""
@@ -30,8 +26,6 @@ _SINCE_312 = re.compile(r"\s*(?:type\s+\w+[^=]*=|class\s+\w+\s*\[|(?:async\s+)?d
 """How lines begin that Python 3.11 and older refuse without saying that a newer one knows them."""
 _SINCE = re.compile(r"only supported in Python (\d+\.\d+)")
 
-
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def problems(tree: Path, script: str, *, version: tuple[int, int] = (3, 11)) -> Iterator[str]:
@@ -60,11 +54,32 @@ def _problems(source: bytes, script: str, version: tuple[int, int]) -> Iterator[
         if sys.version_info[:2] == version or _SINCE.search(str(error)):
             yield _syntax_problem(script, error, ".".join(map(str, version)))
         return
-    names = _Names(module)
-    if "main" not in names.bound and not names.anything and not _BINDS.search(text):
-        yield _missing_main(script, sorted(names.functions))
-    elif (main := names.functions.get("main")) and names.bound["main"] == 1:
-        yield from _signature_problems(script, main)
+    read = Script(text, module)
+    if read.lacks_main:
+        yield from _program_problems(script, read)
+    elif read.form == "bot" and (main := read.main) is not None:
+        yield from _main_problems(script, read, main)
+
+
+def _program_problems(script: str, read: Script) -> Iterator[str]:
+    """Yield that a script without a `main` was meant as a bot, or does nothing."""
+    near = nearest("main", read.functions)
+    unused = [name for name in read.meant_as_main() if name in near or takes_config(read.functions[name])]
+    if unused:
+        yield f"{script} defines no main (did you mean {unused[0]}?); it needs a function main(id, config)"
+    elif not read.works:
+        yield f"{script} defines no main and does nothing by itself; it needs a function main(id, config)"
+
+
+def _main_problems(script: str, read: Script, main: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    where = f"{script}, line {main.lineno}: main"
+    if _yields(main):
+        yield (
+            f"{where} has a `yield`, so that calling it runs none of it; "
+            "return a value, and print what comes up meanwhile"
+        )
+    for misfit in read.misfits():
+        yield f"{where} {misfit}; it is called as main(id, config)"
 
 
 def _newer_python(error: Exception) -> str:
@@ -89,71 +104,13 @@ def _syntax_problem(script: str, error: Exception, version: str) -> str:
     )
 
 
-def _missing_main(script: str, functions: list[str]) -> str:
-    near = nearest("main", functions)
-    meant = f" (did you mean {near[0]}?)" if near else ""
-    return f"{script} defines no main{meant}; it needs a function main(id, config)"
-
-
-def _signature_problems(script: str, main: _Function) -> Iterator[str]:
-    """Yield what keeps `main(id, config)` from being called; a decorator may change all of it."""
-    arguments = main.args
-    accepted = len(arguments.posonlyargs) + len(arguments.args)
-    required = accepted - len(arguments.defaults)
-    named = [name.arg for name, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value is None]
-    if main.decorator_list:
-        return
-    if _yields(main):
-        yield (
-            f"{script}, line {main.lineno}: main has a `yield`, so that calling it runs none of it; "
-            "return a value, and print what comes up meanwhile"
-        )
-    if required > _ARGUMENTS or (accepted < _ARGUMENTS and arguments.vararg is None):
-        yield f"{script}, line {main.lineno}: main takes {required} arguments; it is called as main(id, config)"
-    elif named:
-        yield f"{script}, line {main.lineno}: main needs {', '.join(named)} by name; it is called as main(id, config)"
-
-
-def _yields(function: _Function) -> bool:
+def _yields(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether it is a generator; what is defined within it may be one."""
     nodes: list[ast.AST] = list(function.body)
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Yield | ast.YieldFrom):
             return True
-        if not isinstance(node, _Function | ast.ClassDef | ast.Lambda | ast.GeneratorExp):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | ast.GeneratorExp):
             nodes.extend(ast.iter_child_nodes(node))
     return False
-
-
-class _Names:
-    """The names that a module binds at its top level, below `if`, `try` and `with` too.
-
-    Attributes:
-        bound: All of them, and how often.
-        functions: Those that are functions.
-        anything: Whether names may be bound that cannot be read off: `import *`, or a module's own `__getattr__`.
-    """
-
-    def __init__(self, module: ast.Module) -> None:
-        self.bound: Counter[str] = Counter()
-        self.functions: dict[str, _Function] = {}
-        self.anything = False
-        nodes: list[ast.AST] = [module]
-        while nodes:  # and not by recursion: 500 `elif` are 500 deep
-            node = nodes.pop()
-            self._bind(node)
-            if not isinstance(node, _Function | ast.ClassDef | ast.Lambda):  # what is bound within is its own
-                nodes.extend(ast.iter_child_nodes(node))
-
-    def _bind(self, node: ast.AST) -> None:
-        if isinstance(node, _Function | ast.ClassDef):
-            self.bound[node.name] += 1
-            self.anything |= node.name == "__getattr__"
-            if isinstance(node, _Function):
-                self.functions[node.name] = node
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            self.bound[node.id] += 1
-        elif isinstance(node, ast.alias):
-            self.anything |= node.name == "*"
-            self.bound[(node.asname or node.name).partition(".")[0]] += 1

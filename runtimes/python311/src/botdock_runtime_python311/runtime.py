@@ -26,12 +26,12 @@ def python(version: str, *, aliases: tuple[str, ...] = (), interpreters: tuple[s
     return Runtime(
         name=f"python{major}{minor}",
         aliases=(f"python{version}", *aliases),
-        summary=f"Python {version}: main(id, config) of a script, async or not",
+        summary=f"Python {version}: main(id, config) of a script, async or not, or a program",
         language="python",
         image=f"python:{version}-slim",
         interpreters=programs,
         suffixes=(".py",),
-        scripts={"bot": ("main.py", "bot.py"), "backtest": ("backtest.py", "main.py")},
+        scripts={"bot": ("main.py", "bot.py", "__main__.py"), "backtest": ("backtest.py", "main.py")},
         files=partial(_files, programs),
         check=partial(problems, version=(major, minor)),
         packages=packages((major, minor), programs),
@@ -49,10 +49,11 @@ def _files(programs: tuple[str, ...]) -> dict[str, bytes]:
 
     from botdock import wrapper_entrypoint
 
-    folder = resources(__package__).joinpath("files")
+    package = resources(__package__)
     return {
         "entrypoint.sh": wrapper_entrypoint("wrapper.py", *programs),
-        **{entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()},
+        "_botdock_script.py": package.joinpath("script.py").read_bytes(),
+        **{entry.name: entry.read_bytes() for entry in package.joinpath("files").iterdir() if entry.is_file()},
     }
 
 

@@ -30,11 +30,15 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import CodeType
     from typing import Any
 
     from _botdock_result import Result  # type: ignore[import-not-found]  # it lies beside this file
+    from _botdock_script import Form  # type: ignore[import-not-found]  # likewise
     from _botdock_signals import Termination  # type: ignore[import-not-found]  # likewise
 
+ARGUMENTS, VARIABLE = 2, 4
+"""What `main` is called with, and what says in `co_flags` that a function takes any number (`inspect.CO_VARARGS`)."""
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -63,8 +67,7 @@ def main() -> None:
 def run(context: dict[str, Any], result: Result, termination: Termination) -> SystemExit:
     """Run it, write the result, and return how to exit."""
     try:
-        function = load(*enter(context))
-        exit_code = result.take(call(function, context, termination))
+        exit_code = result.take(start(*enter(context), context, termination))
         ending = SystemExit(exit_code)
     except SystemExit as error:
         termination.become(termination.note)
@@ -96,35 +99,49 @@ def wait_until_ready(folder: str) -> None:
             fifo.read()
 
 
-def enter(context: dict[str, Any]) -> tuple[str, list[str]]:
-    """Take on the bot's environment, folder and import path; return the path of its script, and its package."""
+def enter(context: dict[str, Any]) -> tuple[CodeType, Form, list[str]]:
+    """Take on the bot's environment, folder and import path; return its code, how it is run, and its package."""
     tree: str = context["code_dir"]
     script = os.path.normpath(os.path.join(tree, context["script"]))
+    with open(script, "rb") as file:
+        source = file.read()
+    code = compile(source, script, "exec", dont_inherit=True)
+    form = form_of(code, source)
     os.environb.update({name.encode(): value.encode() for name, value in context["environment"].items()})
     if context["environment"].get("PYTHONUNBUFFERED"):
         buffer_lines(unbuffered=True)
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # for programs that the bot starts: their lines are out at once
     os.chdir(tree)
     beside = os.path.dirname(script)
-    sys.argv[:] = [os.path.join(beside, "botdock")]  # beside the script, but not it: it is not the program that runs
+    # Beside the script, but not it, unless it is the program that runs.
+    sys.argv[:] = [os.path.join(beside, "botdock") if form == "bot" else context["script"]]
     sys.dont_write_bytecode |= sys.pycache_prefix is None  # the tree is not ours to write to
-    package = package_of(script, tree)
+    package = package_of(source, script, tree)
     root = os.path.normpath(os.path.join(beside, *[os.pardir] * len(package)))
     extend_path([root, tree], os.path.join(tree, "vendor"))
     for last in (beside, above_package(beside, tree)):  # last: to a package, `import signal` is the standard library's
         if last not in sys.path:
             sys.path.append(last)
-    return script, package
+    return code, form, package
 
 
-def package_of(script: str, tree: str) -> list[str]:
+def form_of(code: CodeType, source: bytes) -> Form:
+    """Return how the script is run. The usual bot is told at once; another is read."""
+    mains = [const for const in code.co_consts if getattr(const, "co_name", "") == "main"]
+    if len(mains) == 1 and mains[0].co_argcount == ARGUMENTS and source.count(b"main(") == 1:
+        return "bot"
+    from _botdock_script import form_of as read_form  # its imports are most of what it costs
+
+    return read_form(code, source)
+
+
+def package_of(source: bytes, script: str, tree: str) -> list[str]:
     """Return the folders of the package in which a script is that imports by relative names, as `python -m` has them.
 
     A folder without `__init__.py` will do, too.
     """
-    with open(script, "rb") as file:
-        if b"from ." not in file.read():
-            return []
+    if b"from ." not in source:
+        return []
     folders = os.path.relpath(os.path.dirname(script), tree).split("/")
     if folders == ["."]:
         return []
@@ -163,25 +180,46 @@ def extend_path(own: list[str], vendor: str) -> None:
             del sys.modules[name]
 
 
-def load(script: str, package: list[str]) -> Callable[[str, Any], Any]:
-    """Run the script as a module that can be imported and whose classes can be pickled; return its `main`."""
-    name = module_name(script)
+def start(code: CodeType, form: Form, package: list[str], context: dict[str, Any], termination: Termination) -> object:
+    """Run the script, and what it has for a `main` unless it is a program; return what that returns."""
+    module = load(code, package) if form == "bot" else execute(code, "__main__", package)
+    if form == "program" or (form == "either" and not takes_two(getattr(module, "main", None))):
+        return None
+    show_information()
+    return call(module.main, context, termination)
+
+
+def takes_two(main: object) -> bool:
+    """Whether a `main` that was not seen in the script can be called with id and config."""
+    code = getattr(main, "__code__", None)
+    return callable(main) and (code is None or code.co_argcount >= ARGUMENTS or bool(code.co_flags & VARIABLE))
+
+
+def load(code: CodeType, package: list[str]) -> Any:
+    """Run the script as a module that can be imported and whose classes can be pickled, and return that."""
+    name = module_name(code.co_filename)
     if package:
-        name = ".".join([*package, os.path.splitext(os.path.basename(script))[0]])
-        module = __import__(name, fromlist=["main"])
+        name = ".".join([*package, os.path.splitext(os.path.basename(code.co_filename))[0]])
+        return __import__(name, fromlist=["main"])
+    return execute(code, name, [])
+
+
+def execute(code: CodeType, name: str, package: list[str]) -> Any:
+    """Run the script as a module of that name: as `__main__`, it is to Python the program that was started."""
+    script, is_main = code.co_filename, name == "__main__"
+    if package:
+        __import__(".".join(package))
+    loader = SourceFileLoader(name, script)
+    module: Any = type(sys)(name)
+    module.__file__, module.__loader__, module.__package__ = script, loader, ".".join(package)
+    if is_main and not package:
+        module.__package__ = None
     else:
-        with open(script, "rb") as file:
-            code = compile(file.read(), script, "exec", dont_inherit=True)
-        loader = SourceFileLoader(name, script)
-        module = type(sys)(name)
-        module.__file__, module.__loader__, module.__package__ = script, loader, ""
         module.__spec__ = ModuleSpec(name, loader, origin=script)
         module.__spec__.has_location = True
-        sys.modules[name] = module
-        exec(code, module.__dict__)  # noqa: S102 - running the bot is what this file is for
-    show_information()
-    function: Callable[[str, Any], Any] = sys.modules.get(name, module).main
-    return function
+    sys.modules[name] = module
+    exec(code, module.__dict__)  # noqa: S102 - running the bot is what this file is for
+    return sys.modules.get(name, module)
 
 
 def module_name(script: str) -> str:
