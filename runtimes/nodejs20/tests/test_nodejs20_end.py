@@ -70,7 +70,7 @@ def test_an_error_is_shown_by_node_without_our_frames(how: str) -> None:
         ("main.mjs", "import 'nowhere';", "Cannot find package 'nowhere'"),
         (
             "main.js",
-            "exports.run = 1;",
+            "exports.run = () => 1;",
             "main.js exports no function: neither main, nor default, nor the module itself",
         ),
     ],

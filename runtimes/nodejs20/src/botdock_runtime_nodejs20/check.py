@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_EXPORTS = re.compile(rb"export|\bthis\b")
-"""Whoever exports says `export`, `exports`, `module.exports`, or sets a member of `this`, which is the same."""
+_DEFINES_MAIN = re.compile(rb"(?m)^(?:async\s+)?function[\s*]+main\b|^(?:const|let|var|class)\s+main\b")
+_EXPORTS = re.compile(rb"\bexports?\b|\bthis\b")
+"""A script that exports says `export`, `exports`, `module.exports`, or sets a member of `this`, which is the same."""
+_MAIN = re.compile(rb"\bmain\b")
 _SUFFIXES = (".js", ".mjs", ".cjs")
 _ENDINGS = ("", ".js", "/index.js")
 """What Node.js tries after the `main` of a package.json, as far as it is a script."""
@@ -39,11 +41,18 @@ def _is_script(tree: Path, name: str) -> bool:
 def problems(tree: Path, script: str) -> Iterator[str]:
     """Yield what is wrong with `script` in `tree`, in words."""
     source = read_code(tree, script)
-    if source is not None and not _EXPORTS.search(source):
-        yield f"{script} exports nothing; it needs `export function main(id, config)` or `module.exports = {{ main }}`"
+    if source is not None and _forgets_main(source):
+        yield (
+            f"{script} defines a main, which it neither exports nor calls; it needs `export function main(id, config)` "
+            "or `module.exports = { main }`"
+        )
     package = read_code(tree, "package.json")
     if package is not None and (problem := _package_problem(package)):
         yield f"package.json {problem}"
+
+
+def _forgets_main(source: bytes) -> bool:
+    return bool(_DEFINES_MAIN.search(source)) and not _EXPORTS.search(source) and len(_MAIN.findall(source)) == 1
 
 
 def _package_problem(content: bytes) -> str | None:

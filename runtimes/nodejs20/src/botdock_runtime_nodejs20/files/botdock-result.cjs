@@ -16,6 +16,7 @@ class Result {
   #facts = { botdock: 2, nonfinite: 0, problem: '', lost: '', error: null };
 
   constructor(context) {
+    this.isAwaited = true; // whether a `main` has yet to settle
     this.path = context.result_file;
     this.tree = context.code_dir;
     this.limit = context.result_limit;

@@ -11,6 +11,24 @@ const { Result } = require('./botdock-result.cjs');
 const GENERATORS = ['Generator', 'AsyncGenerator'];
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 };
 const LONGEST = 2 ** 31 - 1; // milliseconds that a timer of Node's can have
+const COMMENT = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm;
+const EXPORTS = /\bexports?\b/;
+const MAIN = new RegExp(
+  [
+    /exports\s*(\.\s*|\[\s*['"`])(main|default)\b/, // exports.main = …
+    /exports\s*=\s*(?!\{)\S/, // module.exports = main
+    /\(\s*(module\.)?exports\s*,/, // Object.assign(exports, …)
+    /\bthis\s*\.\s*(main|default)\s*=/, // which is what it exports
+    /\bexport\s+(default\b|\*|(async\s+)?function[\s*]+main\b|(const|let|var|class)\s+main\b)/,
+    /\bexport\s*\{[^}]*\b(main|default)\b/,
+    /\bexport\s+(const|let|var)\s*[{[][^}\]]*\bmain\b/,
+  ]
+    .map((each) => each.source)
+    .join('|'),
+);
+const OBJECT = /exports\s*=\s*\{/g;
+const MEMBER = /\b(main|default)\b|\.\.\./;
+const GUARD = /\brequire\.main\b|\bprocess\.argv\s*\[\s*1\s*\]|\bimport\.meta\.main\b|\bmodule\.parent\b/;
 const UNSETTLED = 13; // what Node itself exits with when a promise that it waits for can never settle
 
 // What a signal does. The bot's own handlers run, and then it is theirs to end the bot; so it is `main`'s, once it has
@@ -64,9 +82,30 @@ function enter(context) {
   for (const [name, value] of Object.entries(context.environment)) process.env[name] = value;
   watchPrograms();
   process.chdir(context.code_dir);
-  const script = path.join(context.code_dir, context.script);
-  process.argv.splice(1, Infinity, `${path.dirname(script)}/.`); // not the script: it is not the program that runs
-  return require.resolve(script);
+  return require.resolve(path.join(context.code_dir, context.script));
+}
+
+// Whether a script is a program of its own: it exports nothing, or it looks whether it is the program that was started
+// and exports no `main`.
+function isProgram(script) {
+  const source = fs.readFileSync(script, 'utf8').replace(COMMENT, '');
+  const objects = [...source.matchAll(OBJECT)].map((found) => literal(source, found.index + found[0].length));
+  const exportsMain = MAIN.test(source) || objects.some((each) => MEMBER.test(each));
+  return !exportsMain && (!EXPORTS.test(source) || GUARD.test(source));
+}
+
+// The rest of an object's literal, up to the brace that ends it.
+function literal(source, start) {
+  let at = start;
+  for (let depth = 1; depth && at < source.length; at += 1) depth += { '{': 1, '}': -1 }[source[at]] ?? 0;
+  return source.slice(start, at);
+}
+
+// Run a script as Node runs a program: nothing here catches its errors, or waits for it.
+function runProgram(script, result) {
+  result.isAwaited = false;
+  process.argv.splice(1, Infinity, script);
+  process.nextTick(require('node:module').runMain);
 }
 
 // The type of the package that a folder belongs to, as Node looks it up: in the nearest package.json.
@@ -95,32 +134,34 @@ async function load(script) {
   return import(require('node:url').pathToFileURL(script).href);
 }
 
-// Return `main`, as a method of the object that the script exports it in.
+// Return `main`, as a method of the object that the script exports it in; nothing where no function is exported at all:
+// then the script was a program, and has run.
 function findMain(exported, script) {
   const owners = [[exported, 'main'], [exported, 'default'], [exported?.default, 'main']];
   const found = owners.find(([owner, name]) => typeof owner?.[name] === 'function');
   if (found) return found[0][found[1]].bind(found[0]);
   if (typeof exported === 'function') return exported;
+  if (!Object.values(exported ?? {}).some((each) => typeof each === 'function')) return undefined;
   throw new TypeError(`${script} exports no function: neither main, nor default, nor the module itself`);
 }
 
 // Leave the frames of this file out of what is shown of an error and its causes.
 function hide(error) {
   const foreign = (line) => !(/^\s*(at|-) /.test(line) && line.includes(__filename));
-  for (let each = error, depth = 0; each instanceof Error && depth < 10; each = each.cause, depth += 1) {
-    each.stack = each.stack.split('\n').filter(foreign).join('\n');
-    if (Array.isArray(each.requireStack)) each.requireStack = each.requireStack.filter((file) => file !== __filename);
+  try {
+    for (let each = error, depth = 0; each instanceof Error && depth < 10; each = each.cause, depth += 1) {
+      each.stack = each.stack.split('\n').filter(foreign).join('\n');
+      if (Array.isArray(each.requireStack)) each.requireStack = each.requireStack.filter((file) => file !== __filename);
+    }
+  } catch {
+    // Its stack is no text, or cannot be changed: then it is shown as it is.
   }
 }
 
 // Let Node itself show an error and end, as if nothing stood between it and the bot. The bot is over: none of its
 // handlers is asked.
 function crash(error) {
-  try {
-    hide(error);
-  } catch {
-    // Its stack is no text, or cannot be changed: then it is shown as it is.
-  }
+  hide(error);
   process.removeAllListeners('uncaughtException');
   process.removeAllListeners('unhandledRejection');
   Promise.reject(error);
@@ -131,7 +172,12 @@ function crash(error) {
 async function run(context, result, termination, record) {
   let value;
   try {
-    const main = findMain(await load(enter(context)), context.script);
+    const script = enter(context);
+    if (isProgram(script)) return runProgram(script, result);
+    process.argv.splice(1, Infinity, `${path.dirname(script)}/.`); // not the script: it is not the program that runs
+    const main = findMain(await load(script), context.script);
+    result.isAwaited = main !== undefined;
+    if (!result.isAwaited) return undefined;
     value = await main(context.id, context.config, termination.argument);
     if (GENERATORS.includes(value?.[Symbol.toStringTag])) {
       throw new TypeError('main returned a generator, of which nothing has run: is it a function*?');
@@ -153,7 +199,7 @@ function watch(result, termination) {
   let idle = false;
   process.on('beforeExit', () => (idle = true));
   const record = (code) => {
-    if (idle && code === 0) process.exitCode = UNSETTLED;
+    if (idle && result.isAwaited && code === 0) process.exitCode = UNSETTLED;
     if (termination.failed) process.exitCode = termination.exitCode;
     const ours = (process.exitCode ?? code) & 0xff;
     const written = result.write(ours);
@@ -162,7 +208,9 @@ function watch(result, termination) {
   process.on('exit', record);
   process.on('uncaughtExceptionMonitor', (error) => {
     const survives = process.listenerCount('uncaughtException') || process.hasUncaughtExceptionCaptureCallback();
-    if (!survives) result.fail(error);
+    if (survives) return;
+    result.fail(error);
+    hide(error);
   });
   process.on('SIGXFSZ', () => {}); // a file that grows past its limit is an error like any other, not the end
   return record;
