@@ -27,7 +27,6 @@ _SINCE_312 = re.compile(r"\s*(?:type\s+\w+[^=]*=|class\s+\w+\s*\[|(?:async\s+)?d
 _SINCE = re.compile(r"only supported in Python (\d+\.\d+)")
 
 
-
 def problems(tree: Path, script: str, *, version: tuple[int, int] = (3, 11)) -> Iterator[str]:
     """Yield what is wrong with `script` in `tree`, in words.
 
