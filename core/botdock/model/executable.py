@@ -172,16 +172,12 @@ def _entrypoint_problem(value: object) -> str | None:
     return None if value in ENTRYPOINTS else f"{shown(value)} must be one of {', '.join(ENTRYPOINTS)}"
 
 
+def _must_be(kind: Any, words: str) -> Callable[[Any], str | None]:
+    return lambda value: None if isinstance(value, kind) else f"must be {words}, not {kind_of(value)}"
+
+
 def _config_problem(value: object) -> str | None:
-    return json_problem(value) if isinstance(value, dict) else f"must be a JSON object, not {type(value).__name__}"
-
-
-def _mapping_problem(value: object) -> str | None:
-    return None if isinstance(value, Mapping) else f"must be a mapping, not {kind_of(value)}"
-
-
-def _code_problem(value: object) -> str | None:
-    return None if isinstance(value, bytes) else f"must be bytes, not {type(value).__name__}"
+    return _must_be(dict, "a JSON object")(value) or json_problem(value)
 
 
 def _digest_problem(value: object) -> str | None:
@@ -189,14 +185,6 @@ def _digest_problem(value: object) -> str | None:
         return None
     text = repr(value[:80]) if isinstance(value, str) else shown(value)
     return f"{text} must be 64 hexadecimal digits, after 'sha256:' or not"
-
-
-def _flag_problem(value: object) -> str | None:
-    return None if isinstance(value, bool) else f"must be true or false, not {shown(value)}"
-
-
-def _segment_problem(value: object) -> str | None:
-    return number_problem(value, -_LARGEST, _LARGEST)
 
 
 def _timeout_problem(value: object) -> str | None:
@@ -216,16 +204,16 @@ _PROBLEM_OF: dict[str, Callable[[Any], str | None]] = {
     "id": id_problem,
     "runtime": _unless_none(text_problem),
     "entrypoint": _entrypoint_problem,
-    "entrypoint_files": _mapping_problem,
+    "entrypoint_files": _must_be(Mapping, "a mapping"),
     "config": _config_problem,
     "file_path": text_problem,
-    "code": _code_problem,
+    "code": _must_be(bytes, "bytes"),
     "code_digest": _unless_none(_digest_problem),
-    "is_long_running": _flag_problem,
-    "persist_results": _flag_problem,
-    "segment": _unless_none(_segment_problem),
-    "env": _mapping_problem,
-    "secrets": _mapping_problem,
+    "is_long_running": _must_be(bool, "true or false"),
+    "persist_results": _must_be(bool, "true or false"),
+    "segment": _unless_none(lambda value: number_problem(value, -_LARGEST, _LARGEST)),
+    "env": _must_be(Mapping, "a mapping"),
+    "secrets": _must_be(Mapping, "a mapping"),
     "image": _unless_none(image_problem),
     "network": _unless_none(text_problem),
     "timeout": _unless_none(_timeout_problem),
