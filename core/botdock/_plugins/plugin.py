@@ -170,7 +170,7 @@ class NameTable:
         )
 
     def remarks(self, claim: Claim) -> Iterator[tuple[bool, str]]:
-        """Yield what is to be said about a claim, and whether it is a conflict."""
+        """Yield what a record shows about a claim, and whether it is a conflict."""
         if claim in self._left_out:
             key = claim.keys[0]
             yield False, f"{key} is left to {self._prefer[key]} by plugins.prefer"

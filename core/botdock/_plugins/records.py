@@ -1,4 +1,4 @@
-"""What is said about each plugin, and the guard that turns its failures into words."""
+"""What is recorded of each plugin, and the guard that turns its failures into words."""
 
 from __future__ import annotations
 

@@ -233,8 +233,8 @@ def step(codec: Decompressor, data: bytes, name: str | None = None) -> bytes:
     try:
         return codec.decompress(data, PIECE)
     except _damage() as error:
-        for said, (most, hint) in _TOO_LARGE.items():
-            if said in str(error):
+        for words, (most, hint) in _TOO_LARGE.items():
+            if words in str(error):
                 reason = f"needs more than {most >> 20} MiB of memory to unpack"
                 raise refusal(reason, limit=f"memory={most}", entry=name, hint=hint) from error
         raise refusal(f"is damaged: {error}", limit="checksum", entry=name) from error

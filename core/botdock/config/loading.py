@@ -119,8 +119,8 @@ class _Sources:
         """
         own = self.files[:-1] if self.untrusted else self.files
         environment, _ = read_environment(cls, self.environ, PluginSections(anything=True))
-        said = merged([*own, environment, self.arguments]).get("plugins", {})
-        return structure_or_problems(said, PluginsConfig)
+        given = merged([*own, environment, self.arguments]).get("plugins", {})
+        return structure_or_problems(given, PluginsConfig)
 
     def structured(self, cls: type[C], sections: PluginSections) -> C:
         """Return the configuration.

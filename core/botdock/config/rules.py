@@ -84,8 +84,8 @@ def setting(
             that the user has not trusted may set it. Without, it may not.
         limit: For an engine: the field of `Limits` whose default it is, unless it is 0.
     """
-    said = {SECRET: secret, VARIABLE: variable, TIGHTENS: tightens, LIMIT: limit}
-    metadata = {key: value for key, value in said.items() if value}
+    marks = {SECRET: secret, VARIABLE: variable, TIGHTENS: tightens, LIMIT: limit}
+    metadata = {key: value for key, value in marks.items() if value}
     return attrs.field(default=default, validator=rule, repr=_masked if secret else True, metadata=metadata)
 
 

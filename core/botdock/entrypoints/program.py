@@ -174,8 +174,10 @@ def keep_program(runtime: Runtime, programs: Path) -> Path:
         EntrypointError: As `write_program`.
     """
     files = _program(runtime)
-    said = b"".join(b"%d %s %d " % (len(name), name.encode(), len(data)) + data for name, data in sorted(files.items()))
-    folder = programs / hashlib.sha256(said).hexdigest()
+    content = b"".join(
+        b"%d %s %d " % (len(name), name.encode(), len(data)) + data for name, data in sorted(files.items())
+    )
+    folder = programs / hashlib.sha256(content).hexdigest()
     try:
         programs.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(programs.with_suffix(_LOCK), shared=True, timeout=_PATIENCE):

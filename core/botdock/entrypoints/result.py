@@ -63,7 +63,7 @@ class ResultReading:
         unwritten: Whether the bot ended without its wrapper, as far as the file tells.
         nonfinite: How many NaN and infinities became null.
         exit_code: What the wrapper says it exits with. It ended by itself if the engine saw the same code; None where
-            nothing is said.
+            it says none.
         error: Type and message of the uncaught error, or what a value with `status: "error"` says of itself.
         error_type: Type of the uncaught error.
         hint: What mends it, in one line; empty where the wrapper does not know.
@@ -147,8 +147,8 @@ def _unwrap(data: bytes) -> tuple[ResultReading, bytes]:
     reading = _of_header(header)
     if len(content) == (header.get("value_bytes") or 0):
         return reading, content
-    said = "the result file is cut off or damaged: the value is not as long as it was"
-    return attrs.evolve(reading, lost=said), b""
+    damage = "the result file is cut off or damaged: the value is not as long as it was"
+    return attrs.evolve(reading, lost=damage), b""
 
 
 def _unwrap_version_1(data: bytes) -> tuple[ResultReading, bytes]:
@@ -200,14 +200,14 @@ def _with_value(reading: ResultReading, content: bytes, limit: int, mask: Callab
     value = parser.parse(content)
     masked = mask(value)
     is_masked = masked is not value and masked != value
-    declared, said = _declared(masked)
+    declared, message = _declared(masked)
     return attrs.evolve(
         reading,
         content=json.dumps(masked).encode() if is_masked or parser.nonfinite else content,
         value_masked=is_masked,
         nonfinite=reading.nonfinite + parser.nonfinite,
         declared_error=declared,
-        error=reading.error or said,
+        error=reading.error or message,
     )
 
 
@@ -287,8 +287,8 @@ def _with_error(reading: ResultReading, error: Any) -> ResultReading:
     if not isinstance(error, dict):
         return reading
     kind, message = _text(error.get("type")), _text(error.get("message"))
-    said, hint = ": ".join(part for part in (kind, message) if part), " ".join(_text(error.get("hint")).split())
-    return attrs.evolve(reading, error_type=kind, error=said, hint=hint)
+    text, hint = ": ".join(part for part in (kind, message) if part), " ".join(_text(error.get("hint")).split())
+    return attrs.evolve(reading, error_type=kind, error=text, hint=hint)
 
 
 def _integer(value: Any, largest: int) -> int | None:

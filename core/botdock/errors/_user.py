@@ -83,9 +83,9 @@ class NotFoundError(UserError):
         self.known = tuple(sorted(known))
         near = nearest(name, self.known)
         there = f"known: {', '.join(self.known)}" if self.known else f"no {kind} is installed"
-        said = f"did you mean {' or '.join(near)}? ({there})" if near else there
+        choices = f"did you mean {' or '.join(near)}? ({there})" if near else there
         super().__init__(
-            f"unknown {kind} {name!r}; {said}",
+            f"unknown {kind} {name!r}; {choices}",
             hint=hint or "`botdock plugins` lists what is installed, and what could not be loaded and why.",
         )
 

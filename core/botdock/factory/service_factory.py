@@ -240,10 +240,10 @@ class ServiceFactory:
                 refusals.append((name, error))
             else:
                 return name, engine
-        said = "; ".join(f"{name}: {error.message}" for name, error in refusals) or "none that isolates is installed"
+        reasons = "; ".join(f"{name}: {error.message}" for name, error in refusals) or "none that isolates is installed"
         mends = [error.hint for _, error in refusals if error.hint] or ["`botdock doctor` says what is missing."]
         raise EngineUnavailableError(
-            f"no engine to run on ({said})",
+            f"no engine to run on ({reasons})",
             operation="open",
             hint=" ".join([*mends, *self._without_isolation()]),
         )

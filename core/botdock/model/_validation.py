@@ -127,8 +127,8 @@ def number_problem(value: object, low: float, high: float, unit: str = "") -> st
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - nan, and no float of a large int
         return f"must be a number, not {shown(value)}"
     if not low <= value <= high:
-        said = shown(value) if isinstance(value, int) and abs(value) >= _LARGE else value
-        return f"{said} must be {low} to {high}{unit}"
+        text = shown(value) if isinstance(value, int) and abs(value) >= _LARGE else value
+        return f"{text} must be {low} to {high}{unit}"
     return None
 
 

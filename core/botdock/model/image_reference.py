@@ -41,7 +41,7 @@ class ImageReference:
 
     Attributes:
         name: Registry and path.
-        tag: The tag, `latest` where neither tag nor digest was said; empty beside a digest that has none.
+        tag: The tag, `latest` where neither tag nor digest is given; empty beside a digest that has none.
         digest: `sha256:...`; empty for none. Where there is one it decides, and the tag says nothing.
     """
 

@@ -58,7 +58,7 @@ class EndingTests:
         assert_killed(engine.inspect(container, timeout=CALL))
 
     def test_stop_without_grace_kills_at_once(self, engine: Engine, make_spec: MakeSpec) -> None:
-        program = Program(stdout=b"ready\n", forever=True, farewell=b"never said\n")
+        program = Program(stdout=b"ready\n", forever=True, farewell=b"never written\n")
         container = started(engine, make_spec(program), shows=b"ready\n")
         engine.stop(container, grace=0.0, timeout=CALL)
         assert_killed(engine.inspect(container, timeout=CALL))

@@ -181,7 +181,7 @@ def needs(capability: object, name: str) -> None:
 
 
 def lingering(engine: Engine, make_spec: MakeSpec) -> LogStream:
-    """Return the stream of a container that has said all it will and goes on."""
+    """Return the stream of a container that has written all it will and goes on."""
     container = engine.create(*make_spec(Program(stdout=b"ready\n", forever=True)), timeout=CALL)
     stream = engine.attach(container, timeout=CALL)
     engine.start(container, timeout=CALL)

@@ -31,7 +31,7 @@ def say(text: str) -> None:
 def printable(text: str, *, keep: str = "\n") -> str:
     """Return `text` with all escaped that a terminal would obey, but for `keep`.
 
-    Whatever is said of botdock's own passes here: names, errors and keys are a stranger's.
+    All messages of botdock's own pass here: names, errors and keys are a stranger's.
     """
     if text.isprintable():
         return text

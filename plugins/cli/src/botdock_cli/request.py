@@ -146,8 +146,8 @@ def _variable_hint(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _in_options(problem: str) -> str:
-    field, colon, said = problem.partition(": ")
-    return f"{OPTION_OF_FIELD.get(field, field)}{colon}{said}"
+    field, colon, text = problem.partition(": ")
+    return f"{OPTION_OF_FIELD.get(field, field)}{colon}{text}"
 
 
 def _put(tree: dict[str, Any], path: str, value: Any) -> None:
@@ -194,8 +194,8 @@ def _read(name: str) -> tuple[str, bytes]:
     try:
         return f"--config ({name})", Path(name).read_bytes()
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise BotConfigError(f"--config: {name!r} cannot be read: {said}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise BotConfigError(f"--config: {name!r} cannot be read: {reason}") from None
 
 
 def _word(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What the global options said, for the commands, and what all of them open."""
+"""What the global options hold, for the commands, and what all of them open."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _hint(store: Store, key: str) -> str:
         if next(iter(store.backend.list(f"{key}/")), None):
             return f"Others are below it: `botdock storage ls {shlex.quote(key)}/{store.options}` lists them."
         near = next(filter(None, (_near(store, key, prefix) for prefix in _prefixes(key))), None)
-    except BotdockError:  # the storage may refuse to list, and what it said first is what matters
+    except BotdockError:  # the storage may refuse to list, and its first error is what matters
         near = None
     if near:
         return f"Did you mean {' or '.join(near)}?"

@@ -58,8 +58,8 @@ class Vendoring:
         from botdock.errors import CodeError
         from botdock.services import read_manifest, runtime_of_packages
 
-        said = read_manifest(folder)
-        name = self._runtime or (said.runtime if said else None)
+        bot = read_manifest(folder)
+        name = self._runtime or (bot.runtime if bot else None)
         plugins = self._session.plugins
         runtime = plugins.runtime(name) if name else runtime_of_packages(folder, plugins.runtimes().values())
         if runtime.packages is None:
@@ -70,7 +70,7 @@ class Vendoring:
             raise CodeError(f"{folder} lists no packages for {runtime.name}: it holds no {names}", source=str(folder))
         images = self._session.config.runtime.images.items()
         configured = next((each for known, each in images if runtime.knows(known)), runtime.image)
-        return runtime, runtime.packages, manifest, (said and said.image) or configured
+        return runtime, runtime.packages, manifest, (bot and bot.image) or configured
 
 
 def _install(command: Sequence[str], tree: Path, manifest: str, hint: str) -> None:
@@ -92,5 +92,5 @@ def _install(command: Sequence[str], tree: Path, manifest: str, hint: str) -> No
             process.kill()
             raise
     if process.returncode:
-        said = f"what {manifest} lists cannot be installed: {Path(command[0]).name} exited with {process.returncode}"
-        raise CodeError(said, source=manifest, hint=hint or None)
+        message = f"what {manifest} lists cannot be installed: {Path(command[0]).name} exited with {process.returncode}"
+        raise CodeError(message, source=manifest, hint=hint or None)

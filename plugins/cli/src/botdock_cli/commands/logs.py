@@ -132,7 +132,7 @@ def _wanted(given: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Showing:
-    """One look at a log, from its first line to what is said behind the last one.
+    """One look at a log, from its first line to the notice behind the last one.
 
     Args:
         executions: Where it is looked for.

@@ -138,8 +138,8 @@ def pack_folder(
 
     tree = Path(folder)
     if not tree.is_dir():
-        said = "is not a folder" if tree.exists() else "does not exist"
-        raise CodeError(f"{folder} {said}", source=folder, hint="botdock pack DIR takes the folder of a bot.")
+        fault = "is not a folder" if tree.exists() else "does not exist"
+        raise CodeError(f"{folder} {fault}", source=folder, hint="botdock pack DIR takes the folder of a bot.")
     target = Path(output) if output else Path(f"{Path(os.path.abspath(folder)).name or 'bot'}.{format or 'zip'}")  # noqa: PTH100 - resolve() would follow links
     check_target(target, force=force, name="bot.zip")
     chosen = ArchiveFormat(format) if format else format_for(target)
