@@ -23,6 +23,7 @@ from botdock import (
     LogSinkPlugin,
     MetricsExporterPlugin,
     Outcome,
+    Packages,
     ResultFormat,
     Runtime,
     RuntimeCapabilities,
@@ -46,16 +47,22 @@ def check(tree: Path, script: str) -> Iterator[str]:
         yield f"{script} does not use strict"
 
 
+def install(tree: Path, image: str, build: bool) -> list[str]:
+    return ["cpanm", "--local-lib=local", "--installdeps", "." if build else str(tree), image]
+
+
 @hookimpl
 def botdock_runtimes() -> Iterable[Runtime]:
     yield Runtime(
         name="perl5",
+        language="perl",
         image="perl:5-slim",
         interpreters=("perl",),
         suffixes=(".pl",),
         scripts={"bot": ("main.pl",), "backtest": ("backtest.pl",)},
         files=files,
         check=check,
+        packages=Packages(manifests=("cpanfile",), folder="local", command=install),
         capabilities=RuntimeCapabilities(result=ResultFormat.VALUE),
     )
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botdock_cli.report import printable, say
+from botdock_cli.report import say
 
 if TYPE_CHECKING:
     from botdock.model import Packages, Runtime
     from botdock_cli.session import Session
+
+
+_STDERR = 2
+"""Where an installer says what it does, and shows its progress if that is a terminal; stdout is for what was made."""
 
 
 class Vendoring:
@@ -74,23 +77,14 @@ class Vendoring:
 
 
 def _install(command: Sequence[str], tree: Path, manifest: str, hint: str) -> None:
-    """Run an installer, and show what it says.
+    """Run an installer.
 
     Raises:
-        CodeError: It failed, or is not there.
+        CodeError: It failed.
     """
     from botdock.errors import CodeError
 
-    with subprocess.Popen(
-        command, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace"
-    ) as process:
-        try:
-            assert process.stdout is not None  # noqa: S101 - it is a pipe
-            for line in process.stdout:
-                print(printable(line, keep="\n\t"), end="", file=sys.stderr)  # noqa: T201 - the installer's own words
-        except BaseException:
-            process.kill()
-            raise
-    if process.returncode:
-        message = f"what {manifest} lists cannot be installed: {Path(command[0]).name} exited with {process.returncode}"
+    done = subprocess.run(command, cwd=tree, stdin=subprocess.DEVNULL, stdout=_STDERR, check=False)
+    if done.returncode:
+        message = f"what {manifest} lists cannot be installed: {Path(command[0]).name} exited with {done.returncode}"
         raise CodeError(message, source=manifest, hint=hint or None)
