@@ -20,7 +20,7 @@ from pathlib import Path
 
 from botdock.model import LogChunk, LogLine, Stream, new_execution_id
 from botdock.services.log_store import LogWriter, StoredLog
-from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store.layout import compress_segment
 
 SIZE = 1_000_000_000
 LINES = 2000

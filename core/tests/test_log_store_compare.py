@@ -9,9 +9,7 @@ import pytest
 
 from botdock.model.logs import LogChunk, Stream
 from botdock.services.log_store import LogWriter
-from botdock.services.log_store.files import open_data
-from botdock.services.log_store.layout import write_document
-from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store.layout import compress_segment, open_data, write_document
 from botdock.services.log_store.verify import compare
 
 

@@ -19,19 +19,17 @@ from botdock.model import LogChunk, LogGap, Stream
 from botdock.services.log_store import (
     LogWriter,
     StoredLog,
-    compare,
-    files,
+    index,
     layout,
     reader,
-    retention,
     segment,
-    takeover,
+    tally,
     verify_segment,
 )
 from botdock.services.log_store import verify as verifying
-from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store.layout import compress_segment
 from botdock.services.log_store.segment import Segment
-from botdock.services.log_store.verify import Comparison, Verification, verify
+from botdock.services.log_store.verify import Comparison, Verification, compare, verify
 from testbed.every_line import lines_of, met_at_every_line
 
 CHUNKS = [b"line %02d\n" % number for number in range(5)]
@@ -40,17 +38,16 @@ SEGMENT = 16
 """Two chunks fill a segment: two are closed, and the third is not full."""
 WHOLES = {gone: b"*" * gone + WHOLE[gone:] for gone in range(0, 3 * SEGMENT, SEGMENT)}
 LOOKING = {
-    *("__init__", "_document", "_removed", "_is_being_made", "_look_at", "_is_gone", "_sealed", "_seal", "_compare"),
-    *("run", "_read_seal", "_walk", "_find", "_read_rest", "_compare_segment", "_difference", "open_data"),
-    *("present_files", "missing_files", "_is_there"),
+    *("__init__", "_removed", "_look_at", "_first", "_opened", "_compare"),
+    *("run", "_read_seal", "_walk", "_find", "_compare_segment", "_compare_content", "open_data", "read_removed"),
 }
 """What looks at the disk in a check: while the rest works, a change is seen no earlier or later than before it."""
 NAMING = {"data_name", "index_name", "seal_name", "compressed_name", "draft_name", "is_draft", "segment_of"}
 PACKING = {"of", "gap", "head", "head_crc", "pack", "_packed", "parse_document"}
-WRITING = {"create", "append", "seal", "compress_segment", "_compress", "remove_segment", "_clear"}
-CHECKING = lines_of(compare, files, verify_segment, verifying)
-WORKING = lines_of(files, layout, reader, retention, takeover)
-CHANGING = lines_of(retention, segment)
+WRITING = {"create", "append", "seal", "compress_segment", "_compress", "remove_segment", "remove_segments"}
+CHECKING = lines_of(layout, tally, verify_segment, verifying)
+WORKING = lines_of(index, layout, reader, segment, tally)
+CHANGING = lines_of(layout, segment, tally)
 
 
 def works(code: CodeType) -> bool:
@@ -172,7 +169,7 @@ class Checked:
         assert (summary.bytes, summary.lines) == (len(whole), whole.count(b"\n"))
 
     def compare(self) -> None:
-        self.found = compare.compare(self.directory, lambda name: io.BytesIO(self.copies[name]))
+        self.found = compare(self.directory, lambda name: io.BytesIO(self.copies[name]))
 
     def compress(self) -> None:
         compress_segment(self.directory, 0)

@@ -12,8 +12,7 @@ from botdock.model.logs import GapReason, LogChunk, LogGap, LogLine, Stream
 from botdock.services import lines
 from botdock.services.lines import LineSplitter
 from botdock.services.log_store import LogWriter, StoredLog
-from botdock.services.log_store.locate import tail_position
-from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store.layout import compress_segment
 
 TEXT = st.lists(st.sampled_from(b"ab\n"), min_size=1, max_size=12).map(bytes)
 STEPS = st.lists(st.tuples(st.sampled_from(Stream), TEXT, st.integers(0, 3)), max_size=25)
@@ -200,7 +199,6 @@ def test_damage_is_one_clear_error(tmp_path: Path) -> None:
 def test_an_empty_folder_has_no_lines(tmp_path: Path) -> None:
     assert list(StoredLog(tmp_path).lines(tail=3)) == []
     assert list(StoredLog(tmp_path).lines(since_ns=3)) == []
-    assert tail_position(tmp_path, 3).segment == 0
 
 
 @CHECKS

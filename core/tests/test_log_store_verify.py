@@ -14,9 +14,7 @@ import pytest
 
 from botdock.model.logs import LogChunk, LogGap, Stream
 from botdock.services.log_store import LogWriter, StoredLog
-from botdock.services.log_store.files import open_data
-from botdock.services.log_store.layout import END, REMOVED, parse_document, write_document
-from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store.layout import END, REMOVED, compress_segment, open_data, parse_document, write_document
 from botdock.services.log_store.verify import Verification, verify
 from testbed.drills import count
 

@@ -7,10 +7,9 @@ import pytest
 
 from botdock.model.logs import LogChunk, Stream
 from botdock.services.log_store import LogWriter
-from botdock.services.log_store.files import PIECE, open_data
-from botdock.services.log_store.findings import Meter
-from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store.layout import PIECE, compress_segment, open_data
 from botdock.services.log_store.verify import compare, verify
+from botdock.services.log_store.verify_segment import Meter
 
 MIB = 1024 * 1024
 SEGMENTS = 3
@@ -40,17 +39,23 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def size(log: Path) -> int:
-    return sum(path.stat().st_size for path in log.iterdir())
+def size(log: Path, segments: int = SEGMENTS + 1) -> int:
+    """Return how much is in the files, unpacked, that are read piece by piece."""
+    names = [f"{name}.{number}" for number in range(segments) for name in ("stdout", "stderr", "index")]
+    total = 0
+    for name in names:
+        with open_data(log, name) as file:
+            total += len(file.read())
+    return total
 
 
-def test_a_check_tells_of_all_bytes_on_disk(log: Path) -> None:
+def test_a_check_tells_of_all_bytes(log: Path) -> None:
     told = Told()
     assert verify(log, on_progress=told).ok
     told.check(size(log), steps=8)
 
 
-def test_what_is_compressed_counts_as_it_lies_there(log: Path) -> None:
+def test_what_is_compressed_counts_as_if_it_were_not(log: Path) -> None:
     compress_segment(log, 1)
     told = Told()
     assert verify(log, on_progress=told).ok
@@ -75,19 +80,18 @@ def test_what_is_added_compressed_or_removed_meanwhile_changes_no_total(log: Pat
 
 
 def test_a_damaged_log_is_checked_to_its_end(log: Path) -> None:
+    total, told = size(log), Told()
     (log / "stdout.1").write_bytes(bytes(5 * MIB))
     (log / "stderr.2").unlink()
-    told = Told()
     assert not verify(log, on_progress=told).ok
-    told.check(size(log), steps=4)
+    told.check(total, steps=4)
 
 
 def test_a_comparison_tells_of_the_sealed_segments(log: Path) -> None:
     compress_segment(log, 1)
     told = Told()
     assert compare(log, lambda name: open_data(log, name), on_progress=told).ok
-    sealed = [path for path in log.iterdir() if not path.name.endswith(f".{SEGMENTS}")]
-    told.check(sum(path.stat().st_size for path in sealed), steps=8)
+    told.check(size(log, SEGMENTS), steps=8)
 
 
 def test_a_log_of_nothing_is_told_of_once(tmp_path: Path) -> None:
@@ -96,11 +100,8 @@ def test_a_log_of_nothing_is_told_of_once(tmp_path: Path) -> None:
     assert told == [(0, 0)]
 
 
-def test_who_does_not_ask_costs_no_look_at_the_disk(tmp_path: Path) -> None:
+def test_a_check_without_a_listener_costs_no_look_at_the_disk(tmp_path: Path) -> None:
     meter = Meter(tmp_path / "nowhere", range(3), None)
-    meter.begin(0, 10 * MIB)
+    meter.begin(0)
     meter.count(10 * MIB)
-    meter.end(0)
     meter.finish()
-    with pytest.raises(FileNotFoundError):
-        Meter(tmp_path / "nowhere", range(3), Told())

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from botdock.errors import LogError
 from botdock.model.logs import GapReason, LogChunk, LogCursor, LogGap, Stream
 from botdock.services.log_store import LogWriter, StoredLog
-from botdock.services.log_store.layout import newest_segment
+from botdock.services.log_store.layout import compress_segment, newest_segment
 from botdock.services.log_store.masking import Masker
-from botdock.services.log_store.retention import compress_segment
 from botdock.services.log_store.verify import verify
 
 TEXT = st.lists(st.sampled_from(b"ab\n"), min_size=1, max_size=30).map(bytes)
 SCRIPT = st.lists(st.tuples(st.sampled_from(Stream), TEXT), max_size=40)
-WHATS = ["nothing", "nothing", "crash", "junk", "rewind", "seal", "compress", "sync", "release"]
+WHATS = ["nothing", "nothing", "crash", "junk", "rewind", "seal", "compress", "sync", "close"]
 CHECKS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
 
 
@@ -67,7 +66,7 @@ class Life:
             for number in self.writer.seal_closed():
                 if what == "compress":
                     compress_segment(self.directory, number)
-        elif what in {"rewind", "sync", "release"}:
+        elif what in {"rewind", "sync", "close"}:
             getattr(self.writer, what)()
         return what in {"crash", "junk", "rewind"}
 
@@ -222,10 +221,10 @@ def test_what_was_stored_is_synced_after_its_files_were_closed(tmp_path: Path, m
     monkeypatch.setattr(os, "fdatasync", noted)
     writer = LogWriter(tmp_path)
     writer.append(LogChunk(Stream.STDOUT, b"one\n", 1))
-    writer.release()
+    writer.close()
     writer.sync()
     assert synced == ["stdout.0", "stderr.0", "index.0"]
-    writer.release()
+    writer.close()
     writer.append(LogChunk(Stream.STDOUT, b"two\n", 1))
     writer.close()
     assert stored(StoredLog(tmp_path), Stream.STDOUT) == b"one\ntwo\n"

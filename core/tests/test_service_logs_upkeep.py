@@ -12,7 +12,7 @@ import pytest
 from botdock.config import LoggingConfig
 from botdock.errors import LogError
 from botdock.model import GapReason, LogChunk, LogGap, LogSource, Stream
-from botdock.services.log_store import LogWriter, StoredLog, retention
+from botdock.services.log_store import LogWriter, StoredLog, layout
 from botdock.services.log_store.verify import verify
 from botdock.services.logs import LogCollector, maintenance
 from botdock_testing.scripted_stream import ScriptedStream
@@ -179,8 +179,8 @@ def test_retention_does_not_wait_for_compression(tmp_path: Path, monkeypatch: py
         assert go_on.wait(30)
         compress(source, target)
 
-    compress = retention._compress
-    monkeypatch.setattr(retention, "_compress", slow)
+    compress = layout._compress
+    monkeypatch.setattr(layout, "_compress", slow)
     collector = LogCollector(CONFIG)
     stream = ScriptedStream(*lines(60), is_open=True)
     collector.start_collection(stream, tmp_path, source=source(), limit=None, retain=4 * SEGMENT)

@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from botdock.model.logs import LogChunk, LogCursor, LogGap, Stream
-from botdock.services.log_store import LogWriter, StoredLog, layout, retention, segment, takeover, writer
-from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store import LogWriter, StoredLog, layout, segment, tally, writer
+from botdock.services.log_store.layout import compress_segment
 from botdock.services.log_store.verify import verify
 from testbed import every_line
 from testbed.every_line import kill_at_every_line, lines_of
 
-TRACED = lines_of(layout, retention, segment, takeover, writer)
+TRACED = lines_of(layout, segment, tally, writer)
 SCRIPT = [(Stream.STDERR if number % 4 == 3 else Stream.STDOUT, b"line %d\n" % number) for number in range(8)]
 SECRETS = [b"ne 5"]
 

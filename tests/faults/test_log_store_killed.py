@@ -10,7 +10,7 @@ import pytest
 
 from botdock.model.logs import LogChunk, Stream
 from botdock.services.log_store import LogWriter
-from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store.layout import compress_segment
 from testbed.drills import count
 from testbed.every_line import told_by
 

@@ -19,8 +19,7 @@ from botdock.executions._record import ExecutionRecord, ExecutionState
 if TYPE_CHECKING:
     from botdock.model import ByteReader, LogGap, LogLine, Stream
     from botdock.services.log_store import StoredLog
-    from botdock.services.log_store.findings import OnProgress
-    from botdock.services.log_store.verify import Comparison, Verification
+    from botdock.services.log_store.verify import Comparison, OnProgress, Verification
 
 POLL_INTERVAL = 0.05
 """Seconds between two looks at an execution that is waited for; a look costs some ten microseconds."""

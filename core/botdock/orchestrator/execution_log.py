@@ -17,8 +17,8 @@ from botdock.orchestrator.threads import Pool
 from botdock.services.interfaces import Logs
 from botdock.services.log_store import StoredLog
 from botdock.services.log_store.layout import STREAMS
-from botdock.services.log_store.line_reading import Wanted
-from botdock.services.log_store.places import Position
+from botdock.services.log_store.locate import LineQuery
+from botdock.services.log_store.reader import Position
 from botdock.services.log_store.stored import POLL_INTERVAL
 
 Item = LogLine | LogGap
@@ -119,7 +119,7 @@ class ExecutionLog:
             place = None if after is None else Position.from_text(after)
         except ValueError as error:
             raise UserError(str(error), hint="Pass the `position` of an item, as it is.") from error
-        wanted = Wanted(
+        query = LineQuery(
             tail=tail,
             since_ns=None if since is None else round(since.timestamp() * 1e9),
             until_ns=None if until is None else round(until.timestamp() * 1e9),
@@ -127,7 +127,7 @@ class ExecutionLog:
             after=place,
             positions=True,
         )
-        return StoredLog(self._run.journal.logs).steps(wanted, lambda: not self.done, follow=follow)
+        return StoredLog(self._run.journal.logs).steps(query, lambda: not self.done, follow=follow)
 
 
 def _until_idle(items: Iterator[Item | None]) -> Iterator[Item | None]:

@@ -17,8 +17,7 @@ from botdock._whole_files import publish
 from botdock.errors import BotdockError
 from botdock.model import ExecutionResult, LogSummary
 from botdock.services.interfaces import Storage
-from botdock.services.log_store.files import open_data
-from botdock.services.log_store.layout import END, STREAMS, data_name, index_name, seal_name
+from botdock.services.log_store.layout import END, STREAMS, data_name, index_name, open_data, seal_name
 
 
 class Storing:

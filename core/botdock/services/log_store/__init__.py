@@ -3,10 +3,8 @@
 `layout` says what the files are.
 """
 
-from botdock.services.log_store.places import Position
-from botdock.services.log_store.reader import Entry, LogReader
+from botdock.services.log_store.reader import Entry, LogReader, Position
 from botdock.services.log_store.stored import StoredLog
-from botdock.services.log_store.tally import combined_hash
 from botdock.services.log_store.writer import LogWriter
 
-__all__ = ["Entry", "LogReader", "LogWriter", "Position", "StoredLog", "combined_hash"]
+__all__ = ["Entry", "LogReader", "LogWriter", "Position", "StoredLog"]

@@ -1,4 +1,4 @@
-"""The names and the forms of the files of a log.
+"""The files of a log: their names, what is in them, and how they are opened, compressed and removed.
 
 `stdout.<n>` and `stderr.<n>` hold exactly the bytes that are stored of a stream in segment `n`, so that `grep`, `tail`
 and `sha256sum` work on them. `index.<n>` holds a record per chunk, which gives back order and time, proves the chunk,
@@ -9,19 +9,23 @@ removed the oldest segments.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
 import re
+import secrets
+import shutil
 import struct
 import zlib
+from collections.abc import Container, Iterator
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Self, cast
 
 import attrs
 
-from botdock._whole_files import publish
+from botdock._whole_files import publish, replacing
 from botdock.model.logs import GapReason, LogGap, Stream
 
 RECORD = struct.Struct("<QIII")
@@ -29,18 +33,21 @@ RECORD = struct.Struct("<QIII")
 
 The tag's lowest bit is the stream, the next seven are the `Kind`, and the rest is how many secrets were masked.
 """
-HEAD = struct.Struct("<QII")
-"""A record without its CRC."""
 VERSION = 1
 STREAMS = (Stream.STDOUT, Stream.STDERR)
 END = "end.json"
 REMOVED = "removed.json"
-DRAFT_SUFFIX = ".tmp"
 LARGEST_LENGTH = 2**32 - 1
-LARGEST_TIME = 2**64 - 1
-LARGEST_MASKED = 2**24 - 1
+PIECE = 1024 * 1024
+"""Bytes that are read of a file at once."""
+UNREADABLE = (ValueError, EOFError, zlib.error, gzip.BadGzipFile)
+"""What reading a damaged file raises, beside an `OSError`."""
 
+_LEVEL = 1
+"""Of gzip: lines shrink to a tenth with the quickest, and the bots want the processors."""
+_HEAD = struct.Struct("<QII")
 _CHECK = "check"
+_DRAFT = ".tmp"
 _NAME = re.compile(r"(?:(?:stdout|stderr)\.(\d+)(?:\.gz)?|index\.(\d+)|segment\.(\d+)\.json)", re.ASCII)
 _NUMBERS = {stream: number for number, stream in enumerate(STREAMS)}
 _MILLION = 1_000_000
@@ -57,7 +64,7 @@ class Kind(IntEnum):
     LOST = 1
     """Bytes that the engine no longer had; their number."""
     SPAN = 2
-    """The same, of a number that nobody knows; the time they span, in milliseconds."""
+    """The same, of an unknown number; the time they span, in milliseconds."""
     LIMIT = 3
     """Bytes that came after the output limit; their number."""
 
@@ -71,47 +78,40 @@ class Record:
         stream: Of which stream.
         kind: What it is about.
         length: Bytes, or milliseconds of a `SPAN`.
-        crc: What proves it, and the bytes of its chunk.
         masked: How many secrets were masked in it.
+        crc: Of one that was read: what proves it, and the bytes of its chunk.
     """
 
     time_ns: int
     stream: Stream
     kind: Kind
     length: int
-    crc: int = 0
     masked: int = 0
-
-    @classmethod
-    def proving(cls, data: bytes, *, time_ns: int, stream: Stream, masked: int) -> Record:
-        """Return the record of a chunk."""
-        bare = cls(min(max(time_ns, 0), LARGEST_TIME), stream, Kind.DATA, len(data), 0, min(masked, LARGEST_MASKED))
-        return cls(bare.time_ns, stream, Kind.DATA, bare.length, zlib.crc32(data, bare.head_crc), bare.masked)
+    crc: int = 0
 
     @property
     def head(self) -> bytes:
         """All of it but the CRC, as it lies in the index."""
         tag = _NUMBERS[self.stream] | self.kind << _STREAM_BITS | self.masked << _MASKED_SHIFT
-        return HEAD.pack(self.time_ns, tag, self.length)
+        return _HEAD.pack(self.time_ns, tag, self.length)
 
-    @property
-    def head_crc(self) -> int:
-        """The CRC of that: with it begins that of the bytes, and it is the whole one of a gap."""
-        return zlib.crc32(self.head)
+    def proof(self, data: bytes = b"") -> int:
+        """Return the CRC of that, and of the bytes of its chunk behind it."""
+        return zlib.crc32(data, zlib.crc32(self.head))
 
-    def pack(self) -> bytes:
+    def pack(self, crc: int) -> bytes:
         """Return it as it lies in the index."""
-        return self.head + self.crc.to_bytes(4, "little")
+        return self.head + crc.to_bytes(4, "little")
 
     @classmethod
-    def of(cls, time_ns: int, tag: int, length: int, crc: int) -> Record:
+    def of(cls, time_ns: int, tag: int, length: int, crc: int) -> Self:
         """Return the record of these four numbers.
 
         Raises:
-            ValueError: They are no record.
+            ValueError: They are not a record.
         """
         kind = Kind(tag >> _STREAM_BITS & _KIND_MASK)
-        return cls(time_ns, STREAMS[tag & 1], kind, length, crc, tag >> _MASKED_SHIFT)
+        return cls(time_ns, STREAMS[tag & 1], kind, length, tag >> _MASKED_SHIFT, crc)
 
     @property
     def gap(self) -> LogGap | None:
@@ -127,15 +127,14 @@ class Record:
 
 def records_of(gap: LogGap) -> list[Record]:
     """Return the records that name a gap: more than one when it is larger than a record can say."""
-    since_ns = min(max(gap.since_ns, 0), LARGEST_TIME)
+    since_ns = max(gap.since_ns, 0)
     if gap.size is None:
         kind, sizes = Kind.SPAN, [min(max(gap.until_ns - since_ns, 0) // _MILLION, LARGEST_LENGTH)]
     else:
         kind = Kind.LIMIT if gap.reason is GapReason.LIMIT else Kind.LOST
         whole, rest = divmod(gap.size, LARGEST_LENGTH)
         sizes = [LARGEST_LENGTH] * whole + [rest] * bool(rest)
-    bare = [Record(since_ns, gap.stream, kind, size) for size in sizes]
-    return [attrs.evolve(record, crc=record.head_crc) for record in bare]
+    return [Record(since_ns, gap.stream, kind, size) for size in sizes]
 
 
 def data_name(stream: Stream, segment: int) -> str:
@@ -158,14 +157,9 @@ def compressed_name(name: str) -> str:
     return f"{name}.gz"
 
 
-def draft_name(name: str) -> str:
-    """Return the name of a file as long as it is not whole."""
-    return f".{name}{DRAFT_SUFFIX}"
-
-
 def is_draft(name: str) -> bool:
     """Return whether a file of this name is not whole yet, and never will be once its writer has died."""
-    return name.startswith(".") and name.endswith(DRAFT_SUFFIX)
+    return name.startswith(".") and name.endswith(_DRAFT)
 
 
 def segment_of(name: str) -> int | None:
@@ -179,6 +173,75 @@ def newest_segment(directory: Path) -> int | None:
     """Return the number of the segment that was begun last, or None when there is no log."""
     names = [name for name in os.listdir(directory) if not name.startswith("segment.")]  # noqa: PTH208 - only names
     return max((number for name in names if (number := segment_of(name)) is not None), default=None)
+
+
+def remove_segments(directory: Path, numbers: Container[int]) -> None:
+    """Remove the files of some segments.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    for name in os.listdir(directory):  # noqa: PTH208 - only names
+        if (number := segment_of(name)) is not None and number in numbers:
+            (directory / name).unlink(missing_ok=True)
+
+
+def open_data(directory: Path, name: str) -> BinaryIO:
+    """Open a file of a log to read its content from the beginning; one that is compressed is unpacked on the way.
+
+    What was not asked for is not read ahead: behind the last record, it may change.
+
+    Raises:
+        FileNotFoundError: Retention has removed it.
+        OSError: It cannot be read.
+    """
+    try:
+        return cast("BinaryIO", (directory / name).open("rb", buffering=0))
+    except FileNotFoundError:
+        return cast("BinaryIO", gzip.open(directory / compressed_name(name), "rb"))
+
+
+def pieces(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
+    """Yield the next `size` bytes of a file, or all that is left of it, in pieces; fewer where it ends before."""
+    while size is None or size > 0:
+        piece = file.read(PIECE if size is None else min(size, PIECE))
+        if not piece:
+            return
+        size = None if size is None else size - len(piece)
+        yield piece
+
+
+def compress_segment(directory: Path, number: int) -> None:
+    """Compress the files with the bytes of a sealed segment; the index stays as it is, to be read from any place.
+
+    A crash leaves the plain file, or both, or the compressed one; a reader takes the plain one as long as it is there.
+    No other is locked out: two may compress the same segment, and others may remove it or take over the log.
+
+    Raises:
+        OSError: The disk took no more, or a collector that took the log over swept what was not whole; the plain file
+            stays.
+    """
+    for stream in STREAMS:
+        path = directory / data_name(stream, number)
+        try:
+            source = path.open("rb")
+        except FileNotFoundError:  # compressed or removed meanwhile
+            continue
+        with source:
+            _compress(source, directory / compressed_name(path.name))
+        path.unlink(missing_ok=True)
+    removed = read_document(directory / REMOVED)
+    if removed and removed["segments"] > number:  # meanwhile: what was made since then belongs to nothing
+        remove_segments(directory, {number})
+
+
+def _compress(source: BinaryIO, target: Path) -> None:
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_DRAFT}")
+    with (
+        replacing(target, draft=draft) as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=_LEVEL, mtime=0) as packed,
+    ):
+        shutil.copyfileobj(source, packed, PIECE)
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
@@ -221,4 +284,4 @@ def write_document(path: Path, document: dict[str, Any]) -> None:
     Raises:
         OSError: The disk took no more.
     """
-    publish(path, _packed(document), draft=path.with_name(draft_name(path.name)))
+    publish(path, _packed(document), draft=path.with_name(f".{path.name}{_DRAFT}"))

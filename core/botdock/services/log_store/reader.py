@@ -2,101 +2,74 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import Self
 
+import attrs
+
 from botdock.model.logs import GapReason, LogChunk, LogGap, Stream
-from botdock.services.log_store.files import PIECE, open_data
-from botdock.services.log_store.layout import (
-    RECORD,
-    STREAMS,
-    Record,
-    data_name,
-    index_name,
-)
-from botdock.services.log_store.places import Mark, Position, segment_bytes, zeros
-from botdock.services.log_store.retention import read_removed
-from botdock.services.log_store.tally import Tally
+from botdock.services.log_store.index import OpenSegment, stream_bytes
+from botdock.services.log_store.layout import RECORD, STREAMS, Kind, Record, index_name, newest_segment
+from botdock.services.log_store.tally import read_removed, sealed
 
 Entry = LogChunk | LogGap
-_RECORDS_AT_ONCE = 4096
+_TEXT = re.compile(r"[0-9a-f]{1,16}(\.[0-9a-f]{1,16}){7}", re.ASCII)
 
 
-class OpenSegment:
-    """The files of one segment, read from a place on.
+@attrs.frozen(kw_only=True)
+class Position:
+    """A place in a log: between two records of one segment, and what is left out behind it.
 
-    Args:
-        directory: Of the log.
-        start: The place.
-        streams: Of which streams bytes are wanted.
-
-    Raises:
-        FileNotFoundError: The segment is not there, or no longer.
+    Attributes:
+        segment: Number of the segment.
+        record: How many records of it lie before.
+        seen: How many bytes of each stream the whole log has before it, those that were removed too; None to find
+            that out.
+        done: How many bytes of each stream, of the whole log from its first one on, are left out, and the gaps among
+            them; None for those that lie before the record.
+        told: The segment and the record before which gaps are left out.
+        in_line: The streams that are, behind what is left out, in the middle of a line, and the time of that line.
     """
 
-    def __init__(self, directory: Path, start: Position, streams: Collection[Stream] = STREAMS) -> None:
-        self.number = start.segment
-        self.record = start.record
-        with ExitStack() as stack:
-            self._index = stack.enter_context((directory / index_name(self.number)).open("rb", buffering=0))
-            self._files = {
-                stream: stack.enter_context(open_data(directory, data_name(stream, self.number))) for stream in streams
-            }
-            for stream, file in self._files.items():
-                file.seek(start.offsets[stream])
-            self._opened = stack.pop_all()
+    segment: int = 0
+    record: int = 0
+    seen: Mapping[Stream, int] | None = None
+    done: Mapping[Stream, int] | None = None
+    told: tuple[int, int] = (0, 0)
+    in_line: Mapping[Stream, int] = attrs.field(factory=dict)
 
-    @property
-    def removed(self) -> bool:
-        """Whether retention has removed it, although it can still be read here."""
-        return os.fstat(self._index.fileno()).st_nlink == 0
-
-    def records(self) -> Iterator[Record]:
-        """Yield the records that have come since the last call, or what can be read of them.
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Return what `position_text` made a text of.
 
         Raises:
-            ValueError: What lies there is no record.
+            ValueError: It is not such a text.
         """
-        while packed := os.pread(self._index.fileno(), _RECORDS_AT_ONCE * RECORD.size, self.record * RECORD.size):
-            packed = packed[: len(packed) - len(packed) % RECORD.size]  # one that is half there is read next time
-            if not packed:
-                return
-            for fields in RECORD.iter_unpack(packed):
-                self.record += 1
-                yield self._record(fields)
+        if not _TEXT.fullmatch(text):
+            raise ValueError(f"{text[:100]!r} is not a position in a log")
+        segment, record, *told, out, err, out_ns, err_ns = (int(part, 16) for part in text.split("."))
+        times = zip(STREAMS, (out_ns, err_ns), strict=True)
+        return cls(
+            segment=segment,
+            record=record,
+            done=dict(zip(STREAMS, (out, err), strict=True)),
+            told=(told[0], told[1]),
+            in_line={stream: time_ns - 1 for stream, time_ns in times if time_ns},
+        )
 
-    def _record(self, fields: tuple[int, int, int, int]) -> Record:
-        try:
-            return Record.of(*fields)
-        except ValueError:
-            raise ValueError(f"{index_name(self.number)} is damaged in record {self.record - 1}") from None
 
-    def bytes_of(self, record: Record, skip: int = 0) -> Iterator[bytes]:
-        """Yield the bytes of a record of data, as a rule in one piece; without those that are skipped.
-
-        The records of a stream must be taken one after the other.
-
-        Raises:
-            ValueError: The file ends before.
-        """
-        file = self._files[record.stream]
-        if skip:
-            file.seek(skip, os.SEEK_CUR)
-        left = record.length - skip
-        while left > 0:
-            piece = file.read(min(left, PIECE))
-            if not piece:
-                name = data_name(record.stream, self.number)
-                raise ValueError(f"{name} ends {left} bytes before what its index says in record {self.record - 1}")
-            left -= len(piece)
-            yield piece
-
-    def close(self) -> None:
-        """Close the files."""
-        self._opened.close()
+def position_text(
+    place: tuple[int, int], *, done: Mapping[Stream, int], told: tuple[int, int], in_line: Mapping[Stream, int]
+) -> str:
+    """Return the position of a segment and a record as a short text; the rest is as in `Position`."""
+    out, err = STREAMS
+    return (
+        f"{place[0]:x}.{place[1]:x}.{told[0]:x}.{told[1]:x}.{done[out]:x}.{done[err]:x}."
+        f"{in_line.get(out, -1) + 1:x}.{in_line.get(err, -1) + 1:x}"
+    )
 
 
 class LogReader:
@@ -106,6 +79,13 @@ class LogReader:
         directory: Where a `LogWriter` writes or wrote.
         start: The place; None for the first byte that is kept.
         streams: Which streams are read; of others, neither bytes nor gaps are.
+
+    Attributes:
+        start: The place.
+        place: Up to where it has read: a segment, and how many of its records.
+        mark: The same before the record that was read last; of what was removed, before that.
+        seen: How many bytes of each stream the whole log has up to there, those that were removed too.
+        done: How many of them were left out from the beginning on.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -118,28 +98,12 @@ class LogReader:
     ) -> None:
         self._directory = directory
         self._streams = tuple(stream for stream in STREAMS if stream in streams)
-        self._next = start or Position()
-        self._skip = dict(self._next.skip)
         self._open: OpenSegment | None = None
         directory.stat()
-        seen = self._next.seen or (_bytes_before(directory, self._next) if start else zeros())
-        self.mark: Mark = (self._next.segment, self._next.record, self._next.offsets, seen)
-        """Before the record that was read last; of what was removed, before that."""
-        self._offsets, self._seen, self._told = self._next.offsets, seen, self._next.told
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Up to where it has read: a segment, and how many of its records."""
-        return (self._next.segment, self._open.record if self._open else self._next.record)
-
-    @property
-    def seen(self) -> Mapping[Stream, int]:
-        """How many bytes of each stream the whole log has up to there."""
-        return self._seen or zeros()
-
-    def seen_besides(self, streams: Collection[Stream]) -> dict[Stream, int]:
-        """Return the same of all streams but these."""
-        return {stream: self.seen[stream] for stream in STREAMS if stream not in streams}
+        self.start = start or Position(seen=dict.fromkeys(STREAMS, 0))
+        self.place = self.mark = self.start.segment, self.start.record
+        self.seen = dict(self.start.seen or _bytes_before(directory, self.start))
+        self.done = self.start.done or dict(self.seen)
 
     def read(self) -> Iterator[Entry]:
         """Yield the chunks and gaps that have come since the last call.
@@ -153,41 +117,31 @@ class LogReader:
             if self._open is None:
                 return
             yield from self._rest(self._open)
-            following = self._following()
-            if following is None:
+            if not self._goes_on(self._open):
                 return
             yield from self._rest(self._open)  # what came before the log went on there: nothing can come behind it
+            self.place = (self._open.number + 1, 0)
             self.close()
-            self._next, self._offsets = Position(segment=following), zeros()
 
     def _rest(self, segment: OpenSegment) -> Iterator[Entry]:
         for record in segment.records():
-            stream, before = record.stream, segment.record - 1
-            self.mark = (segment.number, before, self._offsets, self._seen)
-            gap = record.gap
+            self.mark, self.place = self.place, (segment.number, segment.record)
+            stream, gap = record.stream, record.gap
+            left_out = max(self.done[stream] - self.seen[stream], 0)
             if gap is None:
-                self._offsets = {**self._offsets, stream: self._offsets[stream] + record.length}
-                self._seen = self._seen and {**self._seen, stream: self._seen[stream] + record.length}
-            if stream not in self._streams:
-                continue
-            if gap is None:
-                yield from self._chunks(segment, record)
-            elif not self._skip[stream] and (segment.number, before) >= self._told:
+                self.seen[stream] += record.length
+                if stream in self._streams:
+                    for piece in segment.bytes_of(record, min(left_out, record.length)):
+                        yield LogChunk(stream, piece, record.time_ns)
+            elif stream in self._streams and not left_out and self.mark >= self.start.told:
                 yield gap
-
-    def _chunks(self, segment: OpenSegment, record: Record) -> Iterator[LogChunk]:
-        stream = record.stream
-        skipped = min(self._skip[stream], record.length)
-        self._skip[stream] -= skipped
-        for piece in segment.bytes_of(record, skipped):
-            yield LogChunk(stream, piece, record.time_ns)
 
     def _enter(self) -> Iterator[LogGap]:
         """Open the segment that is to be read, unless it is still to come."""
         while self._open is None:
             yield from self._skip_removed()
             try:
-                self._open = OpenSegment(self._directory, self._next, self._streams)
+                self._open = OpenSegment(self._directory, *self.place, streams=self._streams)
             except FileNotFoundError as error:
                 if self._is_to_come(Path(error.filename)):
                     return
@@ -198,43 +152,27 @@ class LogReader:
         Raises:
             ValueError: It is missing for no good reason.
         """
-        number = self._next.segment
+        number = self.place[0]
         if read_removed(self._directory)[0] > number or missing.exists():
             return False
         if any((self._directory / index_name(other)).exists() for other in (number, number + 1)):
             raise ValueError(f"{missing.name.removesuffix('.gz')} is missing")
         return True
 
-    def _following(self) -> int | None:
-        """Return the number of the segment that comes next, if it is there already, or no longer."""
-        number = self._next.segment + 1
-        there = (self._directory / index_name(number)).exists()
-        return number if there or (self._open is not None and self._open.removed) else None
+    def _goes_on(self, segment: OpenSegment) -> bool:
+        """Return whether the next segment is there already, or no longer."""
+        return (self._directory / index_name(segment.number + 1)).exists() or segment.removed
 
-    def _skip_removed(self) -> list[LogGap]:
-        """Go to the first segment that is kept, and return what lies between."""
+    def _skip_removed(self) -> Iterator[LogGap]:
+        """Go to the first segment that is kept, and yield what lies between."""
         segments, removed = read_removed(self._directory)
-        if segments <= self._next.segment:
-            return []
-        before, known = self._next, self._seen
-        gaps = [self._removed(stream, removed) for stream in self._streams]
-        self._next, self._offsets = Position(segment=segments), zeros()
-        self._seen = {stream: tally.bytes for stream, tally in removed.streams.items()}
-        self.mark = (segments, 0, self._offsets, self._seen)
-        if known is not None:
-            self.mark = (before.segment, before.record, before.offsets, known)
-        return [gap for gap in gaps if gap.size != 0]
-
-    def _removed(self, stream: Stream, removed: Tally) -> LogGap:
-        size = None
-        if self._seen is None:
-            self._skip[stream] = 0
-        else:
-            whole = max(removed.streams[stream].bytes - self._seen[stream], 0)
-            skipped = min(self._skip[stream], whole)
-            self._skip[stream] -= skipped
-            size = whole - skipped
-        return LogGap(stream=stream, size=size, until_ns=removed.last_ns, reason=GapReason.REMOVED)
+        if segments <= self.place[0]:
+            return
+        self.mark, self.place = self.place, (segments, 0)
+        before, self.seen = self.seen, {stream: tally.bytes for stream, tally in removed.streams.items()}
+        for stream in self._streams:
+            if (size := self.seen[stream] - max(self.done[stream], before[stream])) > 0:
+                yield LogGap(stream=stream, size=size, until_ns=removed.last_ns, reason=GapReason.REMOVED)
 
     def close(self) -> None:
         """Close the files."""
@@ -251,16 +189,67 @@ class LogReader:
         self.close()
 
 
-def _bytes_before(directory: Path, place: Position) -> dict[Stream, int] | None:
-    """Return how many bytes of each stream lie before a place, those that were removed too; None for not known."""
+def _bytes_before(directory: Path, place: Position) -> dict[Stream, int]:
+    """Return how many bytes of each stream lie before a place, those that were removed too.
+
+    Of a place that was removed itself, what is left out is known, or else what was removed with it.
+    """
     segments, removed = read_removed(directory)
     counts = {stream: tally.bytes for stream, tally in removed.streams.items()}
     if segments > place.segment:
-        return None
-    for number in range(segments, place.segment):
+        return dict(place.done or counts)
+    try:
+        for number in range(segments, place.segment):
+            for stream, size in segment_bytes(directory, number).items():
+                counts[stream] += size
+        with closing(OpenSegment(directory, place.segment, place.record, streams=())) as segment:
+            return {stream: size + segment.offsets[stream] for stream, size in counts.items()}
+    except FileNotFoundError:  # removed meanwhile, or not begun yet
+        return dict(place.done or counts)
+
+
+def segment_bytes(directory: Path, number: int) -> dict[Stream, int]:
+    """Return how many bytes of each stream a segment holds: by its seal, or by its index where it has none."""
+    if tally := sealed(directory, number):
+        return {stream: counts.bytes for stream, counts in tally.streams.items()}
+    with closing(OpenSegment(directory, number, None, streams=())) as segment:
+        return segment.offsets
+
+
+def kept_backwards(directory: Path) -> range:
+    """Return the numbers of the segments that are kept, the newest first."""
+    newest = newest_segment(directory)
+    return range(-1 if newest is None else newest, read_removed(directory)[0] - 1, -1)
+
+
+def end_position(directory: Path, size: int, *, streams: Collection[Stream] = STREAMS) -> Position | None:
+    """Return a place behind which so many bytes of these streams lie, one more chunk at most; None if all kept do not.
+
+    Only indexes are read, from the end, and no more of them than those bytes need.
+
+    Raises:
+        OSError: The log cannot be read.
+        ValueError: It is damaged.
+    """
+    for number in kept_backwards(directory):
         try:
-            totals = segment_bytes(directory, number)
+            with closing(OpenSegment(directory, number, streams=())) as segment:
+                for first, packed in segment.blocks_backwards():
+                    there = sum(stream_bytes(packed, stream) for stream in streams)
+                    if there >= size:
+                        place = Position(segment=number, record=first + _before_last(packed, size, streams))
+                        return attrs.evolve(place, seen=_bytes_before(directory, place))
+                    size -= there
         except FileNotFoundError:  # removed meanwhile
-            return None
-        counts = {stream: size + totals[stream] for stream, size in counts.items()}
-    return {stream: size + place.offsets[stream] for stream, size in counts.items()}
+            break
+    return None
+
+
+def _before_last(packed: bytes, size: int, streams: Collection[Stream]) -> int:
+    """Return how many of these records lie before their last `size` bytes."""
+    at = len(packed)
+    while size > 0:
+        at -= RECORD.size
+        record = Record.of(*RECORD.unpack_from(packed, at))
+        size -= record.length if record.kind is Kind.DATA and record.stream in streams else 0
+    return at // RECORD.size

@@ -1,16 +1,17 @@
-"""One segment that is being written: its three files."""
+"""One segment that is being written, begun anew or taken over from a collector that has died."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdock._whole_files import sync_folder
-from botdock.model.logs import LogChunk, Stream
+from botdock.model.logs import Stream
+from botdock.services.log_store.index import OpenSegment
 from botdock.services.log_store.layout import (
     RECORD,
     STREAMS,
@@ -18,45 +19,55 @@ from botdock.services.log_store.layout import (
     Record,
     data_name,
     index_name,
+    is_draft,
+    newest_segment,
+    open_data,
+    pieces,
+    remove_segments,
     seal_name,
     write_document,
 )
-from botdock.services.log_store.tally import Tally
+from botdock.services.log_store.tally import Tally, sealed
 
 if TYPE_CHECKING:
     Hash = hashlib._Hash  # noqa: SLF001 - what `hashlib.sha256` returns has no other name
+
+TAIL = 4096
+"""Bytes of the end of a stream that a cursor carries."""
 
 
 class Segment:
     """The files of one segment, appended to in step: first the bytes of a chunk, then its record.
 
-    Files are opened when they are needed, so that a silent log holds no descriptors. One thread appends; another may
-    `sync`.
+    Files are opened when they are needed, so that a silent log holds no descriptors. One thread appends; others may
+    `sync` and `close`.
 
     Args:
         directory: Of the log.
         number: Of the segment.
-        tally: What is in it already.
-        hashes: Running SHA-256 of what is in it already, by stream.
-        index_hash: The same of its index.
+        before: The one before it, unless it is the first that is kept.
+        tally: What its seal says that is in it, when it has one; nothing is added to it then.
+
+    Attributes:
+        tally: What is in it.
+        whole: Running SHA-256 of each stream, from the first segment that was kept to here.
+        tails: The ends of the streams.
         sealed: Whether nothing more is added to it.
     """
 
     def __init__(
-        self,
-        directory: Path,
-        number: int,
-        *,
-        tally: Tally | None = None,
-        hashes: dict[Stream, Hash] | None = None,
-        index_hash: Hash | None = None,
-        sealed: bool = False,
+        self, directory: Path, number: int, before: Segment | None = None, *, tally: Tally | None = None
     ) -> None:
-        self.sealed = sealed
+        self.sealed = tally is not None
         self.number = number
         self.tally = tally or Tally()
-        self.hashes = hashes or {stream: hashlib.sha256() for stream in STREAMS}
-        self._index_hash = index_hash or hashlib.sha256()
+        self._hashes = {stream: hashlib.sha256() for stream in STREAMS}
+        self.whole: dict[Stream, Hash] = self._hashes  # of the first segment, the hash of the part is that of the whole
+        self.tails = dict.fromkeys(STREAMS, b"")
+        if before:
+            self.whole = {stream: digest.copy() for stream, digest in before.whole.items()}
+            self.tails = dict(before.tails)
+        self._index_hash = hashlib.sha256()
         self._directory = directory
         self._names = {stream: data_name(stream, number) for stream in STREAMS}
         self._index_name = index_name(number)
@@ -66,7 +77,7 @@ class Segment:
         self._torn = False
 
     def create(self) -> None:
-        """Make the files, empty, so that whoever reads the log finds all three.
+        """Make the files, empty, so that a reader of the log finds all three.
 
         Raises:
             OSError: The disk refused.
@@ -74,35 +85,37 @@ class Segment:
         for name in (*self._names.values(), self._index_name):
             self._descriptor(name)
 
-    def append(self, chunk: LogChunk, masked: int) -> None:
-        """Store a chunk; all of it or nothing.
+    def append(self, record: Record, data: bytes = b"") -> None:
+        """Store a chunk and its record, or one that has no bytes; all of it or nothing.
 
         Raises:
             OSError: The disk took no more.
         """
-        data = chunk.data
-        record = Record.proving(data, time_ns=chunk.time_ns, stream=chunk.stream, masked=masked)
-        packed = record.pack()
-        with self._all_or_nothing():
-            _write_all(self._descriptor(self._names[chunk.stream]), data)
+        if self._torn:
+            self.cut()
+        packed = record.pack(record.proof(data))
+        try:
+            if data:
+                _write_all(self._descriptor(self._names[record.stream]), data)
             _write_all(self._descriptor(self._index_name), packed)
+        except BaseException as error:
+            self._take_back(error)
+            raise
+        self.count(record, packed, data)
+        self._unsynced = True
+
+    def count(self, record: Record, packed: bytes, data: bytes) -> None:
+        """Count a record, and the bytes of its chunk, that lie in the files."""
         self._index_hash.update(packed)
-        self.hashes[chunk.stream].update(data)
         self.tally.count(record, data.count(b"\n"))
-        self._unsynced = True
+        self.hash(record.stream, data)
 
-    def note(self, record: Record) -> None:
-        """Store a record that has no bytes.
-
-        Raises:
-            OSError: The disk took no more.
-        """
-        packed = record.pack()
-        with self._all_or_nothing():
-            _write_all(self._descriptor(self._index_name), packed)
-        self._index_hash.update(packed)
-        self.tally.count(record)
-        self._unsynced = True
+    def hash(self, stream: Stream, data: bytes) -> None:
+        """Go on with the hashes and the end of a stream."""
+        self._hashes[stream].update(data)
+        if self.whole is not self._hashes:
+            self.whole[stream].update(data)
+        self.tails[stream] = data[-TAIL:] if len(data) >= TAIL else (self.tails[stream] + data)[-TAIL:]
 
     def sync(self) -> None:
         """Make safe from a power cut what was stored so far; waits for the disk, but keeps no `append` waiting.
@@ -132,7 +145,7 @@ class Segment:
         if self.sealed:
             return
         self.sync()
-        hashes = {stream.value: digest.hexdigest() for stream, digest in self.hashes.items()}
+        hashes = {stream.value: digest.hexdigest() for stream, digest in self._hashes.items()}
         hashes["index"] = self._index_hash.hexdigest()
         document = {"version": VERSION, "segment": self.number, "sha256": hashes, **self.tally.to_json()}
         write_document(self._directory / seal_name(self.number), document)
@@ -144,6 +157,20 @@ class Segment:
             while True:  # one call takes a descriptor out: a number that is closed twice may be another file's by then
                 os.close(self._descriptors.popitem()[1])
 
+    def cut(self) -> bool:
+        """Shorten the files to what counts; return whether one of them was longer.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        sizes = {name: self.tally.streams[stream].bytes for stream, name in self._names.items()}
+        sizes[self._index_name] = self.tally.records * RECORD.size
+        longer = [name for name, size in sizes.items() if os.fstat(self._descriptor(name)).st_size > size]
+        for name in longer:
+            os.ftruncate(self._descriptor(name), sizes[name])
+        self._torn = False
+        return bool(longer)
+
     def _descriptor(self, name: str) -> int:
         descriptor = self._descriptors.get(name)
         if descriptor is None:
@@ -152,31 +179,17 @@ class Segment:
             self._descriptors[name] = descriptor
         return descriptor
 
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
+    def _take_back(self, error: BaseException) -> None:
         """Take back the half of a chunk that a full disk took; where that fails too, nothing is added before it is."""
-        if self._torn:
-            self._take_back()
+        self._torn = True
         try:
-            yield
-        except BaseException as error:
-            self._torn = True
-            try:
-                self._take_back()
-            except OSError as other:
-                error.add_note(f"and what it took could not be taken back yet: {other.strerror}")
-            raise
-
-    def _take_back(self) -> None:
-        """Shorten the files to what counts."""
-        for stream, name in self._names.items():
-            os.ftruncate(self._descriptor(name), self.tally.streams[stream].bytes)
-        os.ftruncate(self._descriptor(self._index_name), self.tally.records * RECORD.size)
-        self._torn = False
+            self.cut()
+        except OSError as other:
+            error.add_note(f"and what it took could not be taken back yet: {other.strerror}")
 
 
 def _sync_file(path: Path) -> None:
-    """Make the bytes of a file safe, whoever wrote them: `fdatasync` is about the file, not about the descriptor."""
+    """Make the bytes of a file safe, by any writer: `fdatasync` is about the file, not about the descriptor."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.fdatasync(descriptor)
@@ -190,3 +203,68 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = memoryview(data)[written:]
         while view:
             view = view[os.write(descriptor, view) :]
+
+
+def take_over(directory: Path, first: int) -> Iterator[Segment]:
+    """Yield the segments that lie in the folder of a log, each brought to order, and all closed.
+
+    A chunk counts from the moment on at which its record is there. So bytes without a record go; the next collector
+    gets them from the engine once more. Records without their bytes, which a power cut may leave, go too, and with them
+    the segments behind them: their bytes come again, in order.
+
+    What a crash may have left goes first: half-written files, and those of segments that were removed. A file that is
+    there both plain and compressed stays so: the compressor may be about to remove the plain one.
+
+    Args:
+        directory: Of the log.
+        first: Number of the first segment that was not removed.
+
+    Raises:
+        OSError: The disk refused.
+        ValueError: What lies there is not what a collector leaves.
+    """
+    remove_segments(directory, range(first))
+    for name in filter(is_draft, os.listdir(directory)):  # noqa: PTH208 - only names
+        (directory / name).unlink(missing_ok=True)
+    newest, segment = newest_segment(directory), None
+    for number in range(first, first if newest is None else newest + 1):
+        tally = sealed(directory, number)
+        segment = Segment(directory, number, segment, tally=tally)
+        was_whole = _hash_sealed(directory, segment) if tally else _repair(directory, segment)
+        yield segment
+        if not was_whole:
+            remove_segments(directory, range(number + 1, (newest or 0) + 1))
+            return
+
+
+def _hash_sealed(directory: Path, segment: Segment) -> bool:
+    """Go on with the hashes and the ends; it is whole, since it was sealed."""
+    for stream in STREAMS:
+        with open_data(directory, data_name(stream, segment.number)) as file:
+            for piece in pieces(file):
+                segment.hash(stream, piece)
+    return True
+
+
+def _repair(directory: Path, segment: Segment) -> bool:
+    """Count what the index proves, and cut away the rest; return whether there was none.
+
+    Records count up to the last one whose bytes are there as they were written: damage further ahead is not a crash's
+    doing; it stays for `logs --verify` to tell.
+    """
+    segment.create()
+    unproven: list[tuple[Record, bytes]] = []
+    with (
+        closing(OpenSegment(directory, segment.number)) as found,
+        suppress(ValueError),
+    ):  # a record or its bytes are not there
+        for record in found.records():
+            data = b"".join(found.bytes_of(record))
+            unproven.append((record, data))
+            if record.proof(data) == record.crc:
+                for one, its_data in unproven:
+                    segment.count(one, one.pack(one.crc), its_data)
+                unproven.clear()
+    was_longer = segment.cut()
+    segment.close()
+    return not was_longer

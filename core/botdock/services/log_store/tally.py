@@ -1,4 +1,4 @@
-"""What a segment, or several together, hold: counts that add up, the seal, and the summary of a log."""
+"""What a segment, or several together, hold: counts that add up, what was removed, the seal, and a log's summary."""
 
 from __future__ import annotations
 
@@ -8,11 +8,24 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
-import cattrs
 
 from botdock.model.logs import LogSummary, Stream
-from botdock.services.log_store.files import open_data, pieces
-from botdock.services.log_store.layout import RECORD, STREAMS, VERSION, Kind, Record, data_name, index_name
+from botdock.services.log_store.layout import (
+    RECORD,
+    REMOVED,
+    STREAMS,
+    VERSION,
+    Kind,
+    Record,
+    data_name,
+    open_data,
+    parse_document,
+    pieces,
+    read_document,
+    remove_segments,
+    seal_name,
+    write_document,
+)
 
 FREE_INDEX = 16 * 1024
 """Bytes of an index that no limit counts."""
@@ -43,7 +56,7 @@ class Tally:
         streams: By stream.
         records: Records of the index.
         gaps: How many of them name a gap.
-        gap_ns: Nanoseconds that the gaps span whose size nobody knows.
+        gap_ns: Nanoseconds that the gaps of unknown size span.
         masked: How many secrets were masked.
         first_ns: The earliest time of a record; 0 for none.
         last_ns: The latest one.
@@ -74,11 +87,6 @@ class Tally:
     def newlines(self) -> int:
         """Newlines of both streams."""
         return sum(tally.newlines for tally in self.streams.values())
-
-    @property
-    def gap_bytes(self) -> int:
-        """Bytes of both streams that are known to be missing."""
-        return sum(tally.missing for tally in self.streams.values())
 
     def count(self, record: Record, newlines: int = 0) -> None:
         """Add a record, and the newlines of its chunk."""
@@ -115,7 +123,7 @@ class Tally:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON document."""
-        return attrs.asdict(self, value_serializer=lambda _instance, _field, value: value)
+        return attrs.asdict(self)
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
@@ -125,9 +133,21 @@ class Tally:
             ValueError: It is not such a document.
         """
         try:
-            return cattrs.structure(document, cls)
-        except cattrs.BaseValidationError as error:
+            streams = {stream: StreamTally(**document["streams"][stream]) for stream in STREAMS}
+            return cls(streams=streams, **{name: document[name] for name in _COUNTS})
+        except (KeyError, TypeError) as error:
             raise ValueError(f"not the counts of a log: {error}") from error
+
+
+_COUNTS = [field.name for field in attrs.fields(Tally) if field.name != "streams"]
+
+
+def sum_of(*tallies: Tally) -> Tally:
+    """Return what all of them hold together."""
+    total = Tally()
+    for tally in tallies:
+        total.add(tally)
+    return total
 
 
 @attrs.frozen(kw_only=True)
@@ -143,18 +163,58 @@ class Seal:
     sha256: Mapping[str, str]
 
     @classmethod
-    def of(cls, document: dict[str, Any], number: int) -> Self:
-        """Return the seal of a segment from its document.
+    def of(cls, directory: Path, number: int) -> Self:
+        """Read the seal of a segment.
 
         Raises:
-            ValueError: It is not that of this segment.
+            FileNotFoundError: It has none.
+            ValueError: It is damaged, or that of another segment.
         """
+        document = parse_document((directory / seal_name(number)).read_bytes())
         if document.get("version") != VERSION or document.get("segment") != number:
             raise ValueError("it is that of another segment, or of another version")
         sha256 = document.get("sha256")
         if not isinstance(sha256, dict) or set(sha256) != {*STREAMS, "index"}:
             raise ValueError("it holds no hashes")
         return cls(tally=Tally.from_json(document), sha256=sha256)
+
+
+def sealed(directory: Path, number: int) -> Tally | None:
+    """Return what the seal of a segment says that is in it, or None where it has none, or one that is damaged."""
+    document = read_document(directory / seal_name(number))
+    return None if document is None else Tally.from_json(document)
+
+
+def read_removed(directory: Path) -> tuple[int, Tally]:
+    """Return how many segments retention has removed, and what was in them.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is damaged.
+    """
+    try:
+        document = parse_document((directory / REMOVED).read_bytes())
+        return int(document["segments"]), Tally.from_json(document)
+    except FileNotFoundError:
+        return 0, Tally()
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{REMOVED} is damaged") from error
+
+
+def remove_segment(directory: Path, number: int, removed: Tally) -> None:
+    """Remove the oldest segment that is kept.
+
+    Args:
+        directory: Of the log.
+        number: Of the segment.
+        removed: What is in all segments that are gone then, this one among them; it is written down before the first
+            file goes.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    write_document(directory / REMOVED, {"version": VERSION, "segments": number + 1, **removed.to_json()})
+    remove_segments(directory, range(number + 1))
 
 
 def summarise(
@@ -182,15 +242,16 @@ def summarise(
         stream.value: {"bytes": tally.bytes, "lines": tally.newlines + open_lines[stream], "sha256": hashes[stream]}
         for stream, tally in kept.streams.items()
     }
+    both = sum_of(kept, removed)
     return LogSummary(
         bytes=kept.bytes,
         lines=kept.newlines + sum(open_lines.values()),
-        sha256=combined_hash({name: str(entry["sha256"]) for name, entry in streams.items()}),
+        sha256=combined_hash(hashes),
         streams=streams,
-        gaps=kept.gaps + removed.gaps,
-        gap_bytes=kept.gap_bytes + removed.gap_bytes,
-        gap_seconds=(kept.gap_ns + removed.gap_ns) / _SECOND,
-        masked=kept.masked + removed.masked,
+        gaps=both.gaps,
+        gap_bytes=sum(tally.missing for tally in both.streams.values()),
+        gap_seconds=both.gap_ns / _SECOND,
+        masked=both.masked,
         segments=segments,
         removed_segments=removed_segments,
         removed_bytes=removed.bytes,
@@ -199,9 +260,9 @@ def summarise(
     )
 
 
-def combined_hash(streams: Mapping[str, str]) -> str:
+def combined_hash(streams: Mapping[Stream, str]) -> str:
     """Return the one hash of a log: SHA-256 of a line `<stream> <its SHA-256>` for stdout, then for stderr."""
-    text = "".join(f"{stream.value} {streams[stream.value]}\n" for stream in STREAMS)
+    text = "".join(f"{stream.value} {streams[stream]}\n" for stream in STREAMS)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -217,11 +278,3 @@ def hash_stream(directory: Path, stream: Stream, segments: range) -> str:
             for piece in pieces(file):
                 digest.update(piece)
     return digest.hexdigest()
-
-
-def content_size(directory: Path, number: int, seal: Seal | None) -> int:
-    """Return how many bytes a segment has, unpacked: what its seal says, or what there is of one without."""
-    if seal:
-        return seal.tally.bytes + seal.tally.records * RECORD.size
-    paths = [directory / name for name in (*(data_name(stream, number) for stream in STREAMS), index_name(number))]
-    return sum(path.stat().st_size for path in paths if path.exists())

@@ -1,4 +1,4 @@
-"""Verifies one segment: its records against its bytes, and all of it against its seal."""
+"""Checks one segment: its records against its bytes, and all of it against its seal."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import attrs
 
 from botdock.model.logs import Stream
-from botdock.services.log_store.files import missing_files, open_data, pieces
-from botdock.services.log_store.findings import Finding, Meter
 from botdock.services.log_store.layout import (
+    PIECE,
     RECORD,
     STREAMS,
     Kind,
@@ -24,24 +24,84 @@ from botdock.services.log_store.layout import (
     compressed_name,
     data_name,
     index_name,
-    parse_document,
+    open_data,
+    pieces,
     seal_name,
 )
-from botdock.services.log_store.tally import Seal, Tally, content_size
+from botdock.services.log_store.tally import Seal, Tally, sealed
 
 if TYPE_CHECKING:
     from botdock.services.log_store.segment import Hash
 
+OnProgress = Callable[[int, int], object]
+"""Told how many bytes have been checked, of how many; never fewer than before, and all of them at last."""
+_Misfit = tuple[int, Record | None, int]
+"""The first record that does not fit: its number, itself if it is one, and where its chunk begins."""
 _RECORDS_AT_ONCE = 4096
 
 
-@attrs.frozen
-class _Misfit:
-    """The first record that does not fit: its number, itself if it is one, and where its chunk begins."""
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that is not as it was stored.
 
-    at: int
-    record: Record | None
-    begin: int = 0
+    Attributes:
+        file: Name of the file in the folder of the log.
+        offset: Its byte from which on it is wrong, or None where it is about the file; of a compressed one, a byte of
+            its content.
+        length: How many bytes, or None where that cannot be said.
+        problem: What is wrong, in people's words.
+    """
+
+    file: str
+    offset: int | None = None
+    length: int | None = None
+    problem: str
+
+
+class Meter:
+    """Tells how far a check is, about once for each MiB of what the log held when it began, unpacked.
+
+    Args:
+        directory: Of the log.
+        numbers: Of the segments that are checked, in their order.
+        on_progress: Told; None for no listener.
+    """
+
+    def __init__(self, directory: Path, numbers: Iterable[int], on_progress: OnProgress | None) -> None:
+        self._on_progress = on_progress
+        self._sizes = {} if on_progress is None else {number: _content_size(directory, number) for number in numbers}
+        self._total = sum(self._sizes.values())
+        self._checked = self._end = 0
+        self._told = -PIECE
+        self.count(0)
+
+    def begin(self, number: int) -> None:
+        """Leave the segment before behind, and come to this one."""
+        self._checked = self._end
+        self._end += self._sizes.get(number, 0)
+
+    def count(self, size: int) -> None:
+        """Take note that so many bytes of it were read; costs next to nothing."""
+        self._checked = min(self._checked + size, self._end)
+        if self._checked >= self._told + PIECE:
+            self._tell(self._checked)
+
+    def finish(self) -> None:
+        """Tell that all was checked."""
+        if self._told != self._total:
+            self._tell(self._total)
+
+    def _tell(self, checked: int) -> None:
+        self._told = checked
+        if self._on_progress is not None:
+            self._on_progress(checked, self._total)
+
+
+def _content_size(directory: Path, number: int) -> int:
+    if tally := sealed(directory, number):
+        return tally.bytes + tally.records * RECORD.size
+    paths = [directory / name for name in (*(data_name(stream, number) for stream in STREAMS), index_name(number))]
+    return sum(path.stat().st_size for path in paths if path.exists())
 
 
 @attrs.define
@@ -94,10 +154,7 @@ class SegmentCheck:
         self.findings: list[Finding] = []
         self.tally = Tally()
         self.ends = dict.fromkeys(STREAMS, b"")
-        self._directory = directory
-        self._number = number
-        self._whole = whole
-        self._meter = meter
+        self._directory, self._number, self._whole, self._meter = directory, number, whole, meter
         self._index_name = index_name(number)
         self._index_hash, self._index_size = hashlib.sha256(), 0
         self._contents: dict[Stream, _Content] = {}
@@ -110,25 +167,30 @@ class SegmentCheck:
         Raises:
             OSError: A file cannot be read.
         """
-        missing = missing_files(self._directory, self._number)
-        for name in missing:
-            self._find(name, "it is missing")
-        self._meter.begin(self._number, content_size(self._directory, self._number, self._seal))
-        if missing:
-            return
         with ExitStack() as stack:
-            for stream in STREAMS:
-                name = data_name(stream, self._number)
-                file = stack.enter_context(open_data(self._directory, name))
-                self._contents[stream] = _Content(name, file, self._whole[stream])
-            misfit = self._walk(stack.enter_context((self._directory / self._index_name).open("rb", buffering=0)))
+            names = {stream: data_name(stream, self._number) for stream in STREAMS}
+            files = {name: self._opened(name, stack) for name in (*names.values(), self._index_name)}
+            there = {name: file for name, file in files.items() if file}
+            if len(there) < len(files):
+                return
+            self._contents = {
+                stream: _Content(name, there[name], self._whole[stream]) for stream, name in names.items()
+            }
+            misfit = self._walk(there[self._index_name])
             named = {stream: content.size for stream, content in self._contents.items()}
-            if self._closed:
-                self._read_rest()
+            for piece in chain(*(content.take() for content in self._contents.values() if self._closed)):
+                self._meter.count(len(piece))
         for stream, content in self._contents.items():
             self.tally.streams[stream].bytes, self.tally.streams[stream].newlines = content.size, content.newlines
             self.ends[stream] = content.end
         self._judge(misfit, named)
+
+    def _opened(self, name: str, stack: ExitStack) -> BinaryIO | None:
+        try:
+            return stack.enter_context(open_data(self._directory, name))
+        except FileNotFoundError:
+            self._find(name, "it is missing")
+            return None
 
     def _find(self, file: str, problem: str, offset: int | None = None, length: int | None = None) -> None:
         is_packed = file in {content.name for content in self._contents.values()}
@@ -139,7 +201,7 @@ class SegmentCheck:
     def _read_seal(self, *, closed: bool) -> Seal | None:
         name = seal_name(self._number)
         try:
-            return Seal.of(parse_document((self._directory / name).read_bytes()), self._number)
+            return Seal.of(self._directory, self._number)
         except FileNotFoundError:
             if closed:
                 self._find(name, "it is missing")
@@ -166,21 +228,16 @@ class SegmentCheck:
         try:
             record = Record.of(*RECORD.unpack(packed))
         except ValueError:
-            return _Misfit(at, None)
+            return at, None, 0
         content = self._contents[record.stream]
-        begin, crc = content.size, record.head_crc
+        begin, crc = content.size, record.proof()
         for piece in content.take(record.length) if record.kind is Kind.DATA else ():
             crc = zlib.crc32(piece, crc)
             self._meter.count(len(piece))
         if crc != record.crc:
-            return _Misfit(at, record, begin)
+            return at, record, begin
         self.tally.count(record)
         return None
-
-    def _read_rest(self) -> None:
-        for content in self._contents.values():
-            for piece in content.take():
-                self._meter.count(len(piece))
 
     def _judge(self, misfit: _Misfit | None, named: Mapping[Stream, int]) -> None:
         """Say what does not fit: records and bytes first, then the hashes and counts of the seal."""
@@ -200,12 +257,12 @@ class SegmentCheck:
 
     def _blame(self, misfit: _Misfit, right: set[str]) -> None:
         """Say whether it is a record or its chunk that is wrong: where no hash proves the chunk, that counts as it."""
-        record, at = misfit.record, misfit.at
+        at, record, begin = misfit
         if record is None or record.kind is not Kind.DATA or record.stream in right:
             text = f"record {at} is damaged: it does not fit itself, or the bytes that it is about"
             self._find(self._index_name, text, at * RECORD.size, RECORD.size)
             return
-        content, end = self._contents[record.stream], misfit.begin + record.length
+        content, end = self._contents[record.stream], begin + record.length
         if content.damage:
             return
         if content.size < end:
@@ -213,8 +270,8 @@ class SegmentCheck:
             text = f"it ends {lacking} bytes before the chunk of record {at} does"
             self._find(content.name, text, content.size, lacking)
             return
-        text = f"bytes {misfit.begin} to {end - 1} are not what was stored (the chunk of record {at})"
-        self._find(content.name, text, misfit.begin, record.length)
+        text = f"bytes {begin} to {end - 1} are not what was stored (the chunk of record {at})"
+        self._find(content.name, text, begin, record.length)
 
     def _look_behind(self, named: Mapping[Stream, int], right: set[str]) -> None:
         """Look at what lies behind the last record, where nothing may lie any more."""

@@ -13,19 +13,16 @@ import attrs
 
 from botdock.errors import LogError
 from botdock.model.logs import LogChunk, LogCursor, LogGap, LogSummary, Stream
-from botdock.services.log_store.layout import END, STREAMS, VERSION, records_of, write_document
-from botdock.services.log_store.masking import Masker
-from botdock.services.log_store.retention import Ledger, sweep
-from botdock.services.log_store.segment import Segment
-from botdock.services.log_store.tail_buffer import Piece, TailBuffer
-from botdock.services.log_store.takeover import TAIL, take_over
-from botdock.services.log_store.tally import hash_stream, summarise
+from botdock.services.log_store.layout import END, STREAMS, VERSION, Kind, Record, records_of, write_document
+from botdock.services.log_store.masking import Masker, Piece, TailBuffer
+from botdock.services.log_store.segment import Segment, take_over
+from botdock.services.log_store.tally import Tally, hash_stream, read_removed, remove_segment, sealed, sum_of, summarise
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 
 
 class LogWriter:
-    """The one who writes the log in a folder; goes on with what lies there.
+    """Writes the log in a folder, one at a time; goes on with what lies there.
 
     One thread appends, flushes and finishes. `sync`, `seal_closed` and `remove_oldest` wait for the disk and are for
     another one. After a `LogError`, the stream has to be read again from the cursor on, once `rewind` was called.
@@ -59,8 +56,9 @@ class LogWriter:
         known = tuple(secrets)
         self._maskers = {stream: Masker(known) for stream in STREAMS}
         self._times = dict.fromkeys(STREAMS, 0)
-        self._housekeeping = threading.RLock()
         self._rest = TailBuffer(tail if limit is None else min(tail, limit))
+        self._housekeeping, self._counting, self._ended = threading.RLock(), threading.Lock(), False
+        self._closed, self._unsealed = Tally(), deque[Segment]()
         with self._explained():
             self._begin()
 
@@ -68,36 +66,31 @@ class LogWriter:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (self.directory / END).exists():
             raise LogError(f"the log in {self.directory} has ended", hint="Nothing can be added to it.")
-        sweep(self.directory)
-        found = take_over(self.directory)
-        self._hashes, self._tails, self._closed = found.hashes, found.tails, deque(found.unsealed)
-        self._hashed_from = found.removed_segments
-        segment = found.current or Segment(self.directory, found.removed_segments)
-        self._ledger = Ledger(
-            removed=found.removed, removed_segments=found.removed_segments, closed=found.closed, current=segment.tally
-        )
-        if segment.number == 0:
-            segment.hashes = self._hashes  # of the only segment, the hash of the part is that of the whole
-        self._segment = segment
-        if segment.sealed:
+        self._removed_segments, self._removed = read_removed(self.directory)
+        self._hashed_from = self._removed_segments
+        found = take_over(self.directory, self._removed_segments)
+        self._segment = next(found, None) or Segment(self.directory, self._removed_segments)
+        for following in found:
+            self._go_on(following)
+        if self._segment.sealed:
             self._next_segment()
         else:
-            segment.create()
+            self._segment.create()
 
     @property
     def stored(self) -> int:
         """Bytes that are stored of both streams, those that retention has removed left out."""
-        return self._ledger.kept().bytes
+        return self._kept().bytes
 
     @property
     def charged(self) -> int:
         """The same, and what their index takes beyond its share."""
-        return self._ledger.kept().charged
+        return self._kept().charged
 
     @property
     def written(self) -> int:
-        """Bytes that were ever stored of both streams, whoever wrote them and whatever retention has removed since."""
-        return self._ledger.whole().bytes
+        """Bytes that were ever stored of both streams, by any writer, whatever retention has removed since."""
+        return self._whole().bytes
 
     @property
     def segment(self) -> int:
@@ -107,20 +100,20 @@ class LogWriter:
     @property
     def cursor(self) -> LogCursor:
         """From where on the engine has to deliver."""
-        whole = self._ledger.whole()
-        counts = {stream: tally.bytes + tally.missing for stream, tally in whole.streams.items()}
+        whole, tails = self._whole(), self._segment.tails
+        out, err = (whole.streams[stream].bytes + whole.streams[stream].missing for stream in STREAMS)
         return LogCursor(
-            stdout=counts[Stream.STDOUT],
-            stderr=counts[Stream.STDERR],
+            stdout=out,
+            stderr=err,
             first_ns=whole.first_ns,
             last_ns=whole.last_ns,
-            stdout_tail=self._tails[Stream.STDOUT],
-            stderr_tail=self._tails[Stream.STDERR],
+            stdout_tail=tails[Stream.STDOUT],
+            stderr_tail=tails[Stream.STDERR],
         )
 
     def open_lines(self) -> dict[Stream, bytes]:
         """Return what is stored of the line that each stream is in the middle of: its end, where it is very long."""
-        return {stream: tail.rpartition(b"\n")[2] for stream, tail in self._tails.items()}
+        return {stream: tail.rpartition(b"\n")[2] for stream, tail in self._segment.tails.items()}
 
     def append(self, chunk: LogChunk) -> bytes:
         """Store a chunk; return what has been stored now: less where a secret may begin, more where one did not.
@@ -136,13 +129,13 @@ class LogWriter:
         """Store that bytes are missing; raises as `append` does."""
         with self._explained():
             for record in records_of(gap):
-                self._segment.note(record)
+                self._segment.append(record)
 
     def rewind(self) -> None:
         """Forget what is held back: the stream is read again from the cursor on."""
         for masker in self._maskers.values():
             masker.reset()
-        self._rest.clear()
+        self._rest.take()
 
     def flush(self) -> list[LogChunk]:
         """Store what is held back, for nothing more will come; return what has been stored by it.
@@ -155,9 +148,9 @@ class LogWriter:
             for stream, masker in self._maskers.items()
             if (data := self._admit(Piece(stream, masker.finish(torn=True), self._times[stream])))
         ]
-        for gap in self._rest.gaps(since_ns=self._segment.tally.last_ns):
+        for gap in self._rest.gaps(since_ns=self._segment.tally.last_ns) if self.over_limit else ():
             self.note_gap(gap)
-        for piece in self._rest.take():
+        for piece in self._rest.take() if self.over_limit else ():
             self._store(piece)
             stored.append(LogChunk(piece.stream, piece.masked.data, piece.time_ns))
         return stored
@@ -175,44 +168,35 @@ class LogWriter:
         return admitted.data
 
     def _store(self, piece: Piece) -> None:
-        data, stream = piece.masked.data, piece.stream
+        data = piece.masked.data
         if not data:
             return
         with self._explained():
-            if self._full:  # going on failed before
+            if self._segment.tally.charged >= self._segment_bytes:  # going on failed before
                 self._next_segment()
-            self._segment.append(LogChunk(stream, data, piece.time_ns), len(piece.masked.spans))
-            if self._segment.hashes is not self._hashes:
-                self._hashes[stream].update(data)
-            self._tails[stream] = data[-TAIL:] if len(data) >= TAIL else (self._tails[stream] + data)[-TAIL:]
-        if self._full:
+            record = Record(piece.time_ns, piece.stream, Kind.DATA, len(data), len(piece.masked.spans))
+            self._segment.append(record, data)
+        if self._segment.tally.charged >= self._segment_bytes:
             with suppress(OSError):  # it is stored: the next chunk will say what is wrong, if it still is
                 self._next_segment()
 
-    @property
-    def _full(self) -> bool:
-        return self._segment.tally.charged >= self._segment_bytes
-
     def _next_segment(self) -> None:
-        closed = self._segment
-        following = Segment(self.directory, closed.number + 1)
+        following = Segment(self.directory, self.segment + 1, self._segment)
         following.create()
-        if closed.hashes is self._hashes:
-            self._hashes = {stream: digest.copy() for stream, digest in closed.hashes.items()}
-        self._ledger.go_on(following.tally)
-        self._segment = following
-        if not closed.sealed:
-            self._closed.append(closed)
+        self._go_on(following)
+
+    def _go_on(self, following: Segment) -> None:
+        if not self._segment.sealed:
+            self._unsealed.append(self._segment)  # before the next one takes its place: `sync` misses neither
+        with self._counting:
+            self._closed.add(self._segment.tally)
+            self._segment = following
 
     def sync(self) -> None:
         """Make safe from a power cut what is stored; raises a `LogError` when the disk failed."""
         with self._explained():
-            for segment in (*self._closed, self._segment):  # in their order: no hole may be left in the middle
+            for segment in (*self._unsealed, self._segment):  # in their order: no hole may be left in the middle
                 segment.sync()
-
-    def release(self) -> None:
-        """Close the files until something is stored again; for the thread that appends."""
-        self._segment.close()
 
     def seal_closed(self) -> list[int]:
         """Seal the segments that the log no longer goes on in; return their numbers.
@@ -222,10 +206,10 @@ class LogWriter:
         """
         numbers = []
         with self._explained(), self._housekeeping:
-            while self._closed:
-                self._closed[0].seal()
-                self._closed[0].close()
-                numbers.append(self._closed.popleft().number)
+            while self._unsealed:
+                self._unsealed[0].seal()
+                self._unsealed[0].close()
+                numbers.append(self._unsealed.popleft().number)
         return numbers
 
     def remove_oldest(self) -> bool:
@@ -235,7 +219,15 @@ class LogWriter:
             LogError: The disk refused.
         """
         with self._explained(), self._housekeeping:
-            return self._ledger.remove_oldest(self.directory)
+            number = self._removed_segments
+            if self._ended or (tally := sealed(self.directory, number)) is None:
+                return False
+            removed = sum_of(self._removed, tally)
+            remove_segment(self.directory, number, removed)
+            with self._counting:
+                self._closed.add(tally, sign=-1)
+                self._removed, self._removed_segments = removed, number + 1
+            return True
 
     def finish(self, *, complete: bool) -> LogSummary:
         """Seal the log, to which nothing more is added; return counts and hashes, which `end.json` holds too.
@@ -247,10 +239,10 @@ class LogWriter:
             LogError: The disk took no more.
         """
         with self._explained(), self._housekeeping:
-            self._ledger.ended = True
+            self._ended = True
             self.seal_closed()
             self._segment.seal()
-            summary = self._summary(complete=complete)
+            summary = self.summary(complete=complete)
             document = {"version": VERSION, "ended_ns": time.time_ns(), **attrs.asdict(summary)}
             write_document(self.directory / END, document)
         return summary
@@ -262,30 +254,35 @@ class LogWriter:
             LogError: What has to be read again for them, since its beginning is gone, cannot be.
         """
         with self._explained(), self._housekeeping:
-            return self._summary(complete=complete)
+            first, behind = self._removed_segments, self.segment + 1
+            is_from_first = first == self._hashed_from  # else the running hash begins with bytes that are gone
+            return summarise(
+                kept=self._kept(),
+                removed=self._removed,
+                hashes={
+                    stream: digest.hexdigest()
+                    if is_from_first
+                    else hash_stream(self.directory, stream, range(first, behind))
+                    for stream, digest in self._segment.whole.items()
+                },
+                open_lines={stream: tail[-1:] not in {b"", b"\n"} for stream, tail in self._segment.tails.items()},
+                segments=behind - first,
+                removed_segments=first,
+                complete=complete,
+            )
 
     def close(self) -> None:
-        """Close the files; what was stored stays, and another writer can go on with it."""
-        for segment in (*self._closed, self._segment):
+        """Close the files until something is stored again; another writer can go on with what is stored."""
+        for segment in (*self._unsealed, self._segment):
             segment.close()
 
-    def _summary(self, *, complete: bool) -> LogSummary:
-        first, behind = self._ledger.removed_segments, self.segment + 1
-        return summarise(
-            kept=self._ledger.kept(),
-            removed=self._ledger.removed(),
-            hashes={stream: self._hash(stream, first, behind) for stream in STREAMS},
-            open_lines={stream: bool(tail) and not tail.endswith(b"\n") for stream, tail in self._tails.items()},
-            segments=behind - first,
-            removed_segments=first,
-            complete=complete,
-        )
+    def _kept(self) -> Tally:
+        with self._counting:
+            return sum_of(self._closed, self._segment.tally)
 
-    def _hash(self, stream: Stream, first: int, behind: int) -> str:
-        """Return the hash of what is kept: the running one, unless its beginning is of bytes that are gone."""
-        if first == self._hashed_from:
-            return self._hashes[stream].hexdigest()
-        return hash_stream(self.directory, stream, range(first, behind))
+    def _whole(self) -> Tally:
+        with self._counting:
+            return sum_of(self._removed, self._closed, self._segment.tally)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

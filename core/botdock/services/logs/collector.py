@@ -137,7 +137,7 @@ class LogCollector:
         except LogError:
             self._record("start_collection", False, 0)  # noqa: FBT003 - the callback's signature
             raise
-        writer.release()
+        writer.close()
         collection = Collection(writer, stream, source=source, options=options, sinks=self._sinks, record=self._record)
         with self._lock:
             self._collections[source.execution_id] = collection

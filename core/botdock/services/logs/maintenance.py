@@ -16,8 +16,7 @@ import attrs
 from botdock._log import about
 from botdock.config.sections import LoggingConfig
 from botdock.errors import BotdockError, ContainerNotFoundError, LogError
-from botdock.services.log_store.layout import STREAMS, data_name, seal_name
-from botdock.services.log_store.retention import compress_segment
+from botdock.services.log_store.layout import STREAMS, compress_segment, data_name, seal_name
 from botdock.services.logs.threads import Workers
 
 if TYPE_CHECKING:

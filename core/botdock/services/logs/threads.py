@@ -197,7 +197,7 @@ class LogLoop:
             self._written[collection] = None
             self._written.move_to_end(collection)
             if len(self._written) > MAX_OPEN:
-                self._written.popitem(last=False)[0].writer.release()
+                self._written.popitem(last=False)[0].writer.close()
             self._on_stored(collection)
         elif collection.skipping:  # it works its way through what is stored: it is read on when it is its turn
             collection.empty_reads = 0
