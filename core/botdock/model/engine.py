@@ -146,7 +146,7 @@ class Engine(ABC):
         """Make sure that the image is there, and say which it is.
 
         Args:
-            image: Its reference.
+            image: Its reference; one with a digest means the image of that digest alone.
             policy: Whether to pull.
             timeout: Seconds for all of it.
             progress: Told how far the pull is, a few times a second at most.

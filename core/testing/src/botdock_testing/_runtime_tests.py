@@ -28,7 +28,7 @@ from botdock.model.runtime import (
     STARTUP_FILE,
 )
 from botdock_testing._bot import PATIENCE, Bot, Ended, bot
-from botdock_testing.strategies import configs, entrypoints, environments, ids, script_names
+from botdock_testing.strategies import AWKWARD_NAMES, configs, entrypoints, environments, ids, script_names
 
 EXIT_CODE = 7
 STOPPED_CODE = 3
@@ -96,6 +96,13 @@ class RuntimeTests:
             ended = any_bot.run()
             assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"", b"")
             self._assert_echo(any_bot, ended)
+
+    def test_a_script_below_folders_of_awkward_names_is_run(self) -> None:
+        script = "/".join(AWKWARD_NAMES) + self.runtime.suffixes[0]
+        with bot(self.runtime, self.echo, script=script) as awkward:
+            ended = awkward.run()
+            assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"", b"")
+            self._assert_echo(awkward, ended)
 
     @given(data=st.data())
     @PROPERTY
