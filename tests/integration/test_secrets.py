@@ -67,6 +67,8 @@ exit 1
 """,
 }
 """Each prints its secret in pieces, and ends by an error that holds it."""
+STARTUP = {"python311": "PYTHONPATH", "nodejs20": "NODE_PATH", "bash": "BASH_ENV"}
+"""Variables that each interpreter reads as it starts."""
 
 
 @pytest.fixture(params=["docker", "process"])
@@ -89,9 +91,15 @@ def config(
 @pytest.fixture
 def bots(config: Config, make_bot: Callable[..., Executable], tmp_path: Path) -> list[Executable]:
     go = "/botdock/context/go" if config.engine == "docker" else str(tmp_path / "go")
-    env, secrets = {"GO": go}, {"API_KEY": KEY}
     return [
-        make_bot(source, runtime=name, id=f"canary-{name}", env=env, secrets=secrets, persist_results=True)
+        make_bot(
+            source,
+            runtime=name,
+            id=f"canary-{name}",
+            env={"GO": go},
+            secrets={"API_KEY": KEY, STARTUP[name]: KEY},
+            persist_results=True,
+        )
         for name, source in BOTS.items()
     ]
 
@@ -121,7 +129,8 @@ def watched_processes() -> Iterator[list[str]]:
                     if KEY.encode() in command:
                         found.append(f"command line: {command!r}")
                     environment = (process / "environ").read_bytes()
-                    if KEY.encode() in environment and b"ENTRYPOINT_TYPE=bot" not in environment:
+                    is_bots = b"ENTRYPOINT_TYPE=bot" in environment or b"/wrapper." in command
+                    if KEY.encode() in environment and not is_bots:
                         found.append(f"environment of {command!r}")
 
     thread = threading.Thread(target=watch)
@@ -159,7 +168,7 @@ def assert_only_in_the_runs_own_files(config: Config, executions: list[Execution
     holding = [path for path, text in files(config.home_dir).items() if KEY in text and own_logs not in path.parents]
     folders = {config.home_dir / "executions" / one.execution_id / "workspace/context" for one in executions}
     assert {path.parent for path in holding} == folders
-    assert {path.name for path in holding} == {"context.json", "environment"}
+    assert {path.name for path in holding} == {"context.json", "environment", "startup"}
     assert {folder.parents[1].stat().st_mode & 0o777 for folder in folders} == {0o700}
 
 

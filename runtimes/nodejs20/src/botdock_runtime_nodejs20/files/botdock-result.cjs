@@ -8,6 +8,7 @@ const { parse, stringify } = JSON; // the bot may replace what it finds; what is
 const MAX_MESSAGE = 2000;
 const MAX_PATH = 200; // characters of the way to a part of a value; a longer one is left out, for it may hold a secret
 const WITHOUT_FORM = [Promise, WeakMap, WeakSet, WeakRef, RegExp, ArrayBuffer, DataView];
+const BOXES = [Number, String, Boolean, BigInt];
 const NOT_FOUND = ['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND'];
 const CANNOT_WRITE = 74; // what a bot exits with that ended well, but whose result cannot be written at all
 
@@ -129,9 +130,9 @@ class Plain {
   #within = new Set();
 
   copy(given, path) {
-    const value = typeof given?.toJSON === 'function' ? given.toJSON() : given;
+    const own = typeof given?.toJSON === 'function' ? given.toJSON() : given;
+    const value = BOXES.some((kind) => own instanceof kind) ? own.valueOf() : own;
     if (typeof value === 'bigint') return value.toString();
-    if (value instanceof Number || value instanceof String || value instanceof Boolean) return value.valueOf();
     if (typeof value === 'number' && !Number.isFinite(value)) {
       this.nonfinite += 1;
       return null;

@@ -33,7 +33,7 @@ class Plain:
     def copy(self, value: Any) -> Any:  # noqa: C901, PLR0911 - one case for each form
         if value is None or isinstance(value, bool) or type(value) in (str, int):
             return value
-        if hasattr(value, "dtype"):
+        if hasattr(value, "dtype") and hasattr(value, "tolist") and not isinstance(value, type):
             return self._of_numpy(value)
         if is_enum(value):
             return self.copy(value.value)
@@ -42,7 +42,7 @@ class Plain:
         if isinstance(value, (str, int)):
             return value
         if isinstance(value, dict) or (hasattr(value, "keys") and hasattr(value, "__getitem__")):
-            return {self._key(key): self._part(value[key], f".{text_of(key)}") for key in list(value.keys())}
+            return self._of_mapping(value)
         if isinstance(value, (set, frozenset)):
             return self._items(ordered(value))
         if isinstance(value, (list, tuple, range)) or type(value).__name__ in SEQUENCES:
@@ -69,12 +69,32 @@ class Plain:
             return {name: self._part(getattr(value, name), f".{name}") for name in fields if hasattr(value, name)}
         return self._without_form(f"is of type {full_name(kind)}")
 
+    def _of_mapping(self, value: Any) -> Any:
+        keys = list(value.keys())
+        if len(keys) > len(set(keys)):
+            return self._without_form("has a column of one name twice")
+        return {self._key(key): self._part(value[key], f".{text_of(key)}") for key in keys}
+
     def _of_numpy(self, value: Any) -> Any:
         """Copy what numpy and pandas have: a scalar, an array, a Series, an Index."""
         kind = getattr(value.dtype, "kind", "O")
         if kind in {"m", "M"} and type(value).__module__ == "numpy":  # nanoseconds would come as mere integers
-            value = value.astype(str) if kind == "M" else value.astype("timedelta64[ns]").astype("int64") / 1e9
-        return self.copy(value.item() if getattr(value, "shape", None) == () else value.tolist())
+            if kind == "M":
+                return self._moments(value.astype(str).tolist())
+            value = value / value.dtype.type(1, "s")
+        plain = value.item() if getattr(value, "shape", None) == () else value.tolist()
+        if hasattr(plain, "dtype"):  # what Python has no number for
+            return (
+                self._number(float(plain))
+                if kind == "f"
+                else self._without_form(f"is of type {full_name(type(plain))}")
+            )
+        return self.copy(plain)
+
+    def _moments(self, texts: Any) -> Any:
+        if isinstance(texts, list):
+            return [self._moments(text) for text in texts]
+        return self._number(float("nan")) if texts == "NaT" else texts
 
     def _items(self, items: Any) -> list[Any]:
         return [self._part(item, f"[{place}]") for place, item in enumerate(items)]

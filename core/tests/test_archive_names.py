@@ -1,17 +1,18 @@
-"""What a name in a zip means: its encoding, and the separators that Windows writes."""
+"""What a name in an archive means: its encoding, and the separators that Windows writes."""
 
 from __future__ import annotations
 
 import io
 import posixpath
 import struct
+import tarfile
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from botdock.archive import extract
@@ -51,6 +52,24 @@ def test_a_name_in_any_encoding_is_what_was_meant_or_refused(name: str, encoding
     except ArchiveError:
         return
     assert posixpath.normpath(raw.decode()) in found
+
+
+@given(
+    name=st.text(st.characters(exclude_characters="/\\\0", exclude_categories=["Cs"]), min_size=1, max_size=20),
+    encoding=st.sampled_from(["utf-8", "latin-1", "cp437", "cp1251", "gbk", "shift-jis"]),
+    form=st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+)
+@settings(deadline=None, max_examples=80)
+@example(name="ä" * 20, encoding="latin-1", form=tarfile.PAX_FORMAT)
+def test_a_name_in_a_tar_is_utf_8_or_refused_with_the_mend(name: str, encoding: str, form: int) -> None:
+    raw, file = name.encode(encoding, "ignore") or b"x", io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=form, encoding="utf-8", errors="surrogateescape") as made:
+        made.addfile(tarfile.TarInfo(raw.decode("utf-8", "surrogateescape")))
+    try:
+        assert names_in(io.BytesIO(file.getvalue())) == {raw.decode()}
+    except ArchiveError as error:
+        is_text = raw.decode("utf-8", "replace") == raw.decode("utf-8", "ignore")
+        assert is_text or error.limit != "name" or "names in UTF-8" in str(error.hint)  # noqa: PT017 - either will do
 
 
 @pytest.mark.parametrize("name", ["ä", "日本"])
