@@ -19,8 +19,8 @@ from botdock.factory import ServiceFactory
 from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionResult, Outcome
 from botdock.model.container import LABEL_OWNER, LABEL_SEGMENT, ContainerHandle, segment_selector
 from botdock.orchestrator import Execution
-from botdock.orchestrator.recovery import Leftover
 from botdock.orchestrator.run import ProgressCallback
+from botdock.orchestrator.strays import Leftover
 from botdock.plugin_manager import PluginManager
 from botdock.services.log_store import StoredLog
 

@@ -14,7 +14,7 @@ import pytest
 from botdock import _locks
 from botdock.config import Config, ContainersConfig, LoggingConfig, RuntimeConfig
 from botdock.model import DEFAULT_LIMITS, Executable, Runtime
-from botdock.orchestrator import BotOrchestrator, Execution, Services, Setting, adoption
+from botdock.orchestrator import BotOrchestrator, Execution, Services, Setting, recovery
 from botdock.services.outbox.queue import MessageQueue
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.fake_logs import FakeLogs
@@ -154,7 +154,7 @@ def begun(
     make_stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Stage, Execution, Path]]:
     """Return a function that begins an execution whose runner dies as soon as the bot has written a line."""
-    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 0.0)  # no container of the fake appears late
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)  # no container of the fake appears late
 
     def begin(script: Script = TICKS, **fields: Any) -> tuple[Stage, Execution, Path]:
         stage = make_stage(FakeEngine(script, check_mounts=True))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from botdock.model import Executable, Outcome
-from botdock.orchestrator import adoption
+from botdock.orchestrator import recovery
 from botdock.orchestrator.documents import result_document
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
@@ -39,7 +39,7 @@ def damages(name: str, content: bytes) -> list[bytes]:
 def test_a_damaged_record_is_ended_with_what_is_known_of_it(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     stage = make_stage(FakeEngine(FOREVER))
     first = stage.orchestrator.begin(make_bot()).execution_id
@@ -82,7 +82,7 @@ def with_value(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 def test_an_odd_value_in_a_record_hinders_no_other_and_keeps_nothing_alive(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     over = make_stage()
     result = over.orchestrator.execute_bot(make_bot())
@@ -116,7 +116,7 @@ def test_an_odd_value_in_a_record_hinders_no_other_and_keeps_nothing_alive(
 def test_a_huge_number_in_a_record_neither_stops_nor_loops_a_recovery(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, of: str, huge: int
 ) -> None:
-    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
     over = make_stage().orchestrator.execute_bot(make_bot(persist_results=True))
     stage = make_stage(FakeEngine(FOREVER))
     first, other = (stage.orchestrator.begin(make_bot(persist_results=True)) for _ in range(2))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from botdock.model import ContainerHandle, ContainerState, ContainerStatus, Executable, Outcome
-from botdock.orchestrator import adoption
+from botdock.orchestrator import recovery
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script, envelope
 from testbed.waiting import until
@@ -173,7 +173,7 @@ def test_a_container_whose_identity_was_not_noted_yet_is_found(make_stage: MakeS
 def test_one_that_appears_a_little_later_is_waited_for(
     make_stage: MakeStage, begun: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 30.0)
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 30.0)
     stage, before, folder = begun()
     run = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**run, "container": None, "started_ns": 0}))
@@ -195,7 +195,7 @@ def test_one_that_appears_a_little_later_is_waited_for(
 def test_one_that_is_started_a_little_later_is_waited_for(
     make_stage: MakeStage, begun: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 30.0)
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 30.0)
     stage, before, _folder = begun()
     second = stage.successor()
     real, looks = second.engine.inspect, 0

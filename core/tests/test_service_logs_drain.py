@@ -96,7 +96,7 @@ def test_reads_that_skip_what_is_stored_follow_each_other_without_a_pause(
     collector: LogCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_fileno: bool
 ) -> None:
     for pause in ("REST", "POLL_INTERVAL", "LAZY_INTERVAL"):
-        monkeypatch.setattr(f"botdock.services.logs.threads.{pause}", 30.0)
+        monkeypatch.setattr(f"botdock.services.logs.loop.{pause}", 30.0)
     skipped: list[list[LogChunk]] = [[] for _ in range(3000)]
     stream = SkippedReads(*skipped, LogChunk(Stream.STDOUT, b"the rest", 1), has_fileno=has_fileno)
     collector.start_collection(stream, tmp_path, source=SOURCE, limit=None)

@@ -14,7 +14,7 @@ from botdock.model import LogChunk, LogSource, Stream
 from botdock.services.log_store.layout import RECORD
 from botdock.services.logs import LogCollector
 from botdock.services.logs.intake import MAX_CHUNKS, MOMENT_NS, condense
-from botdock.services.logs.threads import MUCH, REST
+from botdock.services.logs.loop import MUCH, REST
 from botdock_testing.scripted_stream import ScriptedStream
 
 NOW = 1_700_000_000_000_000_000

@@ -13,8 +13,8 @@ import pytest
 from botdock.config import LoggingConfig
 from botdock.model import LogChunk, LogSource, LogStream, Stream
 from botdock.services.log_store import StoredLog
-from botdock.services.logs import LogCollector, threads
-from botdock.services.logs.threads import MAX_OPEN, MUCH
+from botdock.services.logs import LogCollector, loop
+from botdock.services.logs.loop import MAX_OPEN, MUCH
 from botdock_testing.scripted_stream import ScriptedStream
 from testbed.waiting import until
 
@@ -154,7 +154,7 @@ class Stuck(LogStream):
 def test_one_that_does_not_return_from_a_read_holds_up_no_other(
     collector: LogCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "LONGEST_READ", 0.05)
+    monkeypatch.setattr(loop, "LONGEST_READ", 0.05)
     stuck, fine = Stuck(), ScriptedStream(out(b"before"), is_open=True, has_fileno=True)
     collector.start_collection(fine, tmp_path / "fine", source=source("fine"), limit=None)
     collector.start_collection(stuck, tmp_path / "stuck", source=source("stuck"), limit=None)

@@ -27,7 +27,8 @@ from botdock.model import (
     StorageArea,
     Stream,
 )
-from botdock.orchestrator import BotOrchestrator, Services, Setting, adoption
+from botdock.orchestrator import BotOrchestrator, Services, Setting, recovery
+from botdock.services import storing
 from botdock.services.container import ContainerService
 from botdock.services.log_store import StoredLog
 from botdock.services.storage import StorageService
@@ -39,7 +40,7 @@ from testbed import every_line
 from testbed.drills import lines
 from testbed.every_line import SHARE, tracer
 
-TRACED = str(Path(botdock.orchestrator.__file__).parent)
+TRACED = (str(Path(botdock.orchestrator.__file__).parent), str(storing.__file__))
 SHELL = Runtime(
     name="shell",
     image="shell:1",
@@ -185,7 +186,7 @@ def _judge_storage(life: Life, folder: Path) -> Iterator[str]:
 def main(folder: Path, scenario: str) -> None:
     """Kill at one line after another of a runner's life, or of that of its first successor."""
     os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
-    adoption.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
+    recovery.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
     wrong: list[str] = []
     outcomes: Counter[str] = Counter()
     kills = 0

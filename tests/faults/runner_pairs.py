@@ -20,13 +20,13 @@ from unittest.mock import patch
 
 from botdock.executions import _files as files
 from botdock.executions import _lease as lease
-from botdock.orchestrator import adoption, execution, journal, recovery
+from botdock.orchestrator import execution, journal, recovery
 from faults.runner_life import Life, judge
 from testbed.drills import lines
 from testbed.every_line import KILLED, SHARE, at_line, forked, in_child, lines_of, stopped_at, tracer
 from testbed.waiting import until
 
-TRACED = lines_of(journal, lease, files, recovery, adoption)
+TRACED = lines_of(journal, lease, files, recovery)
 PATIENCE = 8.0
 """Seconds that a runner has to end that was about to."""
 
@@ -138,7 +138,7 @@ class OneTookOver(OneEnds):
             )
             return lease.claiming(directory)
 
-        with patch.object(adoption, "claiming", claiming_later):
+        with patch.object(recovery, "claiming", claiming_later):
             self.life.succeed()
 
 
@@ -161,7 +161,7 @@ PAIRS: dict[str, Callable[[Path], Scene]] = {
 def main(folder: Path, pair: str) -> None:
     """Stop at one line after another, until one comes to its end without."""
     os.fsync = lambda fd: None  # nobody is killed here, and this is quicker
-    adoption.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
+    recovery.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
     wrong: list[str] = []
     for number in lines(SHARE):
         scene = PAIRS[pair](folder / str(number))

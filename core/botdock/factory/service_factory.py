@@ -30,7 +30,7 @@ from botdock.executions._files import owner_of
 from botdock.model import Engine, Limits, Runtime, StorageArea, StorageBackend
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator import BotOrchestrator, Services, Setting
-from botdock.orchestrator.recovery import Leftover, strays
+from botdock.orchestrator.strays import Leftover, strays
 from botdock.plugin_manager import PluginManager
 from botdock.services.code import CodeService, CodeStore, archive_limits
 from botdock.services.code_cache import CodeCache

@@ -3,6 +3,6 @@
 from botdock.orchestrator.bot_orchestrator import BotOrchestrator
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.preparation import Services, Setting
-from botdock.orchestrator.recovery import Leftover
+from botdock.orchestrator.strays import Leftover
 
 __all__ = ["BotOrchestrator", "Execution", "Leftover", "Services", "Setting"]

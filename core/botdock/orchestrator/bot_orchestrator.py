@@ -15,15 +15,15 @@ from botdock.executions._lease import Lease
 from botdock.executions._stops import read_stop
 from botdock.model import ContainerHandle, Executable, ExecutionResult, Outcome, new_execution_id
 from botdock.model.container import LABEL_OWNER
-from botdock.orchestrator.adoption import Adoption
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.preparation import Preparation, Services, Setting
-from botdock.orchestrator.recovery import Leftover, Recovery
+from botdock.orchestrator.reading import Work
+from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.run import ProgressCallback, Run
-from botdock.orchestrator.running import Running, Upkeep, prune
-from botdock.orchestrator.threads import StopRequests, Watch, Work
+from botdock.orchestrator.running import Retries, Running, StopRequests, Watch, prune
+from botdock.orchestrator.strays import Leftover, leftovers
 from botdock.services.interfaces import Containers
 from botdock.services.log_store.masking import Mask
 
@@ -61,17 +61,16 @@ class BotOrchestrator:
         self._work = Work()
         self._stop_requests = StopRequests(home, self._running.obey)
         self._watch = Watch(services.containers, {LABEL_OWNER: setting.owner}, self._running.look)
-        adoption = Adoption(
+        self._recovery = Recovery(
             services,
             setting,
+            home=home,
             lease=self._lease,
             preparation=self._preparation,
             conclusion=self._conclusion,
-            make=self._execution,
-            keep=self._running.keep,
+            adopt=lambda run: self._running.keep(self._execution(run)),
         )
-        self._recovery = Recovery(services, setting, home=home, lease=self._lease, adopt=adoption.adopt)
-        self._upkeep = Upkeep(self._work, self._conclusion, self._look_at_others)
+        self._retries = Retries(self._conclusion, self._look_at_others)
         if setting.credentials:
             hide(self, Mask(setting.credentials))
 
@@ -134,7 +133,7 @@ class BotOrchestrator:
             self._running.keep(execution)
             self._begin_to_watch()
             execution.begin(created)
-            self._upkeep.begin()
+            self._retries.begin()
             return execution
 
     def begin_soon(self, executable: Executable, *, given_up: threading.Event) -> Future[Execution]:
@@ -166,7 +165,7 @@ class BotOrchestrator:
         Raises:
             BotdockError: The engine does not answer.
         """
-        return self._recovery.leftovers()
+        return leftovers(self._home, self._setting.engine, self._recovery.containers())
 
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
         """Run a bot: return its result, or, when it is long-running, at once, with the status `running`."""
@@ -228,8 +227,8 @@ class BotOrchestrator:
             thread.join()
         self._stop_requests.close()
         self._watch.close(timeout)
-        self._work.close()
-        self._upkeep.close(timeout)
+        self._work.forget()
+        self._retries.close(timeout)
         ours = self._services
         for service in (ours.logs, ours.storage, ours.containers, ours.metrics):
             service.close()  # metrics last: the others still report to it
@@ -268,7 +267,7 @@ class BotOrchestrator:
         """Remove what was made; a record stays where the machine, not the caller, is to blame, or something is left."""
         run.mask.error(error)
         result = self._conclusion.withdrawn(run, error)
-        self._upkeep.owe(run)
+        self._retries.add(run)
         if isinstance(error, BotdockError):
             error.execution_id = run.execution_id
             if result is not None:
@@ -284,7 +283,7 @@ class BotOrchestrator:
                 self._services.metrics.record_execution(result)
                 self._notify("botdock_after_execution", executable=run.executable, result=result)
         finally:
-            self._upkeep.owe(run)  # nothing, where it was left
+            self._retries.add(run)  # nothing, where it was left
             reveal(run.execution_id)
             self._give_up_lease()
 

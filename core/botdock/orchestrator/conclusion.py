@@ -135,11 +135,10 @@ class Conclusion:
             run.journal.discard()
         return result
 
-    def settle(self, run: Run) -> bool:
-        """Try once more to finish a run that is over; return whether nothing is owed any more."""
+    def retry(self, run: Run) -> None:
+        """Try once more to finish a run that is over."""
         if run.concluded is not None:
             self._finish(run, run.concluded, self._preparation.undo(run))
-        return not run.owed
 
     def resume(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Do what is left to do of an execution whose end is written down: store, clean up."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from botdock._log import logger
 from botdock.errors import BotdockError
-from botdock.executions._files import CONCLUDED, REQUEST, RUN, load_json
+from botdock.executions._files import CONCLUDED, REQUEST, RUN, load_json, read_json
 from botdock.model import (
     ContainerHandle,
     ContainerInfo,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from botdock.orchestrator.preparation import Setting
 
 VERSION = 2
+RECOVERED = "recovered"
+"""The event, and the evidence: how often it was taken over, and when."""
 _LATEST_NS = 2**63
 _NOT_IN_A_REQUEST = {"execution_id", "engine", "storage", "code", "secrets", "limits"}
 
@@ -198,6 +201,21 @@ def result_document(result: ExecutionResult) -> dict[str, Any]:
     document["result_file_contents"] = len(result.result_file_contents)
     times = {name: moment.isoformat() for name, moment in document.items() if isinstance(moment, datetime)}
     return {**document, **times}
+
+
+def read_concluded(run: Run) -> ExecutionResult | None:
+    """Return the result of a run whose end is written down whole, with what its recovery has to add; else None."""
+    document = read_json(run.journal.directory / CONCLUDED)
+    if document is None:
+        return None
+    try:
+        result = result_of(document, run.journal.value)
+        run.phases.update(result.phases)
+        evidence = {**result.evidence, RECOVERED: run.evidence[RECOVERED]}
+        return attrs.evolve(result, execution_id=run.execution_id, evidence=evidence)
+    except (ValueError, TypeError) as error:
+        logger.bind(error=str(error)).warning("it is concluded once more")
+        return None
 
 
 def result_of(document: Mapping[str, Any], value: Callable[[int], bytes | None]) -> ExecutionResult:

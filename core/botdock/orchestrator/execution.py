@@ -17,12 +17,11 @@ from botdock.errors import (
     EngineUnavailableError,
 )
 from botdock.executions._stops import StopRequest, read_stop
-from botdock.model import ContainerStatus, ExecutionResult, Outcome, Phase, Status
+from botdock.model import ContainerStatus, ExecutionResult, Outcome, Phase
 from botdock.orchestrator.conclusion import Conclusion, LeftError
-from botdock.orchestrator.execution_log import ExecutionLog
 from botdock.orchestrator.preparation import Services
+from botdock.orchestrator.reading import ExecutionReader, Work
 from botdock.orchestrator.run import Created, Run
-from botdock.orchestrator.threads import Work
 from botdock.orchestrator.verdict import Attempts
 
 HEARING_PAUSE = 30.0
@@ -37,12 +36,10 @@ Course = Callable[[], ExecutionResult]
 """Sees an execution to its end, and returns its result."""
 
 
-class Execution(ExecutionLog):
+class Execution(ExecutionReader):
     """One run of an executable; safe to use from several threads.
 
     Attributes:
-        execution_id: The run; sorts by time.
-        container_id: The engine's identity of its container.
         attempts: Those of botdock to end it.
     """
 
@@ -57,13 +54,11 @@ class Execution(ExecutionLog):
         on_done: Callable[[ExecutionResult | None], None],
         hears: Callable[[], bool],
     ) -> None:
-        super().__init__(run, services.logs, work.looks)
-        self.execution_id = run.execution_id
+        super().__init__(run, services.logs, work)
         self.attempts = Attempts(run.journal.event)
         self._containers = services.containers
         self._config = config
         self._conclusion = conclusion
-        self._work = work
         self._on_done = on_done
         self._hears = hears
         self._ender: threading.Thread | None = None
@@ -74,38 +69,6 @@ class Execution(ExecutionLog):
         self._started = 0.0
         self._deadline = float("inf")
         self._away_since: float | None = None
-
-    @property
-    def container_id(self) -> str:
-        """The engine's identity of its container."""
-        return self._run.container_id
-
-    @property
-    def result(self) -> ExecutionResult:
-        """The result; of one that still runs, what is known so far, with the status `running`."""
-        if self.done and (result := self._over.result()) is not None:
-            return self._run.concluded or result  # what could not be removed at its end may be since
-        return self._run.result(status=Status.RUNNING, message="running")
-
-    def add_done_callback(self, call: Callable[[Execution], object]) -> None:
-        """Call `call` with this execution once it is done, in the thread that ends it; at once when it is done already.
-
-        What it raises is logged. As any callback it should be short.
-        """
-
-        def guarded(_over: object) -> None:
-            try:
-                call(self)
-            except Exception as error:  # noqa: BLE001 - the others are called all the same
-                logger.bind(execution_id=self.execution_id, error=repr(error)).error("a callback failed")
-
-        self._over.add_done_callback(guarded)
-
-    def wait(self, timeout: float | None = None) -> ExecutionResult | None:
-        """Wait for the end, at most `timeout` seconds; return the result, or None when it still runs."""
-        with suppress(TimeoutError), self._work.ends.blocked():
-            return self._over.result(timeout)
-        return None
 
     def stop(self, grace: float | None = None) -> None:
         """Ask it to end, and kill it after `grace` seconds (None means the configured ones).
@@ -179,7 +142,7 @@ class Execution(ExecutionLog):
                     self._end(why, failure, self._config.runtime.grace if grace is None else grace)
             except BotdockError as error:
                 logger.bind(execution_id=self.execution_id, error=error.message).warning("could not end the container")
-                self._work.after(END_PAUSE, self._work.stops, end)
+                self._work.stops.submit(end, delay=END_PAUSE)
 
         self._work.stops.submit(end)
 
@@ -255,7 +218,7 @@ class Execution(ExecutionLog):
             status, lost = self._ask(created)
             if status is None and lost is None:
                 self._turn += 1
-                self._work.after(self._pause(), self._work.looks, partial(self._look, self._turn))
+                self._work.looks.submit(partial(self._look, self._turn), delay=self._pause())
                 return
             self._watched = None
         self.ended(created, status, duration=time.monotonic() - self._started, lost=lost)

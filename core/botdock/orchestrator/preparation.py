@@ -27,10 +27,10 @@ from botdock.orchestrator.bounds import bounds_of, check_runtime
 from botdock.orchestrator.documents import run_document
 from botdock.orchestrator.recognition import allowed_image, recognise
 from botdock.orchestrator.run import Created, Plan, ProgressCallback, Run, container_run, context_of, template_of
-from botdock.orchestrator.storing import Storing
 from botdock.services.code import CodeKind, code_root
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Meter, Metrics, Storage
 from botdock.services.log_store.masking import forms
+from botdock.services.storing import Storing
 
 End = Callable[[Outcome, str], None]
 """Ends an execution soon, without keeping its caller waiting: told the reason, and what broke on our side."""
@@ -166,8 +166,6 @@ class Preparation:
         created: Created,
         stream: LogStream | None,
         end: End,
-        *,
-        reopen: Callable[[LogCursor], LogStream] | None = None,
     ) -> None:
         """Begin to collect the log of a container, or go on where a dead runner stopped.
 
@@ -176,7 +174,6 @@ class Preparation:
             created: Its container.
             stream: Its log from the first byte on; None opens it where what is stored ends.
             end: Called when the log is too long, or can be stored no longer.
-            reopen: Opens the log from a cursor on; None asks the engine.
 
         Raises:
             BotdockError: The log cannot be stored.
@@ -199,7 +196,7 @@ class Preparation:
             on_limit=lambda: end(Outcome.OUTPUT_LIMIT, ""),
             on_failure=fail,
             on_segment=run.storing.segment if run.storing else None,
-            reopen=reopen or (resume if containers.capabilities.resumable_logs else None),
+            reopen=resume if containers.capabilities.resumable_logs else None,
         )
         run.collecting = True
 

@@ -1,79 +1,61 @@
-"""Compares engine, disk and leases: takes over executions whose runner died, and removes what belongs to no execution.
+"""Compares engine, disk and leases: takes over executions whose runner died, each exactly once.
 
-Only executions of this engine, whose runner is dead, are touched, and strays with the label of this state folder. What
-becomes of an execution that was found, `adoption` says.
+Only executions of this engine, whose runner is dead, are touched, by what is on disk, and by what the engine says:
 
-An execution is owed something when it is over and its container, its workspace or its outcome could not be seen to: its
-record is kept without `outcome.json`, and `concluded.json` says how it ended and what is left behind.
+    concluded.json                 store what is left, clean up, write the outcome
+    a record that is damaged       end it, for what it was to do cannot be known; its log is closed where it stands
+    no run.json                    no container can be there: the bot was never started
+    its container never started    the same; it goes
+    its container is gone          lost: how it ended cannot be known; the log is closed where it stands
+    its container runs             adopt it: go on with its log, its wall time, and an ending that was under way
+    its container has ended        the same, and it finishes at once
 
-    its own runner       tries again, ever more rarely, as long as it lives, and once more when it is closed
-    another runner       takes it over once the first one is gone: when it has begun its first execution, and then
-                         every ten minutes, as far as its end is written down; what may still run is for `recover`
-    `botdock recover`    takes over all of it
-
-A container or a workspace that belongs to no execution, or to one that is finished, is a stray: `recover`, and a runner
-that lives on, note when they first saw it, and remove it when they see it again after a grace time.
+A record that cannot be read now is left alone; one that is damaged for good is ended, with what is known of it.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import attrs
-
-from botdock._log import logger
-from botdock._whole_files import publish
-from botdock.errors import BotdockError
+from botdock._log import about, logger
+from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.executions._files import (
     EXECUTIONS,
     OUTCOME,
-    REQUEST,
     RUN,
     execution_ids,
     is_orphan,
-    is_owed,
-    left_behind,
-    load_json,
     owed_folders,
     read_events,
     read_json,
 )
-from botdock.executions._lease import HOLDER, Lease, holder_lives
-from botdock.model import ContainerHandle, ContainerInfo, ContainerState
-from botdock.model.container import LABEL_OWNER
-from botdock.model.execution import EXECUTION_ID
+from botdock.executions._lease import HOLDER, Lease, claiming
+from botdock.model import ContainerHandle, ContainerInfo, ContainerState, ContainerStatus, Outcome
+from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
+from botdock.orchestrator.conclusion import Conclusion
+from botdock.orchestrator.documents import RECOVERED, read_concluded, read_run
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import sweep_drafts, tidy
-from botdock.orchestrator.preparation import Services, Setting
-from botdock.services.code import Workspace
+from botdock.orchestrator.preparation import Preparation, Services, Setting
+from botdock.orchestrator.run import Created, Run
+from botdock.orchestrator.strays import engine_of, sweep
+from botdock.services.log_store import LogWriter, StoredLog
 
-Adopt = Callable[[Path, ContainerInfo | None], Execution | None]
-STRAY_GRACE = 600.0
-"""Seconds between the look that first finds a stray and the one that removes it."""
-SIGHTINGS = "sightings.json"
-"""The file of the state folder that says when each stray was first seen."""
-
-
-@attrs.frozen(kw_only=True)
-class Leftover:
-    """Something that a finished state folder would not have.
-
-    Attributes:
-        kind: `execution`, `container` or `workspace`.
-        name: The execution's id, the engine's identity of the container, or the path of the workspace.
-        execution_id: The execution it belongs or belonged to; empty when nothing says so.
-        reason: Why it is there.
-        action: What `recover` does about it, or would do now.
-    """
-
-    kind: str
-    name: str
-    execution_id: str
-    reason: str
-    action: str
+Events = Sequence[Mapping[str, Any]]
+ENGINE_PATIENCE = 2.0
+"""Seconds after which an engine has made or started a container, as a runner told it that did not live to hear so."""
+_PAUSE = 0.1
+_TIMES = 20
+"""How many takeovers the evidence gives the times of."""
+_LOST = "its container is gone, and its runner died before it knew how it ended"
+_NEVER_STARTED = "its runner died before the bot was started"
+_DAMAGED = "its runner died, and its record is damaged, so that it could not go on"
 
 
 class Recovery:
@@ -83,15 +65,29 @@ class Recovery:
         services: What does the work.
         setting: What is the same for every execution.
         home: The state folder.
-        lease: Of the runner that recovers.
-        adopt: Takes over the execution in a folder, whose container is that one.
+        lease: Of the runner that takes over.
+        preparation: Collects logs.
+        conclusion: Sees executions to their end.
+        adopt: Makes the execution of a run, and adds it to those that run.
     """
 
-    def __init__(self, services: Services, setting: Setting, *, home: Path, lease: Lease, adopt: Adopt) -> None:
+    def __init__(
+        self,
+        services: Services,
+        setting: Setting,
+        *,
+        home: Path,
+        lease: Lease,
+        preparation: Preparation,
+        conclusion: Conclusion,
+        adopt: Callable[[Run], Execution],
+    ) -> None:
         self._services = services
         self._setting = setting
         self._home = home
         self._lease = lease
+        self._preparation = preparation
+        self._conclusion = conclusion
         self._adopt = adopt
 
     def recover(self) -> list[Execution]:
@@ -100,18 +96,17 @@ class Recovery:
         Raises:
             BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
         """
-        containers = self._containers()
+        containers = self.containers()
         sweep_drafts(self._home)
-        orphans = []
-        for directory in (self._home / EXECUTIONS / name for name in execution_ids(self._home)):
-            if is_orphan(directory):
-                if (engine := engine_of(directory)) in {None, self._setting.engine}:
-                    orphans.append(directory)
-                else:
-                    bound = logger.bind(execution_id=directory.name, reason=f"it was run on {engine!r}")
-                    bound.warning("an execution was not recovered")
-            elif (directory / OUTCOME).exists() and (directory / HOLDER).exists():
+        folders = [self._home / EXECUTIONS / name for name in execution_ids(self._home)]
+        for directory in folders:
+            if (directory / OUTCOME).exists() and (directory / HOLDER).exists():
                 tidy(directory)  # its runner died over the last of its work, or is about to do the same
+        orphans = list(filter(is_orphan, folders))
+        for directory in orphans:
+            if not self._is_ours(directory):
+                bound = logger.bind(execution_id=directory.name, engine=engine_of(directory))
+                bound.warning("an execution was not recovered: it was run on another engine")
         executions = self._take(orphans, containers)
         self._lease.sweep()
         sweep(self._services, self._home, self._setting.engine, containers)
@@ -123,171 +118,180 @@ class Recovery:
         Raises:
             BotdockError: The engine does not answer.
         """
-        engines = {None, self._setting.engine}
-        owed = [one for one in owed_folders(self._home) if is_orphan(one) and engine_of(one) in engines]
-        containers = self._containers() if owed or strays else ()
+        owed = [one for one in owed_folders(self._home) if is_orphan(one) and self._is_ours(one)]
+        containers = self.containers() if owed or strays else ()
         executions = self._take(owed, containers)
         if strays:
             sweep(self._services, self._home, self._setting.engine, containers)
         return executions
 
-    def leftovers(self) -> list[Leftover]:
-        """Return what `recover` would take over or remove, and what living runners owe; changes nothing.
-
-        Raises:
-            BotdockError: The engine does not answer.
-        """
-        return leftovers(self._home, self._setting.engine, self._containers())
-
-    def _containers(self) -> Sequence[ContainerInfo]:
+    def containers(self) -> Sequence[ContainerInfo]:
+        """Return the containers of this state folder; raises as the engine does."""
         return self._services.containers.list_containers({LABEL_OWNER: self._setting.owner})
 
     def _take(self, directories: Iterable[Path], containers: Sequence[ContainerInfo]) -> list[Execution]:
         known = {info.execution_id: info for info in containers}
-        taken = [self._adopt(directory, known.get(directory.name)) for directory in directories]
+        taken = [self._take_over(one, known.get(one.name)) for one in directories if self._is_ours(one)]
         return [execution for execution in taken if execution is not None]
 
+    def _is_ours(self, directory: Path) -> bool:
+        return engine_of(directory) in {None, self._setting.engine}
 
-def leftovers(home: Path, engine: str, containers: Sequence[ContainerInfo]) -> list[Leftover]:
-    """Return what `recover` would take over or remove, and what living runners owe; changes nothing.
+    def _take_over(self, directory: Path, container: ContainerInfo | None) -> Execution | None:
+        """Take over one execution, by its folder and container; None when another was quicker, or it cannot be now."""
+        with about(directory.name):
+            try:
+                with claiming(directory) as ours:
+                    if not ours or not is_orphan(directory):
+                        return None
+                    run = read_run(directory, container, self._setting, self._services.entrypoints)
+                    status = self._locate(run, container)
+                    run.journal.reopen(self._lease.hold())
+                    try:
+                        return self._begin(run, status)
+                    except Exception as error:  # noqa: BLE001 - an odd value in a record must not hinder the others
+                        logger.bind(error=repr(error)).warning("what its record says could not be followed")
+                        run.damage = run.damage or repr(error)
+                        return self._begin(run, status)
+            except OSError as error:
+                logger.bind(error=str(error)).warning("an execution was not recovered: its record cannot be read now")
+            except BotdockError as error:
+                logger.bind(error=error.message).warning("an execution was not recovered")
+        return None
 
-    Args:
-        home: The state folder.
-        engine: Name of the engine.
-        containers: Its containers of this state folder.
-    """
-    known = {info.execution_id: info for info in containers}
-    found = []
-    for name in execution_ids(home):
-        directory = home / EXECUTIONS / name
-        if is_owed(directory) or is_orphan(directory):
-            reason, action = _intention(directory, engine, known.get(name))
-            found.append(Leftover(kind="execution", name=name, execution_id=name, reason=reason, action=action))
-    sightings = Sightings(home, engine)
-    for stray in strays(home, containers):
-        due = sightings.due(stray)
-        action = "remove it" if due <= 0 else f"remove it when it is seen again in {due:.0f} s or later"
-        found.append(attrs.evolve(stray, action=action))
-    return found
+    def _locate(self, run: Run, container: ContainerInfo | None) -> ContainerStatus | None:
+        """Find out how its container stands; None when there is none.
 
-
-def _intention(directory: Path, engine: str, container: ContainerInfo | None) -> tuple[str, str]:
-    """Return why an execution is not finished, and what `recover` would do about it."""
-    left = "; ".join(left_behind(directory)) or "it was being cleaned up"
-    if holder_lives(directory):
-        return f"it is over, and not all of it could be removed: {left}", "its runner tries again"
-    reason = f"it is over: {left}" if is_owed(directory) else "its runner died"
-    if (its := engine_of(directory)) not in {None, engine}:
-        return reason, f"leave it to `recover --engine {its}`"
-    runs = container is not None and container.state is not ContainerState.EXITED
-    if is_owed(directory):
-        return reason, "end and remove its container, finish it" if runs else "finish it"
-    try:
-        for name in (REQUEST, RUN):
-            load_json(directory / name)
-    except ValueError as error:
-        return f"{reason}; {error}", "end it, for what it was to do is not known"
-    return reason, "adopt it, for it still runs" if runs else "finish it"
-
-
-def engine_of(directory: Path) -> str | None:
-    """Return the engine of the execution in this folder, from whichever of its documents says so."""
-    opened = (event for event in read_events(directory) if event.get("event") == "opened")
-    for document in (read_json(directory / REQUEST), read_json(directory / RUN), next(opened, None)):
-        if document and isinstance(document.get("engine"), str):
-            return str(document["engine"])
-    return None
-
-
-def strays(home: Path, containers: Iterable[ContainerInfo]) -> Iterator[Leftover]:
-    """Yield the containers, of those listed, and the workspaces that belong to no execution or to a finished one."""
-    for info in containers:
-        found = info.execution_id if EXECUTION_ID.fullmatch(info.execution_id) else ""
-        directory = home / EXECUTIONS / found
-        if not found or not directory.exists():
-            yield _stray("container", info.container_id, found, "its execution has no record")
-        elif (directory / OUTCOME).exists():
-            yield _stray("container", info.container_id, found, "its execution is finished")
-    for execution_id in execution_ids(home):
-        directory = home / EXECUTIONS / execution_id
-        if (directory / "workspace").exists() and (directory / OUTCOME).exists():
-            yield _stray("workspace", str(directory / "workspace"), execution_id, "its execution is finished")
-
-
-def _stray(kind: str, name: str, execution_id: str, reason: str) -> Leftover:
-    return Leftover(kind=kind, name=name, execution_id=execution_id, reason=reason, action="")
-
-
-class Sightings:
-    """When each stray was first seen, on disk: two looks of different runners count as two.
-
-    Args:
-        home: The state folder.
-        engine: Whose containers are looked at; what was seen of other engines' stays noted.
-    """
-
-    def __init__(self, home: Path, engine: str) -> None:
-        self._path = home / SIGHTINGS
-        self._engine = engine
-        known = (read_json(self._path) or {}).get("seen")
-        self._seen: dict[str, float] = {}
-        for name, since in known.items() if isinstance(known, dict) else ():
-            if isinstance(since, int | float):
-                self._seen[name] = min(float(since), time.time())  # a clock that was set back begins anew
-
-    def due(self, stray: Leftover) -> float:
-        """Return in how many seconds it may be removed: 0 or less for now."""
-        since = self._seen.get(self._name(stray))
-        return STRAY_GRACE if since is None else since + STRAY_GRACE - time.time()
-
-    def is_new(self, stray: Leftover) -> bool:
-        """Tell whether it is seen for the first time."""
-        return self._name(stray) not in self._seen
-
-    def note(self, found: Iterable[Leftover]) -> None:
-        """Write down what is seen now, and forget what is not.
+        What its dead runner told the engine, and did not live to hear of, may still be under way: it is waited for.
 
         Raises:
-            OSError: The disk took no more.
+            BotdockError: The engine does not say.
         """
-        ours = (f"{self._engine} container ", "workspace ")
-        others = {name: since for name, since in self._seen.items() if not name.startswith(ours)}
-        now = time.time()
-        seen = others | {name: self._seen.get(name, now) for name in map(self._name, found)}
-        if seen != self._seen:
-            publish(self._path, json.dumps({"schema": 1, "seen": seen}).encode())
-            self._seen = seen
+        containers = self._services.containers
+        if container is None and run.container is None:
+            ours = {LABEL_OWNER: self._setting.owner, LABEL_EXECUTION: run.execution_id}
+            with suppress(FileNotFoundError):  # no run.json: it had not come so far
+                for _ in _while_late((run.journal.directory / RUN).stat().st_mtime):
+                    if found := containers.list_containers(ours):
+                        container = found[0]
+                        break
+        if container is not None and container.container_id != run.container_id:  # the engine knows better
+            run.container = ContainerHandle(id=container.container_id)
+        if run.container is None:
+            return None
+        with suppress(ContainerNotFoundError):
+            status = containers.get_container_status(run.container)
+            for _ in _while_late(run.started_ns / 1e9):
+                if status.state is not ContainerState.CREATED:
+                    break
+                status = containers.get_container_status(run.container)
+            return status
+        return None
 
-    def _name(self, stray: Leftover) -> str:
-        return f"{self._engine} container {stray.name}" if stray.kind == "container" else f"workspace {stray.name}"
-
-
-def sweep(services: Services, home: Path, engine: str, containers: Iterable[ContainerInfo]) -> None:
-    """Remove the strays that were seen long enough ago, and note the others."""
-    sightings = Sightings(home, engine)
-    found = list(strays(home, containers))
-    for stray in found:
-        if sightings.is_new(stray):
-            said = (
-                f"a {stray.kind} belongs to no execution; it goes when it is seen again in {STRAY_GRACE:g} s or later"
-            )
-            logger.bind(name=stray.name, reason=stray.reason).warning(said)
-    left = [stray for stray in found if sightings.due(stray) > 0 or not _removed(services, stray)]
-    try:
-        sightings.note(left)
-    except OSError as error:
-        logger.bind(error=str(error)).warning("what belongs to no execution could not be noted")
-
-
-def _removed(services: Services, stray: Leftover) -> bool:
-    bound = logger.bind(execution_id=stray.execution_id, kind=stray.kind, name=stray.name, reason=stray.reason)
-    try:
-        if stray.kind == "container":
-            services.containers.remove_container(ContainerHandle(id=stray.name))
+    def _begin(self, run: Run, status: ContainerStatus | None) -> Execution:
+        """Go on with a run, whose container stands like that (None: there is none), in another thread."""
+        events = [] if run.damage else list(read_events(run.journal.directory))
+        run.evidence[RECOVERED] = _takeovers(events)
+        run.journal.event(RECOVERED)
+        if not run.damage:
+            run.storing = self._preparation.storing(run)
+        if run.storing:
+            run.storing.restore(read_json(run.journal.marker))
+        execution = self._adopt(run)
+        execution.attempts.restore(events)
+        created = Created(plan=run.plan, container=run.container) if run.plan and run.container else None
+        if (result := read_concluded(run)) is not None:
+            execution.attempts.close()
+            execution.finish_by(partial(self._conclusion.resume, run, result))
+        elif run.damage:
+            execution.attempts.close()
+            self._end_damaged(run, execution, status)
+        elif created is None or status is None or status.state is ContainerState.CREATED:
+            self._end_unseen(run, created, execution, events, gone=status is None)
         else:
-            services.code.cleanup_workspace(Workspace.at(Path(stray.name)))
+            self._go_on(run, created, execution, status)
+        logger.bind(state=status and status.state.value).info("took over an execution whose runner had died")
+        return execution
+
+    def _end_damaged(self, run: Run, execution: Execution, status: ContainerStatus | None) -> None:
+        """Finish one whose record does not say what was asked for, or what its runner was at."""
+        _close_log(run)
+        found = {"state": status.state.value, "exit_code": status.exit_code} if status else None
+        said = f"{_DAMAGED}: {run.damage}"
+        execution.finish_by(partial(self._conclusion.aborted, run, said, damaged=run.damage, container=found))
+
+    def _end_unseen(
+        self, run: Run, created: Created | None, execution: Execution, events: Events, *, gone: bool
+    ) -> None:
+        """Finish what was never started, or whose container is gone."""
+        _close_log(run)
+        if gone and created is not None and run.started_ns:
+            execution.ended(created, None, duration=0.0, lost=(Outcome.LOST, _LOST))
+            return
+        phases = [str(entry["phase"]) for entry in events if entry.get("event") == "phase" and "phase" in entry]
+        phase = phases[-1] if phases else None
+        execution.finish_by(partial(self._conclusion.aborted, run, _NEVER_STARTED, phase=phase))
+
+    def _go_on(self, run: Run, created: Created, execution: Execution, status: ContainerStatus) -> None:
+        """Go on with what its runner did: its log, its wall time, its ending."""
+        exited = status.state is ContainerState.EXITED
+        elapsed = _elapsed(run, status)
+        if problem := self._continue_log(run, created, execution, exited=exited):
+            ours = (Outcome.INFRASTRUCTURE_ERROR, problem)
+            execution.ended(created, status if exited else None, duration=elapsed, lost=ours)
+            return
+        if exited:
+            execution.ended(created, status, duration=elapsed)
+            return
+        if (why := execution.attempts.take_up()) is not None:
+            asked_kindly = why in {Outcome.STOPPED, Outcome.TIMED_OUT}
+            execution.end_soon(why, grace=None if asked_kindly else 0.0)
+        execution.begin(created, elapsed=elapsed)
+
+    def _continue_log(self, run: Run, created: Created, execution: Execution, *, exited: bool) -> str:
+        """Go on with the log where it stands; return why that cannot be, or an empty text."""
+        if StoredLog(run.journal.logs).ended:
+            return "" if exited else "its log was closed while it ran"
+        if run.unmasked:
+            _close_log(run)
+            return run.unmasked
+        try:
+            self._preparation.collect(run, created, None, execution.end_soon)
+        except BotdockError as error:
+            return error.message
+        return ""
+
+
+def _close_log(run: Run) -> None:
+    """Let what is stored of a log be all of it."""
+    if not run.journal.logs.is_dir() or StoredLog(run.journal.logs).ended:
+        return
+    try:
+        with closing(LogWriter(run.journal.logs)) as writer:
+            writer.finish(complete=False)
     except (BotdockError, OSError) as error:
-        bound.bind(error=str(error)).warning("what belongs to no execution could not be removed")
-        return False
-    bound.warning("removed what belonged to no execution")
-    return True
+        logger.bind(error=str(error)).warning("the log could not be closed")
+
+
+def _while_late(since: float) -> Iterator[None]:
+    """Yield now and then until `ENGINE_PATIENCE` after that time, and once at least; no longer if the clock is set."""
+    for _ in range(round(ENGINE_PATIENCE / _PAUSE) + 1):
+        yield
+        if time.time() - since >= ENGINE_PATIENCE:
+            break
+        time.sleep(_PAUSE)
+
+
+def _takeovers(events: Events) -> dict[str, Any]:
+    """Return the evidence: how often it was taken over, this time too, and when."""
+    times = [int(entry["time_ns"]) for entry in events if entry.get("event") == RECOVERED and "time_ns" in entry]
+    times.append(time.time_ns())
+    at = [datetime.fromtimestamp(moment / 1e9, UTC).isoformat(timespec="milliseconds") for moment in times[-_TIMES:]]
+    return {"times": len(times), "at": at}
+
+
+def _elapsed(run: Run, status: ContainerStatus) -> float:
+    """Return how many seconds it has run, by the wall clock: no other one outlives a runner."""
+    started = status.started_at.timestamp() if status.started_at else run.started_ns / 1e9
+    until = status.finished_at.timestamp() if status.finished_at else time.time()
+    return max(until - started, 0.0)

@@ -42,9 +42,9 @@ from botdock.model.container import (
 from botdock.model.execution import container_name
 from botdock.orchestrator.bounds import Bounds
 from botdock.orchestrator.journal import Journal
-from botdock.orchestrator.storing import Storing
 from botdock.services.code import Workspace
 from botdock.services.log_store.masking import Mask
+from botdock.services.storing import Storing
 
 ProgressCallback = Callable[[Progress], None]
 

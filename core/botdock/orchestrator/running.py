@@ -1,28 +1,34 @@
-"""The executions of one runner that run, and those that are over and owed something."""
+"""The executions of one runner that run, what wakes it for them, and what tries again to finish those that are over."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from botdock._log import about, logger
+from botdock._threads import Pool
 from botdock.config import RetentionConfig
 from botdock.errors import BotdockError
 from botdock.executions import Executions
 from botdock.executions._files import remove_unused_programs
+from botdock.executions._stops import Doorbell
+from botdock.model import EngineEvents
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.run import Run
-from botdock.orchestrator.threads import Work
+from botdock.services.interfaces import Containers
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds between two attempts to finish what is owed; each pause is twice as long as the one before it."""
 LOOK_EVERY = 600.0
 """Seconds between two looks for what other runners left."""
+RECONNECT_PAUSES = (0.25, 4.0)
+"""Seconds between attempts to hear an engine's events again: the first ones, and the longest."""
+READ_TIMEOUT = 60.0
 
 
 class Running:
@@ -66,10 +72,11 @@ class Running:
         if self._closed:
             raise BotdockError("this runner is closed", hint="Make a new one.")
 
-    def keep(self, execution: Execution) -> None:
-        """Add an execution, which has been admitted."""
+    def keep(self, execution: Execution) -> Execution:
+        """Add an execution, which has been admitted, and return it."""
         with self._changed:
             self._executions[execution.execution_id] = execution
+        return execution
 
     def drop(self, execution_id: str) -> None:
         """Take an execution out that has ended."""
@@ -99,19 +106,126 @@ class Running:
             self._changed.wait_for(lambda: not self._beginning, timeout)
 
 
-class Upkeep:
-    """Finishes, from time to time, what is owed; see `recovery`.
+class Watch:
+    """One thread that hears of the ends of all containers, where the engine has events.
 
     Args:
-        work: Its pool and its clock.
+        containers: The container service.
+        selectors: Of the containers whose ends are told.
+        look: Looks whether the executions in these containers have ended; None means at all of them.
+
+    Attributes:
+        hears: Whether the end of a container will be heard; else it has to be looked for.
+    """
+
+    def __init__(
+        self, containers: Containers, selectors: Mapping[str, str], look: Callable[[Collection[str] | None], None]
+    ) -> None:
+        self._containers = containers
+        self._selectors = selectors
+        self._look = look
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._events: EngineEvents | None = None
+        self._has_events = True
+        self.hears = False
+
+    def begin(self) -> None:
+        """Start, unless it has been started, or the engine has no events."""
+        with self._lock:
+            if self._has_events and not self._closed.is_set() and not (self._thread and self._thread.is_alive()):
+                self._thread = threading.Thread(target=self._listen, name="botdock-events", daemon=True)
+                self._thread.start()
+
+    def close(self, timeout: float) -> None:
+        """End, and wait for that at most `timeout` seconds."""
+        self._closed.set()
+        with self._lock:
+            if self._events is not None:
+                self._events.close()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _listen(self) -> None:
+        shortest, longest = RECONNECT_PAUSES
+        pause = shortest
+        while self._has_events and not self._closed.is_set():
+            try:
+                self._hear()
+            except BotdockError as error:
+                logger.bind(error=error.message).debug("the engine's events cannot be heard now")
+            if self.hears:
+                pause = shortest
+                self.hears = False
+                self._look(None)  # from now on they look by themselves, until there are events again
+            self._closed.wait(pause)
+            pause = min(2 * pause, longest)
+
+    def _hear(self) -> None:
+        events = self._containers.events(self._selectors)
+        if events is None:
+            self._has_events = False
+            return
+        with self._lock:
+            self._events = events
+        with closing(events):
+            self.hears = True
+            self._look(None)  # at what ended while nothing was heard
+            while not self._closed.is_set():
+                self._look(set(events.read(READ_TIMEOUT)))
+
+
+class StopRequests:
+    """A thread that has requests to stop obeyed when it is woken, and each second.
+
+    Args:
+        home: The state folder.
+        obey: Looks for requests, and obeys them.
+    """
+
+    def __init__(self, home: Path, obey: Callable[[], None]) -> None:
+        self._home = home
+        self._obey = obey
+        self._lock = threading.Lock()
+        self._doorbell: Doorbell | None = None
+        self._thread: threading.Thread | None = None
+
+    def begin(self, runner: str) -> None:
+        """Start for the runner of that id, unless it has been started."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._doorbell = Doorbell(self._home, runner)
+                self._thread = threading.Thread(
+                    target=self._work, args=(self._doorbell,), name="botdock-stops", daemon=True
+                )
+                self._thread.start()
+
+    def close(self) -> None:
+        """End; what is asked for from now on is the successor's to obey."""
+        with self._lock:
+            if self._doorbell is not None:
+                self._doorbell.close()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join()
+
+    def _work(self, doorbell: Doorbell) -> None:
+        while doorbell.wait():
+            self._obey()
+
+
+class Retries:
+    """Tries again, one after the other, to finish what is over, of this runner and of dead ones; see `recovery`.
+
+    Args:
         conclusion: Tries to finish a run.
         look: Takes over what other runners owe; told whether to remove strays too.
     """
 
-    def __init__(self, work: Work, conclusion: Conclusion, look: Callable[[bool], None]) -> None:
-        self._work = work
+    def __init__(self, conclusion: Conclusion, look: Callable[[bool], None]) -> None:
         self._conclusion = conclusion
         self._look = look
+        self._pool = Pool("botdock-retry", 1)
         self._owed: dict[str, Run] = {}
         self._begun = False
         self._closed = False
@@ -120,35 +234,35 @@ class Upkeep:
         """Look for what other runners owe from now on, unless that has begun."""
         if not self._begun:
             self._begun = True
-            self._work.upkeep.submit(partial(self._look_at_others, strays=False))
+            self._pool.submit(partial(self._look_at_others, strays=False))
 
-    def owe(self, run: Run) -> None:
+    def add(self, run: Run) -> None:
         """Try to finish this run from now on, if anything is owed; after the end that is left to a successor."""
         if run.owed and not self._closed:
             self._owed[run.execution_id] = run
-            self._work.after(FIRST_PAUSE, self._work.upkeep, partial(self._settle, run, FIRST_PAUSE))
+            self._pool.submit(partial(self._retry, run, FIRST_PAUSE), delay=FIRST_PAUSE)
 
     def close(self, timeout: float) -> None:
         """Try everything once more, and wait for that at most `timeout` seconds."""
         self._closed = True
-        wait([self._work.upkeep.call(partial(self._settle, run, 0.0)) for run in list(self._owed.values())], timeout)
+        self._pool.forget()
+        wait([self._pool.call(partial(self._retry, run, 0.0)) for run in list(self._owed.values())], timeout)
 
-    def _settle(self, run: Run, pause: float) -> None:
+    def _retry(self, run: Run, pause: float) -> None:
         """Try to finish a run; where that fails, once more after twice the pause."""
         if run.execution_id not in self._owed:
             return
-        settled = False
         with about(run.execution_id):
             try:
-                settled = self._conclusion.settle(run)
+                self._conclusion.retry(run)
             except Exception as error:  # noqa: BLE001 - it is tried again
                 logger.bind(error=repr(error)).warning("what is owed could not be tried")
-        if settled:
+        if not run.owed:
             self._owed.pop(run.execution_id, None)
             logger.bind(execution_id=run.execution_id).info("what an execution had left behind is removed")
         elif not self._closed:
             longer = min(2 * pause, LONGEST_PAUSE)
-            self._work.after(longer, self._work.upkeep, partial(self._settle, run, longer))
+            self._pool.submit(partial(self._retry, run, longer), delay=longer)
 
     def _look_at_others(self, *, strays: bool) -> None:
         """Finish what other runners left that is over, and again in a while; from the second look on, remove strays."""
@@ -160,7 +274,7 @@ class Upkeep:
             logger.bind(error=str(error)).debug("what other runners owe could not be looked for")
             pause = LONGEST_PAUSE
         if not self._closed:
-            self._work.after(pause, self._work.upkeep, partial(self._look_at_others, strays=strays))
+            self._pool.submit(partial(self._look_at_others, strays=strays), delay=pause)
 
 
 def prune(home: Path, retention: RetentionConfig) -> None:

@@ -16,8 +16,8 @@ from botdock.model.logs import LogChunk, LogCursor, LogSource, LogStream, LogSum
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogReader, LogWriter, StoredLog
 from botdock.services.logs.collection import Collection, CollectionStatus
+from botdock.services.logs.loop import LogLoop
 from botdock.services.logs.maintenance import Maintenance
-from botdock.services.logs.threads import LogLoop
 
 FOLLOW_INTERVAL = 1.0
 """Seconds after which a follower looks again even if nothing woke it."""
@@ -185,7 +185,7 @@ class LogCollector:
         """
         collection = self._collection(execution_id)
         self._leave(collection)
-        self._maintenance.settle(collection, self._config.drain_timeout)
+        self._maintenance.seal_all(collection, self._config.drain_timeout)
         summary = collection.finish(exit_known=exit_known)
         self._record("collect", summary.complete, 0)
         return summary

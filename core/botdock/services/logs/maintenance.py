@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock._log import about
+from botdock._threads import Pool
 from botdock.config.sections import LoggingConfig
 from botdock.errors import BotdockError, ContainerNotFoundError, LogError
 from botdock.services.log_store.layout import STREAMS, compress_segment, data_name, seal_name
-from botdock.services.logs.threads import Workers
 
 if TYPE_CHECKING:
     from botdock.services.logs.collection import Collection
@@ -88,10 +88,10 @@ class Maintenance:
         self._config = config
         self._reconnect_timeout = reconnect_timeout
         self._record = record
-        self._reopening = Workers("botdock-log-reopen", REOPENING_THREADS)
-        self._disk = Workers("botdock-log-disk", 1)
-        self._storing = Workers("botdock-log-store", STORE_THREADS)
-        self._compressing = Workers("botdock-log-compress", 1, prepare=_give_way)
+        self._reopening = Pool("botdock-log-reopen", REOPENING_THREADS)
+        self._disk = Pool("botdock-log-disk", 1)
+        self._storing = Pool("botdock-log-store", STORE_THREADS)
+        self._compressing = Pool("botdock-log-compress", 1, prepare=_give_way)
 
     def take_over(self, collection: Collection) -> None:
         """Find out how the segments stand that another collector left; some may have to be handed on again."""
@@ -147,7 +147,7 @@ class Maintenance:
         away = time.monotonic() - collection.away_since
         return away >= self._reconnect_timeout and collection.attempts >= MIN_ATTEMPTS
 
-    def settle(self, collection: Collection, timeout: float) -> None:
+    def seal_all(self, collection: Collection, timeout: float) -> None:
         """Seal what is closed, and wait until it is handed on, at most `timeout` seconds; the rest never will be."""
         self._tidy(collection)
         segments = collection.segments
@@ -168,8 +168,8 @@ class Maintenance:
         """Begin nothing more, and wait for what is under way, at most `timeout` seconds."""
         self._reopening.close(0.0)  # an engine that does not answer is not waited for
         deadline = time.monotonic() + timeout
-        for workers in (self._disk, self._storing, self._compressing):
-            workers.close(max(deadline - time.monotonic(), 0.0))
+        for pool in (self._disk, self._storing, self._compressing):
+            pool.close(max(deadline - time.monotonic(), 0.0))
 
     def _sync(self, collection: Collection) -> None:
         collection.segments.is_sync_due = False  # what is stored from now on asks for the next one

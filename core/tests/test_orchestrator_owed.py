@@ -15,7 +15,7 @@ from botdock.errors import BotdockError, ContainerError, EngineUnavailableError,
 from botdock.executions import Executions
 from botdock.model import ContainerHandle, Executable, Outcome
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
-from botdock.orchestrator import adoption, recovery, running
+from botdock.orchestrator import recovery, running, strays
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
 from testbed.waiting import until
@@ -30,7 +30,7 @@ AWAY = EngineUnavailableError("connection refused")
 def pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a runner try again at once, or not before it is closed; see `patient`."""
     monkeypatch.setattr(running, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(adoption, "ENGINE_PATIENCE", 0.0)
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_strays_go_when_they_are_seen_twice_and_a_grace_time_apart(
     stage.orchestrator.recover()
     stage.successor().orchestrator.recover()
     assert there(stage) == before, "the grace time is not over"
-    monkeypatch.setattr(recovery, "STRAY_GRACE", 0.0)
+    monkeypatch.setattr(strays, "STRAY_GRACE", 0.0)
     assert {one.action for one in stage.orchestrator.leftovers()} == {"remove it"}
     assert there(stage) == before
     stage.engine.fail("remove", ContainerError("busy"))
@@ -263,7 +263,7 @@ def test_what_another_engine_left_stays_noted(strewn: tuple[Any, set[str], str])
     assert json.loads((stage.home / "sightings.json").read_text())["seen"]["other container c1"] == 1.0
 
 
-def test_an_engine_that_is_away_does_not_end_the_upkeep(
+def test_an_engine_that_is_away_does_not_end_the_retries(
     make_stage: MakeStage, make_bot: MakeBot, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "LONGEST_PAUSE", 0.01)

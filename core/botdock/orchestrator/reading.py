@@ -1,19 +1,21 @@
-"""Reading what an execution writes, by its own runner: while it runs and afterwards, with or without asyncio."""
+"""What the owner of an execution reads of it: whether it has ended and how, and its log, with or without asyncio."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
-from typing import TypedDict, Unpack
+from typing import Self, TypedDict, Unpack
 
+from botdock._log import logger
+from botdock._threads import Pool
 from botdock.errors import LogError, UserError
-from botdock.model import ExecutionResult, LogChunk, LogGap, LogLine, Stream
+from botdock.model import ExecutionResult, LogChunk, LogGap, LogLine, Status, Stream
 from botdock.orchestrator.run import Run
-from botdock.orchestrator.threads import Pool
 from botdock.services.interfaces import Logs
 from botdock.services.log_store import StoredLog
 from botdock.services.log_store.layout import STREAMS
@@ -39,19 +41,45 @@ class LogOptions(TypedDict, total=False):
     after: str | None
 
 
-class ExecutionLog:
-    """The log of one execution.
+class Work:
+    """The threads of one runner, by what they may wait for, so that none waits for another's.
+
+    Attributes:
+        starts: For images and code.
+        looks: For one short answer of the engine.
+        stops: For a bot's grace.
+        ends: For the rest of a log, and for the storage.
+    """
+
+    def __init__(self) -> None:
+        self.starts = Pool("botdock-start", 4)
+        self.looks = Pool("botdock-look", 2)
+        self.stops = Pool("botdock-stop", 64)
+        self.ends = Pool("botdock-end", 8)
+
+    def forget(self) -> None:
+        """Drop what is not due yet."""
+        for pool in (self.looks, self.stops):
+            pool.forget()
+
+
+class ExecutionReader:
+    """What can be read of one execution, and when it is over.
 
     Args:
         run: What is run.
         logs: Collects its log.
-        pool: Reads for `alogs`.
+        work: The threads.
+
+    Attributes:
+        execution_id: The run; sorts by time.
     """
 
-    def __init__(self, run: Run, logs: Logs, pool: Pool) -> None:
+    def __init__(self, run: Run, logs: Logs, work: Work) -> None:
+        self.execution_id = run.execution_id
         self._run = run
         self._logs = logs
-        self._pool = pool
+        self._work = work
         self._over: Future[ExecutionResult | None] = Future()
 
     @property
@@ -61,6 +89,38 @@ class ExecutionLog:
         One that a closed runner has left to the next is done, too, and its result says that it runs.
         """
         return self._over.done()
+
+    @property
+    def container_id(self) -> str:
+        """The engine's identity of its container."""
+        return self._run.container_id
+
+    @property
+    def result(self) -> ExecutionResult:
+        """The result; of one that still runs, what is known so far, with the status `running`."""
+        if self.done and (result := self._over.result()) is not None:
+            return self._run.concluded or result  # what could not be removed at its end may be since
+        return self._run.result(status=Status.RUNNING, message="running")
+
+    def add_done_callback(self, call: Callable[[Self], object]) -> None:
+        """Call `call` with this execution once it is done, in the thread that ends it; at once when it is done already.
+
+        What it raises is logged. As any callback it should be short.
+        """
+
+        def guarded(_over: object) -> None:
+            try:
+                call(self)
+            except Exception as error:  # noqa: BLE001 - the others are called all the same
+                logger.bind(execution_id=self.execution_id, error=repr(error)).error("a callback failed")
+
+        self._over.add_done_callback(guarded)
+
+    def wait(self, timeout: float | None = None) -> ExecutionResult | None:
+        """Wait for the end, at most `timeout` seconds; return the result, or None when it still runs."""
+        with suppress(TimeoutError), self._work.ends.blocked():
+            return self._over.result(timeout)
+        return None
 
     def stream(self, *, follow: bool = True) -> Iterator[LogChunk]:
         """Yield the bytes it wrote and, with `follow`, those it writes, until its log has ended."""
@@ -93,7 +153,7 @@ class ExecutionLog:
         items = self._read(**options)
         pause = POLL_INTERVAL
         while True:
-            read = await asyncio.wrap_future(self._pool.call(lambda: list(islice(_until_idle(items), _BATCH))))
+            read = await asyncio.wrap_future(self._work.looks.call(lambda: list(islice(_until_idle(items), _BATCH))))
             for item in read:
                 if item is not None:
                     yield item

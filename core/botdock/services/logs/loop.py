@@ -1,10 +1,8 @@
-"""The threads of the collection: one reads every stream; what may wait is done in a few others."""
+"""The one thread that reads every stream."""
 
 from __future__ import annotations
 
 import contextlib
-import heapq
-import itertools
 import os
 import select
 import selectors
@@ -15,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from botdock._log import logger
+from botdock._threads import Pool
 
 if TYPE_CHECKING:
     from botdock.services.logs.collection import Collection
@@ -33,8 +32,6 @@ LONGEST_READ = 10.0
 """Seconds after which a read that was to take no time is given up, with the thread that waits for it."""
 MAX_OPEN = 64
 """Logs whose files are open; those of the others are closed until something comes."""
-
-Job = Callable[[], None]
 
 
 class _ReplacedError(Exception):
@@ -71,7 +68,7 @@ class LogLoop:
         self._closing = False
         self._closed = False
         self._thread: threading.Thread | None = None
-        self._watch = Workers("botdock-log-watch", 2)
+        self._watch = Pool("botdock-log-watch", 2)
         self._watching = False
         self._read: tuple[Collection, float] | None = None
         """What is read now, and since when."""
@@ -215,71 +212,3 @@ class LogLoop:
         if descriptor is not None:
             with contextlib.suppress(KeyError, ValueError, OSError):
                 self._selector.unregister(descriptor)
-
-
-class Workers:
-    """Runs jobs, now or later, in a few threads, in the order in which they are due.
-
-    Threads are made when there is work, and wait without looking when there is none. They are daemons: a job that
-    never returns keeps no process alive.
-
-    Args:
-        name: Of the threads.
-        size: How many there are at most.
-        prepare: Called once in each thread before its first job.
-    """
-
-    def __init__(self, name: str, size: int, *, prepare: Job = lambda: None) -> None:
-        self._name = name
-        self._size = size
-        self._prepare = prepare
-        self._jobs: list[tuple[float, int, Job]] = []
-        self._numbers = itertools.count()
-        self._changed = threading.Condition()
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
-        self._closing = False
-
-    def submit(self, job: Job, *, delay: float = 0.0) -> None:
-        """Run `job` in `delay` seconds; after `close`, never."""
-        with self._changed:
-            if self._closing:
-                return
-            heapq.heappush(self._jobs, (time.monotonic() + delay, next(self._numbers), job))
-            if self._idle:
-                self._changed.notify()
-            elif len(self._threads) < self._size:
-                name = f"{self._name}-{len(self._threads)}"
-                self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
-                self._threads[-1].start()
-
-    def close(self, timeout: float) -> None:
-        """Drop what is not begun, and wait for what is, at most `timeout` seconds."""
-        with self._changed:
-            self._closing = True
-            self._jobs.clear()
-            self._changed.notify_all()
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(max(deadline - time.monotonic(), 0.0))
-
-    def _run(self) -> None:
-        self._prepare()
-        while (job := self._next()) is not None:
-            try:
-                job()
-            except BaseException as error:  # noqa: BLE001 - one job, a third party's among them, must not end the thread of all
-                logger.bind(error=repr(error)).error("work on a log failed")
-
-    def _next(self) -> Job | None:
-        """Wait for the next job that is due; None when there will be none."""
-        with self._changed:
-            while not self._closing:
-                wait = self._jobs[0][0] - time.monotonic() if self._jobs else None
-                if wait is not None and wait <= 0:
-                    return heapq.heappop(self._jobs)[2]
-                self._idle += 1
-                self._changed.wait(wait)
-                self._idle -= 1
-            return None

@@ -12,9 +12,9 @@ import pytest
 
 from botdock.errors import StorageError
 from botdock.model import ExecutionResult, LogChunk, LogSummary, Outcome, Stream
-from botdock.orchestrator.storing import Storing
 from botdock.services.log_store import LogWriter
 from botdock.services.log_store.layout import compress_segment
+from botdock.services.storing import Storing
 from botdock_testing.fake_services import FakeStorage
 
 SEGMENTS = 4
