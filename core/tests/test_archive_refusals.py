@@ -12,7 +12,7 @@ import pytest
 
 from botdock.archive import ArchiveLimits, extract
 from botdock.archive._admission import Tree
-from botdock.archive._entry import Entry, Kind
+from botdock.archive._entry import Entry, EntryKind
 from botdock.config import CodeConfig
 from botdock.errors import ArchiveError, ConfigError
 from botdock_testing.archives import Member, snapshot, tar_of, zip_of
@@ -258,8 +258,8 @@ def test_the_message_names_archive_entry_and_reason(tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("kind", [Kind.FILE, Kind.SYMLINK])
-def test_names_and_targets_take_bounded_memory(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [EntryKind.FILE, EntryKind.SYMLINK])
+def test_names_and_targets_take_bounded_memory(kind: EntryKind) -> None:
     tree = Tree(ArchiveLimits())
     names = (("É" * 120 + "/") * 3 + str(number) for number in range(100_000))
     with pytest.raises(ArchiveError) as caught:

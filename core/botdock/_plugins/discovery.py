@@ -61,7 +61,7 @@ def _installed_version(distribution: str) -> str | None:
     """Return the version that Python itself finds under the distribution's name."""
     try:
         return metadata.version(distribution)
-    except Exception:  # noqa: BLE001 - as in `_text_of`
+    except Exception:  # noqa: BLE001 - as in `_name_and_version`
         return None
 
 
@@ -69,7 +69,7 @@ def _discover_one_by_one() -> Iterator[Candidate]:
     """Yield what `discover` would, with a broken distribution as a candidate that does not load."""
     seen: set[str] = set()
     for distribution in metadata.distributions():
-        name = _text_of(distribution, "Name") or UNKNOWN
+        name = _name_and_version(distribution)[0]
         if name != UNKNOWN and normalise(name) in seen:
             continue
         seen.add(normalise(name))
@@ -93,12 +93,8 @@ def _unreadable(distribution: str, reason: str) -> Candidate:
 
 
 def _candidate(point: metadata.EntryPoint) -> Candidate:
-    origin = Origin(
-        name=point.name,
-        distribution=_text_of(point.dist, "Name") or UNKNOWN,
-        version=_text_of(point.dist, "Version"),
-        module=point.value,
-    )
+    name, version = _name_and_version(point.dist)
+    origin = Origin(name=point.name, distribution=name, version=version, module=point.value)
     return Candidate(origin=origin, load=lambda: _load(point))
 
 
@@ -122,12 +118,14 @@ def cover(value: str) -> None:
         follow(module)
 
 
-def _text_of(distribution: metadata.Distribution | None, key: str) -> str:
-    """Return a field of a distribution's metadata, or an empty text when it, or all of it, is missing."""
+def _name_and_version(distribution: metadata.Distribution | None) -> tuple[str, str]:
+    """Return what a distribution's metadata says, which is parsed anew each time; it, or all of it, may be missing."""
     try:
-        return (distribution.metadata.get_all(key) or [""])[0] if distribution else ""
+        known = distribution.metadata if distribution else None
+        name, version = (((known.get_all(key) if known else None) or [""])[0] for key in ("Name", "Version"))
     except Exception:  # noqa: BLE001 - remains of a removed distribution have no metadata; versions of Python differ
-        return ""
+        return UNKNOWN, ""
+    return name or UNKNOWN, version
 
 
 def blocked_because(config: PluginsConfig, origin: Origin) -> str:

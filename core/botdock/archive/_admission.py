@@ -8,14 +8,14 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from botdock.archive._entry import Chunks, Entry, Items, Kind, refusal, shown
+from botdock.archive._entry import Chunks, Entry, EntryKind, Items, refusal, shown
 from botdock.archive._limits import MAX_NAMES, ArchiveLimits, Budget
 from botdock.archive._names import Link, Links, check_text, fold, path_of
 from botdock.errors import ArchiveError
 from botdock.model.limits import MIB
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where an entry goes.
 
     Attributes:
@@ -33,13 +33,13 @@ class Admitted(NamedTuple):
     """An entry that broke no rule so far, where it goes, and its content, counted as it is read."""
 
     entry: Entry
-    place: Place
+    location: Location
     content: Iterator[bytes | memoryview]
 
 
 class _Node(NamedTuple):
     path: str
-    kind: Kind
+    kind: EntryKind
 
 
 def admit(items: Items, tree: Tree, budget: Budget) -> Generator[Admitted, None, None]:
@@ -52,9 +52,9 @@ def admit(items: Items, tree: Tree, budget: Budget) -> Generator[Admitted, None,
     """
     with closing(items):
         for entry, content in items:
-            place = tree.add(entry)
+            location = tree.add(entry)
             budget.begin(entry)
-            yield Admitted(entry, place, _counted(content, budget))
+            yield Admitted(entry, location, _counted(content, budget))
 
 
 def _counted(content: Chunks, budget: Budget) -> Iterator[bytes | memoryview]:
@@ -81,29 +81,29 @@ class Tree:
         self._holds_file = False
         self._memory = 0
 
-    def add(self, entry: Entry) -> Place:
+    def add(self, entry: Entry) -> Location:
         """Take up an entry, and say where it goes.
 
         Raises:
             ArchiveError: It breaks a rule by itself, or together with what came before it.
         """
         path = path_of(entry, self._limits)
-        if entry.kind is Kind.SPECIAL:
+        if entry.kind is EntryKind.SPECIAL:
             raise refusal("is a device, a pipe or a socket", limit="device", entry=entry.name)
-        if entry.kind in {Kind.FILE, Kind.HARD_LINK} and entry.mode & (stat.S_ISUID | stat.S_ISGID):
+        if entry.kind in {EntryKind.FILE, EntryKind.HARD_LINK} and entry.mode & (stat.S_ISUID | stat.S_ISGID):
             raise refusal("has a set-uid or set-gid bit", limit="setuid", entry=entry.name, hint="chmod a-s it first.")
         if not path:
             return self._add_root(entry)
         parent = path.rpartition("/")[0]
         folders = [] if parent in self._folders else self._imply(parent, entry)
-        if entry.kind is Kind.FOLDER:
-            return Place(path, self._add_folder(path, entry, folders))
+        if entry.kind is EntryKind.FOLDER:
+            return Location(path, self._add_folder(path, entry, folders))
         self._holds_file = True
-        if entry.kind is Kind.HARD_LINK and self._linked_file(entry) == path:
-            return Place(path, (), path)  # tar writes a file so that is named to it twice
-        target = "" if entry.kind is Kind.FILE else self._add_link(path, entry)
+        if entry.kind is EntryKind.HARD_LINK and self._linked_file(entry) == path:
+            return Location(path, (), path)  # tar writes a file so that is named to it twice
+        target = "" if entry.kind is EntryKind.FILE else self._add_link(path, entry)
         self._insert(_Node(path, entry.kind), entry)
-        return Place(path, folders, target)
+        return Location(path, folders, target)
 
     def finish(self) -> list[Link]:
         """Return the symbolic links, once it is sure that none leads out, by whatever way.
@@ -117,22 +117,22 @@ class Tree:
             Links(self._links, self._limits).check()
         return list(self._links.values())
 
-    def _add_root(self, entry: Entry) -> Place:
-        if entry.kind is not Kind.FOLDER:
+    def _add_root(self, entry: Entry) -> Location:
+        if entry.kind is not EntryKind.FOLDER:
             raise refusal("names the tree itself, but is not a folder", limit="name", entry=entry.name)
-        return Place("")
+        return Location("")
 
     def _add_folder(self, path: str, entry: Entry, folders: list[str]) -> list[str]:
         there = self.nodes.get(fold(path))
-        if there is not None and there.kind is Kind.FOLDER and there.path == path:
+        if there is not None and there.kind is EntryKind.FOLDER and there.path == path:
             return folders  # it was made for what lies in it, or is listed twice
-        self._insert(_Node(path, Kind.FOLDER), entry)
+        self._insert(_Node(path, EntryKind.FOLDER), entry)
         return [*folders, path]
 
     def _add_link(self, path: str, entry: Entry) -> str:
         """Return the path of the file that a hard link names; keep a symbolic link, to be judged at the end."""
         check_text(entry.target, entry, self._limits)
-        if entry.kind is Kind.HARD_LINK:
+        if entry.kind is EntryKind.HARD_LINK:
             return self._linked_file(entry)
         self._remember(entry, entry.name, path, entry.target, entry.target)  # its end, at last
         self._links[fold(path)] = Link(entry.name, path, entry.target)
@@ -142,11 +142,11 @@ class Tree:
         """Return the path of the file that a hard link names: one that came before it, and not a link itself."""
         node = None
         try:
-            path = path_of(Entry(name=entry.target, kind=Kind.FILE), self._limits)
+            path = path_of(Entry(name=entry.target, kind=EntryKind.FILE), self._limits)
             node = self.nodes.get(fold(path))
         except ArchiveError:
             path = ""
-        if node is None or node.path != path or node.kind not in {Kind.FILE, Kind.HARD_LINK}:
+        if node is None or node.path != path or node.kind not in {EntryKind.FILE, EntryKind.HARD_LINK}:
             reason = f"is a hard link to {shown(entry.target)}, which is not a file that came before it"
             raise refusal(reason, limit="link_escape", entry=entry.name)
         return path
@@ -157,7 +157,7 @@ class Tree:
         for count in range(1, len(parts) + 1):
             path = "/".join(parts[:count])
             if path not in self._folders:
-                self._insert(_Node(path, Kind.FOLDER), entry)
+                self._insert(_Node(path, EntryKind.FOLDER), entry)
                 made.append(path)
         return made
 
@@ -172,7 +172,7 @@ class Tree:
             raise refusal(reason, limit=f"entries={self._limits.entries}", entry=entry.name)
         self._remember(entry, *{key, node.path})
         self.nodes[key] = node
-        if node.kind is Kind.FOLDER:
+        if node.kind is EntryKind.FOLDER:
             self._folders.add(node.path)
 
     def _remember(self, entry: Entry, *texts: str) -> None:
@@ -186,7 +186,7 @@ def _conflict(entry: Entry, path: str, there: _Node) -> ArchiveError:
     if there.path != path:
         reason = f"differs from {shown(there.path)} only in case or Unicode form"
         return refusal(reason, limit="case_fold_duplicate", entry=entry.name)
-    if there.kind is Kind.SYMLINK:
+    if there.kind is EntryKind.SYMLINK:
         reason = f"lies at or below the link {shown(there.path)}"
         return refusal(reason, limit="link_escape", entry=entry.name)
     reason = f"comes twice, or needs {shown(there.path)} to be a file and a folder"

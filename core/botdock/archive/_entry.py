@@ -29,7 +29,7 @@ _SHOWN = 120
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     """What an entry is."""
 
     FILE = "file"
@@ -39,7 +39,12 @@ class Kind(Enum):
     SPECIAL = "device, pipe or socket"
 
 
-_KINDS = {0: Kind.FILE, stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.FOLDER, stat.S_IFLNK: Kind.SYMLINK}
+_KINDS = {
+    0: EntryKind.FILE,
+    stat.S_IFREG: EntryKind.FILE,
+    stat.S_IFDIR: EntryKind.FOLDER,
+    stat.S_IFLNK: EntryKind.SYMLINK,
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +60,7 @@ class Entry:
     """
 
     name: str
-    kind: Kind
+    kind: EntryKind
     mode: int = 0o644
     size: int = 0
     target: str = ""
@@ -63,7 +68,7 @@ class Entry:
     @property
     def plain_mode(self) -> int:
         """The mode that it gets: of all the bits a file has, only whether any user may execute it is kept."""
-        if self.kind is Kind.FOLDER:
+        if self.kind is EntryKind.FOLDER:
             return FOLDER_MODE
         return EXECUTABLE_MODE if self.mode & 0o111 else FILE_MODE
 
@@ -76,9 +81,9 @@ OnProgress: TypeAlias = Callable[[int, int], None]
 """Is told the bytes unpacked so far, and the bytes of the packed archive or 0; about once a MiB."""
 
 
-def kind_of(mode: int) -> Kind:
+def kind_of(mode: int) -> EntryKind:
     """Return what the file-type bits of a Unix mode say; none at all means a file."""
-    return _KINDS.get(stat.S_IFMT(mode), Kind.SPECIAL)
+    return _KINDS.get(stat.S_IFMT(mode), EntryKind.SPECIAL)
 
 
 def refusal(reason: str, *, limit: str, entry: str | None = None, hint: str | None = None) -> ArchiveError:

@@ -13,11 +13,11 @@ from pathlib import Path
 import attrs
 
 from botdock.archive._admission import Tree, admit
-from botdock.archive._entry import FOLDER_MODE, PREFIX, SUFFIX, Chunks, Items, Kind, OnProgress, guard, refusal
+from botdock.archive._entry import FOLDER_MODE, PREFIX, SUFFIX, Chunks, EntryKind, Items, OnProgress, guard, refusal
 from botdock.archive._folder import folder_items
 from botdock.archive._formats import ArchiveFormat, decompressed
 from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits, Budget
-from botdock.archive._source import Source, open_source
+from botdock.archive._source import ArchiveSource, open_source
 from botdock.archive._tar import ByteStream, tar_items
 from botdock.archive._zip import zip_items
 from botdock.errors import ArchiveError
@@ -146,9 +146,11 @@ def name_of(source: Path | ByteReader) -> str:
     return str(source) if isinstance(source, Path) else "the archive"
 
 
-def _archive_items(source: Source, found: ArchiveFormat, place: Path, limits: ArchiveLimits, budget: Budget) -> Items:
+def _archive_items(
+    source: ArchiveSource, found: ArchiveFormat, scratch: Path, limits: ArchiveLimits, budget: Budget
+) -> Items:
     if found is ArchiveFormat.ZIP:
-        with source.seekable(place, limits.total_bytes):
+        with source.seekable(scratch, limits.total_bytes):
             yield from zip_items(source, limits)
         return
     pieces = iter(source.read, b"") if found is ArchiveFormat.TAR else decompressed(source.read, found)
@@ -163,14 +165,14 @@ def _fill(destination: Path, items: Items, limits: ArchiveLimits, budget: Budget
     """
     tree = Tree(limits)
     with _new_folder(destination) as root, closing(admit(items, tree, budget)) as entries:
-        for entry, place, content in entries:
-            for folder in place.folders:
+        for entry, location, content in entries:
+            for folder in location.folders:
                 os.mkdir(folder, dir_fd=root)
                 os.chmod(folder, FOLDER_MODE, dir_fd=root)
-            if entry.kind is Kind.FILE:
-                _write(root, place.path, content, entry.plain_mode)
-            elif entry.kind is Kind.HARD_LINK and place.target != place.path:
-                os.link(place.target, place.path, src_dir_fd=root, dst_dir_fd=root, follow_symlinks=False)
+            if entry.kind is EntryKind.FILE:
+                _write(root, location.path, content, entry.plain_mode)
+            elif entry.kind is EntryKind.HARD_LINK and location.target != location.path:
+                os.link(location.target, location.path, src_dir_fd=root, dst_dir_fd=root, follow_symlinks=False)
         for link in tree.finish():
             os.symlink(link.target, link.path, dir_fd=root)
     budget.report()

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from botdock.archive._entry import CHUNK, FOLDER_MODE, PREFIX, SUFFIX, Chunks, Entry, Items, Kind, kind_of, refusal
+from botdock.archive._entry import CHUNK, FOLDER_MODE, PREFIX, SUFFIX, Chunks, Entry, EntryKind, Items, kind_of, refusal
 from botdock.archive._ignore import Ignored
 from botdock.archive._limits import ArchiveLimits
 
-_Choice = Callable[[int, str, Kind], bool]
+_Choice = Callable[[int, str, EntryKind], bool]
 """Whether an entry is left out: the descriptor of its folder, its path below the tree, and what it is."""
 
 
@@ -35,9 +35,9 @@ def folder_items(
     with _reading(None), _opened(tree, os.O_DIRECTORY) as root:
         ignored = Ignored(root) if ignore else None
 
-        def is_left_out(folder: int, path: str, kind: Kind) -> bool:
-            left = kind is Kind.SPECIAL or (
-                ignored is not None and ignored(folder, path, is_folder=kind is Kind.FOLDER)
+        def is_left_out(folder: int, path: str, kind: EntryKind) -> bool:
+            left = kind is EntryKind.SPECIAL or (
+                ignored is not None and ignored(folder, path, is_folder=kind is EntryKind.FOLDER)
             )
             if left:
                 left_out.append(path)
@@ -55,9 +55,9 @@ def _items(folder: int, prefix: str, limits: ArchiveLimits, is_left_out: _Choice
             kind = kind_of(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
             if is_left_out(folder, path, kind):
                 continue
-            if kind is Kind.SYMLINK:
+            if kind is EntryKind.SYMLINK:
                 yield Entry(name=path, kind=kind, target=os.readlink(name, dir_fd=folder)), ()
-            elif kind is Kind.FOLDER:
+            elif kind is EntryKind.FOLDER:
                 yield Entry(name=path, kind=kind, mode=FOLDER_MODE), ()
                 with _opened(name, os.O_DIRECTORY | os.O_NOFOLLOW, folder) as descriptor:
                     yield from _items(descriptor, path + "/", limits, is_left_out, skip)
@@ -80,7 +80,7 @@ def _file(descriptor: int, path: str) -> tuple[Entry, Chunks]:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         raise refusal("changed while it was read", limit="source", entry=path)
-    entry = Entry(name=path, kind=Kind.FILE, mode=stat.S_IMODE(found.st_mode), size=found.st_size)
+    entry = Entry(name=path, kind=EntryKind.FILE, mode=stat.S_IMODE(found.st_mode), size=found.st_size)
     return entry, _content(descriptor, path, found.st_size)
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from botdock.archive._entry import Entry, Kind, refusal, shown
+from botdock.archive._entry import Entry, EntryKind, refusal, shown
 from botdock.archive._limits import ArchiveLimits
 from botdock.errors import ArchiveError
 from botdock.model.storage import MAX_SEGMENT_BYTES
@@ -39,7 +39,7 @@ def path_of(entry: Entry, limits: ArchiveLimits) -> str:
     if any(len(part.encode()) > MAX_SEGMENT_BYTES for part in parts):
         reason = f"has a segment of more than {MAX_SEGMENT_BYTES} bytes"
         raise refusal(reason, limit=f"name_bytes={MAX_SEGMENT_BYTES}", entry=name)
-    if len(parts) - (entry.kind is not Kind.FOLDER) > limits.depth:
+    if len(parts) - (entry.kind is not EntryKind.FOLDER) > limits.depth:
         raise refusal(f"lies deeper than {limits.depth} folders", limit=f"depth={limits.depth}", entry=name)
     return "/".join(parts)
 

@@ -21,14 +21,14 @@ import attrs
 
 from botdock._whole_files import replacing
 from botdock.archive._admission import Admitted, Tree, admit
-from botdock.archive._entry import FILE_MODE, PREFIX, SUFFIX, Chunks, Entry, Kind, OnProgress, guard
+from botdock.archive._entry import FILE_MODE, PREFIX, SUFFIX, Chunks, Entry, EntryKind, OnProgress, guard
 from botdock.archive._folder import folder_items
 from botdock.archive._formats import ArchiveFormat, format_for, zstd
 from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits, Budget
 from botdock.archive._tar import BLOCK
 
-_TAR_TYPES = {Kind.FILE: tarfile.REGTYPE, Kind.FOLDER: tarfile.DIRTYPE, Kind.SYMLINK: tarfile.SYMTYPE}
-_ZIP_TYPES = {Kind.FILE: stat.S_IFREG, Kind.FOLDER: stat.S_IFDIR, Kind.SYMLINK: stat.S_IFLNK}
+_TAR_TYPES = {EntryKind.FILE: tarfile.REGTYPE, EntryKind.FOLDER: tarfile.DIRTYPE, EntryKind.SYMLINK: tarfile.SYMTYPE}
+_ZIP_TYPES = {EntryKind.FILE: stat.S_IFREG, EntryKind.FOLDER: stat.S_IFDIR, EntryKind.SYMLINK: stat.S_IFLNK}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip archive can hold."""
 _UNIX = 3
@@ -169,8 +169,8 @@ def _write_tar(admitted: Iterator[Admitted], file: BinaryIO, packing: ArchiveFor
 
 
 def _tar_pieces(admitted: Iterator[Admitted]) -> Iterator[bytes | memoryview]:
-    for entry, place, content in admitted:
-        yield _tar_header(entry, place.path)
+    for entry, location, content in admitted:
+        yield _tar_header(entry, location.path)
         yield from content
         yield bytes(-entry.size % BLOCK)
     yield bytes(2 * BLOCK)
@@ -189,15 +189,15 @@ def _tar_header(entry: Entry, path: str) -> bytes:
 def _write_zip(admitted: Iterator[Admitted], file: BinaryIO) -> None:
     """Write entries, each with its content, and the directory; what a link points to is its content."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for entry, place, content in admitted:
-            chunks: Chunks = [entry.target.encode()] if entry.kind is Kind.SYMLINK else content
-            with archive.open(_zip_info(entry, place.path), "w") as member:
+        for entry, location, content in admitted:
+            chunks: Chunks = [entry.target.encode()] if entry.kind is EntryKind.SYMLINK else content
+            with archive.open(_zip_info(entry, location.path), "w") as member:
                 for chunk in chunks:
                     member.write(chunk)
 
 
 def _zip_info(entry: Entry, path: str) -> zipfile.ZipInfo:
-    folder = entry.kind is Kind.FOLDER
+    folder = entry.kind is EntryKind.FOLDER
     info = zipfile.ZipInfo(path + "/" if folder else path, _ZIP_TIME)
     info.create_system = _UNIX
     info.external_attr = (_ZIP_TYPES[entry.kind] | entry.plain_mode) << 16

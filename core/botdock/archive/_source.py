@@ -16,7 +16,7 @@ from botdock.model.storage import ByteReader
 _T = TypeVar("_T")
 
 
-class Source:
+class ArchiveSource:
     """An archive's bytes, counted as they are read.
 
     Attributes:
@@ -110,14 +110,14 @@ def _extent(reader: ByteReader) -> tuple[int, int]:
 
 
 @contextmanager
-def open_source(source: Path | ByteReader) -> Iterator[Source]:
+def open_source(source: Path | ByteReader) -> Iterator[ArchiveSource]:
     """Open an archive; a reader is taken as it is, and not closed.
 
     Raises:
         ArchiveError: `source`: no such file is there, or it cannot be read.
     """
     if not isinstance(source, Path):
-        yield Source(source)
+        yield ArchiveSource(source)
         return
     if source.exists() and not source.is_file():
         hint = "A folder is taken with copy_tree." if source.is_dir() else None
@@ -127,4 +127,4 @@ def open_source(source: Path | ByteReader) -> Iterator[Source]:
     except OSError as error:
         raise refusal(f"cannot be read: {error.strerror}", limit="source") from error
     with file:
-        yield Source(file, own=True)
+        yield ArchiveSource(file, own=True)

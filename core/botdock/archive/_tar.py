@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from botdock.archive._entry import Entry, Items, Kind, refusal
+from botdock.archive._entry import Entry, EntryKind, Items, refusal
 from botdock.errors import ArchiveError
 
 BLOCK = 512
@@ -26,15 +26,15 @@ EXTENSIONS = 8
 _Beside = Callable[[int], None]
 
 _KINDS = {
-    b"0": Kind.FILE,
-    b"\0": Kind.FILE,
-    b"7": Kind.FILE,  # "contiguous", which means nothing today
-    b"1": Kind.HARD_LINK,
-    b"2": Kind.SYMLINK,
-    b"3": Kind.SPECIAL,
-    b"4": Kind.SPECIAL,
-    b"5": Kind.FOLDER,
-    b"6": Kind.SPECIAL,
+    b"0": EntryKind.FILE,
+    b"\0": EntryKind.FILE,
+    b"7": EntryKind.FILE,  # "contiguous", which means nothing today
+    b"1": EntryKind.HARD_LINK,
+    b"2": EntryKind.SYMLINK,
+    b"3": EntryKind.SPECIAL,
+    b"4": EntryKind.SPECIAL,
+    b"5": EntryKind.FOLDER,
+    b"6": EntryKind.SPECIAL,
 }
 
 _PAX, _PAX_SOLARIS, _PAX_GLOBAL, _LONG_NAME, _LONG_TARGET, _LABEL = b"x", b"X", b"g", b"L", b"K", b"V"
@@ -157,11 +157,11 @@ def _entry(header: Header) -> Entry:
         raise _sparse(name)
     if kind is None:
         raise refusal(f"is of a kind that is not known: {header.kind!r}", limit="format", entry=name)
-    if kind is Kind.FILE and name.endswith("/"):
-        kind = Kind.FOLDER  # as v7 wrote them
+    if kind is EntryKind.FILE and name.endswith("/"):
+        kind = EntryKind.FOLDER  # as v7 wrote them
         if header.size:
             raise refusal("is a folder with content", limit="format", entry=name)
-    size = header.size if kind is Kind.FILE else 0  # others have no content, whatever their size field says
+    size = header.size if kind is EntryKind.FILE else 0  # others have no content, whatever their size field says
     return Entry(name=name, kind=kind, mode=header.mode, size=size, target=decoded(header.target))
 
 

@@ -14,11 +14,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from botdock.archive._entry import CHUNK, Entry, Items, Kind, kind_of, refusal
+from botdock.archive._entry import CHUNK, Entry, EntryKind, Items, kind_of, refusal
 from botdock.archive._formats import Decompressor, Inflate, step
 from botdock.archive._limits import ArchiveLimits
 from botdock.archive._names import check_text
-from botdock.archive._source import Source
+from botdock.archive._source import ArchiveSource
 from botdock.errors import ArchiveError
 
 _LOCAL = struct.Struct("<4s5H3L2H")
@@ -76,7 +76,7 @@ class _Member(NamedTuple):
         return text.replace("\\", "/") if self.system in _DOS_SYSTEMS else text
 
 
-def zip_items(source: Source, limits: ArchiveLimits) -> Items:
+def zip_items(source: ArchiveSource, limits: ArchiveLimits) -> Items:
     """Yield the entries of a zip archive, in the order of their content.
 
     Args:
@@ -92,19 +92,19 @@ def zip_items(source: Source, limits: ArchiveLimits) -> Items:
         yield _item(source, _member_at(source, at)[0], until, limits)
 
 
-def _item(source: Source, member: _Member, until: int, limits: ArchiveLimits) -> tuple[Entry, Iterator[bytes]]:
+def _item(source: ArchiveSource, member: _Member, until: int, limits: ArchiveLimits) -> tuple[Entry, Iterator[bytes]]:
     name = member.text
     _check_method(member, name)
     start = _content_start(source, member, name)
     if start + member.packed > until:
         raise refusal("shares bytes with what follows it", limit="overlap", entry=name)
     content = _verified(_unpacked(source, member, start, name), member, name)
-    kind = Kind.FOLDER if name.endswith("/") else kind_of(member.mode)
-    if kind is Kind.SYMLINK:
+    kind = EntryKind.FOLDER if name.endswith("/") else kind_of(member.mode)
+    if kind is EntryKind.SYMLINK:
         return Entry(name=name, kind=kind, target=_target(content, name, limits)), iter(())
-    if kind is Kind.FOLDER and member.size:
+    if kind is EntryKind.FOLDER and member.size:
         raise refusal("is a folder with content", limit="format", entry=name)
-    size = member.size if kind is Kind.FILE else 0
+    size = member.size if kind is EntryKind.FILE else 0
     return Entry(name=name, kind=kind, mode=stat.S_IMODE(member.mode), size=size), content
 
 
@@ -116,7 +116,7 @@ def _check_method(member: _Member, name: str) -> None:
         raise refusal(reason, limit="format", entry=name, hint="Pack it with deflate, the usual method.")
 
 
-def _content_start(source: Source, member: _Member, name: str) -> int:
+def _content_start(source: ArchiveSource, member: _Member, name: str) -> int:
     """Return where the content begins, once its own header agrees with the directory."""
     data = source.at(member.offset, _LOCAL.size) if member.offset < source.size else b""
     if len(data) < _LOCAL.size or not data.startswith(b"PK\x03\x04"):
@@ -128,7 +128,7 @@ def _content_start(source: Source, member: _Member, name: str) -> int:
     return member.offset + _LOCAL.size + int(name_length) + int(extra_length)
 
 
-def _unpacked(source: Source, member: _Member, start: int, name: str) -> Iterator[bytes]:
+def _unpacked(source: ArchiveSource, member: _Member, start: int, name: str) -> Iterator[bytes]:
     packed = _packed(source, start, member.packed, name)
     if member.method == _STORED:
         yield from packed
@@ -141,7 +141,7 @@ def _unpacked(source: Source, member: _Member, start: int, name: str) -> Iterato
         yield step(codec, data, name)
 
 
-def _packed(source: Source, at: int, count: int, name: str) -> Iterator[bytes]:
+def _packed(source: ArchiveSource, at: int, count: int, name: str) -> Iterator[bytes]:
     while count:
         data = source.at(at, min(count, CHUNK))
         if not data:
@@ -175,7 +175,7 @@ def _target(content: Iterator[bytes], name: str, limits: ArchiveLimits) -> str:
     return target.decode("utf-8", "surrogateescape")
 
 
-def _read_directory(source: Source, limits: ArchiveLimits) -> tuple[list[tuple[int, int]], int]:
+def _read_directory(source: ArchiveSource, limits: ArchiveLimits) -> tuple[list[tuple[int, int]], int]:
     """Return where each member's content and record are, in the order of content, and where the last content must end.
 
     Raises:
@@ -190,13 +190,13 @@ def _read_directory(source: Source, limits: ArchiveLimits) -> tuple[list[tuple[i
         if len(members) >= limits.entries:
             reason = f"is one too many; {limits.entries} entries are allowed"
             raise refusal(reason, limit=f"entries={limits.entries}", entry=member.text)
-        check_text(member.text, Entry(name=member.text, kind=Kind.FILE), limits)  # before thousands are kept
+        check_text(member.text, Entry(name=member.text, kind=EntryKind.FILE), limits)  # before thousands are kept
         members.append((member.offset, at))
         at = behind
     return sorted(members), start
 
 
-def _locate(source: Source) -> tuple[int, int]:
+def _locate(source: ArchiveSource) -> tuple[int, int]:
     """Find the directory by the record at the end, behind which only its own comment may stand."""
     start = max(0, source.size - _END.size - _MAX_COMMENT)
     tail = source.at(start, _END.size + _MAX_COMMENT)
@@ -209,7 +209,7 @@ def _locate(source: Source) -> tuple[int, int]:
     raise refusal("has no directory at its end", limit="truncated")
 
 
-def _bounds(source: Source, end: int, record: tuple[int, ...]) -> tuple[int, int]:
+def _bounds(source: ArchiveSource, end: int, record: tuple[int, ...]) -> tuple[int, int]:
     """Return where the directory begins and ends: just before its record, or before that one's 64-bit forerunner."""
     _, disk, first_disk, _, _, size, start, _ = record
     locator = source.at(end - _LOCATOR.size, _LOCATOR.size) if end >= _LOCATOR.size else b""
@@ -226,7 +226,7 @@ def _bounds(source: Source, end: int, record: tuple[int, ...]) -> tuple[int, int
     return start, end
 
 
-def _member_at(source: Source, at: int) -> tuple[_Member, int]:
+def _member_at(source: ArchiveSource, at: int) -> tuple[_Member, int]:
     """Return the member whose record begins at `at`, and where its record ends.
 
     Raises:
