@@ -76,7 +76,7 @@ def pack(tmp_path: Path, botdock: Callable[..., Done]) -> Callable[..., Packed]:
 
     def run(*args: str, **variables: str) -> Packed:
         done = botdock("pack", "bot", "--vendor", "--force", *args, **variables)
-        if done.returncode:
+        if done.returncode or "--output" in args:
             return done, {}
         with zipfile.ZipFile(tmp_path / "bot.zip") as archive:
             return done, {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
@@ -143,6 +143,16 @@ def test_wheels_are_those_of_the_python_and_the_image_that_run_them(
     (bot / "requirements.txt").write_text("tinynative\n")
     done, packed = pack(**{f"BOTDOCK_RUNTIME__IMAGES__{runtime.upper()}": configured})
     assert packed["vendor/tinynative.py"].decode() == f"TAKEN = '{taken}'", done.stderr
+
+
+def test_an_archive_in_the_folder_is_not_packed(tmp_path: Path, bot: Path, pack: Callable[..., Packed]) -> None:
+    (bot / "requirements.txt").touch()
+    (bot / "main.py").touch()
+    for _ in range(2):
+        done, _ = pack("--runtime", "python311", "--output", "bot/own.zip")
+        assert done.returncode == 0, done.stderr
+        with zipfile.ZipFile(bot / "own.zip") as archive:
+            assert sorted(archive.namelist()) == ["main.py", "requirements.txt", "vendor/"]
 
 
 def test_nothing_is_built_unless_that_is_asked_for(tmp_path: Path, bot: Path, pack: Callable[..., Packed]) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def copy_tree(
     limits: ArchiveLimits = DEFAULT_LIMITS,
     progress: OnProgress | None = None,
     ignore: bool = False,
-    skip: str = "",
+    skip: Collection[str] = (),
 ) -> ExtractReport:
     """Copy a folder by the same rules and with the same result as if it had been packed and extracted.
 
@@ -128,7 +128,7 @@ def copy_tree(
         limits: What may come out; the ratio means nothing here.
         progress: Told the bytes copied so far, and 0.
         ignore: As for `pack`.
-        skip: A path below the folder that is left out.
+        skip: Paths below the folder that are left out.
 
     Raises:
         ArchiveError: As from `extract`; `source` where something cannot be read or changes meanwhile.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ _Choice = Callable[[int, str, EntryKind], bool]
 
 
 def folder_items(
-    tree: Path, limits: ArchiveLimits, left_out: list[str], *, skip: str = "", ignore: bool = False
+    tree: Path, limits: ArchiveLimits, left_out: list[str], *, skip: Collection[str] = (), ignore: bool = False
 ) -> Items:
     """Yield what lies in a folder, each folder before its content, in the order of the names' code points.
 
@@ -26,7 +26,7 @@ def folder_items(
         tree: The folder; it may itself be a link.
         limits: How many entries one folder may have.
         left_out: Takes the paths of devices, pipes and sockets, which are not code, and of what is ignored.
-        skip: A path to leave out, as is everything of ours that is unfinished.
+        skip: Paths to leave out, as is everything of ours that is unfinished.
         ignore: Whether to leave out what `Ignored` tells.
 
     Raises:
@@ -46,10 +46,10 @@ def folder_items(
         yield from _items(root, "", limits, is_left_out, skip)
 
 
-def _items(folder: int, prefix: str, limits: ArchiveLimits, is_left_out: _Choice, skip: str) -> Items:
+def _items(folder: int, prefix: str, limits: ArchiveLimits, is_left_out: _Choice, skip: Collection[str]) -> Items:
     for name in _names(folder, prefix, limits):
         path = prefix + name
-        if path == skip:
+        if path in skip:
             continue
         with _reading(path):
             kind = kind_of(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)

@@ -97,7 +97,7 @@ def pack(
         # the archive's path below the tree, or one that nothing in the tree has
         itself = Path(os.path.relpath(os.path.realpath(target.parent), os.path.realpath(tree)), target.name)
         left_out: list[str] = []
-        items = folder_items(tree, limits, left_out, skip=itself.as_posix(), ignore=ignore)
+        items = folder_items(tree, limits, left_out, skip=(itself.as_posix(),), ignore=ignore)
         entries, budget = Tree(limits), Budget(limits, progress=progress)
         with replacing(target, durable=False, draft=hidden) as file:
             with closing(admit(items, entries, budget)) as admitted:

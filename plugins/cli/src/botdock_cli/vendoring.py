@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -35,8 +36,12 @@ class Vendoring:
         self._build = build
 
     @contextmanager
-    def copy(self, folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    def copy(self, folder: Path, target: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
         """Give a copy of a folder with its packages in it, which goes afterwards, and what is left out of it.
+
+        Args:
+            folder: The code.
+            target: The archive to be written, which may lie in the folder.
 
         Raises:
             CodeError: The folder lists no packages, or they cannot be installed.
@@ -47,7 +52,8 @@ class Vendoring:
         runtime, packages, manifest, image = self._chosen(folder)
         with tempfile.TemporaryDirectory(prefix="botdock-vendor-") as place:
             tree = Path(place, "code")
-            report = copy_tree(folder, tree, ignore=True, skip=packages.folder)
+            itself = os.path.relpath(target.parent.resolve() / target.name, folder.resolve())
+            report = copy_tree(folder, tree, ignore=True, skip=(packages.folder, itself))
             if (folder / packages.folder).exists():
                 say(f"{packages.folder} of {folder} is left out: what {manifest} lists takes its place")
             how = "which may run code of theirs" if self._build else "without running code of theirs"

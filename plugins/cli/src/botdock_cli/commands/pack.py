@@ -143,7 +143,10 @@ def pack_folder(
     target = Path(output) if output else Path(f"{Path(os.path.abspath(folder)).name or 'bot'}.{format or 'zip'}")  # noqa: PTH100 - resolve() would follow links
     check_target(target, force=force, name="bot.zip")
     chosen = ArchiveFormat(format) if format else format_for(target)
-    with vendoring.copy(tree) if vendoring else nullcontext((tree, ())) as (code, left_out), bars_on_terminal() as bars:
+    with (
+        vendoring.copy(tree, target) if vendoring else nullcontext((tree, ())) as (code, left_out),
+        bars_on_terminal() as bars,
+    ):
         progress = reporting(bars, Phase.GENERATE, folder)
         report = pack(code, target, format=chosen, progress=progress, ignore=vendoring is None)
     report = attrs.evolve(report, left_out=(*left_out, *report.left_out))
