@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from botdock.model import Executable, LogChunk
     from botdock_cli.request import RunRequest
 
-HELP = """CODE is a folder, an archive, or a key in the configured storage. The bot's stdout and stderr come out
-exactly as they are. Ctrl-C stops the bot and lets it finish; a second one kills it.
+HELP = """CODE is a folder, a script, an archive, or a key in the configured storage. The bot's stdout and stderr
+come out exactly as they are. Ctrl-C stops the bot and lets it finish; a second one kills it.
 
 \b
 Examples:
