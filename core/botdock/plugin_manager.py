@@ -16,8 +16,8 @@ from botdock._plugins.hooks import HOOK_NAMES, KINDS, Item, ItemKind
 from botdock._plugins.plugin import NameTable, Plugin
 from botdock._plugins.records import Origin, PluginRecord, PluginStage
 from botdock.config import PluginsConfig
-from botdock.config.layers import InvalidDataError, dotted
 from botdock.config.options import OPTIONS, Owner, PluginSections
+from botdock.config.rules import InvalidDataError, dotted
 from botdock.errors import ConfigError, NotFoundError, PluginLoadError
 from botdock.model import EnginePlugin, LogSinkPlugin, MetricsExporterPlugin, Runtime, StorageBackendPlugin
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from botdock import Config, Executable, Limits
 from botdock.config import document, to_toml
-from botdock.config.environment import SEPARATOR
+from botdock.config.sources import SEPARATOR
 from botdock.errors import BotdockError, ConfigError, ExecutableError
 from botdock.model.limits import GIB, RANGES
 

@@ -24,8 +24,8 @@ from botdock.config import (
     document,
     to_toml,
 )
-from botdock.config.environment import _variables, variables_of
 from botdock.config.locations import PREFIX
+from botdock.config.sources import _variables, variables_of
 from botdock.errors import ConfigError
 from botdock.model import Feature, Limits, PullPolicy
 from botdock.model.executable import MAX_TIMEOUT

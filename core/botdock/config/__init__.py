@@ -7,10 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from botdock.config.config import Config
-    from botdock.config.documents import document, secrets_of, to_toml
-    from botdock.config.environment import read_environment
-    from botdock.config.layers import read_file
+    from botdock.config.config import Config, document, secrets_of, to_toml
     from botdock.config.loading import load
     from botdock.config.locations import (
         CONFIG_FILE_NAME,
@@ -33,18 +30,17 @@ if TYPE_CHECKING:
         RetentionConfig,
         RuntimeConfig,
     )
+    from botdock.config.sources import read_environment, read_file
     from botdock.config.trust import is_trusted, trust_file
 
 _HOMES = {
-    "config": "Config",
-    "documents": "document secrets_of to_toml",
-    "environment": "read_environment",
-    "layers": "read_file",
+    "config": "Config document secrets_of to_toml",
     "loading": "load",
     "locations": "CONFIG_FILE_NAME CONFIG_VARIABLE ConfigFiles find_config_files load_home platform_folder",
     "rules": "Section setting",
     "sections": "CodeConfig ContainersConfig Features LoggingConfig MetricsConfig OutboxConfig PluginsConfig Policy "
     "RetentionConfig RuntimeConfig",
+    "sources": "read_environment read_file",
     "trust": "is_trusted trust_file",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -15,8 +15,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
-from botdock.config.layers import InvalidDataError, KeyPath, Problem, dotted
-from botdock.config.rules import SECRET, Rule
+from botdock.config.rules import SECRET, InvalidDataError, KeyPath, Problem, Rule, dotted
 from botdock.errors import ConfigError, nearest
 from botdock.model._validation import kind_of, nesting_problem, number_problem, shown, text_problem
 from botdock.model.limits import RANGES, Limits

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 import attrs
 
 from botdock.config.converter import structure_or_problems
-from botdock.config.environment import read_environment
-from botdock.config.layers import InvalidDataError, Layer, Problem, dotted, merged, name_of, parse_file, read_content
 from botdock.config.locations import find_config_files
 from botdock.config.options import OPTIONS, PluginSections, limits_of
-from botdock.config.rules import spelling
+from botdock.config.rules import InvalidDataError, Problem, dotted, spelling
 from botdock.config.sections import PluginsConfig
+from botdock.config.sources import Layer, merged, name_of, parse_file, read_content, read_environment
 from botdock.config.trust import is_trusted, loosened
 from botdock.errors import ConfigError, nearest
 

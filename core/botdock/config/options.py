@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from botdock.config.layers import InvalidDataError, KeyPath, Layer, Problem, dotted
-from botdock.config.rules import LIMIT, VARIABLE, spelling
+from botdock.config.rules import LIMIT, VARIABLE, InvalidDataError, KeyPath, Problem, dotted, spelling
 from botdock.errors import nearest
 from botdock.model.limits import Limits
+
+if TYPE_CHECKING:
+    from botdock.config.sources import Layer
 
 OPTIONS = "options"
 

@@ -1,13 +1,14 @@
-"""What settings are made of: how a section checks itself, what a field says of itself, and the rules of single values.
+"""What settings are made of: how a section checks itself, what a field says of itself, the rules of single values.
 
-A plugin's settings use them as the core's sections do.
+A plugin's settings use them as the core's sections do. What breaks a rule is a `Problem` at the path of a key.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import attrs
 
@@ -16,6 +17,9 @@ from botdock.model._validation import number_problem, path_problem
 from botdock.model.engine import Feature
 from botdock.model.executable import MAX_TIMEOUT
 from botdock.model.image_reference import ImagePattern
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""The keys and indexes that lead to something."""
 
 SECRET = "secret"  # noqa: S105 - the name of a mark, not a secret
 """Metadata key of fields that no repr, log or listing may show."""
@@ -26,6 +30,8 @@ TIGHTENS = "tightens"
 LIMIT = "limit"
 """Metadata key: the field of `Limits` whose default it is on that engine, unless it is 0."""
 
+_SHOWN = 60
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LARGEST = 2**62
 _SHORTEST = 0.001
 
@@ -155,3 +161,34 @@ UNENFORCED = Rule(
     ),
 )
 PATH = Rule(path_problem)
+
+
+@attrs.frozen
+class Problem:
+    """Something that is wrong with outside data.
+
+    Attributes:
+        path: The keys and indexes that lead to it.
+        text: What is wrong.
+    """
+
+    path: KeyPath
+    text: str
+
+
+class InvalidDataError(Exception):
+    """Data that does not fit its class; `structure` turns it into a `ConfigError`."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+def dotted(path: KeyPath) -> str:
+    """Return a path as TOML writes it: `runtime.images."a.b"`."""
+    return ".".join(_key(key) for key in path) or "document"
+
+
+def _key(key: str | int) -> str:
+    text = str(key)
+    return text if _BARE_KEY.fullmatch(text) else json.dumps(text[:_SHOWN])

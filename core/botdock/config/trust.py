@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from botdock._ownership import fault_of
-from botdock.config.layers import KeyPath, dotted, read_file
 from botdock.config.locations import folder_file_fault, platform_folder
 from botdock.config.options import OPTIONS
-from botdock.config.rules import TIGHTENS
+from botdock.config.rules import TIGHTENS, KeyPath, dotted
+from botdock.config.sources import read_file
 from botdock.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
