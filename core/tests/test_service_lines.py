@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Iterator
+from itertools import cycle
 
 import pytest
 from hypothesis import example, given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from botdock.model import LogChunk, LogLine, Stream
 from botdock.services import lines as module
-from botdock.services.lines import MAX_PIECE, LineSplitter, lines_of
+from botdock.services.lines import MAX_PIECE, LineSplitter, last_text, lines_of
 
 PIECE = 5
 """Bytes of a piece in the property tests: so small that lines are often longer."""
@@ -166,6 +167,37 @@ def test_no_piece_of_a_long_line_cuts_a_character(text: str, size: int) -> None:
     assert "".join(piece.text for piece in pieces) == text
     assert all(len(piece.data) <= PIECE for piece in pieces)
     assert pieces == list(lines_of([LogChunk(Stream.STDOUT, data, 1)]))
+
+
+@given(
+    texts=st.lists(st.tuples(st.sampled_from(Stream), st.text("aé€😀"))),
+    cuts=st.lists(st.integers(0, 2), min_size=1),
+    size=st.integers(0, 40),
+)
+def test_the_last_text_of_both_streams_is_whole_characters(
+    texts: list[tuple[Stream, str]], cuts: list[int], size: int
+) -> None:
+    chunks = interleaved({stream: "".join(text for each, text in texts if each == stream) for stream in Stream}, cuts)
+    text = last_text(chunks, size)
+    total = sum(len(chunk.data) for chunk in chunks)
+    assert "\ufffd" not in text
+    assert min(size, total) - 3 * len(Stream) <= len(text.encode()) <= size
+    assert len(last_text(chunks, total).encode()) == total
+
+
+def interleaved(texts: dict[Stream, str], cuts: list[int]) -> list[LogChunk]:
+    """Return the texts in chunks of a few bytes, by turns."""
+    rest, chunks = {stream: text.encode() for stream, text in texts.items()}, []
+    for cut, stream in zip(cycle(cuts), cycle(Stream), strict=False):
+        chunks.append(LogChunk(stream, rest[stream][: cut + 1], 1))
+        rest[stream] = rest[stream][cut + 1 :]
+        if not any(rest.values()):
+            break
+    return chunks
+
+
+def test_the_last_text_shows_what_the_bot_wrote_that_is_not_utf_8() -> None:
+    assert last_text([LogChunk(Stream.STDOUT, b"\xa9 2024 \xff", 1)], 100) == "\ufffd 2024 \ufffd"
 
 
 def test_a_long_line_that_is_not_utf_8_is_kept_too() -> None:

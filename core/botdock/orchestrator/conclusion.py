@@ -184,7 +184,7 @@ class Conclusion:
 
     def _output(self, run: Run) -> str:
         with suppress(LogError):  # it cannot be read: `logs --verify` says why
-            return StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail).decode("utf-8", "replace")
+            return StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail)
         return ""
 
     def _read_result(self, run: Run, created: Created) -> ResultReading:

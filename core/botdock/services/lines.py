@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator, Mapping
 
 from botdock.model.logs import LogChunk, LogLine, Stream
@@ -10,6 +11,8 @@ MAX_PIECE = 64 * 1024
 """Bytes of a line after which it is handed on in pieces, so that memory stays bounded; no piece cuts a character."""
 
 _PART = 16 * 1024
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
+"""What a character of UTF-8 goes on with (RFC 3629)."""
 
 
 class LineSplitter:
@@ -112,6 +115,21 @@ def parts(chunk: LogChunk) -> Iterator[LogChunk]:
     """Yield a chunk in parts so small that the lines of one take little memory: a byte may be a line."""
     for start in range(0, len(chunk.data), _PART):
         yield LogChunk(chunk.stream, chunk.data[start : start + _PART], chunk.time_ns)
+
+
+def last_text(chunks: Iterable[LogChunk], size: int) -> str:
+    """Return the last `size` bytes as text, without the rest of a character whose beginning is not among them."""
+    chunks = list(chunks)
+    surplus = cut = max(0, sum(len(chunk.data) for chunk in chunks) - size)
+    decoders = {stream: getincrementaldecoder("utf-8")("replace") for stream in Stream}
+    begun, text = dict.fromkeys(Stream, not cut), []
+    for chunk in chunks:
+        data, surplus = chunk.data[surplus:], max(0, surplus - len(chunk.data))
+        if not begun[chunk.stream]:
+            data = data.lstrip(_CONTINUATIONS)
+            begun[chunk.stream] = bool(data)
+        text.append(decoders[chunk.stream].decode(data))
+    return "".join([*text, *(decoder.decode(b"", final=True) for decoder in decoders.values())])
 
 
 def lines_of(chunks: Iterable[LogChunk]) -> Iterator[LogLine]:

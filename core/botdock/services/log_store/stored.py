@@ -13,7 +13,7 @@ import attrs
 
 from botdock.errors import LogError
 from botdock.model.logs import GapReason, LogChunk, LogGap, LogLine, LogSummary, Stream
-from botdock.services.lines import LineSplitter, parts
+from botdock.services.lines import LineSplitter, last_text, parts
 from botdock.services.log_store.layout import END, STREAMS, UNREADABLE, read_document
 from botdock.services.log_store.locate import Item, LineQuery, behind
 from botdock.services.log_store.reader import Entry, LogReader, Position, end_position, position_text
@@ -126,15 +126,17 @@ class StoredLog:
         """Yield what is stored now, without what is missing."""
         return (entry for entry in self.entries() if isinstance(entry, LogChunk))
 
-    def tail(self, size: int) -> bytes:
-        """Return the last `size` bytes of what is stored now, both streams as they came; fewer if there are no more.
+    def tail(self, size: int) -> str:
+        """Return the last `size` bytes of what is stored now as text, both streams as they came.
+
+        No character is cut: one that does not lie in them as a whole is left out. What is not UTF-8 is replaced.
 
         Raises:
             LogError: There is no log, or it cannot be read.
         """
-        with self._explained(), LogReader(self.directory, end_position(self.directory, size)) as reader:
-            data = b"".join(entry.data for entry in reader.read() if isinstance(entry, LogChunk))
-        return data[-size:] if size else b""
+        with self._explained(), LogReader(self.directory, end_position(self.directory, size + 1)) as reader:
+            chunks = [entry for entry in reader.read() if isinstance(entry, LogChunk)]
+        return last_text(chunks, size)
 
     def _lines(self, query: LineQuery, alive: Callable[[], bool], *, follow: bool) -> Iterator[Item | None]:
         start = query.start(self.directory, count_open=not follow)

@@ -211,7 +211,7 @@ class LogCollector:
             LogError: No such log is being collected here, or it cannot be read.
         """
         directory = self._collection(execution_id).directory
-        return StoredLog(directory).tail(self._config.output_tail if size is None else size).decode("utf-8", "replace")
+        return StoredLog(directory).tail(self._config.output_tail if size is None else size)
 
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
         """Return what is stored, from the first byte on; with `follow` what comes as well, until the log has ended.

@@ -60,11 +60,7 @@ class FakeLogs:
 
     def collect_logs(self, execution_id: str, size: int | None = None) -> str:
         """Return the end of it."""
-        return (
-            StoredLog(self._log(execution_id).directory)
-            .tail(_TAIL if size is None else size)
-            .decode("utf-8", "replace")
-        )
+        return StoredLog(self._log(execution_id).directory).tail(_TAIL if size is None else size)
 
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
         """Return what there is and, with `follow`, what comes."""
