@@ -118,6 +118,12 @@ def test_every_problem_is_told_at_once_with_the_command_that_mends_it() -> None:
     assert refused() == ["engine", "policy.networks", "options.docker.runtime"]
 
 
+@pytest.mark.parametrize("size", ["1MiB", "1TiB"])
+def test_a_file_that_is_not_trusted_does_not_change_the_size_of_the_cache(size: str) -> None:
+    says(f'[code]\ncache_bytes = "{size}"')
+    assert refused() == ["code.cache_bytes"]
+
+
 def test_what_only_tightens_holds_and_the_users_own_file_holds_below_it(folder: Path) -> None:
     own = folder.parent / "xdg" / "botdock" / "botdock.toml"
     own.parent.mkdir(parents=True)
