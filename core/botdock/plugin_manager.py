@@ -205,7 +205,8 @@ class PluginManager:
         if hook not in HOOK_NAMES:
             raise ValueError(f"{hook!r} is not a hook of botdock")
         for plugin in self._plugins:
-            plugin.notify(hook, arguments)
+            if plugin.has(hook):
+                plugin.notify(hook, arguments)
 
 
 def _letters(name: str) -> str:

@@ -129,6 +129,9 @@ def _shown(value: object) -> str:
 class PluginHooks:
     """The hooks of one plugin.
 
+    Attributes:
+        names: Which hooks of botdock it has.
+
     Each plugin has a pluggy manager of its own, so that what one does to its hooks cannot reach another's.
     """
 
@@ -138,6 +141,7 @@ class PluginHooks:
         Raises:
             RejectedError: They are not hooks of botdock.
         """
+        self.names: set[str] = set()
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(BotdockSpecs)
         with guarded(PluginStage.VALIDATE):
@@ -153,19 +157,18 @@ class PluginHooks:
             raise RejectedError(PluginStage.VALIDATE, "; ".join(lines[1:])) from error
 
     def _problems(self, plugin: object) -> Iterator[str]:
-        found = 0
         for name in dir(plugin):
             options = self._manager.parse_hookimpl_opts(plugin, name)
             if options is None:
                 yield from _unmarked_problem(plugin, name)
                 continue
-            found += 1
             hook = options["specname"] or name
+            self.names.add(hook)
             if hook not in HOOK_NAMES:
                 yield f"{hook} is not a hook of botdock{_nearest_hook(hook)}"
             elif options["wrapper"] or options["hookwrapper"]:
                 yield f"{hook} is a wrapper, and there is nothing to wrap: each plugin's hooks are called by themselves"
-        if not found:
+        if not self.names:
             yield "it has no hook; mark a function such as botdock_runtimes with @hookimpl"
 
     def objects(self) -> list[tuple[ItemKind, Item]]:
@@ -174,7 +177,7 @@ class PluginHooks:
         Raises:
             RejectedError: A hook raised, or something of it cannot be used; then nothing of the plugin is.
         """
-        found = [(kind, item) for kind in KINDS for item in self._yielded(kind)]
+        found = [(kind, item) for kind in KINDS if kind.hook in self.names for item in self._yielded(kind)]
         seen: set[tuple[str, str]] = set()
         for kind, item in found:
             names = {(kind.key, name) for name in names_of(item)}
@@ -199,7 +202,7 @@ class PluginHooks:
         yield from items
 
     def call(self, hook: str, arguments: dict[str, object]) -> None:
-        """Call an event hook, if the plugin has it.
+        """Call an event hook that the plugin has.
 
         Raises:
             RejectedError: It raised.
