@@ -49,16 +49,16 @@ def environment_of(context: ExecutionContext) -> dict[str, str]:
     Raises:
         ExecutableError: The script's name is not text, or the caller's variables are too much for any program.
     """
-    if problems := [*_script_problems(context.script), *_size_problems(context.variables)]:
+    if problems := list(_problems(context.script, context.variables)):
         raise ExecutableError(problems)
-    kind = context.entrypoint.upper()
+    kind, script = context.entrypoint.upper(), context.script
     return {
         **context.variables,
         "ID": context.id,
         f"{kind}_ID": context.id,
         "ENTRYPOINT_TYPE": context.entrypoint,
         "CODE_MOUNT_DIR": context.code_dir,
-        "SCRIPT_PATH": _operand(context.script),
+        "SCRIPT_PATH": f"./{script}" if script.startswith("-") else script,  # no program takes it for an option
         "BOTDOCK_RESULT_FILE": context.result_file,
         **_config_variables(context, kind),
     }
@@ -77,19 +77,11 @@ def fits_a_variable(context: ExecutionContext, text: str) -> bool:
     return len(f"{context.entrypoint.upper()}_CONFIG={text}") <= MAX_ENVIRONMENT_STRING
 
 
-def _operand(script: str) -> str:
-    """Return a relative path that no program takes for an option."""
-    return f"./{script}" if script.startswith("-") else script
-
-
-def _script_problems(script: str) -> Iterator[str]:
+def _problems(script: str, variables: Mapping[str, str]) -> Iterator[str]:
     try:
         script.encode()
     except UnicodeEncodeError:
         yield f"entrypoint_files: the script's name {script!r} is not valid text"
-
-
-def _size_problems(variables: Mapping[str, str]) -> Iterator[str]:
     size = sum(len(f"{name}={value}".encode()) + 1 + _POINTER for name, value in variables.items())
     if size > MAX_ENVIRONMENT_BYTES:
         yield (

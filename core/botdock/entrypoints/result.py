@@ -178,14 +178,18 @@ def _parse_header(head: bytes) -> dict[str, Any]:
 
 
 def _of_header(header: dict[str, Any]) -> ResultReading:
-    lost = _text(header.get("lost"))
-    reading = ResultReading(
+    lost, error = _text(header.get("lost")), header.get("error")
+    uncaught = error if isinstance(error, dict) else {}
+    kind, message = _text(uncaught.get("type")), _text(uncaught.get("message"))
+    return ResultReading(
         exit_code=_integer(header.get("exit_code"), _MAX_EXIT_CODE),
         nonfinite=_integer(header.get("nonfinite"), 10**9) or 0,
         problem=_text(header.get("problem")),
         lost=lost and f"what main returned could not be written: {lost}",
+        error_type=kind,
+        error=": ".join(part for part in (kind, message) if part),
+        hint=" ".join(_text(uncaught.get("hint")).split()),
     )
-    return _with_error(reading, header.get("error"))
 
 
 def _with_value(reading: ResultReading, content: bytes, limit: int, mask: Callable[[Any], Any]) -> ResultReading:
@@ -281,14 +285,6 @@ def _declared(value: Any) -> tuple[bool, str]:
     """Return whether a value says that the bot failed, and why, as it says."""
     declared = isinstance(value, dict) and value.get("status") == "error"
     return declared, (_text(value.get("message")) or _text(value.get("error"))) if declared else ""
-
-
-def _with_error(reading: ResultReading, error: Any) -> ResultReading:
-    if not isinstance(error, dict):
-        return reading
-    kind, message = _text(error.get("type")), _text(error.get("message"))
-    text, hint = ": ".join(part for part in (kind, message) if part), " ".join(_text(error.get("hint")).split())
-    return attrs.evolve(reading, error_type=kind, error=text, hint=hint)
 
 
 def _integer(value: Any, largest: int) -> int | None:
