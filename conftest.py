@@ -1,5 +1,7 @@
 """Loads the testbed for every test of the repository; a member copied out of it needs nothing of this."""
 
+import signal
+
 from hypothesis import settings
 
 pytest_plugins = [
@@ -14,3 +16,6 @@ pytest_plugins = [
 
 settings.register_profile("botdock", deadline=None)  # no test asserts a time: machines differ, and are busy
 settings.load_profile("botdock")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `make test &`; tests of Ctrl-C would wait for ever
+    signal.signal(signal.SIGINT, signal.default_int_handler)
