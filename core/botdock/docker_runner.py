@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Self, TypeVar
 
 from botdock.config import Config
-from botdock.errors import BotdockError, ContainerNotFoundError, UserError
+from botdock.errors import ContainerNotFoundError, UserError
 from botdock.executions import Executions
 from botdock.factory import ServiceFactory
 from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionResult, Outcome
@@ -64,7 +64,6 @@ class DockerRunner:
         self._orchestrator = self._factory.create_orchestrator()
         self.metrics = self._factory.metrics
         self.executions = Executions(self.config.home_dir)
-        self._closed = False
 
     def run(self, executable: Executable, *, progress: ProgressCallback | None = None) -> ExecutionResult:
         """Run an executable to its end, and return its result; an interrupt (Ctrl-C) ends the bot too.
@@ -88,7 +87,6 @@ class DockerRunner:
             UserError: It cannot be run as it was asked for.
             BotdockError: Botdock could not do its part; what was made is removed, now or as soon as it can be.
         """
-        self._check_open()
         return self._orchestrator.begin(executable, progress)
 
     async def arun(self, executable: Executable) -> ExecutionResult:
@@ -101,7 +99,6 @@ class DockerRunner:
 
     async def astart(self, executable: Executable) -> Execution:
         """`start`, without blocking the event loop; cancelling it leaves nothing, and returns when nothing is left."""
-        self._check_open()
         given_up = threading.Event()
         begun = self._orchestrator.begin_soon(executable, given_up=given_up)
         over: Future[object] = Future()
@@ -119,7 +116,6 @@ class DockerRunner:
         Raises:
             BotdockError: As `start`, in the place of the result.
         """
-        self._check_open()
         left, pending = iter(executables), deque[tuple[Future[Execution], threading.Event]]()
         try:
             while True:
@@ -139,7 +135,7 @@ class DockerRunner:
                 over.result()
 
     def recover(self) -> list[Execution]:
-        """Take over the executions of this state folder whose runner has died, in whatever way.
+        """Take over the executions of this state folder whose runner has died.
 
         What still runs is adopted: its log goes on where it stands, its wall time with what is left of it, and it is
         watched, read and stopped like an execution that this runner has started. What has ended meanwhile is finished:
@@ -163,7 +159,6 @@ class DockerRunner:
                     print(result.execution_id, result.outcome, result.evidence["recovered"])
             ```
         """
-        self._check_open()
         return self._orchestrator.recover()
 
     def leftovers(self) -> list[Leftover]:
@@ -239,13 +234,7 @@ class DockerRunner:
             stop: Whether to stop; without, bots go on, nothing of their logs is lost, and the next runner that
                 recovers adopts them. Their executions are done here, with results that say `running`.
         """
-        if not self._closed:
-            self._closed = True
-            self._orchestrator.close(stop=stop)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise BotdockError("this DockerRunner is closed", hint="Make a new one.")
+        self._orchestrator.close(stop=stop)
 
     def _known(self, name: str) -> str:
         execution = self._orchestrator.find(name)
@@ -291,7 +280,7 @@ async def _owned(future: Future[T], *, give_up: Callable[[], None], until: Futur
 
 
 async def _done(future: Future[Any]) -> None:
-    """Wait until a future is done, whatever it holds; cancelling the wait does not cancel what is waited for."""
+    """Wait until a future is done; cancelling the wait does not cancel what is waited for."""
     told: Future[None] = Future()
     future.add_done_callback(lambda _: told.set_result(None))
     await asyncio.shield(asyncio.wrap_future(told))

@@ -13,7 +13,7 @@ import pytest
 
 from botdock.config import CodeConfig
 from botdock.services.code_cache import cache, eviction
-from botdock.services.code_cache.index import Index
+from botdock.services.code_cache.records import Index
 from botdock_testing._code_store import CodeRuns, CountingStore
 
 HELLO = {"main.py": "def main(id, config): ...\n", "lib/util.py": "X = 1\n"}

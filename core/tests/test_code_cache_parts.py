@@ -20,7 +20,7 @@ from botdock.model import ObjectInfo, ObjectReader
 from botdock.services.code.sources import CodeStore, object_supply
 from botdock.services.code_cache import CodeCache, folder
 from botdock.services.code_cache.folder import CacheFolder, failures
-from botdock.services.code_cache.index import Index
+from botdock.services.code_cache.records import Index
 from botdock_testing._code_store import CountingStore
 
 NEARLY = st.from_regex(rb'\{"identity": (\[\]|1|"x"), "etag": .{0,20}\}', fullmatch=True)

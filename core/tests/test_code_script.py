@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from botdock.errors import CodeError
 from botdock.model import Runtime
-from botdock.services.code.script import code_root, detect_runtime, settle_script
+from botdock.services.code.script import code_root, detect_runtime, find_script
 
 NODE = Runtime(
     name="nodejs20",
@@ -46,7 +46,7 @@ def tree(tmp_path: Path) -> Path:
     ],
 )
 def test_a_script_is_found(tree: Path, script: str | None, found: str) -> None:
-    assert settle_script(tree, NODE, "bot", script) == found
+    assert find_script(tree, NODE, "bot", script) == found
 
 
 def test_what_a_language_declares_counts_where_no_script_has_a_usual_name(tmp_path: Path) -> None:
@@ -54,25 +54,25 @@ def test_what_a_language_declares_counts_where_no_script_has_a_usual_name(tmp_pa
     other = attrs.evolve(NODE, name="other", suffixes=(".o",), scripts={"bot": ("main.o",)})
     assert detect_runtime(tmp_path, "bot", [declaring, other]) is declaring
     (tmp_path / "app.js").write_text("x")
-    assert settle_script(tmp_path, declaring, "bot", None) == "app.js"
+    assert find_script(tmp_path, declaring, "bot", None) == "app.js"
     (tmp_path / "main.o").write_text("x")
     assert detect_runtime(tmp_path, "bot", [declaring, other]) is other
 
 
 def test_a_declared_script_that_lies_outside_is_refused(tree: Path) -> None:
     with pytest.raises(CodeError, match="leads out of the code"):
-        settle_script(tree, attrs.evolve(NODE, scripts={}, declared=lambda _: "../outside.js"), "bot", None)
+        find_script(tree, attrs.evolve(NODE, scripts={}, declared=lambda _: "../outside.js"), "bot", None)
 
 
 def test_a_file_comes_before_a_folder_of_its_name(tree: Path) -> None:
     (tree / "main").mkdir()
     (tree / "main.js").write_text("x")
-    assert settle_script(tree, NODE, "bot", "main") == "main.js"
+    assert find_script(tree, NODE, "bot", "main") == "main.js"
 
 
 def test_a_link_within_the_code_is_followed(tree: Path) -> None:
     (tree / "link.js").symlink_to("src/util.js")
-    assert settle_script(tree, NODE, "bot", "link.js") == "link.js"
+    assert find_script(tree, NODE, "bot", "link.js") == "link.js"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_link_within_the_code_is_followed(tree: Path) -> None:
 )
 def test_what_is_no_script_is_refused_with_what_there_is(tree: Path, script: str, says: str) -> None:
     with pytest.raises(CodeError, match=says):
-        settle_script(tree, NODE, "bot", script)
+        find_script(tree, NODE, "bot", script)
 
 
 @pytest.mark.parametrize("target", ["../outside.js", "/etc/passwd", "/nowhere"])
@@ -102,30 +102,30 @@ def test_what_is_no_script_is_refused_with_what_there_is(tree: Path, script: str
 def test_a_link_out_of_the_code_is_refused(tree: Path, target: str, name: str) -> None:
     (tree / name).symlink_to(target)
     with pytest.raises(CodeError, match="is a link that leads out of the code"):
-        settle_script(tree, NODE, "bot", name)
+        find_script(tree, NODE, "bot", name)
 
 
 def test_a_usual_name_that_leads_out_is_refused_too(tree: Path) -> None:
     (tree / "main.js").symlink_to("../outside.js")
     with pytest.raises(CodeError, match="is a link that leads out of the code"):
-        settle_script(tree, NODE, "bot", None)
+        find_script(tree, NODE, "bot", None)
 
 
 def test_a_folder_that_leads_out_is_refused(tree: Path) -> None:
     (tree / "up").symlink_to("..")
     with pytest.raises(CodeError, match="is a link that leads out of the code"):
-        settle_script(tree, NODE, "bot", "up/outside.js")
+        find_script(tree, NODE, "bot", "up/outside.js")
 
 
 def test_a_fifo_is_no_script(tree: Path) -> None:
     os.mkfifo(tree / "fifo.js")
     with pytest.raises(CodeError, match="is not a regular file"):
-        settle_script(tree, NODE, "bot", "fifo.js")
+        find_script(tree, NODE, "bot", "fifo.js")
 
 
 def test_without_a_usual_name_the_usual_ones_and_those_there_are_named(tree: Path) -> None:
     with pytest.raises(CodeError) as caught:
-        settle_script(tree, NODE, "backtest", None)
+        find_script(tree, NODE, "backtest", None)
     assert str(caught.value) == (
         "the code holds no script for the entrypoint 'backtest'; nodejs20 looks for backtest.js\n"
         "There is index.js, src/strategy.mjs, src/util.js. Name one with --script, or in [entrypoints] of bot.toml."
@@ -134,7 +134,7 @@ def test_without_a_usual_name_the_usual_ones_and_those_there_are_named(tree: Pat
 
 def test_an_empty_tree_says_what_it_should_hold(tmp_path: Path) -> None:
     with pytest.raises(CodeError, match=r"no file that ends with \.js or \.mjs or \.cjs"):
-        settle_script(tmp_path, NODE, "bot", "main.js")
+        find_script(tmp_path, NODE, "bot", "main.js")
 
 
 @given(script=st.text(max_size=50) | st.lists(st.sampled_from(["..", ".", "src", "up", "/", "index.js"])).map("/".join))
@@ -146,7 +146,7 @@ def test_any_text_names_a_file_of_the_tree_or_is_refused(tmp_path_factory: pytes
     if not (tree / "up").is_symlink():
         (tree / "up").symlink_to("..")
     try:
-        found = settle_script(tree, NODE, "bot", script)
+        found = find_script(tree, NODE, "bot", script)
     except CodeError:
         return
     assert found in {"index.js", "up/tree/index.js"}

@@ -18,7 +18,7 @@ from botdock.orchestrator.bounds import Bound, Bounds, Source, bounds_of, check_
 from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
 
 
-def settle(executable: Executable, **policy: Any) -> Bounds:
+def bounds_for(executable: Executable, **policy: Any) -> Bounds:
     config = Config(policy=Policy(**policy), runtime=RuntimeConfig(timeout=60))
     return bounds_of(executable, config, defaults=DEFAULT_LIMITS)
 
@@ -54,16 +54,16 @@ def test_each_bound_says_who_set_it() -> None:
 
 
 def test_a_caller_gets_no_more_than_the_policy_allows() -> None:
-    assert settle(bot(limits=Limits(pids=500)), max_limits=Limits(pids=500)).limits.pids == 500
+    assert bounds_for(bot(limits=Limits(pids=500)), max_limits=Limits(pids=500)).limits.pids == 500
     with pytest.raises(PolicyError, match=r"limits.pids: 100 is more than the 50") as caught:
-        settle(bot(limits=Limits(pids=100)), max_limits=Limits(pids=50))
+        bounds_for(bot(limits=Limits(pids=100)), max_limits=Limits(pids=50))
     assert caught.value.setting == "policy.max_limits.pids"
 
 
 def limits(names: st.SearchStrategy[str]) -> st.SearchStrategy[Limits]:
     """Return limits of which any may be absent, often small ones and often the largest."""
-    wishes = st.dictionaries(names, st.floats(0, 1) | st.just(1.0))
-    return wishes.map(lambda parts: Limits(**{name: _between(name, part) for name, part in parts.items()}))
+    parts = st.dictionaries(names, st.floats(0, 1) | st.just(1.0))
+    return parts.map(lambda chosen: Limits(**{name: _between(name, part) for name, part in chosen.items()}))
 
 
 def _between(name: str, part: float) -> Any:
@@ -117,7 +117,7 @@ def test_no_manifest_makes_any_bound_larger(
 
 
 def test_all_that_a_manifest_can_say_is_known_here() -> None:
-    """A field that is added must be settled by `bounds_of`, and taken into the test above. Images have theirs."""
+    """A field that is added must be decided by `bounds_of`, and taken into the test above. Images have theirs."""
     labels, choices, bounds = {"name", "type", "source"}, {"runtime", "entrypoints", "image"}, {"limits"}
     assert set(attrs.fields_dict(Manifest)) == labels | choices | bounds
 
@@ -134,28 +134,28 @@ def test_all_that_a_manifest_can_say_is_known_here() -> None:
     ],
 )
 def test_wall_time(fields: dict[str, Any], policy: dict[str, Any], timeout: float | None) -> None:
-    assert settle(bot(**fields), **policy).timeout == timeout
+    assert bounds_for(bot(**fields), **policy).timeout == timeout
 
 
 def test_a_longer_wall_time_than_allowed_is_refused() -> None:
     with pytest.raises(PolicyError, match="timeout: 40"):
-        settle(bot(timeout=40), max_timeout=30.0)
+        bounds_for(bot(timeout=40), max_timeout=30.0)
 
 
 def test_a_network_must_be_allowed_by_name() -> None:
-    assert settle(bot()).network == "none"
-    assert settle(bot(network="feeds"), networks=("none", "feeds")).network == "feeds"
+    assert bounds_for(bot()).network == "none"
+    assert bounds_for(bot(network="feeds"), networks=("none", "feeds")).network == "feeds"
     with pytest.raises(PolicyError, match=r"'feedz' is not allowed; allowed: none, feeds; did you mean feeds\?"):
-        settle(bot(network="feedz"), networks=("none", "feeds"))
+        bounds_for(bot(network="feedz"), networks=("none", "feeds"))
 
 
 @pytest.mark.parametrize("field", ["env", "secrets"])
 def test_the_loader_brings_other_code_only_where_the_policy_says_so(field: str) -> None:
     asked = bot(**{field: {"LD_PRELOAD": "./own.so", "LD_LIBRARY_PATH": "lib"}})
     with pytest.raises(PolicyError, match="LD_PRELOAD lets the loader") as caught:
-        settle(asked, loader_variables=("LD_AUDIT",))
+        bounds_for(asked, loader_variables=("LD_AUDIT",))
     assert caught.value.setting == "policy.loader_variables"
-    settle(asked, loader_variables=("LD_PRELOAD",))
+    bounds_for(asked, loader_variables=("LD_PRELOAD",))
 
 
 def test_a_variable_that_a_runtime_cannot_have_is_refused_with_the_reason() -> None:

@@ -34,9 +34,10 @@ def test_events_before_and_after_are_ignored(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "01")
     journal.event("early")
     journal.open({}, "runner")
-    journal.close()
+    journal.finish(ExecutionResult(execution_id="01", id="bot", outcome=Outcome.SUCCEEDED))
     journal.event("late")
-    assert (journal.directory / "events.jsonl").read_text() == ""
+    events = [json.loads(line)["event"] for line in (journal.directory / "events.jsonl").read_text().splitlines()]
+    assert events == ["finished"]
 
 
 def test_discarding_leaves_nothing(tmp_path: Path) -> None:

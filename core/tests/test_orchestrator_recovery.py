@@ -101,8 +101,7 @@ def test_every_takeover_is_counted(make_stage: MakeStage, begun: Any) -> None:
 def test_wall_time_goes_on_while_nobody_watches(make_stage: MakeStage, begun: Any) -> None:
     stage, _, folder = begun(timeout=1000)
     run = json.loads((folder / "run.json").read_text())
-    run["allowance"]["timeout"] = 0.01
-    del run["allowance"]["bounds"]  # as an older runner left it
+    run["bounds"]["timeout"] = 0.01
     (folder / "run.json").write_text(json.dumps(run))
     (execution,) = stage.successor().orchestrator.recover()
     assert ended(execution).outcome is Outcome.TIMED_OUT
@@ -112,7 +111,7 @@ def test_a_bot_that_ended_in_time_did_so_however_late_somebody_looks(make_stage:
     stage, before, folder = begun(timeout=1000)
     stage.engine.finish(before.container_id)
     run = json.loads((folder / "run.json").read_text())
-    run["allowance"]["timeout"] = 0.0001
+    run["bounds"]["timeout"] = 0.0001
     (folder / "run.json").write_text(json.dumps(run))
     (execution,) = stage.successor().orchestrator.recover()
     assert ended(execution).outcome is Outcome.SUCCEEDED

@@ -60,7 +60,7 @@ def test_a_record_that_cannot_be_read_now_is_left_alone(
     execution.kill()
 
 
-@pytest.mark.parametrize("changes", [{"version": 99, "allowance": None}, {"runtime": "not-installed"}])
+@pytest.mark.parametrize("changes", [{"version": 99, "bounds": None}, {"runtime": "not-installed"}])
 def test_a_record_of_a_newer_botdock_or_of_a_runtime_that_is_not_here_is_left_alone(
     make_stage: MakeStage, begun: Any, changes: dict[str, Any]
 ) -> None:

@@ -171,8 +171,8 @@ def test_sinks_get_the_lines_and_the_unterminated_rest(tmp_path: Path) -> None:
 
 
 def test_an_unknown_execution_is_a_log_error(collector: LogCollector) -> None:
-    with pytest.raises(LogError, match="nobody"):
-        collector.collect_logs("nobody")
+    with pytest.raises(LogError, match="unknown"):
+        collector.collect_logs("unknown")
 
 
 def test_a_forgotten_collection_is_unknown_but_its_files_stay(collector: LogCollector, tmp_path: Path) -> None:

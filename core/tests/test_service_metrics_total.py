@@ -22,7 +22,7 @@ from botdock.errors import MetricsError
 from botdock.model import MetricsSnapshot, OperationStats
 from botdock.services.metrics import MetricsService
 from botdock.services.metrics.series import MAX_SERIES
-from botdock.services.metrics.total import NAME, Ledger, read_total, reset_total
+from botdock.services.metrics.total import NAME, TotalExporter, read_total, reset_total
 
 X = ("x", ())
 
@@ -32,13 +32,13 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         self.service = MetricsService(folder=folder)
-        assert self.service._ledger
-        self.ledger: Ledger = self.service._ledger
+        assert self.service._total
+        self.total: TotalExporter = self.service._total
 
     def count(self, times: int = 1, name: str = "x") -> Runner:
         for _ in range(times):
             self.service.record(name, seconds=0.1, size=3)
-        self.ledger.export()
+        self.total.export()
         return self
 
 
@@ -64,11 +64,11 @@ def test_the_sum_is_of_all_runners_and_what_was_reset_in_a_process_still_counts(
     second.count(100)
     first.count(1000)
     total = read_total(folder)
-    assert total.snapshot.operations[X] == Runner(folder).ledger.total().operations[X]  # type: ignore[union-attr] # it is there
+    assert total.snapshot.operations[X] == Runner(folder).total.total().operations[X]  # type: ignore[union-attr] # it is there
     assert (total.snapshot.operations[X].count, total.snapshot.operations[X].bytes, total.runners) == (1111, 3333, 2)
     assert second.service.get_metrics().operations[X].count == 100
     for runner in (first, second):
-        runner.ledger.close()
+        runner.total.close()
     assert [path.name for path in folder.iterdir() if path.suffix != ".lock"] == [NAME]
 
 
@@ -105,7 +105,7 @@ def test_sums_of_durations_are_the_same_in_any_order(lives: list[list[float]], c
 
 @pytest.mark.parametrize("damage", [b"{" * 600, b"\xff" * 5000, b"SQLite format 3\x00" + b"\x07" * 9000])
 def test_a_damaged_file_is_put_aside_and_what_is_counted_then_is_kept(folder: Path, damage: bytes) -> None:
-    Runner(folder).count(1).ledger.close()
+    Runner(folder).count(1).total.close()
     (folder / NAME).write_bytes(damage)
     Runner(folder).count(10)
     assert counted(folder) == 10
@@ -117,21 +117,21 @@ def test_damage_that_is_found_only_later_costs_the_numbers_of_the_file_alone(fol
     runner = Runner(folder)
     for number in range(200):
         runner.service.record(f"x{number}")
-    runner.ledger.export()
-    runner.ledger.close()
+    runner.total.export()
+    runner.total.close()
     with (folder / NAME).open("r+b") as file:
         file.seek(3 * 4096)
         file.write(b"\xff" * 4096)
     runner.service.record("x")
     with pytest.raises(MetricsError, match=NAME):
-        runner.ledger.export()
-    runner.ledger.export()
+        runner.total.export()
+    runner.total.export()
     assert counted(folder) == 1
 
 
 def test_a_file_of_another_version_is_left_alone_and_told(folder: Path) -> None:
     runner = Runner(folder).count(1)
-    runner.ledger.close()
+    runner.total.close()
     with closing(sqlite3.connect(folder / NAME)) as database:
         database.execute("PRAGMA user_version = 1")
     for call in (runner.count, lambda: read_total(folder), lambda: reset_total(folder)):
@@ -147,12 +147,12 @@ def test_names_and_numbers_that_have_no_end_do_not_stop_the_total(folder: Path) 
     for _ in range(3):
         odd.service.record("huge", size=2**100, seconds=1e308)
         odd.service.record("\udcff", labels=(("\x00", "\u2028"),))
-        odd.ledger.export()
+        odd.total.export()
     for runner in range(3):
         one = Runner(folder)
         for number in range(MAX_SERIES):
             one.service.record(f"junk-{runner}-{number}")
-        one.ledger.export()
+        one.total.export()
     operations = read_total(folder).snapshot.operations
     assert operations["\udcff", (("\x00", "\u2028"),)].count == operations["huge", ()].count == 3
     assert len(operations) == MAX_SERIES + 1
@@ -167,7 +167,7 @@ def test_a_file_that_another_process_is_busy_with_is_told(folder: Path, monkeypa
         for call in (lambda: reset_total(folder), runner.count):
             with pytest.raises(MetricsError, match=r"metrics folder .*: another process has been busy with it for 0\."):
                 call()
-        assert runner.ledger.total() is None
+        assert runner.total.total() is None
         assert counted(folder) == 1
     runner.count(1)
     assert counted(folder) == 3
@@ -188,16 +188,16 @@ def test_a_disk_that_fails_at_any_call_counts_nothing_twice(folder: Path, monkey
         with monkeypatch.context() as patch:
             patch.setattr("botdock._database.sqlite3.connect", full)
             with suppress(MetricsError):
-                runner.ledger.export()
-        runner.ledger.export()
+                runner.total.export()
+        runner.total.export()
         assert counted(folder) == before + 1
 
 
 def test_a_child_that_is_forked_adds_its_own_numbers(folder: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from botdock.services.metrics import MetricsService\n"
-        "s = MetricsService(folder=Path(sys.argv[1])); s.record('x'); s._ledger.export()\n"
-        "child = os.fork(); [s.record('x') for _ in range(10)]; s._ledger.export(); s._ledger.close()\n"
+        "s = MetricsService(folder=Path(sys.argv[1])); s.record('x'); s._total.export()\n"
+        "child = os.fork(); [s.record('x') for _ in range(10)]; s._total.export(); s._total.close()\n"
         "child and sys.exit(os.waitpid(child, 0)[1])"
     )
     subprocess.run([sys.executable, "-c", program, str(folder)], check=True)

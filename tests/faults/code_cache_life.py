@@ -18,12 +18,12 @@ from pathlib import Path
 from botdock import _locks, _whole_files
 from botdock.config import CodeConfig
 from botdock.services.code import CodeStore, fetching
-from botdock.services.code_cache import cache, eviction, folder, index, records
+from botdock.services.code_cache import cache, eviction, folder, records
 from botdock_storage_local_fs.backend import LocalFsBackend
 from botdock_testing._code_store import CodeRuns, texts, zipped
 from testbed.every_line import Life, kill_at_every_line, lines_of
 
-TRACED = lines_of(_locks, _whole_files, cache, eviction, fetching, folder, index, records)
+TRACED = lines_of(_locks, _whole_files, cache, eviction, fetching, folder, records)
 TREE = 3 * 4096
 
 

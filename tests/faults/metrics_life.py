@@ -18,7 +18,7 @@ from typing import Protocol
 
 from botdock import _database, _locks
 from botdock.services.metrics import MetricsService, total
-from botdock.services.metrics.total import Ledger, read_total, reset_total
+from botdock.services.metrics.total import TotalExporter, read_total, reset_total
 from testbed import every_line
 from testbed.every_line import kill_at_every_line, lines_of
 
@@ -46,20 +46,20 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         self.service = MetricsService(folder=folder)
-        assert self.service._ledger
-        self.ledger: Ledger = self.service._ledger
+        assert self.service._total
+        self.total: TotalExporter = self.service._total
 
     def count(self, times: int) -> Runner:
         for _ in range(times):
             self.service.record("x", seconds=0.1)
-        self.ledger.export()
+        self.total.export()
         return self
 
 
 def prepare(folder: Path) -> None:
     """Let runners have been here."""
     for times in BEFORE:
-        Runner(folder).count(times).ledger.close()
+        Runner(folder).count(times).total.close()
 
 
 def live(folder: Path, note: Callable[[int], object]) -> None:
@@ -68,8 +68,8 @@ def live(folder: Path, note: Callable[[int], object]) -> None:
     for times in OWN:
         runner.count(times)
         note(times)
-    runner.ledger.total()
-    runner.ledger.close()
+    runner.total.total()
+    runner.total.close()
 
 
 def forget(folder: Path, note: Callable[[int], object]) -> None:
@@ -81,7 +81,7 @@ def forget(folder: Path, note: Callable[[int], object]) -> None:
     note(-1)
     runner.count(OWN[1])
     note(OWN[1])
-    runner.ledger.close()
+    runner.total.close()
 
 
 def allowed_after(scenario: Scenario, notes: list[int]) -> set[int]:
@@ -100,7 +100,7 @@ def judge(scenario: Scenario, folder: Path, notes: Path) -> list[str]:
     wrong, found = [], counted(folder)
     if found not in allowed:
         wrong.append(f"the sum is {found}, not one of {sorted(allowed)}")
-    Runner(folder).count(7).ledger.close()
+    Runner(folder).count(7).total.close()
     if counted(folder) != found + 7:
         wrong.append(f"the sum became {counted(folder)} of {found} when the next runner added 7")
     left = {path.name for path in folder.iterdir()} - {"total.lock", total.NAME}

@@ -7,14 +7,27 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
+
+import attrs
 
 from botdock._ownership import part_fault
 from botdock.errors import UserError, nearest
-from botdock.executions._files import EXECUTIONS, OUTCOME, REQUEST, RUN, STOP, execution_ids, read_json
+from botdock.executions._files import (
+    EXECUTIONS,
+    OUTCOME,
+    REQUEST,
+    RUN,
+    STOP,
+    execution_ids,
+    is_owed,
+    left_behind,
+    read_json,
+)
 from botdock.executions._index import COLUMNS, ExecutionIndex, Row
 from botdock.executions._lease import holder_lives
-from botdock.executions._record import ExecutionRecord, ExecutionState
 from botdock.model import Outcome
 from botdock.model.execution import EXECUTION_ID, container_name, first_id_at, time_of
 
@@ -28,6 +41,78 @@ _NEWEST_FIRST = "ORDER BY execution_id DESC"
 _NEWEST_OF_EACH_BOT = "execution_id IN (SELECT max(execution_id) FROM execution GROUP BY id)"
 _LOOKED_AT = 200
 """Bots among which the one that may have been meant is looked for."""
+
+
+class ExecutionState(StrEnum):
+    """Where an execution stands."""
+
+    STARTING = "starting"
+    """Its runner prepares it."""
+    RUNNING = "running"
+    """Its container was told to start."""
+    STOPPING = "stopping"
+    """It was asked to stop, and has not ended yet."""
+    ENDED = "ended"
+    """It has an outcome."""
+    ABANDONED = "abandoned"
+    """It has no outcome, and its runner died; `botdock recover` finishes it."""
+
+
+@attrs.frozen(kw_only=True)
+class ExecutionRecord:
+    """What the state folder tells of one execution, at the moment of the look.
+
+    Attributes:
+        execution_id: The run; sorts by time.
+        id: The bot or backtest.
+        entrypoint: `bot` or `backtest`.
+        runtime: Canonical name of its runtime; empty while it is not known.
+        engine: Name of the engine.
+        container_id: The engine's identity of its container; empty while there is none.
+        state: Where it stands.
+        outcome: How it ended; None while it has not.
+        exit_code: The bot's own; None when it is not known.
+        error: Why it did not succeed, or an empty text.
+        requested_at: When it was asked for.
+        started_at: When its container started; None while it has not.
+        finished_at: When it had ended; None while it has not.
+        directory: Its folder.
+    """
+
+    execution_id: str
+    id: str
+    entrypoint: str
+    runtime: str
+    engine: str
+    container_id: str
+    state: ExecutionState
+    outcome: Outcome | None
+    exit_code: int | None
+    error: str
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    directory: Path
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its bot has ended, and something of it could not be removed or written yet; asks anew."""
+        return is_owed(self.directory)
+
+    def left_behind(self) -> list[str]:
+        """Return what could not be removed of one that is over, in words."""
+        return left_behind(self.directory)
+
+    @property
+    def logs(self) -> Path:
+        """The folder of its log."""
+        return self.directory / "logs"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `botdock ps --json` prints of it."""
+        document = attrs.asdict(self, filter=lambda field, _: field.name != "directory")
+        times = {name: value.isoformat() for name, value in document.items() if isinstance(value, datetime)}
+        return {"schema": 1, **document, **times}
 
 
 class Catalogue:

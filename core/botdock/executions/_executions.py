@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from botdock.errors import BotdockError, LogError, UserError
 from botdock.executions import _files as files
-from botdock.executions._catalogue import Catalogue
+from botdock.executions._catalogue import Catalogue, ExecutionRecord, ExecutionState
 from botdock.executions._lease import holder_lives
-from botdock.executions._record import ExecutionRecord, ExecutionState
 
 if TYPE_CHECKING:
     from botdock.model import ByteReader, LogGap, LogLine, Stream

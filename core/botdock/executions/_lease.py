@@ -1,6 +1,6 @@
 """Which runner holds an execution, and whether that runner still lives.
 
-    runners/<runner id>.lock           locked by that runner as long as it lives, in whatever way it dies
+    runners/<runner id>.lock           locked by that runner as long as it lives, and by none once it is dead
     executions/<execution_id>/runner   the id of the runner that holds the execution
 
 A lock is a `flock`, so the kernel lets go of it when its process dies. An id is never used twice, and a file has its

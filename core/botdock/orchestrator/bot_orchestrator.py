@@ -215,10 +215,11 @@ class BotOrchestrator:
         """Stop what still runs, all at once, and let go of the services; what is just being started is given up.
 
         The lease goes with the last execution: one that could not be stopped is its successor's to recover. Without
-        `stop`, bots go on, and the next runner adopts them.
+        `stop`, bots go on, and the next runner adopts them. May be called twice.
         """
         timeout = self._setting.config.containers.call_timeout
-        self._running.close(timeout)
+        if not self._running.close(timeout):
+            return
         let_go = carried(partial(self._let_go, stop=stop))
         ends = [threading.Thread(target=let_go, args=(one,), daemon=True) for one in self._running.all()]
         for thread in ends:

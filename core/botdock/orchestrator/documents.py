@@ -35,7 +35,7 @@ from botdock.services.interfaces import Entrypoints
 if TYPE_CHECKING:
     from botdock.orchestrator.preparation import Setting
 
-VERSION = 2
+VERSION = 3
 RECOVERED = "recovered"
 """The event, and the evidence: how often it was taken over, and when."""
 _LATEST_NS = 2**63
@@ -55,11 +55,11 @@ def run_document(run: Run, plan: Plan, program: str) -> dict[str, Any]:
         "script": plan.script,
         "program": program,
         "image": {"reference": plan.image.reference, "digest": plan.image.digest},
-        "allowance": {
+        "bounds": {
             "limits": attrs.asdict(bounds.limits),
             "timeout": bounds.timeout,
             "network": bounds.network,
-            "bounds": bounds.evidence(),
+            "sources": bounds.evidence(),
         },
         "workspace": {name: str(getattr(workspace, name)) for name in ("root", "code", "context", "result", "spool")},
         "container_id": run.container_id,  # by which the index finds it
@@ -142,23 +142,23 @@ def restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) -> 
 
     Raises:
         ValueError: It is damaged.
-        BotdockError: A newer botdock wrote it; or its runtime is not installed, and it is not over.
+        BotdockError: Another version of botdock wrote it; or its runtime is not installed, and it is not over.
     """
-    if isinstance(version := document.get("version"), int) and version > VERSION:
-        raise BotdockError("a newer botdock wrote its run.json", hint="Recover with that one.")
+    if isinstance(version := document.get("version"), int) and version != VERSION:
+        raise BotdockError("another version of botdock wrote its run.json", hint="Recover with that one.")
     with _damage("run.json"):
-        allowed = document["allowance"]
+        bounds = document["bounds"]
         run.bounds = Bounds(
-            limits=Limits(**allowed["limits"]),
-            timeout=allowed["timeout"],
-            network=str(allowed["network"]),
+            limits=Limits(**bounds["limits"]),
+            timeout=bounds["timeout"],
+            network=str(bounds["network"]),
             keeps_newest=run.executable.is_long_running,
-            sources={name: Bound(**bound) for name, bound in allowed.get("bounds", {}).items()},
+            sources={name: Bound(**bound) for name, bound in bounds["sources"].items()},
         )
-        # whatever else is written there: what is removed lies in its folder
+        # only the code's place is taken from there: what is removed lies in its folder
         run.workspace = attrs.evolve(run.workspace, code=Path(document["workspace"]["code"]))
         image, script = ImageInfo(**document["image"]), str(document["script"])
-        run.container = _container(document)
+        run.container = ContainerHandle.read(document["container"]) if document["container"] else None
         started_ns = int(document["started_ns"])
         if not 0 <= started_ns < _LATEST_NS:
             raise ValueError("started_ns is not a time")
@@ -171,13 +171,6 @@ def restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) -> 
     except BotdockError:
         if not (run.journal.directory / CONCLUDED).exists():  # else nothing needs it any more
             raise
-
-
-def _container(document: Mapping[str, Any]) -> ContainerHandle | None:
-    """Return the handle of the container; version 1 had its id alone, which is enough."""
-    if document.get("version") == 1:
-        return ContainerHandle(id=str(document["container_id"])) if document["container_id"] else None
-    return ContainerHandle.read(document["container"]) if document["container"] else None
 
 
 def read_secrets(context: Path, names: list[str]) -> dict[str, str]:
@@ -223,7 +216,7 @@ def result_of(document: Mapping[str, Any], value: Callable[[int], bytes | None])
 
     Args:
         document: Its content.
-        value: Returns what the bot returned, of so many bytes; None when it is not there whole, which is no success.
+        value: Returns what the bot returned, of so many bytes; None when it is not there whole, which is not a success.
 
     Raises:
         ValueError: It is none.

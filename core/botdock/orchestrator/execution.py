@@ -171,7 +171,7 @@ class Execution(ExecutionReader):
         self.look_soon()
 
     def _finish(self, course: Course) -> None:
-        """See it to its end; whatever happens, there is a result afterwards, and no caller waits for ever."""
+        """See it to its end; there is a result afterwards in any case, and no caller waits for ever."""
         self._ender, result = threading.current_thread(), None
         with about(self.execution_id):
             try:

@@ -149,16 +149,12 @@ class Journal:
             self._keep(result.result_file_contents)
         self.event("finished", outcome=result.outcome)
         _replace(self.directory / OUTCOME, result.record(), durable=True)
-        self.close()
-        tidy(self.directory)
-
-    def close(self) -> None:
-        """Take no more steps."""
         self._recording = False
+        tidy(self.directory)
 
     def discard(self) -> None:
         """Remove the folder, all at once: nothing happened that is worth a record."""
-        self.close()
+        self._recording = False
         if self.made:
             with contextlib.suppress(OSError):
                 self.directory.rename(self._draft)

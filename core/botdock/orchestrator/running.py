@@ -99,11 +99,12 @@ class Running:
             if ended is None or execution.container_id in ended:
                 execution.look_soon()
 
-    def close(self, timeout: float) -> None:
-        """Admit no more, and wait for what begins, at most `timeout` seconds."""
+    def close(self, timeout: float) -> bool:
+        """Admit no more, and wait for what begins, at most `timeout` seconds; False when it is closed already."""
         with self._changed:
-            self._closed = True
+            closed, self._closed = self._closed, True
             self._changed.wait_for(lambda: not self._beginning, timeout)
+        return not closed
 
 
 class Watch:

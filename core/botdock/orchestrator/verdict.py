@@ -163,7 +163,7 @@ def judge(
     """Decide the outcome.
 
     Args:
-        status: The final status of the container; None when nobody could learn it.
+        status: The final status of the container; None when it cannot be learnt.
         reading: What the bot returned, and what its wrapper says about its end.
         entrypoint: `backtest`s fail without a usable value, bots do not.
         ended_by: Why botdock ended it (`stopped`, `timed_out`, `output_limit`), or None when it did not.

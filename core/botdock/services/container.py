@@ -217,7 +217,7 @@ class ContainerService:
         )
 
     def remove_container(self, container: ContainerHandle) -> None:
-        """Remove a container, running or not; one that is not there is no error."""
+        """Remove a container, running or not; one that is not there is not an error."""
         self._patiently("remove", lambda: self._engine.remove(container, timeout=self._config.call_timeout))
 
     def close(self) -> None:

@@ -24,8 +24,8 @@ def ran(own_home: Path) -> Callable[..., MetricsService]:
             service.record("execution", labels=LABELS, seconds=2.0, size=2048, success=False)
             service.record_log_operation("gap", False, 5)
         if lives:
-            assert service._ledger
-            service._ledger.export()
+            assert service._total
+            service._total.export()
         else:
             service.close()
         return service

@@ -72,7 +72,7 @@ class Fetch:
     def _look(self, cache: CodeCache) -> tuple[CodeSource | None, ObjectInfo | None]:
         """Look for the archive in the cache; return what is known of it now, too.
 
-        An archive of this machine is read whatever its digest is said to be, for then the two are compared.
+        An archive of this machine is read in any case, and its digest is compared with the one that is said.
         """
         supply = self.supply
         if self.trusts_digest and supply.kind is not CodeKind.ARCHIVE and (found := self._use(cache, self.wanted)):

@@ -119,7 +119,7 @@ def _not_code(tree: Path, script: str | None) -> tuple[str, str] | None:
     return None
 
 
-def settle_script(tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
+def find_script(tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
     """Return the script to run, relative to the tree and normalised.
 
     A name without an ending that is not a file gets the endings of the runtime: `main` means `main.js` to Node.

@@ -16,7 +16,7 @@ from botdock.model import Runtime, validate_key
 from botdock.model.executable import sha256_of
 from botdock.model.units import format_bytes
 from botdock.services.code.fetching import Fetch, Meter
-from botdock.services.code.script import settle_script
+from botdock.services.code.script import find_script
 from botdock.services.code.sources import (
     CodeKind,
     CodeSource,
@@ -93,7 +93,7 @@ class CodeService:
         return make_workspace(directory)
 
     def cleanup_workspace(self, workspace: Workspace, *, timeout: float = 60.0) -> None:
-        """Remove a workspace, whatever the bot made of it, and let go of its code; nothing happens when it is gone.
+        """Remove a workspace, also one that a bot has spoilt, and let go of its code; nothing happens when it is gone.
 
         A tree of the cache is not the workspace's own, and stays.
 
@@ -186,7 +186,7 @@ class CodeService:
             source: What `download_code` returned; its spooled bytes are removed.
             workspace: The workspace.
             shared: Whether the code may be a tree of the cache, used where it lies: only where the bot cannot write
-                to it, whoever it runs as. Without, it is a copy.
+                to it, as any user. Without, it is a copy.
             progress: Told how far it is.
 
         Raises:
@@ -223,7 +223,7 @@ class CodeService:
         Raises:
             CodeError: There is no such script within the tree, or the runtime cannot run it.
         """
-        name = settle_script(tree, runtime, entrypoint, script)
+        name = find_script(tree, runtime, entrypoint, script)
         try:
             problems = runtime.problems(tree, name)
         except Exception as error:  # noqa: BLE001 - a plugin's own; what a check cannot tell is not the bot's fault

@@ -22,7 +22,7 @@ from botdock.errors import CodeError, ObjectNotFoundError, StorageError, nearest
 from botdock.model import ByteReader, ObjectInfo
 from botdock.model.runtime import read_head
 from botdock.services.code_cache import Staging
-from botdock.services.code_cache.index import Identity
+from botdock.services.code_cache.records import Identity
 
 _SETTLED = 1.0
 """Seconds after which a file cannot be written again without another time of change: no kernel's tick is as long."""
@@ -97,7 +97,7 @@ class Supply:
     Attributes:
         kind: Where it comes from.
         name: What the user named.
-        identity: What it is known by; the same for the same place, whatever is there now.
+        identity: What it is known by; the same for the same place, also after what is there has changed.
         open: Opens it.
         stat: Tells what is known of it now; None when that says nothing of its content.
         sha256: Digest of its bytes, where that is known beforehand.

@@ -75,7 +75,7 @@ def make_workspace(directory: Path) -> Workspace:
 
 
 def remove_workspace(workspace: Workspace, *, timeout: float = 60.0) -> None:
-    """Remove a workspace, whatever the bot made of it; nothing happens when it is gone.
+    """Remove a workspace, also one that a bot has spoilt; nothing happens when it is gone.
 
     Args:
         workspace: The workspace.

@@ -29,8 +29,7 @@ from botdock.errors import StorageError
 from botdock.model import ObjectInfo
 from botdock.services.code_cache.eviction import CachedTree, trees_of, trim
 from botdock.services.code_cache.folder import CacheFolder, Staging, failures
-from botdock.services.code_cache.index import Identity, digest_of
-from botdock.services.code_cache.records import TreeRecord, content_digest, make_read_only
+from botdock.services.code_cache.records import Identity, TreeRecord, content_digest, digest_of, make_read_only
 
 _GONE = "it is not there"
 PATIENCE = 900.0

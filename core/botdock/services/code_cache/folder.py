@@ -23,8 +23,7 @@ from botdock._ownership import make_private, part_fault
 from botdock.archive import remove_tree
 from botdock.errors import StorageError
 from botdock.model import ObjectInfo
-from botdock.services.code_cache.index import Identity, Index
-from botdock.services.code_cache.records import TreeRecord, survey
+from botdock.services.code_cache.records import Identity, Index, TreeRecord, survey
 
 _OURS = 0o700
 _READ_ONLY = 0o555
@@ -224,7 +223,7 @@ def _is_there(pin: Path) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Remove what may not even be a folder, whatever damaged it."""
+    """Remove what may be damaged, and not even a folder."""
     if stat.S_ISDIR(path.lstat().st_mode):
         remove_tree(path, timeout=_REMOVAL)
     else:

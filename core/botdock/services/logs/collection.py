@@ -128,7 +128,7 @@ class Collection:
     def _take(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> int | None:
         try:
             with self._storing:
-                if self.leaving or self._ended:  # said while we read: it is read again by whatever goes on
+                if self.leaving or self._ended:  # said while we read: it is read again by the thread that goes on
                     return None
                 self._delivered = self._delivered or bool(chunks)
                 self.intake.store(chunks, lost, ended=ended)

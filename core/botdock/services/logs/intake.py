@@ -1,4 +1,4 @@
-"""What is stored of each read: few records, whatever the pieces in which a bot writes; and gaps before what follows."""
+"""What is stored of each read: few records, however small a bot's pieces are; and gaps before what follows."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ class Maintenance:
                     segments.first += 1
             except LogError as error:
                 collection.fail(error)
-            if closed:  # still locked: what has settled a moment later knows of them
+            if closed:  # still locked: what is sealed next knows that they are on their way
                 self._hand_on(collection, closed)
 
     def _hand_on(self, collection: Collection, numbers: Iterable[int]) -> None:

@@ -16,7 +16,7 @@ MAX_SERIES = 1000
 MAX_TEXT = 100
 """Characters of a name, or of a label's name or value."""
 KINDS = frozenset({"execution", "phase", "container", "storage", "log", "cache"})
-"""First words of botdock's own names; all other names share one allowance, so that they cannot crowd these out."""
+"""First words of botdock's own names; all other names share one limit, so that they cannot crowd these out."""
 
 GRAIN = 2.0**-20
 """Seconds, about a millionth: what sums of durations are multiples of, so that adding them up is exact (within 272

@@ -17,7 +17,7 @@ from botdock.model.execution import ExecutionResult
 from botdock.model.metrics import Labels, MetricsExporter, MetricsSnapshot
 from botdock.services.metrics.series import LiveSeries, Operations, add_counters, plain_series
 from botdock.services.metrics.table import summary_table
-from botdock.services.metrics.total import Ledger
+from botdock.services.metrics.total import TotalExporter
 
 NO_EXPORTERS: Mapping[str, Callable[[], MetricsExporter]] = MappingProxyType({})
 CLOSE_TIMEOUT = 5.0
@@ -55,7 +55,7 @@ class MetricsService:
     ) -> None:
         self._openers = dict(exporters)
         self._since = datetime.now(UTC)
-        self._ledger = Ledger(folder, self._since, self.get_metrics) if folder else None
+        self._total = TotalExporter(folder, self._since, self.get_metrics) if folder else None
         self._interval = interval
         self._live = LiveSeries()
         self._reading = threading.Lock()  # between those who look; those who record do not need it
@@ -140,11 +140,11 @@ class MetricsService:
                 return
             self._threads = []
             for name, exporter in self._open_exporters().items():
-                source = self._with_total if self._ledger and exporter.wants_total else self._versioned
+                source = self._with_total if self._total and exporter.wants_total else self._versioned
                 self._threads.append(_ExporterThread(name, exporter, source, interval=self._interval))
-            if self._ledger:  # last: an exporter may want the sum, of which this runner's numbers are a part
+            if self._total:  # last: an exporter may want the sum, of which this runner's numbers are a part
                 interval = min(self._interval, KEEP_PAUSE)
-                thread = _ExporterThread("state", self._ledger, self._versioned, interval=interval, pause=KEEP_PAUSE)
+                thread = _ExporterThread("state", self._total, self._versioned, interval=interval, pause=KEEP_PAUSE)
                 self._threads.append(thread)
 
     def export(self) -> None:
@@ -158,7 +158,7 @@ class MetricsService:
         self.start()
         with self._starting:
             self._closed, threads, self._threads = True, self._threads or [], []
-        exporters = threads[:-1] if self._ledger else threads
+        exporters = threads[:-1] if self._total else threads
         for together in (exporters, threads[len(exporters) :]):
             deadline = time.monotonic() + CLOSE_TIMEOUT
             for thread in together:
@@ -175,13 +175,13 @@ class MetricsService:
                 for exporter in opened.values():
                     exporter.close()
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever a third party's exporter lacks, bots run without it
+            except Exception as error:  # noqa: BLE001 - bots run without a third party's exporter
                 logger.bind(exporter=name, error=str(error) or repr(error)).warning("metrics exporter not opened")
         return opened
 
     def _with_total(self) -> tuple[int, MetricsSnapshot]:
         version, snapshot = self._versioned()
-        return version, attrs.evolve(snapshot, total=self._ledger.total() if self._ledger else None)
+        return version, attrs.evolve(snapshot, total=self._total.total() if self._total else None)
 
     def _versioned(self) -> tuple[int, MetricsSnapshot]:
         with self._reading:
@@ -194,8 +194,8 @@ class MetricsService:
         counters = self._live.take(forget=forget)
         self._version += bool(counters) or forget
         add_counters(self._operations, counters)
-        if self._ledger is not None:
-            self._ledger.add(counters)
+        if self._total is not None:
+            self._total.add(counters)
 
 
 class _ExporterThread:

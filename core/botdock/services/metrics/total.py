@@ -73,7 +73,7 @@ def reset_total(folder: Path) -> MetricsTotal:
     return _look(folder, forget=True)
 
 
-class Ledger(MetricsExporter):
+class TotalExporter(MetricsExporter):
     """Adds what one runner counts to the sum.
 
     Args:

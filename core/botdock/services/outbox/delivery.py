@@ -152,4 +152,4 @@ class Delivery:
 def _jittered(first: float, failures: int, longest: float) -> float:
     """Return a pause that grows with the failures; at random, so that many processes do not come back at once."""
     bound = min(first * 2.0 ** min(failures - 1, 32), longest)
-    return random.uniform(bound / 2, bound)  # noqa: S311 - a pause is no secret
+    return random.uniform(bound / 2, bound)  # noqa: S311 - a pause is not a secret

@@ -58,14 +58,14 @@ class Outbox:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._woken = False
-        self._settled = True
+        self._idle = True
         self._swept = False
         self._ending = False
         self._aborting = False
         self._moved: float | None = None
 
     def add(self, message: Message, source: ByteReader | Path | bytes) -> Receipt:
-        """Take an object in; from the return on it is delivered sooner or later, whatever becomes of this process.
+        """Take an object in; from the return on it is delivered sooner or later, also after the end of this process.
 
         Raises:
             StorageError: It cannot be kept: the disk is full or broken, or more than the bound waits already.
@@ -90,7 +90,7 @@ class Outbox:
         with self._changed:
             if self._ending:
                 return
-            self._woken, self._settled = True, False
+            self._woken, self._idle = True, False
             self._changed.notify_all()
             if self._thread is None:
                 thread = threading.Thread(target=self._loop, name="botdock-outbox", daemon=True)
@@ -98,7 +98,7 @@ class Outbox:
                     thread.start()
                 except RuntimeError as error:  # no more threads: it stays for the next call, or the next process
                     logger.bind(error=str(error)).warning("nothing is delivered to the storage for now")
-                    self._settled = True
+                    self._idle = True
                 else:
                     self._thread = thread
 
@@ -107,9 +107,9 @@ class Outbox:
         deadline = time.monotonic() + timeout
         with self._changed:
             if self._queue.away():  # so it will hardly come back just now; unless it does
-                self._changed.wait_for(lambda: self._settled, min(timeout, AWAY_TIMEOUT))
+                self._changed.wait_for(lambda: self._idle, min(timeout, AWAY_TIMEOUT))
             if not self._queue.away():
-                self._changed.wait_for(lambda: self._settled, max(deadline - time.monotonic(), 0.0))
+                self._changed.wait_for(lambda: self._idle, max(deadline - time.monotonic(), 0.0))
         return not self._queue.waiting()
 
     def status(self) -> OutboxStatus:
@@ -160,10 +160,10 @@ class Outbox:
 
     def _loop(self) -> None:
         while not self._ending:
-            pause, settled = self._deliver()
+            pause, idle = self._deliver()
             with self._changed:
                 if not self._woken:
-                    self._settled = settled
+                    self._idle = idle
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: self._woken or self._ending, pause)
                 self._woken = False
@@ -183,7 +183,7 @@ class Outbox:
                     self._swept = True
                 pause = self._delivery.run()
             return (LOOK_AGAIN if pause is None else min(pause, LOOK_AGAIN)), True
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the disk may be mended while we live
+        except Exception as error:  # noqa: BLE001 - what is wrong with the disk may be mended while we live
             logger.bind(error=repr(error)).warning("the outbox could not be read")
             return self._config.retry_interval, True
 

@@ -97,7 +97,7 @@ class MessageQueue:
     def add(self, message: Message, source: ByteReader | Path | bytes) -> tuple[int, list[Message]]:
         """Take in an object, and return its bytes and the messages that were dropped for it.
 
-        From the return on, it survives whatever becomes of this process. It replaces a message that waits for the
+        From the return on, it survives the end of this process. It replaces a message that waits for the
         same key, unless it is of an older execution.
 
         Raises:
