@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from botdock.errors import LogError
-from botdock.model.logs import GapReason, LogChunk, LogCursor, LogGap, Stream
+from botdock.model.logs import GapReason, LogChunk, LogCursor, LogGap, LogLine, Stream
 from botdock.services.log_store import LogWriter, StoredLog
 from botdock.services.log_store.layout import compress_segment, newest_segment
 from botdock.services.log_store.masking import Masker
@@ -243,6 +243,19 @@ def test_nothing_is_added_to_a_log_that_has_ended_or_whose_removals_are_unknown(
     (tmp_path / "odd" / "removed.json").write_text("{}")
     with pytest.raises(LogError, match=r"removed\.json is damaged"):
         LogWriter(tmp_path / "odd")
+
+
+@settings(CHECKS, max_examples=50)
+@given(text=st.text("aé€😀", min_size=1), limit=st.integers(1, 60), tail=st.integers(0, 20))
+def test_a_limit_cuts_no_character(tmp_path_factory: pytest.TempPathFactory, text: str, limit: int, tail: int) -> None:
+    writer = LogWriter(tmp_path_factory.mktemp("log") / "logs", limit=limit, tail=tail)
+    writer.append(LogChunk(Stream.STDOUT, text.encode(), 1))
+    writer.append(LogChunk(Stream.STDOUT, text.encode(), 2))
+    writer.flush()
+    writer.finish(complete=True)
+    writer.close()
+    shown = "".join(item.text for item in StoredLog(writer.directory).lines() if isinstance(item, LogLine))
+    assert "\ufffd" not in shown
 
 
 @settings(CHECKS, max_examples=10)

@@ -100,15 +100,16 @@ def _pieces(stream: Stream, data: bytes, since: int) -> list[LogLine]:
     """Return a whole line as pieces, the last of which is complete."""
     lines, begin = [], 0
     while len(data) - begin > MAX_PIECE:
-        end = _border(data, begin + MAX_PIECE)
+        end = border(data, begin + MAX_PIECE)
         lines.append(LogLine(stream, data[begin:end], since, complete=False))
         begin = end
     return [*lines, LogLine(stream, data[begin:], since)]
 
 
-def _border(data: bytes, end: int) -> int:
+def border(data: bytes, end: int) -> int:
     """Return where to cut at the latest: before the character of UTF-8 that lies across `end`, if one does."""
-    return next((at for at in range(end, end - 4, -1) if data[at] & 0xC0 != 0x80), end)  # noqa: PLR2004 - RFC 3629
+    last = max(end - 4, -1)  # a character has four bytes at most (RFC 3629), all but the first of which are 10xxxxxx
+    return next((at for at in range(end, last, -1) if data[at] not in _CONTINUATIONS), end)
 
 
 def parts(chunk: LogChunk) -> Iterator[LogChunk]:

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from botdock.model.logs import GapReason, LogGap, Stream
+from botdock.services.lines import border
 from botdock.services.log_store.layout import STREAMS
 
 STAR = b"*"
@@ -124,8 +125,8 @@ class Masked:
         return Masked(self.data + other.data, self.spans + tuple((a + size, b + size) for a, b in other.spans))
 
     def split(self, size: int) -> tuple[Masked, Masked]:
-        """Return the first `size` bytes and the rest; a secret is never cut, and belongs to the rest."""
-        size = min(size, len(self.data))
+        """Return the first `size` bytes and the rest; a secret or a character is never cut, and belongs to the rest."""
+        size = border(self.data, size) if size < len(self.data) else len(self.data)
         at = next((begin for begin, end in self.spans if begin < size < end), size)
         before = tuple(span for span in self.spans if span[1] <= at)
         behind = tuple((begin - at, end - at) for begin, end in self.spans if begin >= at)
