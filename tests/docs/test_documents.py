@@ -20,6 +20,8 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 TRIED_ELSEWHERE = {"write-a-runtime.md", "bots-with-dependencies.md"}
 """Documents whose commands are about files that they show."""
+CONFIGURING = ("configure.md", "bots-with-dependencies.md")
+"""Documents whose TOML is configuration."""
 PROOF = re.compile(r"`([\w/]+/tests/[\w/]*test_\w+\.py|tests/[\w/]+\.py)((?:::\w+)*)`")
 
 
@@ -154,7 +156,9 @@ def blocks_of(text: str, language: str) -> list[str]:
     return [block for found, block in FENCE.findall(text) if found == language]
 
 
-@pytest.mark.parametrize("block", blocks(ROOT / "docs/how-to/configure.md", "toml"))
+@pytest.mark.parametrize(
+    "block", [block for name in CONFIGURING for block in blocks(ROOT / f"docs/how-to/{name}", "toml")]
+)
 def test_a_shown_configuration_is_valid(block: str, tmp_path: Path) -> None:
     path = tmp_path / "botdock.toml"
     path.write_text(block)
