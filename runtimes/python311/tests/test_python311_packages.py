@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from botdock.errors import CodeError
-from botdock_runtime_python311 import python
-from botdock_runtime_python311.packages import tidy
+from botdock_runtime_python311 import packages, python
 
 PACKAGES = python("3.11", interpreters=("python3",)).packages
 
 
 def command(tree: Path, text: str, *, image: str = "python:3.11-slim") -> list[str]:
     assert PACKAGES is not None
-    (tree / "requirements.txt").write_text(text)
+    (tree / "requirements.txt").write_text(text, encoding="utf-8", errors="surrogatepass")
     return list(PACKAGES.command(tree, image, False))
 
 
@@ -71,6 +73,21 @@ def test_what_would_be_built_is_refused_with_its_line(tmp_path: Path, line: str)
         )
 
 
+_PARTS = st.sampled_from(
+    ["-r", "-e", "ccxt", "==1", " ; ", "@", "./x", "own/../", "requirements.txt", ".whl", "#", "\\\n"]
+)
+
+
+@given(text=st.text(max_size=60) | st.lists(_PARTS | st.sampled_from([" ", "\n"]), max_size=30).map("".join))
+@example(text="-r own/../requirements.txt")
+def test_any_list_of_packages_is_read_without_a_crash(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    tree = tmp_path_factory.getbasetemp() / "any"
+    (tree / "own").mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch, suppress(CodeError):
+        patch.setattr(packages, "_pip", lambda *_: ["pip"])
+        assert command(tree, text)[0] == "pip"
+
+
 def test_what_names_this_machine_is_removed(tmp_path: Path) -> None:
     info = tmp_path / "own-1.0.dist-info"
     info.mkdir()
@@ -81,6 +98,6 @@ def test_what_names_this_machine_is_removed(tmp_path: Path) -> None:
     (info / "RECORD").write_text(
         'own.py,sha256=1,0\nbin/own,sha256=2,9\nown-1.0.dist-info/direct_url.json,,\n"own.py",,\n'
     )
-    tidy(tmp_path)
+    packages.tidy(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own-1.0.dist-info", "own.py"]
     assert {path.name: path.read_text() for path in info.iterdir()} == {"RECORD": "own.py,,\nown.py,sha256=1,0\n"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import platform
 import re
 import subprocess
@@ -77,14 +78,14 @@ def _platforms(image: str) -> list[str]:
 def _lines(tree: Path, name: str, seen: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
     """Yield the lines of a requirements file and of those that it includes, each with its place."""
     path = tree / name
-    if name in seen or not path.is_file():  # pip says so
+    if name in seen or not os.path.isfile(path):  # noqa: PTH113 - False for any text; pip says what is wrong with it
         return
     text = re.sub(r"\\\r?\n", " ", path.read_text(encoding="utf-8-sig", errors="replace"))
     for number, raw in enumerate(text.splitlines(), start=1):
         if line := re.sub(r"(?:^|\s)#.*", "", raw).strip():
             yield f"{name}, line {number}", line
             if included := _INCLUDE.match(line):
-                yield from _lines(tree, str(Path(name).parent / included[1]), seen | {name})
+                yield from _lines(tree, os.path.normpath(Path(name).parent / included[1]), seen | {name})
 
 
 def _is_built(line: str) -> bool:
