@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock.model import Stream
-from botdock_engine_docker.frames import FrameDecoder, FrameError, join
+from botdock_engine_docker.frames import FrameDecoder, FrameError
 
 streams = st.sampled_from([(1, Stream.STDOUT), (2, Stream.STDERR)])
 frames = st.lists(st.tuples(streams, st.binary(max_size=40)), max_size=20)
@@ -67,14 +67,3 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
 def test_the_daemons_own_trouble_is_repeated() -> None:
     with pytest.raises(FrameError, match="the daemon says: error from daemon in stream"):
         FrameDecoder().feed(encode(3, b"error from daemon in stream\n"))
-
-
-def test_what_the_daemon_sends_at_once_is_joined() -> None:
-    data = b"".join(encode(number, text) for number, text in [(1, b"a"), (1, b"b"), (2, b""), (1, b"c"), (2, b"d")])
-    chunks = join(FrameDecoder().feed(data), 7)
-    assert [(chunk.stream, chunk.data) for chunk in chunks] == [
-        (Stream.STDOUT, b"ab"),
-        (Stream.STDOUT, b"c"),
-        (Stream.STDERR, b"d"),
-    ]
-    assert {chunk.time_ns for chunk in chunks} == {7}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-from abc import ABC, abstractmethod
 
 SWITCHING_PROTOCOLS, NO_CONTENT, NOT_MODIFIED = 101, 204, 304
 END_OF_HEAD = b"\r\n\r\n"
@@ -15,56 +14,31 @@ _USUAL_HEAD = 10
 """Bytes of one that says nothing but a length."""
 
 
-class Body(ABC):
-    """Takes what comes from the connection apart; `ended` once all of it was there."""
+class Plain:
+    """Ends after so many bytes, or with the connection where it has no size."""
 
-    ended = False
-
-    @abstractmethod
-    def feed(self, data: bytes) -> bytes:
-        """Return the bytes of the body that are in `data`."""
-
-    def finish(self) -> None:
-        """Hear that the connection has ended.
-
-        Raises:
-            http.client.IncompleteRead: More was to come.
-        """
-        if not self.ended:
-            raise http.client.IncompleteRead(b"")
-
-
-class Endless(Body):
-    """Ends with the connection."""
-
-    def feed(self, data: bytes) -> bytes:
-        """Return all of it."""
-        return data
-
-    def finish(self) -> None:
-        """Take the end of the connection for the end."""
-        self.ended = True
-
-
-class Sized(Body):
-    """Ends after so many bytes."""
-
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int | None = None) -> None:
         self._left = size
         self.ended = size == 0
+        self.ends_with_connection = size is None
 
     def feed(self, data: bytes) -> bytes:
         """Return what belongs to it."""
+        if self._left is None:
+            return data
         taken = data[: self._left]
         self._left -= len(taken)
         self.ended = self._left == 0
         return taken
 
 
-class Chunked(Body):
+class Chunked:
     """Ends with a chunk of no bytes, so that an end can be told from a broken connection."""
 
+    ends_with_connection = False
+
     def __init__(self) -> None:
+        self.ended = False
         self._head = b""
         """The beginning of a line that says how long a chunk is."""
         self._left = 0
@@ -129,7 +103,7 @@ class Answer:
         self.status = 0
         self._method = method
         self._head = b""
-        self._body: Body | None = None
+        self._body: Plain | Chunked | None = None
 
     @property
     def begun(self) -> bool:
@@ -162,7 +136,9 @@ class Answer:
             raise http.client.BadStatusLine(self._head[:200].decode("latin-1"))
         if self._body is None:
             raise http.client.RemoteDisconnected("it closed the connection without an answer")
-        self._body.finish()
+        if not (self._body.ended or self._body.ends_with_connection):
+            raise http.client.IncompleteRead(b"")
+        self._body.ended = True
 
     def _feed_head(self, data: bytes) -> bytes:
         self._head += data
@@ -174,7 +150,7 @@ class Answer:
         return rest
 
 
-def body_of(head: bytes, method: str = "GET") -> tuple[int, Body]:
+def body_of(head: bytes, method: str = "GET") -> tuple[int, Plain | Chunked]:
     """Return the status of an answer with this head, and what its body is.
 
     Raises:
@@ -188,13 +164,13 @@ def body_of(head: bytes, method: str = "GET") -> tuple[int, Body]:
     return int(rest[:3]), _choose(int(rest[:3]), headers, method)
 
 
-def _choose(status: int, headers: dict[str, str], method: str) -> Body:
+def _choose(status: int, headers: dict[str, str], method: str) -> Plain | Chunked:
     if status == SWITCHING_PROTOCOLS:
-        return Endless()
+        return Plain()
     if method == "HEAD" or status in (NO_CONTENT, NOT_MODIFIED):
-        return Sized(0)
+        return Plain(0)
     if "chunked" in headers.get("transfer-encoding", "").lower():
         return Chunked()
     if "content-length" in headers:
-        return Sized(int(headers["content-length"]))
-    return Endless()
+        return Plain(int(headers["content-length"]))
+    return Plain()

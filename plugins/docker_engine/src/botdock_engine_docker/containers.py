@@ -55,10 +55,12 @@ class Backoff:
         self._deadline = deadline
         self._next = FIRST_PAUSE
 
-    def pause(self) -> None:
-        """Sleep, but not past the deadline."""
-        time.sleep(min(self._next, self._deadline.left))
+    def pause(self) -> bool:
+        """Sleep, but not past the deadline; return whether there was time left."""
+        left = self._deadline.left
+        time.sleep(min(self._next, left))
         self._next = min(2 * self._next, LONGEST_PAUSE)
+        return left > 0
 
 
 class Containers:
@@ -86,22 +88,19 @@ class Containers:
 
     def has_file(self, container_id: str, file: str, *, timeout: float) -> bool:
         """Say whether a container that need not run has a file, in its image or in a mount."""
-        call = self._client.about("inspect", timeout=timeout, container_id=container_id)
         try:
-            self._client.send(call, "HEAD", path("/containers/{}/archive", container_id), params={"path": file})
+            self._send("inspect", "HEAD", container_id, "/archive", timeout=timeout, params={"path": file})
         except ContainerNotFoundError:
             return False
         return True
 
     def start(self, container_id: str, *, timeout: float) -> None:
         """Start it; one that runs already is left alone."""
-        call = self._client.about("start", timeout=timeout, container_id=container_id)
-        self._client.send(call, "POST", path("/containers/{}/start", container_id))
+        self._send("start", "POST", container_id, "/start", timeout=timeout)
 
     def inspect(self, container_id: str, *, timeout: float, operation: str = "inspect") -> Mapping[str, Any]:
         """Return all that the engine knows of it."""
-        call = self._client.about(operation, timeout=timeout, container_id=container_id)
-        inspected: Mapping[str, Any] = self._client.send(call, "GET", path("/containers/{}/json", container_id))
+        inspected: Mapping[str, Any] = self._send(operation, "GET", container_id, "/json", timeout=timeout)
         return inspected
 
     def list(self, labels: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
@@ -133,14 +132,12 @@ class Containers:
         return None
 
     def _remove_once(self, container_id: str, *, timeout: float) -> None:
-        call = self._client.about("remove", timeout=timeout, container_id=container_id)
-        target = path("/containers/{}", container_id)
         try:
-            self._client.send(call, "DELETE", target, params={"force": 1, "v": 1})
+            self._send("remove", "DELETE", container_id, timeout=timeout, params={"force": 1, "v": 1})
         except ContainerError as error:
             if "already in progress" not in error.message:
                 raise
-            self._client.send(call, "POST", f"{target}/wait", params={"condition": "removed"})
+            self._send("remove", "POST", container_id, "/wait", timeout=timeout, params={"condition": "removed"})
 
     def _remove_leftover(self, run: ContainerRun) -> None:
         """Remove what a create made whose answer never came; it may appear only after a while."""
@@ -173,10 +170,15 @@ class Containers:
             EngineUnavailableError: The daemon stayed away.
         """
         deadline = Deadline(timeout)
-        while (status := self._wait_patiently(container_id, deadline)) is None:
-            if deadline.passed:
-                return None
-        return status
+        away = Backoff(Deadline(min(RECONNECT, deadline.left)))
+        while True:
+            try:
+                if (status := self._wait_once(container_id, deadline.left)) or deadline.passed:
+                    return status
+                away = Backoff(Deadline(min(RECONNECT, deadline.left)))
+            except EngineUnavailableError:
+                if deadline.passed or not away.pause():
+                    raise
 
     def stop(self, container_id: str, *, grace: float, timeout: float) -> None:
         """Ask it to end, and kill it after the grace.
@@ -192,23 +194,10 @@ class Containers:
             call = self._client.about("stop", timeout=timeout, container_id=container_id)
             raise call.error(EngineTimeoutError, f"it was killed, and has not ended in {timeout:g} s", hint=STUCK)
 
-    def _wait_patiently(self, container_id: str, deadline: Deadline) -> ContainerStatus | None:
-        """Wait for a while; a daemon that is away gets the time of a restart to come back."""
-        away = Deadline(min(RECONNECT, deadline.left))
-        backoff = Backoff(away)
-        while True:
-            try:
-                return self._wait_once(container_id, deadline.left)
-            except EngineUnavailableError:
-                if away.passed:
-                    raise
-            backoff.pause()
-
     def _wait_once(self, container_id: str, left: float) -> ContainerStatus | None:
         if left > 0:
-            call = self._client.about("wait", timeout=min(left, WAIT_PIECE), container_id=container_id)
             try:
-                self._client.send(call, "POST", path("/containers/{}/wait", container_id))
+                self._send("wait", "POST", container_id, "/wait", timeout=min(left, WAIT_PIECE))
             except EngineTimeoutError:
                 return None
         inspected = self.inspect(container_id, timeout=LAST_LOOK, operation="wait")
@@ -224,9 +213,8 @@ class Containers:
 
     def _signal(self, signal: str, container_id: str, *, timeout: float) -> bool:
         """Send a signal; return whether there was anything running to get it."""
-        call = self._client.about("stop", timeout=timeout, container_id=container_id)
         try:
-            self._client.send(call, "POST", path("/containers/{}/kill", container_id), params={"signal": signal})
+            self._send("stop", "POST", container_id, "/kill", timeout=timeout, params={"signal": signal})
         except ContainerNotFoundError:
             raise
         except ContainerError as error:
@@ -234,6 +222,12 @@ class Containers:
                 raise
             return False
         return True
+
+    def _send(
+        self, operation: str, method: str, container_id: str, what: str = "", *, timeout: float, **arguments: Any
+    ) -> Any:
+        call = self._client.about(operation, timeout=timeout, container_id=container_id)
+        return self._client.send(call, method, path("/containers/{}", container_id) + what, **arguments)
 
 
 def read_status(inspected: Mapping[str, Any]) -> ContainerStatus:

@@ -9,7 +9,7 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -185,8 +185,10 @@ def translated(call: Call) -> Iterator[None]:
 
 def translate(error: BaseException, call: Call) -> ContainerError:
     """Return botdock's error for a foreign one."""
-    make = next(make for kinds, make in _BY_KIND if isinstance(error, kinds))
-    return make(call, error)
+    _, kind, problem, hint = next(fault for fault in _FAULTS if isinstance(error, fault[0]))
+    cause = error.strerror if isinstance(error, socket.gaierror) else error
+    words = str(cause)[:200] or type(error).__name__
+    return call.error(kind, problem.format(url=call.url, timeout=f"{round(call.timeout, 1):g}", cause=words), hint=hint)
 
 
 def not_taken(call: Call) -> EngineUnavailableError:
@@ -194,51 +196,18 @@ def not_taken(call: Call) -> EngineUnavailableError:
     return call.error(EngineUnavailableError, f"{call.url} did not take the connection in time", hint=START)
 
 
-def _absent(call: Call, _cause: BaseException) -> ContainerError:
-    return call.error(EngineUnavailableError, f"no Docker engine at {call.url}: there is no such socket", hint=START)
-
-
-def _denied(call: Call, _cause: BaseException) -> ContainerError:
-    return call.error(EngineUnavailableError, f"permission denied at {call.url}", hint=GROUP)
-
-
-def _refused(call: Call, _cause: BaseException) -> ContainerError:
-    return call.error(EngineUnavailableError, f"no Docker engine listens at {call.url}", hint=START)
-
-
-def _unknown_host(call: Call, cause: BaseException) -> ContainerError:
-    problem = f"the host of {call.url} is not found: {cause.args[-1]}"
-    return call.error(EngineUnavailableError, problem, hint=NOT_DOCKER)
-
-
-def _insecure(call: Call, cause: BaseException) -> ContainerError:
-    return call.error(EngineUnavailableError, f"no secure connection to {call.url}: {cause}", hint=TLS)
-
-
-def _slow(call: Call, _cause: BaseException) -> ContainerError:
-    return call.error(EngineTimeoutError, f"no answer from {call.url} within {round(call.timeout, 1):g} s", hint=SLOW)
-
-
-def _garbage(call: Call, cause: BaseException) -> ContainerError:
-    problem = f"what answers at {call.url} does not speak as Docker does: {str(cause)[:200]}"
-    return call.error(EngineUnavailableError, problem, hint=NOT_DOCKER)
-
-
-def _gone(call: Call, cause: BaseException) -> ContainerError:
-    problem = f"the connection to {call.url} broke: {cause or type(cause).__name__}"
-    return call.error(EngineUnavailableError, problem, hint=AGAIN)
-
-
-_BY_KIND: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Callable[..., ContainerError]], ...] = (
-    (FrameError, lambda call, cause: call.error(ContainerError, f"the stream broke: {cause}")),
-    (FileNotFoundError, _absent),
-    (PermissionError, _denied),
-    (ConnectionRefusedError, _refused),
-    (socket.gaierror, _unknown_host),
-    (ssl.SSLError, _insecure),
-    (TimeoutError, _slow),
-    ((http.client.RemoteDisconnected, http.client.IncompleteRead), _gone),
-    ((http.client.HTTPException, ValueError), _garbage),
-    (BaseException, _gone),
+_BROKEN = EngineUnavailableError, "the connection to {url} broke: {cause}", AGAIN
+_FAULTS: tuple[tuple[type[BaseException], type[ContainerError], str, str | None], ...] = (
+    (FrameError, ContainerError, "the stream broke: {cause}", None),
+    (FileNotFoundError, EngineUnavailableError, "no Docker engine at {url}: there is no such socket", START),
+    (PermissionError, EngineUnavailableError, "permission denied at {url}", GROUP),
+    (ConnectionRefusedError, EngineUnavailableError, "no Docker engine listens at {url}", START),
+    (socket.gaierror, EngineUnavailableError, "the host of {url} is not found: {cause}", NOT_DOCKER),
+    (ssl.SSLError, EngineUnavailableError, "no secure connection to {url}: {cause}", TLS),
+    (TimeoutError, EngineTimeoutError, "no answer from {url} within {timeout} s", SLOW),
+    (http.client.RemoteDisconnected, *_BROKEN),
+    (http.client.IncompleteRead, *_BROKEN),
+    (OSError, *_BROKEN),
+    (BaseException, EngineUnavailableError, "what answers at {url} does not speak as Docker does: {cause}", NOT_DOCKER),
 )
-"""The first that fits decides: an OSError of a kind stands before the others."""
+"""What each kind of foreign error means, and what mends it; the first that fits decides."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from botdock.model import LogChunk, Stream
+from botdock.model import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,9 +159,3 @@ class FrameSkipper:
     def _stamp(self, data: bytes, begin: int) -> bytes:
         start = begin + HEADER.size
         return data[start : start + self._width]
-
-
-def join(runs: list[tuple[Stream, list[bytes]]], time_ns: int) -> list[LogChunk]:
-    """Make one chunk of each run of neighbours, so that what stands above handles fewer and longer ones."""
-    joined = ((stream, b"".join(payloads)) for stream, payloads in runs)
-    return [LogChunk(stream, data, time_ns) for stream, data in joined if data]

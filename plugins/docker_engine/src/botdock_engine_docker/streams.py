@@ -13,16 +13,16 @@ from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any
 
 from botdock.errors import ContainerError, ContainerNotFoundError
-from botdock.model import ContainerState, LogStream
+from botdock.model import ContainerState, LogChunk, LogStream
 from botdock_engine_docker.containers import read_status
 from botdock_engine_docker.errors import translated
-from botdock_engine_docker.frames import FrameDecoder, join
+from botdock_engine_docker.frames import FrameDecoder
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from botdock.model import ContainerStatus, LogChunk
+    from botdock.model import ContainerStatus
     from botdock_engine_docker.errors import Call
     from botdock_engine_docker.wire import Wire
 
@@ -233,17 +233,13 @@ class AttachStream(WireStream):
         if self._drained:
             self._ended = self._container_has_ended(timeout)
             return ()
-        chunks = self._decode(self._wire.receive(timeout))
+        piece, time_ns = self._wire.receive(timeout), time.time_ns()
+        with translated(self._call):
+            runs = self._frames.feed(piece)
         if self._wire.ended:
             self._finish()
-        return chunks
-
-    def _decode(self, piece: bytes) -> Sequence[LogChunk]:
-        if not piece:
-            return ()
-        now = time.time_ns()
-        with translated(self._call):
-            return join(self._frames.feed(piece), now)
+        joined = ((stream, b"".join(payloads)) for stream, payloads in runs)
+        return [LogChunk(stream, data, time_ns) for stream, data in joined if data]
 
     def _finish(self) -> None:
         if self._frames.within_frame:
