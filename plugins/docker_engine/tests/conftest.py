@@ -148,7 +148,7 @@ class FakeDocker:
         for verb, part, answers in self._answers:
             if verb == method and part in target:
                 return answers.pop(0) if len(answers) > 1 else answers[0]
-        return self.reply(b'{"message": "nobody told me"}', status=404)
+        return self.reply(b'{"message": "not told"}', status=404)
 
 
 @pytest.fixture

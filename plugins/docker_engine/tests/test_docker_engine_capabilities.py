@@ -135,7 +135,7 @@ def test_doctor_warns_of_a_daemon_elsewhere(fake_docker: Any) -> None:
     assert "docker.disk" not in found
 
 
-def test_a_disk_that_nobody_may_look_at_is_not_mentioned(fake_docker: Any, tmp_path: Path) -> None:
+def test_a_disk_that_may_not_be_looked_at_is_not_mentioned(fake_docker: Any, tmp_path: Path) -> None:
     fake_docker.says("GET", "/info", info(DockerRootDir=str(tmp_path / "absent")))
     assert "docker.disk" not in examine(fake_docker)
 

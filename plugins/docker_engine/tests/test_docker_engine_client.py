@@ -137,7 +137,7 @@ def test_a_socket_of_a_dead_daemon_says_so(tmp_path: Path, make_engine: Callable
         make_engine(f"unix://{tmp_path}/s").capabilities()
 
 
-def test_a_port_that_nobody_listens_on_says_so(make_engine: Callable[..., Any]) -> None:
+def test_a_port_without_a_listener_says_so(make_engine: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     for host in ("127.0.0.1", *["[::1]"] * socket.has_dualstack_ipv6()):

@@ -12,7 +12,6 @@ import pytest
 from botdock.errors import (
     ContainerConflictError,
     ContainerError,
-    ContainerNotFoundError,
     EngineTimeoutError,
     EngineUnavailableError,
 )
@@ -170,48 +169,6 @@ class TestCreate:
         for command in (("/bin/sh",), ("/bin/sh", "x"), ("sh",)):
             engine.create(*replaced(spec, command=command), timeout=CALL)
         assert fake_docker.targets("HEAD") == ["/containers/c1/archive?path=%2Fbin%2Fsh"]
-
-
-class TestWait:
-    def test_the_end_is_told(self, fake_docker: Any, engine: DockerEngine) -> None:
-        fake_docker.says("POST", "/wait", {"StatusCode": 3})
-        fake_docker.says("GET", "/containers/c1/json", inspected(ExitCode=3, OOMKilled=True))
-        status = engine.wait(ContainerHandle(id="c1"), timeout=CALL)
-        assert status is not None
-        assert (status.exit_code, status.oom_killed, status.signal) == (3, True, None)
-        assert engine.wait(ContainerHandle(id="c1"), timeout=CALL) == status
-        assert len(fake_docker.targets("POST")) == 1
-
-    def test_a_container_that_goes_on_is_none(self, fake_docker: Any, engine: DockerEngine) -> None:
-        fake_docker.on("POST", "/wait", fake_docker.STAY)
-        fake_docker.says("GET", "/containers/c1/json", inspected("running"))
-        assert engine.wait(ContainerHandle(id="c1"), timeout=0.1) is None
-        assert engine.wait(ContainerHandle(id="c1"), timeout=0.0) is None
-
-    def test_a_daemon_that_comes_back_in_time_is_waited_for(self, fake_docker: Any, engine: DockerEngine) -> None:
-        fake_docker.on("POST", "/wait", b"", b"", fake_docker.reply(b'{"StatusCode": 0}'))
-        fake_docker.says("GET", "/containers/c1/json", inspected())
-        status = engine.wait(ContainerHandle(id="c1"), timeout=CALL)
-        assert status is not None
-        assert len(fake_docker.targets("POST")) == 3
-
-    def test_a_daemon_that_stays_away_is_unavailable(
-        self, fake_docker: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(containers, "RECONNECT", 0.2)
-        fake_docker.on("POST", "/wait", b"")
-        with pytest.raises(EngineUnavailableError):
-            engine.wait(ContainerHandle(id="c1"), timeout=CALL)
-
-    def test_a_container_that_was_never_started_has_not_ended(self, fake_docker: Any, engine: DockerEngine) -> None:
-        fake_docker.says("POST", "/wait", {"StatusCode": 0})
-        fake_docker.says("GET", "/containers/c1/json", inspected("created"))
-        assert engine.wait(ContainerHandle(id="c1"), timeout=0.2) is None
-
-    def test_a_container_that_is_gone_is_not_found(self, fake_docker: Any, engine: DockerEngine) -> None:
-        fake_docker.says("POST", "/wait", GONE, status=404)
-        with pytest.raises(ContainerNotFoundError):
-            engine.wait(ContainerHandle(id="c1"), timeout=CALL)
 
 
 class TestStop:

@@ -34,7 +34,7 @@ def test_discovery_imports_nothing_that_is_slow() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_factory_asks_nobody(found: EnginePlugin) -> None:
+def test_the_factory_does_not_connect(found: EnginePlugin) -> None:
     engine = found.factory(Config(options={"docker": DockerSettings(host="unix:///nowhere/docker.sock")}))
     assert isinstance(engine, DockerEngine)
     engine.close()

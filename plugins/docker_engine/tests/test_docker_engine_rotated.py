@@ -261,7 +261,7 @@ def assert_exact(
         at_edge = bool(left) and left[0].written != left[0].kept
         too_soon = entries[gone].time_ns <= cursor.first_ns + SKEW_NS if gone < len(entries) else False
         if at_edge and (too_soon or (len(left) == 1 and left[0].kept)):
-            continue  # the end of a long line, or one that the bot did not end: nobody can know
+            continue  # the end of a long line, or one that the bot did not end: it cannot be known
         assert written[stream] == whole[max(size, first_kept) :], stream
         assert first_kept <= size or stream in gaps, stream
 

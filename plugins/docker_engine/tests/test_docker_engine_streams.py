@@ -93,7 +93,7 @@ def test_the_streams_are_asked_for_from_now_on(fake_docker: Any, engine: DockerE
 
 
 @pytest.mark.parametrize(
-    ("sent", "words"), [(frame(1, b"out")[:-1], "middle of a frame"), (b"hello, this is no frame", "not a frame")]
+    ("sent", "words"), [(frame(1, b"out")[:-1], "middle of a frame"), (b"hello, this is text", "not a frame")]
 )
 def test_what_is_not_a_whole_frame_is_a_broken_stream(
     fake_docker: Any, engine: DockerEngine, sent: bytes, words: str
@@ -168,7 +168,7 @@ def test_a_container_that_was_removed_has_ended(fake_docker: Any, engine: Docker
 
 @pytest.mark.parametrize("open_stream", [attach, read_logs])
 def test_an_unknown_container_is_not_found(engine: DockerEngine, open_stream: Callable[[Any], LogStream]) -> None:
-    with pytest.raises(ContainerNotFoundError, match="nobody told me"):
+    with pytest.raises(ContainerNotFoundError, match="not told"):
         open_stream(engine)
 
 

@@ -78,7 +78,7 @@ def test_a_daemon_that_does_not_answer_the_handshake_holds_up_no_reader(
 
 
 @pytest.mark.parametrize("operation", ["capabilities", "attach"])
-def test_a_daemon_that_nobody_vouches_for_is_refused(
+def test_a_daemon_without_a_known_authority_is_refused(
     fake_remote_docker: Callable[[ssl.SSLContext], Any],
     server_context: ssl.SSLContext,
     make_engine: Callable[..., DockerEngine],

@@ -9,7 +9,7 @@ END_OF_HEAD = b"\r\n\r\n"
 LARGEST_HEAD = 16 * 1024
 """Bytes of the status line and the headers."""
 LONGEST_CHUNK_HEAD = 1024
-"""Bytes of the line that begins a chunk; a longer one is no chunk."""
+"""Bytes of the line that begins a chunk; a longer one is not a chunk."""
 _USUAL_HEAD = 10
 """Bytes of one that says nothing but a length."""
 
@@ -119,7 +119,7 @@ class Answer:
         """Return the bytes of the body that are in what has come.
 
         Raises:
-            http.client.BadStatusLine: It is no HTTP.
+            http.client.BadStatusLine: It is not HTTP.
             ValueError: Its head has no end, or a chunk no length.
         """
         if self._body is None:
@@ -154,7 +154,7 @@ def body_of(head: bytes, method: str = "GET") -> tuple[int, Plain | Chunked]:
     """Return the status of an answer with this head, and what its body is.
 
     Raises:
-        http.client.BadStatusLine: It is no HTTP.
+        http.client.BadStatusLine: It is not HTTP.
     """
     first, *lines = head.decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")

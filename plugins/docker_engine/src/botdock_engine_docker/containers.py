@@ -115,7 +115,7 @@ class Containers:
         return [read_info(line) for line in listed]
 
     def remove(self, container_id: str, *, timeout: float) -> None:
-        """Remove it with its log and its anonymous volumes, killing it if it runs; one that is gone is no error."""
+        """Remove it with its log and its anonymous volumes, killing it if it runs; one that is gone is not an error."""
         deadline = Deadline(timeout)
         backoff = Backoff(deadline)
         for remaining in reversed(range(REMOVE_TRIES)):
@@ -170,14 +170,15 @@ class Containers:
             EngineUnavailableError: The daemon stayed away.
         """
         deadline = Deadline(timeout)
-        away = Backoff(Deadline(min(RECONNECT, deadline.left)))
+        away: Backoff | None = None
         while True:
             try:
                 if (status := self._wait_once(container_id, deadline.left)) or deadline.passed:
                     return status
-                away = Backoff(Deadline(min(RECONNECT, deadline.left)))
+                away = None
             except EngineUnavailableError:
-                if deadline.passed or not away.pause():
+                away = away or Backoff(Deadline(min(RECONNECT, deadline.left)))
+                if not away.pause():
                     raise
 
     def stop(self, container_id: str, *, grace: float, timeout: float) -> None:

@@ -119,7 +119,7 @@ class Delivery:
         """Return what is new in a piece of the log, up to where it is doubtful; nothing when it has moved.
 
         Raises:
-            ValueError: It is no log.
+            ValueError: It is not a log.
         """
         now_ns = time.time_ns()
         if self._skipper:

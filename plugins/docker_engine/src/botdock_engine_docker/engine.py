@@ -205,7 +205,7 @@ class DockerEngine(Engine):
         return Ending(ask, remember, call)
 
     def _create_alone(self, template: ContainerTemplate, run: ContainerRun, image: Image, deadline: Deadline) -> str:
-        """Create a container whose user no other has, whoever made that: the daemon is what they all share.
+        """Create a container whose user no other has, of any runner: the daemon is what they all share.
 
         A container is listed before its creation is answered. So of two that picked the same user at least the later
         sees the other, and picks again.

@@ -162,7 +162,7 @@ class EntryReader:
         """Yield each entry that is now complete.
 
         Raises:
-            ValueError: This is no such answer.
+            ValueError: This is not such an answer.
         """
         for stream, payloads in self._frames.feed(piece):
             for payload in payloads:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEADER = Struct(">BxxxL")
 LARGEST_FRAME = 16 * 1024 * 1024
-"""Bytes; Docker's frames have at most 64 KiB, so a longer one is no frame."""
+"""Bytes; Docker's frames have at most 64 KiB, so a longer one is not a frame."""
 STREAMS = {0: Stream.STDOUT, 1: Stream.STDOUT, 2: Stream.STDERR}
 """The number in the header; 0 is stdin, which Docker's own client shows on stdout too."""
 ENGINE_ERROR = 3
@@ -23,7 +23,7 @@ ENGINE_ERROR = 3
 
 
 class FrameError(ValueError):
-    """The bytes are no frames, or one that says that the daemon failed."""
+    """The bytes are not frames, or are one that says that the daemon failed."""
 
 
 class FrameDecoder:
@@ -46,7 +46,7 @@ class FrameDecoder:
             The payloads, those of neighbours of one stream together.
 
         Raises:
-            FrameError: These are no frames.
+            FrameError: These are not frames.
         """
         data = self._rest + piece if self._rest else piece
         unpack, begin, end, head = HEADER.unpack_from, 0, len(data), HEADER.size
@@ -135,7 +135,7 @@ class FrameSkipper:
         for number, stream in STREAMS.items():
             left[stream] -= before[number] - room[number]
         if end - begin >= head and data[begin] not in STREAMS:
-            return b"".join([*parts, data[begin:]])  # whoever decodes it finds out what is wrong
+            return b"".join([*parts, data[begin:]])  # the decoder finds out what is wrong
         self._rest = data[begin:]
         return b"".join(parts)
 

@@ -67,6 +67,6 @@ def read_bounded(path: str, limit: int) -> bytes:
 
 
 def find_result(inspected: Mapping[str, Any]) -> str | None:
-    """Return where the result of a container lies that somebody else created: its only bind that it may write."""
+    """Return where the result of a container lies that another runner created: its only bind that it may write."""
     mounts = inspected.get("Mounts") or ()
     return next((mount["Source"] for mount in mounts if mount.get("Type") == "bind" and mount.get("RW")), None)

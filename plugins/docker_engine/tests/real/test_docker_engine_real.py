@@ -112,7 +112,7 @@ def test_the_digest_of_an_image_is_told(bash_lab: Any, bash_image: str) -> None:
     assert info.digest.startswith("sha256:")
 
 
-def test_an_image_that_nobody_has_is_an_error_of_the_image(bash_lab: Any) -> None:
+def test_an_image_that_is_nowhere_is_an_error_of_the_image(bash_lab: Any) -> None:
     with pytest.raises(ImageError, match=r"botdock\.invalid/none"):
         bash_lab.engine.ensure_image("botdock.invalid/none:1", policy=PullPolicy.MISSING, timeout=CALL)
 

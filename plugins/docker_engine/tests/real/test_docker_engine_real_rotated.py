@@ -132,7 +132,7 @@ def test_a_follower_that_was_left_behind_says_so_and_repeats_nothing(python_lab:
     with engine.read_logs(container, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
         while not chunks:
             chunks += stream.read(1.0)
-        assert engine.wait(container, timeout=CALL).exit_code == 0  # and nobody reads meanwhile
+        assert engine.wait(container, timeout=CALL).exit_code == 0  # and it is not read meanwhile
         with pytest.raises(ContainerError, match="rotated"):
             read_on(stream, chunks)
     read = b"".join(chunk.data for chunk in chunks)
