@@ -12,8 +12,7 @@ import pytest
 from botdock.errors import ContainerError, EngineTimeoutError, ImageError
 from botdock.model import ImageInfo, PullPolicy, PullProgress
 from botdock_engine_docker.engine import DockerEngine
-from botdock_engine_docker.images import read_image
-from botdock_engine_docker.pulling import PullMeter
+from botdock_engine_docker.images import PullMeter, read_image
 
 CALL = 20.0
 ABSENT = {"message": "No such image: bots:1"}

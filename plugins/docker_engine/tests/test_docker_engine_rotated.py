@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 import pytest
@@ -25,6 +26,7 @@ from botdock_engine_docker.tails import NO_CHANCE, SKEW_NS
 SECOND = 10**9
 BEGIN = 1_700_000_000 * SECOND
 CALL = Call(operation="read_logs", url="unix:///fake", timeout=5.0, container_id="c1")
+ENDED = b'{"Id": "c1", "State": {"Status": "exited", "ExitCode": 0}}'
 NUMBERS = {Stream.STDOUT: 1, Stream.STDERR: 2}
 
 
@@ -88,6 +90,9 @@ class CannedWire:
 class CannedLog:
     """A log that loses some of its first entries before each answer, never the last one."""
 
+    call = CALL
+    on_end = staticmethod(lambda _status: None)
+
     def __init__(self, entries: Sequence[Entry], rotations: Sequence[int] = (), *, cut: int = 10_000) -> None:
         self.entries = list(entries)
         self._size = len(self.entries)
@@ -99,10 +104,14 @@ class CannedLog:
         self.wires: list[CannedWire] = []
         self.sees: Callable[[int, list[Entry]], list[Entry]] = lambda _number, entries: entries
 
-    def open(self, *, follow: bool) -> CannedWire:
-        return self.ask(follow=follow, since_ns=0)
+    def open(self, method: str, what: str) -> CannedWire:
+        return self.ask(method, what)
 
-    def ask(self, *, follow: bool, since_ns: int) -> CannedWire:
+    def ask(self, _method: str, what: str) -> CannedWire:
+        if not what.startswith("/logs"):  # it has ended when it is asked
+            return CannedWire([ENDED])
+        query = dict(parse_qsl(urlsplit(what).query))
+        follow, since_ns = query["follow"] == "1", int(query.get("since", "0").replace(".", ""))
         self.asked.append((follow, since_ns))
         if self._rotations:
             del self.entries[: min(self._rotations.pop(0), len(self.entries) - 1)]
@@ -114,22 +123,9 @@ class CannedLog:
         return self.wires[-1]
 
 
-class Ended:
-    """A container that has ended when it is asked."""
-
-    def begin(self) -> CannedWire:
-        return CannedWire([b""])
-
-    def step(self, wire: CannedWire, _timeout: float) -> None:
-        wire.receive(0.0)
-
-    def cancel(self) -> None: ...
-
-
 def read(log: CannedLog, cursor: LogCursor, *, follow: bool = False) -> tuple[dict[Stream, bytes], Sequence[LogGap]]:
     written = dict.fromkeys(Stream, b"")
-    stream = LogReader(cast("Any", log), cursor=cursor, follow=follow, ending=cast("Any", Ended()), call=CALL)
-    with stream:
+    with LogReader(cast("Any", log), cursor=cursor, follow=follow) as stream:
         for _ in range(10_000):
             for chunk in stream.read(0.0):
                 written[chunk.stream] += chunk.data

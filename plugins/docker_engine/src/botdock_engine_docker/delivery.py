@@ -25,6 +25,10 @@ BEHIND_NS = 1_000_000_000
 """A reader that gets an entry so much later than it could may have been leapt over."""
 LEAP_NS = 20_000_000
 """The least that is leapt over is a file, and to write 1 MiB takes Docker longer."""
+TOGETHER_NS = 5_000_000
+"""Lines of so many nanoseconds may share a chunk, and so a time: fewer chunks, and times that are true to 5 ms."""
+MOST_UNPROVED = 4 * 1024 * 1024
+"""Bytes of one stream that are held while the other one is behind; two pipes of one bot are not so far apart."""
 
 
 class FollowWatch:
@@ -64,13 +68,6 @@ class FollowWatch:
     def _returns(self, stream: Stream, time_ns: int, now_ns: int) -> bool:
         before_ns = self._times.get(stream, 0)
         return time_ns < before_ns and self._opened_ns < before_ns <= now_ns + BEHIND_NS
-
-
-TOGETHER_NS = 5_000_000
-"""Lines of so many nanoseconds may share a chunk, and so a time: fewer chunks, and times that are true to 5 ms."""
-
-MOST_UNPROVED = 4 * 1024 * 1024
-"""Bytes of one stream that are held while the other one is behind; two pipes of one bot are not so far apart."""
 
 
 class Delivery:

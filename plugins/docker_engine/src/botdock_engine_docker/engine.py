@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Self
 from botdock.errors import ContainerError
 from botdock.model import ContainerHandle, ContainerState, Engine
 from botdock_engine_docker.capabilities import Probe, probe
-from botdock_engine_docker.client import DockerClient, path
+from botdock_engine_docker.client import DockerClient
 from botdock_engine_docker.containers import CLEAN_UP, Containers, read_status
 from botdock_engine_docker.endpoint import find_endpoint
 from botdock_engine_docker.events import open_events
 from botdock_engine_docker.images import Image, Images
-from botdock_engine_docker.logs import KeptLog, LogReader
+from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.profile import LABEL_USER, Tuning, create_request
 from botdock_engine_docker.results import find_result, hand_over, name_user, read_bounded
 from botdock_engine_docker.seccomp import read_profile
 from botdock_engine_docker.settings import DockerSettings
-from botdock_engine_docker.streams import AttachStream, Ending
+from botdock_engine_docker.streams import AttachStream, Source
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
         PullPolicy,
         PullProgress,
     )
-    from botdock_engine_docker.errors import Call
-    from botdock_engine_docker.wire import Wire
 
 PROBE_TIMEOUT = 30.0
 """Seconds for the look at the daemon; `GET /info` counts containers, and so may take a while on a full machine."""
@@ -129,10 +127,7 @@ class DockerEngine(Engine):
 
     def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the streams of a container that has not been started."""
-        call = self._client.about("attach", timeout=timeout, container_id=container.id)
-        target = path("/containers/{}/attach", container.id) + "?stream=1&stdout=1&stderr=1"
-        wire = self._client.open(call, "POST", target, headers={"Connection": "Upgrade", "Upgrade": "tcp"})
-        return AttachStream(wire, self._ending(container.id, call), call)
+        return AttachStream(self._source("attach", container.id, timeout))
 
     def start(self, container: ContainerHandle, *, timeout: float) -> None:
         """Start it."""
@@ -143,9 +138,7 @@ class DockerEngine(Engine):
         if follow:
             status = self._ends.get(container.id) or self.inspect(container, timeout=timeout)
             follow = status.state is not ContainerState.EXITED
-        call = self._client.about("read_logs", timeout=timeout, container_id=container.id)
-        log = KeptLog(self._client, call)
-        return LogReader(log, cursor=cursor, follow=follow, ending=self._ending(container.id, call), call=call)
+        return LogReader(self._source("read_logs", container.id, timeout), cursor=cursor, follow=follow)
 
     def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for the end."""
@@ -193,16 +186,12 @@ class DockerEngine(Engine):
     def close(self) -> None:
         """Nothing is to be let go of: each call has a connection of its own, and ends it."""
 
-    def _ending(self, container_id: str, call: Call) -> Ending:
-        def ask(what: str) -> Wire:
-            target = path(f"/containers/{{}}/{what}", container_id)
-            method = "POST" if what == "wait" else "GET"
-            return self._client.ask(call, method, target)
-
+    def _source(self, operation: str, container_id: str, timeout: float) -> Source:
         def remember(status: ContainerStatus) -> None:
             self._ends[container_id] = status
 
-        return Ending(ask, remember, call)
+        call = self._client.about(operation, timeout=timeout, container_id=container_id)
+        return Source(self._client, call, remember)
 
     def _create_alone(self, template: ContainerTemplate, run: ContainerRun, image: Image, deadline: Deadline) -> str:
         """Create a container whose user no other has, of any runner: the daemon is what they all share.

@@ -1,22 +1,34 @@
-"""Images: whether they are there, what they declare, and how they come."""
+"""Images: whether they are there, what they declare, and how they come.
+
+A pull's errors come inside its stream, and its progress is summed over the layers.
+"""
 
 from __future__ import annotations
 
+import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from botdock.errors import ImageError
-from botdock.model import ImageInfo, PullPolicy
+from botdock.errors import EngineTimeoutError, ImageError
+from botdock.model import ImageInfo, PullPolicy, PullProgress
 from botdock_engine_docker.client import path
-from botdock_engine_docker.pulling import pull
+from botdock_engine_docker.errors import LOGIN, refusal
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from botdock.model import PullProgress
     from botdock_engine_docker.client import DockerClient
+    from botdock_engine_docker.errors import Call
+
+INTERVAL = 0.25
+"""Seconds between two reports."""
+COMPLETE = frozenset({"Download complete", "Pull complete", "Already exists", "Verifying Checksum", "Extracting"})
+"""What Docker says of a layer whose bytes are all there."""
+IN_STREAM = 500
+"""The status that an error inside the stream would have had."""
 
 
 @attrs.frozen(kw_only=True)
@@ -88,3 +100,93 @@ def read_image(reference: str, inspected: Mapping[str, Any]) -> Image:
     digest = asked if asked in digests else next(iter(digests), identity)
     volumes = (inspected.get("Config") or {}).get("Volumes") or {}
     return Image(info=ImageInfo(reference=reference, digest=digest, id=identity), volumes=tuple(sorted(volumes)))
+
+
+def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable[[PullProgress], None] | None) -> None:
+    """Pull an image.
+
+    Raises:
+        ImageError: It cannot be had.
+        EngineTimeoutError: It took too long; the engine has been told to stop.
+    """
+    call = client.about("ensure_image", timeout=timeout, image=image)
+    repository, tag, registry = _take_apart(image, call)
+    headers = registry_headers(registry, call)
+    parameters = {"fromImage": repository, "tag": tag or "latest"}
+    meter = PullMeter(image, progress)
+    try:
+        for event in client.lines(call, "POST", "/images/create", params=parameters, headers=headers):
+            _raise_for_error(event, call)
+            meter.hear(event)
+    except EngineTimeoutError as error:
+        problem = f"pulling {image} took longer than {round(timeout, 1):g} s"
+        raise call.error(EngineTimeoutError, problem, hint="containers.pull_timeout says how long.") from error
+    meter.report()
+
+
+def _take_apart(image: str, call: Call) -> tuple[str, str | None, str]:
+    """Return the repository, the tag or digest, and the registry of an image, as the docker command reads them."""
+    import docker.auth  # here, as it takes longer to import than a container to start
+    import docker.errors
+    import docker.utils
+
+    repository, tag = docker.utils.parse_repository_tag(image)
+    try:
+        registry, _ = docker.auth.resolve_repository_name(repository)
+    except docker.errors.InvalidRepository as error:
+        raise call.image_error(str(error)) from error
+    return repository, tag, registry
+
+
+def registry_headers(registry: str, call: Call) -> dict[str, str]:
+    """Return the headers that carry the user's credentials for a registry, as `docker login` keeps them.
+
+    Raises:
+        ImageError: The program that keeps them, or the file, does not tell them.
+    """
+    import docker.auth
+    import docker.errors
+    from docker.credentials.errors import StoreError
+
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of a program that is not there: the error says it
+            credentials = docker.auth.load_config().resolve_authconfig(registry)
+    except (docker.errors.DockerException, StoreError) as error:
+        raise call.image_error(f"no credentials for {registry}: {error}", hint=LOGIN) from error
+    return {"X-Registry-Auth": docker.auth.encode_header(credentials).decode()} if credentials else {}
+
+
+def _raise_for_error(event: Mapping[str, Any], call: Call) -> None:
+    detail = event.get("errorDetail") or {}
+    if words := detail.get("message") or event.get("error"):
+        raise refusal(IN_STREAM, str(words), call)
+
+
+class PullMeter:
+    """Sums up how far the layers are, and reports it a few times a second."""
+
+    def __init__(self, image: str, progress: Callable[[PullProgress], None] | None) -> None:
+        self._image = image
+        self._progress = progress
+        self._current: dict[str, int] = {}
+        self._total: dict[str, int] = {}
+        self._reported = 0.0
+
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Take one line of the engine's."""
+        layer, status = str(event.get("id", "")), event.get("status")
+        if status == "Downloading":
+            detail = event.get("progressDetail") or {}
+            self._current[layer] = int(detail.get("current") or 0)
+            self._total[layer] = max(int(detail.get("total") or 0), self._current[layer])
+        elif status in COMPLETE and layer in self._total:
+            self._current[layer] = self._total[layer]
+        if time.monotonic() - self._reported >= INTERVAL:
+            self.report()
+
+    def report(self) -> None:
+        """Report where it stands."""
+        self._reported = time.monotonic()
+        if self._progress is not None:
+            current, total = sum(self._current.values()), sum(self._total.values())
+            self._progress(PullProgress(image=self._image, current=current, total=total))

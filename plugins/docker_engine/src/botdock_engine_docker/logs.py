@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError, ContainerNotFoundError
-from botdock_engine_docker.client import path
 from botdock_engine_docker.delivery import Delivery, FollowWatch
 from botdock_engine_docker.entries import NANO
 from botdock_engine_docker.errors import translated
@@ -18,11 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from botdock.model import LogChunk, LogCursor, LogGap
-    from botdock_engine_docker.client import DockerClient
-    from botdock_engine_docker.errors import Call
     from botdock_engine_docker.looking import Plan
-    from botdock_engine_docker.streams import Ending
-    from botdock_engine_docker.wire import Wire
+    from botdock_engine_docker.streams import Source
 
 
 CATCH_UP_NS = 1_000_000_000
@@ -31,36 +27,6 @@ PAUSE = 0.1
 """Seconds between two looks at a log that may be behind."""
 LOOKS = 32
 """Looks at a log until it is given up: it is rotated faster than it can be read."""
-
-
-class KeptLog:
-    """Asks for the log of one container, each time on a connection of its own.
-
-    Args:
-        client: Speaks to the daemon.
-        call: Whose log, and how long an answer may take to begin.
-    """
-
-    def __init__(self, client: DockerClient, call: Call) -> None:
-        self._client = client
-        self._call = call
-
-    def open(self, *, follow: bool) -> Wire:
-        """Ask for it from its beginning, and wait for the answer to begin.
-
-        Raises:
-            ContainerError: It does not, or it is a refusal.
-        """
-        return self._client.open(self._call, "GET", self._target(follow=follow, since_ns=0))
-
-    def ask(self, *, follow: bool, since_ns: int) -> Wire:
-        """Ask for it from a time on, nanoseconds since the epoch and inclusive, and leave the answer to the reader."""
-        return self._client.ask(self._call, "GET", self._target(follow=follow, since_ns=since_ns))
-
-    def _target(self, *, follow: bool, since_ns: int) -> str:
-        since = f"&since={since_ns // NANO}.{since_ns % NANO:09}" if since_ns else ""
-        log = path("/containers/{}/logs", self._call.container_id or "")
-        return f"{log}?stdout=1&stderr=1&timestamps=1&follow={int(follow)}{since}"
 
 
 class LogReader(WireStream):
@@ -72,18 +38,14 @@ class LogReader(WireStream):
     the container has ended, its end is read once more without following, and what is new in it is delivered.
 
     Args:
-        log: Asks for it.
+        source: Opens the connections.
         cursor: What is stored already.
         follow: Whether to go on until the container ends.
-        ending: Tells when it has.
-        call: For messages.
     """
 
-    def __init__(self, log: KeptLog, *, cursor: LogCursor, follow: bool, ending: Ending, call: Call) -> None:
-        self._log = log
+    def __init__(self, source: Source, *, cursor: LogCursor, follow: bool) -> None:
         self._cursor = cursor
         self._follow = follow
-        self._call = call
         self._lost: Sequence[LogGap] = ()
         self._looks = 0
         self._followed = False
@@ -91,7 +53,7 @@ class LogReader(WireStream):
         """Takes each piece of what is read now."""
         self._go_on: Callable[[], None] = self._look_again
         """Goes on, at its end, with what follows."""
-        super().__init__(log.open(follow=follow), ending)
+        super().__init__(source.open("GET", _log(follow=follow)), source)
         self._begin_delivery(plan_by_count(cursor))
 
     @property
@@ -133,14 +95,14 @@ class LogReader(WireStream):
             self._switch(pause(PAUSE, self._call))
             self._take, self._go_on = _nothing, self._look_again
         else:
-            self._switch(self._log.ask(follow=self._follow, since_ns=plan.since_ns))
+            self._switch(self._source.ask("GET", _log(follow=self._follow, since_ns=plan.since_ns)))
             self._lost = plan.lost
             self._begin_delivery(plan)
 
     def _look_again(self) -> None:
         if self._looks >= LOOKS:
             raise self._call.error(ContainerError, "the log is rotated faster than it can be read")
-        self._switch(self._log.ask(follow=False, since_ns=0))
+        self._switch(self._source.ask("GET", _log(follow=False)))
         self._begin_look()
 
     def _begin_delivery(self, plan: Plan) -> None:
@@ -167,7 +129,7 @@ class LogReader(WireStream):
     def _read_end_again(self) -> None:
         """Read the end of the log once more, now that nothing can be added to it."""
         self._followed = False
-        self._switch(self._log.ask(follow=False, since_ns=self._delivery.begin_again()))
+        self._switch(self._source.ask("GET", _log(follow=False, since_ns=self._delivery.begin_again())))
         self._take, self._go_on = self._deliver, self._finish_again
 
     def _finish_again(self) -> None:
@@ -177,6 +139,12 @@ class LogReader(WireStream):
             self._ended = True
         else:
             self._look_again()
+
+
+def _log(*, follow: bool, since_ns: int = 0) -> str:
+    """Return how the log is asked for, from a time on: nanoseconds since the epoch, inclusive."""
+    since = f"&since={since_ns // NANO}.{since_ns % NANO:09}" if since_ns else ""
+    return f"/logs?stdout=1&stderr=1&timestamps=1&follow={int(follow)}{since}"
 
 
 def _nothing(_piece: bytes) -> Sequence[LogChunk]:

@@ -10,19 +10,21 @@ import selectors
 import time
 from abc import abstractmethod
 from threading import Lock, Timer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock.model import ContainerState, LogChunk, LogStream
+from botdock_engine_docker.client import path
 from botdock_engine_docker.containers import read_status
 from botdock_engine_docker.errors import translated
 from botdock_engine_docker.frames import FrameDecoder
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from botdock.model import ContainerStatus
+    from botdock_engine_docker.client import DockerClient
     from botdock_engine_docker.errors import Call
     from botdock_engine_docker.wire import Wire
 
@@ -32,87 +34,34 @@ APART = 1.0
 """Seconds between the end of the log and that of the container, by the daemon's clock, from which on it was cut."""
 
 
-class Ending:
-    """Waits for the end of a container whose log has ended, without ever blocking.
-
-    A container that ended when its log did ended well. One that goes on, or that went on for a while, was cut off: its
-    log has to be read again from where it stands.
+class Source:
+    """What the streams of one container ask of the daemon, each time on a connection of its own.
 
     Args:
-        ask: Asks `wait` or `json` about the container, on a connection of its own.
-        on_status: Told how it ended, so that it need not be asked again.
-        call: For messages.
+        client: Speaks to the daemon.
+        call: Whose streams, for messages, and how long an answer may take to begin.
+        on_end: Told how the container ended, so that it need not be asked again.
     """
 
-    def __init__(self, ask: Callable[[str], Wire], on_status: Callable[[ContainerStatus], None], call: Call) -> None:
-        self._ask = ask
-        self._on_status = on_status
-        self._call = call
-        self._log_ended = 0.0
-        self._wire: Wire | None = None
-        self._watchdog: Timer | None = None
-        self._interrupted = False
-        self._inspected: bytes | None = None
+    def __init__(self, client: DockerClient, call: Call, on_end: Callable[[ContainerStatus], None]) -> None:
+        self.call = call
+        self.on_end = on_end
+        self._client = client
 
-    def begin(self) -> Wire:
-        """Ask for the end, and return the connection on which it will be told; a timer bounds the wait."""
-        self._log_ended = time.time()
-        self._wire = self._ask("wait")
-        self._watchdog = Timer(SETTLE, self._interrupt)
-        self._watchdog.daemon = True
-        self._watchdog.start()
-        return self._wire
-
-    def step(self, wire: Wire, timeout: float) -> Wire | None:
-        """Read from the current connection; return the one to go on with, or None when the container has ended.
+    def open(self, method: str, what: str, **headers: str) -> Wire:
+        """Ask, and wait for the answer to begin.
 
         Raises:
-            ContainerError: The log was cut off before the container's end.
+            ContainerError: It does not, or it is a refusal.
         """
-        try:
-            data = wire.receive(timeout)
-        except ContainerNotFoundError:
-            return None  # it was removed already
-        except ContainerError:
-            if self._interrupted:
-                raise self._cut() from None
-            raise
-        if self._inspected is not None:
-            return self._inspect(wire, data)
-        if wire.ended:
-            self._inspected = b""
-            self._wire = self._ask("json")
-        return self._wire
+        return self._client.open(self.call, method, self._path(what), headers=headers)
 
-    def cancel(self) -> None:
-        """Wait no longer."""
-        if self._watchdog is not None:
-            self._watchdog.cancel()
+    def ask(self, method: str, what: str) -> Wire:
+        """Ask, and leave the answer to the reader."""
+        return self._client.ask(self.call, method, self._path(what))
 
-    def _interrupt(self) -> None:
-        """Wake the reader, which then finds the connection broken."""
-        self._interrupted = True
-        if self._wire is not None:
-            self._wire.interrupt()
-
-    def _inspect(self, wire: Wire, data: bytes) -> Wire | None:
-        self._inspected = (self._inspected or b"") + data
-        if not wire.ended:
-            return wire
-        with translated(self._call):
-            inspected: Mapping[str, Any] = json.loads(self._inspected)
-            status = read_status(inspected)
-        if status.state is not ContainerState.EXITED or self._outlived_its_log(status):
-            raise self._cut()
-        self.cancel()
-        self._on_status(status)
-        return None
-
-    def _outlived_its_log(self, status: ContainerStatus) -> bool:
-        return status.finished_at is not None and status.finished_at.timestamp() - self._log_ended > APART
-
-    def _cut(self) -> ContainerError:
-        return self._call.error(ContainerError, "the log ended while the container went on")
+    def _path(self, what: str) -> str:
+        return path("/containers/{}", self.call.container_id or "") + what
 
 
 class WireStream(LogStream):
@@ -121,22 +70,29 @@ class WireStream(LogStream):
     Its descriptor is that of a selector which watches the current connection; so it stays the same, is readable when
     the connection is, and one loop can serve many streams. Reading never waits for more than the current connection.
 
+    A container that ended when its log did ended well. One that goes on, or that went on for a while, was cut off: its
+    log has to be read again from where it stands.
+
     Args:
         wire: The connection to begin with.
-        ending: Tells when the container has ended.
+        source: Opens the others.
     """
 
-    def __init__(self, wire: Wire, ending: Ending) -> None:
+    def __init__(self, wire: Wire, source: Source) -> None:
         self._wire = wire
-        self._ending = ending
+        self._source = source
+        self._call = source.call
         self._selector = selectors.DefaultSelector()
         self._watched = wire.events
         self._selector.register(wire.fileno(), wire.events)
         self._switching = Lock()
-        self._closed = False
-        self._ended = False
+        self._closed = self._ended = self._interrupted = False
         self._received = 0
         """Bytes that came over the connections before the current one."""
+        self._log_ended = 0.0
+        self._watchdog = Timer(SETTLE, self._interrupt)
+        self._inspected: bytes | None = None
+        """What has come of the container's state, once it has ended."""
 
     @property
     def ended(self) -> bool:
@@ -173,7 +129,7 @@ class WireStream(LogStream):
         with self._switching:
             if not self._closed:
                 self._closed = True
-                self._ending.cancel()
+                self._watchdog.cancel()
                 self._wire.close()
                 self._selector.close()
 
@@ -182,15 +138,53 @@ class WireStream(LogStream):
         """Read once from the current connection; return what came of it."""
 
     def _await_end(self) -> None:
-        """Begin to wait for the container's end."""
-        self._switch(self._ending.begin())
+        """Begin to wait for the container's end; a timer bounds the wait."""
+        self._log_ended, self._inspected = time.time(), None
+        self._switch(self._source.ask("POST", "/wait"))
+        self._watchdog.cancel()
+        self._watchdog = Timer(SETTLE, self._interrupt)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def _interrupt(self) -> None:
+        """Wake the reader, which then finds the connection broken."""
+        self._interrupted = True
+        self._wire.interrupt()
 
     def _container_has_ended(self, timeout: float) -> bool:
-        """Read once of what tells of the container's end; return whether it has come."""
-        following = self._ending.step(self._wire, timeout)
-        if following is not None and following is not self._wire:
-            self._switch(following)
-        return following is None
+        """Read once of what tells of the container's end; return whether it has come.
+
+        Raises:
+            ContainerError: The log was cut off before the container's end.
+        """
+        try:
+            data = self._wire.receive(timeout)
+        except ContainerNotFoundError:
+            return True  # it was removed already
+        except ContainerError:
+            if self._interrupted:
+                raise self._cut() from None
+            raise
+        if self._inspected is not None:
+            self._inspected += data
+            return self._wire.ended and self._has_ended_well(self._inspected)
+        if self._wire.ended:
+            self._inspected = b""
+            self._switch(self._source.ask("GET", "/json"))
+        return False
+
+    def _has_ended_well(self, inspected: bytes) -> bool:
+        with translated(self._call):
+            status = read_status(json.loads(inspected))
+        went_on = status.finished_at is not None and status.finished_at.timestamp() - self._log_ended > APART
+        if status.state is not ContainerState.EXITED or went_on:
+            raise self._cut()
+        self._watchdog.cancel()
+        self._source.on_end(status)
+        return True
+
+    def _cut(self) -> ContainerError:
+        return self._call.error(ContainerError, "the log ended while the container went on")
 
     def _switch(self, wire: Wire) -> None:
         """Go on with another connection."""
@@ -215,17 +209,11 @@ class WireStream(LogStream):
 
 
 class AttachStream(WireStream):
-    """The live streams of one container.
+    """The live streams of one container that has not been started."""
 
-    Args:
-        wire: The connection that is attached to it.
-        ending: Tells when the container has ended.
-        call: For messages.
-    """
-
-    def __init__(self, wire: Wire, ending: Ending, call: Call) -> None:
-        super().__init__(wire, ending)
-        self._call = call
+    def __init__(self, source: Source) -> None:
+        wire = source.open("POST", "/attach?stream=1&stdout=1&stderr=1", Connection="Upgrade", Upgrade="tcp")
+        super().__init__(wire, source)
         self._frames = FrameDecoder()
         self._drained = False
 
