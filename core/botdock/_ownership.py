@@ -48,7 +48,7 @@ def fault_of(path: Path) -> PathFault | None:
     except OSError as error:
         place = Path(error.filename or path)
         return PathFault(place, f"cannot be looked at: {error.strerror}", "choose a path of folders that you may enter")
-    faults = (_fault(step, look, last=at == len(found)) for at, (step, look) in enumerate(found, start=1))
+    faults = (_fault(step, look, last=at == len(found)) for at, (step, look) in enumerate(found, start=1) if look)
     return next((fault for fault in faults if fault), None)
 
 
@@ -77,8 +77,8 @@ def is_ours(look: os.stat_result) -> bool:
     return look.st_uid in {os.geteuid(), 0}
 
 
-def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield all that the kernel meets on the way to a path, links and what they lead to included."""
+def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
+    """Yield all that the kernel meets on the way to a path, what links lead to included; None for what is absent."""
     here, pending, links = Path("/"), list(reversed(path.parts[1:])), 0
     yield here, here.lstat()
     while pending:
@@ -90,6 +90,7 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
         try:
             look = step.lstat()
         except (FileNotFoundError, NotADirectoryError):
+            yield step, None
             return
         yield step, look
         if not stat.S_ISLNK(look.st_mode):

@@ -89,6 +89,14 @@ def test_a_sticky_folder_may_lead_to_it_but_may_not_be_it(home: Path) -> None:
     assert "can be written by every user" in refusal(home)
 
 
+def test_a_sticky_folder_may_lead_to_one_that_is_not_there_yet(home: Path) -> None:
+    home.parent.chmod(0o1777)
+    new = home.parent / "new" / "home"
+    assert Config(home=str(new)).checked_home() == Config(home=str(new)).checked_home(make=True) == new
+    home.parent.chmod(0o777)
+    assert "can be written by every user" in refusal(home.parent / "other")
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_that_is_a_link_is_not_followed(home: Path, part: str, tmp_path: Path) -> None:
     (home / part).rmdir()
