@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 import shutil
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def command(tree: Path, image: str, build: bool) -> list[str]:  # noqa: FBT001 -
         hint = "Install Node.js with npm; on Debian: apt-get install npm."
         raise CodeError("installing packages takes npm, which is not on PATH", source=_MANIFEST, hint=hint)
     locked = any((tree / name).is_file() for name in _LOCKS)
-    machine = platform.machine()
+    machine = os.uname().machine
     return [
         npm,
         *(["ci"] if locked else ["install", "--no-package-lock"]),

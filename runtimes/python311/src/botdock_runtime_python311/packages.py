@@ -1,13 +1,14 @@
-"""Installs what a `requirements.txt` names into `vendor/`, for the Python and the image that are to run it."""
+"""Installs what a `requirements.txt` names into `vendor/`, for the Python and the image that are to run it.
+
+Every start of botdock imports this module, so that patterns are compiled when they are used.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-import platform
 import re
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -24,15 +25,15 @@ _HINT = "Only wheels are taken; --build builds a package that has none for this 
 _GLIBC = range(36, 4, -1)
 """Minor versions of the glibc 2 of the official images' oldest Debian and before, as wheels name them (PEP 600)."""
 _MUSL = ("musllinux_1_2", "musllinux_1_1")
-_HARMLESS = re.compile(
+_HARMLESS = (
     r"-[if].*|--(?:index-url|extra-index-url|find-links|trusted-host)[\s=].*|--(?:no-index|pre|prefer-binary|require-hashes)"
     r"|(?:-[rc]|--(?:requirement|constraint)[\s=])(?!.*://).*"
 )
 """Options by which nothing is built; all others are refused, for pip takes them shortened too."""
-_MAY_BE_BUILT = re.compile(r"\.|.*/|.*\.(?:zip|tgz|tbz|txz|tar\.\w+)$")
+_MAY_BE_BUILT = r"\.|.*/|.*\.(?:zip|tgz|tbz|txz|tar\.\w+)$"
 """Requirements that name a file, a folder or an address, and not a package of the index."""
-_WHEEL = re.compile(r"(?!.*\w\+\w+:).*\.whl(?:#.*)?")
-_INCLUDE = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
+_WHEEL = r"(?!.*\w\+\w+:).*\.whl(?:#.*)?"
+_INCLUDE = r"(?:-r|--requirement)[\s=]*(\S+)"
 
 
 def packages(version: tuple[int, int], programs: tuple[str, ...]) -> Packages:
@@ -52,12 +53,14 @@ def _command(tree: Path, image: str, build: bool, *, version: tuple[int, int], p
             hint = "--build allows that, which runs code of the package on this machine."
             raise CodeError(f"{place}: {line!r} names no wheel, and would be built", source=_MANIFEST, hint=hint)
     wheels = ["--only-binary=:all:", f"--python-version={name}", "--implementation=cp"]
-    platforms = [f"--platform={each}_{platform.machine()}" for each in _platforms(image)]
+    platforms = [f"--platform={each}_{os.uname().machine}" for each in _platforms(image)]
     return [*_pip([*programs, sys.executable], "installing packages"), *common, *wheels, *platforms]
 
 
 def _pip(candidates: list[str], purpose: str) -> list[str]:
     """Return the command that is the pip of the first Python that has one."""
+    import subprocess
+
     for python in candidates:
         try:
             subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=True)
@@ -84,15 +87,15 @@ def _lines(tree: Path, name: str, seen: frozenset[str] = frozenset()) -> Iterato
     for number, raw in enumerate(text.splitlines(), start=1):
         if line := re.sub(r"(?:^|\s)#.*", "", raw).strip():
             yield f"{name}, line {number}", line
-            if included := _INCLUDE.match(line):
+            if included := re.match(_INCLUDE, line):
                 yield from _lines(tree, os.path.normpath(Path(name).parent / included[1]), seen | {name})
 
 
 def _is_built(line: str) -> bool:
     if line.startswith("-"):
-        return not _HARMLESS.fullmatch(line)
+        return not re.fullmatch(_HARMLESS, line)
     named = re.split(r"\s*;|\s+--", line)[0]
-    return bool(_MAY_BE_BUILT.match(named)) and not _WHEEL.fullmatch(named)
+    return bool(re.match(_MAY_BE_BUILT, named)) and not re.fullmatch(_WHEEL, named)
 
 
 def tidy(folder: Path) -> None:
