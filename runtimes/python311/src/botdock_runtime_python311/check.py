@@ -22,9 +22,9 @@ _TOKEN = re.compile(r"\w+|[^\w ]")
 _MAX_TOKENS = 8192
 """About 32 KiB of ordinary code. A tree takes up to 1 KiB for each of them, some of which stays with the thread."""
 _one_tree = threading.Lock()
-_SINCE_312 = re.compile(r"\s*(?:type\s+\w+[^=]*=|class\s+\w+\s*\[|(?:async\s+)?def\s+\w+\s*\[)")
+_SINCE_312 = r"\s*(?:type\s+\w+[^=]*=|class\s+\w+\s*\[|(?:async\s+)?def\s+\w+\s*\[)"
 """How lines begin that Python 3.11 and older refuse without saying that a newer one knows them."""
-_SINCE = re.compile(r"only supported in Python (\d+\.\d+)")
+_SINCE = r"only supported in Python (\d+\.\d+)"
 
 
 def problems(tree: Path, script: str, *, version: tuple[int, int] = (3, 11)) -> Iterator[str]:
@@ -50,7 +50,7 @@ def _problems(source: bytes, script: str, version: tuple[int, int]) -> Iterator[
     except (RecursionError, MemoryError):
         return
     except (SyntaxError, ValueError) as error:
-        if sys.version_info[:2] == version or _SINCE.search(str(error)):
+        if sys.version_info[:2] == version or re.search(_SINCE, str(error)):
             yield _syntax_problem(script, error, ".".join(map(str, version)))
         return
     read = Script(text, module)
@@ -85,10 +85,10 @@ def _newer_python(error: Exception) -> str:
     """Return the first Python that may know what was refused, such as `3.12`, where that can be told; else nothing."""
     if not isinstance(error, SyntaxError):
         return ""
-    if since := _SINCE.search(error.msg):  # this Python knows it, and was asked as an older one
+    if since := re.search(_SINCE, error.msg):  # this Python knows it, and was asked as an older one
         return since.group(1)
     is_older = sys.version_info < (3, 12)
-    return "3.12" if is_older and (error.msg.startswith("f-string") or _SINCE_312.match(error.text or "")) else ""
+    return "3.12" if is_older and (error.msg.startswith("f-string") or re.match(_SINCE_312, error.text or "")) else ""
 
 
 def _syntax_problem(script: str, error: Exception, version: str) -> str:
