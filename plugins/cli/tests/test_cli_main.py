@@ -90,7 +90,7 @@ def test_help_imports_nothing_that_it_does_not_need(
     [
         ([["ps"], ["ps", "-a", "-n", "20"], ["ps", "--json"]], {"asyncio", "cattrs", "secrets", "botdock.archive"}),
         ([[verb, "sma"] for verb in ("result", "inspect", "wait", "stop", "rm")], {"cattrs"}),
-        ([["logs", "sma"]], set()),
+        ([["logs", "sma"]], {"cattrs"}),
     ],
 )
 def test_what_asks_the_state_folder_alone_imports_neither_plugins_nor_the_log(
