@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import attrs
 import pytest
 
 from botdock.config import rules, setting
-from botdock.config.converter import structure
+from botdock.config.converter import reader_of, structure
 from botdock.errors import ConfigError
 from botdock.model import Limits
 from botdock.model.units import Bytes, Seconds
@@ -141,3 +144,50 @@ def test_a_secret_is_never_shown(value: object) -> None:
 def test_a_long_wrong_value_makes_no_long_message() -> None:
     (problem,) = problems(inner={"size": "x" * 100_000})
     assert len(problem) < 500
+
+
+@attrs.frozen(kw_only=True)
+class Chosen:
+    mode: Literal["fast", "safe"] = "safe"
+    plain: dict = attrs.field(factory=dict)  # type: ignore[type-arg] # as a third party may write it
+    colours: list[Colour] | None = None
+    parts: list[Inner] = attrs.field(factory=list)
+    derived: int = attrs.field(default=7, init=False)
+    _hidden: int = 0
+
+
+def test_the_types_that_a_plugins_settings_may_have_are_read() -> None:
+    data = {"mode": "fast", "plain": {"a": [1]}, "colours": ["red"], "parts": [{"size": 1}], "_hidden": 3}
+    assert structure(data, Chosen, "x") == Chosen(
+        mode="fast", plain={"a": [1]}, colours=[Colour.RED], parts=[Inner(size=1)], hidden=3
+    )
+    with pytest.raises(ConfigError) as caught:
+        structure({"mode": "fsat", "colours": [1], "parts": [{}, {"sze": 1}], "derived": 1}, Chosen, "x")
+    assert list(caught.value.problems) == [
+        "x: mode: must be one of fast, safe, not 'fsat'; did you mean fast?",
+        "x: colours.0: must be one of red, green, not 1",
+        "x: parts.1.sze: unknown; did you mean size?",
+        "x: derived: unknown; there are: mode, plain, colours, parts, _hidden",
+    ]
+
+
+@pytest.mark.parametrize("wanted", [set[str], int | str, Path, datetime, bytes, Iterator[int]])
+def test_a_type_that_no_setting_can_have_is_told_with_its_field(wanted: Any) -> None:
+    cls = attrs.make_class("Odd", {"it": attrs.field(type=wanted, default=None)})
+    with pytest.raises(TypeError, match=r"^Odd\.it: a setting cannot be of the type "):
+        reader_of(cls)
+
+
+def test_what_a_class_itself_refuses_is_told_at_its_table() -> None:
+    @attrs.frozen(kw_only=True)
+    class Bounds:
+        low: int = 0
+        high: int = 9
+
+        def __attrs_post_init__(self) -> None:
+            if self.low > self.high:
+                raise ValueError("low must not be above high")
+
+    cls = attrs.make_class("Outer", {"bounds": attrs.field(type=Bounds)})
+    with pytest.raises(ConfigError, match=r"^x: bounds: low must not be above high$"):
+        structure({"bounds": {"low": 10}}, cls, "x")

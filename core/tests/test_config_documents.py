@@ -84,7 +84,7 @@ def test_every_example_in_a_docstring_is_true() -> None:
 
 def test_importing_the_configuration_is_cheap() -> None:
     code = (
-        "import sys; from botdock.config import Config; print({'cattrs', 'platformdirs', 'loguru'} & set(sys.modules))"
+        "import sys; from botdock.config import Config; print({'tomllib', 'platformdirs', 'loguru'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "set()"

@@ -13,7 +13,7 @@ import pytest
 import botdock
 from botdock import config, model
 
-HEAVY = ("attrs", "cattrs", "docker", "loguru", "minio", "pluggy", "rich", "click")
+HEAVY = ("attrs", "docker", "loguru", "minio", "pluggy", "rich", "click")
 
 
 @pytest.mark.parametrize("name", botdock.__all__)
@@ -75,4 +75,4 @@ def test_importing_the_model_imports_nothing_heavy() -> None:
 
 def test_discovery_imports_neither_docker_nor_minio() -> None:
     modules = modules_after("from botdock import PluginManager; PluginManager.load().records")
-    assert modules.isdisjoint({"docker", "minio", "cattrs", "rich", "click", "prometheus_client"})
+    assert modules.isdisjoint({"docker", "minio", "rich", "click", "prometheus_client"})

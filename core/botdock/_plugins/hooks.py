@@ -12,6 +12,7 @@ import attrs
 import pluggy
 
 from botdock._plugins.records import PluginStage, RejectedError, guarded
+from botdock.config.converter import reader_of
 from botdock.errors import nearest
 from botdock.hookspecs import PROJECT, BotdockSpecs
 from botdock.model import (
@@ -118,7 +119,7 @@ def _settings_problem(item: Item) -> str | None:
         return None
     if not isinstance(settings, type) or not attrs.has(settings):
         return f"its settings are {_shown(settings)}, not an attrs class"
-    attrs.resolve_types(settings)  # raises what its author has to know, such as a name that is not imported
+    reader_of(settings)  # raises what its author has to know, such as a name that is not imported
     return None
 
 

@@ -7,13 +7,12 @@ have units. All problems are found at once, each with its path.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from enum import Enum, StrEnum
-from functools import cache
-from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin
+from enum import Enum
+from functools import cache, partial
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
-import cattrs
-from cattrs.gen import make_dict_structure_fn, override
 
 from botdock.config.rules import SECRET, InvalidDataError, KeyPath, Problem, Rule, dotted
 from botdock.errors import ConfigError, nearest
@@ -22,13 +21,16 @@ from botdock.model.limits import RANGES, Limits
 from botdock.model.units import Unit, parse_bytes, parse_seconds
 
 T = TypeVar("T")
-Hook: TypeAlias = Callable[[Any, Any], Any]
+Reader: TypeAlias = Callable[[Any], Any]
+"""Returns a value as its type wants it; raises a TypeError, a ValueError, or an InvalidDataError with several."""
 
 _EXACT = 2**53
 _LONGEST_PROBLEM = 400
 _WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
 _EXAMPLES = {Unit.BYTES: "'512MiB'", Unit.SECONDS: "'30s'"}
 _PARSERS: dict[Unit, Callable[[object], float]] = {Unit.BYTES: parse_bytes, Unit.SECONDS: parse_seconds}
+_TABLES = (dict, Mapping)
+_COLLECTIONS = (tuple, list, *_TABLES)
 
 
 def structure(data: object, cls: type[T], source: str) -> T:
@@ -48,28 +50,6 @@ def structure(data: object, cls: type[T], source: str) -> T:
         raise ConfigError([f"{source}: {dotted(p.path)}: {p.text}" for p in error.problems]) from None
 
 
-def check_fields(section: Any) -> None:
-    """Hold what a section was constructed of to the same rules as what a file says, and keep what they make of it.
-
-    Raises:
-        ConfigError: With every problem as `field: problem`.
-    """
-    problems: list[Problem] = []
-    cls: Any = type(section)
-    for name, hook in _hooks(attrs.resolve_types(cls)):
-        try:
-            object.__setattr__(section, name, hook(getattr(section, name), None))
-        except Exception as error:  # noqa: BLE001 - see structure_or_problems
-            problems.extend(_problems_of(error, (name,)))
-    if problems:
-        raise ConfigError([f"{dotted(problem.path)}: {problem.text}" for problem in problems])
-
-
-@cache
-def _hooks(cls: type) -> tuple[tuple[str, Hook], ...]:
-    return tuple((field.name, _field_hook(cls, field, _converter())) for field in attrs.fields(cls))
-
-
 def structure_or_problems(data: object, cls: type[T]) -> T:
     """Return `data` as `structure` does.
 
@@ -77,33 +57,74 @@ def structure_or_problems(data: object, cls: type[T]) -> T:
         InvalidDataError: With every problem and its path.
     """
     try:
-        return _converter().structure(data, cls)
-    except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever its hooks raised
+        return cast("T", reader_of(cast("Any", cls))(data))
+    except Exception as error:  # noqa: BLE001 - see _read_each
         problems = list(_problems_of(error))
     raise InvalidDataError(problems)
 
 
+def check_fields(section: Any) -> None:
+    """Hold what a section was constructed of to the same rules as what a file says, and keep what they make of it.
+
+    Raises:
+        ConfigError: With every problem as `field: problem`.
+    """
+    readers = _field_readers(cast("Any", type(section)))
+    try:
+        values = _read_each((name, reader, getattr(section, name)) for name, reader in readers.items())
+    except InvalidDataError as error:
+        raise ConfigError([f"{dotted(problem.path)}: {problem.text}" for problem in error.problems]) from None
+    for name, value in values.items():
+        object.__setattr__(section, name, value)
+
+
 @cache
-def _converter() -> cattrs.Converter:
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    for primitive in _WORDS:
-        converter.register_structure_hook(primitive, _structure_primitive)
-    for enumeration in (Enum, StrEnum):  # StrEnum by name, or its members would count as mere text
-        converter.register_structure_hook(enumeration, _structure_enum)
-    converter.register_structure_hook_func(lambda cls: cls is Any, _structure_any)
-    converter.register_structure_hook_func(lambda cls: _unit(cls) is not None, _structure_unit)
-    converter.register_structure_hook_factory(_is_collection, lambda cls: _collection_hook(cls, converter))
-    converter.register_structure_hook_factory(attrs.has, lambda cls: _class_hook(cls, converter))
-    return converter
+def reader_of(wanted: Any) -> Reader:
+    """Return what reads a value of a type: one of JSON's, a size, a choice, an attrs class; or None as well.
+
+    Raises:
+        TypeError: No setting can be of that type.
+    """
+    reader = _plain_reader(wanted) if get_origin(wanted) is None else _generic_reader(wanted, get_origin(wanted))
+    if reader is None:
+        raise TypeError(f"a setting cannot be of the type {wanted}")
+    return reader
 
 
-def _structure_any(value: object, _: Any) -> object:
+def _plain_reader(wanted: Any) -> Reader | None:
+    if wanted is Any:
+        return _read_anything
+    if wanted in _WORDS:
+        return partial(_read_primitive, wanted)
+    if wanted in _COLLECTIONS:
+        return _collection_reader(wanted, Any)
+    if isinstance(wanted, type) and issubclass(wanted, Enum):
+        return partial(_read_choice, {member.value: member for member in wanted})
+    return _class_reader(wanted) if attrs.has(wanted) else None
+
+
+def _generic_reader(wanted: Any, origin: Any) -> Reader | None:
+    arguments = get_args(wanted)
+    if origin is Annotated and (unit := next((mark for mark in arguments[1:] if isinstance(mark, Unit)), None)):
+        return partial(_read_unit, unit)
+    if origin is Literal:
+        return partial(_read_choice, {choice: choice for choice in arguments})
+    if origin in _COLLECTIONS:
+        return _collection_reader(origin, arguments[-1] if origin in _TABLES else arguments[0])
+    others = [argument for argument in arguments if argument is not NoneType]
+    if origin not in {Union, UnionType} or len(others) != 1:
+        return None
+    read = reader_of(others[0])
+    return lambda value: None if value is None else read(value)
+
+
+def _read_anything(value: object) -> object:
     if problem := nesting_problem(value):
         raise ValueError(problem)
     return value
 
 
-def _structure_primitive(value: object, cls: type) -> object:
+def _read_primitive(cls: type, value: object) -> object:
     if cls is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _EXACT:
         return float(value)
     if not isinstance(value, cls) or (cls is int and isinstance(value, bool)):
@@ -113,82 +134,90 @@ def _structure_primitive(value: object, cls: type) -> object:
     return str(value) if cls is str else value
 
 
-def _unit(cls: Any) -> Unit | None:
-    if get_origin(cls) is not Annotated:
-        return None
-    return next((mark for mark in get_args(cls)[1:] if isinstance(mark, Unit)), None)
-
-
-def _structure_unit(value: object, cls: Any) -> float:
-    unit = _unit(cls) or Unit.BYTES
+def _read_unit(unit: Unit, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError(f"must be a number or text such as {_EXAMPLES[unit]}, not {shown(value)}")
     return _PARSERS[unit](value)
 
 
-def _structure_enum(value: object, cls: type[Enum]) -> Enum:
-    known = [member.value for member in cls]
-    if value in known:
-        return cls(value)
-    near = nearest(value, known) if isinstance(value, str) else []
+def _read_choice(choices: Mapping[Any, object], value: Any) -> object:
+    for known, choice in choices.items():
+        if value == known and not isinstance(value, bool):
+            return choice
+    near = nearest(value, map(str, choices)) if isinstance(value, str) else []
     raise ValueError(
-        f"must be one of {', '.join(known)}, not {shown(value)}" + (f"; did you mean {near[0]}?" if near else "")
+        f"must be one of {', '.join(map(str, choices))}, not {shown(value)}"
+        + (f"; did you mean {near[0]}?" if near else "")
     )
 
 
-def _is_collection(cls: Any) -> bool:
-    return get_origin(cls) in {tuple, list, dict, Mapping}
+def _collection_reader(origin: Any, element: Any) -> Reader:
+    """Return the reader of `tuple[T, ...]`, `list[T]` or `dict[str, T]`."""
+    is_table, read_element = origin in _TABLES, reader_of(element)
 
-
-def _collection_hook(cls: Any, converter: cattrs.Converter) -> Hook:
-    """Return the hook of `tuple[T, ...]`, `list[T]` or `dict[str, T]`."""
-    origin, arguments = get_origin(cls), get_args(cls)
-    is_table = origin in {dict, Mapping}
-    element = arguments[1] if is_table else arguments[0]
-
-    def hook(value: Any, _: Any) -> object:
+    def read(value: Any) -> object:
         if not isinstance(value, Mapping if is_table else list | tuple):
             raise TypeError(f"must be {'a table' if is_table else 'a list'}, not {kind_of(value)}")
         pairs = _text_keys(value) if isinstance(value, Mapping) else enumerate(value)
-        structured = _structure_each(pairs, element, converter)
-        return structured if is_table else origin(structured.values())
+        values = _read_each((key, read_element, inner) for key, inner in pairs)
+        return values if is_table else origin(values.values())
 
-    return hook
+    return read
 
 
-def _text_keys(table: Mapping[object, object]) -> Iterable[tuple[object, object]]:
+def _text_keys(table: Mapping[Any, object]) -> Iterable[tuple[str, object]]:
     if wrong := [key for key in table if not isinstance(key, str)]:
         raise InvalidDataError([Problem((str(key),), f"a key must be text, not {kind_of(key)}") for key in wrong])
     return table.items()
 
 
-def _structure_each(pairs: Iterable[tuple[Any, object]], element: Any, converter: cattrs.Converter) -> dict[Any, Any]:
+def _read_each(values: Iterable[tuple[Any, Reader, object]], wrong: Iterable[Problem] = ()) -> dict[Any, Any]:
+    """Read values, each with its key and its reader.
+
+    Raises:
+        InvalidDataError: With the problems of all, and with what is `wrong` besides.
+    """
     done: dict[Any, Any] = {}
     problems: list[Problem] = []
-    for key, value in pairs:
+    for key, read, value in values:
         try:
-            done[key] = converter.structure(value, element)
-        except Exception as error:  # noqa: BLE001 - see structure_or_problems
+            done[key] = read(value)
+        except Exception as error:  # noqa: BLE001 - a third party's class and its validators may raise anything
             problems.extend(_problems_of(error, (key,)))
-    if problems:
+    if problems := [*problems, *wrong]:
         raise InvalidDataError(problems)
     return done
 
 
-def _class_hook(cls: type, converter: cattrs.Converter) -> Hook:
-    """Return the hook of an attrs class, which holds each field to its own rule."""
-    attrs.resolve_types(cls)
-    overrides = {field.name: override(struct_hook=_field_hook(cls, field, converter)) for field in attrs.fields(cls)}
-    inner: Hook = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **overrides)  # type: ignore[arg-type]  # fields, no options
+def _problems_of(error: BaseException, path: KeyPath = ()) -> Iterator[Problem]:
+    if isinstance(error, InvalidDataError):
+        yield from (Problem((*path, *problem.path), problem.text) for problem in error.problems)
+    else:
+        yield Problem(path, str(error)[:_LONGEST_PROBLEM])
 
-    def hook(value: Any, _: Any) -> object:
+
+def _class_reader(cls: Any) -> Reader:
+    """Return the reader of an attrs class, which holds each field to its own rule."""
+    readers, fields = _field_readers(cls), attrs.fields_dict(cls)
+    required = [name for name in readers if fields[name].default is attrs.NOTHING]
+
+    def read(value: Any) -> object:
         if isinstance(value, cls):
             return _checked(value)
         if not isinstance(value, Mapping):
             raise TypeError(f"must be a table, not {kind_of(value)}")
-        return inner(dict(_text_keys(value)), cls)
+        table = dict(_text_keys(value))
+        wrong = [Problem((name,), "is missing") for name in required if name not in table]
+        wrong += [Problem((key,), _unknown(key, readers)) for key in sorted(table.keys() - readers.keys())]
+        values = _read_each(((name, readers[name], table[name]) for name in readers if name in table), wrong)
+        return cls(**{str(fields[name].alias): inner for name, inner in values.items()})
 
-    return hook
+    return read
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    near = nearest(key, known)
+    return f"unknown; did you mean {near[0]}?" if near else f"unknown; there are: {', '.join(known)}"
 
 
 def _checked(section: Any) -> object:
@@ -199,25 +228,37 @@ def _checked(section: Any) -> object:
     return section
 
 
-def _field_hook(cls: type, field: attrs.Attribute[Any], converter: cattrs.Converter) -> Hook:
-    rule, wanted = _rule(cls, field), cast("Any", field.type)
+@cache
+def _field_readers(cls: Any) -> dict[str, Reader]:
+    return {field.name: _field_reader(cls, field) for field in attrs.fields(attrs.resolve_types(cls)) if field.init}
 
-    def hook(value: Any, _: Any) -> object:
+
+def _field_reader(cls: type, field: attrs.Attribute[Any]) -> Reader:
+    if field.metadata.get(SECRET):
+        return _read_secret
+    rule, wanted = _rule(cls, field), cast("Any", field.type or Any)
+    try:
+        read_value = reader_of(wanted)
+    except TypeError as error:
+        raise TypeError(f"{cls.__name__}.{field.name}: {error}") from None
+
+    def read(value: Any) -> object:
         if isinstance(field.validator, Rule) and (problem := field.validator.shape(value)):
             raise TypeError(problem)
-        structured = converter.structure(value, wanted)
+        structured = read_value(value)
         if problem := rule(structured):
             raise ValueError(problem)
         return structured
 
-    def secret_hook(value: Any, _: Any) -> object:
-        if not isinstance(value, str):
-            raise TypeError("must be text (its value is a secret, and not shown)")
-        if problem := text_problem(value):
-            raise ValueError(problem)
-        return value
+    return read
 
-    return secret_hook if field.metadata.get(SECRET) else hook
+
+def _read_secret(value: object) -> object:
+    if not isinstance(value, str):
+        raise TypeError("must be text (its value is a secret, and not shown)")
+    if problem := text_problem(value):
+        raise ValueError(problem)
+    return value
 
 
 def _rule(cls: type, field: attrs.Attribute[Any]) -> Callable[[Any], str | None]:
@@ -238,28 +279,3 @@ def _validator_problem(field: attrs.Attribute[Any], value: object) -> str | None
     except Exception:  # noqa: BLE001 - it needs the object; it is asked again when that is made
         return None
     return None
-
-
-def _problems_of(error: BaseException, path: KeyPath = ()) -> Iterator[Problem]:
-    """Yield what is wrong, walking down the groups of cattrs."""
-    match error:
-        case cattrs.ClassValidationError():
-            for inner, note in error.group_exceptions()[0]:
-                yield from _problems_of(inner, (*path, note.name))
-            for inner in error.group_exceptions()[1]:
-                yield from _problems_of(inner, path)
-        case InvalidDataError():
-            yield from (Problem((*path, *problem.path), problem.text) for problem in error.problems)
-        case cattrs.ForbiddenExtraKeysError():
-            known = [field.name for field in attrs.fields(error.cl)]
-            for key in sorted(map(str, error.extra_fields)):
-                yield Problem((*path, key), _unknown(key, known))
-        case KeyError():
-            yield Problem(path, "is missing")
-        case _:
-            yield Problem(path, str(error)[:_LONGEST_PROBLEM])
-
-
-def _unknown(key: str, known: list[str]) -> str:
-    near = nearest(key, known)
-    return f"unknown; did you mean {near[0]}?" if near else f"unknown; there are: {', '.join(known)}"
