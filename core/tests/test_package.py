@@ -7,11 +7,12 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import botdock
-from botdock import config, model
+from botdock import config, entrypoints, model
 
 HEAVY = ("attrs", "docker", "loguru", "minio", "pluggy", "rich", "click")
 
@@ -41,16 +42,17 @@ def test_public_names_are_sorted_and_listed(package: object) -> None:
     assert all(hasattr(package, name) for name in names)
 
 
-def test_the_model_exports_exactly_what_it_imports() -> None:
-    tree = ast.parse(Path(model.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("package", [config, entrypoints, model])
+def test_a_package_imports_exactly_its_public_names_from_where_a_type_checker_finds_them(package: ModuleType) -> None:
+    tree = ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8"))
     checked = next(node for node in tree.body if isinstance(node, ast.If))
-    imported = [alias.name for node in ast.walk(checked) if isinstance(node, ast.ImportFrom) for alias in node.names]
-    assert sorted(imported) == sorted(model.__all__)
-    for name in model.__all__:
-        home = importlib.import_module(f"botdock.model.{model._HOME_OF[name]}")
-        assert getattr(model, name) is getattr(home, name)
-    with pytest.raises(AttributeError, match=r"module 'botdock.model' has no attribute 'Runner'"):
-        getattr(model, "Runner")  # noqa: B009 - a type checker would refuse it
+    imports = [node for node in ast.walk(checked) if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: str(node.module) for node in imports for alias in node.names}
+    assert sorted(homes) == sorted(package.__all__)
+    for name, home in homes.items():
+        assert getattr(package, name) is getattr(importlib.import_module(home), name)
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'Runner'"):
+        getattr(package, "Runner")  # noqa: B009 - a type checker would refuse it
 
 
 def test_names_are_completed_in_a_shell() -> None:
@@ -75,4 +77,4 @@ def test_importing_the_model_imports_nothing_heavy() -> None:
 
 def test_discovery_imports_neither_docker_nor_minio() -> None:
     modules = modules_after("from botdock import PluginManager; PluginManager.load().records")
-    assert modules.isdisjoint({"docker", "minio", "rich", "click", "prometheus_client"})
+    assert modules.isdisjoint({"docker", "minio", "rich", "click", "prometheus_client", "tarfile"})

@@ -3,8 +3,9 @@
 Names are imported on first use: a command that needs the state folder alone makes no configuration.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from botdock._lazy import importing as _importing
 
 if TYPE_CHECKING:
     from botdock.config.config import Config, document, secrets_of, to_toml
@@ -43,7 +44,7 @@ _HOMES = {
     "sources": "read_environment read_file",
     "trust": "is_trusted trust_file",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+"""Which names live in which module."""
 
 __all__ = [
     "CONFIG_FILE_NAME",
@@ -76,10 +77,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562)."""
-    if name not in __all__:
-        raise AttributeError(f"module 'botdock.config' has no attribute {name!r}")
-    value = getattr(import_module(f"botdock.config.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker is to see unknown names as errors
+    __getattr__ = _importing(__name__, _HOMES)

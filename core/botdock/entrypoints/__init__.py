@@ -1,16 +1,32 @@
-"""How a bot is started: the files that stand beside its code, and the result that comes back."""
+"""How a bot is started: the files that stand beside its code, and the result that comes back.
 
-from botdock.entrypoints.context import (
-    MAX_ENVIRONMENT_BYTES,
-    begin_result,
-    config_text,
-    context_document,
-    environment_of,
-    write_context,
-)
-from botdock.entrypoints.program import EntrypointManager, write_program
-from botdock.entrypoints.result import ENVELOPE_VERSION, NOT_WRITTEN, ResultReading, most_bytes, read_result
-from botdock.entrypoints.shell import shell_entrypoint, wrapper_entrypoint
+Names are imported on first use: a runtime needs one of them when plugins are looked for.
+"""
+
+from typing import TYPE_CHECKING
+
+from botdock._lazy import importing as _importing
+
+if TYPE_CHECKING:
+    from botdock.entrypoints.context import (
+        MAX_ENVIRONMENT_BYTES,
+        begin_result,
+        config_text,
+        context_document,
+        environment_of,
+        write_context,
+    )
+    from botdock.entrypoints.program import EntrypointManager, write_program
+    from botdock.entrypoints.result import ENVELOPE_VERSION, NOT_WRITTEN, ResultReading, most_bytes, read_result
+    from botdock.entrypoints.shell import shell_entrypoint, wrapper_entrypoint
+
+_HOMES = {
+    "context": "MAX_ENVIRONMENT_BYTES begin_result config_text context_document environment_of write_context",
+    "program": "EntrypointManager write_program",
+    "result": "ENVELOPE_VERSION NOT_WRITTEN ResultReading most_bytes read_result",
+    "shell": "shell_entrypoint wrapper_entrypoint",
+}
+"""Which names live in which module."""
 
 __all__ = [
     "ENVELOPE_VERSION",
@@ -29,3 +45,7 @@ __all__ = [
     "write_context",
     "write_program",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker is to see unknown names as errors
+    __getattr__ = _importing(__name__, _HOMES)

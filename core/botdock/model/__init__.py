@@ -3,8 +3,9 @@
 Names are imported on first use: a command that lists executions needs few of these classes.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from botdock._lazy import importing as _importing
 
 if TYPE_CHECKING:
     from botdock.model._validation import JSON, MAX_ENVIRONMENT_STRING
@@ -72,7 +73,6 @@ _HOMES = {
     "validate_key",
 }
 """Which names live in which module."""
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -139,11 +139,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # a type checker is to see unknown names as errors
-
-    def __getattr__(name: str) -> Any:
-        """Import a public name on first use (PEP 562)."""
-        if name not in _HOME_OF:
-            raise AttributeError(f"module 'botdock.model' has no attribute {name!r}")
-        value = getattr(import_module(f"botdock.model.{_HOME_OF[name]}"), name)
-        globals()[name] = value
-        return value
+    __getattr__ = _importing(__name__, _HOMES)
