@@ -100,6 +100,17 @@ def test_what_a_bot_leaves_running_is_dead_when_its_end_is_known(
     assert (status.exit_code, status.error, living(mark)) == (3, "", [])
 
 
+def test_what_passes_the_bots_output_on_may_finish_that(run: Any, shell_spec: Any) -> None:
+    ran = run(shell_spec("exec bash -c 'exec > >(cat); seq 20000'"))
+    assert ran.stdout == b"".join(b"%d\n" % number for number in range(1, 20_001))
+
+
+def test_what_goes_on_printing_is_killed(run: Any, shell_spec: Any) -> None:
+    began = time.monotonic()
+    assert run(shell_spec("while :; do echo x; sleep 0.01; done & exit 3")).status.exit_code == 3
+    assert time.monotonic() - began < CALL
+
+
 def test_a_stop_ends_all_of_it(engine: ProcessEngine, start: Start, mark: str) -> None:
     container = start(f"trap 'exit 3' TERM; {ALL} echo up; while :; do sleep 0.01; done")
     engine.stop(container, grace=CALL, timeout=CALL)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 READ_BYTES = 256 * 1024
 LONGEST_POLL = 86_400.0
 """Seconds; `poll` takes no more milliseconds than fit into a C int."""
+QUIET_SECONDS = 0.2
+"""How long, after the end of the main program, what it has left running may hold its pipes open without a word."""
 DRAIN_SECONDS = 1.0
 """How long, after the bot's end, what could not be killed may hold the bot's pipes open."""
 SHUTDOWN_GRACE = 5.0
@@ -104,10 +106,12 @@ class Shim:
         self._handlers[descriptor] = handler
         self._poll.register(descriptor, select.POLLIN)
 
-    def _turn(self, deadline: float) -> None:
+    def _turn(self, deadline: float) -> bool:
         left = min(max(0.0, deadline - time.monotonic()), LONGEST_POLL)
-        for descriptor, _ in self._poll.poll(left * 1000):
+        events = self._poll.poll(left * 1000)
+        for descriptor, _ in events:
             self._handlers[descriptor]()
+        return bool(events)
 
     def _listen_for_signals(self) -> None:
         self._signals, write = os.pipe()
@@ -163,11 +167,10 @@ class Shim:
 
     def _finish(self) -> None:
         finished_at = time.time()
+        self._drain(QUIET_SECONDS)  # a `tee` of the bot's passes on what it has been given
         self._child.signal(signal.SIGKILL)  # what the bot has left running
         kill_below(os.getpid())
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while self._pipes and time.monotonic() < deadline:
-            self._turn(deadline)
+        self._drain(DRAIN_SECONDS)
         _, status, usage = os.wait4(self._child.pid, 0)
         try:
             self._log.close()
@@ -177,6 +180,13 @@ class Shim:
         self._bells.scan()
         self._bells.ring()
         self._bells.close()
+
+    def _drain(self, silence: float) -> None:
+        """Copy what is still written, until its pipes are closed, or silent for so many seconds."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._pipes and (left := deadline - time.monotonic()) > 0:
+            if not self._turn(time.monotonic() + min(left, silence)):
+                return
 
     def _ending(self, status: int, finished_at: float, max_rss_kib: int) -> dict[str, Any]:
         code = os.waitstatus_to_exitcode(status)
