@@ -14,7 +14,7 @@ from botdock.config import Config, Policy, RuntimeConfig
 from botdock.errors import CodeError, ExecutableError, PolicyError
 from botdock.model import DEFAULT_LIMITS, Executable, Limits, Runtime
 from botdock.model.limits import MIB, RANGES
-from botdock.orchestrator.bounds import Bound, Bounds, Source, bounds_of, check_runtime, check_variables
+from botdock.orchestrator.plan import Bound, Bounds, Source, bounds_of, check_runtime, check_variables
 from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
 
 

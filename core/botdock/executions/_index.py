@@ -20,7 +20,7 @@ import attrs
 from botdock._database import Database
 
 NAME = "index.sqlite"
-_SETTLED_NS = 2_000_000_000
+_COARSEST_NS = 2_000_000_000
 """Nanoseconds after which a folder's time of change tells every change: file systems count in coarser steps."""
 
 COLUMNS = (
@@ -111,4 +111,4 @@ def _changed_ns(folder: Path) -> int:
         changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - the nanoseconds alone
     except OSError:
         return 0
-    return changed if time.time_ns() - changed > _SETTLED_NS else 0
+    return changed if time.time_ns() - changed > _COARSEST_NS else 0

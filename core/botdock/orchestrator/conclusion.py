@@ -44,12 +44,6 @@ class Conclusion:
         self._setting = setting
         self._preparation = preparation
 
-    def leave(self, run: Run) -> None:
-        """Read the log of one that has ended no further; its successor reads the rest from the engine."""
-        run.left = True
-        with suppress(LogError):  # it is read already
-            self._services.logs.release(run.execution_id)
-
     def conclude(
         self,
         run: Run,

@@ -27,9 +27,9 @@ from botdock.model import (
 )
 from botdock.model.container import LABEL_EXECUTABLE
 from botdock.model.runtime import CONTEXT_FILE
-from botdock.orchestrator.bounds import Bound, Bounds
 from botdock.orchestrator.journal import Journal
-from botdock.orchestrator.run import Plan, Run
+from botdock.orchestrator.plan import Bound, Bounds, Plan
+from botdock.orchestrator.run import Run
 from botdock.services.interfaces import Entrypoints
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from botdock.errors import (
     ContainerNotFoundError,
     EngineTimeoutError,
     EngineUnavailableError,
+    LogError,
 )
 from botdock.executions._stops import StopRequest, read_stop
 from botdock.model import ContainerStatus, ExecutionResult, Outcome, Phase
@@ -130,8 +131,10 @@ class Execution(ExecutionReader):
             self.finish_by(_left)
 
     def leave_log(self) -> None:
-        """Read its log no further: the next runner does."""
-        self._conclusion.leave(self._run)
+        """Read its log no further: the next runner reads the rest from the engine."""
+        self._run.left = True
+        with suppress(LogError):  # it is read already
+            self._logs.release(self.execution_id)
 
     def end_soon(self, why: Outcome, failure: str = "", *, grace: float | None = 0.0) -> None:
         """End it in another thread, and try until the engine can, or until it has ended; None is the usual grace."""

@@ -23,10 +23,9 @@ from botdock.model import (
     Progress,
     PullProgress,
 )
-from botdock.orchestrator.bounds import bounds_of, check_runtime
 from botdock.orchestrator.documents import run_document
-from botdock.orchestrator.recognition import allowed_image, recognise
-from botdock.orchestrator.run import Created, Plan, ProgressCallback, Run, container_run, context_of, template_of
+from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, check_runtime, recognise
+from botdock.orchestrator.run import Created, ProgressCallback, Run, container_run, context_of, template_of
 from botdock.services.code import CodeKind, code_root
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Meter, Metrics, Storage
 from botdock.services.log_store.masking import forms

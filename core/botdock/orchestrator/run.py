@@ -22,11 +22,9 @@ from botdock.model import (
     Executable,
     ExecutionContext,
     ExecutionResult,
-    ImageInfo,
     LogSummary,
     Phase,
     Progress,
-    Runtime,
     Status,
 )
 from botdock.model.container import (
@@ -40,8 +38,8 @@ from botdock.model.container import (
     segment_selector,
 )
 from botdock.model.execution import container_name
-from botdock.orchestrator.bounds import Bounds
 from botdock.orchestrator.journal import Journal
+from botdock.orchestrator.plan import Bounds, Plan
 from botdock.services.code import Workspace
 from botdock.services.log_store.masking import Mask
 from botdock.services.storing import Storing
@@ -51,21 +49,6 @@ ProgressCallback = Callable[[Progress], None]
 PROGRAM_TARGET = "/botdock/program"
 CONTEXT_TARGET = "/botdock/context"
 RESULT_TARGET = "/botdock/result"
-
-
-@attrs.frozen(kw_only=True)
-class Plan:
-    """What the code tells of its run, once it has been read.
-
-    Attributes:
-        runtime: Its language.
-        script: The script that is run.
-        image: The image; its reference alone until it is there.
-    """
-
-    runtime: Runtime
-    script: str
-    image: ImageInfo = attrs.field(factory=lambda: ImageInfo(reference=""))
 
 
 @attrs.frozen(kw_only=True)

@@ -61,7 +61,7 @@ class Attempts:
                 if entry["event"] == ENDING:
                     self._attempts.append(_Attempt(Outcome(entry["why"]), str(entry["failure"])))
                 elif entry["event"] == NOT_ENDED:
-                    _settle(self._attempts, Outcome(entry["why"]))
+                    _note_failed(self._attempts, Outcome(entry["why"]))
 
     def attempt(self, why: Outcome, stop: Callable[[], bool], *, failure: str = "") -> None:
         """End it, unless it has ended.
@@ -125,7 +125,7 @@ class Attempts:
         return (told[0].why, failure) if told else (None, failure)
 
 
-def _settle(attempts: list[_Attempt], why: Outcome) -> None:
+def _note_failed(attempts: list[_Attempt], why: Outcome) -> None:
     for attempt in attempts:
         if attempt.why is why and not attempt.failed:
             attempt.failed = True

@@ -24,7 +24,7 @@ from botdock.model.runtime import read_head
 from botdock.services.code_cache import Staging
 from botdock.services.code_cache.records import Identity
 
-_SETTLED = 1.0
+_COARSEST = 1.0
 """Seconds after which a file cannot be written again without another time of change: no kernel's tick is as long."""
 _LOOKED_AT = 1000
 """Names of a folder that are looked at to guess what was meant."""
@@ -157,7 +157,7 @@ def _stat_object(store: CodeStore, key: str) -> ObjectInfo:
 def _stat_file(path: Path) -> ObjectInfo | None:
     """Return what tells one content of a file from another; None of one that has only just been written."""
     found = path.stat()
-    if time.time() - found.st_ctime < _SETTLED:
+    if time.time() - found.st_ctime < _COARSEST:
         return None
     return ObjectInfo(
         key=str(path),
