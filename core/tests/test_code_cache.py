@@ -70,10 +70,10 @@ class TestTheSecondRun:
         archive.write_bytes(zipped(OTHER))
         assert runs.run(str(archive)) == OTHER
 
-    def test_of_an_archive_on_disk_reads_it_no_more_once_it_has_settled(
+    def test_of_an_archive_on_disk_reads_it_no_more_once_its_time_of_change_is_old(
         self, runs: CodeRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("botdock.services.code.sources._SETTLED", 0)
+        monkeypatch.setattr("botdock.services.code.sources._COARSEST", 0)
         archive = tmp_path / "bot.zip"
         archive.write_bytes(zipped(HELLO))
         runs.run(str(archive))

@@ -1,31 +1,24 @@
-"""What a bot's code says of itself: `bot.toml`, read strictly, or `bot-config.yaml`, the manifest of the old runner.
-
-Of YAML only the nodes of the fields that are wanted are looked at, so nothing is ever built from the rest: neither what
-an alias repeats nor what a tag names.
-"""
+"""What a bot's code says of itself: `bot.toml`, read strictly, or `bot-config.yaml`, the manifest of the old runner."""
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
-from botdock.errors import CodeError
+from botdock.errors import CodeError, nearest
 from botdock.model import ENTRYPOINTS, Limits
+from botdock.model.image_reference import image_problem
 from botdock.model.limits import SIZES
 from botdock.model.runtime import inside, read_head
 from botdock.model.units import parse_bytes
-from botdock.services.code.manifest_fields import Manifest, ManifestProblemsError, Problems, check_marks
-
-if TYPE_CHECKING:
-    from yaml.nodes import Node
-
-__all__ = ["MANIFESTS", "MAX_MANIFEST_BYTES", "Manifest", "read_manifest"]
 
 MAX_MANIFEST_BYTES = 64 * 1024
 """A manifest is written by hand; one that is larger is something else."""
@@ -36,8 +29,107 @@ _KNOWN = ("name", "runtime", "type", "entrypoints", "limits", "image")
 _LIMITS = attrs.fields_dict(Limits)
 _LONGEST = 63
 """Bits of the largest number that TOML promises to hold; Python's reader takes longer ones."""
-_TEXT = "tag:yaml.org,2002:str"
-_NULL = "tag:yaml.org,2002:null"
+_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+"""Characters that no name holds: C0 and C1 controls, and halves of surrogate pairs."""
+
+_MAX_MARKS = 1000
+_MAX_TEXT = 1024
+_MAX_PROBLEMS = 20
+"""Unknown keys of one table that are named."""
+
+
+@attrs.frozen(kw_only=True)
+class Manifest:
+    """What a bot's code says of itself: a stranger's word. All of it is optional; what the caller says comes first.
+
+    Attributes:
+        name: What its author calls it.
+        runtime: Name or alias of its runtime.
+        type: Its author's word for its kind; a label, nothing more.
+        entrypoints: Script of each entrypoint, relative to the tree.
+        image: The image to run in; only one that the policy allows.
+        limits: What a run of it shall use at most; they can only tighten what holds without them.
+        source: Name of the file that said so.
+    """
+
+    name: str | None = None
+    runtime: str | None = None
+    type: str | None = None
+    entrypoints: Mapping[str, str] = attrs.field(factory=dict)
+    image: str | None = None
+    limits: Limits = attrs.field(factory=Limits)
+    source: str
+
+
+class ManifestProblemsError(Exception):
+    """A manifest is wrong; carries each problem, and how to mend them if that is known."""
+
+    def __init__(self, problems: Sequence[str], *, hint: str | None = None) -> None:
+        super().__init__(*problems)
+        self.problems = tuple(problems)
+        self.hint = hint
+
+
+def check_marks(data: bytes, *marks: bytes) -> None:
+    """Refuse a manifest that holds so many of what nests that reading it is expensive.
+
+    Raises:
+        ManifestProblemsError: It holds more than `_MAX_MARKS` of one of them.
+    """
+    for mark in marks:
+        if data.count(mark) > _MAX_MARKS:
+            raise ManifestProblemsError(
+                [f"holds more than {_MAX_MARKS} times {mark.decode()!r}, which is too much to read"]
+            )
+
+
+class Problems:
+    """Collects what is wrong, so that an author mends it in one go."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def add(self, key: str, problem: str) -> None:
+        """Note a problem with a key."""
+        self._found.append(f"{key}: {problem}")
+
+    def unknown(self, given: Iterable[str], known: Iterable[str], path: str = "") -> None:
+        """Note each key that means nothing, with the one it may have been meant to be."""
+        names = sorted(known)
+        for key in islice(sorted(set(given) - set(names)), _MAX_PROBLEMS):
+            near = nearest(key, names)
+            meant = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+            self.add(f"{path}{key[:60]}", f"unknown key; {meant}")
+
+    def text(self, key: str, value: object) -> str | None:
+        """Return a text, or note what is there in its place."""
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            self.add(key, f"must be text, not {type(value).__name__}")
+        elif not value or _CONTROLS.search(value):
+            self.add(key, "must not be empty or hold control characters")
+        elif len(value) > _MAX_TEXT:
+            self.add(key, f"must not be longer than {_MAX_TEXT} characters")
+        else:
+            return value
+        return None
+
+    def image(self, key: str, value: object) -> str | None:
+        """Return the name of an image, or note why what is there is none."""
+        text = self.text(key, value)
+        if text is not None and (problem := image_problem(text)):
+            self.add(key, problem)
+        return text
+
+    def raise_any(self) -> None:
+        """Raise what was noted.
+
+        Raises:
+            ManifestProblemsError: If there is something.
+        """
+        if self._found:
+            raise ManifestProblemsError(self._found)
 
 
 def read_manifest(tree: Path) -> Manifest | None:
@@ -147,72 +239,11 @@ def _number(name: str, value: object) -> float:
     return value
 
 
-def parse_yaml(data: bytes) -> Manifest:
-    """Return what a `bot-config.yaml` says; keys that are not ours are ignored, since old files carry more.
+def _parse_old(data: bytes) -> Manifest:
+    from botdock.services.code.manifest_yaml import parse_yaml  # which few bots need
 
-    Raises:
-        ManifestProblemsError: It is not YAML, or one of our keys holds something else than text.
-    """
-    problems = Problems()
-    root = _mapping("the file", _compose(data), problems)
-    entrypoints = _mapping("entrypoints", root.get("entrypoints"), problems)
-    manifest = Manifest(
-        name=_yaml_text("name", root, problems),
-        runtime=_yaml_text("runtime", root, problems),
-        type=_yaml_text("type", root, problems),
-        entrypoints={
-            kind: script for kind in ENTRYPOINTS if (script := _yaml_text(kind, entrypoints, problems, "entrypoints."))
-        },
-        source="bot-config.yaml",
-    )
-    problems.raise_any()
-    return manifest
+    return parse_yaml(data)
 
 
-def _compose(data: bytes) -> Node | None:
-    check_marks(data, b"[", b"{")  # the cost of what is open grows with the square of its depth
-    try:
-        import yaml
-    except ImportError:
-        raise ManifestProblemsError(
-            ["it is YAML, and PyYAML is not installed"],
-            hint='Run: pip install "botdock[yaml]"; or write a bot.toml in its place.',
-        ) from None
-    try:
-        return yaml.compose(data.decode("utf-8-sig"), Loader=yaml.SafeLoader)
-    except RecursionError:
-        raise ManifestProblemsError(["is nested too deeply"]) from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise ManifestProblemsError([f"is not YAML: {' '.join(str(error).split())}"]) from None
-
-
-def _mapping(key: str, node: Node | None, problems: Problems) -> dict[str, Node]:
-    """Return the entries of a mapping that have a plain name; the last one of a name counts."""
-    if node is None or node.tag == _NULL:
-        return {}
-    from yaml.nodes import MappingNode, ScalarNode
-
-    if isinstance(node, MappingNode):
-        return {name.value: value for name, value in node.value if isinstance(name, ScalarNode)}
-    problems.add(key, f"must be a mapping, not {_kind(node)}")
-    return {}
-
-
-def _yaml_text(key: str, nodes: dict[str, Node], problems: Problems, path: str = "") -> str | None:
-    node = nodes.get(key)
-    if node is None or node.tag == _NULL:
-        return None
-    if node.tag == _TEXT:
-        return problems.text(f"{path}{key}", node.value)
-    problems.add(f"{path}{key}", f"must be text, not {_kind(node)}; put it in quotes")
-    return None
-
-
-def _kind(node: Node) -> str:
-    """Return YAML's word for what a node is, such as `float`; a tag of the author's own may be any text."""
-    kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
-    return kind if kind.isalpha() else "a tagged value"
-
-
-MANIFESTS: dict[str, Callable[[bytes], Manifest]] = {"bot.toml": parse_toml, "bot-config.yaml": parse_yaml}
+MANIFESTS: dict[str, Callable[[bytes], Manifest]] = {"bot.toml": parse_toml, "bot-config.yaml": _parse_old}
 """The manifests that are read, the first that is there; the second is that of the old runner."""
