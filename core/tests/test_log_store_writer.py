@@ -13,8 +13,8 @@ from botdock.errors import LogError
 from botdock.model.logs import GapReason, LogChunk, LogCursor, LogGap, LogLine, Stream
 from botdock.services.log_store import LogWriter, StoredLog
 from botdock.services.log_store.layout import compress_segment, newest_segment
-from botdock.services.log_store.masking import Masker
 from botdock.services.log_store.verify import verify
+from botdock.services.masking import Masker
 
 TEXT = st.lists(st.sampled_from(b"ab\n"), min_size=1, max_size=30).map(bytes)
 SCRIPT = st.lists(st.tuples(st.sampled_from(Stream), TEXT), max_size=40)

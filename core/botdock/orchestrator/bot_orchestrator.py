@@ -25,7 +25,7 @@ from botdock.orchestrator.run import ProgressCallback, Run
 from botdock.orchestrator.running import Retries, Running, StopRequests, Watch, prune
 from botdock.orchestrator.strays import Leftover, leftovers
 from botdock.services.interfaces import Containers
-from botdock.services.log_store.masking import Mask
+from botdock.services.masking import Mask
 
 LOG_PATIENCE = 5.0
 """Seconds that the rest of a log has when the runner is closed; what is not read then is left to its successor."""

@@ -28,7 +28,7 @@ from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, check_runt
 from botdock.orchestrator.run import Created, ProgressCallback, Run, container_run, context_of, template_of
 from botdock.services.code import CodeKind, code_root
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Meter, Metrics, Storage
-from botdock.services.log_store.masking import forms
+from botdock.services.masking import forms
 from botdock.services.storing import Storing
 
 End = Callable[[Outcome, str], None]

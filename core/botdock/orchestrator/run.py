@@ -41,7 +41,7 @@ from botdock.model.execution import container_name
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.plan import Bounds, Plan
 from botdock.services.code import Workspace
-from botdock.services.log_store.masking import Mask
+from botdock.services.masking import Mask
 from botdock.services.storing import Storing
 
 ProgressCallback = Callable[[Progress], None]

@@ -65,7 +65,7 @@ class OpenSegment:
             self._files = {
                 stream: stack.enter_context(open_data(directory, data_name(stream, number))) for stream in streams
             }
-            self.record = self._size if record is None else record
+            self.record = self.size if record is None else record
             self.offsets = self._offsets()
             for stream, file in self._files.items():
                 if self.offsets[stream]:
@@ -78,11 +78,12 @@ class OpenSegment:
         return os.fstat(self._index.fileno()).st_nlink == 0
 
     @property
-    def _size(self) -> int:
+    def size(self) -> int:
+        """How many records it has now."""
         return os.fstat(self._index.fileno()).st_size // RECORD.size
 
     def _offsets(self) -> dict[Stream, int]:
-        counts, end = dict.fromkeys(STREAMS, 0), min(self.record, self._size)
+        counts, end = dict.fromkeys(STREAMS, 0), min(self.record, self.size)
         for first in range(0, end, _AT_ONCE):
             packed = self._packed(first, min(end - first, _AT_ONCE))
             for stream in STREAMS:
@@ -91,11 +92,11 @@ class OpenSegment:
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Yield all of its records in blocks, each with how many lie before it."""
-        return ((first, self._packed(first, _AT_ONCE)) for first in range(0, self._size, _AT_ONCE))
+        return ((first, self._packed(first, _AT_ONCE)) for first in range(0, self.size, _AT_ONCE))
 
     def blocks_backwards(self) -> Iterator[tuple[int, bytes]]:
         """Yield the same, the last block first."""
-        for end in range(self._size, 0, -_AT_ONCE):
+        for end in range(self.size, 0, -_AT_ONCE):
             first = max(end - _AT_ONCE, 0)
             yield first, self._packed(first, end - first)
 

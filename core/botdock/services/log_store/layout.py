@@ -176,11 +176,7 @@ def newest_segment(directory: Path) -> int | None:
 
 
 def remove_segments(directory: Path, numbers: Container[int]) -> None:
-    """Remove the files of some segments.
-
-    Raises:
-        OSError: The disk refused.
-    """
+    """Remove the files of some segments."""
     for name in os.listdir(directory):  # noqa: PTH208 - only names
         if (number := segment_of(name)) is not None and number in numbers:
             (directory / name).unlink(missing_ok=True)
@@ -245,11 +241,7 @@ def _compress(source: BinaryIO, target: Path) -> None:
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
-    """Return a JSON document, or None when there is none, or one that is damaged.
-
-    Raises:
-        OSError: It cannot be read.
-    """
+    """Return a JSON document, or None when there is none, or one that is damaged."""
     try:
         return parse_document(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -280,8 +272,5 @@ def write_document(path: Path, document: dict[str, Any]) -> None:
     """Write a JSON document so that a crash leaves the old one or the new one, and a power cut too.
 
     A hash of the rest is added to it, so that it proves itself.
-
-    Raises:
-        OSError: The disk took no more.
     """
     publish(path, _packed(document), draft=path.with_name(f".{path.name}{_DRAFT}"))

@@ -13,7 +13,7 @@ import attrs
 
 from botdock.model.logs import LogChunk, LogGap, LogLine, Stream
 from botdock.services.log_store.index import OpenSegment
-from botdock.services.log_store.layout import RECORD, STREAMS, newest_segment
+from botdock.services.log_store.layout import RECORD, STREAMS
 from botdock.services.log_store.reader import LogReader, Position, end_position, kept_backwards
 from botdock.services.log_store.tally import read_removed, sealed
 
@@ -86,45 +86,29 @@ def time_position(directory: Path, since_ns: int, *, streams: Collection[Stream]
         OSError: The log cannot be read.
         ValueError: It is damaged.
     """
-    newest = newest_segment(directory)
-    if newest is None:
-        return Position()
-    for number in range(read_removed(directory)[0], newest + 1):
+    place, kept = Position(), kept_backwards(directory)
+    for number in reversed(kept):
         tally = sealed(directory, number)
-        if tally and tally.last_ns < since_ns:
+        if tally and tally.last_ns < since_ns and number != kept[0]:
             continue
-        with closing(OpenSegment(directory, number, streams=())) as segment:
-            record = _first_not_before(segment, since_ns)
-        if record is not None:
-            place = Position(segment=number, record=record)
-            break
-    else:
-        with closing(OpenSegment(directory, newest, None, streams=())) as segment:
-            place = Position(segment=newest, record=segment.record)
+        with suppress(FileNotFoundError), closing(OpenSegment(directory, number, streams=())) as segment:
+            times = (fields[0] for _, packed in segment.blocks() for fields in RECORD.iter_unpack(packed))
+            record = next((at for at, time_ns in enumerate(times) if time_ns >= since_ns), None)
+            place = Position(segment=number, record=segment.size if record is None else record)
+            if record is not None:
+                break
     return attrs.evolve(place, in_line=dict.fromkeys(_in_line(directory, place, streams), 0))
 
 
-def _first_not_before(segment: OpenSegment, since_ns: int) -> int | None:
-    times = (fields[0] for _, packed in segment.blocks() for fields in RECORD.iter_unpack(packed))
-    return next((record for record, time_ns in enumerate(times) if time_ns >= since_ns), None)
-
-
 def behind(directory: Path, until_ns: int) -> tuple[int, int]:
-    """Return the segment, and how many of its records, behind which nothing that is stored is as old as a time.
-
-    Raises:
-        OSError: The log cannot be read.
-    """
+    """Return the segment, and how many of its records, behind which nothing that is stored is as old as a time."""
     for number in kept_backwards(directory):
         tally = sealed(directory, number)
         if tally and tally.first_ns > until_ns:
             continue
-        try:
-            with closing(OpenSegment(directory, number, streams=())) as segment:
-                if end := _end_of(segment, until_ns):
-                    return number, end
-        except FileNotFoundError:  # removed meanwhile
-            break
+        with suppress(FileNotFoundError), closing(OpenSegment(directory, number, streams=())) as segment:
+            if end := _end_of(segment, until_ns):
+                return number, end
     return 0, 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
 
@@ -117,7 +117,8 @@ class LogReader:
             if self._open is None:
                 return
             yield from self._rest(self._open)
-            if not self._goes_on(self._open):
+            next_index = self._directory / index_name(self._open.number + 1)
+            if not (next_index.exists() or self._open.removed):
                 return
             yield from self._rest(self._open)  # what came before the log went on there: nothing can come behind it
             self.place = (self._open.number + 1, 0)
@@ -158,10 +159,6 @@ class LogReader:
         if any((self._directory / index_name(other)).exists() for other in (number, number + 1)):
             raise ValueError(f"{missing.name.removesuffix('.gz')} is missing")
         return True
-
-    def _goes_on(self, segment: OpenSegment) -> bool:
-        """Return whether the next segment is there already, or no longer."""
-        return (self._directory / index_name(segment.number + 1)).exists() or segment.removed
 
     def _skip_removed(self) -> Iterator[LogGap]:
         """Go to the first segment that is kept, and yield what lies between."""
@@ -232,16 +229,13 @@ def end_position(directory: Path, size: int, *, streams: Collection[Stream] = ST
         ValueError: It is damaged.
     """
     for number in kept_backwards(directory):
-        try:
-            with closing(OpenSegment(directory, number, streams=())) as segment:
-                for first, packed in segment.blocks_backwards():
-                    there = sum(stream_bytes(packed, stream) for stream in streams)
-                    if there >= size:
-                        place = Position(segment=number, record=first + _before_last(packed, size, streams))
-                        return attrs.evolve(place, seen=_bytes_before(directory, place))
-                    size -= there
-        except FileNotFoundError:  # removed meanwhile
-            break
+        with suppress(FileNotFoundError), closing(OpenSegment(directory, number, streams=())) as segment:
+            for first, packed in segment.blocks_backwards():
+                there = sum(stream_bytes(packed, stream) for stream in streams)
+                if there >= size:
+                    place = Position(segment=number, record=first + _before_last(packed, size, streams))
+                    return attrs.evolve(place, seen=_bytes_before(directory, place))
+                size -= there
     return None
 
 

@@ -77,20 +77,12 @@ class Segment:
         self._torn = False
 
     def create(self) -> None:
-        """Make the files, empty, so that a reader of the log finds all three.
-
-        Raises:
-            OSError: The disk refused.
-        """
+        """Make the files, empty, so that a reader of the log finds all three."""
         for name in (*self._names.values(), self._index_name):
             self._descriptor(name)
 
     def append(self, record: Record, data: bytes = b"") -> None:
-        """Store a chunk and its record, or one that has no bytes; all of it or nothing.
-
-        Raises:
-            OSError: The disk took no more.
-        """
+        """Store a chunk and its record, or one that has no bytes; all of it or nothing."""
         if self._torn:
             self.cut()
         packed = record.pack(record.proof(data))
@@ -118,11 +110,7 @@ class Segment:
         self.tails[stream] = data[-TAIL:] if len(data) >= TAIL else (self.tails[stream] + data)[-TAIL:]
 
     def sync(self) -> None:
-        """Make safe from a power cut what was stored so far; waits for the disk, but keeps no `append` waiting.
-
-        Raises:
-            OSError: The disk failed.
-        """
+        """Make safe from a power cut what was stored so far; waits for the disk, but keeps no `append` waiting."""
         if not self._unsynced:
             return
         self._unsynced = False
@@ -137,11 +125,7 @@ class Segment:
             raise
 
     def seal(self) -> None:
-        """Write down, safely, that nothing more comes.
-
-        Raises:
-            OSError: The disk took no more.
-        """
+        """Write down, safely, that nothing more comes."""
         if self.sealed:
             return
         self.sync()
@@ -158,11 +142,7 @@ class Segment:
                 os.close(self._descriptors.popitem()[1])
 
     def cut(self) -> bool:
-        """Shorten the files to what counts; return whether one of them was longer.
-
-        Raises:
-            OSError: The disk refused.
-        """
+        """Shorten the files to what counts; return whether one of them was longer."""
         sizes = {name: self.tally.streams[stream].bytes for stream, name in self._names.items()}
         sizes[self._index_name] = self.tally.records * RECORD.size
         longer = [name for name, size in sizes.items() if os.fstat(self._descriptor(name)).st_size > size]

@@ -209,9 +209,6 @@ def remove_segment(directory: Path, number: int, removed: Tally) -> None:
         number: Of the segment.
         removed: What is in all segments that are gone then, this one among them; it is written down before the first
             file goes.
-
-    Raises:
-        OSError: The disk refused.
     """
     write_document(directory / REMOVED, {"version": VERSION, "segments": number + 1, **removed.to_json()})
     remove_segments(directory, range(number + 1))
@@ -243,10 +240,11 @@ def summarise(
         for stream, tally in kept.streams.items()
     }
     both = sum_of(kept, removed)
+    one_by_one = "".join(f"{stream.value} {hashes[stream]}\n" for stream in STREAMS)
     return LogSummary(
         bytes=kept.bytes,
         lines=kept.newlines + sum(open_lines.values()),
-        sha256=combined_hash(hashes),
+        sha256=hashlib.sha256(one_by_one.encode()).hexdigest(),
         streams=streams,
         gaps=both.gaps,
         gap_bytes=sum(tally.missing for tally in both.streams.values()),
@@ -260,18 +258,8 @@ def summarise(
     )
 
 
-def combined_hash(streams: Mapping[Stream, str]) -> str:
-    """Return the one hash of a log: SHA-256 of a line `<stream> <its SHA-256>` for stdout, then for stderr."""
-    text = "".join(f"{stream.value} {streams[stream]}\n" for stream in STREAMS)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def hash_stream(directory: Path, stream: Stream, segments: range) -> str:
-    """Return the SHA-256 of what is in these segments of a stream; reads all of it.
-
-    Raises:
-        OSError: A file is missing or cannot be read.
-    """
+    """Return the SHA-256 of what is in these segments of a stream; reads all of it."""
     digest = hashlib.sha256()
     for number in segments:
         with open_data(directory, data_name(stream, number)) as file:

@@ -85,9 +85,6 @@ def verify(directory: Path, *, on_progress: OnProgress | None = None) -> Verific
     Args:
         directory: Of the log.
         on_progress: Told how far it is, of the bytes that the log held when it began.
-
-    Raises:
-        OSError: It cannot be read.
     """
     return _Verifying(directory).run(on_progress)
 
@@ -204,9 +201,6 @@ def compare(
         directory: Of the log.
         open_object: Returns what the storage holds of the file of this name, or None where it holds nothing.
         on_progress: Told how far it is, of the bytes that the sealed segments held when it began.
-
-    Raises:
-        OSError: The log cannot be read, or the storage fails.
     """
     return _Comparing(directory, open_object).run(on_progress)
 

@@ -162,11 +162,7 @@ class SegmentCheck:
         self._closed = closed or self._seal is not None
 
     def run(self) -> None:
-        """Look at all of it.
-
-        Raises:
-            OSError: A file cannot be read.
-        """
+        """Look at all of it."""
         with ExitStack() as stack:
             names = {stream: data_name(stream, self._number) for stream in STREAMS}
             files = {name: self._opened(name, stack) for name in (*names.values(), self._index_name)}

@@ -14,9 +14,10 @@ import attrs
 from botdock.errors import LogError
 from botdock.model.logs import LogChunk, LogCursor, LogGap, LogSummary, Stream
 from botdock.services.log_store.layout import END, STREAMS, VERSION, Kind, Record, records_of, write_document
-from botdock.services.log_store.masking import Masker, Piece, TailBuffer
 from botdock.services.log_store.segment import Segment, take_over
+from botdock.services.log_store.tail_buffer import Piece, TailBuffer
 from botdock.services.log_store.tally import Tally, hash_stream, read_removed, remove_segment, sealed, sum_of, summarise
+from botdock.services.masking import Masker
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 
@@ -37,6 +38,7 @@ class LogWriter:
 
     Attributes:
         over_limit: Whether more came than the limit.
+        removed_segments: How many of the oldest segments retention has removed.
 
     Raises:
         LogError: The files cannot be written, or the log has ended.
@@ -56,7 +58,8 @@ class LogWriter:
         known = tuple(secrets)
         self._maskers = {stream: Masker(known) for stream in STREAMS}
         self._times = dict.fromkeys(STREAMS, 0)
-        self._rest = TailBuffer(tail if limit is None else min(tail, limit))
+        self._tail = tail if limit is None else min(tail, limit)
+        self._rest: TailBuffer | None = None
         self._housekeeping, self._counting, self._ended = threading.RLock(), threading.Lock(), False
         self._closed, self._unsealed = Tally(), deque[Segment]()
         with self._explained():
@@ -66,10 +69,10 @@ class LogWriter:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (self.directory / END).exists():
             raise LogError(f"the log in {self.directory} has ended", hint="Nothing can be added to it.")
-        self._removed_segments, self._removed = read_removed(self.directory)
-        self._hashed_from = self._removed_segments
-        found = take_over(self.directory, self._removed_segments)
-        self._segment = next(found, None) or Segment(self.directory, self._removed_segments)
+        self.removed_segments, self._removed = read_removed(self.directory)
+        self._hashed_from = self.removed_segments
+        found = take_over(self.directory, self.removed_segments)
+        self._segment = next(found, None) or Segment(self.directory, self.removed_segments)
         for following in found:
             self._go_on(following)
         if self._segment.sealed:
@@ -135,7 +138,7 @@ class LogWriter:
         """Forget what is held back: the stream is read again from the cursor on."""
         for masker in self._maskers.values():
             masker.reset()
-        self._rest.take()
+        self._rest = None
 
     def flush(self) -> list[LogChunk]:
         """Store what is held back, for nothing more will come; return what has been stored by it.
@@ -148,9 +151,10 @@ class LogWriter:
             for stream, masker in self._maskers.items()
             if (data := self._admit(Piece(stream, masker.finish(torn=True), self._times[stream])))
         ]
-        for gap in self._rest.gaps(since_ns=self._segment.tally.last_ns) if self.over_limit else ():
+        rest, self._rest = self._rest, None
+        for gap in rest.gaps(since_ns=self._segment.tally.last_ns) if rest else ():
             self.note_gap(gap)
-        for piece in self._rest.take() if self.over_limit else ():
+        for piece in rest.pieces if rest else ():
             self._store(piece)
             stored.append(LogChunk(piece.stream, piece.masked.data, piece.time_ns))
         return stored
@@ -164,6 +168,7 @@ class LogWriter:
         self._store(attrs.evolve(piece, masked=admitted))
         if rest is not None:
             self.over_limit = True
+            self._rest = self._rest or TailBuffer(self._tail)
             self._rest.add(attrs.evolve(piece, masked=rest))
         return admitted.data
 
@@ -219,15 +224,15 @@ class LogWriter:
             LogError: The disk refused.
         """
         with self._explained(), self._housekeeping:
-            number = self._removed_segments
+            number = self.removed_segments
             if self._ended or (tally := sealed(self.directory, number)) is None:
                 return False
             removed = sum_of(self._removed, tally)
             remove_segment(self.directory, number, removed)
             with self._counting:
                 self._closed.add(tally, sign=-1)
-                self._removed, self._removed_segments = removed, number + 1
-            return True
+                self._removed, self.removed_segments = removed, number + 1
+        return True
 
     def finish(self, *, complete: bool) -> LogSummary:
         """Seal the log, to which nothing more is added; return counts and hashes, which `end.json` holds too.
@@ -254,20 +259,17 @@ class LogWriter:
             LogError: What has to be read again for them, since its beginning is gone, cannot be.
         """
         with self._explained(), self._housekeeping:
-            first, behind = self._removed_segments, self.segment + 1
-            is_from_first = first == self._hashed_from  # else the running hash begins with bytes that are gone
+            segments = range(self.removed_segments, self.segment + 1)
+            hashes = {stream: digest.hexdigest() for stream, digest in self._segment.whole.items()}
+            if segments.start != self._hashed_from:  # the running ones begin with bytes that are gone
+                hashes = {stream: hash_stream(self.directory, stream, segments) for stream in STREAMS}
             return summarise(
                 kept=self._kept(),
                 removed=self._removed,
-                hashes={
-                    stream: digest.hexdigest()
-                    if is_from_first
-                    else hash_stream(self.directory, stream, range(first, behind))
-                    for stream, digest in self._segment.whole.items()
-                },
+                hashes=hashes,
                 open_lines={stream: tail[-1:] not in {b"", b"\n"} for stream, tail in self._segment.tails.items()},
-                segments=behind - first,
-                removed_segments=first,
+                segments=len(segments),
+                removed_segments=segments.start,
                 complete=complete,
             )
 

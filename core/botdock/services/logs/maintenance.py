@@ -96,7 +96,7 @@ class Maintenance:
     def take_over(self, collection: Collection) -> None:
         """Find out how the segments stand that another collector left; some may have to be handed on again."""
         segments, directory, found = collection.segments, collection.directory, list[int]()
-        segments.first = segments.sealed = collection.writer.summary(complete=False).removed_segments
+        segments.first = segments.sealed = collection.writer.removed_segments
         while (directory / seal_name(segments.sealed)).exists():
             if any((directory / data_name(stream, segments.sealed)).exists() for stream in STREAMS):
                 found.append(segments.sealed)

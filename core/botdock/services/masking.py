@@ -1,21 +1,15 @@
-"""Masks secrets: in a stream of bytes, whatever the pieces in which it comes, and in what is said of a run.
-
-The end of a log that went over its limit is kept here, too, for it is cut where no secret is.
-"""
+"""Masks secrets: in a stream of bytes, whatever the pieces in which it comes, and in what is said of a run."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
-from botdock.model.logs import GapReason, LogGap, Stream
 from botdock.services.lines import border
-from botdock.services.log_store.layout import STREAMS
 
 STAR = b"*"
 """Each byte of a secret becomes one, so that what is stored is as long as what was written: lengths stay cursors."""
@@ -28,11 +22,6 @@ _NUMBER = 4
 
 _CUT = 2000
 """Characters, as UTF-16 counts them, of a message that the bundled wrappers keep: one as long may have been cut."""
-
-_SMALL = 80
-"""Bytes of a piece from which on its record is at most a quarter of it."""
-
-_MOST_PIECES = 2048
 
 
 def forms(secrets: Iterable[str]) -> list[str]:
@@ -208,72 +197,3 @@ def _masked(data: bytes, spans: list[tuple[int, int]]) -> Masked:
     for begin, end in spans:
         masked[begin:end] = STAR * (end - begin)
     return Masked(bytes(masked), tuple(spans))
-
-
-@attrs.frozen
-class Piece:
-    """A chunk, masked.
-
-    Attributes:
-        stream: Of which stream.
-        masked: Its bytes.
-        time_ns: When it was seen.
-    """
-
-    stream: Stream
-    masked: Masked
-    time_ns: int
-
-
-class TailBuffer:
-    """Keeps the newest bytes of both streams together, until it is known that they are the end; counts the others.
-
-    What came in small pieces is joined, and there are at most `_MOST_PIECES`, for each becomes a record of the index.
-
-    Args:
-        size: Bytes that are kept; a secret that lies across that border is kept whole.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._pieces: deque[Piece] = deque()
-        self._held = 0
-        self._dropped = dict.fromkeys(STREAMS, 0)
-
-    def add(self, piece: Piece) -> None:
-        """Take a piece, and let go of the oldest bytes that are too many."""
-        last = self._pieces[-1] if self._pieces else None
-        if last and last.stream is piece.stream and len(last.masked.data) < _SMALL:
-            self._pieces[-1] = attrs.evolve(last, masked=last.masked.join(piece.masked))
-        else:
-            self._pieces.append(piece)
-        self._held += len(piece.masked.data)
-        while self._held > self._size and self._trim(self._pieces[0], self._held - self._size):
-            pass
-        if len(self._pieces) > _MOST_PIECES:
-            self._trim(self._pieces[0], len(self._pieces[0].masked.data))
-
-    def gaps(self, since_ns: int) -> list[LogGap]:
-        """Return what was let go, per stream."""
-        until_ns = self._pieces[0].time_ns if self._pieces else since_ns
-        return [
-            LogGap(stream=stream, size=size, since_ns=since_ns, until_ns=until_ns, reason=GapReason.LIMIT)
-            for stream, size in self._dropped.items()
-            if size
-        ]
-
-    def take(self) -> list[Piece]:
-        """Return what is kept, and begin anew."""
-        pieces, self._pieces, self._held = list(self._pieces), deque(), 0
-        self._dropped = dict.fromkeys(STREAMS, 0)
-        return pieces
-
-    def _trim(self, oldest: Piece, size: int) -> bool:
-        """Let go of so many bytes of the oldest piece; return whether that was anything."""
-        gone, kept = oldest.masked.split(size)
-        self._pieces.popleft()
-        if kept.data:
-            self._pieces.appendleft(attrs.evolve(oldest, masked=kept))
-        self._held -= len(gone.data)
-        self._dropped[oldest.stream] += len(gone.data)
-        return bool(gone.data)

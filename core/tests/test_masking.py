@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdock.services.log_store.masking import Mask, Masked, Masker, forms
+from botdock.services.masking import Mask, Masked, Masker, forms
 from botdock_testing.strategies import json_values
 
 
