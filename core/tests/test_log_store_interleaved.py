@@ -25,6 +25,7 @@ from botdock.services.log_store import (
     segment,
     tally,
     verify_segment,
+    writer,
 )
 from botdock.services.log_store import verify as verifying
 from botdock.services.log_store.layout import compress_segment
@@ -217,6 +218,25 @@ def test_a_log_that_changes_while_it_is_checked_is_no_damage(
             log.writer.close()
             assert log.found is not None
             assert log.found.findings == (), f"{number} lines of {first.__name__} had been passed"
+
+
+def test_a_sync_while_the_log_goes_on_leaves_no_segment_out(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(segment, "_sync_file", lambda path: synced.append(path.name))
+
+    def begin(at: int) -> LogWriter:
+        synced.clear()
+        log = LogWriter(memory / str(at), segment_bytes=SEGMENT)
+        log.append(LogChunk(Stream.STDOUT, CHUNKS[0], 1))
+        return log
+
+    def go_on(log: LogWriter) -> None:
+        log.append(LogChunk(Stream.STDOUT, CHUNKS[1], 2))
+        assert log.segment == 1
+
+    for number, log in met_at_every_line(begin, go_on, LogWriter.sync, lines_of(writer), least=5):
+        log.close()
+        assert "stdout.0" in synced, f"{number} lines had been passed"
 
 
 def test_two_that_close_at_once_close_each_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,7 +198,7 @@ def test_counts_that_are_damaged_do_not_say_that_a_log_is_complete(copy: Path) -
     assert "it says complete 1, there is False" in found.findings[0].problem
 
 
-def test_a_log_that_somebody_adds_to_all_the_time_is_right(tmp_path: Path) -> None:
+def test_a_log_that_a_writer_adds_to_all_the_time_is_right(tmp_path: Path) -> None:
     writer = LogWriter(tmp_path, segment_bytes=100_000)
     begun, ended = threading.Event(), threading.Event()
 

@@ -210,6 +210,21 @@ def test_a_segment_that_lost_its_end_in_a_power_cut_takes_the_later_ones_with_it
     assert verify(tmp_path).findings == ()
 
 
+def test_zeros_that_a_power_cut_left_in_an_index_end_what_counts(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path)
+    for text in (b"one\n", b"two\n"):
+        writer.append(LogChunk(Stream.STDOUT, text, 1))
+    writer.note_gap(LogGap(stream=Stream.STDOUT, size=3))
+    writer.close()
+    index = (tmp_path / "index.0").read_bytes()
+    (tmp_path / "index.0").write_bytes(index[:20] + bytes(20) + index[40:])
+    again = LogWriter(tmp_path)
+    assert again.cursor.stdout == len(b"one\n"), "the gap proves itself, but not that the bytes before it are there"
+    again.finish(complete=True)
+    again.close()
+    assert verify(tmp_path).findings == ()
+
+
 def test_what_was_stored_is_synced_after_its_files_were_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     real = os.fdatasync

@@ -105,7 +105,7 @@ def test_a_line_is_there_long_before_a_second_is_over(collector: LogCollector, t
     assert sorted(delays)[len(delays) // 2] < 0.2
 
 
-def test_one_that_never_stops_starves_nobody(collector: LogCollector, tmp_path: Path) -> None:
+def test_one_that_never_stops_starves_no_other(collector: LogCollector, tmp_path: Path) -> None:
     class Flood(ScriptedStream):
         def read(self, timeout: float) -> Sequence[LogChunk]:
             return (out(b"x" * MUCH),)

@@ -266,7 +266,7 @@ def test_a_compression_that_fails_leaves_the_plain_file(tmp_path: Path, monkeypa
     collector.close()
 
 
-def test_whoever_takes_over_hands_on_again_what_may_not_have_been(tmp_path: Path) -> None:
+def test_a_collector_that_takes_over_hands_on_again_what_may_not_have_been(tmp_path: Path) -> None:
     config = LoggingConfig(segment_bytes=SEGMENT, compress=False)
     first, stuck = LogCollector(config), threading.Event()
     first.start_collection(

@@ -132,13 +132,6 @@ class OpenSegment:
             name = data_name(record.stream, self.number)
             raise ValueError(f"{name} ends {left} bytes before what its index says in record {self.record - 1}")
 
-    def byte_before(self, stream: Stream) -> bytes:
-        """Return the last byte of a stream before the record; empty when it has none here."""
-        if not self.offsets[stream]:
-            return b""
-        self._files[stream].seek(self.offsets[stream] - 1)
-        return self._files[stream].read(1)
-
     def _packed(self, first: int, count: int) -> bytes:
         """Return so many records, or as many as there are; one that is half there is read next time."""
         packed = os.pread(self._index.fileno(), count * RECORD.size, first * RECORD.size)

@@ -111,6 +111,8 @@ class Record:
             ValueError: They are not a record.
         """
         kind = Kind(tag >> _STREAM_BITS & _KIND_MASK)
+        if kind is Kind.DATA and not length:  # as zeros say, which a power cut may leave
+            raise ValueError("a chunk has bytes")
         return cls(time_ns, STREAMS[tag & 1], kind, length, tag >> _MASKED_SHIFT, crc)
 
     @property

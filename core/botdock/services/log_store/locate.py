@@ -13,7 +13,7 @@ import attrs
 
 from botdock.model.logs import LogChunk, LogGap, LogLine, Stream
 from botdock.services.log_store.index import OpenSegment
-from botdock.services.log_store.layout import RECORD, STREAMS
+from botdock.services.log_store.layout import RECORD, STREAMS, data_name, open_data
 from botdock.services.log_store.reader import LogReader, Position, end_position, kept_backwards
 from botdock.services.log_store.tally import read_removed, sealed
 
@@ -195,7 +195,9 @@ def _in_line(directory: Path, place: Position, streams: Collection[Stream]) -> f
 def _byte_before(directory: Path, place: Position, stream: Stream) -> bytes:
     for number in range(place.segment, read_removed(directory)[0] - 1, -1):
         record = place.record if number == place.segment else None
-        with suppress(FileNotFoundError), closing(OpenSegment(directory, number, record, streams=[stream])) as segment:
-            if byte := segment.byte_before(stream):
-                return byte
+        with suppress(FileNotFoundError), closing(OpenSegment(directory, number, record, streams=())) as segment:
+            if size := segment.offsets[stream]:
+                with open_data(directory, data_name(stream, number)) as file:
+                    file.seek(size - 1)
+                    return file.read(1)
     return b""

@@ -143,8 +143,8 @@ class Segment:
 
     def cut(self) -> bool:
         """Shorten the files to what counts; return whether one of them was longer."""
-        sizes = {name: self.tally.streams[stream].bytes for stream, name in self._names.items()}
-        sizes[self._index_name] = self.tally.records * RECORD.size
+        sizes = {self._index_name: self.tally.records * RECORD.size}  # first: no record may stay without its bytes
+        sizes |= {name: self.tally.streams[stream].bytes for stream, name in self._names.items()}
         longer = [name for name, size in sizes.items() if os.fstat(self._descriptor(name)).st_size > size]
         for name in longer:
             os.ftruncate(self._descriptor(name), sizes[name])
@@ -234,10 +234,8 @@ def _repair(directory: Path, segment: Segment) -> bool:
     """
     segment.create()
     unproven: list[tuple[Record, bytes]] = []
-    with (
-        closing(OpenSegment(directory, segment.number)) as found,
-        suppress(ValueError),
-    ):  # a record or its bytes are not there
+    with closing(OpenSegment(directory, segment.number)) as found, suppress(ValueError):
+        # which says that what follows is not a record, or lacks bytes
         for record in found.records():
             data = b"".join(found.bytes_of(record))
             unproven.append((record, data))
