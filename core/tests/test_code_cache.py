@@ -169,7 +169,7 @@ class TestWhatComes:
         assert str(runs.home) not in str(caught.value)
         assert runs.left_over() == []
 
-    def test_is_held_for_nobody_once_the_workspace_goes(self, runs: CodeRuns, store: CountingStore) -> None:
+    def test_is_held_for_no_run_once_the_workspace_goes(self, runs: CodeRuns, store: CountingStore) -> None:
         store.put_code("a.zip", HELLO)
         service = runs.service()
         workspace = service.prepare_workspace(runs.home / "executions/0/workspace")

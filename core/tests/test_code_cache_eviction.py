@@ -135,7 +135,7 @@ def test_what_dead_processes_left_is_swept(runs: CodeRuns) -> None:
     (cache / f"aside/{'1' * 64}.1234").write_text("a file")
     (cache / f"code/{'2' * 64}.json").write_text("{}")
     (cache / f"code/{'3' * 64}").mkdir()
-    (cache / "locks/nobody").touch()
+    (cache / "locks/unknown").touch()
     (cache / "keys/garbled.json").write_text("{")
     assert runs.run("b.zip") == files("b")
     assert runs.left_over() == []

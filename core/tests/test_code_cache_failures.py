@@ -98,7 +98,7 @@ def test_what_cannot_be_noted_is_fetched_again(
     assert len(runs.cache().trees()) == 1
 
 
-def test_a_cache_that_somebody_removes_is_made_again(runs: CodeRuns, store: CountingStore) -> None:
+def test_a_cache_that_the_user_removes_is_made_again(runs: CodeRuns, store: CountingStore) -> None:
     service = runs.service()
     assert runs.cache().trees() == []
     runs.start("a.zip", service=service)

@@ -144,7 +144,7 @@ def test_giving_up_says_what_stays(tmp_path: Path) -> None:
     remove_workspace(workspace)
 
 
-def test_a_folder_that_somebody_still_writes_to_is_emptied_again(
+def test_a_folder_that_another_process_still_writes_to_is_emptied_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = make_workspace(tmp_path / "workspace")

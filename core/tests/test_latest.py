@@ -36,7 +36,7 @@ def test_the_order_of_arrival_does_not_matter(order: tuple[int, ...]) -> None:
     assert backend.objects == {KEY: RUNS[2].encode(), f"hello/analysis/{RUNS[2]}.json": RUNS[2].encode()}
 
 
-def test_what_somebody_else_keeps_there_is_left_alone() -> None:
+def test_what_another_program_keeps_there_is_left_alone() -> None:
     backend = MemoryBackend()
     others = {"hello/analysis/notes.json": b"1", "hello/analysis/zzz": b"2", f"hello/analysis/{RUNS[0]}.txt": b"3"}
     backend.objects.update(others)

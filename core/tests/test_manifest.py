@@ -231,7 +231,7 @@ class TestFile:
         with pytest.raises(CodeError, match="is a link that leads out of the code"):
             read_manifest(tmp_path / "tree")
 
-    def test_a_fifo_holds_nobody_up(self, tmp_path: Path, name: str) -> None:
+    def test_a_fifo_holds_no_reader_up(self, tmp_path: Path, name: str) -> None:
         os.mkfifo(tmp_path / name)
         with pytest.raises(CodeError, match=f"{name}: is not a regular file"):
             read_manifest(tmp_path)

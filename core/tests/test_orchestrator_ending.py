@@ -150,7 +150,7 @@ def broken(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("where", ["conclude", "failed", "on_done"])
-def test_nobody_waits_for_ever_whatever_breaks(
+def test_no_caller_waits_for_ever_whatever_breaks(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     stage = make_stage()
@@ -222,7 +222,7 @@ def test_a_closed_runner_begins_nothing(make_stage: MakeStage, make_bot: MakeBot
     assert stage.records() == []
 
 
-def test_the_log_of_one_whose_exit_nobody_knows_is_not_complete(
+def test_the_log_of_one_whose_exit_is_not_known_is_not_complete(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = make_stage(FakeEngine(Script(output=(Script.out(b"hi\n"),))))

@@ -12,7 +12,7 @@ from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.run import Run
 
 
-def test_the_outcome_is_written_last_and_nobody_else_may_read(tmp_path: Path) -> None:
+def test_the_outcome_is_written_last_and_no_other_user_may_read(tmp_path: Path) -> None:
     journal = Journal(tmp_path, "01")
     journal.open({"id": "bot"}, "runner")
     assert json.loads((journal.directory / "request.json").read_text()) == {"id": "bot"}

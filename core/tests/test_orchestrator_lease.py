@@ -70,7 +70,7 @@ def test_two_runners_of_one_process_have_leases_of_their_own(tmp_path: Path, dir
 
 
 @pytest.mark.parametrize("text", ["", "../../etc/passwd", "x" * 1000, "\x00"])
-def test_a_damaged_note_names_nobody(directory: Path, text: str) -> None:
+def test_a_damaged_note_names_no_runner(directory: Path, text: str) -> None:
     (directory / "runner").write_text(text)
     assert holder_of(directory) is None
     assert not holder_lives(directory)
@@ -78,7 +78,7 @@ def test_a_damaged_note_names_nobody(directory: Path, text: str) -> None:
 
 @pytest.mark.parametrize("unreadable", ["runner", ".lock"])
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO])
-def test_who_cannot_look_takes_nobody_for_dead(
+def test_a_process_that_cannot_look_takes_no_runner_for_dead(
     tmp_path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch, unreadable: str, number: int
 ) -> None:
     lease = Lease(tmp_path)
@@ -149,7 +149,7 @@ def test_sweeping_forgets_the_dead_and_leaves_the_living(tmp_path: Path, directo
     lease.give_up()
 
 
-def test_leases_are_taken_while_somebody_sweeps_without_an_end(tmp_path: Path) -> None:
+def test_leases_are_taken_while_another_process_sweeps_without_an_end(tmp_path: Path) -> None:
     over = threading.Event()
     sweeper = Lease(tmp_path)
 

@@ -241,7 +241,7 @@ def test_a_backtest_must_be_one(make_stage: MakeStage, make_bot: MakeBot) -> Non
         make_stage().orchestrator.execute_backtest(make_bot())
 
 
-def test_the_runtime_is_recognised_when_nobody_names_it(make_stage: MakeStage, make_bot: MakeBot) -> None:
+def test_the_runtime_is_recognised_where_it_is_not_named(make_stage: MakeStage, make_bot: MakeBot) -> None:
     assert make_stage().orchestrator.execute_bot(make_bot(runtime=None)).runtime == "shell"
 
 

@@ -98,7 +98,7 @@ def test_every_takeover_is_counted(make_stage: MakeStage, begun: Any) -> None:
     assert stage.left == []
 
 
-def test_wall_time_goes_on_while_nobody_watches(make_stage: MakeStage, begun: Any) -> None:
+def test_wall_time_goes_on_while_no_runner_watches(make_stage: MakeStage, begun: Any) -> None:
     stage, _, folder = begun(timeout=1000)
     run = json.loads((folder / "run.json").read_text())
     run["bounds"]["timeout"] = 0.01
@@ -107,7 +107,7 @@ def test_wall_time_goes_on_while_nobody_watches(make_stage: MakeStage, begun: An
     assert ended(execution).outcome is Outcome.TIMED_OUT
 
 
-def test_a_bot_that_ended_in_time_did_so_however_late_somebody_looks(make_stage: MakeStage, begun: Any) -> None:
+def test_a_bot_that_ended_in_time_did_so_however_late_a_runner_looks(make_stage: MakeStage, begun: Any) -> None:
     stage, before, folder = begun(timeout=1000)
     stage.engine.finish(before.container_id)
     run = json.loads((folder / "run.json").read_text())

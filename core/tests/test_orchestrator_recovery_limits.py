@@ -85,7 +85,7 @@ def test_what_a_living_runner_holds_is_never_touched(make_stage: MakeStage, make
     assert not execution.done
 
 
-def test_of_several_who_recover_at_once_one_gets_each(make_stage: MakeStage, make_bot: MakeBot) -> None:
+def test_of_several_that_recover_at_once_one_gets_each(make_stage: MakeStage, make_bot: MakeBot) -> None:
     stage = make_stage(FakeEngine(FOREVER))
     begun = {stage.orchestrator.begin(make_bot()).execution_id for _ in range(10)}
     stage.die()

@@ -119,7 +119,7 @@ def test_resuming_an_outbox_that_was_never_used_makes_no_folder(stage: Stage) ->
     assert not stage.folder.exists()
 
 
-def test_a_storage_that_hangs_holds_nobody_up_for_long(stage: Stage) -> None:
+def test_a_storage_that_hangs_holds_no_caller_up_for_long(stage: Stage) -> None:
     entered, release = threading.Event(), threading.Event()
 
     def hang(message: Message, source: ByteReader) -> None:

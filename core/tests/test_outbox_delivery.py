@@ -95,7 +95,7 @@ class TestAway:
         assert sorted(stage.backend.puts) == ["a1", "a2", "b1"]
         assert read_status(stage.queue.folder).last_error == ""
 
-    def test_one_that_always_fails_keeps_nobody_else_waiting(self, stage: Stage) -> None:
+    def test_one_that_always_fails_keeps_no_other_waiting(self, stage: Stage) -> None:
         """A storage may be up and yet time out on one huge object."""
         put = stage.put
 

@@ -75,7 +75,7 @@ class TestAdding:
             queue.add(log("a"), tmp_path / "stdout.0")
         assert queue_files(queue) == []
 
-    def test_nobody_else_may_look(self, queue: MessageQueue) -> None:
+    def test_no_other_user_may_look(self, queue: MessageQueue) -> None:
         queue.add(log("a"), b"")
         assert queue.folder.stat().st_mode & 0o777 == 0o700
 
@@ -158,7 +158,7 @@ class TestGoing:
         other.remove(other.waiting()[0])
         assert (waiting_keys(queue), len(queue_files(queue))) == (["b"], 1)
 
-    def test_one_that_went_meanwhile_is_no_longer_open_to_anybody(
+    def test_one_that_went_meanwhile_is_no_longer_open_to_any_thread(
         self, queue: MessageQueue, make_queue: Callable[..., MessageQueue]
     ) -> None:
         queue.add(log("a"), b"")

@@ -120,7 +120,7 @@ def test_a_snapshot_is_frozen() -> None:
 
 
 @pytest.mark.parametrize("look", ["reset", "read"])
-def test_no_record_is_lost_or_counted_twice_by_whoever_looks_meanwhile(look: str) -> None:
+def test_no_record_is_lost_or_counted_twice_by_a_look_meanwhile(look: str) -> None:
     service, each, writers = MetricsService(), 3000, 4
     looked, seen = threading.Event(), 0
 

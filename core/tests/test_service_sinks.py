@@ -106,7 +106,7 @@ def test_whatever_a_sink_raises_it_is_counted_and_gets_the_next_lines(error: Bas
     assert fan_out.counts()["raising"] == SinkCounts(delivered=1, dropped=2, errors=2)
 
 
-def test_a_sink_that_spoils_its_list_spoils_nobody_else_s() -> None:
+def test_a_sink_that_spoils_its_list_spoils_no_other_s() -> None:
     class Greedy(Recording):
         def write(self, source: LogSource, lines: Sequence[LogLine]) -> None:
             assert isinstance(lines, list)

@@ -177,7 +177,7 @@ class TestBackends:
         with pytest.raises(StorageError, match=r"cannot store 'logs/hello/.*/out': Input/output error"):
             service.store_logs(RUN, "hello", "out", Unreadable())
 
-    def test_nobody_need_listen(self, storages: Storages) -> None:
+    def test_no_listener_is_needed(self, storages: Storages) -> None:
         assert isinstance(StorageService(storages.open).store_results(RUN, "hello", b"{}"), Receipt)
 
 

@@ -51,7 +51,7 @@ SHELL = Runtime(
 )
 KEPT = {"request.json", "events.jsonl", "result.json", "outcome.json", "logs"}
 ONE = 1
-"""The limit of every wait, in seconds: nothing here waits for anybody."""
+"""The limit of every wait, in seconds: nothing here waits for another."""
 
 
 class Life:

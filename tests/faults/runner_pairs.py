@@ -53,7 +53,7 @@ class Scene:
         assert in_child(self.life.live, trace, threads=True) == KILLED
 
     def end(self) -> None:
-        """Wait for whoever else was there."""
+        """Wait for the others that were there."""
 
     def judged(self) -> Iterator[str]:
         yield from judge(self.life, self.executions)
@@ -84,7 +84,7 @@ class OneBegins(TwoRecover):
 
 
 class OneLives(Scene):
-    """A bot runs, and at each moment of it somebody looks whether its runner is dead."""
+    """A bot runs, and at each moment of it another process looks whether its runner is dead."""
 
     def first(self) -> None:
         self.life.live()
@@ -109,7 +109,7 @@ class OneEnds(Scene):
         return list(self.life.home.glob("executions/*/runner"))
 
     def end(self) -> None:
-        until(self.has_ended, timeout=PATIENCE)  # where nobody waited for it
+        until(self.has_ended, timeout=PATIENCE)  # where no runner waited for it
         assert os.waitpid(self.ending, 0)[1] == 0
 
 
@@ -160,7 +160,7 @@ PAIRS: dict[str, Callable[[Path], Scene]] = {
 
 def main(folder: Path, pair: str) -> None:
     """Stop at one line after another, until one comes to its end without."""
-    os.fsync = lambda fd: None  # nobody is killed here, and this is quicker
+    os.fsync = lambda fd: None  # no process is killed here, and this is quicker
     recovery.ENGINE_PATIENCE = 0.0  # no container of this engine appears late
     wrong: list[str] = []
     for number in lines(SHARE):

@@ -134,7 +134,7 @@ def test_two_processes_and_twenty_runs_fetch_one_archive_once(
     assert open_home(tmp_path / "home").left_over() == []
 
 
-def test_processes_that_fill_a_cache_too_small_for_all_disturb_nobody(
+def test_processes_that_fill_a_cache_too_small_for_all_do_not_disturb_each_other(
     tmp_path: Path, root: Path, open_home: Callable[..., CodeRuns]
 ) -> None:
     orders = ("abcdef" * 3, "fedcba" * 3, "acebdf" * 3)

@@ -1,7 +1,7 @@
 """The daemon killed again and again under a bot that writes all the time.
 
 Of a line whose end the daemon has not seen yet it keeps the beginning in its own memory (up to 16 KiB, the buffer of
-the log copier of Docker 20.10), and loses it when it is killed; nobody else has these bytes then. A bot that writes
+the log copier of Docker 20.10), and loses it when it is killed; nothing else has these bytes then. A bot that writes
 line by line loses nothing.
 """
 

@@ -84,7 +84,7 @@ class Drill:
         """Return what decides what a bot writes; the last line of no stream is one whose end Docker 20.10 forgets.
 
         Its log driver `local` drops the newline of a line of over 16,384 bytes, so that of a log that ends with such a
-        line nobody can tell from it whether there was one.
+        line it cannot be told from it whether there was one.
         """
         while True:
             settings = {**SETTINGS, "seed": self.chance.randrange(2**32)}
@@ -159,7 +159,7 @@ class Drill:
 @pytest.mark.parametrize(
     ("engine", "kills"), [pytest.param("docker", count(50, 10), marks=pytest.mark.docker), ("process", count(15, 8))]
 )
-def test_bots_end_as_if_nobody_had_killed_their_runner_again_and_again(
+def test_bots_end_as_if_their_runner_had_not_been_killed_again_and_again(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str, kills: int
 ) -> None:
     home = str(tmp_path / "home")

@@ -46,7 +46,7 @@ def test_a_fork_bomb_ends_at_the_limit(runner: DockerRunner, make_bot: MakeBot) 
     assert 0 < int(str(value["made"])) < 32
 
 
-def test_a_true_fork_bomb_harms_nobody(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_a_true_fork_bomb_harms_no_other(runner: DockerRunner, make_bot: MakeBot) -> None:
     bomb = make_bot("bomb() { bomb | bomb & }\nbomb\nwait\n", runtime="bash", timeout=5.0, limits=Limits(pids=64))
     runner.run(bomb)
     well = runner.run(make_bot("def main(id, config):\n    return {'well': True}"))

@@ -55,7 +55,7 @@ class Model:
         written: All that the bot wrote.
         begin: Where in it the newest region begins.
         done: What is stored of the regions before.
-        gaps: What lies between them; None for what nobody can count.
+        gaps: What lies between them; None for what cannot be counted.
         uncounted: How many bytes the latter are.
     """
 
@@ -69,7 +69,7 @@ class Model:
 
     def lose(self, stored: int, forgotten: int, *, known: bool) -> None:
         """Somebody goes on at the cursor `stored`, and the engine has forgotten up to `forgotten`."""
-        self._undo_what_nobody_found(stored)
+        self._undo_what_was_not_found(stored)
         place = stored + self.uncounted
         if forgotten <= place:
             return
@@ -79,7 +79,7 @@ class Model:
         self.gaps += (forgotten - place if known else None,)
         self.uncounted += 0 if known else forgotten - place
 
-    def _undo_what_nobody_found(self, stored: int) -> None:
+    def _undo_what_was_not_found(self, stored: int) -> None:
         """Forget the last gap if the one who was to find it did not get so far."""
         if self._before and self._before[-1] == stored:
             self.begin, self.done, self.gaps, self.uncounted, _ = self._before

@@ -73,7 +73,7 @@ class TestForgetting:
             assert drained(stream)[Stream.STDOUT] == rest
             assert [gap.size for gap in stream.lost] == lost
 
-    def test_of_an_unknown_size_it_is_found_by_whoever_has_not_read_over_it(self) -> None:
+    def test_of_an_unknown_size_it_is_found_by_a_reader_that_has_not_read_over_it(self) -> None:
         engine = FakeEngine(Script(output=(Script.err(b"abcdef"),)))
         container = started(engine)
         engine.wait(container, timeout=CALL)
