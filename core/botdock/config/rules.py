@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -56,18 +56,9 @@ class Section:
         Raises:
             ConfigError: With every problem as `field: problem`.
         """
-        fields = attrs.fields(cast("Any", type(self)))
-        if not all(_is_default(getattr(self, field.name), field.default) for field in fields):
-            from botdock.config.converter import check_fields
+        from botdock.config.converter import check_fields
 
-            check_fields(self)
-
-
-def _is_default(value: object, default: Any) -> bool:
-    """Tell whether nothing was given, so that the converter, slow to import, has nothing to look at."""
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type] # attrs says it is a function
-        return type(value) is default.factory and (attrs.has(type(value)) or not value)
-    return type(value) is type(default) and value == default
+        check_fields(self)
 
 
 def setting(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from botdock.orchestrator.preparation import Services, Setting
     from botdock.orchestrator.run import Run
 
+BUILT_IN = RuntimeConfig()
 LOADER_VARIABLES = frozenset({"LD_AUDIT", "LD_PRELOAD"})
 """By these the dynamic loader takes further code into each program."""
 
@@ -181,7 +182,7 @@ def bounds_of(executable: Executable, config: Config, *, defaults: Limits, manif
             held = attrs.evolve(held, asked=more) if tighter is held and more > held.value else tighter
         sources[name] = held
     endless = executable.is_long_running
-    ours, builtin = (None if endless else section.timeout for section in (config.runtime, RuntimeConfig()))
+    ours, builtin = (None if endless else section.timeout for section in (config.runtime, BUILT_IN))
     sources["timeout"] = _held(
         executable.timeout, ours, builtin, policy.max_timeout or None, name="timeout", setting="policy.max_"
     )
@@ -258,7 +259,7 @@ def _held(
 def _network(wanted: str | None, config: Config) -> Bound:
     network, allowed = wanted or config.runtime.network, config.policy.networks
     if network in allowed:
-        ours = Source.DEFAULT if network == RuntimeConfig().network else Source.CONFIGURATION
+        ours = Source.DEFAULT if network == BUILT_IN.network else Source.CONFIGURATION
         return Bound(value=network, source=Source.CALLER if wanted else ours)
     near = nearest(network, allowed)
     meant = f"; did you mean {near[0]}?" if near else ""
