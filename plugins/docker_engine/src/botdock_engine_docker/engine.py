@@ -187,11 +187,7 @@ class DockerEngine(Engine):
         """Nothing is to be let go of: each call has a connection of its own, and ends it."""
 
     def _source(self, operation: str, container_id: str, timeout: float) -> Source:
-        def remember(status: ContainerStatus) -> None:
-            self._ends[container_id] = status
-
-        call = self._client.about(operation, timeout=timeout, container_id=container_id)
-        return Source(self._client, call, remember)
+        return Source(self._client, self._client.about(operation, timeout=timeout, container_id=container_id))
 
     def _create_alone(self, template: ContainerTemplate, run: ContainerRun, image: Image, deadline: Deadline) -> str:
         """Create a container whose user no other has, of any runner: the daemon is what they all share.
