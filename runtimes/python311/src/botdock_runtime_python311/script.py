@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections import Counter
 
 TYPE_CHECKING = False
@@ -28,9 +29,27 @@ MAX_PARSED = 256 * 1024
 _BINDS = re.compile(r"\b(?:global|globals|locals|vars|exec|setattr|modules|__dict__)\b")
 """What can give a module a `main` that reading does not show, if its text has that word."""
 _MAIN = re.compile(r"\bmain\b|\bmodules\[")
+_ID = re.compile(r"(?i:(?:.*_)?(?:id|uid|uuid|ident|identifier))|.*[a-z](?:Id|ID)")
+_NAME = re.compile(r"(?i)_.*|.*(?:name|key|bot|backtest|task|job|execution|executable)")
+_CONFIG = re.compile(r"(?i)_.*|.*(?:conf|cfg|setting|param|option|opts|ctx|context).*")
+"""How authors name the parameters of a `main(id, config)`: the first alone tells; or it and the second together do."""
+_STANDARD: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda)
 _WORK = (ast.For, ast.AsyncFor, ast.While, ast.Raise, ast.Assert)
+
+
+class Call:
+    """How a script calls its `main`.
+
+    Attributes:
+        given: With how many arguments; None where they cannot be counted, or where another function is to call it.
+        guarded: Whether only when it is the program that was started.
+        config: Whether the second argument looks like a config.
+    """
+
+    def __init__(self, *, guarded: bool, given: int | None = None, config: bool = False) -> None:
+        self.given, self.guarded, self.config = given, guarded, config
 
 
 class Script:
@@ -42,8 +61,7 @@ class Script:
         anything: Whether it may bind names that cannot be read off, by `import *`, a `__getattr__` or `globals()`.
         works: Whether it does anything but define things.
         guard: Whether something is done only when it is the program that was started.
-        calls: How it calls its `main`: with how many arguments, None where another function is to call it; and whether
-            only when it is the program that was started.
+        calls: How it calls its `main`; a function of its own that does so counts as one behind a guard.
     """
 
     def __init__(self, text: str, module: ast.Module) -> None:
@@ -52,20 +70,30 @@ class Script:
         self.functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self.anything = bool(_BINDS.search(text) and _MAIN.search(text))
         self.works = self.guard = False
-        self.calls: list[tuple[int | None, bool]] = []
-        imports = defines = False
+        self.calls: list[Call] = []
+        self._values = 0
+        scopes: list[ast.AST] = []
+        called: set[str] = set()
+        imports = assigns = False
         nodes: list[tuple[ast.AST, bool]] = [(module, False)]
         while nodes:  # and not by recursion: 500 `elif` are 500 deep
             node, guarded = nodes.pop()
             self._bind(node)
             self._act(node, guarded=guarded)
-            imports |= isinstance(node, ast.Import)
-            defines |= isinstance(node, (*_SCOPES, ast.Assign, ast.AnnAssign))
-            if not isinstance(node, _SCOPES):  # what is bound within is its own
+            imports |= _runs_a_module(node)
+            assigns |= isinstance(node, (ast.Assign, ast.AnnAssign))
+            if isinstance(node, ast.Call):
+                called.add(getattr(node.func, "id", ""))
+            if isinstance(node, _SCOPES):  # what is bound within is its own
+                scopes.append(node)
+            else:
                 below = guarded or (isinstance(node, ast.If) and _is_guard(node.test))
                 self.guard |= below
                 nodes.extend((child, below) for child in ast.iter_child_nodes(node))
-        self.works |= imports and not defines
+        defined = {getattr(scope, "name", "") for scope in scopes}
+        self.works |= bool(called & defined) or (not scopes and bool(called or (imports and not assigns)))
+        if self.works and any(map(_mentions_main, scopes)):
+            self.calls.append(Call(guarded=True))
 
     @property
     def form(self) -> Form:
@@ -76,15 +104,26 @@ class Script:
         """
         if self.lacks_main:
             return "program" if self.works else "bot"
-        if (main := self.main) is not None:
-            misfit = any(_misfits(main))
-            own = any(misfit or (given is not None and not guarded) for given, guarded in self.calls)
-            return "program" if own else "bot"
-        if any(guarded if given is None else given != ARGUMENTS for given, guarded in self.calls):
+        if any(map(self._is_own, self.calls)):
             return "program"
-        if "main" in self.bound or not self.works:
+        if self.main is not None or not self.works:
             return "bot"
+        if "main" in self.bound:
+            return "bot" if self.guard or not self._is_a_value else "either"
         return "program" if self.guard else "either"
+
+    def _is_own(self, call: Call) -> bool:
+        """Whether it calls its `main` as a program does, and not to try a `main(id, config)`."""
+        main = self.functions.get("main")
+        if (call.given is not None and not call.guarded) or any(self.misfits()):
+            return True
+        names = _positional(main) if main else []
+        fits = _are_id_and_config(*names[:ARGUMENTS]) if names else call.config
+        if self.main is not None:
+            return not fits
+        if call.given is None:  # one that is imported or decorated may be a bot's, whatever it takes
+            return call.guarded and not (main and fits)
+        return call.given != ARGUMENTS or not fits
 
     @property
     def lacks_main(self) -> bool:
@@ -110,6 +149,11 @@ class Script:
             if not any(_misfits(function)) and len(re.findall(rf"\b{re.escape(name)}\b", self.text)) == 1
         ]
 
+    @property
+    def _is_a_value(self) -> bool:
+        """Whether its `main` is what it has assigned, such as `main = Bot()`, which may be nothing to call."""
+        return self._values == self.bound["main"]
+
     def _bind(self, node: ast.AST) -> None:
         if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
             self.bound[node.name] += 1
@@ -118,6 +162,7 @@ class Script:
                 self.functions[node.name] = node
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             self.bound[node.id] += 1
+            self._values += node.id == "main"
         elif isinstance(node, ast.alias):
             self.anything |= node.name == "*"
             self.bound[(node.asname or node.name).partition(".")[0]] += 1
@@ -127,15 +172,50 @@ class Script:
         self.works |= isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant)
         if not isinstance(node, ast.Call):
             return
+        values = [*node.args, *(keyword.value for keyword in node.keywords)]
         if _is_main(node.func):
             spread = any(isinstance(each, ast.Starred) for each in node.args) or any(not k.arg for k in node.keywords)
-            self.calls.append((None if spread else len(node.args) + len(node.keywords), guarded))
-        elif any(_is_main(argument) for argument in node.args):
-            self.calls.append((None, guarded))
+            second = values[ARGUMENTS - 1] if len(values) == ARGUMENTS else None
+            self.calls.append(
+                Call(given=None if spread else len(values), guarded=guarded, config=_may_be_config(second))
+            )
+        elif any(map(_is_main, values)) or _is_main(getattr(node.func, "value", None)):
+            self.calls.append(Call(guarded=guarded))
 
 
-def _is_main(node: ast.AST) -> bool:
+def _is_main(node: ast.AST | None) -> bool:
     return isinstance(node, ast.Name) and node.id == "main"
+
+
+def _mentions_main(scope: ast.AST) -> bool:
+    """Whether a function or class uses the `main` beside it."""
+    return getattr(scope, "name", "") != "main" and any(map(_is_main, ast.walk(scope)))
+
+
+def _runs_a_module(node: ast.AST) -> bool:
+    """Whether it imports what may do anything: a module of which it takes no names, or one that is not Python's.
+
+    Of `import *` that is not known: it may be a `main` that is taken.
+    """
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").partition(".")[0] not in _STANDARD and node.names[0].name != "*"
+    return isinstance(node, ast.Import)
+
+
+def _may_be_config(argument: ast.AST | None) -> bool:
+    """Whether what is given to `main` is a mapping, or has the name of a config."""
+    name = getattr(argument, "id", None) or getattr(argument, "attr", None) or ""
+    called = getattr(getattr(argument, "func", None), "id", "")
+    return isinstance(argument, ast.Dict) or called == "dict" or bool(_CONFIG.fullmatch(name))
+
+
+def _are_id_and_config(first: str, second: str = "") -> bool:
+    """Whether these are names of parameters as those of a `main(id, config)`."""
+    return bool(_ID.fullmatch(first) or (_NAME.fullmatch(first) and _CONFIG.fullmatch(second)))
+
+
+def _positional(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    return [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
 
 
 def _is_guard(test: ast.AST) -> bool:
@@ -175,4 +255,4 @@ def form_of(code: CodeType, source: bytes) -> Form:
 
 def takes_config(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether its second argument is called as that of a `main` usually is."""
-    return [each.arg for each in (*function.args.posonlyargs, *function.args.args)][1:2] == ["config"]
+    return _positional(function)[1:ARGUMENTS] == ["config"]
