@@ -33,6 +33,8 @@ fi
 if [ -p "$2/ready" ]; then
     while IFS= read -r BOTDOCK_RESULT_FILE; do :; done <"$2/ready"
 fi
+# Lines of Python programs that the bot starts are out at once.
+export PYTHONUNBUFFERED="${PYTHONUNBUFFERED-1}"
 """
     + _EXPORT.replace("LINES", ENVIRONMENT_FILE)
     + r"""cd -- "$CODE_MOUNT_DIR" || exit 126

@@ -83,7 +83,7 @@ def test_no_shell_of_ours_remains_and_nothing_else_is_in_its_environment() -> No
             said = made.finish(process).stdout.decode().splitlines()
     assert said[0] == f"{process.pid} deep/job.sh {made.context.code_dir}"
     ours = {"BOT_CONFIG", "BOT_ID", "CODE_MOUNT_DIR", "CONFIG", "ENTRYPOINT_TYPE", "ID", "SCRIPT_PATH"}
-    assert set(said[1].split()) == ours | {"BOTDOCK_RESULT_FILE", "HOME", "PATH", "PWD", "SHLVL"}
+    assert set(said[1].split()) == ours | {"BOTDOCK_RESULT_FILE", "HOME", "PATH", "PWD", "PYTHONUNBUFFERED", "SHLVL"}
 
 
 def test_files_beside_the_script_can_be_sourced() -> None:

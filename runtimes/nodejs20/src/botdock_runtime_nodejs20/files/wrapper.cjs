@@ -80,6 +80,7 @@ function waitUntilReady(folder) {
 // Take on the bot's environment and folder, and return the path of its script.
 function enter(context) {
   for (const [name, value] of Object.entries(context.environment)) process.env[name] = value;
+  process.env.PYTHONUNBUFFERED ??= '1'; // for programs that the bot starts: their lines are out at once
   watchPrograms();
   process.chdir(context.code_dir);
   return require.resolve(path.join(context.code_dir, context.script));
