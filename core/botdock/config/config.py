@@ -120,10 +120,10 @@ class Config(Section):
         given: object = next((given for name, given in self.options.items() if spelling(name) == spelling(plugin)), {})
         if isinstance(given, settings):
             return given
-        from botdock.config.converter import structure_or_problems
+        from botdock.config.converter import structure
 
         try:
-            return structure_or_problems(given, settings)
+            return structure(given, settings)
         except InvalidDataError as error:
             told = [f"{dotted(('options', plugin, *problem.path))}: {problem.text}" for problem in error.problems]
             raise ConfigError(told) from None

@@ -33,25 +33,12 @@ _TABLES = (dict, Mapping)
 _COLLECTIONS = (tuple, list, *_TABLES)
 
 
-def structure(data: object, cls: type[T], source: str) -> T:
+def structure(data: object, cls: type[T]) -> T:
     """Return `data`, as TOML or JSON gives it, as an object of the attrs class `cls`.
 
     Args:
         data: A mapping.
         cls: Its class; unknown keys, wrong types and values that break a field's `Rule` are refused.
-        source: Where the data comes from, for messages, such as the name of a file.
-
-    Raises:
-        ConfigError: With every problem as `source: key.path: problem`.
-    """
-    try:
-        return structure_or_problems(data, cls)
-    except InvalidDataError as error:
-        raise ConfigError([f"{source}: {dotted(p.path)}: {p.text}" for p in error.problems]) from None
-
-
-def structure_or_problems(data: object, cls: type[T]) -> T:
-    """Return `data` as `structure` does.
 
     Raises:
         InvalidDataError: With every problem and its path.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import attrs
 
-from botdock.config.converter import structure_or_problems
+from botdock.config.converter import structure
 from botdock.config.locations import find_config_files
 from botdock.config.options import OPTIONS, PluginSections, limits_of
 from botdock.config.rules import InvalidDataError, Problem, dotted, spelling
@@ -119,7 +119,7 @@ class _Sources:
         own = self.files[:-1] if self.untrusted else self.files
         environment, _ = read_environment(cls, self.environ, PluginSections(anything=True))
         given = merged([*own, environment, self.arguments]).get("plugins", {})
-        return structure_or_problems(given, PluginsConfig)
+        return structure(given, PluginsConfig)
 
     def structured(self, cls: type[C], sections: PluginSections) -> C:
         """Return the configuration.
@@ -173,7 +173,7 @@ def _structured(cls: type[C], layers: list[Layer], sections: PluginSections) -> 
             except InvalidDataError as error:
                 problems = [Problem((OPTIONS, *problem.path), problem.text) for problem in error.problems]
                 del data[OPTIONS]
-        config = structure_or_problems(data, cls)
+        config = structure(data, cls)
     except InvalidDataError as error:
         problems = [*error.problems, *problems]
     except RecursionError:  # of tables that several layers hold

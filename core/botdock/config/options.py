@@ -108,7 +108,7 @@ class PluginSections:
         Raises:
             InvalidDataError: With every problem and its path below `options`.
         """
-        from botdock.config.converter import structure_or_problems
+        from botdock.config.converter import structure
 
         done: dict[str, Any] = {}
         problems: list[Problem] = []
@@ -125,7 +125,7 @@ class PluginSections:
                 done[owner.name] = table
             else:
                 try:
-                    done[owner.name] = structure_or_problems(table, owner.settings)
+                    done[owner.name] = structure(table, owner.settings)
                 except InvalidDataError as error:
                     problems.extend(Problem((name, *problem.path), problem.text) for problem in error.problems)
         if problems:

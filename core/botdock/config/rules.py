@@ -168,10 +168,14 @@ class Problem:
 
 
 class InvalidDataError(Exception):
-    """Data that does not fit its class; `structure` turns it into a `ConfigError`."""
+    """Data that does not fit its class; it becomes a `ConfigError` where its source is known.
+
+    Attributes:
+        problems: All that is wrong with it.
+    """
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__(problems)
+        super().__init__("\n".join(f"{dotted(problem.path)}: {problem.text}" for problem in problems))
         self.problems = problems
 
 
