@@ -251,9 +251,10 @@ def test_sightings_that_are_damaged_or_of_the_future_begin_anew(
     stage.orchestrator.recover()
     seen = json.loads((stage.home / "sightings.json").read_text())["seen"]
     assert len(seen) == len(names)
-    (stage.home / "sightings.json").write_text(json.dumps({"seen": dict.fromkeys(seen, 1e18)}))
-    stage.orchestrator.recover()
-    assert names <= there(stage)
+    for odd in (1e18, 10**400, -(10**400), float("nan"), float("inf"), -1):
+        (stage.home / "sightings.json").write_text(json.dumps({"seen": dict.fromkeys(seen, odd)}))
+        stage.orchestrator.recover()
+        assert names <= there(stage), odd
 
 
 def test_what_another_engine_left_stays_noted(strewn: tuple[Any, set[str], str]) -> None:

@@ -33,6 +33,17 @@ def test_a_stop_from_any_process_ends_as_stopped(running: Any) -> None:
     assert not (folder / "stop.json").exists()
 
 
+@pytest.mark.parametrize("grace", [str(10**400), "1e400", "NaN", "-1", '"x"'])
+def test_a_damaged_request_is_obeyed_with_the_usual_grace_and_hinders_no_other(
+    running: Any, make_bot: Callable[..., Executable], grace: str
+) -> None:
+    stage, execution = running
+    other = stage.orchestrator.begin(make_bot(id="other"))
+    (stage.home / "executions" / execution.execution_id / "stop.json").write_text(f'{{"grace": {grace}}}')
+    Executions(stage.home).request_stop("other", grace=0)
+    assert [one.wait(20).outcome for one in (other, execution)] == [Outcome.STOPPED] * 2
+
+
 @pytest.mark.parametrize("name", ["execution_id", "container_id"])
 def test_another_runner_stops_it_by_either_id(running: Any, name: str) -> None:
     stage, execution = running

@@ -24,13 +24,13 @@ class Told(EngineEvents):
     """What a test puts in; an error breaks the connection."""
 
     def __init__(self) -> None:
-        self.news: queue.Queue[str | EngineUnavailableError] = queue.Queue()
+        self.news: queue.Queue[str | Exception] = queue.Queue()
         self.reads = 0
 
     def read(self, timeout: float) -> Sequence[str]:
         self.reads += 1
         news = self.news.get(timeout=timeout)
-        if isinstance(news, EngineUnavailableError):
+        if isinstance(news, Exception):
             raise news
         return [news] if news else []
 
@@ -84,14 +84,15 @@ def test_an_end_is_heard_and_not_looked_for(
     assert running.wait(20).outcome is Outcome.SUCCEEDED
 
 
+@pytest.mark.parametrize("error", [EngineUnavailableError("cut"), ValueError("a defect of a third party's engine")])
 def test_what_ends_while_nothing_is_heard_is_seen(
-    telling: Telling, make_stage: Callable[..., Any], make_bot: Callable[..., Executable]
+    telling: Telling, make_stage: Callable[..., Any], make_bot: Callable[..., Executable], error: Exception
 ) -> None:
     orchestrator = make_stage(telling).orchestrator
     running = orchestrator.begin(make_bot())
     until_it_is_only_heard(telling, orchestrator._work)
     telling.finish(running.container_id)
-    telling.connections[-1].news.put(EngineUnavailableError("cut"))
+    telling.connections[-1].news.put(error)
     assert running.wait(20).outcome is Outcome.SUCCEEDED
     assert wait_until(lambda: len(telling.connections) == 2, timeout=10)
 

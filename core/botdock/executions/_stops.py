@@ -21,6 +21,8 @@ from botdock.errors import BotdockError
 from botdock.executions._files import STOP, read_json
 from botdock.executions._lease import RUNNERS, SOCKET, holder_of
 
+_MOST = 1e9
+"""Seconds of grace from which on a request is damaged: some thirty years."""
 _LOOK = 1.0
 """Seconds between two looks for requests when no datagram comes."""
 
@@ -55,7 +57,7 @@ def read_stop(directory: Path) -> StopRequest | None:
     if not (directory / STOP).exists():
         return None
     grace = (read_json(directory / STOP) or {}).get("grace")
-    return StopRequest(grace=float(grace) if isinstance(grace, int | float) and grace >= 0 else None)
+    return StopRequest(grace=float(grace) if isinstance(grace, int | float) and 0 <= grace < _MOST else None)
 
 
 def wake(home: Path, directory: Path) -> None:

@@ -154,8 +154,8 @@ class Watch:
         while self._has_events and not self._closed.is_set():
             try:
                 self._hear()
-            except BotdockError as error:
-                logger.bind(error=error.message).debug("the engine's events cannot be heard now")
+            except Exception as error:  # noqa: BLE001 - a third party's engine may raise anything
+                logger.bind(error=str(error)).debug("the engine's events cannot be heard now")
             if self.hears:
                 pause = shortest
                 self.hears = False

@@ -83,9 +83,9 @@ def leftovers(home: Path, engine: str, containers: Sequence[ContainerInfo]) -> l
         if is_owed(directory) or is_orphan(directory):
             reason, action = _intention(directory, engine, known.get(name))
             found.append(Leftover(kind="execution", name=name, execution_id=name, reason=reason, action=action))
-    sightings = Sightings(home, engine)
+    seen, now = _sightings(home), time.time()
     for stray in strays(home, containers):
-        due = sightings.due(stray)
+        due = seen.get(_sighting(stray, engine), now) + STRAY_GRACE - now
         action = "remove it" if due <= 0 else f"remove it when it is seen again in {due:.0f} s or later"
         found.append(attrs.evolve(stray, action=action))
     return found
@@ -138,65 +138,38 @@ def _stray(kind: str, name: str, execution_id: str, reason: str) -> Leftover:
     return Leftover(kind=kind, name=name, execution_id=execution_id, reason=reason, action="")
 
 
-class Sightings:
-    """When each stray was first seen, on disk: two looks of different runners count as two.
+def _sightings(home: Path) -> dict[str, float]:
+    """Return when each stray was first seen: two looks of different runners count as two."""
+    known, now = (read_json(home / SIGHTINGS) or {}).get("seen"), time.time()
+    return {
+        name: float(since) if 0 <= since <= now else now  # a damaged one begins anew, and one of a clock set back
+        for name, since in (known.items() if isinstance(known, dict) else ())
+        if isinstance(since, int | float)
+    }
 
-    Args:
-        home: The state folder.
-        engine: Whose containers are looked at; what was seen of other engines' stays noted.
-    """
 
-    def __init__(self, home: Path, engine: str) -> None:
-        self._path = home / SIGHTINGS
-        self._engine = engine
-        known = (read_json(self._path) or {}).get("seen")
-        self._seen: dict[str, float] = {}
-        for name, since in known.items() if isinstance(known, dict) else ():
-            if isinstance(since, int | float):
-                self._seen[name] = min(float(since), time.time())  # a clock that was set back begins anew
-
-    def due(self, stray: Leftover) -> float:
-        """Return in how many seconds it may be removed: 0 or less for now."""
-        since = self._seen.get(self._name(stray))
-        return STRAY_GRACE if since is None else since + STRAY_GRACE - time.time()
-
-    def is_new(self, stray: Leftover) -> bool:
-        """Tell whether it is seen for the first time."""
-        return self._name(stray) not in self._seen
-
-    def note(self, found: Iterable[Leftover]) -> None:
-        """Write down what is seen now, and forget what is not.
-
-        Raises:
-            OSError: The disk took no more.
-        """
-        ours = (f"{self._engine} container ", "workspace ")
-        others = {name: since for name, since in self._seen.items() if not name.startswith(ours)}
-        now = time.time()
-        seen = others | {name: self._seen.get(name, now) for name in map(self._name, found)}
-        if seen != self._seen:
-            publish(self._path, json.dumps({"schema": 1, "seen": seen}).encode())
-            self._seen = seen
-
-    def _name(self, stray: Leftover) -> str:
-        return f"{self._engine} container {stray.name}" if stray.kind == "container" else f"workspace {stray.name}"
+def _sighting(stray: Leftover, engine: str) -> str:
+    return f"{engine} container {stray.name}" if stray.kind == "container" else f"workspace {stray.name}"
 
 
 def sweep(services: Services, home: Path, engine: str, containers: Iterable[ContainerInfo]) -> None:
-    """Remove the strays that were seen long enough ago, and note the others."""
-    sightings = Sightings(home, engine)
-    found = list(strays(home, containers))
-    for stray in found:
-        if sightings.is_new(stray):
-            said = (
+    """Remove the strays that were seen long enough ago, and note the others, beside what is of other engines."""
+    seen, now = _sightings(home), time.time()
+    left = {name: since for name, since in seen.items() if not name.startswith((f"{engine} container ", "workspace "))}
+    for stray in list(strays(home, containers)):
+        name = _sighting(stray, engine)
+        if name not in seen:
+            logger.bind(name=stray.name, reason=stray.reason).warning(
                 f"a {stray.kind} belongs to no execution; it goes when it is seen again in {STRAY_GRACE:g} s or later"
             )
-            logger.bind(name=stray.name, reason=stray.reason).warning(said)
-    left = [stray for stray in found if sightings.due(stray) > 0 or not _removed(services, stray)]
-    try:
-        sightings.note(left)
-    except OSError as error:
-        logger.bind(error=str(error)).warning("what belongs to no execution could not be noted")
+        since = seen.get(name, now)
+        if since + STRAY_GRACE > now or not _removed(services, stray):
+            left[name] = since
+    if left != seen:
+        try:
+            publish(home / SIGHTINGS, json.dumps({"schema": 1, "seen": left}).encode())
+        except OSError as error:
+            logger.bind(error=str(error)).warning("what belongs to no execution could not be noted")
 
 
 def _removed(services: Services, stray: Leftover) -> bool:
