@@ -97,6 +97,17 @@ def test_what_no_execution_can_be_picked_by_picks_none(tmp_path: Path, make: Mak
             executions.prune(**bound)
 
 
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00", "9999-12-31T23:59:59-23:00", "2026-01-01T00:00:00", "x", 10**400]
+)
+def test_a_damaged_time_is_listed_and_pruned_as_any_other(tmp_path: Path, make: Make, time: Any) -> None:
+    make(outcome="failed", started_at=time, finished_at=time)
+    executions = Executions(tmp_path)
+    (record,) = executions.list()
+    assert all(moment is None or moment.tzinfo for moment in (record.started_at, record.finished_at))
+    assert len(executions.prune(older_than=1e9, dry_run=True)) in {0, 1}
+
+
 def test_an_execution_says_where_it_stands(tmp_path: Path, make: Make, lease: Lease) -> None:
     starting, running, abandoned = make(), make(run={"started_at": "2026-01-01T00:00:00+00:00"}), make()
     for directory in (starting, running):

@@ -78,3 +78,9 @@ def test_nothing_goes_while_a_run_looks_for_its_program(
     with locked(stage.home / "cache/program.lock", shared=True, timeout=1):
         Executions(stage.home).prune()
     assert len(programs(stage.home)) == 1
+
+
+def test_what_is_in_the_place_of_the_programs_hinders_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/program").write_text("not a folder")
+    assert Executions(tmp_path).prune(keep=0) == []

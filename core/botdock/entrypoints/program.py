@@ -199,14 +199,15 @@ def remove_programs(programs: Path, in_use: Callable[[], AbstractSet[str] | None
         in_use: Returns the digests of those that executions use now; None where that is not known of each of them.
             Called while none can come to use one.
     """
-    if not any(_old(programs)):
-        return
-    with suppress(OSError), locked_at_once(programs.with_suffix(_LOCK)) as alone:  # the next one tries again
-        if not alone or (used := in_use()) is None:
+    with suppress(OSError):  # the next one tries again
+        if not any(_old(programs)):
             return
-        for path in list(_old(programs)):
-            if path.name not in used:
-                remove_tree(path, timeout=_PATIENCE)
+        with locked_at_once(programs.with_suffix(_LOCK)) as alone:
+            if not alone or (used := in_use()) is None:
+                return
+            for path in list(_old(programs)):
+                if path.name not in used:
+                    remove_tree(path, timeout=_PATIENCE)
 
 
 def _old(programs: Path) -> Iterator[Path]:

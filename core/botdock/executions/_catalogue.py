@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -276,5 +276,6 @@ def _plain(value: object) -> str | int | None:
 
 def _moment(text: object) -> datetime | None:
     with suppress(ValueError, TypeError):
-        return datetime.fromisoformat(str(text)) if text else None
+        moment = datetime.fromisoformat(str(text)) if text else None
+        return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
     return None
