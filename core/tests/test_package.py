@@ -17,32 +17,7 @@ from botdock import config, entrypoints, model
 HEAVY = ("attrs", "docker", "loguru", "minio", "pluggy", "rich", "click")
 
 
-@pytest.mark.parametrize("name", botdock.__all__)
-def test_every_public_name_can_be_had_and_comes_from_where_a_type_checker_finds_it(name: str) -> None:
-    home = botdock._HOMES.get(name, "botdock.model")
-    assert getattr(botdock, name) is getattr(importlib.import_module(home), name)
-
-
-def test_a_name_that_is_not_public_is_refused() -> None:
-    with pytest.raises(AttributeError, match="module 'botdock' has no attribute 'Runner'"):
-        _ = botdock.Runner
-
-
-def test_a_type_checker_sees_exactly_the_public_names() -> None:
-    tree = ast.parse(Path(botdock.__file__).read_text(encoding="utf-8"))
-    checked = next(node for node in tree.body if isinstance(node, ast.If))
-    names = [alias.asname for node in ast.walk(checked) if isinstance(node, ast.ImportFrom) for alias in node.names]
-    assert sorted(filter(None, names)) == botdock.__all__
-
-
-@pytest.mark.parametrize("package", [botdock, config])
-def test_public_names_are_sorted_and_listed(package: object) -> None:
-    names = getattr(package, "__all__")  # noqa: B009 - of any of the packages
-    assert names == sorted(names)
-    assert all(hasattr(package, name) for name in names)
-
-
-@pytest.mark.parametrize("package", [config, entrypoints, model])
+@pytest.mark.parametrize("package", [botdock, config, entrypoints, model])
 def test_a_package_imports_exactly_its_public_names_from_where_a_type_checker_finds_them(package: ModuleType) -> None:
     tree = ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8"))
     checked = next(node for node in tree.body if isinstance(node, ast.If))
