@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,19 @@ PROGRAMS = {
     "class": ("main.js", "class A { constructor() { this.a = 1 } }\nconsole.log(new A().a)"),
     "comment": ("main.js", "// exports.main = old\n/* export default\n */ console.log('no exports')"),
     "timer": ("main.js", "setTimeout(() => console.log('later'), 50); process.on('exit', (code) => console.log(code))"),
+    "called": (
+        "main.js",
+        "async function main() { console.log('once') }\nmain().catch(console.error);\nmodule.exports = { main };",
+    ),
+    "helpers": ("main.js", "const sma = (a) => a.length;\nmodule.exports = { sma };\nconsole.log(sma([1, 2]));"),
+    "exported class": (
+        "main.js",
+        "class Bot { run() { console.log('run') } }\nnew Bot().run();\nmodule.exports = Bot;",
+    ),
+    "exported app": (
+        "main.js",
+        "const app = Object.assign(() => 1, { go() { console.log('up') } });\napp.go();\nmodule.exports = app;",
+    ),
     "code": ("main.js", "process.exitCode = 5"),
     "exit": ("main.js", "for (let n = 0; n < 5000; n += 1) console.log(n);\nprocess.exit(3)"),
     "error": ("main.js", "function trade() { throw new RangeError('no') }\nconsole.log('up');\ntrade()"),
@@ -79,6 +93,37 @@ def test_what_ends_a_program_is_in_its_result() -> None:
 def test_what_exports_a_main_stays_a_bot(source: str) -> None:
     with bot(NODEJS20, source) as made:
         assert made.run().reading.value == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "is_program"),
+    [
+        ("export async function main() {}\nawait main();", True),
+        ("export default async function run(id) {}\nawait run('a');", True),
+        ("const main = async () => {};\nconst code = await main();\nexport { main };", True),
+        ("export const sma = (a) => a;\nfor (const a of [1]) { sma(a); }", True),
+        ("export default class Bot {}\nconst bot = new Bot(); bot.run();", True),
+        ("export default async function run(id) {}\nconsole.log('loaded');", False),
+        ("export default class Bot { static async main() {} }\nconsole.log('loaded');", False),
+        ("exports.main = (id) => {\n  main2(id);\n};\n// main()\nconst text = 'main()', pattern = /[{]/;", False),
+        ("if (require.main === module)\n  main();\nmodule.exports = { main };\nasync function main() {}", False),
+        ("module.exports = new Bot();", False),
+        ("const bot = create({ a: 1 });\nmodule.exports = bot;", False),
+        ("require('dotenv').config();\nmodule.exports = { run };", False),
+        ("exports.main = main;\nconst said = `main();`;", False),
+    ],
+)
+def test_a_script_is_a_bot_or_a_program(source: str, *, is_program: bool) -> None:
+    read = Path(__file__).parents[1] / "src/botdock_runtime_nodejs20/files/botdock-script.cjs"
+    asked = f"console.log(require({json.dumps(str(read))}).isProgram({json.dumps(source)}))"
+    said = subprocess.run(["node", "-e", asked], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said == f"{str(is_program).lower()}\n"
+
+
+def test_what_exports_a_class_is_told_what_to_export() -> None:
+    with bot(NODEJS20, "module.exports = class Bot { run() {} }") as made:
+        ended = made.run()
+    assert (ended.exit_code, b"exports a class; it needs to export an instance" in ended.stderr) == (1, True)
 
 
 def test_what_exports_another_function_alone_is_told_so() -> None:

@@ -7,28 +7,12 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { watchPrograms } = require('./botdock-output.cjs');
 const { Result } = require('./botdock-result.cjs');
+const { isProgram } = require('./botdock-script.cjs');
 
 const GENERATORS = ['Generator', 'AsyncGenerator'];
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 };
 const LONGEST = 2 ** 31 - 1; // milliseconds that a timer of Node's can have
-const COMMENT = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm;
-const EXPORTS = /\bexports?\b/;
-const MAIN = new RegExp(
-  [
-    /exports\s*(\.\s*|\[\s*['"`])(main|default)\b/, // exports.main = …
-    /exports\s*=\s*(?!\{)\S/, // module.exports = main
-    /\(\s*(module\.)?exports\s*,/, // Object.assign(exports, …)
-    /\bthis\s*\.\s*(main|default)\s*=/, // which is what it exports
-    /\bexport\s+(default\b|\*|(async\s+)?function[\s*]+main\b|(const|let|var|class)\s+main\b)/,
-    /\bexport\s*\{[^}]*\b(main|default)\b/,
-    /\bexport\s+(const|let|var)\s*[{[][^}\]]*\bmain\b/,
-  ]
-    .map((each) => each.source)
-    .join('|'),
-);
-const OBJECT = /exports\s*=\s*\{/g;
-const MEMBER = /\b(main|default)\b|\.\.\./;
-const GUARD = /\brequire\.main\b|\bprocess\.argv\s*\[\s*1\s*\]|\bimport\.meta\.main\b|\bmodule\.parent\b/;
+const CLASS = /^class\b/; // how the text of one begins
 const UNSETTLED = 13; // what Node itself exits with when a promise that it waits for can never settle
 
 // What a signal does. The bot's own handlers run, and then it is theirs to end the bot; so it is `main`'s, once it has
@@ -86,22 +70,6 @@ function enter(context) {
   return require.resolve(path.join(context.code_dir, context.script));
 }
 
-// Whether a script is a program of its own: it exports nothing, or it looks whether it is the program that was started
-// and exports no `main`.
-function isProgram(script) {
-  const source = fs.readFileSync(script, 'utf8').replace(COMMENT, '');
-  const objects = [...source.matchAll(OBJECT)].map((found) => literal(source, found.index + found[0].length));
-  const exportsMain = MAIN.test(source) || objects.some((each) => MEMBER.test(each));
-  return !exportsMain && (!EXPORTS.test(source) || GUARD.test(source));
-}
-
-// The rest of an object's literal, up to the brace that ends it.
-function literal(source, start) {
-  let at = start;
-  for (let depth = 1; depth && at < source.length; at += 1) depth += { '{': 1, '}': -1 }[source[at]] ?? 0;
-  return source.slice(start, at);
-}
-
 // Run a script as Node runs a program: nothing here catches its errors, or waits for it.
 function runProgram(script, result) {
   result.isAwaited = false;
@@ -141,6 +109,8 @@ function findMain(exported, script) {
   const owners = [[exported, 'main'], [exported, 'default'], [exported?.default, 'main']];
   const found = owners.find(([owner, name]) => typeof owner?.[name] === 'function');
   if (found) return found[0][found[1]].bind(found[0]);
+  const isClass = [exported, exported?.default].some((each) => typeof each === 'function' && CLASS.test(each));
+  if (isClass) throw new TypeError(`${script} exports a class; it needs to export an instance, \`new …\`, or a main`);
   if (typeof exported === 'function') return exported;
   if (!Object.values(exported ?? {}).some((each) => typeof each === 'function')) return undefined;
   throw new TypeError(`${script} exports no function: neither main, nor default, nor the module itself`);
@@ -174,7 +144,7 @@ async function run(context, result, termination, record) {
   let value;
   try {
     const script = enter(context);
-    if (isProgram(script)) return runProgram(script, result);
+    if (isProgram(fs.readFileSync(script, 'utf8'))) return runProgram(script, result);
     process.argv.splice(1, Infinity, `${path.dirname(script)}/.`); // not the script: it is not the program that runs
     const main = findMain(await load(script), context.script);
     result.isAwaited = main !== undefined;
