@@ -244,13 +244,12 @@ class Catalogue:
         )
 
     def _unknown(self, name: str) -> UserError:
-        newest = self._index.select(tail=f"{_NEWEST_FIRST} LIMIT 1")
+        newest = self._index.select(_NEWEST_OF_EACH_BOT, tail=f"{_NEWEST_FIRST} LIMIT {_LOOKED_AT}")
         if not newest:
             return UserError(
                 f"no execution {name[:80]!r}: {self.home} holds none at all", hint="`botdock run CODE` makes one."
             )
-        bots = self._index.select(_NEWEST_OF_EACH_BOT, tail=f"{_NEWEST_FIRST} LIMIT {_LOOKED_AT}")
-        near = nearest(name, {str(row["id"]) for row in bots if row["id"]})
+        near = nearest(name, {str(row["id"]) for row in newest if row["id"]})
         meant = f"did you mean {' or '.join(near)}?" if near else f"the newest is {newest[0]['execution_id']}"
         return UserError(
             f"no execution {name[:80]!r} in {self.home}; {meant}",
