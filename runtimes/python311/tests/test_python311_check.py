@@ -154,6 +154,8 @@ GUARD = "\nif __name__ == '__main__':\n    "
         ("if sys.argv[0] == __file__:\n    run()", "program"),
         ("def main(bot_id, cfg): ..." + GUARD + "main('a', load())", "bot"),
         ("def main(bot, settings): ..." + GUARD + "main('a', load())", "bot"),
+        ("def main(a, b): ..." + GUARD + "main('x', {})", "bot"),
+        ("def main(who, what): ..." + GUARD + "main('x', json.load(file))", "bot"),
         ("def main(id, *rest): ..." + GUARD + "main()", "bot"),
         ("def main(fast=12, slow=26): ..." + GUARD + "main()", "program"),
         ("def main(fast, slow): ..." + GUARD + "main(12, slow=26)", "program"),

@@ -33,6 +33,9 @@ _ID = re.compile(r"(?i:(?:.*_)?(?:id|uid|uuid|ident|identifier))|.*[a-z](?:Id|ID
 _NAME = re.compile(r"(?i)_.*|.*(?:name|key|bot|backtest|task|job|execution|executable)")
 _CONFIG = re.compile(r"(?i)_.*|.*(?:conf|cfg|setting|param|option|opts|ctx|context).*")
 """How authors name the parameters of a `main(id, config)`: the first alone tells; or it and the second together do."""
+_OTHER = re.compile(r"(?i)(?:arg|conf|cfg|setting|param|option|opts).*")
+"""How the first parameter of a bot's `main` is not called."""
+_LOADS = re.compile(r"(?i).*load.*|dict|read_json")
 _STANDARD: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (*_FUNCTIONS, ast.ClassDef, ast.Lambda)
@@ -120,7 +123,7 @@ class Script:
         names = _positional(main) if main else []
         fits = _are_id_and_config(*names[:ARGUMENTS]) if names else call.config
         if self.main is not None:
-            return not fits
+            return not (fits or (call.config and not _OTHER.fullmatch(names[0])))
         if call.given is None:  # one that is imported or decorated may be a bot's, whatever it takes
             return call.guarded and not (main and fits)
         return call.given != ARGUMENTS or not fits
@@ -203,10 +206,16 @@ def _runs_a_module(node: ast.AST) -> bool:
 
 
 def _may_be_config(argument: ast.AST | None) -> bool:
-    """Whether what is given to `main` is a mapping, or has the name of a config."""
-    name = getattr(argument, "id", None) or getattr(argument, "attr", None) or ""
-    called = getattr(getattr(argument, "func", None), "id", "")
-    return isinstance(argument, ast.Dict) or called == "dict" or bool(_CONFIG.fullmatch(name))
+    """Whether what is given to `main` is a mapping, has the name of a config, or comes of what loads one."""
+    if isinstance(argument, (ast.Dict, ast.DictComp)):
+        return True
+    called = getattr(argument, "func", None)
+    name = _name_of(called or argument)
+    return bool(_CONFIG.fullmatch(name) or (called and _LOADS.fullmatch(name)))
+
+
+def _name_of(node: ast.AST | None) -> str:
+    return getattr(node, "id", None) or getattr(node, "attr", None) or ""
 
 
 def _are_id_and_config(first: str, second: str = "") -> bool:
