@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -72,17 +72,6 @@ def run_document(run: Run, plan: Plan, program: str) -> dict[str, Any]:
     }
 
 
-def executable_of(request: Mapping[str, Any]) -> Executable:
-    """Return what `request.json` asked for; neither secrets nor code that was given as bytes are in it.
-
-    Raises:
-        ValueError: It is not a request.
-    """
-    with _damage("request.json"):
-        fields = {name: value for name, value in request.items() if name not in _NOT_IN_A_REQUEST}
-        return Executable(**fields, limits=Limits(**request["limits"]))
-
-
 def read_run(directory: Path, container: ContainerInfo | None, setting: Setting, entrypoints: Entrypoints) -> Run:
     """Return the run in this folder as its runner left it; `damage` says what of that cannot be read.
 
@@ -101,7 +90,7 @@ def read_run(directory: Path, container: ContainerInfo | None, setting: Setting,
     damage = []
     try:
         request = load_json(directory / REQUEST) or {}
-        executable = executable_of(request)
+        executable = _executable_of(request)
     except ValueError as error:
         damage.append(str(error))
         executable = _unknown(directory, container)
@@ -115,7 +104,7 @@ def read_run(directory: Path, container: ContainerInfo | None, setting: Setting,
     try:
         document = load_json(directory / RUN)
         if document is not None:
-            restore(run, document, entrypoints)
+            _restore(run, document, entrypoints)
     except ValueError as error:
         damage.append(str(error))
     if container is not None and document is None and not damage:
@@ -123,10 +112,20 @@ def read_run(directory: Path, container: ContainerInfo | None, setting: Setting,
     run.damage = "; ".join(damage)
     if (names := request.get("secrets")) and not damage:
         try:
-            run.executable = attrs.evolve(executable, secrets=read_secrets(run.workspace.context, names))
+            with _damage(CONTEXT_FILE):  # they are there, and nowhere else
+                environment = json.loads((run.workspace.context / CONTEXT_FILE).read_bytes())["environment"]
+                secrets = {name: str(environment[name]) for name in names}
+            run.executable = attrs.evolve(executable, secrets=secrets)
         except (ValueError, BotdockError) as error:
             run.unmasked = f"its secrets could not be masked in what it says: {error}"
     return run
+
+
+def _executable_of(request: Mapping[str, Any]) -> Executable:
+    """Return what was asked for, without secrets and code that was given as bytes, which are not in a request."""
+    with _damage("request.json"):
+        fields = {name: value for name, value in request.items() if name not in _NOT_IN_A_REQUEST}
+        return Executable(**fields, limits=Limits(**request["limits"]))
 
 
 def _unknown(directory: Path, container: ContainerInfo | None) -> Executable:
@@ -137,7 +136,7 @@ def _unknown(directory: Path, container: ContainerInfo | None) -> Executable:
     return Executable(id=directory.name, file_path="unknown")
 
 
-def restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) -> None:
+def _restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) -> None:
     """Fill a run in with what its `run.json` says.
 
     Raises:
@@ -173,21 +172,6 @@ def restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) -> 
             raise
 
 
-def read_secrets(context: Path, names: list[str]) -> dict[str, str]:
-    """Return the secrets of a run that has a workspace; they are in its context, and nowhere else.
-
-    Args:
-        context: Its context folder.
-        names: Those that its request names.
-
-    Raises:
-        ValueError: One of them is not there.
-    """
-    with _damage(CONTEXT_FILE):
-        environment = json.loads((context / CONTEXT_FILE).read_bytes())["environment"]
-        return {name: str(environment[name]) for name in names}
-
-
 def result_document(result: ExecutionResult) -> dict[str, Any]:
     """Return what `concluded.json` holds: all of a result, and of its value the size."""
     document = attrs.asdict(result, filter=lambda field, _: field.name not in {"_value", "result_file_contents"})
@@ -197,47 +181,36 @@ def result_document(result: ExecutionResult) -> dict[str, Any]:
 
 
 def read_concluded(run: Run) -> ExecutionResult | None:
-    """Return the result of a run whose end is written down whole, with what its recovery has to add; else None."""
+    """Return the result of a run whose end is written down whole, with what its recovery has to add; else None.
+
+    Where what the bot returned is not there whole, it is not a success.
+    """
     document = read_json(run.journal.directory / CONCLUDED)
     if document is None:
         return None
     try:
-        result = result_of(document, run.journal.value)
-        run.phases.update(result.phases)
-        evidence = {**result.evidence, RECOVERED: run.evidence[RECOVERED]}
-        return attrs.evolve(result, execution_id=run.execution_id, evidence=evidence)
-    except (ValueError, TypeError) as error:
+        with _damage("concluded.json"):
+            size = int(document["result_file_contents"])
+            content = run.journal.value(size) if size else b""
+            changes = {
+                "execution_id": run.execution_id,
+                "status": Status(document["status"]),
+                "outcome": Outcome(document["outcome"]),
+                "log": LogSummary(**document["log"]),
+                "result_file_contents": content or b"",
+                "started_at": _moment(document.get("started_at")),
+                "finished_at": _moment(document.get("finished_at")),
+                "duration": float(document["duration"]),
+                "phases": {str(name): float(seconds) for name, seconds in document["phases"].items()},
+                "evidence": {**document["evidence"], RECOVERED: run.evidence[RECOVERED]},
+                "metadata": dict(document["metadata"]),
+            }
+            result = ExecutionResult(**{**document, **changes})
+    except ValueError as error:
         logger.bind(error=str(error)).warning("it is concluded once more")
         return None
-
-
-def result_of(document: Mapping[str, Any], value: Callable[[int], bytes | None]) -> ExecutionResult:
-    """Return the result that a `concluded.json` holds.
-
-    Args:
-        document: Its content.
-        value: Returns what the bot returned, of so many bytes; None when it is not there whole, which is not a success.
-
-    Raises:
-        ValueError: It is none.
-    """
-    with _damage("concluded.json"):
-        size = int(document["result_file_contents"])
-        content = value(size) if size else b""
-        changes = {
-            "status": Status(document["status"]),
-            "outcome": Outcome(document["outcome"]),
-            "log": LogSummary(**document["log"]),
-            "result_file_contents": content or b"",
-            "started_at": _moment(document.get("started_at")),
-            "finished_at": _moment(document.get("finished_at")),
-            "duration": float(document["duration"]),
-            "phases": {str(name): float(seconds) for name, seconds in document["phases"].items()},
-            "evidence": dict(document["evidence"]),
-            "metadata": dict(document["metadata"]),
-        }
-        result = ExecutionResult(**{**document, **changes})
-        return result if content is not None else _without_value(result)
+    run.phases.update(result.phases)
+    return result if content is not None else _without_value(result)
 
 
 def _moment(text: object) -> datetime | None:
