@@ -73,6 +73,26 @@ def test_a_record_of_a_newer_botdock_or_of_a_runtime_that_is_not_here_is_left_al
     stage.engine.finish(before.container_id)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_an_older_botdock_started_is_adopted(make_stage: MakeStage, begun: Any, version: int) -> None:
+    stage, before, folder = begun(timeout=1000)
+    run = json.loads((folder / "run.json").read_text())
+    bounds, container = run.pop("bounds"), run.pop("container")
+    sources = {} if version == 1 else {"bounds": bounds["sources"]}
+    older = {
+        "version": version,
+        "allowance": {**{name: bounds[name] for name in ("limits", "timeout", "network")}, **sources},
+    }
+    del run["program"]
+    if version > 1:
+        older["container"] = container
+    (folder / "run.json").write_text(json.dumps({**run, **older}))
+    (execution,) = stage.successor().orchestrator.recover()
+    stage.engine.finish(before.container_id)
+    assert ended(execution).outcome is Outcome.SUCCEEDED
+    assert ("bounds" in execution.result.evidence) == (version > 1)
+
+
 def state(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -141,23 +141,23 @@ def _restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) ->
 
     Raises:
         ValueError: It is damaged.
-        BotdockError: Another version of botdock wrote it; or its runtime is not installed, and it is not over.
+        BotdockError: A newer botdock wrote it; or its runtime is not installed, and it is not over.
     """
-    if isinstance(version := document.get("version"), int) and version != VERSION:
-        raise BotdockError("another version of botdock wrote its run.json", hint="Recover with that one.")
+    if isinstance(version := document.get("version"), int) and version > VERSION:
+        raise BotdockError("a newer botdock wrote its run.json", hint="Recover with that one.")
     with _damage("run.json"):
-        bounds = document["bounds"]
+        bounds = document.get("bounds") or document["allowance"]  # as it is called up to version 2
         run.bounds = Bounds(
             limits=Limits(**bounds["limits"]),
             timeout=bounds["timeout"],
             network=str(bounds["network"]),
             keeps_newest=run.executable.is_long_running,
-            sources={name: Bound(**bound) for name, bound in bounds["sources"].items()},
+            sources={name: Bound(**bound) for name, bound in _sources(bounds).items()},
         )
         # only the code's place is taken from there: what is removed lies in its folder
         run.workspace = attrs.evolve(run.workspace, code=Path(document["workspace"]["code"]))
         image, script = ImageInfo(**document["image"]), str(document["script"])
-        run.container = ContainerHandle.read(document["container"]) if document["container"] else None
+        run.container = _container(document)
         started_ns = int(document["started_ns"])
         if not 0 <= started_ns < _LATEST_NS:
             raise ValueError("started_ns is not a time")
@@ -170,6 +170,19 @@ def _restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) ->
     except BotdockError:
         if not (run.journal.directory / CONCLUDED).exists():  # else nothing needs it any more
             raise
+
+
+def _sources(bounds: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return who set each bound; up to version 2 that had another name, or was not there."""
+    sources: Mapping[str, Any] = bounds.get("sources") or bounds.get("bounds") or {}
+    return sources
+
+
+def _container(document: Mapping[str, Any]) -> ContainerHandle | None:
+    """Return the handle of the container; version 1 had its id alone, which is enough."""
+    if document.get("version") == 1:
+        return ContainerHandle(id=str(document["container_id"])) if document["container_id"] else None
+    return ContainerHandle.read(document["container"]) if document["container"] else None
 
 
 def result_document(result: ExecutionResult) -> dict[str, Any]:
