@@ -28,6 +28,7 @@ PUBLIC = [
     "botdock.factory",
     "botdock.model",
     "botdock.orchestrator",
+    "botdock.seccomp",
     "botdock.services",
     "botdock.shim",
     "botdock_testing",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +13,7 @@ from hypothesis import strategies as st
 from botdock.errors import PolicyError
 from botdock.model import DEFAULT_LIMITS, Feature, Limits
 from botdock.model.limits import RANGES
-from botdock_engine_docker.profile import Machine, Tuning, create_request
-from botdock_engine_docker.seccomp import own_profile
+from botdock_engine_docker.profile import Machine, Tuning, create_request, own_profile
 from botdock_testing.engine import Asked
 
 MIB = 1024 * 1024
@@ -166,16 +164,6 @@ def test_the_seccomp_profile_is_the_operators_or_ours_and_the_daemons_where_ours
     assert options(tuning=Tuning(seccomp="{}")) == ["seccomp={}"]
     assert options(machine=Machine(architecture="s390x")) == []
     assert options(machine=Machine(enforced=frozenset(Feature) - {Feature.SECCOMP})) == []
-
-
-def test_every_call_is_in_one_rule_but_for_those_whose_arguments_decide() -> None:
-    rules = json.loads(own_profile())["syscalls"]
-    named = [name for rule in rules for name in set(rule["names"]) if not rule["args"]]
-    assert len(named) == len(set(named))
-    by_argument = {name for rule in rules for name in rule["names"] if rule["args"]}
-    assert by_argument == {"clone", "personality", "socket", "socketpair"}
-    assert by_argument.isdisjoint(named)
-    assert all(rule["comment"] for rule in rules)
 
 
 def test_a_daemon_that_maps_users_has_those_below_65536_alone() -> None:

@@ -11,12 +11,12 @@ import attrs
 from botdock.errors import BotdockError, EngineUnavailableError
 from botdock.model import Check, CheckStatus, EngineCapabilities, Feature
 from botdock.model.units import format_bytes
+from botdock.seccomp import ARCHITECTURES
 from botdock_engine_docker.client import DockerClient, Server
 from botdock_engine_docker.endpoint import Endpoint, find_endpoint
 from botdock_engine_docker.errors import ENGINE
 from botdock_engine_docker.profile import Machine
-from botdock_engine_docker.seccomp import ARCHITECTURES, read_profile
-from botdock_engine_docker.settings import DockerSettings
+from botdock_engine_docker.settings import DockerSettings, read_profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

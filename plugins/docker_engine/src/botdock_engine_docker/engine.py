@@ -18,8 +18,7 @@ from botdock_engine_docker.images import Image, Images
 from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.profile import LABEL_USER, Tuning, create_request
 from botdock_engine_docker.results import find_result, hand_over, name_user, read_bounded
-from botdock_engine_docker.seccomp import read_profile
-from botdock_engine_docker.settings import DockerSettings
+from botdock_engine_docker.settings import DockerSettings, read_profile
 from botdock_engine_docker.streams import AttachStream, Source
 from botdock_engine_docker.wire import Deadline
 

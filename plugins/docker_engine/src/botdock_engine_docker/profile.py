@@ -5,6 +5,8 @@ Everything that the profile turns off is written out, so that neither the image 
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +14,7 @@ import attrs
 
 from botdock.errors import PolicyError
 from botdock.model import DEFAULT_LIMITS, Feature
-from botdock_engine_docker.seccomp import ARCHITECTURES, own_profile
+from botdock.seccomp import ARCHITECTURES, allow_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -178,6 +180,13 @@ def _seccomp(machine: Machine, tuning: Tuning) -> list[str]:
     fits = machine.architecture in ARCHITECTURES
     found = tuning.seccomp or (own_profile() if fits else "")
     return [f"seccomp={found}"] if found and Feature.SECCOMP in machine.enforced else []
+
+
+@cache
+def own_profile() -> str:
+    """Return botdock's profile of system calls as Docker takes it: JSON."""
+    architectures = [{"architecture": name, "subArchitectures": []} for name in ARCHITECTURES.values()]
+    return json.dumps({**allow_list(), "archMap": architectures}, separators=(",", ":"))
 
 
 def _limits(limits: Limits, machine: Machine) -> dict[str, Any]:

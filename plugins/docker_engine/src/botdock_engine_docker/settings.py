@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import attrs
 
 from botdock.config import Section, rules, setting
 from botdock.config.rules import Rule
+from botdock.errors import ConfigError
 from botdock.model.limits import RANGES
 from botdock.model.units import Bytes, Seconds
 
@@ -83,3 +86,20 @@ class DockerSettings(Section):
     users: str = setting("2000000:65536", rule=Rule(_users_problem))
     runtime: str = ""
     shared_disk: bool | None = None
+
+
+def read_profile(path: str) -> str:
+    """Return an operator's own profile, JSON as `docker run --security-opt seccomp=FILE` takes it; empty for no path.
+
+    Raises:
+        ConfigError: It cannot be read, or is not a profile.
+    """
+    if not path:
+        return ""
+    try:
+        document = json.loads(Path(path).expanduser().read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError([f"docker.seccomp: {path!r} cannot be read as JSON: {error}"]) from error
+    if not isinstance(document, dict) or not isinstance(document.get("defaultAction"), str):
+        raise ConfigError([f"docker.seccomp: {path!r} is not a seccomp profile: it has no defaultAction"])
+    return json.dumps(document, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The system calls that a bot may make: an allow-list of botdock's own, so that no daemon's default decides.
+"""The system calls that a bot may make: an allow-list for engines that filter them, so that no default decides.
 
 It is narrower than Docker's default. What is neither below nor in `_ABSENT` fails with EPERM; that is, on purpose:
 
@@ -14,17 +14,15 @@ It is narrower than Docker's default. What is neither below nor in `_ABSENT` fai
 from __future__ import annotations
 
 import errno
-import json
 import socket
 from functools import cache
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from botdock.errors import ConfigError
+__all__ = ["ARCHITECTURES", "allow_list"]
 
 ARCHITECTURES = {"x86_64": "SCMP_ARCH_X86_64", "aarch64": "SCMP_ARCH_AARCH64"}
-"""What `GET /info` calls the machines that the rules were made for, and what libseccomp calls them."""
+"""What the kernel calls the machines that the rules were made for, and what libseccomp calls them."""
 _NEW_NAMESPACES = 0x7E020000
 """The flags of `clone` that make namespaces."""
 _INT = 0xFFFF_FFFF
@@ -103,30 +101,15 @@ _ABSENT = {
 """What fails with ENOSYS, as in a kernel without it, since libraries try it and then do without."""
 
 
-def read_profile(path: str) -> str:
-    """Return an operator's own profile, JSON as `docker run --security-opt seccomp=FILE` takes it; empty for no path.
-
-    Raises:
-        ConfigError: It cannot be read, or is not a profile.
-    """
-    if not path:
-        return ""
-    try:
-        document = json.loads(Path(path).expanduser().read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError([f"docker.seccomp: {path!r} cannot be read as JSON: {error}"]) from error
-    if not isinstance(document, dict) or not isinstance(document.get("defaultAction"), str):
-        raise ConfigError([f"docker.seccomp: {path!r} is not a seccomp profile: it has no defaultAction"])
-    return json.dumps(document, separators=(",", ":"))
-
-
 @cache
-def own_profile() -> str:
-    """Return botdock's profile as Docker takes it: JSON."""
-    document = {
+def allow_list() -> dict[str, Any]:
+    """Return the filter in the form that Docker's profiles and the OCI runtime specification share, but architectures.
+
+    What it returns is shared, and so not to be changed.
+    """
+    return {
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": errno.EPERM,
-        "archMap": [{"architecture": name, "subArchitectures": []} for name in ARCHITECTURES.values()],
         "syscalls": [
             *(_rule(names, comment=reason) for reason, names in _ALLOWED.items()),
             *(
@@ -138,7 +121,6 @@ def own_profile() -> str:
             *_sockets(),
         ],
     }
-    return json.dumps(document, separators=(",", ":"))
 
 
 def _sockets() -> list[dict[str, Any]]:
