@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +110,22 @@ def test_a_package_that_was_not_brought_of_a_bot_that_lists_some_is_hinted_at(
     assert ended.exit_code == 1
     brings = "package.json, `botdock pack --vendor` brings it into the archive"
     assert ended.reading.hint == (f"there is no package {hinted} {brings}" if hinted else "")
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("throw Object.assign(new Error(), {code: 'EROFS'});", "only $TMPDIR and $HOME can be written to"),
+        ("throw new Error('', {cause: new Error('', {cause: {code: 'ENOTFOUND'}})});", "{network}"),
+        ("throw Object.assign(new Error(), {code: 'EACCES'});", ""),
+    ],
+)
+def test_what_isolation_denies_is_hinted_at(source: str, hint: str) -> None:
+    alone = len(Path("/proc/net/route").read_text(encoding="ascii").splitlines()) <= 1
+    network = "this run has no network; --network names one" if alone else ""
+    hinted = run(source).reading.hint
+    assert hinted.startswith(expected := hint.format(network=network))
+    assert bool(hinted) == bool(expected)
 
 
 @pytest.mark.parametrize(("thrown", "error"), [("'text'", "string: text"), ("undefined", "undefined: undefined")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -80,15 +81,19 @@ def test_a_script_that_does_not_load_fails_with_pythons_words(source: str, last:
 @pytest.mark.parametrize(
     ("source", "tree", "hinted"),
     [
-        ("import pandas.io", {"requirements.txt": "# what it needs\n\npandas==2"}, "pandas"),
-        ("def main(id, config):\n    import scipy", {"requirements.txt": "pandas", "vendor/pandas.py": ""}, "scipy"),
-        ("import pandas.io", {"requirements.txt": "pandas", "vendor/pandas.py": ""}, ""),
-        ("import pandas.io", {"requirements.txt": "pandas", "vendor/pandas/__init__.py": ""}, ""),
-        ("import pandas", {"requirements.txt": "# nothing\n\n"}, ""),
-        ("import pandas", {}, ""),
-        ("from math import pandas", {"requirements.txt": "pandas"}, ""),
-        ("raise ModuleNotFoundError(3, name=4)", {"requirements.txt": "pandas"}, ""),
-        ("raise ModuleNotFoundError(name='a\\0/b')", {"requirements.txt": "pandas"}, "a\\x00/b"),
+        ("import tickfeed.io", {"requirements.txt": "# what it needs\n\ntickfeed==2"}, "tickfeed"),
+        (
+            "def main(id, config):\n    import scipy",
+            {"requirements.txt": "tickfeed", "vendor/tickfeed.py": ""},
+            "scipy",
+        ),
+        ("import tickfeed.io", {"requirements.txt": "tickfeed", "vendor/tickfeed.py": ""}, ""),
+        ("import tickfeed.io", {"requirements.txt": "tickfeed", "vendor/tickfeed/__init__.py": ""}, ""),
+        ("import tickfeed", {"requirements.txt": "# nothing\n\n"}, ""),
+        ("import tickfeed", {}, ""),
+        ("from math import tickfeed", {"requirements.txt": "tickfeed"}, ""),
+        ("raise ModuleNotFoundError(3, name=4)", {"requirements.txt": "tickfeed"}, ""),
+        ("raise ModuleNotFoundError(name='a\\0/b')", {"requirements.txt": "tickfeed"}, "a\\x00/b"),
     ],
 )
 def test_a_module_that_was_not_brought_of_a_bot_that_lists_packages_is_hinted_at(
@@ -98,6 +103,29 @@ def test_a_module_that_was_not_brought_of_a_bot_that_lists_packages_is_hinted_at
     assert ended.exit_code == 1
     brings = "if it is of a package that requirements.txt lists, `botdock pack --vendor` brings it into the archive"
     assert ended.reading.hint == (f"there is no module '{hinted}'; {brings}" if hinted else "")
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("open('/proc/version', 'x')", ""),
+        ("raise OSError(30, 'Read-only file system', 'out.csv')", "only $TMPDIR and $HOME can be written to"),
+        (
+            "class OperationalError(Exception): ...\nraise OperationalError('unable to open database file')",
+            "only $TMPDIR",
+        ),
+        ("import socket\nraise socket.gaierror(-3, 'no name')", "{network}"),
+        ("import urllib.error\nraise urllib.error.URLError(OSError(101, 'unreachable'))", "{network}"),
+        ("try:\n    raise OSError(101, 'unreachable')\nexcept OSError as e:\n    raise ValueError from e", "{network}"),
+        ("class E(Exception):\n    errno = property(lambda self: 1 / 0)\nraise E", ""),
+    ],
+)
+def test_what_isolation_denies_is_hinted_at(source: str, hint: str) -> None:
+    alone = len(Path("/proc/net/route").read_text(encoding="ascii").splitlines()) <= 1
+    network = "this run has no network; --network names one" if alone else ""
+    hinted = run(source).reading.hint
+    assert hinted.startswith(expected := hint.format(network=network))
+    assert bool(hinted) == bool(expected)
 
 
 def test_its_own_excepthook_is_asked() -> None:

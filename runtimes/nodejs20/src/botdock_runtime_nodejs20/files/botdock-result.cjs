@@ -10,6 +10,8 @@ const MAX_PATH = 200; // characters of the way to a part of a value; a longer on
 const WITHOUT_FORM = [Promise, WeakMap, WeakSet, WeakRef, RegExp, ArrayBuffer, DataView];
 const BOXES = [Number, String, Boolean, BigInt];
 const NOT_FOUND = ['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND'];
+const UNREACHABLE = ['EAI_AGAIN', 'ENOTFOUND', 'ENETUNREACH'];
+const MAX_CAUSES = 10; // errors, each the cause of the one before, of which one may have a hint
 const CANNOT_WRITE = 74; // what a bot exits with that ended well, but whose result cannot be written at all
 
 class Result {
@@ -81,19 +83,34 @@ class Result {
   }
 }
 
-// Say what mends an error: that a package is not there, of a bot that lists some and has not brought it.
+// Say what mends an error that this place is the cause of: a package, a network or a folder to write to is not there.
 function hintOf(error, tree) {
   try {
-    const [, asked] = /^Cannot find (?:module|package) '([^']+)'/.exec(error.message) ?? [];
-    if (!NOT_FOUND.includes(error.code) || !asked || /^[./]/.test(asked)) return '';
-    const name = asked.split('/', asked.startsWith('@') ? 2 : 1).join('/');
-    const { dependencies = {} } = parse(readFileSync(`${tree}/package.json`, 'utf8').replace(/^\uFEFF/, ''));
-    if (!Object.keys(dependencies).length || existsSync(`${tree}/node_modules/${name}`)) return '';
-    const listed = name in dependencies ? 'is listed in package.json' : 'is to be listed in package.json';
-    return `there is no package '${name}'; where it ${listed}, \`botdock pack --vendor\` brings it into the archive`;
+    const causes = [error];
+    while (causes.length < MAX_CAUSES && causes.at(-1)?.cause) causes.push(causes.at(-1).cause);
+    return causes.map((each) => missing(each, tree) || denied(each)).find(Boolean) ?? '';
   } catch {
     return ''; // there is no package.json, or it or the error is of the bot's own making
   }
+}
+
+// Say that a package is not there, of a bot that lists some and has not brought it.
+function missing(error, tree) {
+  const [, asked] = /^Cannot find (?:module|package) '([^']+)'/.exec(error.message) ?? [];
+  if (!NOT_FOUND.includes(error.code) || !asked || /^[./]/.test(asked)) return '';
+  const name = asked.split('/', asked.startsWith('@') ? 2 : 1).join('/');
+  const { dependencies = {} } = parse(readFileSync(`${tree}/package.json`, 'utf8').replace(/^\uFEFF/, ''));
+  if (!Object.keys(dependencies).length || existsSync(`${tree}/node_modules/${name}`)) return '';
+  const listed = name in dependencies ? 'is listed in package.json' : 'is to be listed in package.json';
+  return `there is no package '${name}'; where it ${listed}, \`botdock pack --vendor\` brings it into the archive`;
+}
+
+// Say what a bot may use that has written where it cannot, or called where nothing is.
+function denied({ code }) {
+  if (code === 'EROFS') return 'only $TMPDIR and $HOME can be written to; what is to be kept is returned or printed';
+  const isAlone = () => readFileSync('/proc/net/route', 'latin1').trim().split('\n').length <= 1; // nothing but its head
+  if (!UNREACHABLE.includes(code) || !isAlone()) return '';
+  return 'this run has no network; --network names one that policy.networks allows';
 }
 
 function writeAll(file, data) {

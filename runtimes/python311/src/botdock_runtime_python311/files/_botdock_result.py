@@ -8,14 +8,18 @@ may come from a bot.
 # ruff: noqa: PTH110, PTH118, PTH123 - pathlib costs each run its import
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
+MAX_CAUSES = 10
+"""Errors, each the cause of the one before, of which one may have a hint."""
 MAX_MESSAGE = 2000
 """Characters of an error's message that the envelope repeats."""
 CANNOT_WRITE = 74
@@ -81,7 +85,44 @@ class Result:
 
 
 def hint_of(error: BaseException, tree: str) -> str:
-    """Say what mends an error: that a module is not there, of a bot that lists packages and has not brought it."""
+    """Say what mends an error of which this place is the cause: there is no module, network or folder to write to."""
+    try:
+        return next(filter(None, (missing(each, tree) or denied(each) for each in causes_of(error))), "")
+    except Exception:  # noqa: BLE001 - the error may be of any class, with any attributes
+        return ""
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what has led to it."""
+    each: object = error
+    for _ in range(MAX_CAUSES):
+        if not isinstance(each, BaseException):
+            return
+        yield each
+        each = each.__cause__ or each.__context__ or getattr(each, "reason", None)  # the last is urllib's
+
+
+def denied(error: BaseException) -> str:
+    """Say what a bot may use that has written where it cannot, or called where nothing is."""
+    said = str(error) if type(error).__name__ == "OperationalError" else ""  # which is sqlite3's
+    if getattr(error, "errno", None) == errno.EROFS or "readonly database" in said or "unable to open database" in said:
+        return "only $TMPDIR and $HOME can be written to; what is to be kept is returned or printed"
+    if isinstance(error, OSError) and (type(error).__name__ == "gaierror" or error.errno == errno.ENETUNREACH):
+        return "this run has no network; --network names one that policy.networks allows" if is_alone() else ""
+    return ""
+
+
+def is_alone() -> bool:
+    """Whether there is no way to any other machine: the table of routes has nothing but its head."""
+    try:
+        with open("/proc/net/route", encoding="ascii") as file:
+            return len(file.readlines()) <= 1
+    except OSError:
+        return False
+
+
+def missing(error: BaseException, tree: str) -> str:
+    """Say that a module is not there, of a bot that lists packages and has not brought it."""
     name = error.name if isinstance(error, ModuleNotFoundError) else None
     if not isinstance(name, str):
         return ""
