@@ -31,6 +31,7 @@ from botdock import (
     hookimpl,
     read_code,
     shell_entrypoint,
+    wrapper_entrypoint,
 )
 from botdock.config import setting
 from botdock.errors import NotFoundError
@@ -39,6 +40,10 @@ from botdock.model import Engine, LogGap, LogLine, MetricsExporter, Stream
 
 def files() -> Mapping[str, bytes]:
     return {"entrypoint.sh": shell_entrypoint("perl")}
+
+
+def wrapped() -> Mapping[str, bytes]:
+    return {"entrypoint.sh": wrapper_entrypoint("wrapper.pl", "perl5", "perl"), "wrapper.pl": b""}
 
 
 def check(tree: Path, script: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from botdock_runtime_nodejs20.runtime import NODEJS20
 from botdock_testing.runtime import bot
-from botdock_testing.strategies import SAFE_INTEGER, json_values
+from botdock_testing.strategies import SAFE_INTEGER, texts
 
 
 @attrs.frozen
@@ -49,8 +49,10 @@ def mappings(cases: dict[str, Case]) -> st.SearchStrategy[Case]:
 
 
 FORMLESS = ["/a/", "Promise.resolve(1)", "new WeakMap()", "new ArrayBuffer(2)", "new DataView(new ArrayBuffer(2))"]
+PLAIN = st.none() | st.booleans() | st.integers(-SAFE_INTEGER, SAFE_INTEGER) | st.floats(-1e9, 1e9) | texts()
+"""JSON has no integers of its own: beyond `SAFE_INTEGER` Node writes other digits of the same number."""
 LEAVES: st.SearchStrategy[Case] = st.one_of(
-    json_values(max_leaves=3).map(lambda value: Case(f"JSON.parse({json.dumps(json.dumps(value))})", value)),
+    PLAIN.map(lambda value: Case(f"JSON.parse({json.dumps(json.dumps(value))})", json.loads(json.dumps(value)))),
     st.integers(-(10**30), 10**30).map(lambda value: Case(f"{value}n", str(value))),
     st.integers(0, 4_000_000_000_000).map(moment),
     st.lists(st.integers(-SAFE_INTEGER, SAFE_INTEGER)).map(lambda all_: Case(f"new Float64Array({all_})", all_)),

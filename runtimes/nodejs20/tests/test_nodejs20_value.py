@@ -87,6 +87,12 @@ def test_what_is_not_json_is_named(expression: str, problem: str) -> None:
             {"a": [1, {"b": None}]},
             "not JSON: $.a[1].b is of type Promise: await it",
         ),
+        (
+            "{m: new Map([[{}, 1], ['a', 2]])}",
+            {"m": {"[object Object]": 1, "a": 2}},
+            "not JSON: $.m has a key of type Object",
+        ),
+        ("new Map([[Symbol('s'), 1]])", {"Symbol(s)": 1}, "not JSON: $ has a key of type symbol"),
         ("((o) => (o.self = o))({n: 1})", {"n": 1, "self": None}, "not JSON: $.self holds itself"),
     ],
 )

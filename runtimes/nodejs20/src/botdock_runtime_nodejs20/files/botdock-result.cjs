@@ -163,14 +163,14 @@ class Plain {
   }
 
   #object(value, path) {
-    if (value instanceof Map) return this.#members([...value].map(([key, item]) => [this.#key(key), item]), path);
+    if (value instanceof Map) return this.#members([...value].map(([key, item]) => [this.#key(key, path), item]), path);
     if (Array.isArray(value) || value instanceof Set || (ArrayBuffer.isView(value) && !(value instanceof DataView))) {
       return Array.from(value, (item, place) => this.copy(item, `${path}[${place}]`));
     }
     if (value instanceof Error) return { name: textOf(value.name), message: textOf(value.message) };
     if (WITHOUT_FORM.some((kind) => value instanceof kind)) {
       const hint = value instanceof Promise ? ': await it' : '';
-      return this.#without(path, `is of type ${textOf(value.constructor?.name)}${hint}`);
+      return this.#without(path, `is of type ${typeOf(value)}${hint}`);
     }
     return this.#members(Object.entries(value), path);
   }
@@ -179,14 +179,20 @@ class Plain {
     return Object.fromEntries(entries.map(([key, item]) => [key, this.copy(item, `${path}.${key}`)]));
   }
 
-  #key(key) {
-    return key instanceof Date ? key.toJSON() : textOf(key);
+  #key(key, path) {
+    if (key instanceof Date) return key.toJSON();
+    if (Object(key) === key || typeof key === 'symbol') this.#without(path, `has a key of type ${typeOf(key)}`);
+    return textOf(key);
   }
 
   #without(path, said) {
     this.problem ||= `not JSON: ${path.length <= MAX_PATH ? path : 'a value'} ${said}`;
     return null;
   }
+}
+
+function typeOf(value) {
+  return Object(value) === value ? textOf(value.constructor?.name) : typeof value;
 }
 
 function textOf(value) {
