@@ -152,8 +152,10 @@ def test_what_is_still_below_the_bot_is_killed_though_its_shim_is_dead(
 def test_each_process_hears_of_a_stop_once(engine: ProcessEngine, start: Start, tmp_path: Path) -> None:
     hears = "trap 'echo heard >>heard' TERM; touch left; while :; do sleep 0.01; done"
     scripts = [f"({hears}) &", f'setsid sh -c "{hears}" &', f'setsid sh -c "({hears}) & {hears}" &']
-    container = start(f"{WAIT.join(scripts)}{WAIT} {hears.replace('touch left', 'echo up')}")
-    engine.stop(container, grace=1.0, timeout=CALL)
+    own = "trap 'echo heard >>heard' TERM; echo up; until [ $(wc -l <heard) -ge 5 ]; do sleep 0.01; done"
+    (tmp_path / "heard").touch()
+    container = start(f"{WAIT.join(scripts)}{WAIT} {own}")
+    engine.stop(container, grace=CALL, timeout=CALL)
     assert (tmp_path / "heard").read_text() == "heard\n" * 5
 
 

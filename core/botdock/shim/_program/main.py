@@ -169,7 +169,7 @@ class Shim:
         finished_at = time.time()
         self._drain(QUIET_SECONDS)  # a `tee` of the bot's passes on what it has been given
         self._child.signal(signal.SIGKILL)  # what the bot has left running
-        kill_below(os.getpid())
+        kill_below(os.getpid(), ended=self._child.pid)
         self._drain(DRAIN_SECONDS)
         _, status, usage = os.wait4(self._child.pid, 0)
         try:

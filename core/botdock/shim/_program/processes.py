@@ -65,12 +65,25 @@ def signal_groups(pids: list[int], number: int) -> None:
                 os.killpg(group, number)
 
 
-def kill_below(pid: int) -> None:
-    """Kill what runs below a process until nothing is left, or `KILL_SECONDS` are over."""
+def kill_below(pid: int, *, ended: int = 0) -> None:
+    """Kill what runs below a process until nothing is left, or `KILL_SECONDS` are over; reap our own children.
+
+    Args:
+        pid: The process.
+        ended: A child of it that has ended, and is not reaped.
+    """
     deadline = time.monotonic() + KILL_SECONDS
-    dead: set[int] = set()  # before they were listed: so they have not forked since
+    dead = {ended}  # before they were listed: so they have not forked since
     while not dead.issuperset(found := processes_below(pid)) and time.monotonic() < deadline:
         signal_groups(found, signal.SIGKILL)
-        dead.update(each for each in found if identity_of(each) is None)
-        if not dead.issuperset(found):
+        left = [each for each in found if each not in dead and not _reap(each)]
+        dead.update(each for each in left if identity_of(each) is None)
+        if not dead.issuperset(left):
             time.sleep(PAUSE)
+
+
+def _reap(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return False
