@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from botdock.errors import CodeError
 from botdock.model import Runtime
-from botdock.services.code.script import code_root, detect_runtime, find_script
+from botdock.services.code.script import code_root, detect_runtime, find_script, taken_from_beside
 
 NODE = Runtime(
     name="nodejs20",
@@ -47,6 +47,35 @@ def tree(tmp_path: Path) -> Path:
 )
 def test_a_script_is_found(tree: Path, script: str | None, found: str) -> None:
     assert find_script(tree, NODE, "bot", script) == found
+
+
+@pytest.mark.parametrize(
+    ("script", "source", "taken"),
+    [
+        ("main.py", "import os, sys\nimport helper\n", "helper.py"),
+        ("main.py", "if True:\n    from helper import rate\r\n", "helper.py"),
+        ("main.py", "import helper as h", "helper.py"),
+        ("main.py", "import package.part, os", "package/__init__.py"),
+        ("main.py", "from package.part import (\n  a\n)", "package/__init__.py"),
+        ("main.py", "import helpers\nfrom json import helper\nx = 'import helper'\n# import helper", None),
+        ("main.py", "import main", None),
+        ("main.js", "const a = require('./util')", "util.js"),
+        ("main.mjs", "import { a } from './util.js'", "util.js"),
+        ("main.mjs", "await import('./config.json')", "config.json"),
+        ("main.js", "const a = require('util'), b = require('./gone')", None),
+        ("main.sh", "set -e\nsource ./lib.sh", "lib.sh"),
+        ("main.sh", '. "$(dirname "$0")/lib.sh"', "lib.sh"),
+        ("main.sh", "echo source lib.sh", None),
+        ("main.rb", "import helper", None),
+    ],
+)
+def test_what_a_script_takes_from_beside_it_is_seen(
+    tmp_path: Path, script: str, source: str, taken: str | None
+) -> None:
+    (tmp_path / "package").mkdir()
+    for name in ("helper.py", "package/__init__.py", "util.js", "config.json", "lib.sh", "main.py"):
+        (tmp_path / name).write_text("x")
+    assert taken_from_beside(tmp_path / script, source.encode()) == taken
 
 
 def test_what_a_language_declares_counts_where_no_script_has_a_usual_name(tmp_path: Path) -> None:

@@ -26,6 +26,34 @@ _OF_A_MAC = ("__MACOSX", ".DS_Store", "._")
 _NOT_IN_A_NAME = re.compile("[\\0\\ud800-\\udfff]")
 """What no path holds: NUL, and halves of surrogate pairs."""
 
+_IN_SCRIPT = rb"(?:^|[^\w$.])(?:from|import|require)[ \t]*\(?[ \t]*['\"]\./([^'\"\n]+)['\"]"
+_TAKES = {
+    ".py": re.compile(
+        rb"(?m)^[ \t]*(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+(\w+)[\w.]*[ \t]*(?:$|[\r#;,]|as\b))"
+    ),
+    **dict.fromkeys((".js", ".mjs", ".cjs"), re.compile(_IN_SCRIPT)),
+    ".sh": re.compile(rb"(?m)^[ \t]*(?:\.|source)[ \t]+[\"']?(?:[^\n#]*/)?([\w.-]+)"),
+}
+"""How scripts, by their ending, name a file beside them that they take in."""
+_FILES = ("{}", "{}.py", "{}.js", "{}.cjs", "{}.json", "{}/__init__.py", "{}/index.js")
+"""Which file such a name may mean."""
+
+
+def taken_from_beside(script: Path, source: bytes) -> str | None:
+    """Return the first file beside a script that it takes in, as far as its text tells; None for none.
+
+    Args:
+        script: Where it lies.
+        source: Its text.
+    """
+    takes = _TAKES.get(script.suffix)
+    for found in takes.finditer(source) if takes else ():
+        name = next(filter(None, found.groups())).decode("utf-8", "surrogateescape")
+        for file in (pattern.format(name) for pattern in _FILES):
+            if (script.parent / file).is_file() and file != script.name:
+                return file
+    return None
+
 
 def code_root(tree: Path, script: str | None) -> Path:
     """Return the folder that an unpacked archive means: its only one, as GitHub and Finder pack, else all of it.

@@ -7,6 +7,7 @@ import hashlib
 import io
 import itertools
 import os
+import shlex
 import stat
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from botdock.archive._formats import HEAD, is_archive
 from botdock.errors import CodeError, ObjectNotFoundError, StorageError, nearest
 from botdock.model import ByteReader, ObjectInfo
 from botdock.model.runtime import read_head
+from botdock.services.code.script import taken_from_beside
 from botdock.services.code_cache import Staging
 from botdock.services.code_cache.records import Identity
 
@@ -263,7 +265,7 @@ def copy_script(source: CodeSource, tree: Path, most: int) -> None:
     """Make a tree of one script.
 
     Raises:
-        CodeError: It has more than `most` bytes, or cannot be read.
+        CodeError: It has more than `most` bytes, cannot be read, or takes in a file beside it.
         StorageError: The disk is full, or cannot be written.
     """
     try:
@@ -274,6 +276,13 @@ def copy_script(source: CodeSource, tree: Path, most: int) -> None:
         ) from error
     if len(data) > most:
         raise CodeError(f"code at {source.origin!r} has more than {most} bytes (code.file_bytes)", source=source.origin)
+    if beside := taken_from_beside(source.path, data):
+        folder = shlex.quote(str(Path(source.origin).parent))
+        raise CodeError(
+            f"{source.origin!r} takes in {beside}, and a script that is named alone is run without what lies beside it",
+            source=source.origin,
+            hint=f"Run its folder: `botdock run {folder} --script {shlex.quote(source.path.name)}`.",
+        )
     try:
         tree.mkdir(mode=0o755)
         (tree / source.path.name).write_bytes(data)
