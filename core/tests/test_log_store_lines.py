@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from botdock.errors import LogError
 from botdock.model.logs import GapReason, LogChunk, LogGap, LogLine, Stream
 from botdock.services import lines
 from botdock.services.lines import LineSplitter, last_text
-from botdock.services.log_store import LogWriter, StoredLog
+from botdock.services.log_store import LogWriter, StoredLog, locate
 from botdock.services.log_store.layout import compress_segment
 
 TEXT = st.lists(st.sampled_from(b"ab\n"), min_size=1, max_size=12).map(bytes)
@@ -67,7 +67,16 @@ def last(lines: list[LogLine], count: int) -> list[LogLine]:
     since=st.one_of(st.none(), st.integers(START - 1, START + 40)),
     until=st.one_of(st.none(), st.integers(START - 1, START + 40)),
     stream=st.sampled_from([None, *Stream]),
+    window=st.sampled_from([1, 20, 64 * 1024]),
 )
+@example(
+    steps=[(Stream.STDOUT, data, 0) for data in (b"a\n", b"b", b"b\n")],
+    **dict.fromkeys(("since", "until", "stream")),
+    segment_bytes=10**9,
+    packed=0,
+    tail=1,
+    window=1,
+).via("the last line began before the bytes that are looked at first")
 def test_what_is_asked_for_is_what_reading_everything_gives(
     tmp_path_factory: pytest.TempPathFactory,
     steps: list[tuple[Stream, bytes, int]],
@@ -77,12 +86,15 @@ def test_what_is_asked_for_is_what_reading_everything_gives(
     since: int | None,
     until: int | None,
     stream: Stream | None,
+    window: int,
 ) -> None:
     chunks = chunks_of(steps)
     log = write(tmp_path_factory.mktemp("log") / "logs", chunks, segment_bytes=segment_bytes, packed=packed)
     wanted = [line for line in naive(chunks, stream) if (since or 0) <= line.time_ns <= (until or 10**18)]
     wanted = wanted if tail is None else last(wanted, tail)
-    assert list(log.lines(tail=tail, since_ns=since, until_ns=until, stream=stream)) == wanted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locate, "_WINDOW", window)
+        assert list(log.lines(tail=tail, since_ns=since, until_ns=until, stream=stream)) == wanted
 
 
 @CHECKS
@@ -241,6 +253,18 @@ def test_reading_in_pieces_by_positions_gives_what_reading_at_once_does(
             rest = list(log.lines(since_ns=since, stream=stream, after=item.position, positions=True))
             assert rest == whole[number:]
             assert [one.position for one in rest[-1:]] == [one.position for one in whole[number:][-1:]]
+
+
+def test_behind_the_gap_of_one_stream_is_that_of_the_other(tmp_path: Path) -> None:
+    writer, log = LogWriter(tmp_path, segment_bytes=4), StoredLog(tmp_path)
+    for stream, data in [(Stream.STDOUT, b"a\n"), (Stream.STDERR, b"b\n"), (Stream.STDOUT, b"c\n")]:
+        writer.append(LogChunk(stream, data, START))
+    writer.seal_closed()
+    writer.remove_oldest()
+    writer.close()
+    items = list(log.lines(positions=True))
+    assert [item.size for item in items if isinstance(item, LogGap)] == [2, 2]
+    assert [list(log.lines(after=item.position)) for item in items] == [items[1:], items[2:], []]
 
 
 def test_a_position_holds_over_growth_and_retention(tmp_path: Path) -> None:

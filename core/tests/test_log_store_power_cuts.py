@@ -45,6 +45,16 @@ def test_zeros_that_a_power_cut_left_in_an_index_end_what_counts(tmp_path: Path)
     assert verify(tmp_path).findings == ()
 
 
+def test_a_segment_is_synced_before_it_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seals_there: list[bool] = []
+    monkeypatch.setattr(os, "fdatasync", lambda _: seals_there.append((tmp_path / "segment.0.json").exists()))
+    writer = LogWriter(tmp_path, segment_bytes=4)
+    writer.append(LogChunk(Stream.STDOUT, b"one\n", 1))
+    assert writer.seal_closed() == [0]
+    assert seals_there == [False] * 3
+    writer.close()
+
+
 def test_what_was_stored_is_synced_after_its_files_were_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     real = os.fdatasync
