@@ -1,7 +1,7 @@
 """What the code cache saves: python benchmarks/code_cache.py.
 
 First and second run of one 50 MB archive in local storage, each from making the workspace to a tree that can be
-mounted; then 20 runs at once of an archive that nobody has fetched yet, of which one downloads. No bot is run.
+mounted; then 20 runs at once of an archive that has not been fetched yet, of which one downloads. No bot is run.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def newcomer(tmp_path: Path, docker_host: str, docker_images: Mapping[str, str]) -> dict[str, str]:
-    """The environment of somebody who just followed the README, with the testbed's Docker."""
+    """The environment of a user who just followed the README, with the testbed's Docker."""
     images = {f"BOTDOCK_RUNTIME__IMAGES__{name.upper()}": image for name, image in docker_images.items()}
     return {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -68,7 +68,7 @@ class Model:
         self._before: tuple[int, bytes, tuple[int | None, ...], int, int] | None = None
 
     def lose(self, stored: int, forgotten: int, *, known: bool) -> None:
-        """Somebody goes on at the cursor `stored`, and the engine has forgotten up to `forgotten`."""
+        """Collection goes on at the cursor `stored`, and the engine has forgotten up to `forgotten`."""
         self._undo_what_was_not_found(stored)
         place = stored + self.uncounted
         if forgotten <= place:

@@ -22,7 +22,7 @@ def cache_dir() -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, waiting for whoever holds it; the kernel frees it when the holder dies."""
+    """Hold an exclusive lock on `path`, waiting for its holder; the kernel frees it when the holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -11,7 +11,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def prepare_cgroups(root: Path = ROOT) -> None:
-    """Mount cgroups where nobody did, and free the root group of a container's cgroup v2 for delegation."""
+    """Mount cgroups where that was not done, and free the root group of a container's cgroup v2 for delegation."""
     if not any(root.iterdir()):
         say(f"mounting cgroup2 on {root}")
         run(["mount", "-t", "cgroup2", "none", str(root)], timeout=10)

@@ -44,7 +44,7 @@ class PrivateDaemon:
 
     @property
     def pid(self) -> int | None:
-        """The pid of our running daemon, whoever of us started it."""
+        """The pid of our running daemon, whichever worker started it."""
         try:
             pid = int(self.pid_file.read_text())
             command = Path(f"/proc/{pid}/cmdline").read_bytes()

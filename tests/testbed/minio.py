@@ -69,7 +69,7 @@ class MinioServer:
 
     @property
     def pid(self) -> int | None:
-        """The pid of the running server, whoever of us started it."""
+        """The pid of the running server, whichever worker started it."""
         pid = int(self._state.get("pid", 0))
         return pid if pid and str(self.data).encode() in read_or_empty(Path(f"/proc/{pid}/cmdline")) else None
 

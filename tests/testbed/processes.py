@@ -23,7 +23,7 @@ def end_process(pid: int, number: signal.Signals | None) -> None:
 
 
 def lives(pid: int) -> bool:
-    """Whether a process runs; one that has ended, and that nobody has waited for, does not."""
+    """Whether a process runs; one that has ended, and that its parent has not waited for, does not."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     state = read_or_empty(Path(f"/proc/{pid}/stat")).rpartition(b") ")[2][:1]

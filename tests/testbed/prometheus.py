@@ -28,7 +28,7 @@ PACKAGE = "prometheus"
 HELP = f"put `prometheus` and `promtool` on PATH, or run this on a Debian-like system (`apt-get download {PACKAGE}`)"
 START_TIMEOUT = 60.0
 _ATTEMPTS = 3
-"""How often a port is looked for: between finding a free one and using it, somebody else may take it."""
+"""How often a port is looked for: between finding a free one and using it, another program may take it."""
 _APT_TIMEOUT = 300.0
 
 
@@ -134,7 +134,7 @@ class PrometheusServer:
         """Return what an expression is now: the labels and the value of each series.
 
         Raises:
-            TestbedError: It is no expression.
+            TestbedError: It is not an expression.
         """
         found = self._ask("/api/v1/query", query=expression)["result"]
         return [(series["metric"], float(series["value"][1])) for series in found]

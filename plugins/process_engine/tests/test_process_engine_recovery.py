@@ -275,7 +275,7 @@ def record(state: Path, container: ContainerHandle, name: str) -> dict[str, Any]
 
 def test_a_fifo_that_is_full_has_been_heard_of(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    assert not folders.ring(tmp_path / "fifo", b"!"), "nobody reads it"
+    assert not folders.ring(tmp_path / "fifo", b"!"), "it has no reader"
     descriptor = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
     for _ in range(20):
         assert folders.ring(tmp_path / "fifo", b"!" * 4096), "whether or not it fits"

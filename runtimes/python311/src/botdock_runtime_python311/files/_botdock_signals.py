@@ -54,7 +54,7 @@ class Termination:
 
 
 class Leaving:
-    """What SIGTERM does once `main` is over and only threads of the bot keep the process: nobody can unwind them."""
+    """What SIGTERM does once `main` is over and only threads of the bot keep the process: nothing can unwind them."""
 
     def __init__(self, result: Result, termination: Termination) -> None:
         self.result, self.termination = result, termination
