@@ -252,15 +252,20 @@ class TestDetectRuntime:
         (tmp_path / "bot.py").write_text("")
         assert detect_runtime(tmp_path, "bot", [BASH, PYTHON]) is PYTHON
 
+    def test_none_names_the_scripts_that_there_are(self, tmp_path: Path) -> None:
+        for name in ("strategy.py", "notes.txt", "start.sh"):
+            (tmp_path / name).write_text("")
+        with pytest.raises(CodeError, match=r"\nThere is strategy\.py, start\.sh\. Name the script with --script"):
+            detect_runtime(tmp_path, "bot", [PYTHON, BASH])
+
     def test_none_names_the_usual_scripts(self, tmp_path: Path) -> None:
-        (tmp_path / "strategy.py").write_text("")
+        (tmp_path / "notes.txt").write_text("")
         with pytest.raises(CodeError) as caught:
             detect_runtime(tmp_path, "bot", [PYTHON, BASH])
         assert caught.value.source == str(tmp_path)
         assert str(caught.value) == (
             "no runtime recognises the code: it holds no script of a usual name for the entrypoint 'bot'\n"
-            "Usual names: main.py, bot.py (python311); main.sh (bash). Name the script with --script. "
-            'Say which with --runtime, or in bot.toml: runtime = "NAME".'
+            "Usual names: main.py, bot.py (python311); main.sh (bash)."
         )
 
     def test_no_runtime_installed(self, tmp_path: Path) -> None:

@@ -102,11 +102,15 @@ def detect_runtime(tree: Path, entrypoint: str, runtimes: Iterable[Runtime], scr
             source=str(tree),
             hint=f"Endings: {endings or 'none, since no runtime is installed'}. {say}",
         )
+    there = list(itertools.islice((name for each in candidates for name in _scripts(tree, each)), _SHOWN))
     usual = "; ".join(f"{', '.join(runtime.scripts.get(entrypoint, ()))} ({runtime.name})" for runtime in candidates)
+    usual = f"Usual names: {usual or 'none, since no runtime is installed'}."
     raise CodeError(
         f"no runtime recognises the code: it holds no script of a usual name for the entrypoint {entrypoint!r}",
         source=str(tree),
-        hint=f"Usual names: {usual or 'none, since no runtime is installed'}. Name the script with --script. {say}",
+        hint=f"There is {', '.join(there)}. Name the script with --script, or in [entrypoints] of bot.toml."
+        if there
+        else usual,
     )
 
 
