@@ -64,7 +64,8 @@ class Script:
         anything: Whether it may bind names that cannot be read off, by `import *`, a `__getattr__` or `globals()`.
         works: Whether it does anything but define things.
         guard: Whether something is done only when it is the program that was started.
-        calls: How it calls its `main`; a function of its own that does so counts as one behind a guard.
+        calls: How it calls its `main`; one behind a guard stands for what a function of its own does that mentions it,
+            and what an object does to which it is registered, such as `app()` after `@app.command()`.
     """
 
     def __init__(self, text: str, module: ast.Module) -> None:
@@ -86,7 +87,7 @@ class Script:
             imports |= _runs_a_module(node)
             assigns |= isinstance(node, (ast.Assign, ast.AnnAssign))
             if isinstance(node, ast.Call):
-                called.add(getattr(node.func, "id", ""))
+                called.add(_root(node.func))
             if isinstance(node, _SCOPES):  # what is bound within is its own
                 scopes.append(node)
             else:
@@ -95,7 +96,10 @@ class Script:
                 nodes.extend((child, below) for child in ast.iter_child_nodes(node))
         defined = {getattr(scope, "name", "") for scope in scopes}
         self.works |= bool(called & defined) or (not scopes and bool(called or (imports and not assigns)))
-        if self.works and any(map(_mentions_main, scopes)):
+        main = self.functions.get("main")
+        if self.works and (
+            any(map(_mentions_main, scopes)) or (main and called & set(map(_root, main.decorator_list)))
+        ):
             self.calls.append(Call(guarded=True))
 
     @property
@@ -110,7 +114,7 @@ class Script:
         if any(map(self._is_own, self.calls)):
             return "program"
         if self.main is not None or not self.works:
-            return "bot"
+            return "program" if self.guard and any(self.misfits()) else "bot"
         if "main" in self.bound:
             return "bot" if self.guard or not self._is_a_value else "either"
         return "program" if self.guard else "either"
@@ -188,6 +192,13 @@ class Script:
 
 def _is_main(node: ast.AST | None) -> bool:
     return isinstance(node, ast.Name) and node.id == "main"
+
+
+def _root(node: ast.AST) -> str:
+    """Return the name with which a chain such as `app.command()` begins; an empty text for none."""
+    while isinstance(node, (ast.Attribute, ast.Call, ast.Subscript)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _mentions_main(scope: ast.AST) -> bool:
