@@ -36,7 +36,7 @@ class TailBuffer:
     What came in small pieces is joined, and there are at most `_MOST_PIECES`, for each becomes a record of the index.
 
     Args:
-        size: Bytes that are kept; a secret that lies across that border is kept whole.
+        size: Bytes that are kept; a secret or a character that lies across that border is kept whole.
 
     Attributes:
         pieces: What is kept.
