@@ -102,6 +102,8 @@ def test_what_exports_a_main_stays_a_bot(source: str) -> None:
         ("export default async function run(id) {}\nawait run('a');", True),
         ("const main = async () => {};\nconst code = await main();\nexport { main };", True),
         ("export const sma = (a) => a;\nfor (const a of [1]) { sma(a); }", True),
+        ("const rows = load();\nfunction load() {}\nmodule.exports = { load };", True),
+        ("const rows = require('./rows');\nfunction load() {}\nmodule.exports = { load };", False),
         ("export default class Bot {}\nconst bot = new Bot(); bot.run();", True),
         ("export default async function run(id) {}\nconsole.log('loaded');", False),
         ("export default class Bot { static async main() {} }\nconsole.log('loaded');", False),

@@ -21,6 +21,7 @@ const MEMBER = /\b(main|default)\b|\.\.\./;
 const GUARD = /\brequire\.main\b|\bprocess\.argv\s*\[\s*1\s*\]|\bimport\.meta\.main\b|\bmodule\.parent\b/;
 const NAMED = /(?:\bexports(?:\.(?:main|default))?\s*=|\bexport\s+default)\s+(?:async\s+)?(?:(class|function)\b\s*)?([\w$]*)/g;
 const DATA = /\/\*[^]*?\*\/|\/\/.*|'(?:[^'\\\n]|\\[^])*'|"(?:[^"\\\n]|\\[^])*"|`(?:[^`\\]|\\[^])*`|(?<=[=(,:[!&|?{;] ?)\/(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\//g;
+const ASSIGNED = /\b(?:const|let|var)\s+[\w$]+\s*=\s*([\w$]+)\s*\(/g;
 const MAX_READ = 512 * 1024; // characters of a script whose statements are looked at; a bundle is longer
 const OPENS = '([{';
 const CLOSES = ')]}';
@@ -40,7 +41,7 @@ function isProgram(script) {
   const top = source.length <= MAX_READ ? outline(source) : '';
   const isGuarded = GUARD.test(source);
   const names = namesOfMain(source);
-  if (names === null) return isGuarded || WORKS.test(top);
+  if (names === null) return isGuarded || WORKS.test(top) || [...top.matchAll(ASSIGNED)].some(([, name]) => isOwn(name, top));
   return !isGuarded && names.some((name) => isUsed(name, top));
 }
 
@@ -63,6 +64,10 @@ function isUsed(name, top) {
 
 function escape(name) {
   return name.replaceAll('$', '\\$');
+}
+
+function isOwn(name, top) {
+  return new RegExp(`\\bfunction\\s+${escape(name)}\\b`).test(top);
 }
 
 // What of a script stands outside all brackets, without comments and texts.

@@ -126,8 +126,8 @@ def enter(context: dict[str, Any]) -> tuple[CodeType, Form, list[str]]:
 
 
 def form_of(code: CodeType, source: bytes) -> Form:
-    """Return how the script is run. The usual bot is told at once; another is read."""
-    mains = [const for const in code.co_consts if getattr(const, "co_name", "") == "main"]
+    """Return how the script is run. The usual bot, without decorators, is told at once; another is read."""
+    mains = [const for const in code.co_consts if getattr(const, "co_name", "") == "main" and b"\n@" not in source]
     if len(mains) == source.count(b"main") - source.count(b"__main__") == 1 and mains[0].co_argcount == ARGUMENTS:
         return "bot"
     from _botdock_script import form_of as read_form  # its imports are most of what it costs
