@@ -41,7 +41,7 @@ function isProgram(script) {
   const top = source.length <= MAX_READ ? outline(source) : '';
   const isGuarded = GUARD.test(source);
   const names = namesOfMain(source);
-  if (names === null) return isGuarded || WORKS.test(top) || [...top.matchAll(ASSIGNED)].some(([, name]) => isOwn(name, top));
+  if (names === null) return isGuarded || works(top);
   return !isGuarded && names.some((name) => isUsed(name, top));
 }
 
@@ -51,7 +51,7 @@ function namesOfMain(source) {
   const objects = [...source.matchAll(OBJECT)].map((found) => literal(source, found.index + found[0].length));
   if (!MAIN.test(source) && !objects.some((each) => MEMBER.test(each))) return null;
   const named = [...source.matchAll(NAMED)];
-  const isClass = ([, keyword, name]) => keyword === 'class' || (name && new RegExp(`\\bclass\\s+${escape(name)}\\b`).test(source));
+  const isClass = ([, keyword, name]) => keyword === 'class' || (name !== '' && defines('class', name, source));
   if (named.length && named.every(isClass) && !/\bstatic\s+(async\s+)?main\b/.test(source)) return null;
   return ['main', ...named.map(([, , name]) => name).filter(Boolean)];
 }
@@ -66,8 +66,12 @@ function escape(name) {
   return name.replaceAll('$', '\\$');
 }
 
-function isOwn(name, top) {
-  return new RegExp(`\\bfunction\\s+${escape(name)}\\b`).test(top);
+function works(top) {
+  return WORKS.test(top) || [...top.matchAll(ASSIGNED)].some(([, name]) => defines('function', name, top));
+}
+
+function defines(keyword, name, source) {
+  return new RegExp(`\\b${keyword}\\s+${escape(name)}\\b`).test(source);
 }
 
 // What of a script stands outside all brackets, without comments and texts.
