@@ -159,8 +159,8 @@ def sweep(services: Services, home: Path, engine: str, containers: Iterable[Cont
     for stray in list(strays(home, containers)):
         name = _sighting(stray, engine)
         if name not in seen:
-            logger.bind(name=stray.name, reason=stray.reason).warning(
-                f"a {stray.kind} belongs to no execution; it goes when it is seen again in {STRAY_GRACE:g} s or later"
+            logger.bind(kind=stray.kind, name=stray.name, reason=stray.reason, seconds=STRAY_GRACE).warning(
+                "it belongs to no execution, and goes when it is seen again after so many seconds"
             )
         since = seen.get(name, now)
         if since + STRAY_GRACE > now or not _removed(services, stray):

@@ -2,7 +2,7 @@
 'use strict';
 
 const COMMENT = /\/\*[^]*?\*\/|^\s*\/\/.*$/gm;
-const EXPORTS = /\bexports?\b/;
+const EXPORTS = /\bexports?\b|\bthis\s*\.\s*(main|default)\s*=/;
 const MAIN = new RegExp(
   [
     /exports\s*(\.\s*|\[\s*['"`])(main|default)\b/, // exports.main = …
