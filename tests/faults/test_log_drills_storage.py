@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import attrs
 import pytest
 
 from botdock import Config, DockerRunner, ExecutionResult, Outcome
 from botdock.config import LoggingConfig, OutboxConfig
 from botdock.model import StorageArea, StorageBackend, Stream
 from botdock.services.log_store.verify import compare
+from botdock.services.outbox import outbox_folder, read_status
 from botdock_storage_minio.backend import MinIOBackend
 from faults.log_bots import Counts, flood_bot, flood_pieces, log_folder, stored_bytes, whole
 from testbed.minio import MinioServer
+from testbed.waiting import until
 
 pytestmark = pytest.mark.docker
 
@@ -44,9 +45,8 @@ def test_the_log_waits_for_a_storage_that_is_away_and_arrives_exactly_once(
     with DockerRunner(config) as runner:
         results = [runner.run(flood_bot(flood, id=f"flood-{flood['seed']}", persist_results=True)) for flood in FLOODS]
     drill_minio.start()
-    patient = attrs.evolve(config, outbox=attrs.evolve(config.outbox, drain_timeout=60.0))
-    with DockerRunner(patient) as runner:
-        pass
+    with DockerRunner(config) as runner:
+        until(lambda: not read_status(outbox_folder(config.home_dir, "minio")).items, timeout=60.0)
     operations = runner.metrics.get_metrics().operations
     delivered = sum(stats.count - stats.errors for (name, _), stats in operations.items() if name == "storage.deliver")
     counts = Counts()

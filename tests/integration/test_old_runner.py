@@ -187,5 +187,6 @@ def test_a_backtest_of_the_same_archive_keeps_its_analysis(runtime: str, runner:
     assert result.output.casefold() == "testing threshold-1 /backtest true\n"
     found = json.loads(result.result_file_contents)
     assert found["results"] == {"metrics": {"total_return": 0.12, "start": 45000}, "plots": [], "tables": []}
+    runner.close()  # which waits until the storage has what was handed on
     with closing(backend(config, StorageArea.RESULTS)) as results, results.get("threshold-1/analysis.json") as reader:
         assert json.loads(reader.read()) == found
