@@ -10,6 +10,7 @@ import pytest
 
 from botdock._locks import locked, locked_at_once
 from botdock.config import CodeConfig
+from botdock.services.code_cache import CodeCache
 from botdock_testing._code_store import CodeRuns, CountingStore, texts
 
 TREE = 3 * 4096
@@ -39,6 +40,22 @@ def test_what_was_used_longest_ago_goes_first(runs: CodeRuns) -> None:
     assert kept(runs) == ["c", "a"]
     assert runs.left_over() == []
     assert sum(tree.bytes for tree in runs.cache().trees()) == 2 * TREE
+
+
+def test_what_was_not_used_for_long_goes_though_there_is_room(runs: CodeRuns) -> None:
+    runs.run("a.zip")
+    (record,) = (runs.home / "cache/code").glob("*.json")
+    os.utime(record, (1, 1))
+    in_use = runs.start("b.zip")
+    old = CodeCache(runs.home / "cache", limit=2 * TREE, limits={}, unused=3600.0)
+    assert [tree.sha256 for tree in old.foresee()] == [record.stem]
+    assert kept(runs) == ["b", "a"]
+    assert [tree.bytes for tree in old.trim()] == [TREE]
+    assert kept(runs) == ["b"]
+    old = CodeCache(runs.home / "cache", limit=2 * TREE, limits={}, unused=0.0)
+    assert (old.foresee(), old.trim()) == ([], []), "it is in use"
+    runs.end(in_use)
+    assert len(old.foresee()) == len(old.trim()) == 1
 
 
 def test_nothing_is_left_of_what_went(runs: CodeRuns) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from botdock._locks import locked
+from botdock.config import Config
 from botdock.entrypoints import program as entrypoints
-from botdock.executions import Executions
+from botdock.orchestrator.retention import Removed, remove_old
 
 Begun = Callable[..., Any]
 
@@ -24,20 +25,25 @@ def programs(home: Path) -> list[Path]:
     return found
 
 
+def old(home: Path, *, dry_run: bool = False) -> list[Removed]:
+    return list(remove_old(home, Config(), executions={}, caches=3600.0, dry_run=dry_run))
+
+
 def test_a_program_stays_until_the_last_execution_that_uses_it_is_finished(begun: Begun) -> None:
     stage, _, _ = begun()
     assert len(programs(stage.home)) == 1
-    Executions(stage.home).prune()
+    old(stage.home)
     assert len(programs(stage.home)) == 1, "its runner is dead, and its container lives"
     (execution,) = stage.successor().orchestrator.recover()
     assert execution.wait(0) is None
-    Executions(stage.home).prune()
+    old(stage.home)
     assert len(programs(stage.home)) == 1
     execution.kill()
     assert execution.wait(20) is not None
-    Executions(stage.home).prune(dry_run=True)
+    (foreseen,) = old(stage.home, dry_run=True)
     assert len(programs(stage.home)) == 1
-    Executions(stage.home).prune()
+    assert old(stage.home) == [foreseen]
+    assert (foreseen.kind, foreseen.bytes > 0) == ("program", True)
     assert programs(stage.home) == []
 
 
@@ -49,7 +55,7 @@ def test_an_execution_that_does_not_say_what_it_uses_keeps_all(begun: Begun, wri
     else:
         (folder / "run.json").write_text(written)
     assert len(programs(stage.home)) == 1
-    Executions(stage.home).prune()
+    old(stage.home)
     assert len(programs(stage.home)) == 1
     stage.engine.finish(execution.container_id)
 
@@ -76,11 +82,11 @@ def test_nothing_goes_while_a_run_looks_for_its_program(
     stage.orchestrator.execute_bot(make_bot())
     assert len(programs(stage.home)) == 1
     with locked(stage.home / "cache/program.lock", shared=True, timeout=1):
-        Executions(stage.home).prune()
+        old(stage.home)
     assert len(programs(stage.home)) == 1
 
 
 def test_what_is_in_the_place_of_the_programs_hinders_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/program").write_text("not a folder")
-    assert Executions(tmp_path).prune(keep=0) == []
+    assert list(remove_old(tmp_path, Config(), executions={"keep": 0}, caches=0.0)) == []

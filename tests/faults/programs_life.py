@@ -21,6 +21,7 @@ from botdock.entrypoints import EntrypointManager, program
 from botdock.model import Runtime
 from testbed.every_line import Life, kill_at_every_line, lines_of
 
+UNUSED = 3600.0
 WRITTEN = {"entrypoint.sh": b"#!/bin/sh\n", "wrapper": b"x" * 10_000}
 SHELL = Runtime(
     name="shell",
@@ -39,7 +40,7 @@ def keep(programs: Path) -> Path:
 def live(programs: Path) -> None:
     """Remove the program, which none has used for long, and write it again."""
     os.utime(keep(programs), (0, 0))
-    program.remove_programs(programs, frozenset)
+    program.remove_programs(programs, frozenset, unused=UNUSED)
     keep(programs)
 
 
@@ -48,7 +49,7 @@ def judge(programs: Path) -> Iterator[str]:
     kept = keep(programs)
     if {path.name: path.read_bytes() for path in kept.iterdir()} != WRITTEN:
         yield "the program is not whole"
-    program.remove_programs(programs, lambda: {kept.name})
+    program.remove_programs(programs, lambda: {kept.name}, unused=UNUSED)
     if left := {path.name for path in programs.iterdir()} - {kept.name}:
         yield f"left: {left}"
     shutil.rmtree(programs.parent)

@@ -136,22 +136,28 @@ class OutboxConfig(Section):
 
 @attrs.frozen(kw_only=True)
 class RetentionConfig(Section):
-    """Which executions that have ended a runner removes by itself, with their logs and results; `botdock gc` too.
+    """What is old, so that a runner removes it by itself, and `botdock gc` too.
+
+    Executions that have ended go with their logs and results; what the storage was given stays there.
 
     Attributes:
         older_than: Those that ended so long ago; 0 means none for its age.
         keep: All but so many of the newest; 0 means any number is kept.
         bytes: The oldest, until the rest fits into so many bytes; 0 means unbounded.
+        caches: Unpacked code and programs of runtimes that no execution has used for so long; 0 means that they stay,
+            code within `code.cache_bytes`.
     """
 
     older_than: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
     keep: int = attrs.field(default=0, validator=rules.COUNT_OR_NONE)
     bytes: Bytes = attrs.field(default=0, validator=rules.COUNT_OR_NONE)
+    caches: Seconds = attrs.field(default=30 * 86_400.0, validator=rules.WAIT_OR_NONE)
 
     def bounds(self) -> dict[str, Any]:
-        """Return the arguments of `Executions.prune`; empty where everything is kept."""
+        """Return what is old, as `ServiceFactory.remove_old` takes it: what is kept for ever is empty or None."""
         given = {"older_than": self.older_than, "keep": self.keep, "max_bytes": self.bytes}
-        return {name: bound for name, bound in given.items() if bound}
+        executions = {name: bound for name, bound in given.items() if bound}
+        return {"executions": executions, "caches": self.caches or None}
 
 
 @attrs.frozen(kw_only=True)

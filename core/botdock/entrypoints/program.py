@@ -12,7 +12,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from botdock._locks import locked, locked_at_once
 from botdock.archive import remove_tree
@@ -34,11 +34,24 @@ if TYPE_CHECKING:
 
     from botdock.model import Runtime
 
+
+class CachedProgram(NamedTuple):
+    """A program that is kept.
+
+    Attributes:
+        used: When a run last asked for it, in nanoseconds.
+        name: Its digest.
+        bytes: Of its files.
+    """
+
+    used: int
+    name: str
+    bytes: int
+
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO, STARTUP_FILE})
 
-UNUSED = 7 * 86_400.0
-"""Seconds after its last use from which on a program may go."""
 _LOCK = ".lock"
 """Ends the name of the file beside the folder of all programs whose lock a run shares that looks for its program."""
 _PATIENCE = 60.0
@@ -191,29 +204,41 @@ def keep_program(runtime: Runtime, programs: Path) -> Path:
     return folder / ENTRYPOINT_SCRIPT
 
 
-def remove_programs(programs: Path, in_use: Callable[[], AbstractSet[str] | None]) -> None:
+def remove_programs(
+    programs: Path, in_use: Callable[[], AbstractSet[str] | None], *, unused: float, dry_run: bool = False
+) -> list[CachedProgram]:
     """Remove the programs that no run has used for long, and what a crash left of those that were being written.
 
     Args:
         programs: The folder of all programs.
         in_use: Returns the digests of those that executions use now; None where that is not known of each of them.
             Called while none can come to use one.
+        unused: Seconds after its last use from which on a program may go.
+        dry_run: Whether only to say which would go.
+
+    Returns:
+        Those that went; what cannot be removed is tried again the next time.
     """
-    with suppress(OSError):  # the next one tries again
-        if not any(_old(programs)):
-            return
+    gone: list[CachedProgram] = []
+    with suppress(OSError):
+        if not any(_old(programs, unused)):
+            return gone
         with locked_at_once(programs.with_suffix(_LOCK)) as alone:
             if not alone or (used := in_use()) is None:
-                return
-            for path in list(_old(programs)):
-                if path.name not in used:
+                return gone
+            for path in [path for path in _old(programs, unused) if path.name not in used]:
+                size = sum(file.lstat().st_size for file in path.rglob("*"))
+                found = CachedProgram(used=path.stat().st_mtime_ns, name=path.name, bytes=size)
+                if not dry_run:
                     remove_tree(path, timeout=_PATIENCE)
+                gone.append(found)
+    return gone
 
 
-def _old(programs: Path) -> Iterator[Path]:
+def _old(programs: Path, unused: float) -> Iterator[Path]:
     with suppress(FileNotFoundError):
         for path in programs.iterdir():
-            if path.name.startswith(_DRAFT) or time.time() - path.stat().st_mtime > UNUSED:
+            if path.name.startswith(_DRAFT) or time.time() - path.stat().st_mtime > unused:
                 yield path
 
 

@@ -284,7 +284,6 @@ class Executions(Catalogue):
         if not dry_run:
             for record in removed:
                 files.remove_folder(record.directory)
-            files.remove_unused_programs(self.home)
         return removed
 
 

@@ -181,14 +181,7 @@ def remove_folder(directory: Path) -> None:
         raise _irremovable(directory, error) from error
 
 
-def remove_unused_programs(home: Path) -> None:
-    """Remove the programs of runtimes that no execution uses, and that none has used for long."""
-    from botdock.entrypoints.program import remove_programs  # which nothing that only reads needs
-
-    remove_programs(home / PROGRAMS, lambda: _programs_in_use(home))
-
-
-def _programs_in_use(home: Path) -> set[str] | None:
+def programs_in_use(home: Path) -> set[str] | None:
     """Return the digests of the programs of the executions that are not finished; None where one does not say."""
     unfinished = [one for name in execution_ids(home) if not ((one := home / EXECUTIONS / name) / OUTCOME).exists()]
     programs = [(read_json(directory / RUN) or {}).get("program") for directory in unfinished]

@@ -6,9 +6,10 @@ This is the one place where feature flags are looked at.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -30,6 +31,7 @@ from botdock.executions._files import owner_of
 from botdock.model import Engine, Limits, Runtime, StorageArea, StorageBackend
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator import BotOrchestrator, Services, Setting
+from botdock.orchestrator.retention import Removed, remove_old
 from botdock.orchestrator.strays import Leftover, strays
 from botdock.plugin_manager import PluginManager
 from botdock.services.code import CodeService, CodeStore, archive_limits
@@ -112,8 +114,8 @@ class ServiceFactory:
     def _code_cache(self, config: CodeConfig) -> CodeCache | None:
         if not config.cache_bytes:
             return None
-        limits = attrs.asdict(archive_limits(config))
-        return CodeCache(self._home / "cache", limit=config.cache_bytes, limits=limits)
+        limits, unused = attrs.asdict(archive_limits(config)), self._config.retention.caches or math.inf
+        return CodeCache(self._home / "cache", limit=config.cache_bytes, limits=limits, unused=unused)
 
     def create_storage_service(self, name: str | None = None) -> StorageService:
         """Make the storage service over the storage backend of that name, by default the configured one.
@@ -219,6 +221,21 @@ class ServiceFactory:
         with closing(self._plugins.engine(engine).factory(self._config)) as opened:
             containers = opened.list({LABEL_OWNER: self.owner}, timeout=self._config.containers.call_timeout)
         return list(strays(self._home, containers))
+
+    def remove_old(
+        self, *, executions: Mapping[str, Any], caches: float | None, dry_run: bool = False
+    ) -> Iterator[Removed]:
+        """Remove what is old, and yield each thing once it is gone; what is in use stays.
+
+        Args:
+            executions: Arguments of `Executions.prune` that say which executions are old; empty where all stay.
+            caches: Seconds that unpacked code and programs of runtimes may go unused; None where those stay.
+            dry_run: Whether to remove nothing.
+
+        Raises:
+            BotdockError: Something could not be removed; what was yielded before is gone.
+        """
+        return remove_old(self._home, self._config, executions=executions, caches=caches, dry_run=dry_run)
 
     def _check_allowed(self, engine: str) -> None:
         allowed = self._config.policy.engines

@@ -21,8 +21,9 @@ from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.reading import Work
 from botdock.orchestrator.recovery import Recovery
+from botdock.orchestrator.retention import prune
 from botdock.orchestrator.run import ProgressCallback, Run
-from botdock.orchestrator.running import Retries, Running, StopRequests, Watch, prune
+from botdock.orchestrator.running import Retries, Running, StopRequests, Watch
 from botdock.orchestrator.strays import Leftover, leftovers
 from botdock.services.interfaces import Containers
 from botdock.services.masking import Mask
@@ -235,7 +236,7 @@ class BotOrchestrator:
             service.close()  # metrics last: the others still report to it
         reveal(self)
         self._give_up_lease()
-        prune(self._home, self._setting.config.retention)
+        prune(self._home, self._setting.config)
 
     def _begin_to_watch(self) -> None:
         self._stop_requests.begin(self._lease.hold())
@@ -296,4 +297,4 @@ class BotOrchestrator:
         with self._running.admission():
             for execution in self._recovery.look(strays=strays):
                 execution.wait(self._setting.config.containers.call_timeout)
-        prune(self._home, self._setting.config.retention)
+        prune(self._home, self._setting.config)

@@ -11,10 +11,7 @@ from pathlib import Path
 
 from botdock._log import about, logger
 from botdock._threads import Pool
-from botdock.config import RetentionConfig
 from botdock.errors import BotdockError
-from botdock.executions import Executions
-from botdock.executions._files import remove_unused_programs
 from botdock.executions._stops import Doorbell
 from botdock.model import EngineEvents
 from botdock.orchestrator.conclusion import Conclusion
@@ -276,13 +273,3 @@ class Retries:
             pause = LONGEST_PAUSE
         if not self._closed:
             self._pool.submit(partial(self._look_at_others, strays=strays), delay=pause)
-
-
-def prune(home: Path, retention: RetentionConfig) -> None:
-    """Remove the ended executions that the configuration does not keep, and programs that none uses any more."""
-    remove_unused_programs(home)
-    if bounds := retention.bounds():
-        try:
-            Executions(home).prune(**bounds)
-        except BotdockError as error:
-            logger.bind(error=error.message).warning("old executions could not be removed")

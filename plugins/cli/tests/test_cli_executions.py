@@ -63,7 +63,7 @@ def test_what_asks_the_state_folder_alone_refuses_a_broken_configuration_as_all_
         (("ps", "--outcome", "faild"), "--outcome: 'faild' is not an outcome\n  Did you mean failed?"),
         (("ps", "--since", "soon"), "--since: 'soon' is not a moment"),
         (("stop", "x", "--grace", "soon"), "--grace: 'soon' is not a duration"),
-        (("gc",), "gc: nothing says what to remove"),
+        (("gc", "--caches", "much"), "--caches: 'much' is not a duration"),
         (("gc", "--bytes", "much"), "--bytes: 'much' is not a size"),
         (("result", "nothing"), "no execution 'nothing'"),
         (("rm", "nothing"), "no execution 'nothing'"),
@@ -161,14 +161,23 @@ def test_rm_removes_all_or_none(cli: Cli, ended: Any, logged: Callable[..., Any]
     assert not ended.directory.exists()
 
 
+def test_gc_without_an_option_and_without_a_bound_says_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli("gc").out == "0 removed, 0 B\n"
+    monkeypatch.setenv("BOTDOCK_RETENTION__CACHES", "0")
+    told = cli("gc")
+    assert (told.code, "gc: nothing says what to remove" in told.err) == (2, True)
+
+
 def test_gc_removes_what_the_options_or_the_configuration_say(
     cli: Cli, ended: Any, logged: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newer = logged(bot="newer").concludes(outcome="succeeded", id="newer")
     told = cli("gc", "--keep", "1", "--dry-run")
-    assert told.out == f"{ended.execution_id}  sma  failed\n1 executions would be removed\n"
+    line, total = told.out.splitlines()
+    assert line.split() == ["execution", ended.execution_id, *line.split()[2:4], "sma", "failed"]
+    assert total == f"1 would be removed, {' '.join(line.split()[2:4])}"
     assert json.loads(cli("gc", "--older-than", "365d", "--json").stdout) == []
     monkeypatch.setenv("BOTDOCK_RETENTION__KEEP", "1")
-    assert cli("gc").out.endswith("1 executions removed\n")
+    assert json.loads(cli("gc", "--json").stdout)[0]["name"] == ended.execution_id
     assert newer.directory.exists()
     assert not ended.directory.exists()

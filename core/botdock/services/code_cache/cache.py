@@ -17,7 +17,9 @@ record says, and is fetched again.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -27,7 +29,7 @@ from botdock._log import logger
 from botdock._whole_files import publish
 from botdock.errors import StorageError
 from botdock.model import ObjectInfo
-from botdock.services.code_cache.eviction import CachedTree, trees_of, trim
+from botdock.services.code_cache.eviction import CachedTree, foresee, trees_of, trim
 from botdock.services.code_cache.folder import CacheFolder, Staging, failures
 from botdock.services.code_cache.records import Identity, TreeRecord, content_digest, digest_of, make_read_only
 
@@ -43,12 +45,22 @@ class CodeCache:
         root: Its folder; made when it is first used.
         limit: Bytes that it may take; only trees in use go beyond it.
         limits: The limits under which archives are unpacked: a tree that was unpacked under wider ones is not used.
+        unused: Seconds that a tree may go unused; infinity where its age does not matter.
         patience: Seconds to wait for another run that fetches the same code.
     """
 
-    def __init__(self, root: Path, *, limit: int, limits: Mapping[str, int], patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        limit: int,
+        limits: Mapping[str, int],
+        unused: float = math.inf,
+        patience: float = PATIENCE,
+    ) -> None:
         self.root = root
         self._limit = limit
+        self._unused = unused
         self._patience = patience
         self._folder = CacheFolder(root=root, limits=dict(limits))
         self._tidied = False
@@ -144,8 +156,8 @@ class CodeCache:
         except OSError as error:
             logger.bind(error=str(error)).warning("not noted which code was fetched")
 
-    def trim(self) -> None:
-        """Bring the cache to its size, and remove what processes that died left in it.
+    def trim(self) -> list[CachedTree]:
+        """Bring the cache to its size and age, remove what processes that died left in it, and return what went.
 
         Raises:
             StorageError: The cache cannot be used.
@@ -153,7 +165,21 @@ class CodeCache:
         with failures(self.root):
             self._folder.make()
             self._tidied = True
-            self._within = trim(self._folder, self._limit)
+            gone, self._within = trim(self._folder, self._limit, self._before())
+            return gone
+
+    def foresee(self) -> list[CachedTree]:
+        """Return what `trim` would remove now.
+
+        Raises:
+            StorageError: The cache cannot be used.
+        """
+        with failures(self.root):
+            return foresee(self._folder, self._limit, self._before()) if self.root.exists() else []
+
+    def _before(self) -> int:
+        """Return the nanosecond before which a tree must have been last used to be too old; 0 where none is."""
+        return max(round((time.time() - self._unused) * 1e9), 0) if math.isfinite(self._unused) else 0
 
     def trees(self) -> list[CachedTree]:
         """Return what is in the cache, what was used last first."""

@@ -1,8 +1,8 @@
-"""Keeps a cache within its size: what was used longest ago goes first, and never what is in use."""
+"""Keeps a cache within its size and age: what was used longest ago goes first, and never what is in use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -42,31 +42,50 @@ def _tree(cache: CacheFolder, sha256: str) -> CachedTree:
     return CachedTree(used, sha256, record.bytes if record else 0)
 
 
-def trim(cache: CacheFolder, limit: int) -> bool:
-    """Bring a cache to its size and remove what dead processes left; nothing happens while another process does.
+class Trimmed(NamedTuple):
+    """What came of a trim.
 
-    Returns:
-        Whether it is within its size now, and nothing waits to be removed until no run uses it.
+    Attributes:
+        gone: What was evicted.
+        within: Whether the cache is within its size, and nothing waits to be removed until no run uses it.
+    """
+
+    gone: list[CachedTree]
+    within: bool
+
+
+def trim(cache: CacheFolder, limit: int, before: int) -> Trimmed:
+    """Bring a cache to its size and age, and remove what dead processes left; nothing while another process does.
+
+    Args:
+        cache: The cache.
+        limit: Bytes that it may take.
+        before: Nanoseconds; what was last used before then goes.
     """
     with locked_at_once(cache.root / "trim") as alone:
         if not alone:
-            return False
+            return Trimmed([], within=False)
         cache.sweep()
-        within = _evict_down_to(cache, limit)
+        trimmed = _choose(cache, limit, before, _evict)
+        if trimmed.gone:
+            cache.index.forget({tree.sha256 for tree in trimmed.gone})
         _remove_what_belongs_to_nothing(cache)
-        return cache.clear_aside() and within
+        return Trimmed(trimmed.gone, within=cache.clear_aside() and trimmed.within)
 
 
-def _evict_down_to(cache: CacheFolder, limit: int) -> bool:
+def foresee(cache: CacheFolder, limit: int, before: int) -> list[CachedTree]:
+    """Return what `trim` would evict now."""
+    return _choose(cache, limit, before, lambda cache, tree: not cache.pinned(tree.sha256)).gone
+
+
+def _choose(cache: CacheFolder, limit: int, before: int, evict: Callable[[CacheFolder, CachedTree], bool]) -> Trimmed:
     trees = sorted(trees_of(cache))
-    total, gone = sum(tree.bytes for tree in trees), set()
+    total, gone = sum(tree.bytes for tree in trees), []
     for tree in trees:
-        if (total > limit or not tree.used) and _evict(cache, tree):
+        if (total > limit or not tree.used or tree.used < before) and evict(cache, tree):
             total -= tree.bytes
-            gone.add(tree.sha256)
-    if gone:
-        cache.index.forget(gone)
-    return total <= limit
+            gone.append(tree)
+    return Trimmed(gone, within=total <= limit)
 
 
 def _evict(cache: CacheFolder, tree: CachedTree) -> bool:
