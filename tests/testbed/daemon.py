@@ -19,6 +19,7 @@ from testbed.cgroups import prepare_cgroups
 from testbed.console import TestbedError, run
 from testbed.packages import SYSTEM_PATH, ensure_programs, find_program
 from testbed.processes import end_process, read_or_empty
+from testbed.suites import ensure_usr, wanted_suite, within
 from testbed.waiting import wait_until
 
 START_TIMEOUT = 90.0
@@ -30,10 +31,12 @@ class PrivateDaemon:
 
     Args:
         folder: Where images and layers lie; they stay there for the next session.
+        suite: The Debian whose Docker it is; empty for the installed one, None for what the session wants.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, suite: str | None = None) -> None:
         self.folder = folder
+        self.suite = wanted_suite() if suite is None else suite
         self.log_file = folder / "dockerd.log"
         # Sockets below it must stay under the 107 bytes that a socket's path may have, however long `folder` is.
         name = hashlib.sha256(str(folder).encode()).hexdigest()[:10]
@@ -61,12 +64,13 @@ class PrivateDaemon:
         if self.pid is not None and self.answers():
             return
         self.kill()
-        ensure_programs("dockerd", "iptables")
+        command = within(ensure_usr(self.suite), self._command()) if self.suite else self._command()
+        ensure_programs(*(() if self.suite else ("dockerd", "iptables")))
         prepare_cgroups()
         self.run_dir.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("wb") as log:
             process = subprocess.Popen(
-                self._command(),
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -83,7 +87,7 @@ class PrivateDaemon:
 
     def _command(self) -> list[str]:
         return [
-            find_program("dockerd") or "dockerd",
+            "dockerd" if self.suite else find_program("dockerd") or "dockerd",
             f"--host={self.host}",
             f"--data-root={self.folder / 'data'}",
             f"--exec-root={self.run_dir / 'exec'}",

@@ -9,6 +9,7 @@ import attrs
 from testbed.cache import Slot
 from testbed.console import TestbedError, say
 from testbed.daemon import DEFAULT_HOST, PrivateDaemon, ping
+from testbed.suites import wanted_suite
 
 HELP = (
     "run the tests as root on a Debian-like system, where they install and start a Docker of their own, "
@@ -69,7 +70,8 @@ class Lease:
     """A private daemon in a slot of the cache, ours until it is given back."""
 
     def __init__(self) -> None:
-        self.slot = Slot("daemon")
+        suite = wanted_suite()
+        self.slot = Slot(f"daemon-{suite}" if suite else "daemon")
         self.daemon = PrivateDaemon(self.slot.path)
         self.daemon.stop()  # what a session left here that was killed itself
 
