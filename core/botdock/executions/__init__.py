@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdock.executions._catalogue import ExecutionRecord, ExecutionState
 from botdock.executions._executions import Executions
+from botdock.executions._lease import count_runners
 
 if TYPE_CHECKING:
     from botdock.services.log_store import StoredLog as StoredLog
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from botdock.services.log_store.verify import Finding as Finding
     from botdock.services.log_store.verify import Verification as Verification
 
-__all__ = ["Comparison", "ExecutionRecord", "ExecutionState", "Executions", "Finding", "StoredLog", "Verification"]
+__all__ = [
+    "Comparison",
+    "ExecutionRecord",
+    "ExecutionState",
+    "Executions",
+    "Finding",
+    "StoredLog",
+    "Verification",
+    "count_runners",
+]
 
 
 def __getattr__(name: str) -> Any:

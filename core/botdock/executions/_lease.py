@@ -161,6 +161,18 @@ def holder_lives(directory: Path) -> bool:
     return runner is not None and runner_lives(directory.parent.parent, runner)
 
 
+def count_runners(home: Path) -> tuple[int, int]:
+    """Return how many runners of a state folder live, and how many died and left their lease, which the next forgets.
+
+    Example:
+        >>> count_runners(Path("/nowhere"))
+        (0, 0)
+    """
+    leases = [path for path in _files(home / RUNNERS) if path.suffix == _LOCKED]
+    living = sum(map(_is_locked, leases))
+    return living, len(leases) - living
+
+
 def runner_lives(home: Path, runner: str) -> bool:
     """Tell whether the runner of that id lives, or may live."""
     return _is_locked(home / RUNNERS / f"{runner}{_LOCKED}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +25,6 @@ from botdock.model import (
     StorageBackendPlugin,
 )
 from botdock.plugin_manager import PluginManager
-from botdock_cli import check_machine
 
 
 def check(name: str, status: str = "ok", detail: str = "fine", remedy: str = "") -> Check:
@@ -128,6 +127,7 @@ def test_a_machine_that_isolates_is_healthy(machine: Machine, doctor: Callable[.
         "plugins": "ok",
         "dock": "ok",
         "isolation": "ok",
+        "runners": "ok",
         "executions": "ok",
         "local-fs": "ok",
         "cloud": "warning",
@@ -218,6 +218,22 @@ def test_interpreters_matter_where_there_is_a_process_engine(machine: Machine, d
     assert found["process.runtime.odd"]["detail"].startswith("no-such-interpreter is not on PATH")
 
 
+def test_an_interpreter_that_stands_for_one_that_is_not_installed_is_told(
+    machine: Machine, doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine.add("process", images=False)
+    shim = tmp_path / "no-such-interpreter"
+    shim.write_text("#!/bin/sh\necho 'pyenv: no-such: command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = doctor()["process.runtime.odd"]
+    assert found["detail"] == f"{shim} does not run: pyenv: no-such: command not found"
+    shim.write_text("#!/bin/sh\nexit 2\n")
+    assert doctor()["process.runtime.odd"]["status"] == "ok", "it does not know the option"
+    shim.write_text("#!/no/such/program\n")
+    assert doctor()["process.runtime.odd"]["status"] == "warning"
+
+
 def test_an_absent_image_that_is_never_pulled_names_the_command(
     machine: Machine, doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,16 +274,6 @@ def test_a_broken_plugin_is_a_warning_with_the_way_out(
     facts = {"distribution": "ruby-bots", "version": "1.0", "module": "ruby", "stage": "import", "reason": "no gem"}
     monkeypatch.setattr(PluginManager, "records", (SimpleNamespace(name="ruby", **facts),))
     assert doctor()["plugin.ruby"]["remedy"] == "pip install --upgrade ruby-bots, or pip uninstall it"
-
-
-@pytest.mark.parametrize(
-    ("free", "status"), [(10 * check_machine.SCARCE_SPACE, "ok"), (check_machine.SCARCE_SPACE - 1, "warning")]
-)
-def test_scarce_space_is_a_warning(
-    machine: Machine, doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, free: int, status: str
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
-    assert doctor()["state"]["status"] == status
 
 
 def test_a_state_folder_that_is_a_file_fails_and_is_not_touched(

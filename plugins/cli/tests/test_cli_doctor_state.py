@@ -13,6 +13,7 @@ import pytest
 
 from botdock.config import Config
 from botdock.errors import EngineUnavailableError
+from botdock.executions._lease import Lease
 from botdock.model import (
     Check,
     CheckStatus,
@@ -27,7 +28,7 @@ from botdock.model.container import LABEL_EXECUTION
 from botdock.services.outbox import Message
 from botdock.services.outbox.queue import MessageQueue
 from botdock_cli import check_machine
-from botdock_cli.check_machine import check_executions, check_outboxes, check_strays
+from botdock_cli.check_machine import check_executions, check_outboxes, check_runners, check_strays
 from botdock_cli.commands.doctor import check_engines
 
 
@@ -47,6 +48,16 @@ def test_executions_that_are_not_finished_are_told_with_what_finishes_them(
     assert dead.execution_id in found["executions.orphaned"].detail
     assert f"1 over, but not all removed yet: {owed.execution_id}: container: c" in found["executions.owed"].detail
     assert found["executions.owed"].remedy.startswith("botdock recover")
+
+
+def test_runners_that_live_and_leases_of_those_that_died_are_counted(config: Config) -> None:
+    assert [check.detail for check in check_runners(config)] == ["0 alive"]
+    living = Lease(config.home_dir)
+    living.hold()
+    (config.home_dir / "runners/dead.lock").touch()
+    (check,) = check_runners(config)
+    assert (check.status, check.detail) == (CheckStatus.WARNING, "1 alive, and 1 lease of runners that died")
+    living.give_up()
 
 
 def manager(containers: Callable[[], list[ContainerInfo]]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,6 +112,25 @@ def test_doctor_says_what_else_could_be_better(fake_docker: Any, monkeypatch: py
     for name, remedy in {"live_restore": "daemon.json", "selinux": "chcon", "disk": "docker system prune"}.items():
         assert found[f"docker.{name}"].status is CheckStatus.WARNING
         assert remedy in found[f"docker.{name}"].remedy
+
+
+def test_doctor_says_what_it_was_tried_on_where_that_is_another_docker(fake_docker: Any) -> None:
+    fake_docker.says("GET", "/info", info())
+    fake_docker.says(
+        "GET", "/version", {"Version": "28.5.1", "ApiVersion": "1.51", "MinAPIVersion": "1.24", "Os": "linux"}
+    )
+    assert examine(fake_docker)["docker.engine"].detail.endswith("; botdock was tried on 20.10 and 26.1")
+
+
+def test_doctor_counts_what_may_be_written_and_the_files(fake_docker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = SimpleNamespace(f_bavail=2**20, f_frsize=4096, f_files=10**6, f_favail=10**6)
+    monkeypatch.setattr("botdock_engine_docker.capabilities.os.statvfs", lambda path: room)
+    for running, files, expected in ((0, 10**6, {"disk": "ok"}), (60, 9, {"disk": "warning", "files": "warning"})):
+        room.f_favail = files
+        fake_docker.says("GET", "/info", info(ContainersRunning=running))
+        found = {name: check.status for name, check in examine(fake_docker).items()}
+        disks = {name: found[f"docker.{name}"] for name in ("disk", "files") if f"docker.{name}" in found}
+        assert disks == expected
 
 
 def test_doctor_says_which_seccomp_profile_is_in_force(fake_docker: Any, tmp_path: Path) -> None:

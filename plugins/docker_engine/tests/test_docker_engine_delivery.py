@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock.model import LogChunk, Stream
+from botdock_engine_docker import logs
 from botdock_engine_docker.delivery import TOGETHER_NS, FollowWatch, Joiner
 
 SECOND = 10**9
@@ -16,8 +17,8 @@ Seen = tuple[Stream, float, float]
 """Stream, and seconds since the log was opened at which an entry was written and read."""
 
 
-def doubted(*seen: Seen) -> list[bool]:
-    watch = FollowWatch(OPENED)
+def doubted(*seen: Seen, ahead: float = 0.0) -> list[bool]:
+    watch = FollowWatch(OPENED, ahead_ns=int(ahead * SECOND))
     return [watch.doubts(stream, OPENED + int(at * SECOND), OPENED + int(now * SECOND)) for stream, at, now in seen]
 
 
@@ -37,11 +38,26 @@ def test_an_entry_that_comes_again_is_doubted() -> None:
         pytest.param([(OUT, 1.0, 9.0), (OUT, 1.01, 9.0), (OUT, 1.02, 9.0)], id="a late reader, and nothing between"),
         pytest.param([(OUT, 1.0, 1.1), (ERR, 0.999, 1.1), (OUT, 1.001, 1.1)], id="the streams are out of order"),
         pytest.param([(OUT, 11.0, 11.0), (OUT, 1.0, 1.0), (OUT, 2.0, 2.0)], id="the clock is set back"),
-        pytest.param([(OUT, 1.0, 8.0), (OUT, 2.0, 9.0), (OUT, 3.0, 10.0)], id="another clock than ours"),
     ],
 )
 def test_what_is_in_order_is_not_doubted(seen: list[Seen]) -> None:
     assert not any(doubted(*seen))
+
+
+def test_a_leap_is_doubted_though_each_entry_since_the_log_was_opened_came_late() -> None:
+    assert doubted((OUT, -1.0, 0.1), (OUT, 1.0, 8.0), (OUT, 1.1, 8.0)) == [False, False, True]
+
+
+@pytest.mark.parametrize("ahead", [7.0, -7.0])
+def test_a_daemon_with_another_clock_is_not_doubted_for_it(ahead: float) -> None:
+    in_order = [(OUT, at - ahead, at + 0.3) for at in (1.0, 2.0, 3.0)]
+    assert not any(doubted(*in_order, ahead=ahead))
+    assert doubted((OUT, 1 - ahead, 1.1), (OUT, 1.1 - ahead, 9.0), (OUT, 2 - ahead, 9.0), ahead=ahead)[-1]
+
+
+@pytest.mark.parametrize(("date", "found"), [(None, 0), (999.0, 0), (1001.9, 0), (990.0, 9.5), (1010.0, -10.5)])
+def test_how_far_our_clock_is_ahead_is_known_to_half_a_second(date: float | None, found: float) -> None:
+    assert logs.ahead(date, 1000.0) == found * SECOND
 
 
 def test_neighbours_of_one_stream_are_joined() -> None:

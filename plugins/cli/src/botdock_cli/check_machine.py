@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from botdock.model import OutboxStatus
     from botdock.plugin_manager import PluginManager, PluginRecord
 
-SCARCE_SPACE = 1024**3
-"""Free bytes below which `doctor` warns: one unpacked archive may take as much (`code.total_bytes`)."""
 LONG_WAIT = timedelta(minutes=5)
 """A storage that answers has what was stored long before."""
 _SHOWN = 3
@@ -44,24 +40,6 @@ def warning(name: str, detail: str, remedy: str = "") -> Check:
 def failed(name: str, detail: str, remedy: str = "") -> Check:
     """Return a check of what does not work."""
     return Check(name=name, status=CheckStatus.FAILED, detail=detail, remedy=remedy)
-
-
-def check_state(config: Config) -> Iterator[Check]:
-    """Look at the folder that state is kept in, without making it."""
-    try:
-        home = config.checked_home()
-    except BotdockError as error:
-        yield failed("state", error.message, error.hint or "")
-        return
-    place = next((folder for folder in (home, *home.parents) if folder.exists()), home)
-    free = shutil.disk_usage(place).free
-    elsewhere = "name another folder: BOTDOCK_HOME=DIR"
-    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        yield failed("state", f"{home} cannot be written", elsewhere)
-    elif free < SCARCE_SPACE:
-        yield warning("state", f"{home}: {format_bytes(free)} free", f"free some space, or {elsewhere}")
-    else:
-        yield ok("state", f"{home}: {format_bytes(free)} free")
 
 
 def check_plugins(manager: PluginManager, config: Config) -> Iterator[Check]:
@@ -183,6 +161,23 @@ def _unfinished(config: Config) -> Iterator[Check]:
         yield warning("executions.orphaned", text, _RECOVER)
     if not owed and not dead:
         yield ok("executions", "nothing is owed, and no runner died over one")
+
+
+def check_runners(config: Config) -> Iterator[Check]:
+    """Count the runners that live, and the leases of those that died."""
+    yield from guarded("runners", lambda: _runners(config))
+
+
+def _runners(config: Config) -> Iterator[Check]:
+    from botdock.executions import count_runners
+
+    living, dead = count_runners(config.home_dir)
+    alive = f"{living} alive"
+    if dead:
+        left = f"{alive}, and {counted(dead, 'lease')} of runners that died"
+        yield warning("runners", left, f"the next run forgets them; what they left is under `executions`: {_RECOVER}")
+    else:
+        yield ok("runners", alive)
 
 
 def _strays(manager: PluginManager, config: Config, name: str) -> Iterator[Check]:

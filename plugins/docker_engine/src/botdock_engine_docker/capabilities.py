@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +41,15 @@ _SECCOMP = "the daemon has no seccomp, or none by default on a machine that botd
 _SECCOMP_REMEDY = "Run dockerd on a kernel with seccomp, without `--seccomp-profile=unconfined`."
 
 
+TRIED = ("20.10", "26.1")
+"""Versions of Docker that contract, drills and attacks are run on."""
 CHECK_TIMEOUT = 10.0
 """Seconds for the daemon to answer `botdock doctor`."""
 LOW_DISK = 1024 * 1024 * 1024
 """Bytes; with less, pulling an image is likely to fail."""
+LOW_FILES = 20_000
+"""Files and folders; an image has some thousands of them."""
+_PRUNE = "`docker system prune` frees some."
 
 
 @attrs.frozen(kw_only=True)
@@ -145,17 +150,20 @@ def checks(config: Config) -> Iterable[Check]:
     except BotdockError as error:
         return [_failed("docker.config", error.message, error.hint or "")]
     try:
-        return list(_examine(probe(client, timeout=CHECK_TIMEOUT), endpoint, settings.seccomp))
+        output = config.runtime.limits.output or 0
+        return list(_examine(probe(client, timeout=CHECK_TIMEOUT), endpoint, settings.seccomp, output))
     except BotdockError as error:
         return [_failed("docker.engine", error.message, error.hint or "")]
 
 
-def _examine(probed: Probe, endpoint: Endpoint, seccomp: str) -> Iterator[Check]:
-    yield _ok("docker.engine", f"{probed.capabilities.version} at {endpoint.url}")
+def _examine(probed: Probe, endpoint: Endpoint, seccomp: str, output: int) -> Iterator[Check]:
+    tried = any(f"{probed.server.version}.".startswith(f"{version}.") for version in TRIED)
+    other = "" if tried else f"; botdock was tried on {' and '.join(TRIED)}"
+    yield _ok("docker.engine", f"{probed.capabilities.version} at {endpoint.url}{other}")
     yield from _isolation(probed)
     if probed.has_seccomp:
         yield _seccomp(probed.machine.architecture, seccomp)
-    yield from _files(probed, endpoint)
+    yield from _files(probed, endpoint, output)
     if probed.info.get("LiveRestoreEnabled"):
         yield _ok("docker.live_restore", "bots outlive a restart of the daemon")
     else:
@@ -183,7 +191,7 @@ def _seccomp(architecture: str, own: str) -> Check:
     return _warning("docker.seccomp", detail, remedy)
 
 
-def _files(probed: Probe, endpoint: Endpoint) -> Iterator[Check]:
+def _files(probed: Probe, endpoint: Endpoint, output: int) -> Iterator[Check]:
     if not endpoint.shared_disk:
         remedy = "Run botdock on the daemon's machine, or set docker.shared_disk = true if both see the same."
         yield _failed("docker.shared_disk", "the daemon does not see this machine's files", remedy)
@@ -191,18 +199,23 @@ def _files(probed: Probe, endpoint: Endpoint) -> Iterator[Check]:
     if probed.says("selinux"):
         remedy = "Label botdock's state folder for containers: `chcon -Rt container_file_t FOLDER`."
         yield _warning("docker.selinux", "SELinux may keep containers from reading mounted folders", remedy)
-    yield from _disk(str(probed.info.get("DockerRootDir") or ""))
+    running = int(probed.info.get("ContainersRunning") or 0)
+    yield from _disk(str(probed.info.get("DockerRootDir") or ""), LOW_DISK + (running + 1) * output)
 
 
-def _disk(root: str) -> Iterator[Check]:
+def _disk(root: str, needed: int) -> Iterator[Check]:
     try:
-        free = shutil.disk_usage(root).free
+        found = os.statvfs(root)
     except OSError:
         return  # only root may look there, or it lies on another machine
-    if free < LOW_DISK:
-        yield _warning("docker.disk", f"{format_bytes(free)} free in {root}", "`docker system prune` frees some.")
+    free = found.f_bavail * found.f_frsize
+    detail = f"{format_bytes(free)} free in {root}; an image and what runs may write {format_bytes(needed)}"
+    if free < needed:
+        yield _warning("docker.disk", detail, _PRUNE)
     else:
-        yield _ok("docker.disk", f"{format_bytes(free)} free in {root}")
+        yield _ok("docker.disk", detail)
+    if found.f_files and found.f_favail < LOW_FILES:
+        yield _warning("docker.files", f"room for {found.f_favail:,} more files in {root}", _PRUNE)
 
 
 def _ok(name: str, detail: str) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from itertools import product
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ runtime needs. Changes nothing.
 
 \b
 Exit codes: 0 when an engine that isolates works and no check failed; 1 otherwise."""
+_VERSION_TIMEOUT = 10.0
+_NOT_RUN = {126, 127}
+"""Exit codes that say that a program was not run, or not found."""
 _COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
 
 
@@ -52,9 +56,10 @@ def examine(session: Session) -> Iterator[Check]:
     """Yield the checks, each as soon as it is known; none raises."""
     from botdock.plugin_manager import PluginManager
     from botdock_cli import check_machine as machine
+    from botdock_cli.check_disk import check_state
 
     config = yield from _check_config(session)
-    yield from machine.check_state(config)
+    yield from check_state(config)
     manager = session.plugins if session.is_loaded else PluginManager.load(config.plugins)
     yield from machine.check_plugins(manager, config)
     engines = check_engines(manager, config)
@@ -65,6 +70,7 @@ def examine(session: Session) -> Iterator[Check]:
         yield ok("isolation", f"{', '.join(working)} isolates bots")
     else:
         yield failed("isolation", "no engine that isolates bots works here", "mend an engine above")
+    yield from machine.check_runners(config)
     yield from machine.check_executions(config)
     yield from machine.check_strays(manager, config, working)
     yield from machine.check_storages(manager, config)
@@ -195,11 +201,30 @@ def check_interpreters(manager: PluginManager) -> Iterator[Check]:
     for engine, (name, runtime) in product(engines, manager.runtimes().items()):
         found = next(filter(None, map(shutil.which, runtime.interpreters)), None)
         wanted = " or ".join(runtime.interpreters)
-        if found:
+        if found and (problem := _refusal(found)):
+            mend = f"install what it stands for, or put another {wanted} before it on PATH"
+            yield warning(f"{engine}.runtime.{name}", f"{found} does not run: {problem}", mend)
+        elif found:
             yield ok(f"{engine}.runtime.{name}", found)
         else:
             problem = f"{wanted} is not on PATH, so the engine {engine} cannot run it"
             yield warning(f"{engine}.runtime.{name}", problem, f"install {wanted}, or use an engine with images")
+
+
+def _refusal(program: str) -> str:
+    """Say why a program on PATH cannot be run, as of a version manager's stand-in for one that is not installed."""
+    try:
+        asked = [program, "--version"]
+        done = subprocess.run(
+            asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=_VERSION_TIMEOUT, cwd="/", check=False
+        )
+    except subprocess.TimeoutExpired:
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    if done.returncode not in _NOT_RUN:  # any other code is its own: not each program knows the option
+        return ""
+    return done.stderr.decode(errors="replace").partition("\n")[0] or f"exit code {done.returncode}"
 
 
 def check_images(manager: PluginManager, config: Config, engines: Sequence[str]) -> Iterator[Check]:
