@@ -35,8 +35,10 @@ test: lint images ## Check everything, on a real Docker where one can be had
 	@$(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile \
 		--cov --cov-report term --cov-report json --min-branch-coverage $(MIN_BRANCHES)
 
-drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting
+drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker too
 	@DRILLS=full $(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/faults core/tests
+	@DRILLS=full BOTDOCK_TEST_DOCKER=trixie $(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile -m docker \
+		tests/faults tests/integration plugins/docker_engine/tests
 
 lint: $(READY) ## Check form, types and the arrows between packages
 	@$(BIN)/ruff check --quiet .

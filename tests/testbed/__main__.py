@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from testbed.cache import cache_dir
 from testbed.console import TestbedError, say
@@ -15,11 +16,14 @@ from testbed.interpreters import ensure_node22
 from testbed.minio import MinioServer
 from testbed.minio_program import ensure_minio
 from testbed.provision import Lease, find_engine, is_ci, may_own_a_daemon
+from testbed.suites import NEWER
 
 
 def prepare() -> None:
     """Build or pull what the tests need, so that they find it; what cannot be had is theirs to skip or to fail."""
     _prepare("Docker", _prepare_images)
+    if may_own_a_daemon():
+        _prepare("a newer Docker", partial(_prepare_images, NEWER))
     _prepare("MinIO", ensure_minio)
     _prepare("Node.js 22", ensure_node22)
     say(f"ready; what was built is kept in {cache_dir()}")
@@ -34,8 +38,8 @@ def _prepare(what: str, make: Callable[[], object]) -> None:
         say(f"tests that need {what} will be skipped: {error}")
 
 
-def _prepare_images() -> None:
-    lease = Lease() if may_own_a_daemon() else None
+def _prepare_images(suite: str | None = None) -> None:
+    lease = Lease(suite) if may_own_a_daemon() else None
     try:
         ensure_images(find_engine(lease.daemon if lease else None).host)
     finally:

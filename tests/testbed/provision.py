@@ -67,12 +67,16 @@ def find_engine(daemon: PrivateDaemon | None) -> Engine:
 
 
 class Lease:
-    """A private daemon in a slot of the cache, ours until it is given back."""
+    """A private daemon in a slot of the cache, ours until it is given back.
 
-    def __init__(self) -> None:
-        suite = wanted_suite()
+    Args:
+        suite: As `PrivateDaemon` takes it.
+    """
+
+    def __init__(self, suite: str | None = None) -> None:
+        suite = wanted_suite() if suite is None else suite
         self.slot = Slot(f"daemon-{suite}" if suite else "daemon")
-        self.daemon = PrivateDaemon(self.slot.path)
+        self.daemon = PrivateDaemon(self.slot.path, suite)
         self.daemon.stop()  # what a session left here that was killed itself
 
     def give_back(self) -> None:

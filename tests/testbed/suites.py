@@ -61,6 +61,8 @@ def within(usr: Path, command: list[str]) -> list[str]:
     """Return the command that runs another one which sees this folder as `/usr`, and all else as it is.
 
     The mount is in a namespace of its own, which ends with its last process: nothing is left of it on this machine.
+    What is mounted on this machine later is seen there too.
     """
     script = 'mount --bind "$0" /usr && exec "$@"'
-    return [find_program("unshare") or "unshare", "--mount", "sh", "-c", script, str(usr), *command]
+    unshare = [find_program("unshare") or "unshare", "--mount", "--propagation=slave"]
+    return [*unshare, "sh", "-c", script, str(usr), *command]
