@@ -28,6 +28,7 @@ class Inner:
     size: Bytes | None = None
     wait: Seconds = attrs.field(default=1.0, validator=rules.WAIT)
     password: str = setting("", secret=True)
+    code: str = setting("", secret=True, rule=rules.Rule(lambda code: None if len(code) < 9 else f"{code} is long"))
 
 
 @attrs.frozen(kw_only=True)
@@ -139,6 +140,10 @@ def test_all_problems_are_told_at_once() -> None:
 def test_a_secret_is_never_shown(value: object) -> None:
     (problem,) = problems(inner={"password": value})
     assert problem == "inner.password: must be text (its value is a secret, and not shown)"
+
+
+def test_a_secret_obeys_the_rule_of_its_setting_and_is_not_shown_in_what_that_says() -> None:
+    assert problems(inner={"code": "123456789"}) == ["inner.code: is refused (its value is a secret, and not shown)"]
 
 
 def test_a_long_wrong_value_makes_no_long_message() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from botdock.errors import CodeError
-from botdock.model import Limits, Runtime
+from botdock.model import Limits, RestartPolicy, Runtime
 from botdock.model.limits import MIB
 from botdock.services.code.manifest import MAX_MANIFEST_BYTES, Manifest, read_manifest
 from botdock.services.code.script import detect_runtime
@@ -30,6 +30,7 @@ name = "SMA crossover"
 runtime = "python3.11"
 type = "trend"
 image = "team/trend:2"
+restart = "on-failure:5"
 
 [entrypoints]
 bot = "main.py"
@@ -82,7 +83,7 @@ class TestBotToml:
     def test_all_that_can_be_said(self, tmp_path: Path) -> None:
         limits = Limits(memory=256 * MIB, cpus=0.5, pids=64, output=MIB)
         assert manifest(tmp_path, "bot.toml", BOT_TOML) == Manifest(
-            **READ, limits=limits, image="team/trend:2", source="bot.toml"
+            **READ, limits=limits, image="team/trend:2", restart=RestartPolicy.parse("on-failure:5"), source="bot.toml"
         )
 
     def test_nothing_need_be_said(self, tmp_path: Path) -> None:
@@ -94,6 +95,7 @@ class TestBotToml:
             runtime = 3.11
             type = ""
             image = "Python:3"
+            restart = "On_Failure:9"
             entrypoints = { bots = "main.py", bot = 1, backtest = "a\\nb" }
             [limits]
             memroy = "1GB"
@@ -119,6 +121,7 @@ class TestBotToml:
             "bot.toml: limits.result: is larger than any number can be here",
             "bot.toml: limits.output: -1 must be 1 to 1099511627776",
             "bot.toml: image: 'Python:3' is not the name of an image: 'Python' must be in lower case",
+            "bot.toml: restart: 'On_Failure:9' is not a restart policy; did you mean 'on-failure:9'?",
         ]
 
     @pytest.mark.parametrize("text", ["limits = 3", 'entrypoints = "main.py"'])
@@ -143,6 +146,11 @@ class TestBotToml:
 class TestBotConfigYaml:
     def test_what_it_says_of_ours_is_read_and_the_rest_is_not(self, tmp_path: Path) -> None:
         assert manifest(tmp_path, "bot-config.yaml", BOT_CONFIG) == Manifest(**READ, source="bot-config.yaml")
+
+    @pytest.mark.parametrize("text", ["no", "'no'", "always", "on-failure:2"])
+    def test_it_may_say_when_it_is_restarted(self, tmp_path: Path, text: str) -> None:
+        found = manifest(tmp_path, "bot-config.yaml", f"restart: {text}")
+        assert found.restart == RestartPolicy.parse(text.strip("'"))
 
     @pytest.mark.parametrize("text", ["", "# nothing", "~", "name:\nentrypoints:\n"])
     def test_nothing_need_be_said(self, tmp_path: Path, text: str) -> None:

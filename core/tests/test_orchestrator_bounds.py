@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from botdock.config import Config, Policy, RuntimeConfig
 from botdock.errors import CodeError, ExecutableError, PolicyError
-from botdock.model import DEFAULT_LIMITS, Executable, Limits, Runtime
+from botdock.model import DEFAULT_LIMITS, Executable, Limits, RestartPolicy, Runtime
 from botdock.model.limits import MIB, RANGES
 from botdock.orchestrator.plan import Bound, Bounds, Source, bounds_of, check_runtime, check_variables
 from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
@@ -46,6 +46,7 @@ def test_each_bound_says_who_set_it() -> None:
         "result": Bound(value=DEFAULT_LIMITS.result, source=Source.DEFAULT),
         "timeout": Bound(value=60, source=Source.POLICY),
         "network": Bound(value="feeds", source=Source.CONFIGURATION),
+        "restart": Bound(value="no", source=Source.DEFAULT),
     }
     assert found.limits.given() == {name: found.sources[name].value for name in attrs.fields_dict(Limits)}
     evidence = found.evidence()
@@ -118,8 +119,31 @@ def test_no_manifest_makes_any_bound_larger(
 
 def test_all_that_a_manifest_can_say_is_known_here() -> None:
     """A field that is added must be decided by `bounds_of`, and taken into the test above. Images have theirs."""
-    labels, choices, bounds = {"name", "type", "source"}, {"runtime", "entrypoints", "image"}, {"limits"}
+    labels, choices, bounds = {"name", "type", "source"}, {"runtime", "entrypoints", "image"}, {"limits", "restart"}
     assert set(attrs.fields_dict(Manifest)) == labels | choices | bounds
+
+
+RESTARTS = ["no", "on-failure:1", "on-failure:3", "on-failure", "always"]
+RESTART = st.sampled_from(RESTARTS)
+
+
+@given(wanted=st.none() | RESTART, asked=st.none() | RESTART, ceiling=RESTART, for_manifests=RESTART)
+def test_nothing_is_restarted_more_than_its_caller_or_the_operator_says(
+    wanted: str | None, asked: str | None, ceiling: str, for_manifests: str
+) -> None:
+    config = Config(policy=Policy(max_restart=ceiling, manifest_restart=for_manifests))
+    manifest = None if asked is None else RestartPolicy.parse(asked)
+    with suppress(PolicyError):  # the caller asks for too much
+        found = bounds_of(bot(restart=wanted), config, defaults=DEFAULT_LIMITS, restart=manifest).sources["restart"]
+        most = [ceiling, *([wanted] if wanted else [asked or "no", for_manifests])]
+        assert found.value == min(most, key=RESTARTS.index)
+        assert found.asked == (asked if wanted is None and asked not in {None, found.value} else None)
+
+
+def test_a_caller_who_wants_more_restarts_than_the_policy_allows_is_refused() -> None:
+    with pytest.raises(PolicyError, match="restart: 'always' is more than the 'on-failure:2' that") as caught:
+        bounds_for(bot(restart="always"), max_restart="on-failure:2")
+    assert caught.value.setting == "policy.max_restart"
 
 
 @pytest.mark.parametrize(

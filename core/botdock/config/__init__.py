@@ -25,11 +25,13 @@ if TYPE_CHECKING:
         Features,
         LoggingConfig,
         MetricsConfig,
+        NotifyConfig,
         OutboxConfig,
         PluginsConfig,
         Policy,
         RetentionConfig,
         RuntimeConfig,
+        SupervisorConfig,
     )
     from botdock.config.sources import read_environment, read_file
     from botdock.config.trust import is_trusted, trust_file
@@ -39,8 +41,8 @@ _HOMES = {
     "loading": "load",
     "locations": "CONFIG_FILE_NAME CONFIG_VARIABLE ConfigFiles find_config_files load_home platform_folder",
     "rules": "Section setting",
-    "sections": "CodeConfig ContainersConfig Features LoggingConfig MetricsConfig OutboxConfig PluginsConfig Policy "
-    "RetentionConfig RuntimeConfig",
+    "sections": "CodeConfig ContainersConfig Features LoggingConfig MetricsConfig NotifyConfig OutboxConfig "
+    "PluginsConfig Policy RetentionConfig RuntimeConfig SupervisorConfig",
     "sources": "read_environment read_file",
     "trust": "is_trusted trust_file",
 }
@@ -56,12 +58,14 @@ __all__ = [
     "Features",
     "LoggingConfig",
     "MetricsConfig",
+    "NotifyConfig",
     "OutboxConfig",
     "PluginsConfig",
     "Policy",
     "RetentionConfig",
     "RuntimeConfig",
     "Section",
+    "SupervisorConfig",
     "document",
     "find_config_files",
     "is_trusted",

@@ -22,11 +22,13 @@ from botdock.config.sections import (
     Features,
     LoggingConfig,
     MetricsConfig,
+    NotifyConfig,
     OutboxConfig,
     PluginsConfig,
     Policy,
     RetentionConfig,
     RuntimeConfig,
+    SupervisorConfig,
 )
 from botdock.errors import ConfigError
 
@@ -62,6 +64,8 @@ class Config(Section):
         code: Bounds of code archives.
         outbox: What waits for the storage.
         retention: How long executions are kept.
+        supervisor: How many bots run at once, and how soon one is restarted.
+        notify: Whom the supervisor tells of what an operator should know.
         policy: What callers may ask for.
         plugins: Which plugins are loaded.
         features: Feature flags.
@@ -79,6 +83,8 @@ class Config(Section):
     code: CodeConfig = attrs.field(factory=CodeConfig)
     outbox: OutboxConfig = attrs.field(factory=OutboxConfig)
     retention: RetentionConfig = attrs.field(factory=RetentionConfig)
+    supervisor: SupervisorConfig = attrs.field(factory=SupervisorConfig)
+    notify: NotifyConfig = attrs.field(factory=NotifyConfig)
     policy: Policy = attrs.field(factory=Policy)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     features: Features = attrs.field(factory=Features)

@@ -31,6 +31,7 @@ _EXAMPLES = {Unit.BYTES: "'512MiB'", Unit.SECONDS: "'30s'"}
 _PARSERS: dict[Unit, Callable[[object], float]] = {Unit.BYTES: parse_bytes, Unit.SECONDS: parse_seconds}
 _TABLES = (dict, Mapping)
 _COLLECTIONS = (tuple, list, *_TABLES)
+_NOT_SHOWN = "(its value is a secret, and not shown)"
 
 
 def structure(data: object, cls: type[T]) -> T:
@@ -222,7 +223,7 @@ def _field_readers(cls: Any) -> dict[str, Reader]:
 
 def _field_reader(cls: type, field: attrs.Attribute[Any]) -> Reader:
     if field.metadata.get(SECRET):
-        return _read_secret
+        return partial(_read_secret, _rule(cls, field))
     rule, wanted = _rule(cls, field), cast("Any", field.type or Any)
     try:
         read_value = reader_of(wanted)
@@ -240,11 +241,11 @@ def _field_reader(cls: type, field: attrs.Attribute[Any]) -> Reader:
     return read
 
 
-def _read_secret(value: object) -> object:
+def _read_secret(rule: Callable[[Any], str | None], value: object) -> object:
     if not isinstance(value, str):
-        raise TypeError("must be text (its value is a secret, and not shown)")
-    if problem := text_problem(value):
-        raise ValueError(problem)
+        raise TypeError(f"must be text {_NOT_SHOWN}")
+    if problem := text_problem(value) or rule(value):
+        raise ValueError(f"is refused {_NOT_SHOWN}" if value and value in problem else problem)
     return value
 
 

@@ -17,6 +17,7 @@ from botdock.model._validation import number_problem, path_problem
 from botdock.model.engine import Feature
 from botdock.model.executable import MAX_TIMEOUT
 from botdock.model.image_reference import ImagePattern
+from botdock.model.restart import restart_problem
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 """The keys and indexes that lead to something."""
@@ -141,6 +142,41 @@ def _images_problem(patterns: Iterable[str]) -> str | None:
     return None
 
 
+def one_of(known: Iterable[str], what: str) -> Rule:
+    """Return the rule of a list of names, each of which must be known.
+
+    Args:
+        known: The names that there are.
+        what: What such a name is called, with its article.
+    """
+    names = list(known)
+
+    def problem_of(given: Iterable[str]) -> str | None:
+        wrong = next((name for name in given if name not in names), None)
+        if wrong is None:
+            return None
+        near = nearest(wrong, names)
+        meant = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
+        return f"{wrong[:_SHOWN]!r} is not {what}; {meant}"
+
+    return Rule(problem_of)
+
+
+def _webhook_problem(address: str) -> str | None:
+    if not address:
+        return None
+    from urllib.parse import urlsplit  # which few configurations need
+
+    try:
+        parts = urlsplit(address)
+        whole = parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        whole = False
+    if not whole or any(character.isspace() or not character.isprintable() for character in address):
+        return "must be the address of a host, by http or https"
+    return None
+
+
 NAME = Rule(lambda text: None if text.strip() else "must not be empty")
 NAMES = Rule(_names_problem)
 IMAGES = Rule(_images_problem)
@@ -152,6 +188,8 @@ UNENFORCED = Rule(
     ),
 )
 PATH = Rule(path_problem)
+WEBHOOK = Rule(_webhook_problem)
+RESTART = Rule(restart_problem)
 
 
 @attrs.frozen

@@ -7,10 +7,15 @@ from typing import Any
 import attrs
 
 from botdock.config import rules
-from botdock.config.rules import Section, spelling
+from botdock.config.rules import Section, setting, spelling
 from botdock.model.container import PullPolicy
+from botdock.model.execution import Outcome
 from botdock.model.limits import DEFAULT_LIMITS, GIB, KIB, MIB, Limits
+from botdock.model.notification import NotificationKind
 from botdock.model.units import Bytes, Seconds
+
+_EVENTS = tuple(kind.value for kind in NotificationKind)
+_FAILURES = tuple(outcome.value for outcome in Outcome if outcome not in {Outcome.SUCCEEDED, Outcome.STOPPED})
 
 
 @attrs.frozen(kw_only=True)
@@ -173,6 +178,8 @@ class Policy(Section):
         images: Patterns of the images that an execution or a manifest may name, beside those of the runtimes.
         local_code: Whether code may be a folder, archive or bytes of this machine; without, only what the storage has.
         loader_variables: Which of LD_PRELOAD and LD_AUDIT an executable may set.
+        max_restart: The most that callers may ask for of restarts: `no`, `on-failure`, `on-failure:5` or `always`.
+        manifest_restart: The most that a bot's manifest gets of restarts where its caller says nothing.
         unenforced: By engine, the features of the strict profile that it may lack: `{"docker": ("swap",)}`; see
             `botdock doctor`.
     """
@@ -185,11 +192,55 @@ class Policy(Section):
     images: tuple[str, ...] = attrs.field(default=(), validator=rules.IMAGES)
     local_code: bool = True
     loader_variables: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
+    max_restart: str = attrs.field(default="always", validator=rules.RESTART)
+    manifest_restart: str = attrs.field(default="on-failure:3", validator=rules.RESTART)
     unenforced: dict[str, tuple[str, ...]] = attrs.field(factory=dict, validator=rules.UNENFORCED)
 
     def unenforced_on(self, engine: str) -> tuple[str, ...]:
         """Return the features that an engine may lack."""
         return next((names for name, names in self.unenforced.items() if spelling(name) == spelling(engine)), ())
+
+
+@attrs.frozen(kw_only=True)
+class SupervisorConfig(Section):
+    """How many bots the supervisor runs, and how soon it starts one again that has ended.
+
+    Attributes:
+        parallel: Executions that run at once, at most.
+        queue: Executions that wait for their turn, at most; one more is refused.
+        backoff: Pause before the first restart; it doubles with each further one in a row.
+        max_backoff: Longest pause between two restarts in a row.
+        stable: A bot that ran so long is well again: its next restart counts, and pauses, as the first one.
+    """
+
+    parallel: int = attrs.field(default=100, validator=rules.COUNT)
+    queue: int = attrs.field(default=1000, validator=rules.COUNT_OR_NONE)
+    backoff: Seconds = attrs.field(default=1.0, validator=rules.WAIT)
+    max_backoff: Seconds = attrs.field(default=300.0, validator=rules.WAIT)
+    stable: Seconds = attrs.field(default=600.0, validator=rules.WAIT)
+
+
+@attrs.frozen(kw_only=True)
+class NotifyConfig(Section):
+    """Whom the supervisor tells of what an operator should know.
+
+    Attributes:
+        command: A program and its arguments, which gets each event as JSON on stdin; empty for none.
+        webhook: An http or https address that gets each event as JSON by POST; empty for none.
+        events: What is told: `outcome`, `crash_loop`, `recovered`, `disk_low`.
+        outcomes: Of which outcomes `outcome` tells.
+        interval: Events of one kind of one bot are told so far apart at least; those between are counted in the next.
+        timeout: How long a command or one call of a webhook may take.
+        free_bytes: `disk_low` comes when the disk of the state folder has fewer bytes free; 0 for never.
+    """
+
+    command: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
+    webhook: str = setting("", rule=rules.WEBHOOK, secret=True)
+    events: tuple[str, ...] = attrs.field(default=_EVENTS, validator=rules.one_of(_EVENTS, "an event"))
+    outcomes: tuple[str, ...] = attrs.field(default=_FAILURES, validator=rules.one_of(Outcome, "an outcome"))
+    interval: Seconds = attrs.field(default=60.0, validator=rules.WAIT_OR_NONE)
+    timeout: Seconds = attrs.field(default=10.0, validator=rules.WAIT)
+    free_bytes: Bytes = attrs.field(default=1 * GIB, validator=rules.COUNT_OR_NONE)
 
 
 @attrs.frozen(kw_only=True)

@@ -22,6 +22,7 @@ from botdock.config.options import OPTIONS
 from botdock.config.rules import TIGHTENS, KeyPath, dotted
 from botdock.config.sources import read_file
 from botdock.errors import ConfigError, UserError
+from botdock.model.restart import RestartPolicy
 
 if TYPE_CHECKING:
     from botdock.config.config import Config
@@ -39,6 +40,11 @@ def _fewer(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
 def _fewer_of_any(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
     """Compare lists of what is allowed, whose empty one allows anything."""
     return bool(after) and (not before or _fewer(before, after))
+
+
+def _restarts_less(before: str, after: str) -> bool:
+    ceiling, policy = RestartPolicy.parse(before), RestartPolicy.parse(after)
+    return policy.within(ceiling) == policy
 
 
 _Rule: TypeAlias = Callable[[Any, Any], bool]
@@ -66,6 +72,8 @@ TIGHTENED: dict[str, _Rule] = {
     "policy.local_code": lambda _before, after: after is False,
     "policy.max_limits.*": _BOUND,
     "policy.max_timeout": _lower(0),
+    "policy.max_restart": _restarts_less,
+    "policy.manifest_restart": _restarts_less,
 }
 """For each setting that a file may change which the user has not trusted: whether a value is stricter than another."""
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Stream,
     )
     from botdock.model.metrics import DURATION_BUCKETS, MetricsExporter, MetricsSnapshot, OperationStats
+    from botdock.model.notification import Notification, NotificationKind
     from botdock.model.plugins import (
         Check,
         CheckStatus,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         MetricsExporterPlugin,
         StorageBackendPlugin,
     )
+    from botdock.model.restart import RestartOn, RestartPolicy
     from botdock.model.runtime import ExecutionContext, Packages, ResultFormat, Runtime, RuntimeCapabilities, read_code
     from botdock.model.storage import (
         ByteReader,
@@ -67,7 +69,9 @@ _HOMES = {
     "limits": "DEFAULT_LIMITS Limits",
     "logs": "GapReason LogChunk LogCursor LogGap LogLine LogSink LogSource LogStream LogSummary Stream",
     "metrics": "DURATION_BUCKETS MetricsExporter MetricsSnapshot OperationStats",
+    "notification": "Notification NotificationKind",
     "plugins": "Check CheckStatus EnginePlugin LogSinkPlugin MetricsExporterPlugin StorageBackendPlugin",
+    "restart": "RestartOn RestartPolicy",
     "runtime": "ExecutionContext Packages ResultFormat Runtime RuntimeCapabilities read_code",
     "storage": "ByteReader DeleteFailure ObjectInfo ObjectReader OutboxStatus Receipt StorageArea StorageBackend "
     "validate_key",
@@ -113,6 +117,8 @@ __all__ = [
     "MetricsExporter",
     "MetricsExporterPlugin",
     "MetricsSnapshot",
+    "Notification",
+    "NotificationKind",
     "ObjectInfo",
     "ObjectReader",
     "OperationStats",
@@ -124,6 +130,8 @@ __all__ = [
     "PullPolicy",
     "PullProgress",
     "Receipt",
+    "RestartOn",
+    "RestartPolicy",
     "ResultFormat",
     "Runtime",
     "RuntimeCapabilities",

@@ -23,6 +23,7 @@ from botdock.model._validation import (
 )
 from botdock.model.image_reference import image_problem
 from botdock.model.limits import RANGES, Limits
+from botdock.model.restart import RestartPolicy, restart_problem
 from botdock.model.units import parse_seconds
 
 ENTRYPOINTS = ("bot", "backtest")
@@ -69,6 +70,12 @@ def _seconds(value: float | str | None) -> float | None:
     return cast("float", value)
 
 
+def _restart(value: RestartPolicy | str | None) -> RestartPolicy | None:
+    with suppress(ValueError):
+        return RestartPolicy.parse(value) if isinstance(value, str) else value
+    return cast("RestartPolicy", value)
+
+
 @attrs.frozen(kw_only=True)
 class Executable:
     """A bot or a backtest, with everything that one run of it needs.
@@ -98,6 +105,8 @@ class Executable:
             code's manifest says, else the configured one of the runtime, else the runtime's own.
         network: Name of an engine's network that the policy allows; None means the configured one, by default `none`.
         timeout: Wall time in seconds, or text such as `"30s"`; None means the configured default.
+        restart: When the supervisor starts it again after its end, also as text: `no`, `on-failure`, `on-failure:5`,
+            `always`; None means what the code's manifest says within `policy.manifest_restart`, else `no`.
 
     Raises:
         ExecutableError: Naming every field that is wrong.
@@ -120,6 +129,7 @@ class Executable:
     image: str | None = None
     network: str | None = None
     timeout: float | None = attrs.field(default=None, converter=_seconds)
+    restart: RestartPolicy | None = attrs.field(default=None, converter=_restart)
 
     def __attrs_post_init__(self) -> None:
         """Check every field at once, and keep copies of what the caller could still change."""
@@ -217,6 +227,7 @@ _PROBLEM_OF: dict[str, Callable[[Any], str | None]] = {
     "image": _unless_none(image_problem),
     "network": _unless_none(text_problem),
     "timeout": _unless_none(_timeout_problem),
+    "restart": _unless_none(lambda value: None if isinstance(value, RestartPolicy) else restart_problem(value)),
 }
 """For each field what says why a value cannot be one; `limits`, and what is inside of mappings, have several."""
 

@@ -11,7 +11,7 @@ import attrs
 
 from botdock.config import Config, RuntimeConfig
 from botdock.errors import ExecutableError, PolicyError, nearest
-from botdock.model import DEFAULT_LIMITS, Executable, ImageInfo, Limits, Runtime
+from botdock.model import DEFAULT_LIMITS, Executable, ImageInfo, Limits, RestartPolicy, Runtime
 from botdock.services.code import Manifest, detect_runtime, read_manifest
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ class Bound:
     """One bound of an execution.
 
     Attributes:
-        value: A limit, the seconds of the wall time or the name of the network; None for no bound.
+        value: A limit, the seconds of the wall time, the name of the network or the restart policy; None for no bound.
         source: Who set it. `default` is botdock's own, also where the configuration says the same.
         asked: What the code's manifest asked for and did not get, since it was more; None where it was not.
     """
 
     value: Any
     source: Source = attrs.field(converter=Source)
-    asked: float | None = None
+    asked: float | str | None = None
 
     def within(self, ceiling: float | None, source: Source) -> Bound:
         """Return the tighter of this bound and another one's value; None bounds nothing."""
@@ -63,7 +63,7 @@ class Bounds:
         timeout: Wall time in seconds, or None for no bound.
         network: Name of the engine's network.
         keeps_newest: Whether the oldest output makes room for the newest; else too much output ends the bot.
-        sources: The same with their sources, by name: that of a limit, `timeout` or `network`.
+        sources: The same with their sources, by name: that of a limit, `timeout`, `network` or `restart`.
     """
 
     limits: Limits = attrs.field(factory=Limits)
@@ -111,7 +111,9 @@ def recognise(run: Run, services: Services, setting: Setting) -> Plan:
     check_runtime(runtime, setting.config)
     check_variables(runtime, executable)
     if manifest:
-        run.bounds = bounds_of(executable, setting.config, defaults=setting.limits, manifest=manifest.limits)
+        run.bounds = bounds_of(
+            executable, setting.config, defaults=setting.limits, manifest=manifest.limits, restart=manifest.restart
+        )
     image = _named_image(executable, manifest, services)
     # a check knows the language as the runtime's own image has it
     checked = attrs.evolve(runtime, check=lambda *_: ()) if image else runtime
@@ -154,7 +156,14 @@ def _runtime_of(
     return detect_runtime(tree, executable.entrypoint, known, script)
 
 
-def bounds_of(executable: Executable, config: Config, *, defaults: Limits, manifest: Limits | None = None) -> Bounds:
+def bounds_of(
+    executable: Executable,
+    config: Config,
+    *,
+    defaults: Limits,
+    manifest: Limits | None = None,
+    restart: RestartPolicy | None = None,
+) -> Bounds:
     """Return the bounds of an execution.
 
     What the caller names holds, within the policy. What the caller leaves open is the configuration's, within the
@@ -165,6 +174,7 @@ def bounds_of(executable: Executable, config: Config, *, defaults: Limits, manif
         config: Whose `runtime` has the defaults and whose `policy` the bounds.
         defaults: Limits of the engine where the caller names none.
         manifest: Limits that the code's manifest asks for.
+        restart: The restart policy that it asks for.
 
     Raises:
         PolicyError: The caller asks for more than the policy allows.
@@ -187,6 +197,7 @@ def bounds_of(executable: Executable, config: Config, *, defaults: Limits, manif
         executable.timeout, ours, builtin, policy.max_timeout or None, name="timeout", setting="policy.max_"
     )
     sources["network"] = _network(executable.network, config)
+    sources["restart"] = _restart(executable.restart, restart, config)
     return Bounds(
         limits=Limits(**{name: sources[name].value for name in attrs.fields_dict(Limits)}),
         timeout=sources["timeout"].value,
@@ -254,6 +265,23 @@ def _held(
             setting=f"{setting}{name.removeprefix('limits.')}",
         )
     return Bound(value=wanted, source=Source.CALLER)
+
+
+def _restart(wanted: RestartPolicy | None, asked: RestartPolicy | None, config: Config) -> Bound:
+    """Return the restart policy: a manifest's counts where the caller says nothing, as far as the operator lets it."""
+    ceiling = RestartPolicy.parse(config.policy.max_restart)
+    if wanted is not None:
+        if wanted.within(ceiling) != wanted:
+            raise PolicyError(
+                f"restart: '{wanted}' is more than the '{ceiling}' that the policy allows", setting="policy.max_restart"
+            )
+        return Bound(value=str(wanted), source=Source.CALLER)
+    if asked is None:
+        return Bound(value=str(RestartPolicy()), source=Source.DEFAULT)
+    held = asked.within(RestartPolicy.parse(config.policy.manifest_restart)).within(ceiling)
+    if held == asked:
+        return Bound(value=str(held), source=Source.MANIFEST)
+    return Bound(value=str(held), source=Source.POLICY, asked=str(asked))
 
 
 def _network(wanted: str | None, config: Config) -> Bound:

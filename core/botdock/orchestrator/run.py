@@ -145,6 +145,7 @@ class Run:
         executable = self.executable
         document = attrs.asdict(attrs.evolve(executable, code=b""))
         document["secrets"] = sorted(executable.secrets)
+        document["restart"] = executable.restart and str(executable.restart)
         document["code"] = hashlib.sha256(executable.code).hexdigest() if executable.code else None
         return document | {"execution_id": self.execution_id, "engine": self.engine, "storage": self.storage}
 

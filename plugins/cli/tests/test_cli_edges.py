@@ -126,3 +126,13 @@ def test_ctrl_c_before_anything_has_begun_is_one_line(
     monkeypatch.setattr("botdock_cli.app.app.main", interrupted)
     told = cli("doctor")
     assert (told.code, told.err) == (130, "botdock: interrupted\n")
+
+
+def test_run_restarts_nothing_and_says_what_does(cli: Callable[..., Any], fake_runner: Any) -> None:
+    refused = cli("run", "bots/hello", "--restart", "always")
+    assert refused.code == 2
+    assert "--restart: `run` runs it once" in refused.err
+    assert "botdock start bots/hello --restart always" in refused.err
+    assert "did you mean 'on-failure'?" in cli("run", "bots/hello", "--restart", "on_failure").err
+    assert not fake_runner.closed  # for it was never opened
+    assert cli("run", "bots/hello", "--restart", "no").code == 0

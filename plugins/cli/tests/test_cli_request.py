@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock.errors import ExecutableError
-from botdock.model import Executable, Limits
+from botdock.model import Executable, Limits, RestartPolicy
 from botdock_cli.request import OPTION_OF_FIELD, BotConfigError, RunRequest, default_id, read_bot_config
 from botdock_cli.values import OptionError
 
@@ -39,6 +39,7 @@ def test_options_become_the_fields_of_an_executable() -> None:
         image="python:3.12-slim",
         env=("A=1", "B"),
         secret=("KEY",),
+        restart="on-failure:5",
     ).executable({"B": "two", "KEY": "hidden"})
     assert executable == Executable(
         id="sma",
@@ -54,6 +55,7 @@ def test_options_become_the_fields_of_an_executable() -> None:
         image="python:3.12-slim",
         timeout=90.0,
         persist_results=True,
+        restart=RestartPolicy.parse("on-failure:5"),
     )
 
 

@@ -17,6 +17,7 @@ from botdock.errors import CodeError, nearest
 from botdock.model import ENTRYPOINTS, Limits
 from botdock.model.image_reference import image_problem
 from botdock.model.limits import SIZES
+from botdock.model.restart import RestartPolicy
 from botdock.model.runtime import inside, read_head
 from botdock.model.units import parse_bytes
 
@@ -25,7 +26,7 @@ MAX_MANIFEST_BYTES = 64 * 1024
 _MAX_PROBLEM = 500
 _one_manifest = threading.Lock()
 """Reading YAML takes some 300 times the memory of its text, so there is one at a time."""
-_KNOWN = ("name", "runtime", "type", "entrypoints", "limits", "image")
+_KNOWN = ("name", "runtime", "type", "entrypoints", "limits", "image", "restart")
 _LIMITS = attrs.fields_dict(Limits)
 _LONGEST = 63
 """Bits of the largest number that TOML promises to hold; Python's reader takes longer ones."""
@@ -49,6 +50,7 @@ class Manifest:
         entrypoints: Script of each entrypoint, relative to the tree.
         image: The image to run in; only one that the policy allows.
         limits: What a run of it shall use at most; they can only tighten what holds without them.
+        restart: When it shall be started again; within `policy.manifest_restart`, where its caller says nothing.
         source: Name of the file that said so.
     """
 
@@ -58,6 +60,7 @@ class Manifest:
     entrypoints: Mapping[str, str] = attrs.field(factory=dict)
     image: str | None = None
     limits: Limits = attrs.field(factory=Limits)
+    restart: RestartPolicy | None = None
     source: str
 
 
@@ -121,6 +124,15 @@ class Problems:
         if text is not None and (problem := image_problem(text)):
             self.add(key, problem)
         return text
+
+    def restart(self, key: str, value: object) -> RestartPolicy | None:
+        """Return a restart policy, or note why what is there is none."""
+        text = self.text(key, value)
+        try:
+            return None if text is None else RestartPolicy.parse(text)
+        except ValueError as error:
+            self.add(key, str(error))
+            return None
 
     def raise_any(self) -> None:
         """Raise what was noted.
@@ -188,6 +200,7 @@ def parse_toml(data: bytes) -> Manifest:
         entrypoints=_entrypoints(_table("entrypoints", document, problems), problems),
         limits=_limits(_table("limits", document, problems), problems),
         image=problems.image("image", document.get("image")),
+        restart=problems.restart("restart", document.get("restart")),
         source="bot.toml",
     )
     problems.raise_any()

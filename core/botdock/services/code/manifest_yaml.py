@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _TEXT = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
+_BOOLEAN = "tag:yaml.org,2002:bool"
+"""What a plain `no` is in YAML 1.1."""
 
 
 def parse_yaml(data: bytes) -> Manifest:
@@ -34,6 +36,7 @@ def parse_yaml(data: bytes) -> Manifest:
         entrypoints={
             kind: script for kind in ENTRYPOINTS if (script := _yaml_text(kind, entrypoints, problems, "entrypoints."))
         },
+        restart=problems.restart("restart", _yaml_text("restart", root, problems, also=_BOOLEAN)),
         source="bot-config.yaml",
     )
     problems.raise_any()
@@ -69,11 +72,13 @@ def _mapping(key: str, node: Node | None, problems: Problems) -> dict[str, Node]
     return {}
 
 
-def _yaml_text(key: str, nodes: dict[str, Node], problems: Problems, path: str = "") -> str | None:
+def _yaml_text(
+    key: str, nodes: dict[str, Node], problems: Problems, path: str = "", *, also: str = _TEXT
+) -> str | None:
     node = nodes.get(key)
     if node is None or node.tag == _NULL:
         return None
-    if node.tag == _TEXT:
+    if node.tag in {_TEXT, also}:
         return problems.text(f"{path}{key}", node.value)
     problems.add(f"{path}{key}", f"must be text, not {_kind(node)}; put it in quotes")
     return None

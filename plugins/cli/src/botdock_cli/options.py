@@ -40,6 +40,7 @@ def _executions(*, running: bool | None) -> Completer:
 complete_runtimes = _completes(lambda session: sorted(session.plugins.runtimes()))
 complete_engines = _completes(lambda session: sorted(session.plugins.engines()))
 complete_storages = _completes(lambda session: sorted(session.plugins.storage_backends()))
+complete_restart = _completes(lambda _session: ["no", "on-failure", "on-failure:5", "always"])
 complete_executions = _executions(running=None)
 complete_running = _executions(running=True)
 
@@ -143,6 +144,12 @@ _RUN_OPTIONS = (
         metavar="K[=V]",
         multiple=True,
         help="The same, shown and stored nowhere; K alone keeps it out of `ps`.",
+    ),
+    click.option(
+        "--restart",
+        metavar="POLICY",
+        shell_complete=complete_restart,
+        help="After its end: no, on-failure, on-failure:5 or always; for `start`. Else what the code says.",
     ),
     click.option("--storage", metavar="NAME", shell_complete=complete_storages, help="Storage that CODE is a key in."),
     click.option(

@@ -96,7 +96,7 @@ def _in_force(result: ExecutionResult, name: str) -> str:
 
 def _unmet(result: ExecutionResult) -> Iterator[str]:
     """Yield what its `bot.toml` asked for in vain, and the options with which the caller allows it."""
-    asked = {name: bound for name, bound in _bounds(result).items() if "asked" in bound}
+    asked = {name: bound for name, bound in _bounds(result).items() if "asked" in bound and name != "restart"}
     if asked:
         changes = (f"{n} {_typed(n, b['asked'])} and gets {_typed(n, b['value'])}" for n, b in asked.items())
         options = (f"{_option(name)}{_typed(name, bound['asked'])}" for name, bound in asked.items())

@@ -32,6 +32,7 @@ OPTION_OF_FIELD = {
     "env": "--env",
     "secrets": "--secret",
     "timeout": "--timeout",
+    "restart": "--restart",
 }
 """What a user typed for each field of an `Executable`."""
 
@@ -66,6 +67,7 @@ class RunRequest:
     storage: str | None = None
     pull: str | None = None
     persist: bool | None = None
+    restart: str | None = None
     settings: Sequence[str] = ()
 
     def executable(self, environ: Mapping[str, str] | None = None) -> Executable:
@@ -90,6 +92,7 @@ class RunRequest:
             "network": self.network,
             "persist_results": self.entrypoint == "backtest" if self.persist is None else self.persist,
             "timeout": seconds_option("--timeout", self.timeout),
+            "restart": self.restart,
         }
         try:
             return Executable(**fields)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError, EngineUnavailableError, StorageUnavailableError
-from botdock.model import ExecutionResult, Outcome, Status, Stream
+from botdock.model import ExecutionResult, Outcome, RestartPolicy, Status, Stream
 from botdock_cli.commands import verb
 from botdock_cli.interrupts import Interrupts
 from botdock_cli.log_output import Outlet
@@ -19,6 +19,7 @@ from botdock_cli.output import abandon_stdout, print_json, wants_colour
 from botdock_cli.progress import ProgressBars
 from botdock_cli.report import EXIT_BROKEN_PIPE, say
 from botdock_cli.session import Session, is_terminal
+from botdock_cli.values import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,6 +68,9 @@ def command(session: Session, *, request: RunRequest, as_json: bool, quiet: bool
             printed all the same once there is an execution id.
     """
     executable = request.executable()
+    if executable.restart not in {None, RestartPolicy()}:
+        hint = f"`botdock start {request.code} --restart {executable.restart}` hands it to the supervisor, which does."
+        raise OptionError("--restart", "`run` runs it once, and restarts nothing", hint=hint)
     config = session.load_config(request.overrides(), code=request.code)
     session.show_log()
     relay = Relay(stdout_to_stderr=as_json)
