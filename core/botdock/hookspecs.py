@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ExecutionResult,
         LogSinkPlugin,
         MetricsExporterPlugin,
+        Notification,
         Runtime,
         StorageBackendPlugin,
     )
@@ -222,5 +223,24 @@ class BotdockSpecs:
             @hookimpl
             def botdock_on_execution_error(execution_id, executable, error):
                 print(execution_id, "failed in", error.phase, "-", error.message)
+            ```
+        """
+
+    @hookspec
+    def botdock_on_notification(self, notification: Notification) -> None:
+        """Observe what the supervisor tells an operator: what `notify.command` and `notify.webhook` get, when they do.
+
+        It is called in a thread of its own, one notification after another, and keeps nothing else waiting.
+
+        Args:
+            notification: What happened; `kind` says what it is about.
+
+        Example:
+            ```python
+            from botdock import hookimpl
+
+            @hookimpl
+            def botdock_on_notification(notification):
+                print(notification.kind, notification.id, "-", notification.message)
             ```
         """

@@ -6,6 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any, get_type_hints
 
@@ -42,6 +43,18 @@ EVENTS: dict[str, tuple[dict[str, object], str]] = {
     "botdock_on_execution_error": (
         {"execution_id": "01", "executable": EXECUTABLE, "error": BotdockError("no image")},
         "01 failed in None - no image",
+    ),
+    "botdock_on_notification": (
+        {
+            "notification": model.Notification(
+                kind=model.NotificationKind.CRASH_LOOP,
+                message="failed 3 times in a row",
+                at=datetime.now(UTC),
+                home="/srv",
+                id="bot",
+            )
+        },
+        "crash_loop bot - failed 3 times in a row",
     ),
 }
 """What the example of each event hook prints, and when."""

@@ -25,7 +25,9 @@ from botdock.errors import ConfigError, nearest
 from botdock.model.executable import RESERVED_ENVIRONMENT
 
 SEPARATOR = "__"
-NO_SETTINGS = frozenset({CONFIG_VARIABLE, "BOTDOCK_DEBUG"}) | RESERVED_ENVIRONMENT
+EVENT_VARIABLES = ("BOTDOCK_EVENT", "BOTDOCK_EVENT_BOT", "BOTDOCK_EVENT_EXECUTION", "BOTDOCK_EVENT_OUTCOME")
+"""What `notify.command` is told besides."""
+NO_SETTINGS = frozenset({CONFIG_VARIABLE, "BOTDOCK_DEBUG", *EVENT_VARIABLES}) | RESERVED_ENVIRONMENT
 """Variables of that prefix that are not settings."""
 FOR_TESTS = "BOTDOCK_TEST_"
 

@@ -1,0 +1,1 @@
+"""The runner that stays: it takes what was asked for, and keeps bots running."""
