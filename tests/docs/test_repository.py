@@ -59,6 +59,15 @@ def test_no_file_is_longer_than_300_lines() -> None:
     assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
 
 
+def test_every_drill_is_run_in_full_by_make_drills() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\ndrills:")[2].partition("\n\n")[0]
+    folders = tuple(word for word in recipe.split() if (ROOT / word).is_dir())
+    drills = [name_of(path) for path in files(".py") if re.search(r"testbed(\.| import )drills", path.read_text())]
+    elsewhere = [name for name in drills if not name.startswith((*folders, "tests/testbed", "tests/docs"))]
+    assert folders
+    assert elsewhere == ["conftest.py"]
+
+
 def test_nothing_is_put_off() -> None:
     assert [
         f"{name_of(path)}:{number}: {line.strip()}"
