@@ -61,7 +61,7 @@ def run(tmp_path: Path) -> Run:
     ) -> ExecutionResult:
         config = Config()
         services = Services(
-            containers=ContainerService(engine or FakeEngine(), config.containers, images=images),
+            containers=ContainerService(engine or FakeEngine(), config.containers, home=tmp_path, images=images),
             code=Checking(TREES),
             storage=FakeStorage(),
             entrypoints=EntrypointManager({runtime.name: runtime}, configured or {}, allowed=allowed),

@@ -1,23 +1,18 @@
 """Policy, patience and counts above an engine."""
 
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 import pytest
 
 from botdock.config import ContainersConfig
-from botdock.errors import CapabilityError, ContainerError, ContainerNotFoundError, EngineUnavailableError, ImageError
+from botdock.errors import CapabilityError, ContainerError, ContainerNotFoundError, EngineUnavailableError
 from botdock.model import (
     ContainerHandle,
     ContainerState,
     EngineCapabilities,
     Feature,
-    ImageInfo,
     LogCursor,
-    PullPolicy,
-    PullProgress,
 )
 from botdock.services.container import ContainerService
 from botdock_testing.engine import Asked, asked
@@ -28,7 +23,8 @@ PATIENT = ContainersConfig(call_timeout=5, retries=2)
 
 
 def service(engine: FakeEngine, **options: object) -> ContainerService:
-    return ContainerService(engine, PATIENT, **options)  # type: ignore[arg-type] # test options
+    home = Path("/nonexistent")  # nothing is pulled here
+    return ContainerService(engine, PATIENT, home=home, **options)  # type: ignore[arg-type] # test options
 
 
 def spec(tmp_path: Path, name: str = "botdock-1") -> Asked:
@@ -137,52 +133,6 @@ def test_an_operator_can_accept_what_is_not_enforced(tmp_path: Path) -> None:
 def test_an_engine_without_isolation_was_named_and_so_is_not_refused() -> None:
     open_air = attrs.evolve(LACKING, private_filesystem=False, enforced=frozenset())
     service(FakeEngine(capabilities=open_air)).check_enforcement()
-
-
-def test_an_absent_image_is_an_image_error() -> None:
-    with pytest.raises(ImageError):
-        service(FakeEngine(images=())).pull_image("nowhere")
-
-
-def test_a_registry_that_stumbled_is_asked_again_and_one_that_refused_is_not() -> None:
-    engine = FakeEngine()
-    engine.fail("ensure_image", ImageError("connection reset", image="image", transient=True))
-    assert service(engine).pull_image("image").reference == "image"
-    engine.fail("ensure_image", ImageError("denied", image="image"))
-    with pytest.raises(ImageError, match="denied"):
-        service(engine).pull_image("image")
-    assert engine.operations.count("ensure_image") == 3
-
-
-def test_callers_that_want_the_same_image_pull_one_after_the_other() -> None:
-    inside = threading.Semaphore(0)
-    together: list[int] = []
-
-    class Slow(FakeEngine):
-        busy = 0
-
-        def ensure_image(
-            self,
-            image: str,
-            *,
-            policy: PullPolicy,
-            timeout: float,
-            progress: Callable[[PullProgress], None] | None = None,
-        ) -> ImageInfo:
-            self.busy += 1
-            together.append(self.busy)
-            inside.release()
-            info = super().ensure_image(image, policy=policy, timeout=timeout, progress=progress)
-            self.busy -= 1
-            return info
-
-    containers = service(Slow(images=(), pullable=("image",)))
-    threads = [threading.Thread(target=containers.pull_image, args=("image",)) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert max(together) == 1
 
 
 def test_read_logs_continues_from_a_cursor(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class Life:
             logging=LoggingConfig(drain_timeout=ONE, segment_bytes=4096, compress=False),
         )
         services = Services(
-            containers=ContainerService(DiskEngine(self.engine_folder), config.containers),
+            containers=ContainerService(DiskEngine(self.engine_folder), config.containers, home=self.home),
             code=FakeCode({"code": {"main.sh": b"echo\n"}}),
             storage=StorageService(lambda area: LocalFsBackend(self.storage_folder, area)),
             entrypoints=FakeEntrypoints([SHELL]),

@@ -85,7 +85,8 @@ class ContainersConfig(Section):
 
     Attributes:
         pull: When images are pulled.
-        pull_timeout: For one pull.
+        pull_timeout: For an image to come: the wait for another runner that pulls it and all attempts together.
+        pull_silence: For how long nothing of a pull may move before it is given up, and tried again.
         call_timeout: For any other single call.
         retries: How often a call that failed for a transient reason is tried again.
         reconnect_timeout: How long an engine may be away while a bot runs before the execution is given up.
@@ -93,6 +94,7 @@ class ContainersConfig(Section):
 
     pull: PullPolicy = PullPolicy.MISSING
     pull_timeout: Seconds = attrs.field(default=900.0, validator=rules.WAIT)
+    pull_silence: Seconds = attrs.field(default=120.0, validator=rules.WAIT)
     call_timeout: Seconds = attrs.field(default=60.0, validator=rules.WAIT)
     retries: int = attrs.field(default=2, validator=rules.number(0, 100))
     reconnect_timeout: Seconds = attrs.field(default=15.0, validator=rules.WAIT_OR_NONE)

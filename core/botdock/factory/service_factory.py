@@ -278,6 +278,7 @@ class ServiceFactory:
         return ContainerService(
             engine,
             config or self._config.containers,
+            home=self._home,
             unenforced=self._config.policy.unenforced_on(name),
             images=self._plugins.engine(name).images,
             on_operation=self.metrics.record_container_operation,

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
         ImageInfo,
         PullPolicy,
     )
-    from botdock.model.engine import Engine, EngineCapabilities, EngineEvents, Feature, PullProgress
+    from botdock.model.engine import (
+        Engine,
+        EngineCapabilities,
+        EngineEvents,
+        Feature,
+        LayerProgress,
+        LayerState,
+        PullProgress,
+    )
     from botdock.model.executable import ENTRYPOINTS, Executable
     from botdock.model.execution import ExecutionResult, Outcome, Phase, Progress, Status, new_execution_id
     from botdock.model.limits import DEFAULT_LIMITS, Limits
@@ -63,7 +71,7 @@ _HOMES = {
     "_validation": "JSON MAX_ENVIRONMENT_STRING",
     "container": "ContainerHandle ContainerInfo ContainerRun ContainerState ContainerStatus ContainerTemplate "
     "ImageInfo PullPolicy",
-    "engine": "Engine EngineCapabilities EngineEvents Feature PullProgress",
+    "engine": "Engine EngineCapabilities EngineEvents Feature LayerProgress LayerState PullProgress",
     "executable": "ENTRYPOINTS Executable",
     "execution": "ExecutionResult Outcome Phase Progress Status new_execution_id",
     "limits": "DEFAULT_LIMITS Limits",
@@ -104,6 +112,8 @@ __all__ = [
     "Feature",
     "GapReason",
     "ImageInfo",
+    "LayerProgress",
+    "LayerState",
     "Limits",
     "LogChunk",
     "LogCursor",

@@ -78,6 +78,35 @@ class EngineCapabilities:
         return tuple(fault for fault, absent in faults.items() if not absent)
 
 
+class LayerState(StrEnum):
+    """What is being done with one layer of an image."""
+
+    WAITING = "waiting"
+    DOWNLOADING = "downloading"
+    RETRYING = "retrying"
+    """Its download broke off, and the engine waits before it tries again."""
+    DOWNLOADED = "downloaded"
+    EXTRACTING = "extracting"
+    DONE = "done"
+
+
+@attrs.frozen(kw_only=True)
+class LayerProgress:
+    """How far one layer of an image is.
+
+    Attributes:
+        id: The engine's short name of it.
+        state: What is being done with it.
+        current: How far that is, in the engine's units: bytes, as a rule.
+        total: Of how much; 0 for not known.
+    """
+
+    id: str
+    state: LayerState
+    current: int = 0
+    total: int = 0
+
+
 @attrs.frozen(kw_only=True)
 class PullProgress:
     """How far a pull is.
@@ -86,11 +115,15 @@ class PullProgress:
         image: The image being pulled.
         current: Bytes so far.
         total: Bytes in all, as far as is known yet; 0 for not known.
+        layers: How far each layer is, in their order; empty where the engine does not tell.
+        note: What it waits for while it does not move, in words: another runner that pulls it, or the next attempt.
     """
 
     image: str
-    current: int
-    total: int
+    current: int = 0
+    total: int = 0
+    layers: tuple[LayerProgress, ...] = ()
+    note: str = ""
 
 
 class EngineEvents(ABC):
@@ -149,7 +182,8 @@ class Engine(ABC):
             image: Its reference; one with a digest means the image of that digest alone.
             policy: Whether to pull.
             timeout: Seconds for all of it.
-            progress: Told how far the pull is, a few times a second at most.
+            progress: Told how far the pull is: a few times a second at most, and once a second at least, also while
+                nothing moves. What it raises ends the pull, and is let through as it is.
 
         Raises:
             ImageError: It is absent, and may not or cannot be pulled.

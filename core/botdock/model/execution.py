@@ -132,12 +132,14 @@ class Progress:
         what: What is being moved, such as the name of an image or of an archive.
         current: Bytes so far.
         total: Bytes in all; 0 for not known.
+        note: More about it in a few words, such as how many layers of an image are there; empty for nothing.
     """
 
     phase: Phase
     what: str
     current: int = 0
     total: int = 0
+    note: str = ""
 
 
 @attrs.frozen(kw_only=True)

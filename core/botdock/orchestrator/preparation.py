@@ -14,6 +14,7 @@ from botdock.entrypoints import begin_result, write_context
 from botdock.errors import BotdockError, ExecutableError
 from botdock.model import (
     ContainerTemplate,
+    LayerState,
     Limits,
     LogCursor,
     LogSource,
@@ -261,7 +262,8 @@ class Preparation:
 
     def _pull(self, plan: Plan, report: ProgressCallback) -> Plan:
         def pulled(made: PullProgress) -> None:
-            report(Progress(phase=Phase.PULL, what=made.image, current=made.current, total=made.total))
+            note = made.note or _layers(made)
+            report(Progress(phase=Phase.PULL, what=made.image, current=made.current, total=made.total, note=note))
 
         return attrs.evolve(plan, image=self._services.containers.pull_image(plan.image.reference, pulled))
 
@@ -274,3 +276,9 @@ class Preparation:
         if capabilities.log_faults:
             run.evidence["log_faults"] = list(capabilities.log_faults)
         return template_of(run, plan, script, private=capabilities.private_filesystem)
+
+
+def _layers(made: PullProgress) -> str:
+    """Say how many layers are there, once that is known."""
+    done = sum(layer.state is LayerState.DONE for layer in made.layers)
+    return f"{done} of {len(made.layers)} layers" if made.layers else ""

@@ -6,6 +6,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from botdock._log import logger
@@ -25,10 +27,13 @@ from botdock.model.container import (
     ContainerStatus,
     ContainerTemplate,
     ImageInfo,
+    PullPolicy,
 )
 from botdock.model.engine import Engine, EngineCapabilities, EngineEvents, PullProgress
 from botdock.model.logs import LogChunk, LogCursor, LogStream
 from botdock.services.lines import lines_of
+from botdock.services.pulled_images import PulledImages
+from botdock.services.pulling import Pulls
 
 T = TypeVar("T")
 
@@ -45,6 +50,7 @@ class ContainerService:
     Args:
         engine: Does the work.
         config: How patiently it is spoken to.
+        home: The state folder; its processes share their pulls.
         images: Whether the engine runs images.
         unenforced: Features of the strict profile that it may lack, although it isolates.
         on_operation: Told of each call: its name, seconds, whether it succeeded.
@@ -55,6 +61,7 @@ class ContainerService:
         engine: Engine,
         config: ContainersConfig,
         *,
+        home: Path,
         images: bool = True,
         unenforced: Collection[str] = (),
         on_operation: Callable[[str, float, bool], None] | None = None,
@@ -66,7 +73,7 @@ class ContainerService:
         self._record = on_operation or (lambda _operation, _seconds, _success: None)
         self._lock = threading.Lock()
         self._capabilities: EngineCapabilities | None = None
-        self._pulls: dict[str, threading.Lock] = {}
+        self._pulls = Pulls(engine, config, pulled=PulledImages(home), counted=partial(self._once, "pull"))
 
     @property
     def capabilities(self) -> EngineCapabilities:
@@ -118,25 +125,32 @@ class ContainerService:
             )
 
     def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo:
-        """Make sure that the image is there; callers that want the same one at once share one pull.
+        """Make sure that the image is there; callers that want the same one at once share one pull, of any process.
+
+        Args:
+            image: Its reference.
+            progress: Told how far a pull is, at least once a second; what it raises ends the pull, and comes out of
+                this as it is.
 
         Returns:
             What is there; of an engine without images, an image without a name.
 
         Raises:
             ImageError: It is absent, and may not or cannot be pulled; or it is not the one of the digest in its name.
+            EngineTimeoutError: It took too long, or nothing came for too long.
         """
         if not self._images:
             return ImageInfo(reference="")
-        with self._lock:
-            pulling = self._pulls.setdefault(image, threading.Lock())
-        with pulling:
-            found = self._patiently(
-                "pull",
-                lambda: self._engine.ensure_image(
-                    image, policy=self._config.pull, timeout=self._config.pull_timeout, progress=progress
-                ),
-            )
+
+        def ask() -> ImageInfo | ImageError:
+            timeout = self._config.call_timeout
+            try:
+                return self._engine.ensure_image(image, policy=PullPolicy.NEVER, timeout=timeout)
+            except ImageError as error:  # an answer as good as any, and no failure that is worth counting
+                return error
+
+        there = self._patiently("find_image", ask)
+        found = self._pulls.ensure(image, engine=self.capabilities.engine, there=there, progress=progress)
         _, pinned, digest = image.partition("@")
         if pinned and found.digest != digest:
             raise ImageError(

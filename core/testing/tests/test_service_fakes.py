@@ -66,8 +66,8 @@ class TestContainers:
         return FakeEngine(Script(output=(Script.out(b"a\nb\n"),), exit_code=5, result=b"[1]"))
 
     @pytest.fixture
-    def containers(self, real: bool, engine: FakeEngine) -> Containers:
-        return ContainerService(engine, ContainersConfig()) if real else FakeContainers(engine)
+    def containers(self, real: bool, engine: FakeEngine, tmp_path: Path) -> Containers:
+        return ContainerService(engine, ContainersConfig(), home=tmp_path) if real else FakeContainers(engine)
 
     def test_a_life(self, containers: Containers, tmp_path: Path) -> None:
         containers.check_enforcement()

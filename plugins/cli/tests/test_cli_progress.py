@@ -6,6 +6,7 @@ import io
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 
 from botdock.model import Phase, Progress
@@ -25,7 +26,8 @@ class FakeBars:
         self.tasks.append(description)
         return len(self.tasks) - 1
 
-    def update(self, task: int, *, completed: int, total: int | None) -> None:
+    def update(self, task: int, *, description: str, completed: int, total: int | None) -> None:
+        self.tasks[task] = description
         self.updates.append((task, completed, total))
 
     def stop(self) -> None:
@@ -50,6 +52,14 @@ def test_a_step_has_one_bar_that_moves(bars: FakeBars) -> None:
     assert bars.tasks == ["pulling bash:5"]
     assert bars.updates == [(0, 0, None), (0, 5, 10)]
     assert bars.stopped == 1
+
+
+def test_a_bar_says_what_is_to_be_said_of_it_now(bars: FakeBars) -> None:
+    with ProgressBars() as report:
+        report(attrs.evolve(pulling(0), note="another runner pulls it"))
+        assert bars.tasks == ["pulling bash:5 (another runner pulls it)"]
+        report(attrs.evolve(pulling(1, 2), note="1 of 3 layers"))
+        assert bars.tasks == ["pulling bash:5 (1 of 3 layers)"]
 
 
 def test_a_name_that_a_terminal_would_obey_is_escaped(bars: FakeBars) -> None:

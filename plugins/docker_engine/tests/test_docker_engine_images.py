@@ -140,7 +140,9 @@ def test_the_progress_is_the_sum_over_the_layers(fake_docker: Any, engine: Docke
         {"status": "Extracting", "id": "b", "progressDetail": {"current": 5, "total": 5}},
     )
     ensure(engine, progress=reports.append)
-    assert reports[-1] == PullProgress(image="bots:1", current=150, total=150)
+    layers = {layer.id: (layer.state, layer.current, layer.total) for layer in reports[-1].layers}
+    assert (reports[-1].current, reports[-1].total) == (150, 150)
+    assert layers == {"a": ("downloaded", 0, 0), "b": ("extracting", 5, 5), "c": ("done", 0, 0)}
     assert len(reports) <= 3
 
 
@@ -151,6 +153,33 @@ def test_a_layer_of_unknown_size_is_counted_as_far_as_it_is() -> None:
     meter.hear({"status": "Downloading", "id": "b", "progressDetail": None})
     meter.report()
     assert (reports[-1].current, reports[-1].total) == (7, 7)
+
+
+def test_a_layer_that_is_tried_again_does_not_move_while_it_waits() -> None:
+    reports: list[PullProgress] = []
+    meter = PullMeter("bots", reports.append)
+    for event in ({"status": "Pulling from bots", "id": "1"}, *({"status": f"Retrying in {n} seconds"} for n in "21")):
+        meter.hear({"id": "a", **event})
+        meter.report()
+    assert [[layer.state for layer in report.layers] for report in reports] == [[], ["retrying"], ["retrying"]]
+    assert reports[1] == reports[2]
+
+
+def test_a_pull_that_says_nothing_is_still_reported_and_ended_by_what_its_caller_raises(
+    fake_docker: Any, engine: DockerEngine
+) -> None:
+    absent_at_first(fake_docker)
+    fake_docker.on("POST", "/images/create", fake_docker.STAY)
+    reports: list[PullProgress] = []
+
+    def wants_no_more(made: PullProgress) -> None:
+        reports.append(made)
+        if len(reports) == 3:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        ensure(engine, progress=wants_no_more)
+    assert reports == [PullProgress(image="bots:1")] * 3
 
 
 def test_without_a_listener_nothing_is_reported() -> None:

@@ -64,10 +64,11 @@ class ProgressBars:
     def _show(self, progress: Progress) -> None:
         bars = self._bars = self._bars or _start_bars()
         key = (progress.phase, progress.what)
+        verb = _VERBS.get(progress.phase, progress.phase)
+        text = f"{verb} {printable(progress.what, keep='')}" + (f" ({progress.note})" if progress.note else "")
         if key not in self._tasks:
-            verb = _VERBS.get(progress.phase, progress.phase)
-            self._tasks[key] = bars.add_task(f"{verb} {printable(progress.what, keep='')}", total=None)
-        bars.update(self._tasks[key], completed=progress.current, total=progress.total or None)
+            self._tasks[key] = bars.add_task(text, total=None)
+        bars.update(self._tasks[key], description=text, completed=progress.current, total=progress.total or None)
 
     def close(self) -> None:
         """Take the bars away; reports that come later are dropped."""

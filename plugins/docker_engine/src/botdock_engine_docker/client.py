@@ -87,13 +87,19 @@ class DockerClient:
             return _decode(wire.receive_all(deadline.left), call)
 
     def lines(
-        self, call: Call, method: str, path: str, *, params: Mapping[str, Any], headers: Mapping[str, str]
+        self, call: Call, method: str, path: str, *, params: Mapping[str, Any], headers: Mapping[str, str], every: float
     ) -> Iterator[Any]:
-        """Make one call and yield each line of its answer as JSON, as it comes."""
+        """Make one call and yield each line of its answer as JSON, as it comes; None after `every` seconds of silence.
+
+        A reader that stops ends the call: its connection is closed.
+        """
         deadline, rest = Deadline(call.timeout), b""
         with self.ask(call, method, path, params=params, headers=headers) as wire:
             while not wire.ended:
-                *lines, rest = (rest + wire.receive_in_time(deadline)).split(b"\n")
+                piece = wire.receive_in_time(deadline, every)
+                if not piece:
+                    yield None
+                *lines, rest = (rest + piece).split(b"\n")
                 for line in [*lines, *[rest] * wire.ended]:
                     if line.strip():
                         yield _decode(line, call)

@@ -1,6 +1,6 @@
 """Images: whether they are there, what they declare, and how they come.
 
-A pull's errors come inside its stream, and its progress is summed over the layers.
+A pull's errors come inside its stream, and so does how far each layer is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from botdock.errors import EngineTimeoutError, ImageError
-from botdock.model import ImageInfo, PullPolicy, PullProgress
+from botdock.model import ImageInfo, LayerProgress, LayerState, PullPolicy, PullProgress
 from botdock_engine_docker.client import path
 from botdock_engine_docker.errors import LOGIN, refusal
 from botdock_engine_docker.wire import Deadline
@@ -25,8 +25,21 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.25
 """Seconds between two reports."""
-COMPLETE = frozenset({"Download complete", "Pull complete", "Already exists", "Verifying Checksum", "Extracting"})
-"""What Docker says of a layer whose bytes are all there."""
+STATES = {
+    "Pulling fs layer": LayerState.WAITING,
+    "Waiting": LayerState.WAITING,
+    "Downloading": LayerState.DOWNLOADING,
+    "Verifying Checksum": LayerState.DOWNLOADED,
+    "Download complete": LayerState.DOWNLOADED,
+    "Extracting": LayerState.EXTRACTING,
+    "Pull complete": LayerState.DONE,
+    "Already exists": LayerState.DONE,
+}
+"""What Docker says of a layer, 20.10 to 28; a tag has a status too, of other words."""
+RETRYING = "Retrying in "
+"""Begins what Docker says of a layer whose download broke off, each second."""
+COMPLETE = frozenset({LayerState.DOWNLOADED, LayerState.EXTRACTING, LayerState.DONE})
+"""Of a layer whose bytes are all there."""
 IN_STREAM = 500
 """The status that an error inside the stream would have had."""
 
@@ -115,9 +128,11 @@ def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable
     parameters = {"fromImage": repository, "tag": tag or "latest"}
     meter = PullMeter(image, progress)
     try:
-        for event in client.lines(call, "POST", "/images/create", params=parameters, headers=headers):
-            _raise_for_error(event, call)
-            meter.hear(event)
+        for event in client.lines(call, "POST", "/images/create", params=parameters, headers=headers, every=INTERVAL):
+            if event is not None:
+                _raise_for_error(event, call)
+                meter.hear(event)
+            meter.report_now_and_then()
     except EngineTimeoutError as error:
         problem = f"pulling {image} took longer than {round(timeout, 1):g} s"
         raise call.error(EngineTimeoutError, problem, hint="containers.pull_timeout says how long.") from error
@@ -163,24 +178,32 @@ def _raise_for_error(event: Mapping[str, Any], call: Call) -> None:
 
 
 class PullMeter:
-    """Sums up how far the layers are, and reports it a few times a second."""
+    """Knows how far the layers are, and reports it a few times a second."""
 
     def __init__(self, image: str, progress: Callable[[PullProgress], None] | None) -> None:
         self._image = image
         self._progress = progress
-        self._current: dict[str, int] = {}
-        self._total: dict[str, int] = {}
+        self._layers: dict[str, LayerProgress] = {}
+        self._bytes: dict[str, tuple[int, int]] = {}
+        """Of each layer that is downloaded: how many are there, and how many it has."""
         self._reported = 0.0
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Take one line of the engine's."""
-        layer, status = str(event.get("id", "")), event.get("status")
-        if status == "Downloading":
-            detail = event.get("progressDetail") or {}
-            self._current[layer] = int(detail.get("current") or 0)
-            self._total[layer] = max(int(detail.get("total") or 0), self._current[layer])
-        elif status in COMPLETE and layer in self._total:
-            self._current[layer] = self._total[layer]
+        layer, status = str(event.get("id", "")), str(event.get("status"))
+        state = LayerState.RETRYING if status.startswith(RETRYING) else STATES.get(status)
+        if state is None:
+            return
+        detail = event.get("progressDetail") or {}
+        current, total = int(detail.get("current") or 0), int(detail.get("total") or 0)
+        self._layers[layer] = LayerProgress(id=layer, state=state, current=current, total=max(total, current))
+        if state is LayerState.DOWNLOADING:
+            self._bytes[layer] = current, max(total, current)
+        elif state in COMPLETE and layer in self._bytes:
+            self._bytes[layer] = (self._bytes[layer][1],) * 2
+
+    def report_now_and_then(self) -> None:
+        """Report where it stands, unless that was done just now."""
         if time.monotonic() - self._reported >= INTERVAL:
             self.report()
 
@@ -188,5 +211,8 @@ class PullMeter:
         """Report where it stands."""
         self._reported = time.monotonic()
         if self._progress is not None:
-            current, total = sum(self._current.values()), sum(self._total.values())
-            self._progress(PullProgress(image=self._image, current=current, total=total))
+            current, total = (
+                (sum(column) for column in zip(*self._bytes.values(), strict=True)) if self._bytes else (0, 0)
+            )
+            layers = tuple(self._layers.values())
+            self._progress(PullProgress(image=self._image, current=current, total=total, layers=layers))

@@ -141,13 +141,13 @@ class Wire:
             data = self._read(PIECE, Deadline(timeout))
             return b"" if data is None else self._take(data)
 
-    def receive_in_time(self, deadline: Deadline) -> bytes:
-        """Return what has come, as `receive`.
+    def receive_in_time(self, deadline: Deadline, timeout: float = float("inf")) -> bytes:
+        """Return what has come, as `receive`, waiting until the deadline, and at most `timeout` seconds.
 
         Raises:
             ContainerError: The deadline has passed, and not all has come.
         """
-        piece = self.receive(deadline.left)
+        piece = self.receive(min(deadline.left, timeout))
         if deadline.passed and not self.ended:
             with translated(self._call):
                 raise self._late()
