@@ -8,6 +8,7 @@ pytest_plugins = [
     "testbed.fixtures",
     "testbed.minio_fixtures",
     "testbed.prometheus_fixtures",
+    "testbed.registry_fixtures",
     "testbed.memory",
     "testbed.branches",
     "testbed.drills",

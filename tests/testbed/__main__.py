@@ -16,6 +16,7 @@ from testbed.interpreters import ensure_node22
 from testbed.minio import MinioServer
 from testbed.minio_program import ensure_minio
 from testbed.provision import Lease, find_engine, is_ci, may_own_a_daemon
+from testbed.registry import ensure_registry
 from testbed.suites import NEWER
 
 
@@ -26,6 +27,7 @@ def prepare() -> None:
         _prepare("a newer Docker", partial(_prepare_images, NEWER))
     _prepare("MinIO", ensure_minio)
     _prepare("Node.js 22", ensure_node22)
+    _prepare("a registry of images", ensure_registry)
     say(f"ready; what was built is kept in {cache_dir()}")
 
 

@@ -1,10 +1,13 @@
-"""The programs that the testbed needs, from Debian's packages where we may install them."""
+"""The programs that the testbed needs, from Debian's packages: installed, or unpacked into the cache."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from pathlib import Path
 
+from testbed.cache import cache_dir, locked
 from testbed.console import TestbedError, run, say
 
 PACKAGES = {"dockerd": "docker.io", "iptables": "iptables", "debootstrap": "debootstrap"}
@@ -46,3 +49,51 @@ def _apt_get(*arguments: str) -> None:
         env={"DEBIAN_FRONTEND": "noninteractive", "PATH": SYSTEM_PATH},
         attempts=3,
     )
+
+
+def unpacked_program(package: str, name: str) -> Path:
+    """Return the path of a program of a package that is unpacked into the cache, once, and never installed.
+
+    Installing it would start a service, and needs root.
+
+    Raises:
+        TestbedError: It is not on PATH and cannot be had; saying how to get it.
+    """
+    if found := find_program(name):
+        return Path(found)
+    folder = cache_dir() / package
+    program = folder / "usr" / "bin" / name
+    with locked(cache_dir() / f"{package}.lock"):
+        if not program.is_file():
+            _unpack(package, folder, missing=name)
+    return program
+
+
+def _unpack(package: str, folder: Path, *, missing: str) -> None:
+    remedy = f"put `{missing}` on PATH, or run this on a Debian-like system (`apt-get download {package}`)"
+    if find_program("apt-get") is None or find_program("dpkg") is None:
+        raise TestbedError(f"no {missing}: {remedy}")
+    say(f"downloading Debian's package {package}; it is unpacked, not installed")
+    with tempfile.TemporaryDirectory(dir=cache_dir()) as made:
+        try:
+            _download(package, Path(made))
+        except TestbedError as error:
+            raise TestbedError(f"no {missing}: {remedy}; {error}") from error
+        (archive,) = Path(made).glob("*.deb")
+        draft = Path(made) / "unpacked"
+        run(["dpkg", "-x", str(archive), str(draft)], timeout=_APT_TIMEOUT)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.replace(folder)
+
+
+def _download(package: str, folder: Path) -> None:
+    """Let apt write into `folder`, which is the working folder of a shell: `download` knows no other place."""
+    environment = {"PATH": SYSTEM_PATH, "FOLDER": str(folder), "PACKAGE": package}
+    download = ["sh", "-c", 'cd "$FOLDER" && apt-get -qq -o Acquire::Retries=3 download "$PACKAGE"']
+    try:
+        run(download, timeout=_APT_TIMEOUT, env=environment)
+    except TestbedError:
+        if os.geteuid() != 0:
+            raise
+        _apt_get("update")
+        run(download, timeout=_APT_TIMEOUT, env=environment, attempts=2)

@@ -1,35 +1,24 @@
-"""A Prometheus server of our own, on loopback, with its own data; and `promtool`.
-
-The programs come out of Debian's package, which is unpacked into the cache and never installed: installing it would
-start a service.
-"""
+"""A Prometheus server of our own, on loopback, with its own data; and `promtool`."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from testbed.cache import cache_dir, locked
-from testbed.console import TestbedError, run, say
+from testbed.console import TestbedError
 from testbed.minio import _free_port
-from testbed.packages import SYSTEM_PATH, find_program
+from testbed.packages import unpacked_program
 from testbed.processes import STOP_TIMEOUT
 from testbed.waiting import wait_until
 
-PACKAGE = "prometheus"
-HELP = f"put `prometheus` and `promtool` on PATH, or run this on a Debian-like system (`apt-get download {PACKAGE}`)"
 START_TIMEOUT = 60.0
 _ATTEMPTS = 3
 """How often a port is looked for: between finding a free one and using it, another program may take it."""
-_APT_TIMEOUT = 300.0
 
 
 def ensure_program(name: str) -> Path:
@@ -38,43 +27,7 @@ def ensure_program(name: str) -> Path:
     Raises:
         TestbedError: It is not there and cannot be had; saying how to get it.
     """
-    if found := find_program(name):
-        return Path(found)
-    folder = cache_dir() / "prometheus"
-    program = folder / "usr" / "bin" / name
-    with locked(cache_dir() / "prometheus.lock"):
-        if not program.is_file():
-            _unpack(folder)
-    return program
-
-
-def _unpack(folder: Path) -> None:
-    if find_program("apt-get") is None or find_program("dpkg") is None:
-        raise TestbedError(f"no Prometheus: {HELP}")
-    say(f"downloading Debian's package {PACKAGE}; it is unpacked, not installed")
-    with tempfile.TemporaryDirectory(dir=cache_dir()) as made:
-        try:
-            _download(Path(made))
-        except TestbedError as error:
-            raise TestbedError(f"no Prometheus: {HELP}; {error}") from error
-        (package,) = Path(made).glob("*.deb")
-        draft = Path(made) / "unpacked"
-        run(["dpkg", "-x", str(package), str(draft)], timeout=_APT_TIMEOUT)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.replace(folder)
-
-
-def _download(folder: Path) -> None:
-    """Let apt write into `folder`, which is the working folder of a shell: `download` knows no other place."""
-    environment = {"PATH": SYSTEM_PATH, "FOLDER": str(folder), "PACKAGE": PACKAGE}
-    download = ["sh", "-c", 'cd "$FOLDER" && apt-get -qq -o Acquire::Retries=3 download "$PACKAGE"']
-    try:
-        run(download, timeout=_APT_TIMEOUT, env=environment)
-    except TestbedError:
-        if os.geteuid() != 0:
-            raise
-        run(["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", "update"], timeout=_APT_TIMEOUT, env=environment)
-        run(download, timeout=_APT_TIMEOUT, env=environment, attempts=2)
+    return unpacked_program("prometheus", name)
 
 
 def check_metrics(text: str) -> str:

@@ -6,7 +6,7 @@ import http.client
 import re
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
 from typing import BinaryIO
@@ -14,7 +14,10 @@ from typing import BinaryIO
 import attrs
 
 _PIECE = 64 * 1024
+_TRICKLE = 16 * 1024
 _TIMEOUT = 60.0
+_HANDSHAKE = b"\x16"
+"""Begins what a client sends that wants TLS."""
 
 
 @attrs.frozen(kw_only=True)
@@ -31,10 +34,15 @@ class Fault:
         status: Answer with this status, without asking the server.
         body: Of that answer.
         content_type: Of that answer.
+        headers: Of that answer, more of them.
         hang: Never answer.
         drip: Send the head of an answer, without an end, one byte at a time with this many seconds between them.
         lose_answer: Let the server do it, and cut the connection before the first byte of its answer.
         cut_answer: Close the connection after that many bytes of the answer's body.
+        reset_answer: Reset the connection after that many bytes of the answer's body.
+        stall_answer: Send nothing more after that many bytes of the answer's body.
+        flip_answer: Change one bit of the answer's body on the way.
+        trickle: Send the answer's body in pieces of 16 KiB, with this many seconds between them.
         short_answer: Send that many bytes of the answer's body as if they were all, with status 200.
         shrink_answer: The same, under the status and the `Content-Range` that the server sent.
     """
@@ -48,10 +56,15 @@ class Fault:
     status: int = 0
     body: bytes = b""
     content_type: str = "text/plain"
+    headers: Mapping[str, str] = attrs.field(factory=dict)
     hang: bool = False
     drip: float = 0.0
     lose_answer: bool = False
     cut_answer: int | None = None
+    reset_answer: int | None = None
+    stall_answer: int | None = None
+    flip_answer: bool = False
+    trickle: float = 0.0
     short_answer: int | None = None
     shrink_answer: int | None = None
 
@@ -132,6 +145,9 @@ class FaultProxy:
             self._connections.add(connection)
         with connection, connection.makefile("rb") as incoming:
             try:
+                if incoming.peek(1)[:1] == _HANDSHAKE:  # as Docker tries first; it speaks HTTP when told
+                    connection.sendall(_head(400, {"Connection": "close"}, 0))
+                    return
                 while (request := _read_request(incoming)) and not self._closing.is_set():
                     self._exchange(connection, incoming, request)
             except CutError:
@@ -150,7 +166,8 @@ class FaultProxy:
             raise CutError
         if fault.status:
             incoming.read(request.length)
-            connection.sendall(_head(fault.status, {"Content-Type": fault.content_type}, len(fault.body)) + fault.body)
+            headers = {"Content-Type": fault.content_type, **fault.headers}
+            connection.sendall(_head(fault.status, headers, len(fault.body)) + fault.body)
             return
         with self._asked(incoming, request, fault) as answer:
             if fault.lose_answer:
@@ -158,13 +175,58 @@ class FaultProxy:
                 raise CutError
             if fault.drip:
                 self._drip(connection, fault.drip)
-            _pass_on(connection, answer, request, fault)
+            self._pass_on(connection, answer, request, fault)
 
     def _drip(self, connection: socket.socket, seconds: float) -> None:
         for byte in _head(200, {"X-Filler": "x" * 10_000}, 0):
             connection.sendall(bytes([byte]))
             if self._closing.wait(seconds):
                 raise CutError
+
+    def _pass_on(
+        self, connection: socket.socket, answer: http.client.HTTPResponse, request: _Request, fault: Fault
+    ) -> None:
+        headers = {name: value for name, value in answer.getheaders() if name.lower() != "transfer-encoding"}
+        length = int(headers.pop("Content-Length", -1))
+        piece = _TRICKLE if fault.trickle else _PIECE
+        body: Iterator[bytes] = iter(lambda: answer.read(piece), b"")
+        if request.method == "HEAD":
+            body = iter(())
+        elif length < 0:  # it came in chunks
+            whole = answer.read()
+            body, length = iter([whole] if whole else []), len(whole)
+        status, limit = answer.status, None
+        if fault.short_answer is not None or fault.shrink_answer is not None:
+            limit = fault.short_answer if fault.short_answer is not None else fault.shrink_answer or 0
+            limit = length = min(length, limit)
+        if fault.short_answer is not None:
+            status = 200
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-range"}
+        connection.sendall(_head(status, headers, max(length, 0)))
+        self._send_answer(connection, body, limit, fault)
+
+    def _send_answer(self, connection: socket.socket, body: Iterator[bytes], limit: int | None, fault: Fault) -> None:
+        sent = 0
+        ends = [end for end in (fault.cut_answer, fault.reset_answer, fault.stall_answer) if end is not None]
+        for piece in body:
+            bound = min([len(piece), *(end - sent for end in ends), *([] if limit is None else [limit - sent])])
+            data = piece[:bound]
+            if fault.flip_answer and not sent and data:
+                data = bytes([data[0] ^ 1]) + data[1:]
+            connection.sendall(data)
+            sent += bound
+            if fault.trickle and self._closing.wait(fault.trickle):
+                raise CutError
+            if sent in ends:
+                self._break_off(fault)
+
+    def _break_off(self, fault: Fault) -> None:
+        """End the answer in the way that the fault says."""
+        if fault.stall_answer is not None:
+            self._closing.wait(_TIMEOUT)
+        if fault.cut_answer is not None:
+            raise ClosedError
+        raise CutError
 
     def _next(self, request: _Request) -> Fault:
         line = f"{request.method} {request.target}"
@@ -213,36 +275,6 @@ def _send_body(server: socket.socket, incoming: BinaryIO, length: int, fault: Fa
             piece = bytes([piece[0] ^ 1]) + piece[1:]
         server.sendall(piece)
         sent += len(piece)
-
-
-def _pass_on(connection: socket.socket, answer: http.client.HTTPResponse, request: _Request, fault: Fault) -> None:
-    headers = {name: value for name, value in answer.getheaders() if name.lower() != "transfer-encoding"}
-    length = int(headers.pop("Content-Length", -1))
-    body: Iterator[bytes] = iter(lambda: answer.read(_PIECE), b"")
-    if request.method == "HEAD":
-        body = iter(())
-    elif length < 0:  # it came in chunks
-        whole = answer.read()
-        body, length = iter([whole] if whole else []), len(whole)
-    status, limit = answer.status, None
-    if fault.short_answer is not None or fault.shrink_answer is not None:
-        limit = length = min(length, fault.short_answer if fault.short_answer is not None else fault.shrink_answer or 0)
-    if fault.short_answer is not None:
-        status = 200
-        headers = {name: value for name, value in headers.items() if name.lower() != "content-range"}
-    connection.sendall(_head(status, headers, max(length, 0)))
-    _send_answer(connection, body, limit, fault.cut_answer)
-
-
-def _send_answer(connection: socket.socket, body: Iterator[bytes], limit: int | None, cut: int | None) -> None:
-    sent = 0
-    for piece in body:
-        bound = len(piece) if cut is None else cut - sent
-        bound = bound if limit is None else min(bound, limit - sent)
-        connection.sendall(piece[:bound])
-        sent += len(piece[:bound])
-        if cut is not None and sent >= cut:
-            raise ClosedError
 
 
 def _head(status: int, headers: dict[str, str], length: int) -> bytes:

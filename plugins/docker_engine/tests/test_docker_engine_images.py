@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -192,28 +191,35 @@ def test_an_image_without_a_registry_has_its_own_id() -> None:
     assert image.volumes == ("/a", "/b")
 
 
-def test_an_image_of_many_registries_has_the_digest_that_was_asked_for() -> None:
-    inspected = {"Id": "sha256:1d", "RepoDigests": ["other@sha256:d0", "bots@sha256:d1"]}
-    assert read_image("bots@sha256:d1", inspected).info.digest == "sha256:d1"
+MANY = {
+    "Id": "sha256:1d",
+    "RepoDigests": [
+        "other@sha256:d0",
+        "bots@sha256:d1",
+        "bots@sha256:d2",
+        "farm.example:5000/bots@sha256:d3",
+        "team/bots@sha256:d4",
+    ],
+}
 
 
-def test_the_credentials_of_a_registry_are_the_users(
-    fake_docker: Any, engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("reference", "digest"),
+    [
+        ("bots", "sha256:d1"),
+        ("bots:1", "sha256:d1"),
+        ("bots:1@sha256:d2", "sha256:d2"),
+        ("docker.io/library/bots:1", "sha256:d1"),
+        ("index.docker.io/library/bots", "sha256:d1"),
+        ("docker.io/team/bots", "sha256:d4"),
+        ("farm.example:5000/bots:1", "sha256:d3"),
+        ("farm.example:5000/bots@sha256:d1", "sha256:d3"),
+        ("farm.example/bots:1", "sha256:1d"),
+        ("localhost/bots", "sha256:1d"),
+        ("sha256:1d", "sha256:1d"),
+    ],
+)
+def test_an_image_of_many_repositories_has_the_digest_of_the_one_that_was_asked_for(
+    reference: str, digest: str
 ) -> None:
-    config = '{"auths": {"farm.example": {"auth": "bWU6c2VjcmV0"}}, "proxies": {"default": {"httpProxy": "http://p"}}}'
-    (tmp_path / "config.json").write_text(config)
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    for image, known in (("farm.example/bots:1", True), ("other.example/bots:1", False)):
-        fake_docker.on("POST", "/images/create", fake_docker.reply(b""))
-        engine.ensure_image(image, policy=PullPolicy.ALWAYS, timeout=CALL)
-        assert ("x-registry-auth" in fake_docker.requests[-2].headers) is known
-
-
-def test_a_credential_helper_that_is_not_there_is_named(
-    engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "config.json").write_text('{"credHelpers": {"farm.example": "absent"}}')
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    with pytest.raises(ImageError, match=r"no credentials for farm\.example") as caught:
-        engine.ensure_image("farm.example/bots:1", policy=PullPolicy.ALWAYS, timeout=CALL)
-    assert "docker login" in (caught.value.hint or "")
+    assert read_image(reference, MANY).info.digest == digest

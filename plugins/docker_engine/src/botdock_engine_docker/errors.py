@@ -88,6 +88,7 @@ _SECCOMP = (
 _INIT = "Install it beside the daemon: `apt install tini`, or Docker's own packages, which bring docker-init."
 LOGIN = "`docker login` to the registry as the user that runs botdock."
 _REGISTRY = "Is the registry reachable from the daemon's machine? `docker pull` shows more."
+_DAMAGED = "What came is not what its digest says: the registry, or a proxy on the way, has damaged it."
 _LIMIT = "Wait, or `docker login`: registries allow more pulls to those they know."
 
 _RULES = (
@@ -97,7 +98,7 @@ _RULES = (
     _Rule("repository does not exist", ImageError, _IMAGE),
     _Rule("invalid reference format", ImageError, _IMAGE),
     _Rule("manifest for", ImageError, _IMAGE),
-    _Rule("toomanyrequests", ImageError, _LIMIT),
+    _Rule("toomanyrequests", ImageError, _LIMIT, transient=True),
     _Rule("unauthorized", ImageError, LOGIN),
     _Rule("pull access denied", ImageError, LOGIN),
     _Rule("already in use by container", ContainerConflictError, _NAME),
@@ -113,15 +114,39 @@ _RULES = (
 )
 """The first whose words are in the answer decides; the words are those of Docker 20.10 to 28."""
 
+_PASSING = (
+    "timeout",
+    "timed out",
+    "deadline exceeded",
+    "connection refused",
+    "connection reset",
+    "broken pipe",
+    "network is unreachable",
+    "no route to host",
+    "temporary failure in name resolution",
+    "server misbehaving",
+    "unexpected http status: 5",
+    "internal server error",
+    "bad gateway",
+    "service unavailable",
+    "unexpected eof",
+    ": eof",
+)
+"""What Go, dockerd and containerd say of a registry or a network that may be well again in a moment."""
+
 _IMAGE_RULES = (
-    _Rule("no such host", ImageError, _REGISTRY),
-    _Rule("timeout", ImageError, _REGISTRY, transient=True),
-    _Rule("connection refused", ImageError, _REGISTRY, transient=True),
-    _Rule("connection reset", ImageError, _REGISTRY, transient=True),
-    _Rule("server misbehaving", ImageError, _REGISTRY, transient=True),
-    _Rule("unexpected http status: 5", ImageError, _REGISTRY, transient=True),
-    _Rule("unexpected eof", ImageError, _REGISTRY, transient=True),
+    _Rule("no basic auth credentials", ImageError, LOGIN),
+    _Rule("verification failed", ImageError, _DAMAGED),
+    _Rule("unexpected commit digest", ImageError, _DAMAGED),
+    _Rule("http 429", ImageError, _LIMIT, transient=True),
+    _Rule("too many requests", ImageError, _LIMIT, transient=True),
+    _Rule("http 404", ImageError, _IMAGE),
+    _Rule("http 401", ImageError, LOGIN),
+    _Rule("http 403", ImageError, LOGIN),
     _Rule("denied", ImageError, LOGIN),
+    _Rule("forbidden", ImageError, LOGIN),
+    _Rule("no such host", ImageError, _REGISTRY),
+    *(_Rule(words, ImageError, _REGISTRY, transient=True) for words in _PASSING),
     _Rule("not found", ImageError, _IMAGE),
 )
 """More of them for answers about an image."""

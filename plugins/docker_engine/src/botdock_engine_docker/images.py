@@ -6,7 +6,6 @@ A pull's errors come inside its stream, and so does how far each layer is.
 from __future__ import annotations
 
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,7 +13,8 @@ import attrs
 from botdock.errors import EngineTimeoutError, ImageError
 from botdock.model import ImageInfo, LayerProgress, LayerState, PullPolicy, PullProgress
 from botdock_engine_docker.client import path
-from botdock_engine_docker.errors import LOGIN, refusal
+from botdock_engine_docker.credentials import HUB, registry_headers, registry_of
+from botdock_engine_docker.errors import refusal
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
@@ -106,13 +106,25 @@ class Images:
 
 
 def read_image(reference: str, inspected: Mapping[str, Any]) -> Image:
-    """Return what an answer of `GET /images/{name}/json` tells."""
+    """Return what an answer of `GET /images/{name}/json` tells.
+
+    Its digest is that of the repository that was asked for, as an image may have come from several; the image's own id
+    where it came from none, or only from another one.
+    """
     identity = inspected.get("Id", "")
-    digests = [text.partition("@")[2] for text in inspected.get("RepoDigests") or () if "@" in text]
-    asked = reference.partition("@")[2]
+    name, asked = full_name(_take_apart(reference)[0]), reference.partition("@")[2]
+    found = [text.partition("@") for text in inspected.get("RepoDigests") or ()]
+    digests = [digest for repository, _, digest in found if full_name(repository) == name]
     digest = asked if asked in digests else next(iter(digests), identity)
     volumes = (inspected.get("Config") or {}).get("Volumes") or {}
     return Image(info=ImageInfo(reference=reference, digest=digest, id=identity), volumes=tuple(sorted(volumes)))
+
+
+def full_name(name: str) -> str:
+    """Return the name of an image with what Docker leaves out of it: `bash` is `docker.io/library/bash`."""
+    registry = registry_of(name)
+    rest = name.partition("/")[2] if name.startswith((f"{registry}/", f"index.{HUB}/")) else name
+    return f"{registry}/library/{rest}" if registry == HUB and "/" not in rest else f"{registry}/{rest}"
 
 
 def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable[[PullProgress], None] | None) -> None:
@@ -123,10 +135,10 @@ def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable
         EngineTimeoutError: It took too long; the engine has been told to stop.
     """
     call = client.about("ensure_image", timeout=timeout, image=image)
-    repository, tag, registry = _take_apart(image, call)
-    headers = registry_headers(registry, call)
-    parameters = {"fromImage": repository, "tag": tag or "latest"}
+    name, tag = _take_apart(image)
     meter = PullMeter(image, progress)
+    headers = registry_headers(registry_of(name), call, tick=meter.report_now_and_then)
+    parameters = {"fromImage": name, "tag": tag}
     try:
         for event in client.lines(call, "POST", "/images/create", params=parameters, headers=headers, every=INTERVAL):
             if event is not None:
@@ -139,36 +151,12 @@ def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable
     meter.report()
 
 
-def _take_apart(image: str, call: Call) -> tuple[str, str | None, str]:
-    """Return the repository, the tag or digest, and the registry of an image, as the docker command reads them."""
-    import docker.auth  # here, as it takes longer to import than a container to start
-    import docker.errors
-    import docker.utils
-
-    repository, tag = docker.utils.parse_repository_tag(image)
-    try:
-        registry, _ = docker.auth.resolve_repository_name(repository)
-    except docker.errors.InvalidRepository as error:
-        raise call.image_error(str(error)) from error
-    return repository, tag, registry
-
-
-def registry_headers(registry: str, call: Call) -> dict[str, str]:
-    """Return the headers that carry the user's credentials for a registry, as `docker login` keeps them.
-
-    Raises:
-        ImageError: The program that keeps them, or the file, does not tell them.
-    """
-    import docker.auth
-    import docker.errors
-    from docker.credentials.errors import StoreError
-
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of a program that is not there: the error says it
-            credentials = docker.auth.load_config().resolve_authconfig(registry)
-    except (docker.errors.DockerException, StoreError) as error:
-        raise call.image_error(f"no credentials for {registry}: {error}", hint=LOGIN) from error
-    return {"X-Registry-Auth": docker.auth.encode_header(credentials).decode()} if credentials else {}
+def _take_apart(image: str) -> tuple[str, str]:
+    """Return the name of an image, and its digest or tag; one that has neither means `latest`."""
+    name, _, digest = image.partition("@")
+    folder, slash, last = name.rpartition("/")
+    last, _, tag = last.partition(":")  # a colon before it is that of a port
+    return f"{folder}{slash}{last}", digest or tag or "latest"
 
 
 def _raise_for_error(event: Mapping[str, Any], call: Call) -> None:

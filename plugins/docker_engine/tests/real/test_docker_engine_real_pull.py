@@ -1,167 +1,175 @@
-"""Pulling from a registry: a small one that speaks the distribution protocol, on the daemon's own machine."""
+"""Pulling from a real registry, through a proxy that lets its answers fail: what comes, and what is told."""
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import hashlib
-import io
+import base64
 import json
-import os
-import tarfile
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import attrs
-import docker
-import docker.errors
 import pytest
 
 from botdock.errors import EngineTimeoutError, ImageError
-from botdock.model import PullPolicy, PullProgress, new_execution_id
+from botdock.model import ImageInfo, LayerState, PullPolicy, PullProgress
+from testbed.proxy import Fault, FaultProxy
+from testbed.registry import PASSWORD, USER, Pushed, Registry
 
 pytestmark = pytest.mark.docker
 
 CALL = 60.0
-LAYER_BYTES = 3_000_000
-UNKNOWN = b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}'
-MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-
-
-def digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-def layer() -> tuple[bytes, bytes]:
-    """Return a layer, plain and packed; it differs each time, so that no daemon has it yet."""
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w") as archive:
-        entry = tarfile.TarInfo("noise")
-        entry.size = LAYER_BYTES
-        archive.addfile(entry, io.BytesIO(os.urandom(LAYER_BYTES)))
-    return plain.getvalue(), gzip.compress(plain.getvalue(), 1)
-
-
-@attrs.define
-class Registry:
-    """What the server answers: path to content type and bytes."""
-
-    port: int = 0
-    answers: dict[str, tuple[str, bytes]] = attrs.field(factory=dict)
-    images: list[str] = attrs.field(factory=list)
-    hang: bool = False
-
-    def push(self) -> str:
-        """Add an image and return its reference."""
-        name = f"bots-{new_execution_id().lower()}"
-        plain, packed = layer()
-        layers = {"type": "layers", "diff_ids": [digest(plain)]}
-        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": layers}).encode()
-        manifest = json.dumps(
-            {
-                "schemaVersion": 2,
-                "mediaType": MANIFEST,
-                "config": self._blob(name, config, "application/vnd.docker.container.image.v1+json"),
-                "layers": [self._blob(name, packed, "application/vnd.docker.image.rootfs.diff.tar.gzip")],
-            }
-        ).encode()
-        for reference in ("1", digest(manifest)):
-            self.answers[f"/v2/{name}/manifests/{reference}"] = (MANIFEST, manifest)
-        self.images.append(f"127.0.0.1:{self.port}/{name}:1")
-        return self.images[-1]
-
-    def damage(self) -> None:
-        """Let every blob come changed."""
-        self.answers = {
-            path: (kind, data[:-9] + b"\0" * 9 if "/blobs/" in path else data)
-            for path, (kind, data) in self.answers.items()
-        }
-
-    def _blob(self, name: str, data: bytes, kind: str) -> dict[str, Any]:
-        self.answers[f"/v2/{name}/blobs/{digest(data)}"] = ("application/octet-stream", data)
-        return {"mediaType": kind, "size": len(data), "digest": digest(data)}
+MakeImage = Callable[..., Pushed]
+Pull = Callable[..., ImageInfo]
 
 
 @pytest.fixture
-def registry(docker_daemon: object, docker_host: str) -> Iterator[Registry]:
-    if docker_daemon is None:
-        pytest.skip("the daemon is not ours: it may run on a machine that does not reach this one")
-    registry = Registry()
+def pull(bash_lab: Any) -> Pull:
+    def ensure(image: str, *, policy: PullPolicy = PullPolicy.MISSING, **options: Any) -> ImageInfo:
+        info: ImageInfo = bash_lab.engine.ensure_image(image, policy=policy, **{"timeout": CALL, **options})
+        return info
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            kind, data = registry.answers.get(self.path, ("application/json", UNKNOWN))
-            known = self.path == "/v2/" or self.path in registry.answers
-            if registry.hang and "/blobs/" in self.path:
-                self.rfile.read(1)  # until the daemon gives up
-                return
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Docker-Content-Digest", digest(data))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(data)
-
-        do_HEAD = do_GET  # noqa: N815 - the name is http.server's
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    registry.port = server.server_port
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield registry
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
-    client = docker.DockerClient(base_url=docker_host, version="auto")
-    for image in registry.images:
-        with contextlib.suppress(docker.errors.ImageNotFound):
-            client.images.remove(image, force=True)
-    client.close()
+    return ensure
 
 
-def test_a_missing_image_comes_with_its_digest_and_progress(registry: Registry, bash_lab: Any) -> None:
-    image, reports = registry.push(), list[PullProgress]()
-    info = bash_lab.engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=CALL, progress=reports.append)
-    name = image.removeprefix(f"127.0.0.1:{registry.port}/").removesuffix(":1")
-    assert info.pulled
-    assert info.digest == digest(registry.answers[f"/v2/{name}/manifests/1"][1])
-    assert reports[-1].current == reports[-1].total > LAYER_BYTES // 2
-    assert not bash_lab.engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=CALL).pulled
+def test_a_missing_image_comes_with_its_digest_and_progress(
+    registry: Registry, make_image: MakeImage, pull: Pull
+) -> None:
+    image, reports = make_image(registry, layers=3), list[PullProgress]()
+    reference = image.at(registry.endpoint)
+    info = pull(reference, progress=reports.append)
+    assert (info.pulled, info.digest) == (True, image.digest)
+    assert image.size * 0.9 < reports[-1].current == reports[-1].total <= image.size
+    assert [layer.state for layer in reports[-1].layers] == [LayerState.DONE] * 3
+    assert not pull(reference).pulled
 
 
-@pytest.mark.parametrize("tag", ["", ":1"])
-def test_an_image_that_is_pinned_comes_by_its_digest(registry: Registry, bash_lab: Any, tag: str) -> None:
-    image = registry.push().removesuffix(":1")
-    name = image.removeprefix(f"127.0.0.1:{registry.port}/")
-    pinned = digest(registry.answers.pop(f"/v2/{name}/manifests/1")[1])  # no tag leads to it
+@pytest.mark.parametrize("tag", ["", ":gone"])
+def test_an_image_that_is_pinned_comes_by_its_digest(
+    registry: Registry, make_image: MakeImage, pull: Pull, tag: str
+) -> None:
+    image = make_image(registry)
+    pinned = f"{registry.endpoint}/{image.name}{tag}@{image.digest}"
     for policy in (PullPolicy.MISSING, PullPolicy.NEVER, PullPolicy.ALWAYS):
-        info = bash_lab.engine.ensure_image(f"{image}{tag}@{pinned}", policy=policy, timeout=CALL)
-        assert info.digest == pinned
-    registry.images[-1] = f"{image}@{pinned}"
+        assert pull(pinned, policy=policy).digest == image.digest
 
 
-def test_a_damaged_layer_is_an_error_though_the_answer_began_well(registry: Registry, bash_lab: Any) -> None:
-    image = registry.push()
-    registry.damage()
-    with pytest.raises(ImageError):
-        bash_lab.engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=CALL)
-    with pytest.raises(ImageError, match="forbids"):
-        bash_lab.engine.ensure_image(image, policy=PullPolicy.NEVER, timeout=CALL)
+def test_an_image_of_several_registries_has_the_digest_of_the_one_that_was_asked_for(
+    registry: Registry, registry_proxy: FaultProxy, make_image: MakeImage, pull: Pull
+) -> None:
+    image = make_image(registry)
+    for endpoint in (registry.endpoint, registry_proxy.endpoint):
+        assert pull(image.at(endpoint)).digest == image.digest
+    found = pull(f"{registry.endpoint}/{image.name}@{image.digest}", policy=PullPolicy.NEVER)
+    assert found.digest == image.digest
 
 
-def test_an_image_that_the_registry_does_not_have_is_an_error(registry: Registry, bash_lab: Any) -> None:
-    with pytest.raises(ImageError) as caught:
-        bash_lab.engine.ensure_image(f"127.0.0.1:{registry.port}/none:1", policy=PullPolicy.ALWAYS, timeout=CALL)
+def limit(body: bytes) -> Fault:
+    return Fault(target="manifests", status=429, body=body, headers={"Retry-After": "1"}, times=9)
+
+
+REFUSED = [
+    ("reset", Fault(refuse=True, times=9), True, "connection reset"),
+    ("500", Fault(target="manifests", status=500, times=9), True, "500"),
+    ("503", Fault(target="manifests", status=503, times=9), True, "503"),
+    ("429", limit(b'{"errors": [{"code": "TOOMANYREQUESTS", "message": "slow down"}]}'), True, "slow down"),
+    ("429 in other words", limit(b"slow down"), True, "slow down"),
+    (
+        "401",
+        Fault(target="manifests", status=401, body=b'{"errors": [{"code": "UNAUTHORIZED"}]}', times=9),
+        False,
+        "un",
+    ),
+    ("403", Fault(target="manifests", status=403, body=b'{"errors": [{"code": "DENIED"}]}', times=9), False, "denied"),
+    ("404", Fault(target="manifests", status=404, body=b"gone", times=9), False, "404"),
+    ("damaged", Fault(target="blobs", flip_answer=True, times=9), False, "verification failed"),
+]
+
+
+@pytest.mark.parametrize(("fault", "transient", "said"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_what_a_registry_refuses_is_told_and_whether_to_ask_again(
+    registry_proxy: FaultProxy,
+    registry: Registry,
+    make_image: MakeImage,
+    pull: Pull,
+    fault: Fault,
+    transient: bool,
+    said: str,
+) -> None:
+    image = make_image(registry).at(registry_proxy.endpoint)
+    registry_proxy.inject(fault)
+    with pytest.raises(ImageError, match=said) as caught:
+        pull(image)
+    assert caught.value.transient is transient
     assert caught.value.hint
+    with pytest.raises(ImageError, match="forbids"):
+        pull(image, policy=PullPolicy.NEVER)
 
 
-def test_a_registry_that_does_not_answer_is_not_waited_for(registry: Registry, bash_lab: Any) -> None:
-    image, registry.hang = registry.push(), True
-    with pytest.raises(EngineTimeoutError, match="took longer than 2 s"):
-        bash_lab.engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=2.0)
+def test_an_image_that_the_registry_does_not_have_is_an_error(registry: Registry, pull: Pull) -> None:
+    with pytest.raises(ImageError, match="manifest unknown") as caught:
+        pull(f"{registry.endpoint}/none:1")
+    assert (caught.value.transient, bool(caught.value.hint)) == (False, True)
+
+
+def test_a_registry_that_is_not_there_may_come_back(pull: Pull) -> None:
+    with pytest.raises(ImageError, match="connection refused") as caught:
+        pull("127.0.0.1:1/none:1")
+    assert caught.value.transient
+
+
+def test_a_registry_that_does_not_answer_is_not_waited_for(
+    registry: Registry, registry_proxy: FaultProxy, make_image: MakeImage, pull: Pull
+) -> None:
+    image, reports = make_image(registry).at(registry_proxy.endpoint), list[PullProgress]()
+    registry_proxy.inject(Fault(target="blobs", stall_answer=100_000, times=9))
+    with pytest.raises(EngineTimeoutError, match="took longer than 3 s"):
+        pull(image, timeout=3.0, progress=reports.append)
+    assert len(reports) > 3, "it is told all the time that nothing moves"
+    assert reports[-1] == reports[-2]
+
+
+class TestPrivate:
+    """A registry that wants a password, which the user's own `docker login` keeps."""
+
+    @pytest.fixture
+    def login(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]:
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+        def write(config: dict[str, Any]) -> None:
+            (tmp_path / "config.json").write_text(json.dumps(config))
+            helper = tmp_path / "docker-credential-testbed"
+            helper.write_text(f"""#!/bin/sh\ncat >&2\necho '{{"Username": "{USER}", "Secret": "{PASSWORD}"}}'\n""")
+            helper.chmod(0o755)
+
+        return write
+
+    @pytest.mark.parametrize("kept", ["auths", "credHelpers", "credsStore"])
+    def test_it_is_let_in(
+        self, login: Callable[[Any], None], private_registry: Registry, make_image: MakeImage, pull: Pull, kept: str
+    ) -> None:
+        packed = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        forms: dict[str, Any] = {
+            "auths": {private_registry.endpoint: {"auth": packed}},
+            "credHelpers": {private_registry.endpoint: "testbed"},
+            "credsStore": "testbed",
+        }
+        login({kept: forms[kept]})
+        image = make_image(private_registry)
+        assert pull(image.at(private_registry.endpoint)).digest == image.digest
+
+    @pytest.mark.parametrize("config", [{}, {"auth": base64.b64encode(f"{USER}:wrong".encode()).decode()}])
+    def test_who_is_not_is_told_to_log_in(
+        self,
+        login: Callable[[Any], None],
+        private_registry: Registry,
+        make_image: MakeImage,
+        pull: Pull,
+        config: dict[str, str],
+    ) -> None:
+        login({"auths": {private_registry.endpoint: config}})
+        with pytest.raises(ImageError) as caught:
+            pull(make_image(private_registry).at(private_registry.endpoint))
+        assert not caught.value.transient
+        assert "docker login" in str(caught.value.hint)
+        assert "wrong" not in caught.value.message

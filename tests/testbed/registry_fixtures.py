@@ -1,0 +1,69 @@
+"""Registries of images as pytest fixtures, with a proxy that lets their answers fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+
+import docker
+import docker.errors
+import pytest
+
+from botdock.model import new_execution_id
+from testbed.console import TestbedError
+from testbed.fixtures import shown, unavailable
+from testbed.proxy import FaultProxy
+from testbed.registry import Pushed, Registry
+
+Push = Callable[..., Pushed]
+
+
+def _serve(factory: pytest.TempPathFactory, config: pytest.Config, *, private: bool) -> Iterator[Registry]:
+    registry = Registry(factory.mktemp("registry"), private=private)
+    try:
+        with shown(config):
+            registry.start()
+    except TestbedError as error:
+        unavailable(error)
+    yield registry
+    registry.stop()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Registry]:
+    """A registry that lets everyone in, of this worker's own."""
+    yield from _serve(tmp_path_factory, pytestconfig, private=False)
+
+
+@pytest.fixture(scope="session")
+def private_registry(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Registry]:
+    """A registry that wants a password, of this worker's own."""
+    yield from _serve(tmp_path_factory, pytestconfig, private=True)
+
+
+@pytest.fixture
+def registry_proxy(registry: Registry) -> Iterator[FaultProxy]:
+    """A proxy before the registry, which lets through what no fault is injected for."""
+    proxy = FaultProxy(registry.endpoint)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def make_image(docker_daemon: object, docker_host: str) -> Iterator[Push]:
+    """Return a function that pushes an image of the test's own to a registry; what the daemon has of it goes."""
+    if docker_daemon is None:
+        pytest.skip("pulling from a registry of our own: this Docker may run on a machine that does not reach ours")
+    pushed: list[Pushed] = []
+
+    def push(registry: Registry, **fields: object) -> Pushed:
+        pushed.append(registry.push(f"bots-{new_execution_id().lower()}", **fields))  # type: ignore[arg-type] # those of `push`
+        return pushed[-1]
+
+    yield push
+    names = tuple(image.name for image in pushed)
+    with closing(docker.DockerClient(base_url=docker_host, version="auto")) as client:
+        for image in client.images.list(all=True):
+            if any(name in text for name in names for text in image.attrs.get("RepoDigests") or ()):
+                with suppress(docker.errors.ImageNotFound):
+                    client.images.remove(str(image.id), force=True)
