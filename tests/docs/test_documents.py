@@ -20,7 +20,7 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 TRIED_ELSEWHERE = {"write-a-runtime.md", "bots-with-dependencies.md"}
 """Documents whose commands are about files that they show."""
-CONFIGURING = ("configure.md", "bots-with-dependencies.md")
+CONFIGURING = ("configure.md", "bots-with-dependencies.md", "keep-bots-running.md")
 """Documents whose TOML is configuration."""
 PROOF = re.compile(r"`([\w/]+/tests/[\w/]*test_\w+\.py|tests/[\w/]+\.py)((?:::\w+)*)`")
 
