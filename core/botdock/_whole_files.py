@@ -20,17 +20,24 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = True, draft: Path | None = None) -> Iterator[BufferedRandom]:
+def replacing(
+    path: Path, *, durable: bool = True, draft: Path | None = None, mode: int = 0o666
+) -> Iterator[BufferedRandom]:
     """Give a new file that takes the place of `path` at the end; it is gone when an error passes through.
 
     Args:
         path: A reader of it sees the old file or the new one, whatever becomes of this process.
         durable: Whether the new one is there after a power cut, too; else nothing waits for the disk.
         draft: Its name meanwhile, for a `path` that two may write at once; `path` with `.tmp` otherwise.
+        mode: Who may read and write a new file, less the umask.
     """
     draft = draft or path.with_suffix(".tmp")
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+
     try:
-        with open(draft, "w+b", opener=_open_draft) as file:
+        with open(draft, "w+b", opener=opened) as file:
             yield file
             if durable:
                 file.flush()
@@ -44,14 +51,10 @@ def replacing(path: Path, *, durable: bool = True, draft: Path | None = None) ->
         sync_folder(path.parent)
 
 
-def publish(path: Path, data: bytes, *, durable: bool = True, draft: Path | None = None) -> None:
+def publish(path: Path, data: bytes, *, durable: bool = True, draft: Path | None = None, mode: int = 0o666) -> None:
     """Write a small file, in place of one that is there; see `replacing`."""
-    with replacing(path, durable=durable, draft=draft) as file:
+    with replacing(path, durable=durable, draft=draft, mode=mode) as file:
         file.write(data)
-
-
-def _open_draft(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def sync_folder(folder: Path) -> None:

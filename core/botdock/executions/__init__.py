@@ -6,9 +6,9 @@ logs is imported on first use.
 
 from typing import TYPE_CHECKING, Any
 
-from botdock.executions._catalogue import ExecutionRecord, ExecutionState
 from botdock.executions._executions import Executions
 from botdock.executions._lease import count_runners
+from botdock.executions._records import ExecutionRecord, ExecutionState
 
 if TYPE_CHECKING:
     from botdock.services.log_store import StoredLog as StoredLog

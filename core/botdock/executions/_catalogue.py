@@ -7,11 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
-
-import attrs
 
 from botdock._ownership import part_fault
 from botdock.errors import UserError, nearest
@@ -22,12 +18,12 @@ from botdock.executions._files import (
     RUN,
     STOP,
     execution_ids,
-    is_owed,
-    left_behind,
+    is_waiting,
     read_json,
 )
 from botdock.executions._index import COLUMNS, ExecutionIndex, Row
 from botdock.executions._lease import holder_lives
+from botdock.executions._records import ExecutionRecord, ExecutionState
 from botdock.model import Outcome
 from botdock.model.execution import EXECUTION_ID, container_name, first_id_at, time_of
 
@@ -41,78 +37,6 @@ _NEWEST_FIRST = "ORDER BY execution_id DESC"
 _NEWEST_OF_EACH_BOT = "execution_id IN (SELECT max(execution_id) FROM execution GROUP BY id)"
 _LOOKED_AT = 200
 """Bots among which the one that may have been meant is looked for."""
-
-
-class ExecutionState(StrEnum):
-    """Where an execution stands."""
-
-    STARTING = "starting"
-    """Its runner prepares it."""
-    RUNNING = "running"
-    """Its container was told to start."""
-    STOPPING = "stopping"
-    """It was asked to stop, and has not ended yet."""
-    ENDED = "ended"
-    """It has an outcome."""
-    ABANDONED = "abandoned"
-    """It has no outcome, and its runner died; `botdock recover` finishes it."""
-
-
-@attrs.frozen(kw_only=True)
-class ExecutionRecord:
-    """What the state folder tells of one execution, at the moment of the look.
-
-    Attributes:
-        execution_id: The run; sorts by time.
-        id: The bot or backtest.
-        entrypoint: `bot` or `backtest`.
-        runtime: Canonical name of its runtime; empty while it is not known.
-        engine: Name of the engine.
-        container_id: The engine's identity of its container; empty while there is none.
-        state: Where it stands.
-        outcome: How it ended; None while it has not.
-        exit_code: The bot's own; None when it is not known.
-        error: Why it did not succeed, or an empty text.
-        requested_at: When it was asked for.
-        started_at: When its container started; None while it has not.
-        finished_at: When it had ended; None while it has not.
-        directory: Its folder.
-    """
-
-    execution_id: str
-    id: str
-    entrypoint: str
-    runtime: str
-    engine: str
-    container_id: str
-    state: ExecutionState
-    outcome: Outcome | None
-    exit_code: int | None
-    error: str
-    requested_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    directory: Path
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its bot has ended, and something of it could not be removed or written yet; asks anew."""
-        return is_owed(self.directory)
-
-    def left_behind(self) -> list[str]:
-        """Return what could not be removed of one that is over, in words."""
-        return left_behind(self.directory)
-
-    @property
-    def logs(self) -> Path:
-        """The folder of its log."""
-        return self.directory / "logs"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the document that `botdock ps --json` prints of it."""
-        document = attrs.asdict(self, filter=lambda field, _: field.name != "directory")
-        times = {name: value.isoformat() for name, value in document.items() if isinstance(value, datetime)}
-        return {"schema": 1, **document, **times}
 
 
 class Catalogue:
@@ -209,16 +133,21 @@ class Catalogue:
         """Read the row of one execution from its folder."""
         directory = self.home / EXECUTIONS / execution_id
         outcome = read_json(directory / OUTCOME)
-        request = {} if outcome and outcome.get("id") else read_json(directory / REQUEST)
+        request = read_json(directory / REQUEST) or {}
         if not (outcome or directory.is_dir()) or directory.is_symlink():
             return None
-        facts = {**(request or {}), **(({} if outcome else read_json(directory / RUN)) or {}), **(outcome or {})}
+        restart = given if isinstance(given := request.get("restart"), dict) else {}
+        facts = {**request, **restart, **(({} if outcome else read_json(directory / RUN)) or {}), **(outcome or {})}
         return {column: _plain(facts.get(column)) for column in COLUMNS} | {"execution_id": execution_id}
 
     def _record(self, row: Row) -> ExecutionRecord:
         execution_id = str(row["execution_id"])
         directory = self.home / EXECUTIONS / execution_id
         outcome = Outcome(row["outcome"]) if row["outcome"] in _OUTCOMES else None
+        not_before = _moment(row["not_before"])
+        state = ExecutionState.ENDED if outcome else _state(directory, not_before, started=bool(row["started_at"]))
+        if state is ExecutionState.ABANDONED and (ended := self._row(execution_id)) and ended["outcome"] in _OUTCOMES:
+            return self._record(ended)  # it has ended since the row was read
         return ExecutionRecord(
             execution_id=execution_id,
             id=str(row["id"] or ""),
@@ -226,13 +155,17 @@ class Catalogue:
             runtime=str(row["runtime"] or ""),
             engine=str(row["engine"] or ""),
             container_id=str(row["container_id"] or ""),
-            state=ExecutionState.ENDED if outcome else _state(directory, started=bool(row["started_at"])),
+            state=state,
             outcome=outcome,
             exit_code=row["exit_code"] if isinstance(row["exit_code"], int) else None,
             error=str(row["error"] or ""),
             requested_at=time_of(execution_id),
             started_at=_moment(row["started_at"]),
             finished_at=_moment(row["finished_at"]),
+            previous=str(row["previous"] or ""),
+            restarts=_whole(row["restarts"], 0),
+            generation=_whole(row["generation"], 1),
+            not_before=not_before,
             directory=directory,
         )
 
@@ -257,13 +190,21 @@ class Catalogue:
         )
 
 
-def _state(directory: Path, *, started: bool) -> ExecutionState:
-    """Return where an execution stands that has no outcome."""
-    if not holder_lives(directory):
+def _state(directory: Path, not_before: datetime | None, *, started: bool) -> ExecutionState:
+    """Return where an execution stands that had no outcome a moment ago."""
+    waits, held = is_waiting(directory), holder_lives(directory)
+    if not waits and not held:
         return ExecutionState.ABANDONED
     if (directory / STOP).exists():
         return ExecutionState.STOPPING
-    return ExecutionState.RUNNING if started else ExecutionState.STARTING
+    if held:
+        return ExecutionState.RUNNING if started else ExecutionState.STARTING
+    late = not_before is not None and not_before > datetime.now(UTC)
+    return ExecutionState.RESTARTING if late else ExecutionState.QUEUED
+
+
+def _whole(value: object, default: int) -> int:
+    return value if isinstance(value, int) and value >= 0 else default
 
 
 def _plain(value: object) -> str | int | None:

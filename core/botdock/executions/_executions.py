@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from botdock.errors import BotdockError, LogError, UserError
 from botdock.executions import _files as files
-from botdock.executions._catalogue import Catalogue, ExecutionRecord, ExecutionState
+from botdock.executions._catalogue import Catalogue
 from botdock.executions._lease import holder_lives
+from botdock.executions._records import ExecutionRecord, ExecutionState
 
 if TYPE_CHECKING:
     from botdock.model import ByteReader, LogGap, LogLine, Stream
@@ -178,13 +179,14 @@ class Executions(Catalogue):
         return record
 
     def is_alive(self, record: ExecutionRecord) -> bool:
-        """Tell whether an execution is under way now: it has no outcome, and its runner lives."""
-        return not (record.directory / files.OUTCOME).exists() and holder_lives(record.directory)
+        """Tell whether an execution is under way now: it has no outcome, and its runner lives, or it waits for one."""
+        waits = files.is_waiting(record.directory)
+        return not (record.directory / files.OUTCOME).exists() and (waits or holder_lives(record.directory))
 
     def request_stop(self, name: str, *, grace: float | None = None) -> ExecutionRecord:
         """Ask an execution to stop; its runner obeys, or, if that has died, the one that recovers it.
 
-        The request is on disk when this returns. Use `wait` to learn how it ended.
+        The request is on disk when this returns; use `wait` to learn how it ended. One that is queued ends now.
 
         Args:
             name: As in `get`.
@@ -194,12 +196,11 @@ class Executions(Catalogue):
             UserError: There is no such execution.
             BotdockError: The state folder cannot be written.
         """
-        from botdock.executions._stops import wake, write_stop  # which a stop alone needs
+        from botdock.executions._stops import request_stop  # which a stop alone needs
 
         record = self.get(name)
         if record.state is not ExecutionState.ENDED:
-            write_stop(record.directory, grace)
-            wake(self.home, record.directory)
+            request_stop(record.directory, grace)
         return self.get(record.execution_id)
 
     def stop(self, name: str, *, grace: float | None = None, timeout: float | None = None) -> ExecutionRecord:
@@ -238,11 +239,7 @@ class Executions(Catalogue):
 
     @staticmethod
     def check_removable(record: ExecutionRecord) -> None:
-        """Refuse to remove an execution that has not ended.
-
-        Raises:
-            UserError: It has not.
-        """
+        """Raise `UserError` where an execution has not ended, and so cannot be removed."""
         if record.state is not ExecutionState.ENDED:
             dead = record.state is ExecutionState.ABANDONED
             raise UserError(
@@ -272,7 +269,8 @@ class Executions(Catalogue):
         """
         if any(number is not None and number < 0 for number in (older_than, keep, max_bytes)):
             raise UserError("older_than, keep and max_bytes must not be negative")
-        ended = self.list(running=False)
+        undecided = set(files.request_ids(self.home))  # whether another one follows them is still to be seen
+        ended = [record for record in self.list(running=False) if record.execution_id not in undecided]
         chosen: set[str] = set() if keep is None else {record.execution_id for record in ended[keep:]}
         limit = time.time() - (math.inf if older_than is None else older_than)
         chosen |= {one.execution_id for one in ended if (one.finished_at or one.requested_at).timestamp() <= limit}

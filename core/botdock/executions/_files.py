@@ -17,6 +17,10 @@ from botdock.executions._lease import holder_lives
 from botdock.model.execution import EXECUTION_ID
 
 EXECUTIONS = "executions"
+REQUESTS = "requests"
+"""The folder of the state folder with what waits for a supervisor; see `_requests`."""
+CODE = ".code"
+"""Ends the name of the file there with code that was given as bytes."""
 REQUEST, RUN, STOP, CONCLUDED, RESULT, OUTCOME = (
     f"{name}.json" for name in ("request", "run", "stop", "concluded", "result", "outcome")
 )
@@ -86,12 +90,42 @@ def execution_ids(home: Path) -> list[str]:
     return sorted(filter(EXECUTION_ID.fullmatch, names))
 
 
+def request_ids(home: Path) -> list[str]:
+    """Return the executions that have a request, the oldest first."""
+    try:
+        with os.scandir(home / REQUESTS) as entries:
+            names = [entry.name.removesuffix(".json") for entry in entries if entry.name.endswith(".json")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(filter(EXECUTION_ID.fullmatch, names))
+
+
+def forget_request(home: Path, execution_id: str) -> None:
+    """Remove the request of an execution, secrets and code with it.
+
+    Raises:
+        OSError: It cannot be removed now.
+    """
+    for name in (f"{execution_id}.json", f"{execution_id}{CODE}"):
+        (home / REQUESTS / name).unlink(missing_ok=True)
+
+
+def is_waiting(directory: Path) -> bool:
+    """Tell whether the execution in this folder waits for a supervisor, or has just been taken by one.
+
+    What asks for its holder too asks this first: the supervisor that takes it is there before its request goes.
+    """
+    if not (directory.parent.parent / REQUESTS / f"{directory.name}.json").exists():
+        return False
+    return not any((directory / name).exists() for name in (RUN, CONCLUDED, OUTCOME))
+
+
 def is_orphan(directory: Path) -> bool:
     """Tell whether the execution in this folder has no outcome, and no runner that will write one.
 
     The runner that writes one lets go of the execution afterwards: so it is looked for last.
     """
-    return not holder_lives(directory) and not (directory / OUTCOME).exists()
+    return not is_waiting(directory) and not holder_lives(directory) and not (directory / OUTCOME).exists()
 
 
 def read_end(directory: Path) -> dict[str, Any] | None:
@@ -161,13 +195,14 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 
 
 def remove_folder(directory: Path) -> None:
-    """Remove the folder of an execution: first its name, at once, then what is in it.
+    """Remove the folder of an execution, and its request: first its name, at once, then what is in it.
 
     Raises:
         BotdockError: It could not be removed.
     """
     draft = directory.with_name(f".{directory.name}{REMOVED}")
     try:
+        forget_request(directory.parent.parent, directory.name)
         directory.rename(draft)
     except FileNotFoundError:  # another process removes it
         return

@@ -25,7 +25,7 @@ _COARSEST_NS = 2_000_000_000
 
 COLUMNS = (
     "execution_id", "id", "entrypoint", "runtime", "engine", "container_id", "outcome", "exit_code", "error",
-    "started_at", "finished_at",
+    "started_at", "finished_at", "previous", "restarts", "generation", "not_before",
 )  # fmt: skip
 _SCHEMA = (
     f"CREATE TABLE execution ({', '.join(COLUMNS)}, PRIMARY KEY (execution_id)) WITHOUT ROWID",

@@ -20,6 +20,7 @@ from botdock._whole_files import publish
 from botdock.errors import BotdockError
 from botdock.executions._files import STOP, read_json
 from botdock.executions._lease import RUNNERS, SOCKET, holder_of
+from botdock.model.execution import Outcome
 
 _MOST = 1e9
 """Seconds of grace from which on a request is damaged: some thirty years."""
@@ -36,6 +37,19 @@ class StopRequest:
     """
 
     grace: float | None = None
+
+
+def request_stop(directory: Path, grace: float | None) -> None:
+    """Ask the execution in this folder to stop; one that waits for a supervisor ends at once.
+
+    Raises:
+        BotdockError: The disk took no more.
+    """
+    from botdock.executions._queue import withdraw  # which a runner that looks for requests does not need
+
+    if not withdraw(directory, Outcome.STOPPED, "it was stopped before its bot was started"):
+        write_stop(directory, grace)
+        wake(directory.parent.parent, directory)
 
 
 def write_stop(directory: Path, grace: float | None) -> None:

@@ -14,6 +14,7 @@ import attrs
 from botdock._log import logger
 from botdock.errors import BotdockError
 from botdock.executions._files import CONCLUDED, REQUEST, RUN, load_json, read_json
+from botdock.executions._requests import Restart
 from botdock.model import (
     ContainerHandle,
     ContainerInfo,
@@ -39,7 +40,7 @@ VERSION = 3
 RECOVERED = "recovered"
 """The event, and the evidence: how often it was taken over, and when."""
 _LATEST_NS = 2**63
-_NOT_IN_A_REQUEST = {"execution_id", "engine", "storage", "code", "secrets", "limits"}
+_IN_A_REQUEST = set(attrs.fields_dict(Executable)) - {"code", "secrets", "limits", "restart"}
 
 
 def run_document(run: Run, plan: Plan, program: str) -> dict[str, Any]:
@@ -87,10 +88,11 @@ def read_run(directory: Path, container: ContainerInfo | None, setting: Setting,
     """
     request: Mapping[str, Any] = {}
     document: Mapping[str, Any] | None = {}
-    damage = []
+    restart, damage = Restart(), []
     try:
         request = load_json(directory / REQUEST) or {}
         executable = _executable_of(request)
+        restart = _restart_of(request)
     except ValueError as error:
         damage.append(str(error))
         executable = _unknown(directory, container)
@@ -100,6 +102,7 @@ def read_run(directory: Path, container: ContainerInfo | None, setting: Setting,
         storage=str(request.get("storage") or setting.config.storage),
         journal=Journal(directory.parent.parent, directory.name),
         credentials=setting.credentials,
+        restart=restart,
     )
     try:
         document = load_json(directory / RUN)
@@ -124,8 +127,14 @@ def read_run(directory: Path, container: ContainerInfo | None, setting: Setting,
 def _executable_of(request: Mapping[str, Any]) -> Executable:
     """Return what was asked for, without secrets and code that was given as bytes, which are not in a request."""
     with _damage("request.json"):
-        fields = {name: value for name, value in request.items() if name not in _NOT_IN_A_REQUEST}
+        fields = {name: value for name, value in request.items() if name in _IN_A_REQUEST}
         return Executable(**fields, limits=Limits(**request["limits"]))
+
+
+def _restart_of(request: Mapping[str, Any]) -> Restart:
+    with _damage("request.json"):
+        given = request.get("restart")
+        return Restart.read(given) if given else Restart()  # there is none in that of an older botdock
 
 
 def _unknown(directory: Path, container: ContainerInfo | None) -> Executable:

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from botdock.errors import BotdockError
+from botdock.executions._requests import Restart, request_document
 from botdock.model import (
     ContainerHandle,
     ContainerRun,
@@ -74,6 +75,7 @@ class Run:
         storage: Name of the storage that keeps its log and result, if one is to.
         journal: Its folder.
         credentials: The secrets of the configuration.
+        restart: Its place in a row of restarts.
         bounds: What it may use; empty where a damaged record does not say.
         workspace: Where code and generated files lie, whether they are there or not.
         plan: What the code tells, once it has been read.
@@ -96,6 +98,7 @@ class Run:
     storage: str
     journal: Journal
     credentials: tuple[str, ...] = attrs.field(default=(), repr=lambda value: f"<{len(value)} secrets>")
+    restart: Restart = attrs.field(factory=Restart)
     bounds: Bounds = attrs.field(factory=Bounds)
     workspace: Workspace = attrs.field()
     plan: Plan | None = None
@@ -142,16 +145,17 @@ class Run:
 
     def request(self) -> dict[str, Any]:
         """Return what was asked for, of secrets only their names, and of code given as bytes only its digest."""
-        executable = self.executable
-        document = attrs.asdict(attrs.evolve(executable, code=b""))
-        document["secrets"] = sorted(executable.secrets)
-        document["restart"] = executable.restart and str(executable.restart)
-        document["code"] = hashlib.sha256(executable.code).hexdigest() if executable.code else None
-        return document | {"execution_id": self.execution_id, "engine": self.engine, "storage": self.storage}
+        return request_document(
+            self.executable,
+            execution_id=self.execution_id,
+            engine=self.engine,
+            storage=self.storage,
+            restart=self.restart,
+        )
 
     def digest(self) -> str:
         """Return the SHA-256 of the executable as it was asked for, secrets left out."""
-        document = {**self.request(), "execution_id": "", "engine": "", "storage": ""}
+        document = {**self.request(), "execution_id": "", "engine": "", "storage": "", "restart": self.restart.policy}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
     @property

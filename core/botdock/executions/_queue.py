@@ -1,0 +1,155 @@
+"""Executions that wait for a supervisor: asked for, looked at and withdrawn, from any process.
+
+One is queued as long as it has a request, neither a `run.json` nor an end, and no runner that lives holds it. What
+makes an end of that, the supervisor that takes it and the process that withdraws it, claims its folder first, so there
+is one of them. Its request goes when it has been started, or, where it may be restarted, when its end is decided on.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botdock._locks import locked
+from botdock._ownership import make_private
+from botdock._whole_files import publish, sync_folder
+from botdock.errors import BotdockError, UserError
+from botdock.executions._files import (
+    EVENTS,
+    EXECUTIONS,
+    OUTCOME,
+    REQUEST,
+    REQUESTS,
+    RESULT,
+    STOP,
+    forget_request,
+    is_waiting,
+    read_json,
+    remove_folder,
+    request_ids,
+)
+from botdock.executions._lease import HOLDER, Lease, claiming, hold, holder_lives
+from botdock.executions._requests import Request, Restart, visible_request, write_request
+from botdock.model import ExecutionResult, Outcome
+
+_LOCK_PATIENCE = 60.0
+"""Seconds to wait for others that ask at the same time; each needs some milliseconds."""
+
+
+def submit(home: Path, request: Request, *, most: int) -> None:
+    """Ask a supervisor to run something; when this returns, not even a power cut takes the request away.
+
+    Args:
+        home: The state folder, which is there.
+        request: What is asked for.
+        most: How many may wait at once.
+
+    Raises:
+        UserError: As many wait already.
+        BotdockError: The state folder cannot be written.
+    """
+    directory, lease = home / EXECUTIONS / request.execution_id, Lease(home)
+    try:
+        make_private(home / REQUESTS)
+        _check_room(home, most)
+        _make_folder(directory, request, lease.hold())
+        with locked(home / REQUESTS / ".lock", timeout=_LOCK_PATIENCE):
+            try:
+                _check_room(home, most)
+                write_request(home, request)
+            except BaseException:
+                remove_folder(directory)
+                raise
+    except OSError as error:
+        raise BotdockError(
+            f"cannot write the state folder {home}: {error.strerror or error}",
+            hint="Make it writable or free some space, or name another one with BOTDOCK_HOME.",
+        ) from error
+    finally:
+        lease.give_up()
+
+
+def _check_room(home: Path, most: int) -> None:
+    found = sum(1 for directory in waiting_folders(home) if not (due := due_at(directory)) or due <= datetime.now(UTC))
+    if found >= most:
+        raise UserError(
+            f"{found} executions wait already, and no more may (supervisor.queue = {most})",
+            hint="Wait for some to end, stop some, or raise supervisor.queue or supervisor.parallel.",
+        )
+
+
+def _make_folder(directory: Path, request: Request, runner: str) -> None:
+    """Make the folder of an execution, held by us until its request is there: else it belongs to a dead runner."""
+    draft = directory.with_name(f".{directory.name}.{runner}")
+    make_private(draft.parent)
+    draft.mkdir(mode=0o700)
+    publish(draft / REQUEST, json.dumps(visible_request(request)).encode())
+    (draft / EVENTS).touch(mode=0o600)
+    hold(draft, runner)
+    sync_folder(draft)
+    draft.rename(directory)
+    sync_folder(directory.parent)
+
+
+def waiting_folders(home: Path) -> Iterator[Path]:
+    """Yield the folders of the executions that are queued, or about to be taken."""
+    folders = (home / EXECUTIONS / execution_id for execution_id in request_ids(home))
+    return (directory for directory in folders if directory.is_dir() and is_waiting(directory))
+
+
+def due_at(directory: Path) -> datetime | None:
+    """Return before which time the execution in this folder does not start; None for at once."""
+    restart = (read_json(directory / REQUEST) or {}).get("restart")
+    with suppress(KeyError, TypeError, ValueError):
+        return Restart.read(restart).not_before if restart else None
+    return None
+
+
+def is_queued(directory: Path) -> bool:
+    """Tell whether the execution in this folder waits for a supervisor, and none has taken it."""
+    return is_waiting(directory) and not holder_lives(directory)
+
+
+def withdraw(directory: Path, outcome: Outcome, why: str, **evidence: Any) -> bool:
+    """End an execution that waits for a supervisor; return whether it did, and no other process was quicker.
+
+    Raises:
+        BotdockError: The disk took no more.
+    """
+    with claiming(directory) as ours:
+        if not ours or not is_queued(directory):
+            return False
+        try:
+            _write_end(directory, outcome, why, evidence)
+            forget_request(directory.parent.parent, directory.name)
+        except OSError as error:
+            raise BotdockError(f"cannot write {directory}: {error.strerror or error}") from error
+    return True
+
+
+def _write_end(directory: Path, outcome: Outcome, why: str, evidence: Mapping[str, Any]) -> None:
+    request = read_json(directory / REQUEST) or {}
+    result = ExecutionResult(
+        execution_id=directory.name,
+        id=str(request.get("id") or ""),
+        runtime=str(request.get("runtime") or ""),
+        engine=str(request.get("engine") or ""),
+        entrypoint=str(request.get("entrypoint") or "bot"),
+        status=outcome.status,
+        outcome=outcome,
+        error=why,
+        evidence=dict(evidence),
+        finished_at=datetime.now(UTC),
+    )
+    publish(directory / RESULT, b"{}")
+    event = {"event": "finished", "time_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns(), "outcome": outcome}
+    with suppress(OSError), (directory / EVENTS).open("ab") as events:
+        events.write(json.dumps(event).encode() + b"\n")
+    publish(directory / OUTCOME, json.dumps(result.record()).encode())
+    for name in (STOP, HOLDER):
+        (directory / name).unlink(missing_ok=True)

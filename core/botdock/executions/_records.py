@@ -1,0 +1,97 @@
+"""What is told of one execution."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from botdock.executions._files import is_owed, left_behind
+from botdock.model.execution import Outcome
+
+
+class ExecutionState(StrEnum):
+    """Where an execution stands."""
+
+    QUEUED = "queued"
+    """It waits for its turn, or for a supervisor."""
+    RESTARTING = "restarting"
+    """It waits for the time at which it follows the one before it; see `ExecutionRecord.not_before`."""
+    STARTING = "starting"
+    """Its runner prepares it."""
+    RUNNING = "running"
+    """Its container was told to start."""
+    STOPPING = "stopping"
+    """It was asked to stop, and has not ended yet."""
+    ENDED = "ended"
+    """It has an outcome."""
+    ABANDONED = "abandoned"
+    """It has no outcome, and its runner died; `botdock recover` finishes it."""
+
+
+@attrs.frozen(kw_only=True)
+class ExecutionRecord:
+    """What the state folder tells of one execution, at the moment of the look.
+
+    Attributes:
+        execution_id: The run; sorts by time.
+        id: The bot or backtest.
+        entrypoint: `bot` or `backtest`.
+        runtime: Canonical name of its runtime; empty while it is not known.
+        engine: Name of the engine.
+        container_id: The engine's identity of its container; empty while there is none.
+        state: Where it stands.
+        outcome: How it ended; None while it has not.
+        exit_code: The bot's own; None when it is not known.
+        error: Why it did not succeed, or an empty text.
+        requested_at: When it was asked for.
+        started_at: When its container started; None while it has not.
+        finished_at: When it had ended; None while it has not.
+        previous: The execution that it restarts; empty for none.
+        restarts: How many executions of its row went before it.
+        generation: Counts the changes of code or config within that row, from 1 on.
+        not_before: When it may start, of one that restarts another; else None.
+        directory: Its folder.
+    """
+
+    execution_id: str
+    id: str
+    entrypoint: str
+    runtime: str
+    engine: str
+    container_id: str
+    state: ExecutionState
+    outcome: Outcome | None
+    exit_code: int | None
+    error: str
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    previous: str = ""
+    restarts: int = 0
+    generation: int = 1
+    not_before: datetime | None = None
+    directory: Path
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its bot has ended, and something of it could not be removed or written yet; asks anew."""
+        return is_owed(self.directory)
+
+    def left_behind(self) -> list[str]:
+        """Return what could not be removed of one that is over, in words."""
+        return left_behind(self.directory)
+
+    @property
+    def logs(self) -> Path:
+        """The folder of its log."""
+        return self.directory / "logs"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `botdock ps --json` prints of it."""
+        document = attrs.asdict(self, filter=lambda field, _: field.name != "directory")
+        times = {name: value.isoformat() for name, value in document.items() if isinstance(value, datetime)}
+        return {"schema": 1, **document, **times}

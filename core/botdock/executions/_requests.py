@@ -1,0 +1,162 @@
+"""What a supervisor is asked to run, as it lies on disk.
+
+executions/<id>/request.json   what was asked for, to be looked at: no secrets; it is there first
+requests/<id>.json             all that a supervisor needs, secrets too, for the user alone; with it, it is queued
+requests/<id>.code             the code, where it was given as bytes
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from botdock._whole_files import publish
+from botdock.errors import BotdockError
+from botdock.executions._files import CODE, REQUESTS, load_json
+from botdock.model import Executable, Limits
+
+_PRIVATE = 0o600
+_NOT_AS_IT_IS = {"code", "limits"}
+
+
+@attrs.frozen(kw_only=True)
+class Restart:
+    """Where an execution stands in the row of those that follow one another by a restart policy.
+
+    Attributes:
+        policy: When another one follows, as text; empty for what the code's manifest says, or never.
+        previous: The execution that it follows; empty for the first one.
+        restarts: How many went before it in the row.
+        generation: Counts the changes of code or config within the row, from 1 on.
+        not_before: When it may start; None for at once.
+        last_error: Why the one before it ended; empty for none.
+    """
+
+    policy: str = ""
+    previous: str = ""
+    restarts: int = 0
+    generation: int = 1
+    not_before: datetime | None = None
+    last_error: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return attrs.asdict(self) | {"not_before": self.not_before and self.not_before.isoformat()}
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Restart:
+        """Return what `document` made.
+
+        Raises:
+            ValueError: It is damaged.
+            TypeError: It is damaged.
+        """
+        due = document.get("not_before")
+        return cls(**{**document, "not_before": datetime.fromisoformat(due) if due else None})
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """What a supervisor is asked to run.
+
+    Attributes:
+        execution_id: The run.
+        executable: What is to be run, secrets included.
+        overrides: What the caller changes in the configuration, nested like its file.
+        restart: Its place in a row of restarts.
+        successor: The execution that follows it, once that is decided.
+        engine: Name of the engine; empty for the supervisor's own.
+        storage: Name of the storage.
+    """
+
+    execution_id: str
+    executable: Executable
+    overrides: Mapping[str, Any] = attrs.field(factory=dict, repr=lambda value: f"<of {sorted(value)}>")
+    restart: Restart = attrs.field(factory=Restart)
+    successor: str = ""
+    engine: str = ""
+    storage: str = ""
+
+
+def request_document(
+    executable: Executable, *, execution_id: str, engine: str, storage: str, restart: Restart
+) -> dict[str, Any]:
+    """Return what was asked for, of secrets only their names, and of code given as bytes only its digest."""
+    document = _fields(executable)
+    document["secrets"] = sorted(executable.secrets)
+    document["code"] = hashlib.sha256(executable.code).hexdigest() if executable.code else None
+    named = {"execution_id": execution_id, "engine": engine, "storage": storage, "restart": restart.document()}
+    return {**document, **named}
+
+
+def _fields(executable: Executable) -> dict[str, Any]:
+    document = attrs.asdict(attrs.evolve(executable, code=b""))
+    return document | {"code": "", "restart": executable.restart and str(executable.restart)}
+
+
+def visible_request(request: Request) -> dict[str, Any]:
+    """Return what `request.json` holds of a request."""
+    return request_document(
+        request.executable,
+        execution_id=request.execution_id,
+        engine=request.engine,
+        storage=request.storage,
+        restart=request.restart,
+    )
+
+
+def write_request(home: Path, request: Request) -> None:
+    """Write a request for its supervisor, with its code; a reader sees it whole or not at all.
+
+    Raises:
+        OSError: The disk took no more.
+    """
+    folder, code = home / REQUESTS, request.executable.code
+    if code and not (folder / f"{request.execution_id}{CODE}").exists():
+        publish(folder / f"{request.execution_id}{CODE}", code, draft=folder / f".{request.execution_id}.code.tmp",
+                mode=_PRIVATE)  # fmt: skip
+    document = {
+        "schema": 1,
+        "executable": _fields(request.executable),
+        "has_code": bool(code),
+        "overrides": request.overrides,
+        "restart": request.restart.document(),
+        "successor": request.successor,
+        "engine": request.engine,
+        "storage": request.storage,
+    }
+    path = folder / f"{request.execution_id}.json"
+    publish(path, json.dumps(document).encode(), draft=folder / f".{path.name}.tmp", mode=_PRIVATE)
+
+
+def read_request(home: Path, execution_id: str) -> Request | None:
+    """Return the request of an execution, or None when there is none.
+
+    Raises:
+        ValueError: It is damaged for good, or a newer botdock's.
+        OSError: It cannot be read now.
+    """
+    folder = home / REQUESTS
+    document = load_json(folder / f"{execution_id}.json")
+    if document is None:
+        return None
+    try:
+        fields = {name: value for name, value in document["executable"].items() if name not in _NOT_AS_IT_IS}
+        code = (folder / f"{execution_id}{CODE}").read_bytes() if document["has_code"] else b""
+        return Request(
+            execution_id=execution_id,
+            executable=Executable(**fields, code=code, limits=Limits(**document["executable"]["limits"])),
+            overrides=dict(document["overrides"]),
+            restart=Restart.read(document["restart"]),
+            successor=str(document["successor"]),
+            engine=str(document["engine"]),
+            storage=str(document["storage"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, FileNotFoundError, BotdockError) as error:
+        raise ValueError(f"its request is damaged: {type(error).__name__} {error}") from error
