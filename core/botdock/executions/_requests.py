@@ -32,15 +32,19 @@ class Restart:
     Attributes:
         policy: When another one follows, as text; empty for what the code's manifest says, or never.
         previous: The execution that it follows; empty for the first one.
-        restarts: How many went before it in the row.
+        restarts: How many restarts there were of its generation, this one included.
+        in_a_row: How many of them came without a stable time between.
+        failures: How many of those followed a failure of the bot itself.
         generation: Counts the changes of code or config within the row, from 1 on.
         not_before: When it may start; None for at once.
-        last_error: Why the one before it ended; empty for none.
+        last_error: Why the one before it did not succeed; empty where it did, or there is none.
     """
 
     policy: str = ""
     previous: str = ""
     restarts: int = 0
+    in_a_row: int = 0
+    failures: int = 0
     generation: int = 1
     not_before: datetime | None = None
     last_error: str = ""
