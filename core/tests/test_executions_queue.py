@@ -51,7 +51,7 @@ def state_of(directory: Path) -> ExecutionState:
 
 def test_a_request_comes_back_as_it_was_given(tmp_path: Path, ask: Ask) -> None:
     restart = Restart(policy="always", previous="x", restarts=2, generation=3, not_before=datetime.now(UTC))
-    given = {
+    given: dict[str, Any] = {
         "limits": Limits(memory=64 * 2**20),
         "secrets": {"KEY": SECRET},
         "code": b"\x00zip",

@@ -31,6 +31,7 @@ PUBLIC = [
     "botdock.seccomp",
     "botdock.services",
     "botdock.shim",
+    "botdock.supervisor",
     "botdock_testing",
 ]
 

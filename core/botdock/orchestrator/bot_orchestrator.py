@@ -8,36 +8,28 @@ from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
-from botdock._log import about, carried, hide, logger, reveal
+from botdock._log import carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions import Executions
 from botdock.executions._lease import Lease
-from botdock.executions._stops import read_stop
-from botdock.model import ContainerHandle, Executable, ExecutionResult, Outcome, new_execution_id
+from botdock.executions._requests import Request
+from botdock.model import ContainerHandle, Executable, ExecutionResult
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
-from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.reading import Work
 from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.retention import prune
 from botdock.orchestrator.run import ProgressCallback, Run
 from botdock.orchestrator.running import Retries, Running, StopRequests, Watch
+from botdock.orchestrator.starting import GivenUpError, Starting
 from botdock.orchestrator.strays import Leftover, leftovers
 from botdock.services.interfaces import Containers
 from botdock.services.masking import Mask
 
 LOG_PATIENCE = 5.0
 """Seconds that the rest of a log has when the runner is closed; what is not read then is left to its successor."""
-
-
-class StopAskedError(BotdockError):
-    """Another process asks an execution to stop whose bot has not been started."""
-
-
-class GivenUpError(BaseException):
-    """The caller no longer wants an execution whose bot has not been started; as Ctrl-C, it leaves no record."""
 
 
 class BotOrchestrator:
@@ -71,6 +63,19 @@ class BotOrchestrator:
             conclusion=self._conclusion,
             adopt=lambda run: self._running.keep(self._execution(run)),
         )
+        self._starting = Starting(
+            services,
+            setting,
+            home=home,
+            lease=self._lease,
+            running=self._running,
+            preparation=self._preparation,
+            conclusion=self._conclusion,
+            make=self._execution,
+            watch=self._begin_to_watch,
+            withdraw=self._abort,
+            notify=notify,
+        )
         self._retries = Retries(self._conclusion, self._look_at_others)
         if setting.credentials:
             hide(self, Mask(setting.credentials))
@@ -99,43 +104,17 @@ class BotOrchestrator:
         Raises:
             BotdockError: It could not be started; what was made is removed, at once or when it can be. `phase`: where.
         """
-        setting, journal = self._setting, Journal(self._home, new_execution_id())
-        run = Run(
-            executable=executable,
-            engine=setting.engine,
-            storage=setting.config.storage,
-            journal=journal,
-            credentials=setting.credentials,
-        )
+        return self._starting.begin(executable, progress, proceed)
 
-        def check() -> None:
-            self._running.check_open()
-            proceed()
-            if read_stop(journal.directory):
-                raise StopAskedError("it was stopped before its bot was started")
+    def take(self, request: Request) -> Execution | None:
+        """Start an execution that was queued; None where it is not any more, or is again, for this is closed.
 
-        with self._running.admission(), about(run.execution_id):
-            execution = self._execution(run)
-            self._preparation.validate(run)
-            self._notify("botdock_before_execution", execution_id=run.execution_id, executable=executable)
-            try:
-                journal.open(run.request(), self._lease.hold())
-                journal.event("opened", engine=run.engine, id=executable.id)
-                created = self._preparation.prepare(run, execution.end_soon, proceed=check, progress=progress)
-                self._running.check_open()
-            except StopAskedError as asked:
-                self._running.keep(execution)
-                execution.finish_by(partial(self._conclusion.aborted, run, asked.message, outcome=Outcome.STOPPED))
-                return execution
-            except BaseException as error:
-                self._abort(run, error)
-                reveal(run.execution_id)
-                raise
-            self._running.keep(execution)
-            self._begin_to_watch()
-            execution.begin(created)
-            self._retries.begin()
-            return execution
+        What hinders it becomes its outcome, and is not raised.
+
+        Raises:
+            BotdockError: This is closed, or the disk took no more; it may be queued still.
+        """
+        return self._starting.take(request)
 
     def begin_soon(self, executable: Executable, *, given_up: threading.Event) -> Future[Execution]:
         """`begin` in another thread; with `given_up` set, the start is given up, and raises `GivenUpError`."""
@@ -241,6 +220,7 @@ class BotOrchestrator:
     def _begin_to_watch(self) -> None:
         self._stop_requests.begin(self._lease.hold())
         self._watch.begin()
+        self._retries.begin()
 
     def _execution(self, run: Run) -> Execution:
         hide(run.execution_id, run.mask)

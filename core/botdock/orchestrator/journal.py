@@ -96,6 +96,20 @@ class Journal:
             self._append(b"\n")
         self._recording = True
 
+    def renew(self, request: dict[str, Any]) -> None:
+        """Write `request.json` once more, of an execution that was queued: more is known of it.
+
+        Raises:
+            OSError: The disk took no more.
+        """
+        _replace(self.directory / REQUEST, request)
+
+    def let_go(self) -> None:
+        """Hold the folder no longer."""
+        self._recording = False
+        with contextlib.suppress(OSError):
+            (self.directory / HOLDER).unlink(missing_ok=True)
+
     def event(self, name: str, **data: Any) -> None:
         """Append a step, with wall time and monotonic time in nanoseconds; a full disk loses the step, not the run."""
         if not self._recording:

@@ -28,6 +28,10 @@ RECONNECT_PAUSES = (0.25, 4.0)
 READ_TIMEOUT = 60.0
 
 
+class ClosedError(BotdockError):
+    """The runner is closed."""
+
+
 class Running:
     """The executions that run, and how many are just being started, until it is closed."""
 
@@ -48,7 +52,7 @@ class Running:
         """Begin something, which `close` waits for.
 
         Raises:
-            BotdockError: It is closed.
+            ClosedError: It is closed.
         """
         with self._changed:
             self.check_open()
@@ -64,10 +68,10 @@ class Running:
         """Refuse to go on when it is closed.
 
         Raises:
-            BotdockError: It is.
+            ClosedError: It is.
         """
         if self._closed:
-            raise BotdockError("this runner is closed", hint="Make a new one.")
+            raise ClosedError("this runner is closed", hint="Make a new one.")
 
     def keep(self, execution: Execution) -> Execution:
         """Add an execution, which has been admitted, and return it."""
