@@ -126,7 +126,8 @@ def withdraw(directory: Path, outcome: Outcome, why: str, **evidence: Any) -> bo
             return False
         try:
             _write_end(directory, outcome, why, evidence)
-            forget_request(directory.parent.parent, directory.name)
+            if outcome is Outcome.STOPPED:  # nothing follows that
+                forget_request(directory.parent.parent, directory.name)
         except OSError as error:
             raise BotdockError(f"cannot write {directory}: {error.strerror or error}") from error
     return True

@@ -116,19 +116,19 @@ def visible_request(request: Request) -> dict[str, Any]:
 
 
 def write_request(home: Path, request: Request) -> None:
-    """Write a request for its supervisor, with its code; a reader sees it whole or not at all.
+    """Write a request for its supervisor, with its code, if that was read; a reader sees it whole or not at all.
 
     Raises:
         OSError: The disk took no more.
     """
     folder, code = home / REQUESTS, request.executable.code
-    if code and not (folder / f"{request.execution_id}{CODE}").exists():
+    if code:
         publish(folder / f"{request.execution_id}{CODE}", code, draft=folder / f".{request.execution_id}.code.tmp",
                 mode=_PRIVATE)  # fmt: skip
     document = {
         "schema": 1,
         "executable": _fields(request.executable),
-        "has_code": bool(code),
+        "has_code": (folder / f"{request.execution_id}{CODE}").exists(),
         "overrides": request.overrides,
         "restart": request.restart.document(),
         "successor": request.successor,
@@ -139,8 +139,8 @@ def write_request(home: Path, request: Request) -> None:
     publish(path, json.dumps(document).encode(), draft=folder / f".{path.name}.tmp", mode=_PRIVATE)
 
 
-def read_request(home: Path, execution_id: str) -> Request | None:
-    """Return the request of an execution, or None when there is none.
+def read_request(home: Path, execution_id: str, *, code: bool = True) -> Request | None:
+    """Return the request of an execution, or None when there is none; with its `code` if wanted.
 
     Raises:
         ValueError: It is damaged for good, or a newer botdock's.
@@ -152,10 +152,10 @@ def read_request(home: Path, execution_id: str) -> Request | None:
         return None
     try:
         fields = {name: value for name, value in document["executable"].items() if name not in _NOT_AS_IT_IS}
-        code = (folder / f"{execution_id}{CODE}").read_bytes() if document["has_code"] else b""
+        data = (folder / f"{execution_id}{CODE}").read_bytes() if document["has_code"] and code else b""
         return Request(
             execution_id=execution_id,
-            executable=Executable(**fields, code=code, limits=Limits(**document["executable"]["limits"])),
+            executable=Executable(**fields, code=data, limits=Limits(**document["executable"]["limits"])),
             overrides=dict(document["overrides"]),
             restart=Restart.read(document["restart"]),
             successor=str(document["successor"]),

@@ -76,10 +76,8 @@ def read_stop(directory: Path) -> StopRequest | None:
 
 def wake(home: Path, directory: Path) -> None:
     """Let the runner that holds an execution look for requests now; one that cannot be reached looks by itself."""
-    with suppress(OSError), _socket() as sender:
-        runner = holder_of(directory)
-        with _address(home, f"{runner}{SOCKET}") as address:
-            sender.sendto(b"stop", address)
+    with suppress(OSError):
+        send(home / RUNNERS, f"{holder_of(directory)}{SOCKET}", b"stop")
 
 
 class Doorbell:
@@ -94,9 +92,12 @@ class Doorbell:
         self._home = home
         self._name = f"{runner}{SOCKET}"
         self._closed = False
-        self._socket = _socket()
+        self._socket = datagrams()
         self._socket.settimeout(_LOOK)
-        with suppress(OSError), _address(home, self._name) as address:  # without a name, it looks now and then
+        with (
+            suppress(OSError),
+            address_in(home / RUNNERS, self._name) as address,
+        ):  # without a name, it looks now and then
             self._socket.bind(address)
             (home / RUNNERS / self._name).chmod(0o600)
 
@@ -116,15 +117,27 @@ class Doorbell:
         self._socket.close()
 
 
-def _socket() -> socket.socket:
+def datagrams() -> socket.socket:
+    """Return a socket that has no name yet."""
     return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
 
+def send(folder: Path, name: str, message: bytes) -> None:
+    """Send a datagram to the socket of that name in a folder, without waiting.
+
+    Raises:
+        OSError: None listens there, or it has more to read than it can hold.
+    """
+    with datagrams() as sender, address_in(folder, name) as address:
+        sender.settimeout(0.0)
+        sender.sendto(message, address)
+
+
 @contextmanager
-def _address(home: Path, name: str) -> Iterator[str]:
-    """Give the address of a socket in `runners`: short, however long the state folder's path is (107 bytes at most)."""
-    folder = os.open(home / RUNNERS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def address_in(folder: Path, name: str) -> Iterator[str]:
+    """Give the address of a socket in a folder: short, however long the folder's path is (107 bytes at most)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{folder}/{name}"
+        yield f"/proc/self/fd/{descriptor}/{name}"
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -125,8 +125,11 @@ class BotOrchestrator:
 
         return self._work.starts.call(carried(lambda: self.begin(executable, proceed=proceed)))
 
-    def recover(self) -> list[Execution]:
+    def recover(self, only: Collection[str] | None = None) -> list[Execution]:
         """Take over the executions of runners that died: adopt what runs, finish what ended; see `recovery`.
+
+        Args:
+            only: Which, by their ids; None for all of this engine.
 
         Returns:
             Those that this call took over, the oldest first: as any others, they can be waited for, read and stopped.
@@ -135,7 +138,7 @@ class BotOrchestrator:
             BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
         """
         with self._running.admission():
-            if recovered := self._recovery.recover():
+            if recovered := self._recovery.recover(only):
                 self._begin_to_watch()
             return recovered
 

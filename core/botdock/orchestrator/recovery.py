@@ -16,7 +16,7 @@ A record that cannot be read now is left alone; one that is damaged for good is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -90,8 +90,11 @@ class Recovery:
         self._conclusion = conclusion
         self._adopt = adopt
 
-    def recover(self) -> list[Execution]:
+    def recover(self, only: Collection[str] | None = None) -> list[Execution]:
         """Take over what there is to take over, the oldest first; what has ended already is finished meanwhile.
+
+        Args:
+            only: Which executions, by their ids; None for all.
 
         Raises:
             BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
@@ -102,7 +105,7 @@ class Recovery:
         for directory in folders:
             if (directory / OUTCOME).exists() and (directory / HOLDER).exists():
                 tidy(directory)  # its runner died over the last of its work, or is about to do the same
-        orphans = list(filter(is_orphan, folders))
+        orphans = [one for one in folders if (only is None or one.name in only) and is_orphan(one)]
         for directory in orphans:
             if not self._is_ours(directory):
                 bound = logger.bind(execution_id=directory.name, engine=engine_of(directory))

@@ -93,15 +93,15 @@ class Session:
 
         return DockerRunner(self.config, plugins=self.plugins)
 
-    def show_log(self) -> None:
-        """Send the log of botdock and its plugins to stderr: warnings and worse, or with `debug` all of it."""
+    def show_log(self, level: str = "WARNING") -> None:
+        """Send the log of botdock and its plugins to stderr: of that level and worse, or with `debug` all of it."""
         from loguru import logger
 
         from botdock.logging import enable
 
         enable()
         logger.remove()
-        logger.add(_show, level="TRACE" if self.debug else "WARNING", format="{message}")
+        logger.add(_show, level="TRACE" if self.debug else level, format="{message}")
 
 
 def _show(message: Message) -> None:

@@ -15,6 +15,7 @@ from botdock_cli.options import CONFIG_FILE
 
 SUMMARIES = {
     "run": "Run a bot or a backtest, and show what it prints.",
+    "start": "Let a bot or a backtest run in the background, and print its id.",
     "ps": "List executions: those under way, or with -a those that ended too.",
     "logs": "Show what a bot wrote: while it runs, afterwards, and from any process.",
     "wait": "Wait until executions have ended, and say how.",
@@ -22,6 +23,7 @@ SUMMARIES = {
     "rm": "Remove executions that have ended, with their logs and results.",
     "result": "Show what bots returned.",
     "inspect": "Show all that is known of executions, as JSON.",
+    "supervise": "Watch over what was started, as a service, until asked to hand over.",
     "recover": "Take over the executions whose runner has died, and see them to their end.",
     "gc": "Remove old executions, with their logs and results.",
     "plugins": "List what is installed, and what could not be loaded and why.",

@@ -1,0 +1,100 @@
+"""The one place of a supervisor in a state folder: who has it, how it is woken, and how it is handed over.
+
+supervisor.lock            locked by the supervisor as long as it lives
+requests/supervisor.sock   its socket, 0600: a datagram wakes it, and one that says so asks it to hand over
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from botdock._locks import locked_at_once
+from botdock._ownership import make_private
+from botdock.executions._files import REQUESTS
+from botdock.executions._stops import address_in, datagrams, send
+
+LOCK = "supervisor.lock"
+SOCKET = "supervisor.sock"
+WAKE, HAND_OVER = b"wake", b"hand over"
+_PAUSE = 0.05
+_ASK_EVERY = 1.0
+_LOOK = 0.5
+"""Seconds; one who only looks whether the seat is taken has it for some microseconds."""
+
+
+def ring(home: Path, message: bytes = WAKE) -> None:
+    """Wake the supervisor, where one lives; it looks by itself, too, if it cannot be reached."""
+    with suppress(OSError):
+        send(home / REQUESTS, SOCKET, message)
+
+
+def is_taken(home: Path) -> bool:
+    """Tell whether a supervisor lives."""
+    with locked_at_once(home / LOCK) as free:
+        return not free
+
+
+@contextmanager
+def seated(home: Path, *, replace: bool, patience: float) -> Iterator[Bell | None]:
+    """Be the supervisor of a state folder, and give its bell; None when another one is.
+
+    Args:
+        home: The state folder.
+        replace: Whether to ask another one to hand over, and to wait for that.
+        patience: Seconds to wait, at most.
+    """
+    with ExitStack() as stack:
+        deadline, asked = time.monotonic() + (patience if replace else _LOOK), float("-inf")
+        while not stack.enter_context(locked_at_once(home / LOCK)):
+            if time.monotonic() >= deadline:
+                yield None
+                return
+            if replace and time.monotonic() - asked >= _ASK_EVERY:
+                asked = time.monotonic()
+                ring(home, HAND_OVER)
+            time.sleep(_PAUSE)
+        make_private(home / REQUESTS)
+        bell = Bell(home)
+        stack.callback(bell.close)
+        yield bell
+
+
+class Bell:
+    """The socket of the supervisor; it may be rung from a signal handler.
+
+    Args:
+        home: The state folder.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._path = home / REQUESTS / SOCKET
+        self._socket = datagrams()
+        with suppress(OSError):  # without a name, it looks now and then
+            self._path.unlink(missing_ok=True)
+            with address_in(self._path.parent, SOCKET) as address:
+                self._socket.bind(address)
+            self._path.chmod(0o600)
+
+    def ring(self) -> None:
+        """Let `wait` return."""
+        ring(self._home)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it rings, so many seconds at most; return whether another one asks for the seat."""
+        self._socket.settimeout(max(seconds, 0.001))
+        asked = False
+        with suppress(OSError):
+            while True:
+                asked = self._socket.recv(64) == HAND_OVER or asked
+                self._socket.settimeout(0.0)
+        return asked
+
+    def close(self) -> None:
+        """Leave no file."""
+        with suppress(OSError):
+            self._path.unlink()
+        self._socket.close()

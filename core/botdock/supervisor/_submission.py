@@ -1,0 +1,125 @@
+"""Asking a supervisor to run something, and starting one where none lives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from botdock.config import Config, load
+from botdock.errors import ExecutableError, PolicyError, StorageUnavailableError
+from botdock.executions import ExecutionRecord, Executions
+from botdock.executions._queue import submit as queue
+from botdock.executions._requests import Request, Restart
+from botdock.factory import ServiceFactory
+from botdock.model import Executable, new_execution_id
+from botdock.orchestrator.plan import bounds_of, check_runtime
+from botdock.plugin_manager import PluginManager
+from botdock.services.code.sources import local_path
+from botdock.supervisor._seat import is_taken, ring
+
+LOG = "supervisor.log"
+"""The file of the state folder in which a supervisor on demand says what it has to say."""
+
+
+def submit(
+    executable: Executable,
+    *,
+    config_file: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    spawn: bool = True,
+) -> ExecutionRecord:
+    """Ask the supervisor to run something, and return at once.
+
+    The request is on disk when this returns: should no supervisor live then, or should it die, the next one takes it.
+    It runs with the supervisor's configuration, and the changes that are given here. Follow it by the id of the record
+    with `botdock.executions.Executions`, from any process.
+
+    Args:
+        executable: What to run; a relative path of code is that of this process.
+        config_file: As for `Config.load`; also of the supervisor, if one is started.
+        overrides: What is changed in the configuration for this execution, nested like its file.
+        spawn: Whether to start a supervisor in the background where none lives.
+
+    Raises:
+        UserError: It cannot be run as it was asked for, or too many wait already.
+        ConfigError: The configuration is wrong.
+        BotdockError: The state folder cannot be written.
+
+    Example:
+        ```python
+        from botdock import Executable
+        from botdock.executions import Executions
+        from botdock.supervisor import submit
+
+        record = submit(Executable(id="sma", file_path="examples/hello-python"), overrides={"engine": "process"})
+        print(Executions().wait(record.execution_id).outcome)
+        ```
+    """
+    config, plugins = load(Config, config_file, os.environ, overrides or {}, executable.file_path or None)
+    home = config.checked_home(make=True)
+    wanted = _checked(executable, config, plugins)
+    named = {"engine": config.engine, "storage": config.storage}
+    changes = {**(overrides or {}), **{key: value for key, value in named.items() if value}}
+    changes.pop("home", None)
+    request = Request(execution_id=new_execution_id(), executable=wanted, overrides=changes, restart=Restart(), **named)
+    queue(home, request, most=config.supervisor.queue)
+    if spawn and not is_taken(home):
+        _spawn(home, config_file)
+    ring(home)
+    return Executions(home).get(request.execution_id)
+
+
+def _checked(executable: Executable, config: Config, plugins: PluginManager) -> Executable:
+    """Refuse what can be refused without an engine; return it with the path of its code as another process finds it."""
+    if not executable.file_path and not executable.code:
+        raise ExecutableError(["file_path: names no code; give a folder, an archive, or a key of the storage"])
+    factory = ServiceFactory(config, plugins)
+    entrypoints = factory.create_entrypoint_manager()
+    bounds_of(executable, config, defaults=config.runtime.limits)
+    if config.engine and config.policy.engines and plugins.engine(config.engine).name not in config.policy.engines:
+        raise PolicyError(
+            f"engine {config.engine!r} is not allowed here; allowed: {', '.join(config.policy.engines)}",
+            setting="policy.engines",
+        )
+    if executable.runtime is not None:
+        check_runtime(entrypoints.validate_runtime(executable.runtime), config)
+    if executable.image is not None:
+        entrypoints.get_allowed_image(executable.image)
+    if executable.code:
+        return executable
+    code = factory.create_code_service()
+    found = local_path(executable.file_path) if config.policy.local_code else None
+    if found is not None:
+        return attrs.evolve(executable, file_path=str(found[0]))
+    code.check_location(executable.file_path, ask_storage=False)
+    with suppress(StorageUnavailableError):  # it may answer when the code is wanted
+        code.check_location(executable.file_path, ask_storage=True)
+    return executable
+
+
+def _spawn(home: Path, config_file: str | os.PathLike[str] | None) -> None:
+    """Start a supervisor that ends once nothing is left to watch; of two that are started at once, one stays."""
+    command = [sys.executable, "-P", "-m", "botdock.supervisor", str(home)]
+    if config_file is not None:
+        command.append(os.path.abspath(config_file))  # noqa: PTH100 - `resolve` would follow links
+    descriptor = os.open(home / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    try:
+        subprocess.Popen(
+            command,
+            cwd=home,
+            env={**environment, "BOTDOCK_HOME": str(home)},
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)

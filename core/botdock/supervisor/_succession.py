@@ -1,0 +1,70 @@
+"""What follows an execution that has ended: nothing, or another one, made exactly once whatever dies meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from botdock._log import logger
+from botdock.executions._files import EXECUTIONS, REQUESTS, RUN, forget_request, read_end, remove_folder
+from botdock.executions._queue import submit
+from botdock.executions._requests import Request, Restart, read_request, write_request
+from botdock.model import new_execution_id
+
+Follow = Callable[[Request, Mapping[str, Any]], Restart | None]
+"""Decides about the successor of an execution that has ended.
+
+It is given the request, without code that came as bytes, and `outcome.json`; it returns the successor's place in the
+row, or None for no successor. It may be asked again about the same end, should the supervisor die over it.
+"""
+_UNBOUNDED = 2**62
+
+
+def nothing_follows(_request: Request, _end: Mapping[str, Any]) -> Restart | None:
+    """Restart nothing."""
+    return None
+
+
+def settle(home: Path, execution_id: str, end: Mapping[str, Any] | None, follow: Follow) -> None:
+    """Make the successor of an execution that has ended, if there is to be one; forget its request.
+
+    Its id is written down before it is made, so there is one, however often a supervisor dies over this.
+
+    Args:
+        home: The state folder.
+        execution_id: The one that has ended.
+        end: Its `outcome.json`; None when it was removed, or cannot be read, and then nothing follows.
+        follow: Decides.
+
+    Raises:
+        BotdockError: The disk took no more; the request is still there.
+        OSError: The same.
+    """
+    try:
+        request = read_request(home, execution_id, code=False)
+    except ValueError as error:
+        logger.bind(error=str(error)).warning("nothing can follow it")
+        request = None
+    restart = follow(request, end) if request is not None and end is not None else None
+    if request is not None and restart is not None:
+        if not request.successor:
+            request = attrs.evolve(request, successor=new_execution_id())
+            write_request(home, request)
+        _make(home, request, restart)
+    forget_request(home, execution_id)
+
+
+def _make(home: Path, request: Request, restart: Restart) -> None:
+    directory = home / EXECUTIONS / request.successor
+    asked_for = (home / REQUESTS / f"{request.successor}.json").exists()
+    if asked_for or (directory / RUN).exists() or read_end(directory):
+        return  # the one that died had made it
+    if directory.exists():
+        remove_folder(directory)
+    whole = read_request(home, request.execution_id)
+    assert whole is not None  # noqa: S101 - only this process removes it
+    successor = attrs.evolve(whole, execution_id=request.successor, restart=restart, successor="")
+    submit(home, successor, most=_UNBOUNDED)

@@ -1,0 +1,135 @@
+"""What a supervisor lets other threads do: begin what is queued, and go on with what has lost its runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from botdock._log import about, logger
+from botdock._threads import Pool
+from botdock.errors import BotdockError
+from botdock.executions._files import EXECUTIONS
+from botdock.executions._queue import withdraw
+from botdock.executions._requests import read_request
+from botdock.model import Outcome
+from botdock.orchestrator import Execution
+from botdock.orchestrator.running import ClosedError
+from botdock.supervisor._recovering import Group
+from botdock.supervisor._runners import Load, Runners
+
+_AT_ONCE = 16
+"""Executions that are prepared at once: each may wait for an image or for code."""
+
+
+class Work:
+    """Executions that are under way, or about to be.
+
+    Args:
+        home: The state folder.
+        load: Reads the configuration.
+        ring: Called when there is something to hear.
+    """
+
+    def __init__(self, home: Path, load: Load, ring: Callable[[], None]) -> None:
+        self._home = home
+        self._ring = ring
+        self._runners = Runners(load)
+        self._pool = Pool("botdock-begin", _AT_ONCE)
+        self._told: SimpleQueue[tuple[str, bool]] = SimpleQueue()
+
+    def begin(self, execution_id: str) -> None:
+        """Begin an execution that is queued, in another thread; it is heard of when it is under way no more."""
+        self._pool.submit(partial(self._begin, execution_id))
+
+    def take_over(self, group: Group) -> None:
+        """Go on with executions whose runner has died, in another thread; each is heard of, as with `begin`."""
+        self._pool.submit(partial(self._take_over, group))
+
+    def heard(self) -> Iterator[tuple[str, bool]]:
+        """Yield the executions that are under way no more, and whether they are to be tried again later."""
+        while True:
+            try:
+                yield self._told.get_nowait()
+            except Empty:
+                return
+
+    def close_idle(self) -> None:
+        """Close the runners that have had nothing to do for a while."""
+        self._runners.close_idle()
+
+    def close(self) -> None:
+        """Leave what is under way to the next supervisor."""
+        self._pool.close(0.0)
+        self._runners.close()
+
+    def _begin(self, execution_id: str) -> None:
+        """Begin an execution that was queued, in a thread of the pool."""
+        with about(execution_id):
+            begun, again = False, True
+            try:
+                begun, again = self._take(execution_id), False
+            except (BotdockError, OSError) as error:  # it is closed, or the disk took no more
+                logger.bind(error=str(error)).debug("an execution could not be begun yet")
+            finally:
+                if not begun:
+                    self._tell(execution_id, again=again)
+
+    def _take(self, execution_id: str) -> bool:
+        """Take an execution, and return whether it is under way; what keeps a runner from being opened is its end."""
+        try:
+            if (request := read_request(self._home, execution_id)) is None:
+                return False
+            runner, let_go = self._runners.use(request.overrides)
+        except (ClosedError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - what a third party's engine raises must not keep it queued for ever
+            withdraw(self._home / EXECUTIONS / execution_id, Outcome.INFRASTRUCTURE_ERROR, _said(error))
+            return False
+        execution = None
+        try:
+            execution = runner.take(request)
+        finally:
+            if execution is None:
+                let_go()
+        return self._see_to(execution, let_go)
+
+    def _see_to(self, execution: Execution | None, let_go: Callable[[], None]) -> bool:
+        if execution is None:
+            return False
+
+        def ended(_: Execution) -> None:
+            let_go()
+            self._tell(execution.execution_id, again=False)
+
+        execution.add_done_callback(ended)
+        return True
+
+    def _take_over(self, group: Group) -> None:
+        """Take over executions of one engine, in a thread of the pool."""
+        left = set(group.bots)
+        try:
+            runner, let_go = self._runners.use(group.overrides)
+            try:
+                for execution in runner.recover(left):
+                    _, let_go_too = self._runners.use(group.overrides)
+                    left.discard(execution.execution_id)
+                    self._see_to(execution, let_go_too)
+            finally:
+                let_go()
+        except Exception as error:  # noqa: BLE001 - it is tried again
+            logger.bind(engine=group.overrides.get("engine"), error=_said(error)).warning(
+                "executions whose runner died could not be taken over yet"
+            )
+        finally:
+            for execution_id in left:
+                self._tell(execution_id, again=True)
+
+    def _tell(self, execution_id: str, *, again: bool) -> None:
+        self._told.put((execution_id, again))
+        self._ring()
+
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, BotdockError) else f"botdock failed: {error!r}"

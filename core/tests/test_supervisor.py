@@ -1,0 +1,146 @@
+"""The supervisor's own pieces: whose turn it is, what follows an end, who has the seat, what systemd is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botdock.executions import _queue as queue
+from botdock.executions._files import request_ids
+from botdock.executions._requests import Request, Restart, read_request
+from botdock.model import Executable, new_execution_id
+from botdock.supervisor import _succession as succession
+from botdock.supervisor._readiness import ServiceManager
+from botdock.supervisor._seat import is_taken, ring, seated
+from botdock.supervisor._succession import settle
+from botdock.supervisor._turns import Queued, in_turn
+from testbed.waiting import until
+
+NOW = datetime.now(UTC)
+
+
+@given(st.lists(st.sampled_from("abc")), st.lists(st.sampled_from("abc")), st.integers(-1, 9))
+def test_no_bot_gets_a_turn_while_another_that_waits_has_fewer_running(
+    waiting: list[str], running: list[str], places: int
+) -> None:
+    asked = [Queued(f"{number:03}", bot) for number, bot in enumerate(waiting)]
+    begun = list(in_turn(asked, running, places, NOW))
+    assert len(begun) == min(max(places, 0), len(asked))
+    now = list(running)
+    for one in begun:
+        left = [other for other in asked if other not in begun[: begun.index(one)]]
+        assert now.count(one.bot) == min(now.count(other.bot) for other in left)
+        assert one == next(other for other in left if other.bot == one.bot)
+        now.append(one.bot)
+
+
+def test_what_is_not_due_does_not_begin() -> None:
+    later, due = Queued("1", "a", NOW + timedelta(seconds=1)), Queued("2", "a", NOW)
+    assert list(in_turn([later, due], [], 9, NOW)) == [due]
+
+
+def ask(home: Path, **fields: Any) -> Request:
+    executable = Executable(id="sma", file_path="/bots/sma", secrets={"KEY": "s3cr3t"}, **fields)
+    request = Request(execution_id=new_execution_id(), executable=executable, overrides={"engine": "x"})
+    queue.submit(home, request, most=100)
+    (home / "executions" / request.execution_id / "outcome.json").write_text('{"outcome": "failed"}')
+    return request
+
+
+def again(request: Request, end: Mapping[str, Any]) -> Restart:
+    assert end == {"outcome": "failed"}
+    return Restart(policy="always", previous=request.execution_id, restarts=request.restart.restarts + 1)
+
+
+def test_the_successor_is_asked_for_what_its_predecessor_was(tmp_path: Path) -> None:
+    first = ask(tmp_path, code=b"zip")
+    settle(tmp_path, first.execution_id, {"outcome": "failed"}, again)
+    (name,) = request_ids(tmp_path)
+    second = read_request(tmp_path, name)
+    assert second is not None
+    assert (second.executable, second.overrides) == (first.executable, first.overrides)
+    assert second.restart == Restart(policy="always", previous=first.execution_id, restarts=1)
+    assert not (tmp_path / "requests" / f"{first.execution_id}.code").exists()
+
+
+@pytest.mark.parametrize("place", ["write_request", "_make", "submit", "forget_request"])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_supervisor_that_dies_over_it_leaves_one_successor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, before: bool
+) -> None:
+    first, whole = ask(tmp_path), getattr(succession, place)
+
+    def die(*given: Any, **named: Any) -> None:
+        if not before:
+            whole(*given, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(succession, place, die)
+    with pytest.raises(KeyboardInterrupt):
+        settle(tmp_path, first.execution_id, {"outcome": "failed"}, again)
+    monkeypatch.undo()
+    settle(tmp_path, first.execution_id, {"outcome": "failed"}, again)
+    assert len([name for name in request_ids(tmp_path) if name != first.execution_id]) == 1
+    assert len(list((tmp_path / "executions").iterdir())) == 2
+
+
+def test_what_was_removed_has_no_successor(tmp_path: Path) -> None:
+    request = ask(tmp_path)
+    settle(tmp_path, request.execution_id, None, again)
+    assert request_ids(tmp_path) == []
+
+
+def test_the_seat_has_one_holder_who_is_asked_to_hand_over(tmp_path: Path) -> None:
+    with seated(tmp_path, replace=False, patience=0) as bell:
+        assert bell is not None
+        with seated(tmp_path, replace=False, patience=0) as other:
+            assert other is None
+        ring(tmp_path)
+        assert is_taken(tmp_path)
+        assert not bell.wait(20)
+        successors: list[bool] = []
+
+        def replace() -> None:
+            with seated(tmp_path, replace=True, patience=60) as other:
+                successors.append(other is not None)
+
+        thread = threading.Thread(target=replace)
+        thread.start()
+        until(lambda: bell.wait(1))
+        assert successors == []
+    thread.join()
+    assert successors == [True]
+    assert not is_taken(tmp_path)
+    assert (tmp_path / "requests").stat().st_mode & 0o077 == 0
+
+
+def test_systemd_is_told_and_its_socket_goes_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(f"\0botdock-test-{os.getpid()}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@botdock-test-{os.getpid()}")
+        monkeypatch.setenv("WATCHDOG_USEC", "1")
+        manager = ServiceManager()
+        assert "NOTIFY_SOCKET" not in os.environ
+        manager.tell("READY=1")
+        manager.tell_status("1 run")
+        manager.tell_status("1 run")
+        manager.live()
+        heard.settimeout(20)
+        assert [heard.recv(99) for _ in range(3)] == [b"READY=1", b"STATUS=1 run", b"WATCHDOG=1"]
+    manager.tell("STOPPING=1")
+
+
+def test_requests_hold_a_version(tmp_path: Path) -> None:
+    request = ask(tmp_path)
+    document = json.loads((tmp_path / "requests" / f"{request.execution_id}.json").read_text())
+    assert document["schema"] == 1
