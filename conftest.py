@@ -6,6 +6,7 @@ from hypothesis import settings
 
 pytest_plugins = [
     "testbed.fixtures",
+    "testbed.foreign_fixtures",
     "testbed.minio_fixtures",
     "testbed.prometheus_fixtures",
     "testbed.registry_fixtures",

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 
 class TestbedError(Exception):
@@ -19,7 +20,14 @@ def say(line: str) -> None:
     print(f"testbed: {line}", file=sys.stderr, flush=True)
 
 
-def run(command: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None, attempts: int = 1) -> str:
+def run(
+    command: Sequence[str],
+    *,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    attempts: int = 1,
+    cwd: Path | None = None,
+) -> str:
     """Run a program quietly, and return its output.
 
     Raises:
@@ -34,6 +42,7 @@ def run(command: Sequence[str], *, timeout: float, env: Mapping[str, str] | None
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 timeout=timeout,
+                cwd=cwd,
                 env={**os.environ, **(env or {})},
                 check=False,
             )

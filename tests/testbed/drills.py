@@ -9,6 +9,8 @@ import os
 import random
 from collections.abc import Iterator
 
+import pytest
+
 FULL = os.environ.get("DRILLS") == "full"
 SEED = int(os.environ.setdefault("DRILLS_SEED", str(random.randrange(2**32))))  # workers and programs have the same
 
@@ -24,6 +26,19 @@ def lines(share: int) -> Iterator[int]:
     while True:
         number += chance.randint(1, count(1, 2 * share - 1))
         yield number
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, unless all is asked for, what is marked `sampled(share)`: all but one of `share` tests, by chance."""
+
+    def is_left_out(item: pytest.Item) -> bool:
+        marker = item.get_closest_marker("sampled")
+        return marker is not None and bool(random.Random(f"{SEED} {item.nodeid}").randrange(count(1, *marker.args)))
+
+    left_out = list(filter(is_left_out, items))
+    if left_out and len(items) > 1:  # a test that is named is run
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_report_header() -> str:

@@ -38,7 +38,7 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs Docker, so that `-m "not docker"` leaves out just that."""
     for item in items:
-        if {"docker_host", "drill_daemon"} & set(getattr(item, "fixturenames", ())):
+        if {"docker_host", "drill_daemon", "foreign_daemon"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.docker)
 
 
@@ -112,10 +112,11 @@ def docker_daemon(_engine: Engine) -> PrivateDaemon | None:
 @pytest.fixture(scope="session")
 def docker_images(docker_host: str, pytestconfig: pytest.Config) -> Mapping[str, str]:
     """Tags of the images that are there, by runtime."""
-    return _images(docker_host, pytestconfig)
+    return provide_images(docker_host, pytestconfig)
 
 
-def _images(host: str, config: pytest.Config) -> Mapping[str, str]:
+def provide_images(host: str, config: pytest.Config) -> Mapping[str, str]:
+    """Make sure that a Docker has the images, and return their tags by runtime."""
     from testbed.cache import cache_dir
     from testbed.images import ensure_images
 
@@ -174,7 +175,7 @@ def drill_daemon(pytestconfig: pytest.Config) -> Iterator[PrivateDaemon]:
     try:
         with shown(pytestconfig):
             lease.daemon.start()
-        _images(lease.daemon.host, pytestconfig)
+        provide_images(lease.daemon.host, pytestconfig)
         yield lease.daemon
     except TestbedError as error:
         unavailable(error)

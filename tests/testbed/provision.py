@@ -71,12 +71,13 @@ class Lease:
 
     Args:
         suite: As `PrivateDaemon` takes it.
+        kind: What is started.
     """
 
-    def __init__(self, suite: str | None = None) -> None:
+    def __init__(self, suite: str | None = None, kind: type[PrivateDaemon] = PrivateDaemon) -> None:
         suite = wanted_suite() if suite is None else suite
         self.slot = Slot(f"daemon-{suite}" if suite else "daemon")
-        self.daemon = PrivateDaemon(self.slot.path, suite)
+        self.daemon = kind(self.slot.path, suite)
         self.daemon.stop()  # what a session left here that was killed itself
 
     def give_back(self) -> None:

@@ -53,6 +53,8 @@ class FakeDocker:
     def __init__(self, listener: socket.socket, url: str, context: ssl.SSLContext | None = None) -> None:
         self.url = url
         self.requests: list[Request] = []
+        self.uploads: list[bytes] = []
+        self.takes_uploads = True
         self._answers: list[tuple[str, str, list[bytes]]] = []
         self._closing, self._serving = Event(), Event()
         self._serving.set()
@@ -63,6 +65,7 @@ class FakeDocker:
         self.says("GET", "/info", INFO)
         self.says("GET", "/images/", IMAGE)
         self.says("GET", "/containers/json", [])
+        self.says("GET", "/volumes", {"Volumes": None})
         self.on("HEAD", "/archive", self.reply(b""))
         self._threads = [Thread(target=self._accept)]
         self._threads[0].start()
@@ -135,20 +138,29 @@ class FakeDocker:
             return False
         lines = (line.decode().rstrip().partition(": ") for line in iter(file.readline, b"\r\n"))
         headers = {name.lower(): value for name, _, value in lines}
-        body = file.read(int(headers.get("content-length", 0)))
         method, target, _ = first.decode().split()
+        if chunked := "transfer-encoding" in headers:
+            self.uploads.append(b"".join(_chunks(file)) if self.takes_uploads else b"")
+        body = b"" if chunked else file.read(int(headers.get("content-length", 0)))
         self.requests.append(Request(method, target, json.loads(body) if body else None, headers))
         answer = self._find(method, target)
         connection.sendall(answer.removesuffix(self.STAY))
         if answer.endswith(self.STAY):
             file.read(1)  # returns when the client closes the connection, or the test ends
-        return b"Content-Length" in answer
+        return b"Content-Length" in answer and (self.takes_uploads or not chunked)
 
     def _find(self, method: str, target: str) -> bytes:
         for verb, part, answers in self._answers:
             if verb == method and part in target:
                 return answers.pop(0) if len(answers) > 1 else answers[0]
         return self.reply(b'{"message": "not told"}', status=404)
+
+
+def _chunks(file: Any) -> Iterator[bytes]:
+    while size := int(file.readline() or b"0", 16):  # it may be cut off
+        yield file.read(size)
+        file.readline()
+    file.readline()
 
 
 @pytest.fixture

@@ -105,15 +105,6 @@ class TestCreate:
             engine.create(*spec, timeout=CALL)
         assert fake_docker.targets("DELETE") == []
 
-    def test_a_daemon_that_does_not_see_our_files_is_refused(
-        self, fake_docker: Any, make_engine: Callable[..., DockerEngine], spec: Asked
-    ) -> None:
-        engine = make_engine(fake_docker.url, shared_disk=False)
-        with pytest.raises(ContainerError, match="does not see this machine's files") as caught:
-            engine.create(*spec, timeout=CALL)
-        assert "shared_disk = true" in (caught.value.hint or "")
-        assert fake_docker.requests == []
-
     def test_what_a_cut_off_create_left_is_removed(self, fake_docker: Any, engine: DockerEngine, spec: Asked) -> None:
         fake_docker.on("POST", "/containers/create", fake_docker.STAY)
         fake_docker.says("GET", "/containers/json", [], [listed(spec, name="other"), listed(spec)])

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 from functools import cached_property
+from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -17,7 +18,7 @@ from botdock_engine_docker.errors import Call, translated
 from botdock_engine_docker.wire import Deadline, Route, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from botdock_engine_docker.endpoint import Endpoint
 
@@ -86,6 +87,17 @@ class DockerClient:
         with self.ask(call, method, path, params=params, body=body) as wire:
             return _decode(wire.receive_all(deadline.left), call)
 
+    def put(self, call: Call, path: str, *, params: Mapping[str, Any], pieces: Iterable[bytes]) -> None:
+        """Make one call whose body is a tar, and is sent as it is read.
+
+        Raises:
+            ContainerError: Of the kind that fits, or what reading the pieces raises.
+        """
+        deadline = Deadline(call.timeout)
+        headers = {"Content-Type": "application/x-tar", "Transfer-Encoding": "chunked"}
+        with self.ask(call, "PUT", path, params=params, headers=headers, body=pieces) as wire:
+            wire.receive_all(deadline.left)
+
     def lines(
         self, call: Call, method: str, path: str, *, params: Mapping[str, Any], headers: Mapping[str, str], every: float
     ) -> Iterator[Any]:
@@ -135,14 +147,13 @@ class DockerClient:
         return self._request(call, method, target, headers or {}, body)
 
     def _request(self, call: Call, method: str, target: str, headers: Mapping[str, str], body: Any) -> Wire:
-        content = b"" if body is None else json.dumps(body).encode()
-        fields = {
-            "Host": "docker",
-            "Connection": "close",
-            "Content-Type": "application/json",
-            "Content-Length": len(content),
-            **headers,
-        }
+        fields = {"Host": "docker", "Connection": "close", "Content-Type": "application/json", **headers}
+        pieces: Iterable[bytes] = ()
+        if "Transfer-Encoding" in fields:
+            pieces = _chunked(body)
+        else:
+            pieces = (content,) = (b"" if body is None else json.dumps(body).encode(),)
+            fields["Content-Length"] = str(len(content))
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         with translated(call):
             route = self._route
@@ -150,7 +161,7 @@ class DockerClient:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a silent bot is not a dead connection
             wire = Wire(connection, call, method=method)
             try:
-                wire.open(route, f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + content)
+                wire.open(route, chain((f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode(),), pieces))
             except BaseException:
                 wire.close()
                 raise
@@ -186,6 +197,13 @@ class DockerClient:
 def path(template: str, *values: str) -> str:
     """Return a path with `values` quoted into the places that `template` marks with `{}`."""
     return template.format(*(quote(value, safe="") for value in values))
+
+
+def _chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield a body whose size is not known beforehand, as HTTP has it."""
+    for piece in filter(None, pieces):
+        yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
 
 
 def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:

@@ -54,14 +54,15 @@ class Endpoint:
         socket: Path of its Unix socket, or empty.
         address: Host and port of its TCP socket; not used with `socket`.
         certificates: For TLS; None for a plain connection.
-        shared_disk: Whether it sees our files under the same paths, so that they can be bind-mounted.
+        shared_disk: Whether it sees our files under the same paths, so that they can be bind-mounted; None for a local
+            socket of which nothing says so: behind it may be another machine, or another container's view of this one.
     """
 
     url: str
     socket: str = ""
     address: tuple[str, int] = ("", 0)
     certificates: Certificates | None = None
-    shared_disk: bool = True
+    shared_disk: bool | None = None
 
 
 def find_endpoint(settings: DockerSettings, environ: Mapping[str, str] | None = None) -> Endpoint:
@@ -83,9 +84,9 @@ def find_endpoint(settings: DockerSettings, environ: Mapping[str, str] | None = 
         endpoint = _parse(url, source)
         if not endpoint.socket and _wants_tls(settings, environ, url):
             endpoint = attrs.evolve(endpoint, certificates=_find_certificates(settings, environ))
-    return attrs.evolve(
-        endpoint, shared_disk=bool(endpoint.socket) if settings.shared_disk is None else settings.shared_disk
-    )
+    if settings.shared_disk is not None:
+        return attrs.evolve(endpoint, shared_disk=settings.shared_disk)
+    return endpoint if endpoint.socket else attrs.evolve(endpoint, shared_disk=False)
 
 
 def _of_context(environ: Mapping[str, str]) -> Endpoint | None:

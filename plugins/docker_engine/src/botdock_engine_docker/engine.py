@@ -1,4 +1,4 @@
-"""The engine `docker`: each method of `Engine`, on a Docker daemon that sees our files."""
+"""The engine `docker`: each method of `Engine`, on a Docker daemon that sees our files, or gets copies of them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from botdock_engine_docker.profile import LABEL_USER, Tuning, create_request
 from botdock_engine_docker.results import find_result, hand_over, name_user, read_bounded
 from botdock_engine_docker.settings import DockerSettings, read_profile
 from botdock_engine_docker.streams import AttachStream, Source
+from botdock_engine_docker.upload import DELIVERED, RESULT, Uploads, find_delivered
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
@@ -42,13 +43,7 @@ if TYPE_CHECKING:
 
 PROBE_TIMEOUT = 30.0
 """Seconds for the look at the daemon; `GET /info` counts containers, and so may take a while on a full machine."""
-REMOTE = (
-    "Set docker.shared_disk = true if the daemon sees this machine's files under the same paths; "
-    "otherwise run botdock on the daemon's machine."
-)
 NO_USER = "Let a bot end, remove what is left (`docker ps -a --filter label=io.botdock.user`), or widen docker.users."
-RESULT = "result"
-"""In the state of a handle: where the result lies on this machine."""
 NO_PROGRAM = "Set runtime.images to an image that has it, and a POSIX shell."
 
 
@@ -60,6 +55,7 @@ class DockerEngine(Engine):
         self._tuning = tuning or Tuning()
         self._containers = Containers(client)
         self._images = Images(client)
+        self._uploads = Uploads(client, self._containers)
         self._programs: set[tuple[str, str]] = set()
         """The programs that were found, each with the id of its image."""
         self._probe: Probe | None = None
@@ -116,13 +112,10 @@ class DockerEngine(Engine):
     def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Create a container under the strict profile."""
         deadline = Deadline(timeout)
-        call = self._client.about("create", timeout=timeout)
-        if not self._client.endpoint.shared_disk:
-            raise call.error(ContainerError, f"{call.url} does not see this machine's files", hint=REMOTE)
         image = self._images.look(template.image, timeout=deadline.left)
-        container_id = self._create_alone(template, run, image, deadline)
-        self._require_program(container_id, template.command[0], image.info, deadline)
-        return ContainerHandle(id=container_id, state={RESULT: run.result})
+        handle = self._create_alone(template, run, image, deadline)
+        self._require_program(handle, template.command[0], image.info, deadline)
+        return handle
 
     def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the streams of a container that has not been started."""
@@ -157,19 +150,27 @@ class DockerEngine(Engine):
 
     def remove(self, container: ContainerHandle, *, timeout: float) -> None:
         """Remove it."""
-        self._containers.remove(container.id, timeout=timeout)
+        deadline = Deadline(timeout)
+        volume = self._uploads.volume_of(container, timeout=deadline.left)
+        self._containers.remove(container.id, timeout=deadline.left)
         self._ends.pop(container.id, None)
+        if volume:
+            self._uploads.remove(volume, timeout=deadline.left)
 
     def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
         """List the containers that carry all of the selectors."""
-        return self._containers.list(selectors, timeout=timeout)
+        deadline = Deadline(timeout)
+        containers = self._containers.list(selectors, timeout=deadline.left)
+        return [*containers, *self._uploads.unused(selectors, timeout=deadline.left)]
 
     def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
         """Return what the bot wrote into its result."""
-        source = container.state.get(RESULT)
-        if source is None:
+        source, delivered = container.state.get(RESULT), container.state.get(DELIVERED)
+        if source is None and delivered is None:
             inspected = self._containers.inspect(container.id, timeout=timeout, operation="fetch_result")
-            source = find_result(inspected)
+            source, delivered = find_result(inspected), find_delivered(inspected)
+        if delivered is not None:
+            return self._uploads.fetch(container.id, delivered, limit=limit, timeout=timeout)
         call = self._client.about("fetch_result", timeout=timeout, container_id=container.id)
         if source is None:
             raise call.error(ContainerError, "it has no result file")
@@ -188,7 +189,9 @@ class DockerEngine(Engine):
     def _source(self, operation: str, container_id: str, timeout: float) -> Source:
         return Source(self._client, self._client.about(operation, timeout=timeout, container_id=container_id))
 
-    def _create_alone(self, template: ContainerTemplate, run: ContainerRun, image: Image, deadline: Deadline) -> str:
+    def _create_alone(
+        self, template: ContainerTemplate, run: ContainerRun, image: Image, deadline: Deadline
+    ) -> ContainerHandle:
         """Create a container whose user no other has, of any runner: the daemon is what they all share.
 
         A container is listed before its creation is answered. So of two that picked the same user at least the later
@@ -198,23 +201,44 @@ class DockerEngine(Engine):
         users, taken = self._tuning.users_on(machine), frozenset[str]()
         while True:
             user = self._pick(users, taken, deadline)
-            request = create_request(
-                template, run, user=user, machine=machine, tuning=self._tuning, volumes=image.volumes
-            )
             hand_over(run.result, None if machine.maps_users else user)
             try:
                 name_user(run.context, user)
             except OSError as error:  # of this machine, so `translated` would blame the engine for it
                 call = self._client.about("create", timeout=deadline.left)
                 raise call.error(ContainerError, f"cannot write into {run.context}: {error.strerror}") from error
-            container_id = self._containers.create(run, request, timeout=deadline.left)
-            with self._or_nothing(container_id):
+            try:
+                handle = self._create_shown(template, run, user, image, deadline)
+            except ContainerError as error:
+                if not self._uploads.are_needed_after(error, template, run):
+                    raise
+                continue
+            container_id = handle.id
+            with self._or_nothing(handle):
                 same = self._containers.labelled(f"{LABEL_USER}={user}", timeout=deadline.left)
             if all(info.container_id == container_id for info in same):
-                return container_id
-            self._discard(container_id)
+                return handle
+            self._discard(handle)
             others = self._containers.labelled(LABEL_USER, timeout=deadline.left)
             taken = frozenset(info.labels[LABEL_USER] for info in others)
+
+    def _create_shown(
+        self, template: ContainerTemplate, run: ContainerRun, user: int, image: Image, deadline: Deadline
+    ) -> ContainerHandle:
+        """Create a container that sees the files of a run."""
+        machine = self.probe(timeout=deadline.left).machine
+        with self._uploads.shown(template, run, user=user, deadline=deadline) as shown:
+            request = create_request(
+                shown.template,
+                shown.run,
+                user=user,
+                machine=machine,
+                tuning=self._tuning,
+                volumes=image.volumes,
+                volume=shown.volume,
+            )
+            container_id = self._containers.create(run, request, timeout=deadline.left)
+        return ContainerHandle(id=container_id, state=shown.state)
 
     def _pick(self, users: range, taken: frozenset[str], deadline: Deadline) -> int:
         """Pick any user that is not taken."""
@@ -226,26 +250,26 @@ class DockerEngine(Engine):
             pass
         return user
 
-    def _require_program(self, container_id: str, program: str, image: ImageInfo, deadline: Deadline) -> None:
+    def _require_program(self, container: ContainerHandle, program: str, image: ImageInfo, deadline: Deadline) -> None:
         """Refuse an image that lacks the program: docker-init would start, and say so in the bot's own stderr."""
         if not program.startswith("/") or (image.id, program) in self._programs:
             return
-        with self._or_nothing(container_id):
-            if not self._containers.has_file(container_id, program, timeout=deadline.left):
+        with self._or_nothing(container):
+            if not self._containers.has_file(container.id, program, timeout=deadline.left):
                 call = self._client.about("create", timeout=deadline.left)
                 raise call.error(ContainerError, f"image {image.reference!r} has no program {program}", hint=NO_PROGRAM)
         self._programs.add((image.id, program))
 
     @contextmanager
-    def _or_nothing(self, container_id: str) -> Iterator[None]:
+    def _or_nothing(self, container: ContainerHandle) -> Iterator[None]:
         """Remove what was just created when it cannot be used."""
         try:
             yield
         except BaseException:
-            self._discard(container_id)
+            self._discard(container)
             raise
 
-    def _discard(self, container_id: str) -> None:
+    def _discard(self, container: ContainerHandle) -> None:
         """Remove what was just created; why it has to go is told, not that it would not."""
         with suppress(ContainerError):
-            self._containers.remove(container_id, timeout=CLEAN_UP)
+            self.remove(container, timeout=CLEAN_UP)

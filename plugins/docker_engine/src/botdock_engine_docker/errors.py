@@ -79,9 +79,7 @@ _OLD = "Leave docker.api_version empty, so that the newest version that both sid
 _DISK = "Free some space: `docker system df` shows what takes it, `docker system prune` removes what is unused."
 _NETWORK = "`docker network ls` lists the networks there are; `none` is always there."
 _RUNTIME = "Mend docker.runtime, or add the runtime to the daemon: `docker info` lists those it knows."
-_MOUNT = (
-    "The daemon must see the same files as this process: with a remote one set [options.docker] shared_disk = false."
-)
+_MOUNT = "The daemon does not see this file: leave docker.shared_disk unset, so that it is sent to one that does not."
 _SECCOMP = (
     "Mend the file that docker.seccomp names, or leave docker.seccomp empty, so that botdock's own profile is used."
 )

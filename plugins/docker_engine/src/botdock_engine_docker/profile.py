@@ -6,7 +6,7 @@ Everything that the profile turns off is written out, so that neither the image 
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from posixpath import normpath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -46,6 +46,8 @@ NAME = "bot"
 """What the bot's user and group are called, whatever their id is."""
 IDENTITY_FILES = ("passwd", "group")
 """In the context folder: who the bot's user is; see `results.name_user`."""
+VOLUME = "/.botdock"
+"""Where the volume itself appears that a run's files lie in; root alone may enter it."""
 LABEL_USER = "io.botdock.user"
 """The user id that a container has to itself until it is removed."""
 MAPPED_USERS = range(1000, 65534)
@@ -100,6 +102,7 @@ def create_request(
     machine: Machine,
     tuning: Tuning,
     volumes: Iterable[str] = (),
+    volume: str = "",
 ) -> dict[str, Any]:
     """Return the body of `POST /containers/create`.
 
@@ -110,6 +113,7 @@ def create_request(
         machine: What can be enforced there.
         tuning: The operator's settings.
         volumes: Where the image declares volumes: each becomes a sized tmpfs, not a folder on the host's disk.
+        volume: The volume that the files lie in, which so stays as long as the container; empty for none.
 
     Raises:
         PolicyError: The network is another's.
@@ -134,18 +138,18 @@ def create_request(
         "AttachStderr": True,
         "StopSignal": "SIGTERM",
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(template, run, machine, tuning, volumes),
+        "HostConfig": {
+            **_host_config(template, machine, tuning),
+            **_file_systems(template, run, volumes, volume),
+        },
     }
 
 
-def _host_config(
-    template: ContainerTemplate, run: ContainerRun, machine: Machine, tuning: Tuning, volumes: Iterable[str]
-) -> dict[str, Any]:
+def _host_config(template: ContainerTemplate, machine: Machine, tuning: Tuning) -> dict[str, Any]:
     return {
         **_isolation(template.network),
         "SecurityOpt": ["no-new-privileges", *_seccomp(machine, tuning)],  # AppArmor keeps the daemon's default profile
         **_limits(template.limits, machine),
-        **_file_systems(template, run, volumes),
         **({"CpuShares": tuning.cpu_shares} if tuning.cpu_shares else {}),
         **({"Runtime": tuning.runtime} if tuning.runtime else {}),
         "Init": True,  # forwards SIGTERM to the bot's process group, and reaps what the bot leaves behind
@@ -222,7 +226,10 @@ def _ulimit(name: str, value: int) -> dict[str, Any]:
     return {"Name": name, "Soft": value, "Hard": value}
 
 
-def _file_systems(template: ContainerTemplate, run: ContainerRun, volumes: Iterable[str]) -> dict[str, Any]:
+def _file_systems(
+    template: ContainerTemplate, run: ContainerRun, volumes: Iterable[str], volume: str
+) -> dict[str, Any]:
+    bind = partial(_bind, propagation="rslave" if volume else "private")  # Docker wants it of what is its own
     shown = {
         template.code_target: run.code,
         template.program_target: template.program,
@@ -234,8 +241,9 @@ def _file_systems(template: ContainerTemplate, run: ContainerRun, volumes: Itera
         "ReadonlyRootfs": True,
         "Tmpfs": {target: _tmpfs(size) for target in sorted({TMP, *map(normpath, volumes)} - shown.keys())},
         "Mounts": [
-            *(_bind(source, target, read_only=target != template.result_target) for target, source in shown.items()),
-            *(_bind(f"{run.context}/{name}", f"/etc/{name}", read_only=True) for name in IDENTITY_FILES),
+            *(bind(source, target, read_only=target != template.result_target) for target, source in shown.items()),
+            *([volume_mount(volume, read_only=True)] if volume else []),
+            *(bind(f"{run.context}/{name}", f"/etc/{name}", read_only=True) for name in IDENTITY_FILES),
         ],
     }
 
@@ -245,7 +253,7 @@ def _tmpfs(size: int) -> str:
     return f"rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes}"
 
 
-def _bind(source: str, target: str, *, read_only: bool) -> dict[str, Any]:
+def _bind(source: str, target: str, *, read_only: bool, propagation: str) -> dict[str, Any]:
     """Return a mount of type `bind`: unlike with `Binds`, a source that is missing is an error and never made."""
     return {
         "Type": "bind",
@@ -253,8 +261,14 @@ def _bind(source: str, target: str, *, read_only: bool) -> dict[str, Any]:
         "Target": target,
         "ReadOnly": read_only,
         # a mount below the source would stay writable in a read-only bind of an older kernel, so none is taken along
-        "BindOptions": {"Propagation": "private", "NonRecursive": True},
+        "BindOptions": {"Propagation": propagation, "NonRecursive": True},
     }
+
+
+def volume_mount(name: str, *, read_only: bool = False) -> dict[str, Any]:
+    """Return a mount of the volume that a run's files lie in."""
+    options = {"NoCopy": True}  # of what the image has there
+    return {"Type": "volume", "Source": name, "Target": VOLUME, "ReadOnly": read_only, "VolumeOptions": options}
 
 
 def _log_config(limits: Limits) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from botdock_engine_docker.bodies import Answer
 from botdock_engine_docker.errors import ERROR_STATUS, explanation, not_taken, refusal, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from botdock_engine_docker.errors import Call
 
@@ -97,6 +97,7 @@ class Wire:
         self._reading = Lock()
         self._opening: Iterator[int] | None = None
         self._open_by = Deadline(0.0)
+        self._connected = False
 
     @property
     def ended(self) -> bool:
@@ -187,21 +188,26 @@ class Wire:
         """Close it."""
         self.close()
 
-    def open(self, route: Route, request: bytes) -> None:
+    def open(self, route: Route, request: Iterable[bytes]) -> None:
         """Connect and send a request, as far as that goes at once; whatever reads the answer does the rest."""
         self._opening, self._open_by = self._open(route, request), Deadline(route.timeout)
         self._is_open()
 
-    def _open(self, route: Route, request: bytes) -> Iterator[int]:
+    def _open(self, route: Route, request: Iterable[bytes]) -> Iterator[int]:
         """Connect and send a request; yield what the descriptor is to be watched for wherever that would block."""
         yield from _retried(partial(self._socket.connect, route.address))
         if route.context is not None:
             secure = route.context.wrap_socket(self._socket, server_hostname=route.host, do_handshake_on_connect=False)
             self._socket = secure
             yield from _retried(secure.do_handshake)
-        while request:
-            sent = yield from _retried(partial(self._socket.send, request))
-            request = request[sent:]
+        self._connected = True
+        try:
+            for piece in request:
+                left = piece
+                while left:
+                    left = left[(yield from _retried(partial(self._socket.send, left))) :]
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it wants no more of it: the answer says why
 
     def _is_open(self) -> bool:
         """Go on with the opening; return whether it is done."""
@@ -209,7 +215,7 @@ class Wire:
             return True
         awaited = next(self._opening, None)
         self.events = awaited or selectors.EVENT_READ
-        if awaited and self._open_by.passed:
+        if awaited and self._is_late:
             raise self._late()
         if not awaited:
             self._opening = None
@@ -235,7 +241,7 @@ class Wire:
 
     def _wait(self, timeout: float) -> None:
         """Wait until going on may bring something."""
-        if self._opening is not None:
+        if self._opening is not None and not self._connected:
             timeout = min(timeout, self._open_by.left)
             if self._socket.family == socket.AF_UNIX:
                 return time.sleep(min(timeout, QUEUE_PAUSE))
@@ -244,8 +250,13 @@ class Wire:
         poll.poll(timeout * 1000)
         return None
 
+    @property
+    def _is_late(self) -> bool:
+        """Whether the connection was not there in time; what is sent over it may take as long as its reader waits."""
+        return not self._connected and self._open_by.passed
+
     def _late(self) -> Exception:
-        return TimeoutError() if self._opening is None else not_taken(self._call)
+        return TimeoutError() if self._opening is None or self._connected else not_taken(self._call)
 
     @property
     def _is_refusal(self) -> bool:

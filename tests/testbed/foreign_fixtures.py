@@ -1,0 +1,41 @@
+"""A Docker that sees none of our files, as pytest fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import pytest
+
+from testbed.console import TestbedError
+from testbed.fixtures import provide_images, shown, unavailable
+
+if TYPE_CHECKING:
+    from testbed.foreign import ForeignDaemon
+
+
+@pytest.fixture(scope="module")
+def foreign_daemon(pytestconfig: pytest.Config) -> Iterator[ForeignDaemon]:
+    """A private daemon with the images that sees neither the worktree nor temporary files, as on another machine."""
+    from testbed.foreign import ForeignDaemon
+    from testbed.provision import Lease, may_own_a_daemon
+
+    if not may_own_a_daemon():
+        pytest.skip("a Docker that does not see this machine's files is one of our own, which only root can start")
+    lease = Lease(kind=ForeignDaemon)
+    try:
+        with shown(pytestconfig):
+            lease.daemon.start()
+        provide_images(lease.daemon.host, pytestconfig)
+        assert isinstance(lease.daemon, ForeignDaemon)
+        yield lease.daemon
+    except TestbedError as error:
+        unavailable(error)
+    finally:
+        lease.give_back()
+
+
+@pytest.fixture(scope="module")
+def foreign_images(foreign_daemon: ForeignDaemon, pytestconfig: pytest.Config) -> Mapping[str, str]:
+    """Tags of the images that it has, by runtime."""
+    return provide_images(foreign_daemon.host, pytestconfig)
