@@ -12,6 +12,7 @@ import pytest
 
 from botdock import Config, DockerRunner, Outcome
 from faults.log_bots import Counts, flood_bot, flood_pieces, log_folder, proof, stored_bytes, whole
+from testbed.suites import wanted_suite
 
 pytestmark = pytest.mark.docker
 
@@ -23,6 +24,8 @@ SMALL_FLOOD = {"seed": 7, "bytes": 100_000}
 @pytest.fixture
 def small_home(tmp_path: Path) -> Iterator[Path]:
     """A state folder on a file system of 4 MiB."""
+    if wanted_suite():
+        pytest.skip("this daemon does not see what is mounted after it was started")
     place = tmp_path / "small"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={4 * MIB},mode=755", "tmpfs", str(place)]

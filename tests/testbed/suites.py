@@ -60,9 +60,8 @@ def _build(suite: str, usr: Path) -> None:
 def within(usr: Path, command: list[str]) -> list[str]:
     """Return the command that runs another one which sees this folder as `/usr`, and all else as it is.
 
-    The mount is in a namespace of its own, which ends with its last process: nothing is left of it on this machine.
-    What is mounted on this machine later is seen there too.
+    The mount is in a namespace of its own, which ends with its last process: nothing is left of it on this machine. So
+    is all that is mounted later: the command does not see what is mounted on this machine, nor the other way round.
     """
     script = 'mount --bind "$0" /usr && exec "$@"'
-    unshare = [find_program("unshare") or "unshare", "--mount", "--propagation=slave"]
-    return [*unshare, "sh", "-c", script, str(usr), *command]
+    return [find_program("unshare") or "unshare", "--mount", "sh", "-c", script, str(usr), *command]
