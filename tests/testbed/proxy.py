@@ -90,12 +90,13 @@ class FaultProxy:
 
     Args:
         upstream: `host:port` of the server.
+        port: Where it listens; 0 for any that is free.
     """
 
-    def __init__(self, upstream: str) -> None:
-        host, _, port = upstream.rpartition(":")
-        self._upstream = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, upstream: str, *, port: int = 0) -> None:
+        host, _, number = upstream.rpartition(":")
+        self._upstream = (host, int(number))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.endpoint = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.seen: list[str] = []
         self._faults: list[list[Fault]] = []

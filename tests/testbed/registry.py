@@ -52,12 +52,14 @@ class Pushed:
         tag: Its tag.
         digest: Of its manifest.
         size: Bytes of its layers, packed.
+        layers: Their digests.
     """
 
     name: str
     tag: str
     digest: str
     size: int
+    layers: tuple[str, ...]
 
     def at(self, endpoint: str) -> str:
         """Return its reference, where the registry is reached at that `host:port`."""
@@ -122,7 +124,13 @@ class Registry:
             }
         ).encode()
         self._ask("PUT", f"/v2/{name}/manifests/{tag}", manifest, {"Content-Type": _MANIFEST})
-        return Pushed(name=name, tag=tag, digest=_digest(manifest), size=sum(len(data) for _, data in packed))
+        return Pushed(
+            name=name,
+            tag=tag,
+            digest=_digest(manifest),
+            size=sum(len(data) for _, data in packed),
+            layers=tuple(_digest(data) for _, data in packed),
+        )
 
     def _blob(self, name: str, data: bytes, kind: str) -> dict[str, object]:
         location = self._ask("POST", f"/v2/{name}/blobs/uploads/")
