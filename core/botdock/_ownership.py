@@ -41,14 +41,20 @@ class PathFault:
         return f"{self.path} {self.text}"
 
 
-def fault_of(path: Path) -> PathFault | None:
-    """Return what lets other users change or replace what stands at an absolute path; what is absent has no fault."""
+def fault_of(path: Path, *, of_root: bool = False) -> PathFault | None:
+    """Return what lets other users change or replace what stands at an absolute path; what is absent has no fault.
+
+    Args:
+        path: The path.
+        of_root: Whether it is to be root's alone, so that the user that runs botdock is one of the others.
+    """
+    us = 0 if of_root else os.geteuid()
     try:
         found = list(_steps(path))
     except OSError as error:
         place = Path(error.filename or path)
         return PathFault(place, f"cannot be looked at: {error.strerror}", "choose a path of folders that you may enter")
-    faults = (_fault(step, look, last=at == len(found)) for at, (step, look) in enumerate(found, start=1) if look)
+    faults = (_fault(step, look, us, last=at == len(found)) for at, (step, look) in enumerate(found, start=1) if look)
     return next((fault for fault in faults if fault), None)
 
 
@@ -58,7 +64,7 @@ def part_fault(path: Path) -> PathFault | None:
         look = path.lstat()
         if stat.S_ISLNK(look.st_mode):
             return PathFault(path, "is a link, which is not followed", f"rm {shlex.quote(os.fspath(path))}")
-        return _fault(path, look, last=True)
+        return _fault(path, look, os.geteuid(), last=True)
     return None
 
 
@@ -101,10 +107,10 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
             pending += reversed(target.parts[target.is_absolute() :])
 
 
-def _fault(path: Path, look: os.stat_result, *, last: bool) -> PathFault | None:
-    name, us = shlex.quote(os.fspath(path)), os.geteuid()
-    if not is_ours(look):
-        remedy = f"chown -h {_user(us)} {name}" if last else "choose a path that leads through folders of your own"
+def _fault(path: Path, look: os.stat_result, us: int, *, last: bool) -> PathFault | None:
+    name = shlex.quote(os.fspath(path))
+    if look.st_uid not in {us, 0}:
+        remedy = f"chown -h {_user(us)} {name}" if last else f"choose a path that leads through folders of {_user(us)}"
         return PathFault(path, f"belongs to {_user(look.st_uid)}, not to {_user(us)}", remedy)
     if stat.S_ISLNK(look.st_mode) or (look.st_mode & stat.S_ISVTX and not last):
         return None

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from botdock.config import CodeConfig
+from botdock.config import CodeConfig, Policies, Policy
 from botdock.errors import ArchiveError, CodeError, ObjectNotFoundError, StorageError, StorageKeyError
 from botdock.model import ByteReader, ObjectInfo
 from botdock.services.code import CodeKind, CodeService, CodeSource, CodeStore, Workspace, archive_limits
@@ -42,12 +42,12 @@ def objects() -> Objects:
 
 @pytest.fixture
 def service(objects: Objects) -> CodeService:
-    return CodeService(CodeConfig(), store=objects.store, local_code=True)
+    return CodeService(CodeConfig(), store=objects.store)
 
 
 @pytest.fixture
 def strict_service(objects: Objects) -> CodeService:
-    return CodeService(CodeConfig(), store=objects.store, local_code=False)
+    return CodeService(CodeConfig(), store=objects.store, policies=Policies(Policy(local_code=False)))
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ class TestDownload:
         self, service: CodeService, workspace: Workspace, objects: Objects, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(objects, "open", lambda _: nullcontext(DyingSource(b"half")))
-        service = CodeService(CodeConfig(), store=objects.store, local_code=True)
+        service = CodeService(CodeConfig(), store=objects.store)
         with pytest.raises(BrokenSourceError):
             service.download_code("a", workspace)
         assert not workspace.spool.exists()
@@ -170,7 +170,7 @@ class TestDownload:
         self, workspace: Workspace, objects: Objects
     ) -> None:
         config = CodeConfig(total_bytes=1000, entries=1, name_bytes=10)
-        service = CodeService(config, store=objects.store, local_code=True)
+        service = CodeService(config, store=objects.store)
         objects["huge"] = bytes(10_000)
         with pytest.raises(CodeError, match="code at 'huge' is larger than any archive"):
             service.download_code("huge", workspace)
@@ -285,7 +285,7 @@ class TestExtract:
 
     def test_the_configured_limits_hold(self, workspace: Workspace, objects: Objects) -> None:
         config = CodeConfig(file_bytes=10)
-        service = CodeService(config, store=objects.store, local_code=True)
+        service = CodeService(config, store=objects.store)
         objects["a.zip"] = zipped(main__py="x" * 11)
         with pytest.raises(ArchiveError) as caught:
             service.extract_code(service.download_code("a.zip", workspace), workspace)

@@ -21,7 +21,7 @@ from botdock_testing._code_store import CountingStore
 
 @pytest.fixture
 def service() -> CodeService:
-    return CodeService(CodeConfig(), store=CountingStore().code, local_code=True)
+    return CodeService(CodeConfig(), store=CountingStore().code)
 
 
 @pytest.fixture

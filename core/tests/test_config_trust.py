@@ -75,17 +75,13 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
         "options.prometheus.textfile": "x.prom",
     }
     odd |= {"containers.pull": "never", "runtime.images": {"bash": "x"}, "plugins.prefer": {"a": "b"}}
-    odd |= {
-        "policy.engines": [],
-        "policy.runtimes": [],
-        "policy.local_code": True,
-        "policy.max_restart": "always",
-        "policy.manifest_restart": "on-failure",
-        "options.docker.memory_limit": "8MiB",
-    }
+    odd |= {"policy.engines": [], "policy.runtimes": [], "policy.local_code": True, "policy.refused_variables": []}
+    odd |= {"policy.max_restart": "always", "policy.manifest_restart": "on-failure"}
+    odd |= {"options.docker.memory_limit": "8MiB"}
     odd |= {"notify.webhook": "https://a.org", "notify.events": ["outcome"], "notify.outcomes": ["failed"]}
     free = {"logging.compress", "logging.segment_bytes"}
-    user = {"policy": {"local_code": False, "engines": ["docker"], "runtimes": ["bash"], "max_timeout": "8h"}}
+    strict = {"local_code": False, "engines": ["docker"], "runtimes": ["bash"], "max_timeout": "8h"}
+    user: dict[str, Any] = {"policy": {**strict, "refused_variables": ["A"]}}
     user["policy"] |= {"max_restart": "on-failure:9", "max_limits": Config().runtime.limits.given()}
     config = Config.load(environ={}, overrides=user)
     base = document(attrs.evolve(config, options=INSTALLED.sections.complete(config.options)))

@@ -10,21 +10,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdock.config import Config, Policy, RuntimeConfig
+from botdock.config import Config, Policies, Policy, RuntimeConfig
 from botdock.errors import CodeError, ExecutableError, PolicyError
 from botdock.model import DEFAULT_LIMITS, Executable, Limits, RestartPolicy, Runtime
 from botdock.model.limits import MIB, RANGES
-from botdock.orchestrator.plan import Bound, Bounds, Source, bounds_of, check_runtime, check_variables
+from botdock.orchestrator.plan import Bound, Bounds, Source, bounds_of, check_variables
 from botdock.services.code.manifest import MANIFESTS, Manifest, read_manifest
 
 
 def bounds_for(executable: Executable, **policy: Any) -> Bounds:
     config = Config(policy=Policy(**policy), runtime=RuntimeConfig(timeout=60))
-    return bounds_of(executable, config, defaults=DEFAULT_LIMITS)
+    return bounds_of(executable, config, Policies(config.policy), defaults=DEFAULT_LIMITS)
 
 
 def bot(**fields: Any) -> Executable:
     return Executable(id="bot", **fields)
+
+
+def says(**fields: Any) -> Manifest:
+    return Manifest(**fields, source="bot.toml")
 
 
 def test_each_bound_says_who_set_it() -> None:
@@ -34,7 +38,9 @@ def test_each_bound_says_who_set_it() -> None:
     )
     defaults = Limits(cpus=2.0).over(DEFAULT_LIMITS)
     manifest = Limits(pids=8, memory=64 * MIB, output=2**40, tmpfs=DEFAULT_LIMITS.tmpfs, open_files=128)
-    found = bounds_of(bot(limits=Limits(pids=9)), config, defaults=defaults, manifest=manifest)
+    found = bounds_of(
+        bot(limits=Limits(pids=9)), config, Policies(config.policy), defaults=defaults, manifest=says(limits=manifest)
+    )
     assert found.sources == {
         "memory": Bound(value=64 * MIB, source=Source.MANIFEST),
         "cpus": Bound(value=2.0, source=Source.CONFIGURATION),
@@ -101,6 +107,7 @@ def test_no_manifest_makes_any_bound_larger(
     timeout, longest, endless = timeouts
     executable = bot(limits=wanted, timeout=timeout, is_long_running=endless)
     config = Config(policy=Policy(max_limits=ceilings, max_timeout=longest))
+    policies = Policies(config.policy)
     defaults = configured.over(DEFAULT_LIMITS)
     with TemporaryDirectory() as folder:
         (Path(folder) / name).write_text(text)
@@ -109,8 +116,8 @@ def test_no_manifest_makes_any_bound_larger(
             assert manifest is not None
             asked = manifest.limits.given()
             with suppress(PolicyError):  # the caller asks for too much
-                without = bounds_of(executable, config, defaults=defaults)
-                found = bounds_of(executable, config, defaults=defaults, manifest=manifest.limits)
+                without = bounds_of(executable, config, policies, defaults=defaults)
+                found = bounds_of(executable, config, policies, defaults=defaults, manifest=manifest)
                 assert (found.timeout, found.network) == (without.timeout, without.network)
                 for limit, held in without.limits.given().items():
                     tightened = min(held, asked.get(limit, held))
@@ -132,9 +139,12 @@ def test_nothing_is_restarted_more_than_its_caller_or_the_operator_says(
     wanted: str | None, asked: str | None, ceiling: str, for_manifests: str
 ) -> None:
     config = Config(policy=Policy(max_restart=ceiling, manifest_restart=for_manifests))
+    policies = Policies(config.policy)
     manifest = None if asked is None else RestartPolicy.parse(asked)
     with suppress(PolicyError):  # the caller asks for too much
-        found = bounds_of(bot(restart=wanted), config, defaults=DEFAULT_LIMITS, restart=manifest).sources["restart"]
+        found = bounds_of(
+            bot(restart=wanted), config, policies, defaults=DEFAULT_LIMITS, manifest=says(restart=manifest)
+        ).sources["restart"]
         most = [ceiling, *([wanted] if wanted else [asked or "no", for_manifests])]
         assert found.value == min(most, key=RESTARTS.index)
         assert found.asked == (asked if wanted is None and asked not in {None, found.value} else None)
@@ -199,9 +209,9 @@ def test_a_runtime_must_be_allowed_where_the_policy_lists_some() -> None:
         Runtime(name=name, aliases=aliases, image="x", interpreters=("x",), suffixes=(), scripts={}, files=dict)
         for name, aliases in (("bash", ()), ("python311", ("python3.11",)))
     )
-    config = Config(policy=Policy(runtimes=("bash",)))
-    check_runtime(bash, config)
-    check_runtime(python, Config())
-    check_runtime(python, Config(policy=Policy(runtimes=("Python3.11",))))
+    policies = Policies(Policy(runtimes=("bash",)))
+    policies.check_runtime(bash)
+    Policies().check_runtime(python)
+    Policies(Policy(runtimes=("Python3.11",))).check_runtime(python)
     with pytest.raises(PolicyError, match="'python311' is not allowed here; allowed: bash"):
-        check_runtime(python, config)
+        policies.check_runtime(python)

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.config import Config
+from botdock.config import Config, Policies, Policy
 from botdock.entrypoints import EntrypointManager
 from botdock.errors import CapabilityError, CodeError, ExecutableError, ImageError, PolicyError
 from botdock.model import DEFAULT_LIMITS, Engine, Executable, ExecutionResult, ImageInfo, PullPolicy, Runtime
@@ -64,7 +64,9 @@ def run(tmp_path: Path) -> Run:
             containers=ContainerService(engine or FakeEngine(), config.containers, home=tmp_path, images=images),
             code=Checking(TREES),
             storage=FakeStorage(),
-            entrypoints=EntrypointManager({runtime.name: runtime}, configured or {}, allowed=allowed),
+            entrypoints=EntrypointManager(
+                {runtime.name: runtime}, configured or {}, policies=Policies(Policy(images=allowed))
+            ),
             logs=FakeLogs(),
             metrics=FakeMetrics(),
         )

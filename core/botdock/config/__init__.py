@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         load_home,
         platform_folder,
     )
+    from botdock.config.operator import OperatorFile, operator_files, read_operator_files
+    from botdock.config.policies import Ceiling, Policies
     from botdock.config.rules import Section, setting
     from botdock.config.sections import (
         CodeConfig,
@@ -33,17 +35,19 @@ if TYPE_CHECKING:
         RuntimeConfig,
         SupervisorConfig,
     )
-    from botdock.config.sources import read_environment, read_file
+    from botdock.config.sources import Layer, read_environment, read_file
     from botdock.config.trust import is_trusted, trust_file
 
 _HOMES = {
     "config": "Config document secrets_of to_toml",
     "loading": "load",
     "locations": "CONFIG_FILE_NAME CONFIG_VARIABLE ConfigFiles find_config_files load_home platform_folder",
+    "operator": "OperatorFile operator_files read_operator_files",
+    "policies": "Ceiling Policies",
     "rules": "Section setting",
     "sections": "CodeConfig ContainersConfig Features LoggingConfig MetricsConfig NotifyConfig OutboxConfig "
     "PluginsConfig Policy RetentionConfig RuntimeConfig SupervisorConfig",
-    "sources": "read_environment read_file",
+    "sources": "Layer read_environment read_file",
     "trust": "is_trusted trust_file",
 }
 """Which names live in which module."""
@@ -51,16 +55,20 @@ _HOMES = {
 __all__ = [
     "CONFIG_FILE_NAME",
     "CONFIG_VARIABLE",
+    "Ceiling",
     "CodeConfig",
     "Config",
     "ConfigFiles",
     "ContainersConfig",
     "Features",
+    "Layer",
     "LoggingConfig",
     "MetricsConfig",
     "NotifyConfig",
+    "OperatorFile",
     "OutboxConfig",
     "PluginsConfig",
+    "Policies",
     "Policy",
     "RetentionConfig",
     "RuntimeConfig",
@@ -71,9 +79,11 @@ __all__ = [
     "is_trusted",
     "load",
     "load_home",
+    "operator_files",
     "platform_folder",
     "read_environment",
     "read_file",
+    "read_operator_files",
     "secrets_of",
     "setting",
     "to_toml",

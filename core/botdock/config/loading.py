@@ -12,6 +12,7 @@ import attrs
 
 from botdock.config.converter import structure
 from botdock.config.locations import find_config_files
+from botdock.config.operator import read_operator_files
 from botdock.config.options import OPTIONS, PluginSections, limits_of
 from botdock.config.rules import InvalidDataError, Problem, dotted, spelling
 from botdock.config.sections import PluginsConfig
@@ -76,7 +77,7 @@ class _Sources:
     """All that the configuration is read from.
 
     Attributes:
-        files: The later win.
+        files: The later win; the first are the defaults of operators' files.
         untrusted: Whether the last of them came with the working folder, and can only tighten.
         environ: Wins over them.
         arguments: What wins over it.
@@ -104,7 +105,10 @@ class _Sources:
         contents = {file: read_content(file, bounded=file == found.folder) for file in found.used}
         folder = found.folder if found.folder in contents else None
         return cls(
-            files=tuple(parse_file(file, content) for file, content in contents.items()),
+            files=(
+                *(operator.layer for operator in read_operator_files(environ)),
+                *(parse_file(file, content) for file, content in contents.items()),
+            ),
             untrusted=folder is not None and not is_trusted(folder, contents[folder]),
             environ=environ,
             arguments=Layer(data=dict(overrides), source="arguments"),

@@ -17,11 +17,13 @@ from botdock.model._validation import path_problem
 CONFIG_FILE_NAME = "botdock.toml"
 CONFIG_VARIABLE = "BOTDOCK_CONFIG"
 """Names the configuration file; else `botdock.toml` of the working folder over that of the platform's config folder."""
+POLICY_VARIABLE = "BOTDOCK_POLICY"
+"""Names an operator's file that binds besides the one of this machine."""
 PREFIX = "BOTDOCK_"
 """Of the environment variables that are settings."""
 
 _HOME_VARIABLE = "BOTDOCK_HOME"
-_KNOWN_VARIABLES = {_HOME_VARIABLE, CONFIG_VARIABLE, "BOTDOCK_DEBUG"}
+_KNOWN_VARIABLES = {_HOME_VARIABLE, CONFIG_VARIABLE, POLICY_VARIABLE, "BOTDOCK_DEBUG"}
 _ANOTHER_HOME = "BOTDOCK_HOME=DIR names another state folder."
 
 

@@ -179,6 +179,8 @@ class Policy(Section):
         runtimes: Runtimes that may be used; empty means any.
         images: Patterns of the images that an execution or a manifest may name, beside those of the runtimes.
         local_code: Whether code may be a folder, archive or bytes of this machine; without, only what the storage has.
+        variables: Patterns, such as `APP_*`, of the names that an executable's variables and secrets may have.
+        refused_variables: Patterns of those that they may not have, whatever `variables` says.
         loader_variables: Which of LD_PRELOAD and LD_AUDIT an executable may set.
         max_restart: The most that callers may ask for of restarts: `no`, `on-failure`, `on-failure:5` or `always`.
         manifest_restart: The most that a bot's manifest gets of restarts where its caller says nothing.
@@ -193,10 +195,17 @@ class Policy(Section):
     runtimes: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     images: tuple[str, ...] = attrs.field(default=(), validator=rules.IMAGES)
     local_code: bool = True
+    variables: tuple[str, ...] = attrs.field(default=("*",), validator=rules.NAMES)
+    refused_variables: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     loader_variables: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     max_restart: str = attrs.field(default="always", validator=rules.RESTART)
     manifest_restart: str = attrs.field(default="on-failure:3", validator=rules.RESTART)
     unenforced: dict[str, tuple[str, ...]] = attrs.field(factory=dict, validator=rules.UNENFORCED)
+
+    def ceilings(self) -> dict[str, tuple[str, float]]:
+        """Return the upper bounds that are set: by the limit's name, or `timeout`, the setting and its value."""
+        found = {name: (f"max_limits.{name}", value) for name, value in self.max_limits.given().items()}
+        return found | ({"timeout": ("max_timeout", self.max_timeout)} if self.max_timeout else {})
 
     def unenforced_on(self, engine: str) -> tuple[str, ...]:
         """Return the features that an engine may lack."""

@@ -18,7 +18,7 @@ from typing import Any, cast, get_args, get_origin
 
 import attrs
 
-from botdock.config.locations import CONFIG_VARIABLE, PREFIX
+from botdock.config.locations import CONFIG_VARIABLE, POLICY_VARIABLE, PREFIX
 from botdock.config.options import OPTIONS, PluginSections
 from botdock.config.rules import KeyPath, dotted
 from botdock.errors import ConfigError, nearest
@@ -27,7 +27,7 @@ from botdock.model.executable import RESERVED_ENVIRONMENT
 SEPARATOR = "__"
 EVENT_VARIABLES = ("BOTDOCK_EVENT", "BOTDOCK_EVENT_BOT", "BOTDOCK_EVENT_EXECUTION", "BOTDOCK_EVENT_OUTCOME")
 """What `notify.command` is told besides."""
-NO_SETTINGS = frozenset({CONFIG_VARIABLE, "BOTDOCK_DEBUG", *EVENT_VARIABLES}) | RESERVED_ENVIRONMENT
+NO_SETTINGS = frozenset({CONFIG_VARIABLE, POLICY_VARIABLE, "BOTDOCK_DEBUG", *EVENT_VARIABLES}) | RESERVED_ENVIRONMENT
 """Variables of that prefix that are not settings."""
 FOR_TESTS = "BOTDOCK_TEST_"
 

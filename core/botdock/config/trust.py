@@ -65,6 +65,8 @@ TIGHTENED: dict[str, _Rule] = {
     "logging.compress": lambda _before, _after: True,
     "policy.networks": _fewer,
     "policy.images": _fewer,
+    "policy.variables": _fewer,
+    "policy.refused_variables": lambda before, after: _fewer(after, before),
     "policy.loader_variables": _fewer,
     "policy.unenforced": lambda before, after: all(_fewer(before.get(engine, ()), after[engine]) for engine in after),
     "policy.engines": _fewer_of_any,

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from botdock._locks import locked, locked_at_once
 from botdock.archive import remove_tree
+from botdock.config import Policies
+from botdock.config.policies import same_image
 from botdock.entrypoints.context import DATA_MODE, write_file
-from botdock.errors import BotdockError, EntrypointError, NotFoundError, PolicyError, UserError
-from botdock.model.image_reference import ImagePattern, ImageReference
+from botdock.errors import BotdockError, EntrypointError, NotFoundError, UserError
+from botdock.model.image_reference import ImageReference
 from botdock.model.runtime import (
     CONFIG_FILE,
     CONTEXT_FILE,
@@ -29,7 +31,7 @@ from botdock.model.runtime import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from botdock.model import Runtime
@@ -73,7 +75,7 @@ class EntrypointManager:
         runtimes: Mapping[str, Runtime],
         images: Mapping[str, str],
         *,
-        allowed: Iterable[str] = (),
+        policies: Policies | None = None,
         find: Callable[[str], Runtime] | None = None,
     ) -> None:
         """Make a manager.
@@ -81,12 +83,12 @@ class EntrypointManager:
         Args:
             runtimes: By canonical name.
             images: In place of a runtime's own image; the keys are names or aliases of runtimes.
-            allowed: Patterns of other images that may be asked for.
+            policies: Which other images are allowed; None means that none is.
             find: Asked for a name that is none of `runtimes`: it knows why, such as two plugins that claim it.
         """
         self._runtimes = dict(runtimes)
         self._find = find
-        self._allowed = tuple(allowed)
+        self._policies = policies or Policies()
         self._images = {name.casefold(): image for name, image in images.items()}
 
     def get_supported_runtimes(self) -> tuple[str, ...]:
@@ -116,10 +118,11 @@ class EntrypointManager:
 
         Raises:
             NotFoundError: There is no such runtime.
+            PolicyError: It is configured, and an operator's file does not allow it.
         """
-        runtime = self.validate_runtime(name)
-        configured = (self._images.get(known.casefold()) for known in runtime.names)
-        return next((image for image in configured if image), runtime.image)
+        image = self._image_of(self.validate_runtime(name))
+        self._check(image, wish=False)
+        return image
 
     def get_allowed_image(self, image: str, *, source: str = "") -> str:
         """Return what an engine is to be asked for where a caller or a manifest names an image.
@@ -133,14 +136,18 @@ class EntrypointManager:
         Raises:
             PolicyError: It is neither the image of a runtime nor among those that the policy allows.
         """
-        reference = ImageReference.read(image)
-        for name in self.get_supported_runtimes():
-            with suppress(ValueError):  # an operator may name an image by its id
-                if ImageReference.read(known := self.get_docker_image(name)) == reference:
-                    return known
-        if any(ImagePattern.read(pattern).matches(reference) for pattern in self._allowed):
-            return str(reference)
-        raise _refused(image, self._allowed, source)
+        known = [self._image_of(runtime) for runtime in self._runtimes.values()]
+        self._check(image, source=source)
+        return next((one for one in known if same_image(one, image)), str(ImageReference.read(image)))
+
+    def _image_of(self, runtime: Runtime) -> str:
+        configured = (self._images.get(known.casefold()) for known in runtime.names)
+        return next((image for image in configured if image), runtime.image)
+
+    def _check(self, image: str, *, source: str = "", wish: bool = True) -> None:
+        runtimes = self._runtimes.values()
+        configured, builtin = {self._image_of(runtime) for runtime in runtimes}, {runtime.image for runtime in runtimes}
+        self._policies.check_image(image, configured=configured, builtin=builtin, source=source, wish=wish)
 
     def create_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
         """Return the path of a runtime's `entrypoint.sh`, after writing its program where it is not there yet.
@@ -155,17 +162,6 @@ class EntrypointManager:
             EntrypointError: The files cannot be generated or written.
         """
         return keep_program(runtime, programs)
-
-
-def _refused(image: str, allowed: tuple[str, ...], source: str) -> PolicyError:
-    there = f"policy.images has {', '.join(allowed)}" if allowed else "policy.images is empty"
-    mend = f'An operator can allow it: images = ["{image}"] below [policy] in botdock.toml'
-    if source:
-        problem = f"{source}: image {image!r} is not allowed here, and a manifest can allow itself none; {there}"
-        return PolicyError(problem, setting="policy.images", hint=f"{mend}; --image names another one.")
-    once = f"for one run --set 'policy.images=[\"{image}\"]'."
-    problem = f"image {image!r} is neither that of a runtime nor allowed here; {there}"
-    return PolicyError(problem, setting="policy.images", hint=f"{mend}; {once}")
 
 
 def write_program(runtime: Runtime, directory: Path) -> Path:

@@ -61,11 +61,13 @@ class PolicyError(UserError):
 
     Attributes:
         setting: The configuration key that decides it, such as `policy.networks`.
+        file: The operator's file in which it stands; empty for the configuration.
     """
 
-    def __init__(self, message: str, *, setting: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint or f"An operator can allow it with {setting} in botdock.toml.")
+    def __init__(self, message: str, *, setting: str, file: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint or f"An operator can allow it with {setting} in {file or 'botdock.toml'}.")
         self.setting = setting
+        self.file = file
 
 
 class NotFoundError(UserError):

@@ -22,11 +22,12 @@ from botdock.config import (
     ContainersConfig,
     LoggingConfig,
     MetricsConfig,
+    Policies,
     RuntimeConfig,
 )
 from botdock.config.options import default_limits
 from botdock.entrypoints import EntrypointManager
-from botdock.errors import BotdockError, EngineUnavailableError, PolicyError
+from botdock.errors import BotdockError, EngineUnavailableError
 from botdock.executions._files import owner_of
 from botdock.model import Engine, Limits, Runtime, StorageArea, StorageBackend
 from botdock.model.container import LABEL_OWNER
@@ -51,13 +52,17 @@ class ServiceFactory:
         config: The configuration; every `create_*` method can be given another section in its place.
         plugins: Where engines, runtimes, storages, sinks and exporters come from.
 
+    Attributes:
+        policies: What is allowed: the configuration's policy, and that of the operator of this machine.
+
     Raises:
-        ConfigError: Settings of a plugin are wrong, or no plugin's.
+        ConfigError: Settings of a plugin are wrong, or no plugin's; or an operator's file is.
         UserError: Other users could write the state folder.
     """
 
     def __init__(self, config: Config, plugins: PluginManager) -> None:
         self._config = plugins.configured(config) if config.options else config
+        self.policies = Policies.of(self._config)
         self._home = config.checked_home()
         self._plugins = plugins
         self._metrics: MetricsService | None = None
@@ -106,7 +111,7 @@ class ServiceFactory:
         return CodeService(
             section,
             store=store,
-            local_code=self._config.policy.local_code,
+            policies=self.policies,
             cache=self._code_cache(section),
             on_operation=self._cache_operation,
         )
@@ -141,7 +146,7 @@ class ServiceFactory:
         return EntrypointManager(
             runtimes,
             (config or self._config.runtime).images,
-            allowed=self._config.policy.images,
+            policies=self.policies,
             find=lambda name: self._with_settings(self._plugins.runtime(name)),
         )
 
@@ -185,7 +190,8 @@ class ServiceFactory:
             config=self._config,
             engine=engine_name,
             owner=self.owner,
-            limits=self._default_limits(engine_name),
+            limits=self.default_limits_on(engine_name),
+            policies=self.policies,
         )
         self.metrics.start()
         if self._config.features.persistence:
@@ -209,7 +215,7 @@ class ServiceFactory:
         if not self._config.engine:
             return self._first_that_answers()
         plugin = self._plugins.engine(self._config.engine)
-        self._check_allowed(plugin.name)
+        self.policies.check_engine(plugin.name)
         return plugin.name, plugin.factory(self._config)
 
     def strays(self, engine: str) -> list[Leftover]:
@@ -237,18 +243,10 @@ class ServiceFactory:
         """
         return remove_old(self._home, self._config, executions=executions, caches=caches, dry_run=dry_run)
 
-    def _check_allowed(self, engine: str) -> None:
-        allowed = self._config.policy.engines
-        if allowed and engine not in allowed:
-            raise PolicyError(
-                f"engine {engine!r} is not allowed here; allowed: {', '.join(allowed)}", setting="policy.engines"
-            )
-
     def _first_that_answers(self) -> tuple[str, Engine]:
         refusals: list[tuple[str, BotdockError]] = []
-        allowed = self._config.policy.engines
         for name, plugin in sorted(self._plugins.engines().items()):
-            if not plugin.automatic or (allowed and name not in allowed):
+            if not plugin.automatic or not self.policies.allows_engine(name):
                 continue
             try:
                 engine = plugin.factory(self._config)
@@ -270,7 +268,8 @@ class ServiceFactory:
         if names:
             yield f"Or name an engine: {' or '.join(names)} does not isolate."
 
-    def _default_limits(self, engine: str) -> Limits:
+    def default_limits_on(self, engine: str) -> Limits:
+        """Return what an execution may use on an engine where its caller does not say."""
         settings = self._plugins.engine(engine).settings
         return default_limits(settings and self._config.options_for(engine, settings), self._config.runtime.limits)
 
@@ -279,7 +278,7 @@ class ServiceFactory:
             engine,
             config or self._config.containers,
             home=self._home,
-            unenforced=self._config.policy.unenforced_on(name),
+            unenforced=self.policies.unenforced_on(name),
             images=self._plugins.engine(name).images,
             on_operation=self.metrics.record_container_operation,
         )

@@ -2,7 +2,8 @@
 
 from botdock.orchestrator.bot_orchestrator import BotOrchestrator
 from botdock.orchestrator.execution import Execution
+from botdock.orchestrator.explanation import EngineFacts, Explainer, Explanation
 from botdock.orchestrator.preparation import Services, Setting
 from botdock.orchestrator.strays import Leftover
 
-__all__ = ["BotOrchestrator", "Execution", "Leftover", "Services", "Setting"]
+__all__ = ["BotOrchestrator", "EngineFacts", "Execution", "Explainer", "Explanation", "Leftover", "Services", "Setting"]

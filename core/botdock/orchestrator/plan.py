@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from botdock.config import Config, RuntimeConfig
-from botdock.errors import ExecutableError, PolicyError, nearest
+from botdock.config import Ceiling, Config, Policies, RuntimeConfig
+from botdock.errors import ExecutableError, PolicyError
 from botdock.model import DEFAULT_LIMITS, Executable, ImageInfo, Limits, RestartPolicy, Runtime
 from botdock.services.code import Manifest, detect_runtime, read_manifest
 
 if TYPE_CHECKING:
     from botdock.orchestrator.preparation import Services, Setting
     from botdock.orchestrator.run import Run
+    from botdock.services.interfaces import Entrypoints
 
 BUILT_IN = RuntimeConfig()
-LOADER_VARIABLES = frozenset({"LD_AUDIT", "LD_PRELOAD"})
-"""By these the dynamic loader takes further code into each program."""
 
 
 class Source(StrEnum):
@@ -31,6 +31,8 @@ class Source(StrEnum):
     CONFIGURATION = "configuration"
     DEFAULT = "default"
     POLICY = "policy"
+    CODE = "code"
+    """Found in the code, which does not say so itself; of no bound."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,17 +43,19 @@ class Bound:
         value: A limit, the seconds of the wall time, the name of the network or the restart policy; None for no bound.
         source: Who set it. `default` is botdock's own, also where the configuration says the same.
         asked: What the code's manifest asked for and did not get, since it was more; None where it was not.
+        file: The operator's file, where its policy set it; else empty.
     """
 
     value: Any
     source: Source = attrs.field(converter=Source)
     asked: float | str | None = None
+    file: str = ""
 
-    def within(self, ceiling: float | None, source: Source) -> Bound:
+    def within(self, ceiling: float | None, source: Source, *, file: str = "") -> Bound:
         """Return the tighter of this bound and another one's value; None bounds nothing."""
         if ceiling is None or not (self.value is None or ceiling < self.value):
             return self
-        return Bound(value=ceiling, source=source)
+        return Bound(value=ceiling, source=source, file=file)
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +82,8 @@ class Bounds:
         for name, bound in self.sources.items():
             if bound.asked is not None:
                 told[name]["asked"] = bound.asked
+            if bound.file:
+                told[name]["file"] = bound.file
         return told
 
 
@@ -107,13 +113,11 @@ def recognise(run: Run, services: Services, setting: Setting) -> Plan:
     manifest = read_manifest(tree)
     scripts = {**(manifest.entrypoints if manifest else {}), **executable.entrypoint_files}
     named_script = scripts.get(executable.entrypoint) or run.workspace.script or None
-    runtime = _runtime_of(tree, executable, manifest, named_script, services)
-    check_runtime(runtime, setting.config)
+    runtime = runtime_of(tree, executable, manifest, named_script, services.entrypoints)
+    setting.policies.check_runtime(runtime)
     check_variables(runtime, executable)
     if manifest:
-        run.bounds = bounds_of(
-            executable, setting.config, defaults=setting.limits, manifest=manifest.limits, restart=manifest.restart
-        )
+        run.bounds = bounds_of(executable, setting.config, setting.policies, defaults=setting.limits, manifest=manifest)
     image = _named_image(executable, manifest, services)
     # a check knows the language as the runtime's own image has it
     checked = attrs.evolve(runtime, check=lambda *_: ()) if image else runtime
@@ -146,10 +150,14 @@ def _named_image(executable: Executable, manifest: Manifest | None, services: Se
     return ""
 
 
-def _runtime_of(
-    tree: Path, executable: Executable, manifest: Manifest | None, script: str | None, services: Services
+def runtime_of(
+    tree: Path, executable: Executable, manifest: Manifest | None, script: str | None, entrypoints: Entrypoints
 ) -> Runtime:
-    entrypoints = services.entrypoints
+    """Return the runtime that the caller names, or the manifest; else the one that knows the code.
+
+    Raises:
+        UserError: There is none of that name, or none that knows it.
+    """
     if named := executable.runtime or (manifest.runtime if manifest else None):
         return entrypoints.validate_runtime(named)
     known = [entrypoints.validate_runtime(name) for name in entrypoints.get_supported_runtimes()]
@@ -157,12 +165,7 @@ def _runtime_of(
 
 
 def bounds_of(
-    executable: Executable,
-    config: Config,
-    *,
-    defaults: Limits,
-    manifest: Limits | None = None,
-    restart: RestartPolicy | None = None,
+    executable: Executable, config: Config, policies: Policies, *, defaults: Limits, manifest: Manifest | None = None
 ) -> Bounds:
     """Return the bounds of an execution.
 
@@ -171,33 +174,52 @@ def bounds_of(
 
     Args:
         executable: What the caller wants to be run.
-        config: Whose `runtime` has the defaults and whose `policy` the bounds.
+        config: Whose `runtime` has the defaults.
+        policies: What callers may ask for.
         defaults: Limits of the engine where the caller names none.
-        manifest: Limits that the code's manifest asks for.
-        restart: The restart policy that it asks for.
+        manifest: The code's manifest, which asks for limits and restarts.
 
     Raises:
         PolicyError: The caller asks for more than the policy allows.
     """
-    _check_loader(executable, config)
-    policy, asked = config.policy, manifest or Limits()
+    for breach in breaches(executable, config, policies):
+        raise breach
+    return held_bounds(executable, config, policies, defaults=defaults, manifest=manifest)
+
+
+def breaches(executable: Executable, config: Config, policies: Policies) -> Iterator[PolicyError]:
+    """Yield each way in which a caller asks for more than the policies allow."""
+    bounds = {**executable.limits.given(), "timeout": executable.timeout}
+    for check in (
+        partial(policies.check_variables, {*executable.env, *executable.secrets}),
+        *(partial(policies.check_bound, name, wanted) for name, wanted in bounds.items() if wanted is not None),
+        partial(policies.check_network, executable.network or config.runtime.network),
+        *([partial(policies.check_restart, executable.restart)] if executable.restart else []),
+    ):
+        try:
+            check()
+        except PolicyError as error:
+            yield error
+
+
+def held_bounds(
+    executable: Executable, config: Config, policies: Policies, *, defaults: Limits, manifest: Manifest | None = None
+) -> Bounds:
+    """Return what `bounds_of` does, of a request without breaches."""
+    asked = manifest.limits if manifest else Limits()
     sources: dict[str, Bound] = {}
     for name in attrs.fields_dict(Limits):
-        wanted, default, ceiling = (getattr(said, name) for said in (executable.limits, defaults, policy.max_limits))
-        held = _held(
-            wanted, default, getattr(DEFAULT_LIMITS, name), ceiling, name=f"limits.{name}", setting="policy.max_limits."
-        )
+        wanted, default, builtin = (getattr(said, name) for said in (executable.limits, defaults, DEFAULT_LIMITS))
+        held = _held(wanted, default, builtin, policies.ceiling(name))
         if wanted is None and (more := getattr(asked, name)):
             tighter = held.within(more, Source.MANIFEST)
             held = attrs.evolve(held, asked=more) if tighter is held and more > held.value else tighter
         sources[name] = held
     endless = executable.is_long_running
     ours, builtin = (None if endless else section.timeout for section in (config.runtime, BUILT_IN))
-    sources["timeout"] = _held(
-        executable.timeout, ours, builtin, policy.max_timeout or None, name="timeout", setting="policy.max_"
-    )
-    sources["network"] = _network(executable.network, config)
-    sources["restart"] = _restart(executable.restart, restart, config)
+    sources["timeout"] = _held(executable.timeout, ours, builtin, policies.ceiling("timeout"))
+    sources["network"] = _held(executable.network or None, config.runtime.network, BUILT_IN.network, None)
+    sources["restart"] = _restart(executable.restart, manifest.restart if manifest else None, policies)
     return Bounds(
         limits=Limits(**{name: sources[name].value for name in attrs.fields_dict(Limits)}),
         timeout=sources["timeout"].value,
@@ -205,19 +227,6 @@ def bounds_of(
         keeps_newest=endless,
         sources=sources,
     )
-
-
-def check_runtime(runtime: Runtime, config: Config) -> None:
-    """Refuse a runtime that the policy does not list, by its name or one of its aliases.
-
-    Raises:
-        PolicyError: Naming those that it lists.
-    """
-    allowed = config.policy.runtimes
-    if allowed and not any(map(runtime.knows, allowed)):
-        raise PolicyError(
-            f"runtime {runtime.name!r} is not allowed here; allowed: {', '.join(allowed)}", setting="policy.runtimes"
-        )
 
 
 def check_variables(runtime: Runtime, executable: Executable) -> None:
@@ -235,63 +244,21 @@ def check_variables(runtime: Runtime, executable: Executable) -> None:
         raise ExecutableError(problems)
 
 
-def _check_loader(executable: Executable, config: Config) -> None:
-    asked = LOADER_VARIABLES & {*executable.env, *executable.secrets}
-    if refused := sorted(asked.difference(config.policy.loader_variables)):
-        raise PolicyError(
-            f"{', '.join(refused)} lets the loader bring other code into the bot's interpreter, "
-            "which is not allowed here",
-            setting="policy.loader_variables",
-        )
-
-
-def _held(
-    wanted: float | None,
-    default: float | None,
-    builtin: float | None,
-    ceiling: float | None,
-    *,
-    name: str,
-    setting: str,
-) -> Bound:
+def _held(wanted: Any, default: Any, builtin: Any, ceiling: Ceiling | None) -> Bound:
     """Return the bound that holds before a manifest is read."""
-    if wanted is None:
-        source = Source.DEFAULT if default == builtin else Source.CONFIGURATION
-        return Bound(value=default, source=source).within(ceiling, Source.POLICY)
-    if ceiling is not None and wanted > ceiling:
-        unit = " s" if name == "timeout" else ""
-        raise PolicyError(
-            f"{name}: {wanted}{unit} is more than the {ceiling}{unit} that the policy allows",
-            setting=f"{setting}{name.removeprefix('limits.')}",
-        )
-    return Bound(value=wanted, source=Source.CALLER)
-
-
-def _restart(wanted: RestartPolicy | None, asked: RestartPolicy | None, config: Config) -> Bound:
-    """Return the restart policy: a manifest's counts where the caller says nothing, as far as the operator lets it."""
-    ceiling = RestartPolicy.parse(config.policy.max_restart)
     if wanted is not None:
-        if wanted.within(ceiling) != wanted:
-            raise PolicyError(
-                f"restart: '{wanted}' is more than the '{ceiling}' that the policy allows", setting="policy.max_restart"
-            )
+        return Bound(value=wanted, source=Source.CALLER)
+    held = Bound(value=default, source=Source.DEFAULT if default == builtin else Source.CONFIGURATION)
+    return held.within(ceiling.value, Source.POLICY, file=ceiling.file) if ceiling else held
+
+
+def _restart(wanted: RestartPolicy | None, asked: RestartPolicy | None, policies: Policies) -> Bound:
+    """Return the restart policy: a manifest's counts where the caller says nothing, as far as the operator lets it."""
+    if wanted is not None:
         return Bound(value=str(wanted), source=Source.CALLER)
     if asked is None:
         return Bound(value=str(RestartPolicy()), source=Source.DEFAULT)
-    held = asked.within(RestartPolicy.parse(config.policy.manifest_restart)).within(ceiling)
+    held, file = policies.restart_of_manifest(asked)
     if held == asked:
         return Bound(value=str(held), source=Source.MANIFEST)
-    return Bound(value=str(held), source=Source.POLICY, asked=str(asked))
-
-
-def _network(wanted: str | None, config: Config) -> Bound:
-    network, allowed = wanted or config.runtime.network, config.policy.networks
-    if network in allowed:
-        ours = Source.DEFAULT if network == BUILT_IN.network else Source.CONFIGURATION
-        return Bound(value=network, source=Source.CALLER if wanted else ours)
-    near = nearest(network, allowed)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    raise PolicyError(
-        f"network {network!r} is not allowed; allowed: {', '.join(allowed) or 'none at all'}{meant}",
-        setting="policy.networks",
-    )
+    return Bound(value=str(held), source=Source.POLICY, asked=str(asked), file=file)

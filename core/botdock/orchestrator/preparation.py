@@ -9,7 +9,7 @@ from collections.abc import Callable
 import attrs
 
 from botdock._log import logger
-from botdock.config import Config, secrets_of
+from botdock.config import Config, Policies, secrets_of
 from botdock.entrypoints import begin_result, write_context
 from botdock.errors import BotdockError, ExecutableError
 from botdock.model import (
@@ -25,7 +25,7 @@ from botdock.model import (
     PullProgress,
 )
 from botdock.orchestrator.documents import run_document
-from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, check_runtime, recognise
+from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, recognise
 from botdock.orchestrator.run import Created, ProgressCallback, Run, container_run, context_of, template_of
 from botdock.services.code import CodeKind, code_root
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Meter, Metrics, Storage
@@ -57,6 +57,7 @@ class Setting:
         engine: Name of the engine.
         owner: Names the state folder in the labels of containers.
         limits: What an execution may use where its caller does not say.
+        policies: What its caller may ask for; by default what binds the configuration on this machine.
         credentials: The secrets of the configuration.
     """
 
@@ -64,7 +65,12 @@ class Setting:
     engine: str
     owner: str
     limits: Limits
+    policies: Policies = attrs.field()
     credentials: tuple[str, ...] = attrs.field(init=False, repr=False)
+
+    @policies.default
+    def _that_bind(self) -> Policies:
+        return Policies.of(self.config)
 
     @credentials.default
     def _of_the_configuration(self) -> tuple[str, ...]:
@@ -89,9 +95,9 @@ class Preparation:
         with run.phase(Phase.VALIDATE):
             if not executable.file_path and not executable.code:
                 raise ExecutableError(["file_path: names no code; give a folder, an archive, or a key of the storage"])
-            run.bounds = bounds_of(executable, setting.config, defaults=setting.limits)
+            run.bounds = bounds_of(executable, setting.config, setting.policies, defaults=setting.limits)
             if executable.runtime is not None:
-                check_runtime(self._services.entrypoints.validate_runtime(executable.runtime), setting.config)
+                setting.policies.check_runtime(self._services.entrypoints.validate_runtime(executable.runtime))
             self._services.containers.check_enforcement()
             if executable.image is not None:
                 allowed_image(executable.image, self._services)

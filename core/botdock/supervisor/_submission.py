@@ -13,13 +13,14 @@ from typing import Any
 import attrs
 
 from botdock.config import Config, load
-from botdock.errors import ExecutableError, PolicyError, StorageUnavailableError
+from botdock.config.locations import POLICY_VARIABLE
+from botdock.errors import ExecutableError, StorageUnavailableError
 from botdock.executions import ExecutionRecord, Executions
 from botdock.executions._queue import submit as queue
 from botdock.executions._requests import Request, Restart
 from botdock.factory import ServiceFactory
 from botdock.model import Executable, new_execution_id
-from botdock.orchestrator.plan import bounds_of, check_runtime
+from botdock.orchestrator.plan import bounds_of
 from botdock.plugin_manager import PluginManager
 from botdock.services.code.sources import local_path
 from botdock.supervisor._seat import is_taken, ring
@@ -82,20 +83,19 @@ def _checked(executable: Executable, config: Config, plugins: PluginManager) -> 
         raise ExecutableError(["file_path: names no code; give a folder, an archive, or a key of the storage"])
     factory = ServiceFactory(config, plugins)
     entrypoints = factory.create_entrypoint_manager()
-    bounds_of(executable, config, defaults=config.runtime.limits)
-    if config.engine and config.policy.engines and plugins.engine(config.engine).name not in config.policy.engines:
-        raise PolicyError(
-            f"engine {config.engine!r} is not allowed here; allowed: {', '.join(config.policy.engines)}",
-            setting="policy.engines",
-        )
+    policies = factory.policies
+    bounds_of(executable, config, policies, defaults=config.runtime.limits)
+    if config.engine:
+        policies.check_engine(plugins.engine(config.engine).name)
     if executable.runtime is not None:
-        check_runtime(entrypoints.validate_runtime(executable.runtime), config)
+        policies.check_runtime(entrypoints.validate_runtime(executable.runtime))
     if executable.image is not None:
         entrypoints.get_allowed_image(executable.image)
     if executable.code:
+        policies.check_local_code(f"code at {executable.file_path!r} is given as bytes")
         return executable
     code = factory.create_code_service()
-    found = local_path(executable.file_path) if config.policy.local_code else None
+    found = local_path(executable.file_path) if not policies.only_storage else None
     if found is not None:
         return attrs.evolve(executable, file_path=str(found[0]))
     code.check_location(executable.file_path, ask_storage=False)
@@ -111,6 +111,8 @@ def _spawn(home: Path, config_file: str | os.PathLike[str] | None) -> None:
         command.append(os.path.abspath(config_file))  # noqa: PTH100 - `resolve` would follow links
     descriptor = os.open(home / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    if named := environment.get(POLICY_VARIABLE):
+        environment[POLICY_VARIABLE] = os.path.abspath(named)  # noqa: PTH100 - as below
     try:
         subprocess.Popen(
             command,

@@ -115,7 +115,7 @@ class TestCode:
             raise CodeError("no object", source=key)
 
         store = CodeStore(name="none", open=nothing, stat=nothing, location=lambda: "nowhere")
-        return CodeService(CodeConfig(), store=store, local_code=True)
+        return CodeService(CodeConfig(), store=store)
 
     def test_code_comes_into_a_workspace_and_goes(self, code: Code, name: str, tmp_path: Path) -> None:
         workspace = code.prepare_workspace(tmp_path / "work")

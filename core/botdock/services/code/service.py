@@ -11,7 +11,8 @@ import attrs
 
 from botdock._log import logger
 from botdock.archive import ArchiveLimits, copy_tree, extract
-from botdock.errors import ArchiveError, BotdockError, CodeError, ObjectNotFoundError, PolicyError, StorageKeyError
+from botdock.config import Policies
+from botdock.errors import ArchiveError, BotdockError, CodeError, ObjectNotFoundError, StorageKeyError
 from botdock.model import Runtime, validate_key
 from botdock.model.executable import sha256_of
 from botdock.model.units import format_bytes
@@ -56,8 +57,8 @@ class CodeService:
     Args:
         config: How large code may be.
         store: The storage's code area.
-        local_code: Whether folders, archives and bytes of this machine may be code; see `policy.local_code`. Without,
-            the storage is always asked for a key, even if `code_digest` says what it holds.
+        policies: Say whether folders, archives and bytes of this machine may be code; None means that they may.
+            Where not, the storage is always asked for a key, even if `code_digest` says what it holds.
         cache: Where unpacked archives are kept; None means that each run fetches and unpacks its own.
         on_operation: Told of each archive that was found in the cache or was not: `cache.hit` or `cache.miss`; the
             seconds until then; bytes fetched; success.
@@ -74,13 +75,14 @@ class CodeService:
         config: CodeConfig,
         *,
         store: CodeStore,
-        local_code: bool,
+        policies: Policies | None = None,
         cache: CodeCache | None = None,
         on_operation: Report | None = None,
     ) -> None:
         self._config = config
         self._store = store
-        self._local_code = local_code
+        self._policies = policies or Policies()
+        self._local_code = not self._policies.only_storage
         self._report: Report = on_operation or (lambda *_: None)
         self.cache = cache
 
@@ -157,12 +159,8 @@ class CodeService:
             StorageError: The storage, the cache, or the disk under the spool could not do its part.
         """
         wanted = sha256_of(code_digest) if code_digest else None
-        if code and not self._local_code:
-            raise PolicyError(
-                f"code at {file_path!r} is given as bytes, and only code of the storage is allowed here",
-                setting="policy.local_code",
-            )
         if code:
+            self._policies.check_local_code(f"code at {file_path!r} is given as bytes")
             return self._fetch(bytes_supply(file_path, code), workspace, wanted, progress)
         if not file_path:
             raise CodeError("no code is named", source="", hint="Give a folder, an archive, or a key of the storage.")
@@ -280,7 +278,7 @@ class CodeService:
 
     def _missing(self, file_path: str, error: StorageKeyError | ObjectNotFoundError) -> BotdockError:
         if not self._local_code:
-            error.hint = error.hint or "Only the storage is looked at: policy.local_code is off."
+            error.hint = error.hint or f"Only the storage is looked at: {self._policies.only_storage}."
             return error
         where = error.message
         if isinstance(error, StorageKeyError):

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from botdock.config import CodeConfig
+from botdock.config import CodeConfig, Policies, Policy
 from botdock.errors import StorageUnavailableError
 from botdock.model import ObjectInfo, ObjectReader
 from botdock.services.code import CodeService, CodeStore, Workspace, archive_limits
@@ -108,7 +108,7 @@ class CodeRuns:
         return CodeService(
             self.config,
             store=self.store,
-            local_code=self.local_code,
+            policies=Policies(Policy(local_code=self.local_code)),
             cache=self.cache() if self.config.cache_bytes else None,
             on_operation=lambda name, *_: self.reports.append(name),
         )

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from botdock.config import Policies, Policy
 from botdock.entrypoints import EntrypointManager
 from botdock.errors import BotdockError, CodeError, NotFoundError
 from botdock.model import (
@@ -236,7 +237,7 @@ class FakeEntrypoints:
 
     def __init__(self, runtimes: Sequence[Runtime], *, images: Sequence[str] = ()) -> None:
         self._runtimes = {runtime.name: runtime for runtime in runtimes}
-        self._images = tuple(images)
+        self._policies = Policies(Policy(images=tuple(images)))
 
     def get_supported_runtimes(self) -> tuple[str, ...]:
         """Return their names."""
@@ -255,7 +256,7 @@ class FakeEntrypoints:
 
     def get_allowed_image(self, image: str, *, source: str = "") -> str:
         """Return its name in full, if it is allowed."""
-        return EntrypointManager(self._runtimes, {}, allowed=self._images).get_allowed_image(image, source=source)
+        return EntrypointManager(self._runtimes, {}, policies=self._policies).get_allowed_image(image, source=source)
 
     def create_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
         """Write the runtime's files."""

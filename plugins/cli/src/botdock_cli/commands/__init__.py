@@ -27,6 +27,7 @@ SUMMARIES = {
     "recover": "Take over the executions whose runner has died, and see them to their end.",
     "gc": "Remove old executions, with their logs and results.",
     "plugins": "List what is installed, and what could not be loaded and why.",
+    "explain": "Say what a run would be, why each of its bounds is so, and what refuses it.",
     "doctor": "Say what works here, what this machine cannot enforce, and what mends it.",
     "config": "Show the configuration that is in force, secrets masked.",
     "pack": "Make an archive of a bot's folder: the same folder gives the same bytes.",

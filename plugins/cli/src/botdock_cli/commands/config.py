@@ -15,7 +15,7 @@ from botdock_cli.output import print_json, print_text
 from botdock_cli.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from botdock.config import ConfigFiles
 
@@ -86,18 +86,36 @@ def as_text(session: Session) -> Iterator[str]:
 
 def origins(session: Session, effective: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield each setting that a file or the environment has set, and which of them: `environment BOTDOCK_ENGINE`."""
-    from botdock.config import Config, read_environment, read_file
+    origin = origin_of(session)
+    for path in _leaves(effective):
+        if source := origin(path):
+            yield path, source
+
+
+def origin_of(session: Session, overrides: Mapping[str, Any] | None = None) -> Callable[[tuple[str, ...]], str]:
+    """Return what tells who has set a setting: `--set`, `environment BOTDOCK_ENGINE`, a file; empty for nobody.
+
+    Args:
+        session: This call.
+        overrides: What its options change in the configuration.
+    """
+    from botdock.config import Config, Layer, read_environment, read_file, read_operator_files
 
     sections = session.plugins.sections
     environment, _ = read_environment(Config, os.environ, sections)
     core = [field.name for field in attrs.fields(Config)]
+    arguments = sections.canonical(Layer(data=dict(overrides or {}), source="an option, or --set"), core)[0]
     read = [sections.canonical(read_file(path), core)[0] for path in reversed(config_files(session).used)]
-    layers = [environment, *read]
-    for path in _leaves(effective):
-        for layer in layers:
-            if layer.holds(path):
-                yield path, layer.name(path) if layer is environment else str(Path(layer.source).absolute())
-                break
+    operators = [one.layer for one in reversed(read_operator_files(os.environ))]
+    layers = [arguments, environment, *read, *operators]
+
+    def tell(path: tuple[str, ...]) -> str:
+        layer = next((layer for layer in layers if layer.holds(path)), None)
+        if layer is None or layer is arguments:
+            return layer.source if layer else ""
+        return layer.name(path) if layer is environment else str(Path(layer.source).absolute())
+
+    return tell
 
 
 def _leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -109,11 +127,14 @@ def _leaves(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tu
 
 
 def where(session: Session) -> str:
-    """Say in one line which files are used, and which is not and why."""
+    """Say in one line which files are used, which is not and why, and the operators' files that bind."""
+    from botdock.config import operator_files
+
     files = config_files(session)
     used = "".join(f"{path.absolute()}, " for path in reversed(files.used))
     ignored = f"; {files.folder} is not read: {files.ignored}" if files.ignored else ""
-    return f"from {used}the environment and the defaults{'' if used else '; no file'}{ignored}"
+    bounds = "".join(f"; bounded by {path}" for path in operator_files(os.environ))
+    return f"from {used}the environment and the defaults{'' if used else '; no file'}{ignored}{bounds}"
 
 
 def config_files(session: Session) -> ConfigFiles:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -162,8 +163,16 @@ def _examine(plugin: EnginePlugin, config: Config) -> EngineFindings:
 
 def _tolerating(checks: list[Check], plugin: EnginePlugin, config: Config) -> list[Check]:
     """Make warnings of those failures that the policy puts up with."""
-    tolerated = {f"{plugin.name}.{feature}" for feature in config.policy.unenforced_on(plugin.name)}
+    tolerated = {f"{plugin.name}.{feature}" for feature in _unenforced(config, plugin.name)}
     return [at_most_warning(check) if check.name in tolerated else check for check in checks]
+
+
+def _unenforced(config: Config, engine: str) -> tuple[str, ...]:
+    from botdock.config import Policies
+
+    with suppress(ConfigError):  # told above
+        return Policies.of(config).unenforced_on(engine)
+    return ()
 
 
 def _probe(plugin: EnginePlugin, config: Config) -> Iterator[Check]:
@@ -188,7 +197,7 @@ def _enforcement(capabilities: EngineCapabilities, engine: str, config: Config) 
         if feature in capabilities.enforced:
             continue
         name, reason = f"{engine}.{feature.value}", capabilities.missing.get(feature, "the engine does not say why")
-        if feature.value in config.policy.unenforced_on(engine):
+        if feature.value in _unenforced(config, engine):
             yield warning(name, f"not enforced (policy.unenforced allows it): {reason}")
         else:
             mend = f'or allow it: policy.unenforced = {{{engine} = ["{feature.value}"]}} in botdock.toml'
