@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
-TRIED_ELSEWHERE = {"write-a-runtime.md", "bots-with-dependencies.md"}
+TRIED_ELSEWHERE = {"bots-with-dependencies.md", "operate.md", "write-a-runtime.md"}
 """Documents whose commands are about files that they show."""
-CONFIGURING = ("configure.md", "bots-with-dependencies.md", "keep-bots-running.md")
+CONFIGURING = ("bots-with-dependencies.md", "configure.md", "keep-bots-running.md", "operate.md")
 """Documents whose TOML is configuration."""
 PROOF = re.compile(r"`([\w/]+/tests/[\w/]*test_\w+\.py|tests/[\w/]+\.py)((?:::\w+)*)`")
 

@@ -25,7 +25,7 @@ SUMMARIES = {
     "inspect": "Show all that is known of executions, as JSON.",
     "supervise": "Watch over what was started, as a service, until asked to hand over.",
     "recover": "Take over the executions whose runner has died, and see them to their end.",
-    "gc": "Remove old executions, with their logs and results.",
+    "gc": "Remove what is old: executions, and what caches keep unused.",
     "plugins": "List what is installed, and what could not be loaded and why.",
     "explain": "Say what a run would be, why each of its bounds is so, and what refuses it.",
     "doctor": "Say what works here, what this machine cannot enforce, and what mends it.",
