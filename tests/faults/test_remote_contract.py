@@ -12,25 +12,25 @@ from botdock_engine_docker.engine import DockerEngine
 from botdock_engine_docker.settings import DockerSettings
 from botdock_testing import EngineContract
 from testbed.foreign import ForeignDaemon
+from testbed.sshd import PrivateSshd
 
 
-def remote(daemon: ForeignDaemon) -> DockerSettings:
-    return DockerSettings(host=daemon.url, tls_verify=True, cert_path=str(daemon.certificates))
+def opened(settings: DockerSettings) -> Iterator[Engine]:
+    engine = DockerEngine.from_config(Config(options={"docker": settings}))
+    yield engine
+    engine.close()
 
 
-@pytest.mark.sampled(6)
-class TestDockerBehindTlsKeepsTheContract(EngineContract):
-    @pytest.fixture
-    def engine(self, foreign_daemon: ForeignDaemon) -> Iterator[Engine]:
-        engine = DockerEngine.from_config(Config(options={"docker": remote(foreign_daemon)}))
-        yield engine
-        engine.close()
+class RemoteContract(EngineContract):
+    """What is the same however the daemon is reached, which the fixture `settings` says."""
 
     @pytest.fixture
-    def reopened(self, foreign_daemon: ForeignDaemon) -> Iterator[Engine]:
-        engine = DockerEngine.from_config(Config(options={"docker": remote(foreign_daemon)}))
-        yield engine
-        engine.close()
+    def engine(self, settings: DockerSettings) -> Iterator[Engine]:
+        yield from opened(settings)
+
+    @pytest.fixture
+    def reopened(self, settings: DockerSettings) -> Iterator[Engine]:
+        yield from opened(settings)
 
     @pytest.fixture
     def basic_environment(self) -> frozenset[str]:
@@ -43,3 +43,24 @@ class TestDockerBehindTlsKeepsTheContract(EngineContract):
     @pytest.fixture
     def absent_image(self) -> str:
         return "botdock/no-such-image:0"
+
+
+@pytest.mark.sampled(10)
+class TestDockerBehindTlsKeepsTheContract(RemoteContract):
+    @pytest.fixture
+    def settings(self, foreign_daemon: ForeignDaemon) -> DockerSettings:
+        return DockerSettings(host=foreign_daemon.url, tls_verify=True, cert_path=str(foreign_daemon.certificates))
+
+
+@pytest.mark.sampled(10)
+class TestDockerBehindSshKeepsTheContract(RemoteContract):
+    @pytest.fixture
+    def settings(self, over_ssh: PrivateSshd) -> DockerSettings:
+        return DockerSettings(host=over_ssh.url)
+
+
+@pytest.mark.sampled(10)
+class TestDockerBehindASocketThatLeadsElsewhereKeepsTheContract(RemoteContract):
+    @pytest.fixture
+    def settings(self, foreign_daemon: ForeignDaemon) -> DockerSettings:
+        return DockerSettings(host=foreign_daemon.host)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +15,7 @@ from testbed.fixtures import provide_images, shown, unavailable
 
 if TYPE_CHECKING:
     from testbed.foreign import ForeignDaemon
+    from testbed.sshd import PrivateSshd
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +43,26 @@ def foreign_daemon(pytestconfig: pytest.Config) -> Iterator[ForeignDaemon]:
 def foreign_images(foreign_daemon: ForeignDaemon, pytestconfig: pytest.Config) -> Mapping[str, str]:
     """Tags of the images that it has, by runtime."""
     return provide_images(foreign_daemon.host, pytestconfig)
+
+
+@pytest.fixture(scope="module")
+def foreign_sshd(foreign_daemon: ForeignDaemon) -> Iterator[PrivateSshd]:
+    """A sshd before that daemon; `ssh` is only to be found on PATH within `over_ssh`."""
+    from testbed.sshd import PrivateSshd
+
+    folder = Path(tempfile.mkdtemp(prefix="sshd-", dir=foreign_daemon.folder))
+    server = PrivateSshd(folder, foreign_daemon.run_dir)
+    try:
+        server.start()
+        yield server
+    except TestbedError as error:
+        unavailable(error)
+    finally:
+        server.delete()
+
+
+@pytest.fixture
+def over_ssh(foreign_sshd: PrivateSshd, monkeypatch: pytest.MonkeyPatch) -> PrivateSshd:
+    """The same, with a `ssh` on PATH that knows it as the host `far`."""
+    monkeypatch.setenv("PATH", str(foreign_sshd.bin), prepend=os.pathsep)
+    return foreign_sshd

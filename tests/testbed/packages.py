@@ -51,10 +51,15 @@ def _apt_get(*arguments: str) -> None:
     )
 
 
-def unpacked_program(package: str, name: str) -> Path:
+def unpacked_program(package: str, name: str, place: str = "usr/bin") -> Path:
     """Return the path of a program of a package that is unpacked into the cache, once, and never installed.
 
     Installing it would start a service, and needs root.
+
+    Args:
+        package: Of Debian.
+        name: The program, or a file that lies in no PATH.
+        place: Its folder in the package.
 
     Raises:
         TestbedError: It is not on PATH and cannot be had; saying how to get it.
@@ -62,7 +67,7 @@ def unpacked_program(package: str, name: str) -> Path:
     if found := find_program(name):
         return Path(found)
     folder = cache_dir() / package
-    program = folder / "usr" / "bin" / name
+    program = folder / place / name
     with locked(cache_dir() / f"{package}.lock"):
         if not program.is_file():
             _unpack(package, folder, missing=name)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from botdock.errors import ConfigError
-from botdock_engine_docker.endpoint import Endpoint, find_endpoint
+from botdock_engine_docker.endpoint import Endpoint, Ssh, find_endpoint
 from botdock_engine_docker.settings import DockerSettings
 
 
@@ -46,9 +46,28 @@ def test_an_option_says_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "ssh"),
+    [
+        ("ssh://farm", Ssh(host="farm")),
+        ("ssh://me@farm/", Ssh(host="farm", user="me")),
+        (
+            "ssh://me@farm:2222/run/user/7/docker.sock",
+            Ssh(host="farm", user="me", port=2222, socket="/run/user/7/docker.sock"),
+        ),
+    ],
+)
+def test_a_daemon_behind_ssh_does_not_either(url: str, ssh: Ssh) -> None:
+    endpoint = find(url)
+    assert (endpoint.ssh, endpoint.shared_disk, endpoint.certificates) == (ssh, False, None)
+
+
+@pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("ssh://me@farm", "behind ssh"),
+        ("ssh://me:secret@farm", "no password in it"),
+        ("ssh://", "not an address of ssh"),
+        ("ssh://-oProxyCommand=x", "not an address of ssh"),
+        ("ssh://-oProxyCommand=x@farm", "not an address of ssh"),
         ("tcp://farm", "needs a host and a port"),
         ("tcp://:2375", "needs a host and a port"),
         ("tcp://farm:high", "needs a host and a port"),
@@ -67,7 +86,7 @@ def test_a_wrong_address_is_a_mistake(url: str, words: str) -> None:
 
 def test_a_wrong_address_in_the_configuration_is_found_there() -> None:
     with pytest.raises(ConfigError) as caught:
-        find("ssh://me@farm")
+        find("ssh://")
     assert caught.value.problems[0].startswith("docker.host: ")
 
 

@@ -158,6 +158,8 @@ def checks(config: Config) -> Iterable[Check]:
         return list(_examine(probe(client, timeout=CHECK_TIMEOUT), endpoint, settings.seccomp, output))
     except BotdockError as error:
         return [_failed("docker.engine", error.message, error.hint or "")]
+    finally:
+        client.close()
 
 
 def _examine(probed: Probe, endpoint: Endpoint, seccomp: str, output: int) -> Iterator[Check]:

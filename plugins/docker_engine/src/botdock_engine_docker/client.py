@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import time
 from functools import cached_property
 from itertools import chain
 from threading import Lock
@@ -13,8 +14,9 @@ from urllib.parse import quote, urlencode
 
 import attrs
 
-from botdock.errors import EngineTimeoutError, EngineUnavailableError
+from botdock.errors import ContainerError, EngineTimeoutError, EngineUnavailableError
 from botdock_engine_docker.errors import Call, translated
+from botdock_engine_docker.ssh import Tunnel
 from botdock_engine_docker.wire import Deadline, Route, Wire
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from botdock_engine_docker.endpoint import Endpoint
 
+ROUTE_LIFE = 60.0
+"""Seconds until a name is looked up again: another machine may have it."""
 OLDEST_API = (1, 41)
 """Docker 20.10 of December 2020: the first with private cgroup namespaces, and the oldest that this was measured on."""
 NEWEST_API = (1, 51)
@@ -52,6 +56,13 @@ class DockerClient:
         self._wanted = api_version
         self._lock = Lock()
         self._server: Server | None = None
+        self._tunnel = Tunnel(endpoint.ssh, connect_timeout=connect_timeout) if endpoint.ssh else None
+        self._found: tuple[Route | None, float] = (None, 0.0)
+
+    def close(self) -> None:
+        """Let go of what leads to the daemon; never raises."""
+        if self._tunnel:
+            self._tunnel.close()
 
     def server(self, *, timeout: float) -> Server:
         """Say what answers, asking it once.
@@ -156,7 +167,7 @@ class DockerClient:
             fields["Content-Length"] = str(len(content))
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         with translated(call):
-            route = self._route
+            route = self._route(call)
             connection = socket.socket(route.family, socket.SOCK_STREAM)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a silent bot is not a dead connection
             wire = Wire(connection, call, method=method)
@@ -167,12 +178,23 @@ class DockerClient:
                 raise
         return wire
 
+    def _route(self, call: Call) -> Route:
+        """Return how the daemon is reached."""
+        if path := self._tunnel.address(call) if self._tunnel else self.endpoint.socket:
+            return Route(family=socket.AF_UNIX, address=path, timeout=self._connect_timeout)
+        route, found = self._found
+        if route is None or time.monotonic() - found > ROUTE_LIFE:
+            route = self._find_route()
+            self._found = route, time.monotonic()
+        return route
+
     @cached_property
-    def _route(self) -> Route:
-        """How the daemon is reached: of the addresses that its name has, by the first that takes a connection."""
-        if self.endpoint.socket:
-            return Route(family=socket.AF_UNIX, address=self.endpoint.socket, timeout=self._connect_timeout)
-        context = _tls_context(self.endpoint)
+    def _context(self) -> ssl.SSLContext | None:
+        return _tls_context(self.endpoint)
+
+    def _find_route(self) -> Route:
+        """Return, of the addresses that a name has, the first that takes a connection."""
+        context = self._context
         with socket.create_connection(self.endpoint.address, timeout=self._connect_timeout) as connection:
             return Route(
                 family=connection.family,
@@ -187,7 +209,11 @@ class DockerClient:
         try:
             with self._request(call, "GET", "/version", {}, None) as wire:
                 said = _decode(wire.receive_all(timeout), call)
-        except EngineTimeoutError as error:
+        except ContainerError as error:
+            if self._tunnel and (said := self._tunnel.complaint()):
+                raise self._tunnel.error(said, call) from error
+            if not isinstance(error, EngineTimeoutError):
+                raise
             raise EngineUnavailableError(
                 error.message, engine=error.engine, operation="connect", hint=error.hint
             ) from error

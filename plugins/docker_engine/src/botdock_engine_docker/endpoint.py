@@ -28,8 +28,6 @@ DEFAULT_CONTEXT = "default"
 """The context that means Docker's own socket."""
 _LONGEST_SOCKET = 107
 """Bytes of `sun_path` (unix(7)) before its NUL."""
-FORWARD = "ssh -nNT -L /tmp/remote-docker.sock:/var/run/docker.sock USER@HOST"
-"""The command that makes a Docker behind ssh look like a local socket."""
 
 
 @attrs.frozen(kw_only=True)
@@ -46,13 +44,31 @@ class Certificates:
 
 
 @attrs.frozen(kw_only=True)
+class Ssh:
+    """A daemon's socket on a machine that ssh reaches.
+
+    Attributes:
+        host: A name that ssh knows.
+        user: Empty for the one that ssh's configuration says.
+        port: 0 for the same.
+        socket: Its path there.
+    """
+
+    host: str
+    user: str = ""
+    port: int = 0
+    socket: str = DEFAULT_SOCKET
+
+
+@attrs.frozen(kw_only=True)
 class Endpoint:
     """Where the engine listens.
 
     Attributes:
         url: The address as a user writes it; what messages name.
         socket: Path of its Unix socket, or empty.
-        address: Host and port of its TCP socket; not used with `socket`.
+        ssh: Where it is behind ssh, or None.
+        address: Host and port of its TCP socket; not used with `socket` and `ssh`.
         certificates: For TLS; None for a plain connection.
         shared_disk: Whether it sees our files under the same paths, so that they can be bind-mounted; None for a local
             socket of which nothing says so: behind it may be another machine, or another container's view of this one.
@@ -60,6 +76,7 @@ class Endpoint:
 
     url: str
     socket: str = ""
+    ssh: Ssh | None = None
     address: tuple[str, int] = ("", 0)
     certificates: Certificates | None = None
     shared_disk: bool | None = None
@@ -82,7 +99,7 @@ def find_endpoint(settings: DockerSettings, environ: Mapping[str, str] | None = 
     if url or not (endpoint := _of_context(environ)):
         url = url or f"unix://{DEFAULT_SOCKET}"
         endpoint = _parse(url, source)
-        if not endpoint.socket and _wants_tls(settings, environ, url):
+        if endpoint.address[1] and _wants_tls(settings, environ, url):
             endpoint = attrs.evolve(endpoint, certificates=_find_certificates(settings, environ))
     if settings.shared_disk is not None:
         return attrs.evolve(endpoint, shared_disk=settings.shared_disk)
@@ -111,9 +128,12 @@ def _of_context(environ: Mapping[str, str]) -> Endpoint | None:
             hint="`docker context ls` shows those there are; `docker context use NAME` or docker.host picks one.",
         )
     endpoint, tls = _parse(host, f"Docker context {name!r}"), folder / "contexts" / "tls" / key / "docker"
-    if endpoint.socket or docker.get("SkipTLSVerify") or not tls.is_dir():
+    if not endpoint.address[1] or not (tls.is_dir() or docker.get("SkipTLSVerify")):
         return endpoint
-    return attrs.evolve(endpoint, certificates=_read_certificates(tls, endpoint.url))
+    # a context that skips the verification speaks TLS all the same; here it is never skipped
+    return attrs.evolve(
+        endpoint, certificates=_read_certificates(tls, endpoint.url) if tls.is_dir() else Certificates()
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -141,19 +161,35 @@ def _parse(url: str, source: str) -> Endpoint:
         case "tcp" | "http" | "https":
             return Endpoint(url=url, address=_host_and_port(parts, url, source))
         case "ssh":
-            raise ConfigError(
-                [f"{source}: {url!r}: an engine behind ssh is not spoken to directly"],
-                hint=f"Forward its socket with `{FORWARD}` and set docker.host = 'unix:///tmp/remote-docker.sock', "
-                "with docker.shared_disk = false if it does not see this machine's files.",
-            )
-    raise ConfigError([f"{source}: {url!r} is not an address of Docker; write unix:///path/to.sock or tcp://host:port"])
+            return Endpoint(url=url, ssh=_behind_ssh(parts, url, source))
+    raise ConfigError(
+        [
+            f"{source}: {url!r} is not an address of Docker; write unix:///path/to.sock, tcp://host:port or ssh://user@host"
+        ]
+    )
+
+
+def _behind_ssh(parts: SplitResult, url: str, source: str) -> Ssh:
+    host, user = parts.hostname or "", parts.username or ""
+    if parts.password is not None:
+        raise ConfigError([f"{source}: an address of ssh has no password in it: ssh takes keys"])
+    if not host or host.startswith("-") or user.startswith("-") or parts.query or parts.fragment:
+        raise ConfigError(
+            [f"{source}: {url!r} is not an address of ssh; write ssh://user@host, or ssh://host/path.sock"]
+        )
+    socket = parts.path if parts.path not in {"", "/"} else DEFAULT_SOCKET
+    return Ssh(host=host, user=user, port=_port(parts) or 0, socket=socket)
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:
+        return None
 
 
 def _host_and_port(parts: SplitResult, url: str, source: str) -> tuple[str, int]:
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
+    port = _port(parts)
     if not parts.hostname or not port:
         raise ConfigError([f"{source}: {url!r} needs a host and a port, such as tcp://127.0.0.1:2376"])
     return parts.hostname, port

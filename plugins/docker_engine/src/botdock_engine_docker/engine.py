@@ -184,7 +184,8 @@ class DockerEngine(Engine):
         return open_events(self._client, selectors, timeout=timeout)
 
     def close(self) -> None:
-        """Nothing is to be let go of: each call has a connection of its own, and ends it."""
+        """Let go of the way to the daemon; each call has a connection of its own, and ends it."""
+        self._client.close()
 
     def _source(self, operation: str, container_id: str, timeout: float) -> Source:
         return Source(self._client, self._client.about(operation, timeout=timeout, container_id=container_id))
