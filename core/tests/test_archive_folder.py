@@ -50,7 +50,7 @@ def test_a_copy_is_what_an_archive_would_give(tree: Path, tmp_path: Path) -> Non
     (tree / "d").chmod(0o1777)
     (tree / "d" / "link").symlink_to("../a")
     report = copy_tree(tree, tmp_path / "out")
-    assert report == ExtractReport(format=None, entries=5, bytes=11)
+    assert report == ExtractReport(format=None, entries=5, bytes=11, sha256=report.sha256)
     assert snapshot(tmp_path / "out") == {
         "a": ("-rw-r--r--", b"1"),
         "d": ("drwxr-xr-x", b""),
@@ -58,6 +58,29 @@ def test_a_copy_is_what_an_archive_would_give(tree: Path, tmp_path: Path) -> Non
         "d/empty": ("drwxr-xr-x", b""),
         "d/link": ("link", b"../a"),
     }
+
+
+def test_the_digest_of_a_copy_changes_with_all_that_is_copied_and_with_nothing_else(tree: Path, tmp_path: Path) -> None:
+    def digest(name: str) -> str:
+        return copy_tree(tree, tmp_path / name).sha256
+
+    found = [digest("first")]
+    os.utime(tree / "a", (1, 1))
+    (tree / "a").chmod(0o600)
+    assert digest("same") == found[0]
+    changes: list[Callable[[], object]] = [
+        lambda: (tree / "a").write_bytes(b"2"),
+        lambda: (tree / "a").chmod(0o700),
+        lambda: (tree / "a").rename(tree / "c"),
+        lambda: (tree / "link").symlink_to("c"),
+        (tree / "d" / "empty").rmdir,
+        lambda: make_socket(tree / "socket"),
+    ]
+    for number, change in enumerate(changes):
+        change()
+        found.append(digest(f"changed-{number}"))
+    assert len(set(found)) == len(found) - 1
+    assert found[-1] == found[-2]  # a socket is not code
 
 
 def test_a_copy_into_its_own_source_holds_what_was_there_before(tree: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -36,12 +37,14 @@ class ExtractReport:
         entries: Files, folders and links made.
         bytes: Bytes of all files.
         left_out: Of a folder, the devices, pipes and sockets in it, which are not code.
+        sha256: Of a folder, of all that was made of it, names and modes too, as 64 hexadecimal digits; else empty.
     """
 
     format: ArchiveFormat | None
     entries: int
     bytes: int
     left_out: tuple[str, ...] = ()
+    sha256: str = ""
 
 
 def detect(source: Path | ByteReader) -> ArchiveFormat:
@@ -136,9 +139,27 @@ def copy_tree(
     """
     with guard(str(source), destination):
         left_out: list[str] = []
-        budget = Budget(limits, progress=progress)
-        entries = _fill(destination, folder_items(source, limits, left_out, skip=skip, ignore=ignore), limits, budget)
-        return ExtractReport(format=None, entries=entries, bytes=budget.bytes, left_out=tuple(left_out))
+        budget, digest = Budget(limits, progress=progress), hashlib.sha256()
+        items = _digested(folder_items(source, limits, left_out, skip=skip, ignore=ignore), digest)
+        entries = _fill(destination, items, limits, budget)
+        return ExtractReport(
+            format=None, entries=entries, bytes=budget.bytes, left_out=tuple(left_out), sha256=digest.hexdigest()
+        )
+
+
+def _digested(items: Items, digest: hashlib._Hash) -> Items:
+    """Yield entries as they come, and take them into a digest."""
+
+    def read(chunks: Chunks) -> Iterator[bytes | memoryview]:
+        for chunk in chunks:
+            digest.update(chunk)
+            yield chunk
+
+    with closing(items):
+        for entry, chunks in items:
+            told = (entry.kind.value, entry.plain_mode, entry.size, entry.name, entry.target)
+            digest.update(f"{told!a}\n".encode())
+            yield entry, read(chunks)
 
 
 def name_of(source: Path | ByteReader) -> str:

@@ -257,6 +257,8 @@ class Preparation:
         with run.phase(Phase.EXTRACT):
             shared = self._services.containers.capabilities.private_filesystem
             run.workspace = code.extract_code(source, run.workspace, shared=shared, progress=meter(Phase.EXTRACT))
+            if run.workspace.digest:
+                run.metadata.setdefault("code_digest", f"tree:{run.workspace.digest}")
             if run.workspace.note:
                 run.evidence["code"] = run.workspace.note
             if source.kind not in {CodeKind.FOLDER, CodeKind.SCRIPT}:

@@ -193,8 +193,8 @@ class CodeService:
         """
         tree = source.path
         if source.kind is CodeKind.SCRIPT:
-            copy_script(source, workspace.code, self._config.file_bytes)
-            return attrs.evolve(workspace, script=tree.name)
+            digest = copy_script(source, workspace.code, self._config.file_bytes)
+            return attrs.evolve(workspace, script=tree.name, digest=digest)
         if source.staging and source.sha256 and self.cache:
             with source.staging.held:
                 self._unpack(source, source.staging.tree, progress)
@@ -207,7 +207,7 @@ class CodeService:
             return attrs.evolve(workspace, code=tree)
         limits, is_project = archive_limits(self._config), source.kind is CodeKind.FOLDER
         report = copy_tree(tree, workspace.code, limits=limits, progress=progress, ignore=is_project)
-        return attrs.evolve(workspace, note=_left_out(report.left_out))
+        return attrs.evolve(workspace, note=_left_out(report.left_out), digest=report.sha256)
 
     def validate_code_structure(self, tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
         """Return the script to run, relative to the tree, after the runtime has looked at it.

@@ -261,8 +261,8 @@ def is_script(path: Path, name: str) -> bool:
     return bool(head) and b"\0" not in head and path.suffix != "" and not is_archive(path.name, head)
 
 
-def copy_script(source: CodeSource, tree: Path, most: int) -> None:
-    """Make a tree of one script.
+def copy_script(source: CodeSource, tree: Path, most: int) -> str:
+    """Make a tree of one script, and return its digest.
 
     Raises:
         CodeError: It has more than `most` bytes, cannot be read, or takes in a file beside it.
@@ -288,3 +288,4 @@ def copy_script(source: CodeSource, tree: Path, most: int) -> None:
         (tree / source.path.name).write_bytes(data)
     except OSError as error:
         raise StorageError(f"cannot write {tree}: {error.strerror or error}") from error
+    return hashlib.sha256(data).hexdigest()

@@ -28,6 +28,7 @@ class Workspace:
         spool: Where code is put on its way from the storage, without a cache; not there yet.
         script: The script, where it is the whole of the code; else empty.
         note: What a reader of the result should know of the code; usually empty.
+        digest: Of the code that was copied from a folder or script of this machine; else empty.
         held: What is let go of once the workspace is gone.
     """
 
@@ -38,6 +39,7 @@ class Workspace:
     spool: Path
     script: str = ""
     note: str = ""
+    digest: str = ""
     held: ExitStack = attrs.field(factory=ExitStack, eq=False, repr=False)
 
     @classmethod
