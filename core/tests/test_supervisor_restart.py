@@ -6,14 +6,16 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from botdock.config import SupervisorConfig
+from botdock.executions._records import CRASH_LOOP
 from botdock.executions._requests import Restart
 from botdock.model import Outcome, RestartPolicy
-from botdock.supervisor._restart import CRASH_LOOP, End, is_crash_loop, successor_of
+from botdock.supervisor._restart import End, successor_of
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SETTINGS = SupervisorConfig(backoff=1.0, max_backoff=300.0, stable=600.0)
@@ -26,7 +28,7 @@ ENDS = st.builds(
     error=st.text(max_size=5),
     ran_for=st.floats(0, 2000),
     policy=POLICIES.map(RestartPolicy.parse),
-    changed=st.booleans(),
+    refused=st.booleans(),
 )
 
 
@@ -65,13 +67,14 @@ def test_whatever_happens_a_stopped_bot_stays_so_and_every_pause_is_bounded(ends
             assert after
             continue
         assert end.outcome is not Outcome.STOPPED
+        assert not end.refused
         assert str(end.policy) != "no"
         assert end.policy == RestartPolicy.parse("always") or end.outcome is not Outcome.SUCCEEDED
         assert SETTINGS.backoff / 2 <= pause_of(after) <= SETTINGS.max_backoff
         assert 1 <= after.in_a_row <= after.restarts
         assert after.failures <= after.in_a_row
         assert end.policy.most is None or after.failures <= end.policy.most or end.outcome not in BOTS_FAULT
-        assert (after.previous, after.policy) == ("01a", restart.policy)
+        assert (after.previous, after.policy) == ("01a", str(end.policy))
         assert (after.last_error == "") == (end.outcome is Outcome.SUCCEEDED)
         restart = after
 
@@ -98,10 +101,11 @@ def test_what_the_bot_is_not_to_blame_for_is_restarted_with_pauses_and_not_count
         (Outcome.STOPPED, "always", "it was stopped"),
         (Outcome.FAILED, "no", "its restart policy is 'no'"),
         (Outcome.SUCCEEDED, "on-failure", "it succeeded"),
+        (Outcome.INFRASTRUCTURE_ERROR, "always", "it was refused, and would be again"),
     ],
 )
 def test_a_reason_is_given_where_nothing_follows(outcome: Outcome, policy: str, reason: str) -> None:
-    assert decide(ended(outcome, policy), Restart()) == reason
+    assert decide(ended(outcome, policy, refused="refused" in reason), Restart()) == reason
 
 
 @given(st.floats(0, 1))
@@ -133,20 +137,26 @@ def test_a_stable_time_begins_the_pauses_and_the_count_anew_and_keeps_the_sum() 
 
 def test_another_code_is_a_new_generation_which_begins_anew() -> None:
     crash = ended(Outcome.FAILED, "on-failure:2")
-    found = row(crash, crash, ended(Outcome.FAILED, "on-failure:2", changed=True))
-    (*_, last) = found
+    (*_, last) = row(crash, crash)
     assert isinstance(last, Restart)
-    assert (last.generation, last.restarts, last.in_a_row, last.failures) == (2, 1, 1, 1)
+    same = last.of_code("sha256:1")
+    assert same == attrs.evolve(last, code="sha256:1")
+    assert same.of_code("sha256:1") == same.of_code("") == same
+    other = same.of_code("sha256:2")
+    assert (other.generation, other.restarts, other.in_a_row, other.failures) == (2, 0, 0, 0)
+    after = decide(crash, other)
+    assert isinstance(after, Restart)
+    assert (after.generation, after.restarts, after.code) == (2, 1, "sha256:2")
 
 
 def test_a_crash_loop_is_failures_in_a_row() -> None:
     found = row(*[ended(Outcome.FAILED, "always", error="exit code 3")] * CRASH_LOOP)
-    loops = [isinstance(restart, Restart) and is_crash_loop(restart) for restart in found]
+    loops = [isinstance(restart, Restart) and restart.is_crash_loop for restart in found]
     assert loops == [False] * (CRASH_LOOP - 1) + [True]
     assert isinstance(found[-1], Restart)
     assert found[-1].last_error == "failed: exit code 3"
     often = row(*[ended(Outcome.SUCCEEDED, "always")] * CRASH_LOOP)
-    assert not any(isinstance(restart, Restart) and is_crash_loop(restart) for restart in often)
+    assert not any(isinstance(restart, Restart) and restart.is_crash_loop for restart in often)
 
 
 def test_a_restart_is_never_before_the_end() -> None:

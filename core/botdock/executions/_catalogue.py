@@ -166,6 +166,8 @@ class Catalogue:
             restarts=_whole(row["restarts"], 0),
             generation=_whole(row["generation"], 1),
             not_before=not_before,
+            in_a_row=_whole(row["in_a_row"], 0),
+            last_error=str(row["last_error"] or ""),
             directory=directory,
         )
 

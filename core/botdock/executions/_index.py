@@ -26,6 +26,7 @@ _COARSEST_NS = 2_000_000_000
 COLUMNS = (
     "execution_id", "id", "entrypoint", "runtime", "engine", "container_id", "outcome", "exit_code", "error",
     "started_at", "finished_at", "previous", "restarts", "generation", "not_before",
+    "in_a_row", "last_error",
 )  # fmt: skip
 _SCHEMA = (
     f"CREATE TABLE execution ({', '.join(COLUMNS)}, PRIMARY KEY (execution_id)) WITHOUT ROWID",

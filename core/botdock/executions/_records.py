@@ -12,6 +12,9 @@ import attrs
 from botdock.executions._files import is_owed, left_behind
 from botdock.model.execution import Outcome
 
+CRASH_LOOP = 3
+"""Restarts in a row, each after an end that is not a success, from which on a bot is in a crash loop."""
+
 
 class ExecutionState(StrEnum):
     """Where an execution stands."""
@@ -54,6 +57,8 @@ class ExecutionRecord:
         restarts: How many executions of its row went before it.
         generation: Counts the changes of code or config within that row, from 1 on.
         not_before: When it may start, of one that restarts another; else None.
+        in_a_row: How many of the restarts came without a stable time between.
+        last_error: Why the one before it did not succeed; empty where it did, or there is none.
         directory: Its folder.
     """
 
@@ -74,7 +79,14 @@ class ExecutionRecord:
     restarts: int = 0
     generation: int = 1
     not_before: datetime | None = None
+    in_a_row: int = 0
+    last_error: str = ""
     directory: Path
+
+    @property
+    def is_crash_loop(self) -> bool:
+        """Whether it is the next of a bot that fails again and again; see `supervisor.stable`."""
+        return self.outcome is None and self.in_a_row >= CRASH_LOOP and bool(self.last_error)
 
     @property
     def is_over(self) -> bool:
@@ -94,4 +106,4 @@ class ExecutionRecord:
         """Return the document that `botdock ps --json` prints of it."""
         document = attrs.asdict(self, filter=lambda field, _: field.name != "directory")
         times = {name: value.isoformat() for name, value in document.items() if isinstance(value, datetime)}
-        return {"schema": 1, **document, **times}
+        return {"schema": 1, **document, **times, "crash_loop": self.is_crash_loop}

@@ -19,7 +19,11 @@ import attrs
 from botdock._whole_files import publish
 from botdock.errors import BotdockError
 from botdock.executions._files import CODE, REQUESTS, load_json
+from botdock.executions._records import CRASH_LOOP
 from botdock.model import Executable, Limits
+
+REFUSED = "refused"
+"""Of the evidence: what was asked for cannot be, or is not allowed, so there is no point in trying it again."""
 
 _PRIVATE = 0o600
 _NOT_AS_IT_IS = {"code", "limits"}
@@ -30,7 +34,7 @@ class Restart:
     """Where an execution stands in the row of those that follow one another by a restart policy.
 
     Attributes:
-        policy: When another one follows, as text; empty for what the code's manifest says, or never.
+        policy: What was in force for the one before it; empty where there is none.
         previous: The execution that it follows; empty for the first one.
         restarts: How many restarts there were of its generation, this one included.
         in_a_row: How many of them came without a stable time between.
@@ -38,6 +42,7 @@ class Restart:
         generation: Counts the changes of code or config within the row, from 1 on.
         not_before: When it may start; None for at once.
         last_error: Why the one before it did not succeed; empty where it did, or there is none.
+        code: Digest of the code of its generation; empty while that is not known.
     """
 
     policy: str = ""
@@ -48,6 +53,22 @@ class Restart:
     generation: int = 1
     not_before: datetime | None = None
     last_error: str = ""
+    code: str = ""
+
+    @property
+    def is_crash_loop(self) -> bool:
+        """Whether its bot fails again and again."""
+        return self.in_a_row >= CRASH_LOOP and bool(self.last_error)
+
+    def well(self) -> Restart:
+        """Return it without the restarts in a row: its bot has run for a stable time."""
+        return attrs.evolve(self, in_a_row=0, failures=0, last_error="")
+
+    def of_code(self, digest: str) -> Restart:
+        """Return it with the digest of the code that is run; another one than before is a new generation."""
+        if not digest or not self.code or digest == self.code:
+            return attrs.evolve(self, code=digest or self.code)
+        return attrs.evolve(self.well(), code=digest, restarts=0, generation=self.generation + 1)
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON holds it."""

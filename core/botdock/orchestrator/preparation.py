@@ -259,6 +259,7 @@ class Preparation:
             run.workspace = code.extract_code(source, run.workspace, shared=shared, progress=meter(Phase.EXTRACT))
             if run.workspace.digest:
                 run.metadata.setdefault("code_digest", f"tree:{run.workspace.digest}")
+            run.note_generation()
             if run.workspace.note:
                 run.evidence["code"] = run.workspace.note
             if source.kind not in {CodeKind.FOLDER, CodeKind.SCRIPT}:

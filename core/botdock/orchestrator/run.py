@@ -158,6 +158,12 @@ class Run:
         document = {**self.request(), "execution_id": "", "engine": "", "storage": "", "restart": self.restart.policy}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
+    def note_generation(self) -> None:
+        """Write down that a bot that is restarted has another code now; its supervisor learns it from `run.json`."""
+        before, self.restart = self.restart, self.restart.of_code(str(self.metadata.get("code_digest", "")))
+        if self.restart.generation != before.generation:
+            self.journal.renew(self.request())
+
     @property
     def container_id(self) -> str:
         """The engine's identity of its container; empty for none."""

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from botdock._log import about, logger, reveal
-from botdock.errors import BotdockError
+from botdock.errors import BotdockError, UserError
 from botdock.executions._lease import Lease, claiming
 from botdock.executions._queue import is_queued
-from botdock.executions._requests import Request, Restart
+from botdock.executions._requests import REFUSED, Request, Restart
 from botdock.executions._stops import read_stop
 from botdock.model import Executable, Outcome, new_execution_id
 from botdock.orchestrator.conclusion import Conclusion
@@ -180,7 +180,9 @@ class Starting:
             error.execution_id = run.execution_id
             arguments = {"execution_id": run.execution_id, "executable": run.executable, "error": error}
             self._notify("botdock_on_execution_error", **arguments)
-        return self._end(run, execution, error, Outcome.INFRASTRUCTURE_ERROR, phase=getattr(error, "phase", None))
+        refused = {REFUSED: True} if isinstance(error, UserError) else {}
+        phase = getattr(error, "phase", None)
+        return self._end(run, execution, error, Outcome.INFRASTRUCTURE_ERROR, phase=phase, **refused)
 
     def _end(self, run: Run, execution: Execution, error: Exception, outcome: Outcome, **evidence: object) -> Execution:
         """See to its end, in another thread, what came to nothing, and has a record of that."""

@@ -23,11 +23,6 @@ row, or None for no successor. It may be asked again about the same end, should 
 _UNBOUNDED = 2**62
 
 
-def nothing_follows(_request: Request, _end: Mapping[str, Any]) -> Restart | None:
-    """Restart nothing."""
-    return None
-
-
 def settle(home: Path, execution_id: str, end: Mapping[str, Any] | None, follow: Follow) -> None:
     """Make the successor of an execution that has ended, if there is to be one; forget its request.
 

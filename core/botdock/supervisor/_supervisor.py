@@ -18,10 +18,11 @@ from botdock.executions._queue import withdraw
 from botdock.executions._requests import read_request
 from botdock.model import Outcome
 from botdock.plugin_manager import PluginManager
+from botdock.supervisor._keeper import Keeper
 from botdock.supervisor._readiness import ServiceManager
 from botdock.supervisor._recovering import groups, tidy_up
 from botdock.supervisor._seat import Bell, seated
-from botdock.supervisor._succession import Follow, nothing_follows, settle
+from botdock.supervisor._succession import settle
 from botdock.supervisor._turns import Queued, in_turn
 from botdock.supervisor._work import Work
 
@@ -49,7 +50,6 @@ class Supervisor:
         config_file: The configuration; None means the usual places.
         overrides: What is changed in it, nested like the file.
         on_demand: Whether it ends by itself once nothing is left to watch.
-        follow: Decides what follows an execution that has ended.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -61,16 +61,15 @@ class Supervisor:
         *,
         overrides: Mapping[str, Any] | None = None,
         on_demand: bool = False,
-        follow: Follow = nothing_follows,
     ) -> None:
         self._config_file = config_file
         self._overrides = dict(overrides or {})
-        self._config, _ = self._load({})
+        self._config, self._plugins = self._load({})
         self.home: Path = self._config.checked_home(make=True)
         self._on_demand = on_demand
-        self._follow = follow
         self._manager = ServiceManager()
         self._work = Work(self.home, self._load, self._ring)
+        self._keeper = Keeper(self._config, home=self.home, hook=self._plugins.notify)
         self._bell: Bell | None = None
         self._leaving = False
         self._queue: dict[str, Queued] = {}
@@ -117,6 +116,7 @@ class Supervisor:
             if self._leaving or not self._came_late():
                 return
             self._work = Work(self.home, self._load, self._ring)
+            self._keeper = Keeper(self._config, home=self.home, hook=self._plugins.notify)
 
     def _watch(self, bell: Bell) -> None:
         logger.bind(home=str(self.home), pid=os.getpid()).info("the supervisor begins")
@@ -129,6 +129,7 @@ class Supervisor:
         finally:
             self._manager.tell("STOPPING=1")
             self._work.close()
+            self._keeper.close()
             logger.bind(left=len(self._active)).info("the supervisor ends")
 
     def _came_late(self) -> bool:
@@ -154,6 +155,7 @@ class Supervisor:
         if time.monotonic() - self._recovered > _RECOVER_EVERY:
             self._recover()
         self._work.close_idle()
+        self._keeper.look(self._active)
         self._manager.live()
         self._manager.tell_status(f"{len(self._active)} run, {len(self._queue)} wait")
         return self._next()
@@ -203,7 +205,7 @@ class Supervisor:
 
     def _decide(self, execution_id: str, directory: Path) -> None:
         if (directory / OUTCOME).exists() or not directory.is_dir():
-            settle(self.home, execution_id, read_json(directory / OUTCOME), self._follow)
+            settle(self.home, execution_id, read_json(directory / OUTCOME), self._keeper.follow)
             self._unsettled.discard(execution_id)
         elif is_waiting(directory):
             if holder_lives(directory):  # it is just being asked for

@@ -9,10 +9,10 @@ from queue import Empty, SimpleQueue
 
 from botdock._log import about, logger
 from botdock._threads import Pool
-from botdock.errors import BotdockError
+from botdock.errors import BotdockError, UserError
 from botdock.executions._files import EXECUTIONS
 from botdock.executions._queue import withdraw
-from botdock.executions._requests import read_request
+from botdock.executions._requests import REFUSED, read_request
 from botdock.model import Outcome
 from botdock.orchestrator import Execution
 from botdock.orchestrator.running import ClosedError
@@ -85,7 +85,8 @@ class Work:
         except (ClosedError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - what a third party's engine raises must not keep it queued for ever
-            withdraw(self._home / EXECUTIONS / execution_id, Outcome.INFRASTRUCTURE_ERROR, _said(error))
+            refused = {REFUSED: True} if isinstance(error, UserError) else {}
+            withdraw(self._home / EXECUTIONS / execution_id, Outcome.INFRASTRUCTURE_ERROR, _said(error), **refused)
             return False
         execution = None
         try:

@@ -85,7 +85,19 @@ def _table(records: Sequence[ExecutionRecord]) -> list[str]:
     now, rows = datetime.now(UTC), []
     for record in records:
         took = (record.finished_at or now) - record.started_at if record.started_at else None
-        cells = (record.execution_id, record.id, record.runtime, record.engine, record.outcome or record.state)
+        cells = (record.execution_id, record.id, record.runtime, record.engine, _state(record))
         ago = f"{format_seconds((now - record.requested_at).total_seconds())} ago"
-        rows.append((*map(printable, cells), ago, format_seconds(took.total_seconds()) if took else ""))
-    return aligned([_HEADINGS, *rows])
+        lasts = format_seconds(took.total_seconds()) if took else ""
+        error = printable(record.last_error) if record.is_crash_loop else ""
+        rows.append((*map(printable, cells), ago, lasts, error))
+    if any(row[-1] for row in rows):
+        return aligned([(*_HEADINGS, "LAST ERROR"), *rows])
+    return aligned([_HEADINGS, *(row[:-1] for row in rows)])
+
+
+def _state(record: ExecutionRecord) -> str:
+    """Return where it stands, and what has become of its bot before, where that is not well."""
+    stands = str(record.outcome or record.state)
+    if record.is_crash_loop:
+        return f"{stands} ({record.in_a_row}), crash loop"
+    return f"{stands} ({record.restarts})" if record.state == "restarting" else stands
