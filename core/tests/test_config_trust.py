@@ -83,6 +83,7 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
     strict = {"local_code": False, "engines": ["docker"], "runtimes": ["bash"], "max_timeout": "8h"}
     user: dict[str, Any] = {"policy": {**strict, "refused_variables": ["A"]}}
     user["policy"] |= {"max_restart": "on-failure:9", "max_limits": Config().runtime.limits.given()}
+    user["runtime"] = {"start_timeout": 60, "silence_timeout": 60}
     config = Config.load(environ={}, overrides=user)
     base = document(attrs.evolve(config, options=INSTALLED.sections.complete(config.options)))
     tried = set()

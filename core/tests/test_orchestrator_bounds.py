@@ -34,7 +34,7 @@ def says(**fields: Any) -> Manifest:
 def test_each_bound_says_who_set_it() -> None:
     config = Config(
         policy=Policy(networks=("none", "feeds"), max_limits=Limits(open_files=64), max_timeout=60),
-        runtime=RuntimeConfig(network="feeds"),
+        runtime=RuntimeConfig(network="feeds", silence_timeout=20),
     )
     defaults = Limits(cpus=2.0).over(DEFAULT_LIMITS)
     manifest = Limits(pids=8, memory=64 * MIB, output=2**40, tmpfs=DEFAULT_LIMITS.tmpfs, open_files=128)
@@ -51,6 +51,8 @@ def test_each_bound_says_who_set_it() -> None:
         "tmpfs": Bound(value=DEFAULT_LIMITS.tmpfs, source=Source.DEFAULT),
         "result": Bound(value=DEFAULT_LIMITS.result, source=Source.DEFAULT),
         "timeout": Bound(value=60, source=Source.POLICY),
+        "start_timeout": Bound(value=None, source=Source.DEFAULT),
+        "silence_timeout": Bound(value=20, source=Source.CONFIGURATION),
         "network": Bound(value="feeds", source=Source.CONFIGURATION),
         "restart": Bound(value="no", source=Source.DEFAULT),
     }

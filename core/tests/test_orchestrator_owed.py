@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
+from botdock._boot_clock import moment
 from botdock.config import Config, RetentionConfig
 from botdock.errors import BotdockError, ContainerError, EngineUnavailableError, StorageError
 from botdock.executions import Executions
@@ -243,7 +244,7 @@ def test_strays_go_when_they_are_seen_twice_and_a_grace_time_apart(
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"seen": 3}', '{"seen": {"workspace x": "y"}}', "\x00"])
-def test_sightings_that_are_damaged_or_of_the_future_begin_anew(
+def test_sightings_that_are_damaged_or_of_another_boot_begin_anew(
     strewn: tuple[Any, set[str], str], content: str
 ) -> None:
     stage, names, _ = strewn
@@ -251,7 +252,10 @@ def test_sightings_that_are_damaged_or_of_the_future_begin_anew(
     stage.orchestrator.recover()
     seen = json.loads((stage.home / "sightings.json").read_text())["seen"]
     assert len(seen) == len(names)
-    for odd in (1e18, 10**400, -(10**400), float("nan"), float("inf"), -1):
+    (here,) = {json.dumps(moment) for moment in seen.values()}
+    ages: Any = ({"monotonic_ns": 10**40}, {"monotonic_ns": 10**400}, {"monotonic_ns": True}, {"boot": []})
+    odds: Any = (1.0, float("nan"), None, "x", [], {})
+    for odd in (*odds, *({**json.loads(here), **age} for age in ages)):
         (stage.home / "sightings.json").write_text(json.dumps({"seen": dict.fromkeys(seen, odd)}))
         stage.orchestrator.recover()
         assert names <= there(stage), odd
@@ -259,9 +263,10 @@ def test_sightings_that_are_damaged_or_of_the_future_begin_anew(
 
 def test_what_another_engine_left_stays_noted(strewn: tuple[Any, set[str], str]) -> None:
     stage, _, _ = strewn
-    (stage.home / "sightings.json").write_text(json.dumps({"seen": {"other container c1": 1.0}}))
+    known = moment()
+    (stage.home / "sightings.json").write_text(json.dumps({"seen": {"other container c1": known}}))
     stage.orchestrator.recover()
-    assert json.loads((stage.home / "sightings.json").read_text())["seen"]["other container c1"] == 1.0
+    assert json.loads((stage.home / "sightings.json").read_text())["seen"]["other container c1"] == known
 
 
 def test_an_engine_that_is_away_does_not_end_the_retries(

@@ -7,7 +7,7 @@ import pytest
 
 from botdock.entrypoints import ResultReading
 from botdock.model import ContainerState, ContainerStatus, Outcome
-from botdock.orchestrator.verdict import Verdict, judge
+from botdock.orchestrator.verdict import Ending, Verdict, judge
 
 FINE = ResultReading(content=b"1", exit_code=0)
 SILENT = ResultReading()
@@ -20,7 +20,7 @@ def ended(exit_code: int | None = 0, **facts: Any) -> ContainerStatus:
 def verdict(
     status: ContainerStatus | None = None, reading: ResultReading = FINE, *, entrypoint: str = "bot", **more: Any
 ) -> Verdict:
-    return judge(status=status, reading=reading, entrypoint=entrypoint, **({"ended_by": None, "failure": ""} | more))
+    return judge(status=status, reading=reading, entrypoint=entrypoint, ending=Ending(**({"why": None} | more)))
 
 
 @pytest.mark.parametrize(
@@ -61,17 +61,17 @@ def test_each_outcome_has_its_evidence(
 
 @pytest.mark.parametrize("why", [Outcome.STOPPED, Outcome.TIMED_OUT, Outcome.OUTPUT_LIMIT])
 def test_what_botdock_ended_is_called_by_its_reason_however_it_exited(why: Outcome) -> None:
-    assert verdict(ended(0), ended_by=why).outcome is why
-    assert verdict(ended(137, oom_killed=True), SILENT, ended_by=why).outcome is why
+    assert verdict(ended(0), why=why).outcome is why
+    assert verdict(ended(137, oom_killed=True), SILENT, why=why).outcome is why
 
 
 def test_our_own_failure_is_never_the_bots() -> None:
-    found = verdict(ended(137), SILENT, ended_by=Outcome.INFRASTRUCTURE_ERROR, failure="disk full")
+    found = verdict(ended(137), SILENT, why=Outcome.INFRASTRUCTURE_ERROR, failure="disk full")
     assert (found.outcome, found.error) == (Outcome.INFRASTRUCTURE_ERROR, "disk full")
 
 
 def test_a_container_that_vanished_is_lost() -> None:
-    found = verdict(None, SILENT, ended_by=Outcome.LOST, failure="the container is gone")
+    found = verdict(None, SILENT, why=Outcome.LOST, failure="the container is gone")
     assert (found.outcome, found.error) == (Outcome.LOST, "the container is gone")
 
 

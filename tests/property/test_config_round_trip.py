@@ -111,6 +111,8 @@ def configs(draw: st.DrawFn) -> Config:
         images=draw(st.dictionaries(NAME, NAME, max_size=3)),
         limits=limits,
         timeout=draw(WAIT),
+        start_timeout=draw(WAIT_OR_NONE),
+        silence_timeout=draw(WAIT_OR_NONE),
         grace=draw(WAIT_OR_NONE),
         network=network,
     )

@@ -63,6 +63,8 @@ class RuntimeConfig(Section):
         images: Image per runtime, in place of the runtime's own default.
         limits: What an execution may use when it says nothing; what is None becomes `DEFAULT_LIMITS`' value.
         timeout: Wall time of a run that is not long-running.
+        start_timeout: From the start of a container to its first output; 0 means unbounded.
+        silence_timeout: The longest time without output; 0 means unbounded.
         grace: Between SIGTERM and SIGKILL.
         network: Network of an execution that names none.
     """
@@ -70,6 +72,8 @@ class RuntimeConfig(Section):
     images: dict[str, str] = attrs.field(factory=dict, validator=rules.MAPPING)
     limits: Limits = DEFAULT_LIMITS
     timeout: Seconds = attrs.field(default=3600.0, validator=rules.WAIT)
+    start_timeout: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
+    silence_timeout: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
     grace: Seconds = attrs.field(default=10.0, validator=rules.WAIT_OR_NONE)
     network: str = attrs.field(default="none", validator=rules.NAME)
 

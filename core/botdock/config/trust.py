@@ -53,6 +53,8 @@ _BOUND = _lower(None)
 TIGHTENED: dict[str, _Rule] = {
     "runtime.limits.*": _BOUND,
     "runtime.timeout": _BOUND,
+    "runtime.start_timeout": _lower(0),
+    "runtime.silence_timeout": _lower(0),
     "runtime.grace": _BOUND,
     "runtime.network": lambda _before, after: after == "none",
     "code.cache_bytes": lambda _before, _after: False,  # less would throw away what other code has in the cache

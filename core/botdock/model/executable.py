@@ -105,6 +105,10 @@ class Executable:
             code's manifest says, else the configured one of the runtime, else the runtime's own.
         network: Name of an engine's network that the policy allows; None means the configured one, by default `none`.
         timeout: Wall time in seconds, or text such as `"30s"`; None means the configured default.
+        start_timeout: Seconds, or such text, from its start to the first byte of its output: a bot that is never ready
+            is ended. None means the configured default, which is no bound.
+        silence_timeout: The longest time without output, in the same way. It counts from the first output on, and from
+            the start where there is no `start_timeout`.
         restart: When the supervisor starts it again after its end, also as text: `no`, `on-failure`, `on-failure:5`,
             `always`; None means what the code's manifest says within `policy.manifest_restart`, else `no`.
 
@@ -129,6 +133,8 @@ class Executable:
     image: str | None = None
     network: str | None = None
     timeout: float | None = attrs.field(default=None, converter=_seconds)
+    start_timeout: float | None = attrs.field(default=None, converter=_seconds)
+    silence_timeout: float | None = attrs.field(default=None, converter=_seconds)
     restart: RestartPolicy | None = attrs.field(default=None, converter=_restart)
 
     def __attrs_post_init__(self) -> None:
@@ -226,7 +232,7 @@ _PROBLEM_OF: dict[str, Callable[[Any], str | None]] = {
     "secrets": _must_be(Mapping, "a mapping"),
     "image": _unless_none(image_problem),
     "network": _unless_none(text_problem),
-    "timeout": _unless_none(_timeout_problem),
+    **dict.fromkeys(("timeout", "start_timeout", "silence_timeout"), _unless_none(_timeout_problem)),
     "restart": _unless_none(lambda value: None if isinstance(value, RestartPolicy) else restart_problem(value)),
 }
 """For each field what says why a value cannot be one; `limits`, and what is inside of mappings, have several."""

@@ -7,6 +7,7 @@ from functools import partial
 
 import attrs
 
+from botdock._boot_clock import seconds_since
 from botdock._log import logger
 from botdock.entrypoints import ResultReading, most_bytes, read_result
 from botdock.errors import BotdockError, LogError, UserError
@@ -14,7 +15,7 @@ from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome,
 from botdock.orchestrator.documents import result_document
 from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.run import Created, Run
-from botdock.orchestrator.verdict import judge
+from botdock.orchestrator.verdict import Ending, judge
 from botdock.services.log_store import StoredLog
 
 LEFT_BEHIND, REMOVED_LATER = "left_behind", "removed_later"
@@ -50,8 +51,7 @@ class Conclusion:
         created: Created,
         status: ContainerStatus | None,
         *,
-        ended_by: Outcome | None,
-        failure: str,
+        ending: Ending,
         duration: float,
     ) -> ExecutionResult:
         """Drain the log, read the result, judge, store, clean up."""
@@ -60,21 +60,17 @@ class Conclusion:
         reading = self._read_result(run, created)
         most = run.bounds.limits.output
         if most is not None and not run.bounds.keeps_newest and summary.bytes + summary.gap_bytes > most:
-            ended_by = ended_by or Outcome.OUTPUT_LIMIT  # also where it ended before it could be killed for that
-        verdict = judge(
-            status=status,
-            reading=reading,
-            entrypoint=run.executable.entrypoint,
-            ended_by=ended_by,
-            failure=failure,
-        )
+            # also where it ended before it could be killed for that
+            ending = ending if ending.why else attrs.evolve(ending, why=Outcome.OUTPUT_LIMIT)
+        verdict = judge(status=status, reading=reading, entrypoint=run.executable.entrypoint, ending=ending)
         times = {}
         if status and status.started_at:
             times["started_at"] = status.started_at
         if status and status.finished_at:
             times["finished_at"] = status.finished_at
-        if len(times) == 2:  # noqa: PLR2004 - the engine knows the container's own time
-            duration = max((times["finished_at"] - times["started_at"]).total_seconds(), 0.0)
+        if len(times) == 2:  # noqa: PLR2004 - the engine knows the container's own time, by a clock that may be set
+            own, passed = (times["finished_at"] - times["started_at"]).total_seconds(), seconds_since(run.started)
+            duration = own if own >= 0 and (passed is None or own <= passed) else duration
         succeeded = verdict.outcome is Outcome.SUCCEEDED
         result = run.result(
             status=verdict.outcome.status,

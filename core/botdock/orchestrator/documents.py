@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from botdock._boot_clock import moment
 from botdock._log import logger
 from botdock.errors import BotdockError
 from botdock.executions._files import CONCLUDED, REQUEST, RUN, load_json, read_json
@@ -27,6 +28,7 @@ from botdock.model import (
     Status,
 )
 from botdock.model.container import LABEL_EXECUTABLE
+from botdock.model.executable import MAX_TIMEOUT
 from botdock.model.runtime import CONTEXT_FILE
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.plan import Bound, Bounds, Plan
@@ -59,13 +61,17 @@ def run_document(run: Run, plan: Plan, program: str) -> dict[str, Any]:
         "bounds": {
             "limits": attrs.asdict(bounds.limits),
             "timeout": bounds.timeout,
+            "start_timeout": bounds.start_timeout,
+            "silence_timeout": bounds.silence_timeout,
             "network": bounds.network,
             "sources": bounds.evidence(),
         },
         "workspace": {name: str(getattr(workspace, name)) for name in ("root", "code", "context", "result", "spool")},
         "container_id": run.container_id,  # by which the index finds it
         "container": run.container and run.container.document,
+        "written": moment(),
         "started_ns": run.started_ns,
+        "started": run.started,
         "started_at": run.started_at and run.started_at.isoformat(),
         "phases": dict(run.phases),
         "evidence": run.evidence,
@@ -158,7 +164,9 @@ def _restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) ->
         bounds = document.get("bounds") or document["allowance"]  # as it is called up to version 2
         run.bounds = Bounds(
             limits=Limits(**bounds["limits"]),
-            timeout=bounds["timeout"],
+            timeout=_seconds(bounds["timeout"]),
+            start_timeout=_seconds(bounds.get("start_timeout")),
+            silence_timeout=_seconds(bounds.get("silence_timeout")),
             network=str(bounds["network"]),
             keeps_newest=run.executable.is_long_running,
             sources={name: Bound(**bound) for name, bound in _sources(bounds).items()},
@@ -170,7 +178,7 @@ def _restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) ->
         started_ns = int(document["started_ns"])
         if not 0 <= started_ns < _LATEST_NS:
             raise ValueError("started_ns is not a time")
-        run.started_ns = started_ns
+        run.started_ns, run.started, run.written = started_ns, document.get("started"), document.get("written")
         run.phases.update({str(name): float(seconds) for name, seconds in document["phases"].items()})
         run.evidence.update(document["evidence"])
         run.metadata.update(document["metadata"])
@@ -179,6 +187,12 @@ def _restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) ->
     except BotdockError:
         if not (run.journal.directory / CONCLUDED).exists():  # else nothing needs it any more
             raise
+
+
+def _seconds(value: Any) -> float | None:
+    if value is None or (isinstance(value, int | float) and 0 < value <= MAX_TIMEOUT):
+        return value
+    raise ValueError(f"{value!r} is not a timeout")
 
 
 def _sources(bounds: Mapping[str, Any]) -> Mapping[str, Any]:

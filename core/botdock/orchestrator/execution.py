@@ -20,10 +20,11 @@ from botdock.errors import (
 from botdock.executions._stops import StopRequest, read_stop
 from botdock.model import ContainerStatus, ExecutionResult, Outcome, Phase
 from botdock.orchestrator.conclusion import Conclusion, LeftError
+from botdock.orchestrator.deadlines import Deadlines, Timeout
 from botdock.orchestrator.preparation import Services
 from botdock.orchestrator.reading import ExecutionReader, Work
 from botdock.orchestrator.run import Created, Run
-from botdock.orchestrator.verdict import Attempts
+from botdock.orchestrator.verdict import Attempts, Ending
 
 HEARING_PAUSE = 30.0
 """Seconds between two looks at a container whose end is heard."""
@@ -68,7 +69,7 @@ class Execution(ExecutionReader):
         self._watched: Created | None = None
         self._turn = 0
         self._started = 0.0
-        self._deadline = float("inf")
+        self._deadlines = Deadlines(lambda: run.bounds, lambda: services.logs.get_collection_status(run.execution_id))
         self._away_since: float | None = None
 
     def stop(self, grace: float | None = None) -> None:
@@ -91,8 +92,7 @@ class Execution(ExecutionReader):
     def begin(self, created: Created, *, elapsed: float = 0.0) -> None:
         """Watch over the container from now on; `elapsed` seconds it has been running."""
         self._started = time.monotonic() - elapsed
-        if self._run.bounds.timeout is not None:
-            self._deadline = self._started + self._run.bounds.timeout
+        self._deadlines.begin(self._started, wall_started=self._run.started_ns / 1e9)
         self._run.journal.event("phase", phase=Phase.WAIT.value)
         self._watched = created
         self.look_soon()
@@ -112,12 +112,10 @@ class Execution(ExecutionReader):
         """See it to its end, in another thread: its container ended so after that many seconds, or is `lost`."""
 
         def conclude() -> ExecutionResult:
-            ended_by, failure = self.attempts.reason(status)
+            ending = self.attempts.reason(status)
             if lost is not None:
-                ended_by, failure = lost[0], failure or lost[1]
-            return self._conclusion.conclude(
-                self._run, created, status, ended_by=ended_by, failure=failure, duration=duration
-            )
+                ending = Ending(lost[0], ending.failure or lost[1])
+            return self._conclusion.conclude(self._run, created, status, ending=ending, duration=duration)
 
         self._run.phases[Phase.WAIT.value] = duration
         self.finish_by(conclude)
@@ -136,13 +134,15 @@ class Execution(ExecutionReader):
         with suppress(LogError):  # it is read already
             self._logs.release(self.execution_id)
 
-    def end_soon(self, why: Outcome, failure: str = "", *, grace: float | None = 0.0) -> None:
+    def end_soon(
+        self, why: Outcome, failure: str = "", *, grace: float | None = 0.0, timeout: Timeout | None = None
+    ) -> None:
         """End it in another thread, and try until the engine can, or until it has ended; None is the usual grace."""
 
         def end() -> None:
             try:
                 if not self.done:
-                    self._end(why, failure, self._config.runtime.grace if grace is None else grace)
+                    self._end(why, failure, self._config.runtime.grace if grace is None else grace, timeout)
             except BotdockError as error:
                 logger.bind(execution_id=self.execution_id, error=error.message).warning("could not end the container")
                 self._work.stops.submit(end, delay=END_PAUSE)
@@ -157,7 +157,7 @@ class Execution(ExecutionReader):
             logger.bind(execution_id=self.execution_id).info("another process asked for a stop")
             self.end_soon(Outcome.STOPPED, grace=request.grace)
 
-    def _end(self, why: Outcome, failure: str, grace: float) -> None:
+    def _end(self, why: Outcome, failure: str, grace: float, timeout: Timeout | None = None) -> None:
         if (container := self._run.container) is None:
             return  # no bot was started: it ends by itself
 
@@ -170,7 +170,7 @@ class Execution(ExecutionReader):
         if why is Outcome.STOPPED:
             self._look()  # one that has ended by itself was not ended by us
         with about(self.execution_id):  # the caller may be about another one
-            self.attempts.attempt(why, stop, failure=failure)
+            self.attempts.attempt(why, stop, failure=failure, timeout=timeout)
         self.look_soon()
 
     def _finish(self, course: Course) -> None:
@@ -215,11 +215,10 @@ class Execution(ExecutionReader):
         with about(self.execution_id), self._looking:
             if (created := self._watched) is None or turn not in {None, self._turn}:
                 return
-            if time.monotonic() >= self._deadline:
-                self._deadline = float("inf")
-                self.end_soon(Outcome.TIMED_OUT, grace=None)
             status, lost = self._ask(created)
             if status is None and lost is None:
+                if (timeout := self._deadlines.passed(hears=self._away_since is None)) is not None:
+                    self.end_soon(Outcome.TIMED_OUT, grace=None, timeout=timeout)
                 self._turn += 1
                 self._work.looks.submit(partial(self._look, self._turn), delay=self._pause())
                 return
@@ -239,7 +238,9 @@ class Execution(ExecutionReader):
             return None, (Outcome.LOST, f"the container is gone: {error.message}")
         except BotdockError as error:
             return None, (Outcome.INFRASTRUCTURE_ERROR, error.message)
-        self._away_since = None
+        if self._away_since is not None:
+            self._away_since = None
+            self._deadlines.engine_is_back()
         return status, None
 
     def _pause(self) -> float:
@@ -248,7 +249,7 @@ class Execution(ExecutionReader):
         pause = HEARING_PAUSE if self._hears() else min(max((now - self._started) / 20, shortest), longest)
         if self._away_since is not None:
             pause = RECONNECT_PAUSE
-        return min(pause, max(self._deadline - now, 0.0))
+        return min(pause, self._deadlines.left())
 
 
 def _left() -> ExecutionResult:

@@ -65,6 +65,8 @@ class Bounds:
     Attributes:
         limits: No limit is None; of an execution whose record is damaged, all are.
         timeout: Wall time in seconds, or None for no bound.
+        start_timeout: Seconds from its start to its first output, or None for no bound.
+        silence_timeout: The longest time without output in seconds, or None for no bound.
         network: Name of the engine's network.
         keeps_newest: Whether the oldest output makes room for the newest; else too much output ends the bot.
         sources: The same with their sources, by name: that of a limit, `timeout`, `network` or `restart`.
@@ -72,6 +74,8 @@ class Bounds:
 
     limits: Limits = attrs.field(factory=Limits)
     timeout: float | None = None
+    start_timeout: float | None = None
+    silence_timeout: float | None = None
     network: str = ""
     keeps_newest: bool = False
     sources: Mapping[str, Bound] = attrs.field(factory=dict)
@@ -218,12 +222,13 @@ def held_bounds(
     endless = executable.is_long_running
     ours, builtin = (None if endless else section.timeout for section in (config.runtime, BUILT_IN))
     sources["timeout"] = _held(executable.timeout, ours, builtin, policies.ceiling("timeout"))
+    for name in ("start_timeout", "silence_timeout"):
+        sources[name] = _held(getattr(executable, name), getattr(config.runtime, name) or None, None, None)
     sources["network"] = _held(executable.network or None, config.runtime.network, BUILT_IN.network, None)
     sources["restart"] = _restart(executable.restart, manifest.restart if manifest else None, policies)
     return Bounds(
         limits=Limits(**{name: sources[name].value for name in attrs.fields_dict(Limits)}),
-        timeout=sources["timeout"].value,
-        network=sources["network"].value,
+        **{name: sources[name].value for name in ("timeout", "start_timeout", "silence_timeout", "network")},
         keeps_newest=endless,
         sources=sources,
     )

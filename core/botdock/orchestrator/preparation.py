@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import attrs
 
+from botdock._boot_clock import moment
 from botdock._log import logger
 from botdock.config import Config, Policies, secrets_of
 from botdock.entrypoints import begin_result, write_context
@@ -146,7 +147,7 @@ class Preparation:
             on_error.pop_all()
         proceed()
         with run.phase(Phase.START):
-            run.started_ns = time.time_ns()
+            run.started_ns, run.started = time.time_ns(), moment()
             run.journal.save(run_document(run, plan, template.program_digest))
             containers.start_container(created.container)
         return created

@@ -23,12 +23,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from botdock._boot_clock import seconds_since
 from botdock._log import about, logger
 from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.executions._files import (
     EXECUTIONS,
     OUTCOME,
-    RUN,
     execution_ids,
     is_orphan,
     owed_folders,
@@ -39,6 +39,7 @@ from botdock.executions._lease import HOLDER, Lease, claiming
 from botdock.model import ContainerHandle, ContainerInfo, ContainerState, ContainerStatus, Outcome
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.conclusion import Conclusion
+from botdock.orchestrator.deadlines import elapsed_of
 from botdock.orchestrator.documents import RECOVERED, read_concluded, read_run
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import sweep_drafts, tidy
@@ -171,20 +172,19 @@ class Recovery:
             BotdockError: The engine does not say.
         """
         containers = self._services.containers
-        if container is None and run.container is None:
+        if container is None and run.container is None and run.written:  # else it had not come so far
             ours = {LABEL_OWNER: self._setting.owner, LABEL_EXECUTION: run.execution_id}
-            with suppress(FileNotFoundError):  # no run.json: it had not come so far
-                for _ in _while_late((run.journal.directory / RUN).stat().st_mtime):
-                    if found := containers.list_containers(ours):
-                        container = found[0]
-                        break
+            for _ in _while_late(run.written):
+                if found := containers.list_containers(ours):
+                    container = found[0]
+                    break
         if container is not None and container.container_id != run.container_id:  # the engine knows better
             run.container = ContainerHandle(id=container.container_id)
         if run.container is None:
             return None
         with suppress(ContainerNotFoundError):
             status = containers.get_container_status(run.container)
-            for _ in _while_late(run.started_ns / 1e9):
+            for _ in _while_late(run.started):
                 if status.state is not ContainerState.CREATED:
                     break
                 status = containers.get_container_status(run.container)
@@ -238,7 +238,7 @@ class Recovery:
     def _go_on(self, run: Run, created: Created, execution: Execution, status: ContainerStatus) -> None:
         """Go on with what its runner did: its log, its wall time, its ending."""
         exited = status.state is ContainerState.EXITED
-        elapsed = _elapsed(run, status)
+        elapsed = elapsed_of(run, status)
         if problem := self._continue_log(run, created, execution, exited=exited):
             ours = (Outcome.INFRASTRUCTURE_ERROR, problem)
             execution.ended(created, status if exited else None, duration=elapsed, lost=ours)
@@ -246,9 +246,9 @@ class Recovery:
         if exited:
             execution.ended(created, status, duration=elapsed)
             return
-        if (why := execution.attempts.take_up()) is not None:
+        if (ending := execution.attempts.take_up()) is not None and (why := ending.why) is not None:
             asked_kindly = why in {Outcome.STOPPED, Outcome.TIMED_OUT}
-            execution.end_soon(why, grace=None if asked_kindly else 0.0)
+            execution.end_soon(why, grace=None if asked_kindly else 0.0, timeout=ending.timeout)
         execution.begin(created, elapsed=elapsed)
 
     def _continue_log(self, run: Run, created: Created, execution: Execution, *, exited: bool) -> str:
@@ -276,11 +276,12 @@ def _close_log(run: Run) -> None:
         logger.bind(error=str(error)).warning("the log could not be closed")
 
 
-def _while_late(since: float) -> Iterator[None]:
-    """Yield now and then until `ENGINE_PATIENCE` after that time, and once at least; no longer if the clock is set."""
-    for _ in range(round(ENGINE_PATIENCE / _PAUSE) + 1):
+def _while_late(since: object) -> Iterator[None]:
+    """Yield now and then until `ENGINE_PATIENCE` after that moment, and once at least."""
+    while True:
         yield
-        if time.time() - since >= ENGINE_PATIENCE:
+        passed = seconds_since(since)
+        if passed is None or passed >= ENGINE_PATIENCE:  # of another boot: it is not under way any more
             break
         time.sleep(_PAUSE)
 
@@ -291,10 +292,3 @@ def _takeovers(events: Events) -> dict[str, Any]:
     times.append(time.time_ns())
     at = [datetime.fromtimestamp(moment / 1e9, UTC).isoformat(timespec="milliseconds") for moment in times[-_TIMES:]]
     return {"times": len(times), "at": at}
-
-
-def _elapsed(run: Run, status: ContainerStatus) -> float:
-    """Return how many seconds it has run, by the wall clock: no other one outlives a runner."""
-    started = status.started_at.timestamp() if status.started_at else run.started_ns / 1e9
-    until = status.finished_at.timestamp() if status.finished_at else time.time()
-    return max(until - started, 0.0)

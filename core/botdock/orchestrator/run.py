@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +81,8 @@ class Run:
         plan: What the code tells, once it has been read.
         container: What names its container to the engine, once it is created.
         started_ns: When the engine was told to start it, nanoseconds since the epoch; 0 for not yet.
+        started: The same as a moment of `_boot_clock`, which counts; None for not yet.
+        written: When a dead runner wrote `run.json`, as such a moment; None where none did.
         collecting: Whether its log is being collected.
         left: Whether the runner is closed over the rest of its log, which is its successor's.
         storing: Hands log and result to the storage; None when nothing of it is to be kept there.
@@ -104,6 +106,8 @@ class Run:
     plan: Plan | None = None
     container: ContainerHandle | None = None
     started_ns: int = 0
+    written: Mapping[str, Any] | None = None
+    started: Mapping[str, Any] | None = None
     collecting: bool = False
     left: bool = False
     storing: Storing | None = None

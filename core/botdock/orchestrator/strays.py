@@ -15,12 +15,13 @@ that lives on, note when they first saw it, and remove it when they see it again
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
+from botdock._boot_clock import moment, seconds_since
 from botdock._log import logger
 from botdock._whole_files import publish
 from botdock.errors import BotdockError
@@ -83,9 +84,9 @@ def leftovers(home: Path, engine: str, containers: Sequence[ContainerInfo]) -> l
         if is_owed(directory) or is_orphan(directory):
             reason, action = _intention(directory, engine, known.get(name))
             found.append(Leftover(kind="execution", name=name, execution_id=name, reason=reason, action=action))
-    seen, now = _sightings(home), time.time()
+    seen = _sightings(home)
     for stray in strays(home, containers):
-        due = seen.get(_sighting(stray, engine), now) + STRAY_GRACE - now
+        due = STRAY_GRACE - (seconds_since(seen.get(_sighting(stray, engine))) or 0.0)
         action = "remove it" if due <= 0 else f"remove it when it is seen again in {due:.0f} s or later"
         found.append(attrs.evolve(stray, action=action))
     return found
@@ -138,14 +139,14 @@ def _stray(kind: str, name: str, execution_id: str, reason: str) -> Leftover:
     return Leftover(kind=kind, name=name, execution_id=execution_id, reason=reason, action="")
 
 
-def _sightings(home: Path) -> dict[str, float]:
-    """Return when each stray was first seen: two looks of different runners count as two."""
-    known, now = (read_json(home / SIGHTINGS) or {}).get("seen"), time.time()
-    return {
-        name: float(since) if 0 <= since <= now else now  # a damaged one begins anew, and one of a clock set back
-        for name, since in (known.items() if isinstance(known, dict) else ())
-        if isinstance(since, int | float)
-    }
+def _sightings(home: Path) -> dict[str, Any]:
+    """Return the moment at which each stray was first seen: two looks of different runners count as two.
+
+    One that is damaged, or of another boot, begins anew.
+    """
+    known, now = (read_json(home / SIGHTINGS) or {}).get("seen"), moment()
+    seen = known.items() if isinstance(known, dict) else ()
+    return {name: now if seconds_since(since) is None else since for name, since in seen}
 
 
 def _sighting(stray: Leftover, engine: str) -> str:
@@ -154,7 +155,7 @@ def _sighting(stray: Leftover, engine: str) -> str:
 
 def sweep(services: Services, home: Path, engine: str, containers: Iterable[ContainerInfo]) -> None:
     """Remove the strays that were seen long enough ago, and note the others, beside what is of other engines."""
-    seen, now = _sightings(home), time.time()
+    seen, now = _sightings(home), moment()
     left = {name: since for name, since in seen.items() if not name.startswith((f"{engine} container ", "workspace "))}
     for stray in list(strays(home, containers)):
         name = _sighting(stray, engine)
@@ -163,7 +164,7 @@ def sweep(services: Services, home: Path, engine: str, containers: Iterable[Cont
                 "it belongs to no execution, and goes when it is seen again after so many seconds"
             )
         since = seen.get(name, now)
-        if since + STRAY_GRACE > now or not _removed(services, stray):
+        if (seconds_since(since) or 0.0) < STRAY_GRACE or not _removed(services, stray):
             left[name] = since
     if left != seen:
         try:

@@ -14,6 +14,7 @@ from botdock._log import hidden
 from botdock.entrypoints import ResultReading
 from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.model import ContainerStatus, Outcome
+from botdock.orchestrator.deadlines import Timeout
 
 ENDING, NOT_ENDED = "ending", "not_ended"
 """The events, in the order in which they are written: before the engine is told, and when it could not end it."""
@@ -30,10 +31,26 @@ _HIGHEST_SIGNAL = 64
 _KILLED = SIGNAL_BASE + signal.SIGKILL
 
 
+@attrs.frozen
+class Ending:
+    """Why an execution ended.
+
+    Attributes:
+        why: Why botdock ended it; None when it ended by itself.
+        failure: What broke on our side, or an empty text.
+        timeout: Which of its deadlines had passed, of one that took too long; else None.
+    """
+
+    why: Outcome | None
+    failure: str = ""
+    timeout: Timeout | None = None
+
+
 @attrs.define(eq=False)
 class _Attempt:
     why: Outcome
     failure: str
+    timeout: Timeout | None = None
     failed: bool = False
     under_way: bool = False
 
@@ -59,28 +76,33 @@ class Attempts:
         for entry in events:
             with suppress(KeyError, ValueError, TypeError):
                 if entry["event"] == ENDING:
-                    self._attempts.append(_Attempt(Outcome(entry["why"]), str(entry["failure"])))
+                    timeout = Timeout(found) if (found := entry.get("timeout")) else None
+                    self._attempts.append(_Attempt(Outcome(entry["why"]), str(entry["failure"]), timeout))
                 elif entry["event"] == NOT_ENDED:
                     _note_failed(self._attempts, Outcome(entry["why"]))
 
-    def attempt(self, why: Outcome, stop: Callable[[], bool], *, failure: str = "") -> None:
+    def attempt(
+        self, why: Outcome, stop: Callable[[], bool], *, failure: str = "", timeout: Timeout | None = None
+    ) -> None:
         """End it, unless it has ended.
 
         Args:
             why: The reason.
             stop: Tells the engine, and returns when it has ended; False when it had ended before.
             failure: What broke on our side, if that is the reason.
+            timeout: Which deadline has passed, if that is the reason.
 
         Raises:
             BotdockError: As `stop`; then the attempt does not count.
         """
-        attempt = _Attempt(why, failure, under_way=True)
+        attempt = _Attempt(why, failure, timeout, under_way=True)
         with self._lock:
             if self._over:
                 return
             self._attempts.append(attempt)
         try:
-            self._event(ENDING, why=why.value, failure=hidden(failure))
+            which = {"timeout": timeout.value} if timeout else {}
+            self._event(ENDING, why=why.value, failure=hidden(failure), **which)
             with suppress(ContainerNotFoundError):  # it ended, and was removed, while we waited for its end
                 if not stop():
                     self._fail(attempt, _TOO_LATE)
@@ -101,16 +123,16 @@ class Attempts:
         with self._lock:
             self._over = True
 
-    def take_up(self) -> Outcome | None:
+    def take_up(self) -> Ending | None:
         """Return why it was being ended when its runner died, or None; it has to be tried again, for it still runs."""
         with self._lock:
             told = [attempt for attempt in self._attempts if not attempt.failed]
             for attempt in told:
                 attempt.failed = True
-        return told[0].why if told else None
+        return Ending(told[0].why, timeout=told[0].timeout) if told else None
 
-    def reason(self, status: ContainerStatus | None) -> tuple[Outcome | None, str]:
-        """Note that it has ended; return why, or None when it ended by itself, and what broke, if that is the reason.
+    def reason(self, status: ContainerStatus | None) -> Ending:
+        """Note that it has ended; return why.
 
         An attempt that is under way is waited for: whether it ended the bot, or came too late, it knows in a moment.
         """
@@ -122,7 +144,7 @@ class Attempts:
         if not told and status is not None and _died_of_ours(status):
             told = attempts
         failure = next((attempt.failure for attempt in attempts if attempt.failure), "")
-        return (told[0].why, failure) if told else (None, failure)
+        return Ending(told[0].why, failure, told[0].timeout) if told else Ending(None, failure)
 
 
 def _note_failed(attempts: list[_Attempt], why: Outcome) -> None:
@@ -157,8 +179,7 @@ def judge(
     status: ContainerStatus | None,
     reading: ResultReading,
     entrypoint: str,
-    ended_by: Outcome | None,
-    failure: str = "",
+    ending: Ending,
 ) -> Verdict:
     """Decide the outcome.
 
@@ -166,25 +187,26 @@ def judge(
         status: The final status of the container; None when it cannot be learnt.
         reading: What the bot returned, and what its wrapper says about its end.
         entrypoint: `backtest`s fail without a usable value, bots do not.
-        ended_by: Why botdock ended it (`stopped`, `timed_out`, `output_limit`), or None when it did not.
-        failure: What broke on our side, or an empty text.
+        ending: Why botdock ended it (`stopped`, `timed_out`, `output_limit`), if it did, and what broke on our side.
 
     Returns:
         The first that applies of: our own failure, our own ending of it or the engine's for its output, memory, a
         signal, its exit code, what it returned, and that what it returned is lost.
     """
     evidence = _evidence(status, reading, entrypoint)
-    if status is None or failure:
-        said = failure or "the engine does not know how it ended"
+    if status is None or ending.failure:
+        said = ending.failure or "the engine does not know how it ended"
         return Verdict(
-            outcome=ended_by if ended_by is Outcome.LOST else Outcome.INFRASTRUCTURE_ERROR,
+            outcome=ending.why if ending.why is Outcome.LOST else Outcome.INFRASTRUCTURE_ERROR,
             error=said,
             evidence=evidence,
         )
-    if ended_by is None and status.output_limited:
-        ended_by = Outcome.OUTPUT_LIMIT
-    if ended_by is not None:
-        return Verdict(outcome=ended_by, error=_ENDED_BY[ended_by], evidence=evidence)
+    if (why := ending.why or (Outcome.OUTPUT_LIMIT if status.output_limited else None)) is not None:
+        error = _ENDED_BY.get(why, "")
+        if why is Outcome.TIMED_OUT:
+            which = ending.timeout or Timeout.WALL  # an earlier botdock did not say
+            evidence["timeout"], error = which.value, _TIMED_OUT[which]
+        return Verdict(outcome=why, error=error, evidence=evidence)
     if _died_of_memory(status, reading):
         return Verdict(outcome=Outcome.OOM_KILLED, error="killed for exceeding its memory limit", evidence=evidence)
     number = _fatal_signal(status, reading)
@@ -202,8 +224,12 @@ def judge(
 
 _ENDED_BY = {
     Outcome.STOPPED: "stopped on request",
-    Outcome.TIMED_OUT: "ran longer than its wall time",
     Outcome.OUTPUT_LIMIT: "wrote more than its output limit",
+}
+_TIMED_OUT = {
+    Timeout.WALL: "ran longer than its wall time",
+    Timeout.START: "wrote nothing from its start until its start timeout",
+    Timeout.SILENCE: "wrote nothing for longer than its silence timeout",
 }
 
 

@@ -70,6 +70,19 @@ def test_an_end_that_the_bot_does_not_explain_is_explained_with_its_cure(
     assert said in told.err
 
 
+@pytest.mark.parametrize(
+    ("which", "said"),
+    [
+        ("start", "timed out: it wrote nothing within 1m of its start; raise it with --start-timeout"),
+        ("silence", "timed out: it wrote nothing for 30s; raise it with --silence-timeout"),
+    ],
+)
+def test_a_timeout_names_its_own_option(cli: Callable[..., Any], fake_runner: Any, which: str, said: str) -> None:
+    bounds = {"start_timeout": {"value": 60}, "silence_timeout": {"value": 30}}
+    fake_runner.ends(Outcome.TIMED_OUT, evidence={"timeout": which, "bounds": bounds})
+    assert said in cli("run", "bot").err
+
+
 def test_what_a_bot_asks_for_in_vain_is_told_with_the_options_that_allow_it(
     cli: Callable[..., Any], fake_runner: Any
 ) -> None:

@@ -86,6 +86,8 @@ def test_a_variable_that_is_not_set_here_is_refused_with_the_nearest_name(option
         ({"timeout": "-5s"}, "--timeout: '-5s' is not a duration"),
         ({"timeout": "0"}, "--timeout: 0.0 must be 0.001 to"),
         ({"timeout": "9" * 400}, "--timeout: "),
+        ({"start_timeout": "0"}, "--start-timeout: 0.0 must be 0.001 to"),
+        ({"silence_timeout": "soon"}, "--silence-timeout: 'soon' is not a duration"),
         ({"memory": "lots"}, "--memory: 'lots' is not a size; write bytes, or for example '512MiB'"),
         ({"memory": "-1"}, "--memory: '-1' is not a size"),
         ({"memory": "0"}, "--memory: 0 must be"),

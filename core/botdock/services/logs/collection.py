@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from botdock._log import logger
 from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogGap, LogSource, LogStream, LogSummary
@@ -17,6 +15,7 @@ from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogWriter
 from botdock.services.logs.intake import Intake, condense
 from botdock.services.logs.maintenance import Segments
+from botdock.services.logs.status import CollectionStatus, Heard
 
 if TYPE_CHECKING:
     from botdock.services.logs.collector import Options
@@ -25,25 +24,6 @@ MAX_BACKLOG = 4
 """Segments that may wait to be sealed and removed before the bot has to wait for the disk."""
 STEADY = 2.0
 """Seconds after which a stream that broke counts as one that had come back, even if it brought nothing."""
-
-
-@attrs.frozen(kw_only=True)
-class CollectionStatus:
-    """How a collection stands.
-
-    Attributes:
-        bytes: Bytes stored so far, both streams.
-        ended: Whether nothing more will come.
-        error: Why it broke, or an empty text.
-        resumed: How often a broken stream was continued.
-        gaps: How often bytes were found missing, since this collection began.
-    """
-
-    bytes: int
-    ended: bool
-    error: str
-    resumed: int
-    gaps: int
 
 
 class Collection:
@@ -78,6 +58,7 @@ class Collection:
         self.away_since, self.attempts = time.monotonic(), 0
         self.skipping = False
         self._record = record
+        self._heard = Heard(writer)
         self.stream, self._opened, self._delivered = stream, time.monotonic(), False
         self._away, self._was_open = stream is None, stream is not None
         self._storing = threading.Lock()
@@ -104,6 +85,7 @@ class Collection:
         if (stream := self.stream) is None or self.leaving:
             return None
         if self.writer.segment - self.segments.sealed > MAX_BACKLOG:
+            self._heard.is_late()
             return 0
         self._reading = True
         try:
@@ -122,6 +104,8 @@ class Collection:
             return None
         if not (chunks or ended):
             self.skipping = self._activity != before
+            if self.skipping:
+                self._heard.is_late()
             return 0
         return self._take(chunks, lost, ended=ended)
 
@@ -130,7 +114,9 @@ class Collection:
             with self._storing:
                 if self.leaving or self._ended:  # said while we read: it is read again by the thread that goes on
                     return None
-                self._delivered = self._delivered or bool(chunks)
+                if chunks:
+                    self._delivered = True
+                    self._heard.came()
                 self.intake.store(chunks, lost, ended=ended)
         except Exception as error:  # noqa: BLE001 - our own disk, or our own defect: reading again would not help
             self.fail(error)
@@ -193,6 +179,7 @@ class Collection:
                 return False
             self.stream, self.intake.lost, self._error = stream, None, ""
             self._opened, self._away, self._delivered = time.monotonic(), False, False
+            self._heard.is_late()
             is_resumed, self._was_open = self._was_open, True
             self._resumed += is_resumed
         if is_resumed:
@@ -293,6 +280,9 @@ class Collection:
                 error=self._error,
                 resumed=self._resumed,
                 gaps=self.intake.gaps + int(self._limited),
+                last_output=self._heard.last,
+                stored_before_ns=self._heard.before_ns,
+                read_since=None if self._away or (self._ended and not self._drained) else self._heard.since,
             )
 
 

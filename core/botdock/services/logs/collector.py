@@ -15,9 +15,10 @@ from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogCursor, LogSource, LogStream, LogSummary
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogReader, LogWriter, StoredLog
-from botdock.services.logs.collection import Collection, CollectionStatus
+from botdock.services.logs.collection import Collection
 from botdock.services.logs.loop import LogLoop
 from botdock.services.logs.maintenance import Maintenance
+from botdock.services.logs.status import CollectionStatus
 
 FOLLOW_INTERVAL = 1.0
 """Seconds after which a follower looks again even if nothing woke it."""

@@ -13,6 +13,7 @@ from botdock.errors import BotdockError, LogError
 from botdock.model import LogChunk, LogCursor, LogSource, LogStream, LogSummary
 from botdock.services.log_store import LogReader, LogWriter, StoredLog
 from botdock.services.logs import CollectionStatus
+from botdock.services.logs.status import Heard
 
 _JOIN_TIMEOUT = 10.0
 _READ_TIMEOUT = 0.01
@@ -101,6 +102,7 @@ class _FakeLog:
         self.ended = threading.Event()
         self._stream = stream
         self._writer = writer
+        self._heard = Heard(writer)
         self._calls = calls
         self._stopping = threading.Event()
         self._drained = False
@@ -148,6 +150,7 @@ class _FakeLog:
         else:
             self._stream = self._calls.reopen(self._writer.cursor)
         self._lost_noted = False
+        self._heard.is_late()
         return self._stream
 
     def _store(self, stream: LogStream, chunks: Collection[LogChunk]) -> None:
@@ -158,6 +161,7 @@ class _FakeLog:
                 self._gaps += 1
         for chunk in chunks:
             self._writer.append(chunk)
+            self._heard.came()
         if stream.ended:
             self._writer.flush()
             self._drained = True
@@ -195,6 +199,9 @@ class _FakeLog:
             error=self._error,
             resumed=self._resumed,
             gaps=self._gaps,
+            last_output=self._heard.last,
+            stored_before_ns=self._heard.before_ns,
+            read_since=self._heard.since if self._stream else None,
         )
 
     def read(self, *, follow: bool) -> Iterator[LogChunk]:

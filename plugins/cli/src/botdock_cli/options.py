@@ -127,6 +127,8 @@ _RUN_OPTIONS = (
     click.option("--id", metavar="ID", help="Name of the bot. Else the name of CODE."),
     engine_option,
     click.option("--timeout", metavar="TIME", help="Wall time, such as 30s or 2h30m."),
+    click.option("--start-timeout", metavar="TIME", help="Longest time to its first output. Else any."),
+    click.option("--silence-timeout", metavar="TIME", help="Longest time without output. Else any."),
     click.option("--memory", metavar="SIZE", help="Memory, such as 512MiB."),
     click.option("--cpus", type=float, metavar="NUMBER", help="Processors, such as 0.5."),
     click.option("--pids", type=int, metavar="NUMBER", help="Processes and threads at one time."),

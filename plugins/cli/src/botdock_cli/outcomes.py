@@ -56,13 +56,21 @@ def exit_code_of(outcome: Outcome | None, code: int | None) -> int:
 
 
 _CURES = {
-    Outcome.TIMED_OUT: "timed out after {timeout} (wall time); raise it with --timeout",
+    Outcome.TIMED_OUT: "{timed_out}",
     Outcome.OOM_KILLED: "killed for using more memory than {memory}; raise it with --memory",
     Outcome.OUTPUT_LIMIT: "ended for writing more than {output} to stdout and stderr; raise it {raise_output}",
     Outcome.SIGNALED: "{error}, which botdock did not send",
     Outcome.INFRASTRUCTURE_ERROR: "botdock could not do its part: {error}\n`botdock doctor` says what works here.",
     Outcome.LOST: "how it ended is not known: {error}\n`botdock doctor` says what works here.",
 }
+
+
+_TIMED_OUT = {
+    "wall": ("timed out after {} (wall time); raise it with {}", "timeout"),
+    "start": ("timed out: it wrote nothing within {} of its start; raise it with {}", "start_timeout"),
+    "silence": ("timed out: it wrote nothing for {}; raise it with {}", "silence_timeout"),
+}
+"""For each deadline what is said, and the bound that it is."""
 
 
 def cure(result: ExecutionResult) -> str | None:
@@ -73,12 +81,17 @@ def cure(result: ExecutionResult) -> str | None:
         return None
     by_manifest = _bounds(result).get("output", {}).get("source") == "manifest"
     return _CURES[result.outcome].format(
-        timeout=_in_force(result, "timeout"),
+        timed_out=_timed_out(result),
         memory=_in_force(result, "memory"),
         output=_in_force(result, "output"),
         raise_output="in its bot.toml" if by_manifest else "with --set runtime.limits.output=SIZE",
         error=result.error or "no reason is known",
     )
+
+
+def _timed_out(result: ExecutionResult) -> str:
+    text, bound = _TIMED_OUT[str(result.evidence.get("timeout", "wall"))]
+    return text.format(_in_force(result, bound), f"--{bound.replace('_', '-')}")
 
 
 def _bounds(result: ExecutionResult) -> dict[str, dict[str, Any]]:
@@ -91,7 +104,7 @@ def _in_force(result: ExecutionResult, name: str) -> str:
     value = _bounds(result).get(name, {}).get("value")
     if value is None:
         return "its limit"
-    return format_seconds(value) if name == "timeout" else format_bytes(value)
+    return format_seconds(value) if name.endswith("timeout") else format_bytes(value)
 
 
 def _unmet(result: ExecutionResult) -> Iterator[str]:

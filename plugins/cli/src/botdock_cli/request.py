@@ -32,6 +32,8 @@ OPTION_OF_FIELD = {
     "env": "--env",
     "secrets": "--secret",
     "timeout": "--timeout",
+    "start_timeout": "--start-timeout",
+    "silence_timeout": "--silence-timeout",
     "restart": "--restart",
 }
 """What a user typed for each field of an `Executable`."""
@@ -57,6 +59,8 @@ class RunRequest:
     id: str | None = None
     engine: str | None = None
     timeout: str | None = None
+    start_timeout: str | None = None
+    silence_timeout: str | None = None
     memory: str | None = None
     cpus: float | None = None
     pids: int | None = None
@@ -92,6 +96,8 @@ class RunRequest:
             "network": self.network,
             "persist_results": self.entrypoint == "backtest" if self.persist is None else self.persist,
             "timeout": seconds_option("--timeout", self.timeout),
+            "start_timeout": seconds_option("--start-timeout", self.start_timeout),
+            "silence_timeout": seconds_option("--silence-timeout", self.silence_timeout),
             "restart": self.restart,
         }
         try:
