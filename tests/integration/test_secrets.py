@@ -32,7 +32,9 @@ BOTS = {
 import os, sys, time
 
 def main(id, config):
-    key = os.environ["API_KEY"]
+    with open(os.path.join(os.environ["BOTDOCK_SECRETS_DIR"], "API_KEY")) as file:
+        key = file.read()
+    assert (key, os.stat(file.name).st_mode & 0o777) == (os.environ["API_KEY"], 0o400)
     for stream in (sys.stdout, sys.stderr):
         for piece in (key[:9], key[9:] + "\\n"):
             stream.write(piece)
@@ -45,7 +47,8 @@ def main(id, config):
     "nodejs20": """
 const fs = require('node:fs');
 exports.main = async () => {
-  const key = process.env.API_KEY;
+  const key = fs.readFileSync(`${process.env.BOTDOCK_SECRETS_DIR}/API_KEY`, 'utf8');
+  if (key !== process.env.API_KEY) throw new Error('another secret');
   for (const stream of [process.stdout, process.stderr]) {
     stream.write(key.slice(0, 9));
     stream.write(key.slice(9) + '\\n');
@@ -56,6 +59,7 @@ exports.main = async () => {
 };
 """,
     "bash": """
+[ "$(< "$BOTDOCK_SECRETS_DIR/API_KEY")" = "$API_KEY" ] || exit 9
 for stream in 1 2; do
     printf %s "${API_KEY:0:9}" >&$stream
     echo "${API_KEY:9}" >&$stream
@@ -167,8 +171,10 @@ def assert_only_in_the_runs_own_files(config: Config, executions: list[Execution
     own_logs = config.home_dir / "process"  # of the engine, and removed with the container
     holding = [path for path, text in files(config.home_dir).items() if KEY in text and own_logs not in path.parents]
     folders = {config.home_dir / "executions" / one.execution_id / "workspace/context" for one in executions}
-    assert {path.parent for path in holding} == folders
-    assert {path.name for path in holding} == {"context.json", "environment", "startup"}
+    theirs = {folder / "secrets" for folder in folders} if config.engine == "process" else set()
+    assert {path.parent for path in holding} == folders | theirs
+    assert {path.name for path in holding if path.parent in folders} == {"context.json", "environment", "startup"}
+    assert {path.stat().st_mode & 0o777 for path in holding if path.parent in theirs} <= {0o400}
     assert {folder.parents[1].stat().st_mode & 0o777 for folder in folders} == {0o700}
 
 

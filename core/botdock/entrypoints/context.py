@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botdock.entrypoints.result import not_written
 from botdock.errors import EntrypointError, ExecutableError
 from botdock.model import MAX_ENVIRONMENT_STRING
-from botdock.model.runtime import CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, STARTUP_FILE
+from botdock.model.runtime import CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, SECRETS_FILE, STARTUP_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +32,7 @@ The config, up to twice 128 KiB, must fit beside them.
 _LAST = "BOTDOCK_RESULT_FILE"
 DATA_MODE = 0o644
 """Others read it too: the bot runs as another user than botdock."""
+_SECRET_MODE = 0o400
 _POINTER = 8
 """Bytes of the pointer that `execve` keeps for each string, besides the string and its NUL."""
 
@@ -60,6 +61,7 @@ def environment_of(context: ExecutionContext) -> dict[str, str]:
         "CODE_MOUNT_DIR": context.code_dir,
         "SCRIPT_PATH": f"./{script}" if script.startswith("-") else script,  # no program takes it for an option
         "BOTDOCK_RESULT_FILE": context.result_file,
+        **({"BOTDOCK_SECRETS_DIR": context.secrets_dir} if context.secrets else {}),
         **_config_variables(context, kind),
     }
 
@@ -121,7 +123,7 @@ def begin_result(runtime: Runtime, path: Path) -> None:
 
 
 def write_context(context: ExecutionContext, directory: Path) -> None:
-    """Write what one run is told: `context.json` and `environment`; `config.json` and `startup` where they are needed.
+    """Write what one run is told: `context.json`, `environment`, and `config.json`, `startup`, `secrets` where needed.
 
     Raises:
         ExecutableError: As `environment_of`.
@@ -129,6 +131,21 @@ def write_context(context: ExecutionContext, directory: Path) -> None:
     """
     for name, content in _context_files(context).items():
         write_file(directory / name, content, DATA_MODE)
+    if context.secrets:
+        _write_secrets(context, directory / SECRETS_FILE)
+
+
+def _write_secrets(context: ExecutionContext, place: Path) -> None:
+    """Write the secrets where the bot is to find them; or, where that is in its container, say where, and which."""
+    if context.secrets_dir != str(place):
+        write_file(place, "".join(f"{line}\n" for line in (context.secrets_dir, *context.secrets)).encode(), DATA_MODE)
+        return
+    try:
+        place.mkdir(mode=0o700)
+    except OSError as error:
+        raise _cannot_write(place, error) from error
+    for name in context.secrets:
+        write_file(place / name, context.variables[name].encode(), _SECRET_MODE)
 
 
 def _context_files(context: ExecutionContext) -> dict[str, bytes]:
@@ -160,6 +177,9 @@ def write_file(path: Path, content: bytes, mode: int | None) -> None:
                 os.fchmod(file.fileno(), mode)
             file.write(content)
     except OSError as error:
-        raise EntrypointError(
-            f"cannot write {path}: {error.strerror}", hint="Look at the disk that botdock's state folder is on."
-        ) from error
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> EntrypointError:
+    hint = "Look at the disk that botdock's state folder is on."
+    return EntrypointError(f"cannot write {path}: {error.strerror}", hint=hint)

@@ -27,6 +27,7 @@ from botdock.model.runtime import (
     ENTRYPOINT_SCRIPT,
     ENVIRONMENT_FILE,
     READY_FIFO,
+    SECRETS_FILE,
     STARTUP_FILE,
 )
 
@@ -52,7 +53,7 @@ class CachedProgram(NamedTuple):
 
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO, STARTUP_FILE})
+_TAKEN = frozenset({CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, READY_FIFO, SECRETS_FILE, STARTUP_FILE})
 
 _LOCK = ".lock"
 """Ends the name of the file beside the folder of all programs whose lock a run shares that looks for its program."""

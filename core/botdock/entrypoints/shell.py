@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botdock.model.runtime import ENVIRONMENT_FILE, STARTUP_FILE
+from botdock.model.runtime import ENVIRONMENT_FILE, SECRETS_FILE, STARTUP_FILE
 
 _EXPORT = r"""while IFS= read -r BOTDOCK_RESULT_FILE; do
     case $BOTDOCK_RESULT_FILE in
@@ -22,6 +22,37 @@ of the bot's.
 
 `command export`: of a variable that a shell keeps to itself, such as bash its UID, it complains and goes on."""
 
+_SECRETS = r"""# Each secret becomes a file in memory that the bot's user alone can read. A subshell leaves no variable.
+if [ -f "$2/SECRETS" ]; then
+    (
+        umask 377
+        case $(command -v printf) in */*) exit 1 ;; esac # a program of its own would show them as its arguments
+        { IFS= read -r folder && names=$(while IFS= read -r name; do echo "$name"; done); } <"$2/SECRETS"
+        cd -- "$folder" || exit 1
+        name=
+        while IFS= read -r line; do
+            case $line in
+            =*) value="$value
+${line#=}" ;;
+            *)
+                [ -z "$name" ] || printf %s "$value" >"$name" || exit 1
+                name=${line%%=*} value=${line#*=}
+                case "
+$names
+" in *"
+$name
+"*) ;; *) name= ;; esac
+                ;;
+            esac
+        done <"$2/LINES"
+        [ -z "$name" ] || printf %s "$value" >"$name"
+    ) || {
+        echo "botdock: the secrets cannot be written to the folder in memory that is for them" >&2
+        exit 126
+    }
+fi
+""".replace("SECRETS", SECRETS_FILE).replace("LINES", ENVIRONMENT_FILE)
+
 _SHELL = (
     r"""#!/bin/sh
 # Becomes the bot's program, with its variables.
@@ -36,6 +67,7 @@ fi
 # Lines of Python programs that the bot starts are out at once.
 export PYTHONUNBUFFERED="${PYTHONUNBUFFERED-1}"
 """
+    + _SECRETS
     + _EXPORT.replace("LINES", ENVIRONMENT_FILE)
     + r"""cd -- "$CODE_MOUNT_DIR" || exit 126
 set -- "$1"
@@ -51,7 +83,9 @@ case $0 in
 */*) set -- "${0%/*}/WRAPPER" "$1" ;;
 *) set -- ./WRAPPER "$1" ;;
 esac
-# What the interpreter reads as it starts; its wrapper reads the other variables.
+"""
+    + _SECRETS
+    + r"""# What the interpreter reads as it starts; its wrapper reads the other variables.
 if [ -f "$2/startup" ]; then
 """
     + _EXPORT.replace("LINES", STARTUP_FILE)

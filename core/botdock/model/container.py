@@ -121,6 +121,8 @@ class ContainerRun:
         code: The bot's tree; appears read-only.
         context: The folder with what this run is told, secrets among it; appears read-only.
         result: The one file that the program may write on our side; it exists.
+        secrets_target: Where an engine with a private filesystem shows an empty folder in memory that the bot's user
+            alone can enter, and may write: the program puts secrets there. Empty for no such folder.
     """
 
     name: str
@@ -129,6 +131,7 @@ class ContainerRun:
     code: str
     context: str
     result: str
+    secrets_target: str = ""
 
 
 def _is_small(_handle: object, _field: object, value: Mapping[str, Any]) -> None:

@@ -50,6 +50,7 @@ RESERVED_ENVIRONMENT = frozenset(
         "BACKTEST_CONFIG",
         "BACKTEST_CONFIG_FILE",
         "BOTDOCK_RESULT_FILE",
+        "BOTDOCK_SECRETS_DIR",
     }
 )
 """Variables that belong to the contract with the bot; an executable cannot set them."""
@@ -99,7 +100,8 @@ class Executable:
         segment: The old runner's partition of bots; a label, nothing more.
         limits: What this run may use, also as `{"memory": "1GiB"}`; what is None comes from the configuration.
         env: More environment variables for the bot.
-        secrets: The same, but never written to disk outside the run's own files, nor to a log, a result or a repr: what
+        secrets: The same, each also as a file of its name in the folder that BOTDOCK_SECRETS_DIR names, which the bot
+            alone can read; never written to disk outside the run's own files, nor to a log, a result or a repr: what
             the bot says of them is masked, in the value that it returns as well.
         image: The image to run in, as `name:tag` or `name@sha256:digest`, that the policy allows; None means what the
             code's manifest says, else the configured one of the runtime, else the runtime's own.

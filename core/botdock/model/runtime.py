@@ -28,10 +28,15 @@ CONFIG_FILE = "config.json"
 STARTUP_FILE = "startup"
 """Beside it too, in the form of `ENVIRONMENT_FILE`, where the bot has variables that an interpreter reads at its start:
 just those, which `wrapper_entrypoint` exports, since the interpreter is there before its wrapper reads the rest."""
+SECRETS_FILE = "secrets"
+"""Beside it too, for a bot with secrets: the folder that each is to be in as a file, and the names of those variables,
+a line each. The program writes them there before the bot starts; without a private filesystem they are there already,
+in a folder of this name."""
 READY_FIFO = "ready"
 """Beside it too, where an engine keeps containers waiting: a FIFO whose end of file says that the context is there.
 
-A run with a `STARTUP_FILE` cannot take such a container, whose interpreter has started: it is given one of its own."""
+A run with a `STARTUP_FILE` or a `SECRETS_FILE` cannot take such a container, whose interpreter has started: it is given
+one of its own."""
 _READ_BY_ANY = (
     *("LD_*", "GLIBC_*", "MALLOC_*", "LANG*", "LC_*", "LOCPATH", "GCONV_PATH", "TZ*", "HOME"),
     *("OPENSSL_*", "SSL_*"),
@@ -249,6 +254,8 @@ class ExecutionContext:
         result_limit: Bytes the result may have.
         variables: The caller's own variables and secrets.
         startup: Names of those that must be there when the interpreter starts.
+        secrets: Names of those that are secrets, which the bot gets as files, too.
+        secrets_dir: Where the bot finds these files.
     """
 
     id: str
@@ -261,3 +268,5 @@ class ExecutionContext:
     result_limit: int
     variables: Mapping[str, str] = attrs.field(factory=dict, repr=lambda value: f"<{len(value)} variables>")
     startup: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    secrets_dir: str = ""

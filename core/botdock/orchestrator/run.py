@@ -39,6 +39,7 @@ from botdock.model.container import (
     segment_selector,
 )
 from botdock.model.execution import container_name
+from botdock.model.runtime import SECRETS_FILE
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.plan import Bounds, Plan
 from botdock.services.code import Workspace
@@ -50,6 +51,7 @@ ProgressCallback = Callable[[Progress], None]
 PROGRAM_TARGET = "/botdock/program"
 CONTEXT_TARGET = "/botdock/context"
 RESULT_TARGET = "/botdock/result"
+SECRETS_TARGET = "/run/secrets"
 
 
 @attrs.frozen(kw_only=True)
@@ -259,6 +261,7 @@ def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
         code=str(workspace.code),
         context=str(workspace.context),
         result=str(workspace.result),
+        secrets_target=SECRETS_TARGET if executable.secrets else "",
     )
 
 
@@ -277,6 +280,8 @@ def context_of(run: Run, plan: Plan, *, private: bool) -> ExecutionContext:
         result_limit=run.bounds.limits.result or 0,
         variables=variables,
         startup=plan.runtime.startup_names(variables),
+        secrets=tuple(executable.secrets),
+        secrets_dir=SECRETS_TARGET if private else str(workspace.context / SECRETS_FILE),
     )
 
 

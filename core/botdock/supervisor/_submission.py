@@ -112,7 +112,7 @@ def _spawn(home: Path, config_file: str | os.PathLike[str] | None) -> None:
     descriptor = os.open(home / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
     if named := environment.get(POLICY_VARIABLE):
-        environment[POLICY_VARIABLE] = os.path.abspath(named)  # noqa: PTH100 - as below
+        environment[POLICY_VARIABLE] = os.path.abspath(named)  # noqa: PTH100 - as above
     try:
         subprocess.Popen(
             command,

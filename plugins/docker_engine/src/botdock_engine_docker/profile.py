@@ -48,6 +48,8 @@ IDENTITY_FILES = ("passwd", "group")
 """In the context folder: who the bot's user is; see `results.name_user`."""
 VOLUME = "/.botdock"
 """Where the volume itself appears that a run's files lie in; root alone may enter it."""
+SECRETS = "rw,noexec,nosuid,nodev,mode=700,size=16777216,nr_inodes=4096"
+"""Of the folder that the bot's secrets are in; all its variables together have 1 MiB at most."""
 LABEL_USER = "io.botdock.user"
 """The user id that a container has to itself until it is removed."""
 MAPPED_USERS = range(1000, 65534)
@@ -140,7 +142,7 @@ def create_request(
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             **_host_config(template, machine, tuning),
-            **_file_systems(template, run, volumes, volume),
+            **_file_systems(template, run, user, volumes, volume),
         },
     }
 
@@ -227,7 +229,7 @@ def _ulimit(name: str, value: int) -> dict[str, Any]:
 
 
 def _file_systems(
-    template: ContainerTemplate, run: ContainerRun, volumes: Iterable[str], volume: str
+    template: ContainerTemplate, run: ContainerRun, user: int, volumes: Iterable[str], volume: str
 ) -> dict[str, Any]:
     bind = partial(_bind, propagation="rslave" if volume else "private")  # Docker wants it of what is its own
     shown = {
@@ -239,7 +241,10 @@ def _file_systems(
     size = template.limits.over(DEFAULT_LIMITS).tmpfs or 0
     return {
         "ReadonlyRootfs": True,
-        "Tmpfs": {target: _tmpfs(size) for target in sorted({TMP, *map(normpath, volumes)} - shown.keys())},
+        "Tmpfs": {
+            **{target: _tmpfs(size) for target in sorted({TMP, *map(normpath, volumes)} - shown.keys())},
+            **({run.secrets_target: f"{SECRETS},uid={user},gid={user}"} if run.secrets_target else {}),
+        },
         "Mounts": [
             *(bind(source, target, read_only=target != template.result_target) for target, source in shown.items()),
             *([volume_mount(volume, read_only=True)] if volume else []),

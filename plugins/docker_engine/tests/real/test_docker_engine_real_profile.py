@@ -51,6 +51,16 @@ def test_nothing_can_be_written_but_tmp(bash_lab: Any) -> None:
     assert bash_lab.shell(script).stdout == b"/tmp\n"
 
 
+def test_secrets_have_a_folder_in_memory_that_is_the_bots_alone(bash_lab: Any) -> None:
+    look = "stat -c '%a %u' /run/secrets; id -u; : > /run/secrets/x && echo written; grep ' /run/secrets ' /proc/mounts"
+    spec = bash_lab.spec("/bin/sh", "-c", look)
+    spec = spec._replace(run=attrs.evolve(spec.run, secrets_target="/run/secrets"))
+    (mode, owner), (user,), written, mount = (line.split() for line in bash_lab.run(spec).stdout.decode().splitlines())
+    assert (mode, owner, written) == ("700", user, ["written"])
+    assert mount[2] == "tmpfs"
+    assert {"noexec", "nosuid", "nodev"} <= set(mount[3].split(","))
+
+
 def test_the_code_and_our_files_stay_as_they_are(bash_lab: Any, tmp_path: Path) -> None:
     spec = bash_lab.spec("/bin/sh", "-c", "echo x > /bot/main; rm /bot/main; chmod 777 /bot/main; cat /bot/main")
     Path(spec.run.code, "main").write_text("mine\n")
