@@ -23,6 +23,7 @@ from botdock.executions._files import (
 )
 from botdock.executions._index import COLUMNS, ExecutionIndex, Row
 from botdock.executions._lease import holder_lives
+from botdock.executions._liveness import Liveness
 from botdock.executions._records import ExecutionRecord, ExecutionState
 from botdock.model import Outcome
 from botdock.model.execution import EXECUTION_ID, container_name, first_id_at, time_of
@@ -52,6 +53,7 @@ class Catalogue:
 
             home = load_home()
         self.home = Path(home)
+        self._liveness = Liveness(self.home)
         self._index = ExecutionIndex(self.home, lambda: execution_ids(self.home), self._row)
 
     def list(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from botdock.errors import BotdockError, LogError, UserError
 from botdock.executions import _files as files
 from botdock.executions._catalogue import Catalogue
-from botdock.executions._lease import holder_lives
 from botdock.executions._records import ExecutionRecord, ExecutionState
 
 if TYPE_CHECKING:
@@ -173,15 +172,19 @@ class Executions(Catalogue):
         """
         record = self.get(name)
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while record.state not in {ExecutionState.ENDED, ExecutionState.ABANDONED} and time.monotonic() < deadline:
+        while record.state is not ExecutionState.ENDED and time.monotonic() < deadline:
+            if record.state is ExecutionState.ABANDONED and not self.is_alive(record):
+                break
             time.sleep(POLL_INTERVAL)
             record = self.get(record.execution_id)
         return record
 
     def is_alive(self, record: ExecutionRecord) -> bool:
-        """Tell whether an execution is under way now: it has no outcome, and its runner lives, or it waits for one."""
-        waits = files.is_waiting(record.directory)
-        return not (record.directory / files.OUTCOME).exists() and (waits or holder_lives(record.directory))
+        """Tell whether an execution is under way now: it has no outcome, and its runner lives, or it waits for one.
+
+        One that has lost its runner counts as alive for some more seconds where a supervisor may just be replaced.
+        """
+        return self._liveness.is_alive(record.directory)
 
     def request_stop(self, name: str, *, grace: float | None = None) -> ExecutionRecord:
         """Ask an execution to stop; its runner obeys, or, if that has died, the one that recovers it.

@@ -19,6 +19,8 @@ from botdock.model.execution import EXECUTION_ID
 EXECUTIONS = "executions"
 REQUESTS = "requests"
 """The folder of the state folder with what waits for a supervisor; see `_requests`."""
+SUPERVISOR = "supervisor.lock"
+"""The file of the state folder that a supervisor locks as long as it lives."""
 CODE = ".code"
 """Ends the name of the file there with code that was given as bytes."""
 REQUEST, RUN, STOP, CONCLUDED, RESULT, OUTCOME = (

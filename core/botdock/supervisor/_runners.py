@@ -13,14 +13,11 @@ import attrs
 
 from botdock._log import logger
 from botdock._threads import Pool
-from botdock.config import Config
-from botdock.factory import ServiceFactory
 from botdock.orchestrator import BotOrchestrator
 from botdock.orchestrator.running import ClosedError
-from botdock.plugin_manager import PluginManager
 
-Load = Callable[[Mapping[str, Any]], tuple[Config, PluginManager]]
-"""Reads the configuration, changed as it is given."""
+Open = Callable[[Mapping[str, Any]], BotOrchestrator]
+"""Opens a runner whose configuration is changed like that."""
 _IDLE = 60.0
 """Seconds that a runner without executions is kept, for the next one."""
 
@@ -37,11 +34,11 @@ class Runners:
     """Opens runners, and closes those that nothing runs on; safe to use from several threads.
 
     Args:
-        load: Reads the configuration.
+        opened: Opens one.
     """
 
-    def __init__(self, load: Load) -> None:
-        self._load = load
+    def __init__(self, opened: Open) -> None:
+        self._opened = opened
         self._lock = threading.Lock()
         self._held: dict[str, _Held] = {}
         self._closed = False
@@ -68,7 +65,7 @@ class Runners:
     def _open(self, overrides: Mapping[str, Any]) -> BotOrchestrator:
         if self._closed:
             raise ClosedError("this supervisor is closed")
-        return ServiceFactory(*self._load(overrides)).create_orchestrator()
+        return self._opened(overrides)
 
     def _let_go(self, held: _Held) -> None:
         with self._lock:

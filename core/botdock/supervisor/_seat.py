@@ -13,10 +13,9 @@ from pathlib import Path
 
 from botdock._locks import locked_at_once
 from botdock._ownership import make_private
-from botdock.executions._files import REQUESTS
+from botdock.executions._files import REQUESTS, SUPERVISOR
 from botdock.executions._stops import address_in, datagrams, send
 
-LOCK = "supervisor.lock"
 SOCKET = "supervisor.sock"
 WAKE, HAND_OVER = b"wake", b"hand over"
 _PAUSE = 0.05
@@ -33,7 +32,7 @@ def ring(home: Path, message: bytes = WAKE) -> None:
 
 def is_taken(home: Path) -> bool:
     """Tell whether a supervisor lives."""
-    with locked_at_once(home / LOCK) as free:
+    with locked_at_once(home / SUPERVISOR) as free:
         return not free
 
 
@@ -48,7 +47,7 @@ def seated(home: Path, *, replace: bool, patience: float) -> Iterator[Bell | Non
     """
     with ExitStack() as stack:
         deadline, asked = time.monotonic() + (patience if replace else _LOOK), float("-inf")
-        while not stack.enter_context(locked_at_once(home / LOCK)):
+        while not stack.enter_context(locked_at_once(home / SUPERVISOR)):
             if time.monotonic() >= deadline:
                 yield None
                 return

@@ -16,7 +16,9 @@ from botdock.executions._files import EXECUTIONS, OUTCOME, REQUESTS, is_orphan, 
 from botdock.executions._lease import holder_lives
 from botdock.executions._queue import withdraw
 from botdock.executions._requests import read_request
+from botdock.factory import ServiceFactory
 from botdock.model import Outcome
+from botdock.orchestrator import BotOrchestrator
 from botdock.plugin_manager import PluginManager
 from botdock.supervisor._keeper import Keeper
 from botdock.supervisor._readiness import ServiceManager
@@ -68,7 +70,7 @@ class Supervisor:
         self.home: Path = self._config.checked_home(make=True)
         self._on_demand = on_demand
         self._manager = ServiceManager()
-        self._work = Work(self.home, self._load, self._ring)
+        self._work = Work(self.home, self._open, self._ring)
         self._keeper = Keeper(self._config, home=self.home, hook=self._plugins.notify)
         self._bell: Bell | None = None
         self._leaving = False
@@ -83,6 +85,9 @@ class Supervisor:
 
     def _load(self, overrides: Mapping[str, Any]) -> tuple[Config, PluginManager]:
         return load(Config, self._config_file, os.environ, {**self._overrides, **overrides}, None)
+
+    def _open(self, overrides: Mapping[str, Any]) -> BotOrchestrator:
+        return ServiceFactory(*self._load(overrides)).create_orchestrator()
 
     def hand_over(self) -> None:
         """Let `run` return soon; bots run on, and the next supervisor goes on with them. For signal handlers, too."""
@@ -115,7 +120,7 @@ class Supervisor:
                 self._watch(bell)
             if self._leaving or not self._came_late():
                 return
-            self._work = Work(self.home, self._load, self._ring)
+            self._work = Work(self.home, self._open, self._ring)
             self._keeper = Keeper(self._config, home=self.home, hook=self._plugins.notify)
 
     def _watch(self, bell: Bell) -> None:

@@ -17,7 +17,7 @@ from botdock.model import Outcome
 from botdock.orchestrator import Execution
 from botdock.orchestrator.running import ClosedError
 from botdock.supervisor._recovering import Group
-from botdock.supervisor._runners import Load, Runners
+from botdock.supervisor._runners import Open, Runners
 
 _AT_ONCE = 16
 """Executions that are prepared at once: each may wait for an image or for code."""
@@ -28,14 +28,14 @@ class Work:
 
     Args:
         home: The state folder.
-        load: Reads the configuration.
+        opened: Opens a runner.
         ring: Called when there is something to hear.
     """
 
-    def __init__(self, home: Path, load: Load, ring: Callable[[], None]) -> None:
+    def __init__(self, home: Path, opened: Open, ring: Callable[[], None]) -> None:
         self._home = home
         self._ring = ring
-        self._runners = Runners(load)
+        self._runners = Runners(opened)
         self._pool = Pool("botdock-begin", _AT_ONCE)
         self._told: SimpleQueue[tuple[str, bool]] = SimpleQueue()
 
