@@ -31,7 +31,12 @@ class ForeignDaemon(PrivateDaemon):
     @property
     def url(self) -> str:
         """Where it listens with TLS; its certificate is for `localhost`, and it wants one of us."""
-        return f"tcp://localhost:{self._port_file.read_text()}"
+        return f"tcp://localhost:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """That it listens at with TLS, whichever worker started it."""
+        return int(self._port_file.read_text())
 
     def _command(self) -> list[str]:
         make_certificates(self.certificates)
@@ -41,7 +46,7 @@ class ForeignDaemon(PrivateDaemon):
         return [
             *("unshare", "--mount", "--propagation", "private", "sh", "-c", _HIDE, "sh", *hidden, "--"),
             *super()._command(),
-            f"--host={self.url.replace('localhost', '127.0.0.1')}",
+            f"--host=tcp://127.0.0.1:{self.port}",
             "--tlsverify",
             f"--tlscacert={self.certificates / 'ca.pem'}",
             f"--tlscert={self.certificates / 'cert.pem'}",

@@ -16,6 +16,7 @@ from testbed.fixtures import provide_images, shown, unavailable
 if TYPE_CHECKING:
     from testbed.foreign import ForeignDaemon
     from testbed.sshd import PrivateSshd
+    from testbed.tcp_proxy import TcpProxy
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,13 @@ def over_ssh(foreign_sshd: PrivateSshd, monkeypatch: pytest.MonkeyPatch) -> Priv
     """The same, with a `ssh` on PATH that knows it as the host `far`."""
     monkeypatch.setenv("PATH", str(foreign_sshd.bin), prepend=os.pathsep)
     return foreign_sshd
+
+
+@pytest.fixture
+def cutting_proxy(foreign_daemon: ForeignDaemon) -> Iterator[TcpProxy]:
+    """A proxy before the daemon's port that cuts all connections when it is told to."""
+    from testbed.tcp_proxy import TcpProxy
+
+    proxy = TcpProxy(foreign_daemon.port)
+    yield proxy
+    proxy.close()
