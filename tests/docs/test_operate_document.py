@@ -46,6 +46,10 @@ class Server:
                 target = root / path.lstrip("/")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(self.placed(text))
+        with (root / "etc/botdock/policy.toml").open("a") as policy:
+            images = {name: image for name, image in environment.items() if "__IMAGES__" in name}
+            policy.write("\n[runtime.images]\n")
+            policy.writelines(f'{name.rpartition("__")[2].lower()} = "{image}"\n' for name, image in images.items())
 
     def _stand_in(self, name: str, script: str) -> None:
         path = self.root / "stand-ins" / name
@@ -91,7 +95,7 @@ class Server:
 def server(newcomer: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("op")
     environment = {name: value for name, value in newcomer.items() if name != "BOTDOCK_HOME"}
-    server = Server(root, environment)
+    server = Server(root, {**environment, "BOTDOCK_POLICY": f"{root}/etc/botdock/policy.toml"})
     yield server
     with_supervisor = (root / "etc/systemd/system/botdock.pid").exists()
     if with_supervisor:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from botdock._lazy import importing as _importing
 
 if TYPE_CHECKING:
+    from botdock.supervisor._seat import is_taken
     from botdock.supervisor._submission import submit
     from botdock.supervisor._supervisor import Supervisor, SupervisorRunsError
 
-_HOMES = {"_submission": "submit", "_supervisor": "Supervisor SupervisorRunsError"}
+_HOMES = {"_seat": "is_taken", "_submission": "submit", "_supervisor": "Supervisor SupervisorRunsError"}
 
-__all__ = ["Supervisor", "SupervisorRunsError", "submit"]
+__all__ = ["Supervisor", "SupervisorRunsError", "is_taken", "submit"]
 
 if not TYPE_CHECKING:  # a type checker is to see unknown names as errors
     __getattr__ = _importing(__name__, _HOMES)

@@ -13,7 +13,9 @@ import pytest
 
 from botdock.config import Config
 from botdock.errors import EngineUnavailableError
+from botdock.executions import _queue as queue
 from botdock.executions._lease import Lease
+from botdock.executions._requests import Request
 from botdock.model import (
     Check,
     CheckStatus,
@@ -21,12 +23,15 @@ from botdock.model import (
     ContainerState,
     EngineCapabilities,
     EnginePlugin,
+    Executable,
     Feature,
     StorageArea,
+    new_execution_id,
 )
 from botdock.model.container import LABEL_EXECUTION
 from botdock.services.outbox import Message
 from botdock.services.outbox.queue import MessageQueue
+from botdock.supervisor._seat import seated
 from botdock_cli import check_machine
 from botdock_cli.check_machine import check_executions, check_outboxes, check_runners, check_strays
 from botdock_cli.commands.doctor import check_engines
@@ -48,6 +53,21 @@ def test_executions_that_are_not_finished_are_told_with_what_finishes_them(
     assert dead.execution_id in found["executions.orphaned"].detail
     assert f"1 over, but not all removed yet: {owed.execution_id}: container: c" in found["executions.owed"].detail
     assert found["executions.owed"].remedy.startswith("botdock recover")
+
+
+def test_what_waits_is_told_and_whether_a_supervisor_takes_it(config: Config) -> None:
+    config.home_dir.mkdir(mode=0o700, exist_ok=True)
+    queue.submit(config.home_dir, Request(execution_id=new_execution_id(), executable=Executable(id="sma")), most=9)
+    found = {check.name: check for check in check_executions(config)}
+    assert found["executions"].status is CheckStatus.OK
+    assert (found["executions.waiting"].status, found["executions.waiting"].remedy) == (
+        CheckStatus.WARNING,
+        "botdock supervise, or the next `botdock start`, takes them",
+    )
+    with seated(config.home_dir, replace=False, patience=0):
+        found = {check.name: check for check in check_executions(config)}
+    assert found["executions.waiting"].status is CheckStatus.OK
+    assert found["executions.waiting"].detail.startswith("1 asked for, and not begun; the oldest at 2")
 
 
 def test_runners_that_live_and_leases_of_those_that_died_are_counted(config: Config) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from botdock.config import Config
+    from botdock.executions import ExecutionRecord
     from botdock.model import OutboxStatus
     from botdock.plugin_manager import PluginManager, PluginRecord
 
@@ -161,6 +162,19 @@ def _unfinished(config: Config) -> Iterator[Check]:
         yield warning("executions.orphaned", text, _RECOVER)
     if not owed and not dead:
         yield ok("executions", "nothing is owed, and no runner died over one")
+    if queued := [one for one in under_way if one.state is ExecutionState.QUEUED]:
+        yield _queued(queued, config.home_dir)
+
+
+def _queued(queued: Sequence[ExecutionRecord], home: Path) -> Check:
+    from botdock.supervisor import is_taken
+
+    oldest = min(record.requested_at for record in queued)
+    text = f"{len(queued)} asked for, and not begun; the oldest at {oldest:%Y-%m-%d %H:%M:%S} UTC"
+    if (home / "supervisor.lock").exists() and is_taken(home):
+        return ok("executions.waiting", f"{text}; the supervisor takes them in turn")
+    mend = "botdock supervise, or the next `botdock start`, takes them"
+    return warning("executions.waiting", f"{text}; no supervisor lives", mend)
 
 
 def check_runners(config: Config) -> Iterator[Check]:
