@@ -25,7 +25,7 @@ import attrs
 from botdock._locks import locked_at_once
 from botdock._log import logger
 from botdock._whole_files import publish
-from botdock.errors import ContainerError, EngineTimeoutError, ImageError
+from botdock.errors import EngineTimeoutError, ImageError
 from botdock.model.container import ImageInfo
 
 FOLDER = "images"
@@ -135,7 +135,7 @@ class Turn:
         number = self._last.get("number")
         return number if isinstance(number, int) else 0
 
-    def failure(self, engine: str, image: str) -> ContainerError | None:
+    def failure(self, engine: str, image: str) -> ImageError | EngineTimeoutError | None:
         """Return why the last one failed; None when it did not."""
         problem, hint = self._last.get("problem"), self._last.get("hint")
         if not isinstance(problem, str):
@@ -143,13 +143,14 @@ class Turn:
         hint = hint if isinstance(hint, str) else None
         if self._last.get("timeout"):
             return EngineTimeoutError(problem, engine=engine, operation="ensure_image", hint=hint)
-        return ImageError(problem, image=image, engine=engine, hint=hint)
+        return ImageError(problem, image=image, engine=engine, hint=hint, transient=bool(self._last.get("transient")))
 
-    def end(self, error: ContainerError | None = None) -> None:
+    def end(self, error: ImageError | EngineTimeoutError | None = None) -> None:
         """Note that a pull has ended, and why it failed, if it did; a disk that does not take it hinders nothing."""
         said: dict[str, Any] = {"number": self.number + 1}
         if error is not None:
-            said |= {"problem": error.message, "hint": error.hint, "timeout": isinstance(error, EngineTimeoutError)}
+            kind = {"timeout": True} if isinstance(error, EngineTimeoutError) else {"transient": error.transient}
+            said |= {"problem": error.message, "hint": error.hint, **kind}
         with suppress(OSError):
             self._path.write_text(json.dumps(said))
 

@@ -11,7 +11,7 @@ import attrs
 
 from botdock._log import logger
 from botdock.config.sections import ContainersConfig
-from botdock.errors import ContainerError, EngineTimeoutError, EngineUnavailableError, ImageError
+from botdock.errors import EngineTimeoutError, EngineUnavailableError, ImageError
 from botdock.model.container import ImageInfo, PullPolicy
 from botdock.model.engine import Engine, PullProgress
 from botdock.services.pulled_images import PulledImages, Turn
@@ -111,7 +111,7 @@ class Pulls:
         policy = PullPolicy.MISSING if shared else self._config.pull
         try:
             found = self._patiently(pull, policy)
-        except ContainerError as error:
+        except (ImageError, EngineTimeoutError) as error:
             turn.end(error)
             raise
         if found.pulled:

@@ -80,7 +80,6 @@ REFUSED = [
         "un",
     ),
     ("403", Fault(target="manifests", status=403, body=b'{"errors": [{"code": "DENIED"}]}', times=9), False, "denied"),
-    ("404", Fault(target="manifests", status=404, body=b"gone", times=9), False, "404"),
     ("damaged", Fault(target="blobs", flip_answer=True, times=9), False, "verification failed"),
 ]
 
