@@ -63,6 +63,8 @@ POLICIES = st.builds(
     networks=NAMES,
     max_limits=st.builds(Limits, memory=st.none() | st.integers(8 * MIB, 9 * MIB), pids=st.none() | st.integers(1, 9)),
     max_timeout=st.sampled_from([0.0, 1.0, 2.0]),
+    max_start_timeout=st.sampled_from([0.0, 1.0, 2.0]),
+    max_silence_timeout=st.sampled_from([0.0, 1.0, 2.0]),
     engines=NAMES,
     runtimes=NAMES,
     max_restart=RESTART,
@@ -78,10 +80,11 @@ POLICIES = st.builds(
 
 def allowed(policies: Policies) -> set[object]:
     """Return all that policies allow, of what is tried."""
-    found: set[object] = {("limit", name, n) for name in ("memory", "pids", "timeout") for n in range(11)}
-    for name, scale in {"memory": MIB, "pids": 1, "timeout": 1}.items():
+    scales = {"memory": MIB, "pids": 1, "timeout": 1, "start_timeout": 1, "silence_timeout": 1}
+    found: set[object] = {("bound", name, n) for name in scales for n in range(11)}
+    for name, scale in scales.items():
         ceiling = policies.ceiling(name)
-        found -= {("limit", name, n) for n in range(11) if ceiling and n * scale > ceiling.value}
+        found -= {("bound", name, n) for n in range(11) if ceiling and n * scale > ceiling.value}
     checks: dict[object, Callable[[], object]] = {"code": lambda: policies.check_local_code("it")}
     for name in ("none", "a", "b"):
         checks["network", name] = partial(policies.check_network, name)
@@ -115,6 +118,8 @@ _OPEN: dict[str, Any] = {
     "networks": ("none", "a", "b"),
     "max_limits": Limits(),
     "max_timeout": 0.0,
+    "max_start_timeout": 0.0,
+    "max_silence_timeout": 0.0,
     "engines": (),
     "runtimes": (),
     "images": ("**",),

@@ -81,7 +81,9 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
     odd |= {"notify.webhook": "https://a.org", "notify.events": ["outcome"], "notify.outcomes": ["failed"]}
     free = {"logging.compress", "logging.segment_bytes"}
     strict = {"local_code": False, "engines": ["docker"], "runtimes": ["bash"], "max_timeout": "8h"}
-    user: dict[str, Any] = {"policy": {**strict, "refused_variables": ["A"]}}
+    user: dict[str, Any] = {
+        "policy": {**strict, "refused_variables": ["A"], "max_start_timeout": 9, "max_silence_timeout": 9}
+    }
     user["policy"] |= {"max_restart": "on-failure:9", "max_limits": Config().runtime.limits.given()}
     user["runtime"] = {"start_timeout": 60, "silence_timeout": 60}
     config = Config.load(environ={}, overrides=user)

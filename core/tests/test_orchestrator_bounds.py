@@ -173,6 +173,15 @@ def test_wall_time(fields: dict[str, Any], policy: dict[str, Any], timeout: floa
     assert bounds_for(bot(**fields), **policy).timeout == timeout
 
 
+def test_the_other_times_are_bounded_in_the_same_way() -> None:
+    found = bounds_for(bot(start_timeout=5, is_long_running=True), max_start_timeout=9, max_silence_timeout=7)
+    assert (found.start_timeout, found.silence_timeout, found.timeout) == (5, 7, None)
+    assert found.sources["silence_timeout"] == Bound(value=7, source=Source.POLICY)
+    with pytest.raises(PolicyError, match=r"silence_timeout: 8 s is more than the 7.0 s") as caught:
+        bounds_for(bot(silence_timeout=8), max_silence_timeout=7)
+    assert caught.value.setting == "policy.max_silence_timeout"
+
+
 def test_a_longer_wall_time_than_allowed_is_refused() -> None:
     with pytest.raises(PolicyError, match="timeout: 40"):
         bounds_for(bot(timeout=40), max_timeout=30.0)

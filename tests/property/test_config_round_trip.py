@@ -120,6 +120,8 @@ def configs(draw: st.DrawFn) -> Config:
         networks=(network, *draw(NAMES)),
         max_limits=draw(st.sampled_from([Limits(), limits, Limits(memory=limits.memory)])),
         max_timeout=draw(WAIT_OR_NONE),
+        max_start_timeout=draw(WAIT_OR_NONE),
+        max_silence_timeout=draw(WAIT_OR_NONE),
         runtimes=draw(NAMES),
         local_code=draw(st.booleans()),
         unenforced=draw(st.dictionaries(NAME, st.lists(FEATURES_LACKING, max_size=3).map(tuple), max_size=2)),

@@ -100,10 +100,10 @@ class Policies:
         return cls(config.policy, read_operator_files(os.environ if environ is None else environ))
 
     def ceiling(self, name: str) -> Ceiling | None:
-        """Return the least ceiling of a limit, or of `timeout`; None for none.
+        """Return the least ceiling of a limit, or of a time; None for none.
 
         Args:
-            name: A field of `Limits`, or the name of a time.
+            name: A field of `Limits`, or `timeout`, `start_timeout` or `silence_timeout`.
         """
         found: Ceiling | None = None
         for ruling in self._rulings:

@@ -14,6 +14,8 @@ from botdock.model.limits import DEFAULT_LIMITS, GIB, KIB, MIB, Limits
 from botdock.model.notification import NotificationKind
 from botdock.model.units import Bytes, Seconds
 
+TIMES = ("timeout", "start_timeout", "silence_timeout")
+"""The times that an execution can be bounded by; `policy.max_<time>` bounds each."""
 _EVENTS = tuple(kind.value for kind in NotificationKind)
 _FAILURES = tuple(outcome.value for outcome in Outcome if outcome not in {Outcome.SUCCEEDED, Outcome.STOPPED})
 
@@ -179,6 +181,8 @@ class Policy(Section):
         networks: Networks an execution may name.
         max_limits: Upper bounds of what callers and the configuration's defaults may give; None means unbounded.
         max_timeout: Upper bound of the wall time; 0 means unbounded, and it binds long-running ones too.
+        max_start_timeout: Upper bound of the time from the start to the first output; 0 means unbounded.
+        max_silence_timeout: Upper bound of the time without output; 0 means unbounded.
         engines: Engines that may be used; empty means any.
         runtimes: Runtimes that may be used; empty means any.
         images: Patterns of the images that an execution or a manifest may name, beside those of the runtimes.
@@ -195,6 +199,8 @@ class Policy(Section):
     networks: tuple[str, ...] = attrs.field(default=("none",), validator=rules.NAMES)
     max_limits: Limits = attrs.field(factory=Limits)
     max_timeout: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
+    max_start_timeout: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
+    max_silence_timeout: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
     engines: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     runtimes: tuple[str, ...] = attrs.field(default=(), validator=rules.NAMES)
     images: tuple[str, ...] = attrs.field(default=(), validator=rules.IMAGES)
@@ -207,9 +213,10 @@ class Policy(Section):
     unenforced: dict[str, tuple[str, ...]] = attrs.field(factory=dict, validator=rules.UNENFORCED)
 
     def ceilings(self) -> dict[str, tuple[str, float]]:
-        """Return the upper bounds that are set: by the limit's name, or `timeout`, the setting and its value."""
-        found = {name: (f"max_limits.{name}", value) for name, value in self.max_limits.given().items()}
-        return found | ({"timeout": ("max_timeout", self.max_timeout)} if self.max_timeout else {})
+        """Return the upper bounds that are set: by the name of the limit or time, the setting and its value."""
+        times = {name: (f"max_{name}", getattr(self, f"max_{name}")) for name in TIMES}
+        limits = {name: (f"max_limits.{name}", value) for name, value in self.max_limits.given().items()}
+        return limits | {name: (setting, value) for name, (setting, value) in times.items() if value}
 
     def unenforced_on(self, engine: str) -> tuple[str, ...]:
         """Return the features that an engine may lack."""

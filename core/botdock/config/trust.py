@@ -76,6 +76,8 @@ TIGHTENED: dict[str, _Rule] = {
     "policy.local_code": lambda _before, after: after is False,
     "policy.max_limits.*": _BOUND,
     "policy.max_timeout": _lower(0),
+    "policy.max_start_timeout": _lower(0),
+    "policy.max_silence_timeout": _lower(0),
     "policy.max_restart": _restarts_less,
     "policy.manifest_restart": _restarts_less,
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from botdock.config import Ceiling, Config, Policies, RuntimeConfig
+from botdock.config.sections import TIMES
 from botdock.errors import ExecutableError, PolicyError
 from botdock.model import DEFAULT_LIMITS, Executable, ImageInfo, Limits, RestartPolicy, Runtime
 from botdock.services.code import Manifest, detect_runtime, read_manifest
@@ -193,7 +194,7 @@ def bounds_of(
 
 def breaches(executable: Executable, config: Config, policies: Policies) -> Iterator[PolicyError]:
     """Yield each way in which a caller asks for more than the policies allow."""
-    bounds = {**executable.limits.given(), "timeout": executable.timeout}
+    bounds = {**executable.limits.given(), **{name: getattr(executable, name) for name in TIMES}}
     for check in (
         partial(policies.check_variables, {*executable.env, *executable.secrets}),
         *(partial(policies.check_bound, name, wanted) for name, wanted in bounds.items() if wanted is not None),
@@ -220,15 +221,15 @@ def held_bounds(
             held = attrs.evolve(held, asked=more) if tighter is held and more > held.value else tighter
         sources[name] = held
     endless = executable.is_long_running
-    ours, builtin = (None if endless else section.timeout for section in (config.runtime, BUILT_IN))
-    sources["timeout"] = _held(executable.timeout, ours, builtin, policies.ceiling("timeout"))
-    for name in ("start_timeout", "silence_timeout"):
-        sources[name] = _held(getattr(executable, name), getattr(config.runtime, name) or None, None, None)
+    for name in TIMES:
+        none = endless and name == "timeout"
+        ours, builtin = (None if none else getattr(section, name) or None for section in (config.runtime, BUILT_IN))
+        sources[name] = _held(getattr(executable, name), ours, builtin, policies.ceiling(name))
     sources["network"] = _held(executable.network or None, config.runtime.network, BUILT_IN.network, None)
     sources["restart"] = _restart(executable.restart, manifest.restart if manifest else None, policies)
     return Bounds(
         limits=Limits(**{name: sources[name].value for name in attrs.fields_dict(Limits)}),
-        **{name: sources[name].value for name in ("timeout", "start_timeout", "silence_timeout", "network")},
+        **{name: sources[name].value for name in (*TIMES, "network")},
         keeps_newest=endless,
         sources=sources,
     )

@@ -63,6 +63,8 @@ def test_each_value_says_who_set_it(
         "tmpfs": (2**20, "configuration", "environment BOTDOCK_RUNTIME__LIMITS__TMPFS"),
         "result": (2**23, "default", None),
         "timeout": (300.0, "configuration", str(file)),
+        "start_timeout": (None, "default", None),
+        "silence_timeout": (None, "default", None),
         "network": ("none", "default", None),
         "restart": ("no", "default", None),
     }
