@@ -41,6 +41,15 @@ def test_a_run_goes_through_every_phase_and_leaves_only_its_record(make_stage: M
     assert [hook for hook, _ in stage.notices] == ["botdock_before_execution", "botdock_after_execution"]
 
 
+def test_a_runner_does_not_promise_to_restart_what_it_starts(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage()
+    with pytest.raises(ExecutableError, match="restart: a runner starts it once") as caught:
+        stage.orchestrator.execute_bot(make_bot(restart="always"))
+    assert "botdock start" in str(caught.value.hint)
+    assert stage.records() == []
+    assert stage.orchestrator.execute_bot(make_bot(restart="no")).succeeded
+
+
 def test_streams_are_opened_before_the_start(make_stage: MakeStage, make_bot: MakeBot) -> None:
     stage = make_stage()
     stage.orchestrator.execute_bot(make_bot())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -137,8 +136,8 @@ def test_a_bot_that_runs_again_for_long_is_told_once_and_is_in_no_crash_loop(sta
 
 def test_another_code_than_before_is_another_generation(stage: Stage) -> None:
     request = stage.ask(Restart(previous="x", restarts=4, in_a_row=4, code="tree:1", last_error="failed"))
-    (stage.directory(request) / "run.json").write_text(json.dumps({"metadata": {"code_digest": "tree:2"}}))
-    after = stage.keeper.follow(request, end())
+    ended = end()
+    after = stage.keeper.follow(request, {**ended, "evidence": {**ended["evidence"], "code_digest": "tree:2"}})
     assert after is not None
     assert (after.generation, after.restarts, after.in_a_row, after.code) == (2, 1, 1, "tree:2")
 

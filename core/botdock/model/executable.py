@@ -112,7 +112,8 @@ class Executable:
         silence_timeout: The longest time without output, in the same way. It counts from the first output on, and from
             the start where there is no `start_timeout`.
         restart: When the supervisor starts it again after its end, also as text: `no`, `on-failure`, `on-failure:5`,
-            `always`; None means what the code's manifest says within `policy.manifest_restart`, else `no`.
+            `always`; None means what the code's manifest says within `policy.manifest_restart`, else `no`. A runner
+            restarts nothing: it refuses all but `no`.
 
     Raises:
         ExecutableError: Naming every field that is wrong.

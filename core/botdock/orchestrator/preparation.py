@@ -252,15 +252,14 @@ class Preparation:
             )
             run.journal.event("fetched", kind=source.kind.value, sha256=source.sha256, cached=source.cached)
             if source.sha256:
-                run.metadata["code_digest"] = f"sha256:{source.sha256}"
+                run.note_code(f"sha256:{source.sha256}")
             if source.note:
                 run.evidence["code"] = source.note
         with run.phase(Phase.EXTRACT):
             shared = self._services.containers.capabilities.private_filesystem
             run.workspace = code.extract_code(source, run.workspace, shared=shared, progress=meter(Phase.EXTRACT))
-            if run.workspace.digest:
-                run.metadata.setdefault("code_digest", f"tree:{run.workspace.digest}")
-            run.note_generation()
+            if run.workspace.digest and not source.sha256:
+                run.note_code(f"tree:{run.workspace.digest}")
             if run.workspace.note:
                 run.evidence["code"] = run.workspace.note
             if source.kind not in {CodeKind.FOLDER, CodeKind.SCRIPT}:

@@ -164,9 +164,10 @@ class Run:
         document = {**self.request(), "execution_id": "", "engine": "", "storage": "", "restart": self.restart.policy}
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
-    def note_generation(self) -> None:
-        """Write down that a bot that is restarted has another code now; its supervisor learns it from `run.json`."""
-        before, self.restart = self.restart, self.restart.of_code(str(self.metadata.get("code_digest", "")))
+    def note_code(self, digest: str) -> None:
+        """Take note of the digest of its code, and write down, of a bot that is restarted, that it is another one."""
+        self.metadata["code_digest"] = self.evidence["code_digest"] = digest
+        before, self.restart = self.restart, self.restart.of_code(digest)
         if self.restart.generation != before.generation:
             self.journal.renew(self.request())
 

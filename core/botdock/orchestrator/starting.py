@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 
 from botdock._log import about, logger, reveal
-from botdock.errors import BotdockError, UserError
+from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions._lease import Lease, claiming
 from botdock.executions._queue import is_queued
 from botdock.executions._requests import REFUSED, Request, Restart
 from botdock.executions._stops import read_stop
-from botdock.model import Executable, Outcome, new_execution_id
+from botdock.model import Executable, Outcome, RestartPolicy, new_execution_id
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal
@@ -84,6 +84,11 @@ class Starting:
         Raises:
             BotdockError: It could not be started; what was made is removed, at once or when it can be. `phase`: where.
         """
+        if executable.restart not in {None, RestartPolicy()}:
+            hint = "`botdock.supervisor.submit`, or `botdock start`, hands it to the supervisor, which does."
+            raise ExecutableError(
+                [f"restart: a runner starts it once, and not again ('{executable.restart}')"], hint=hint
+            )
         run = self._run(executable, new_execution_id())
 
         def check() -> None:

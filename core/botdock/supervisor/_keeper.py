@@ -63,9 +63,7 @@ class Keeper:
         outcome = _ENDS.get(str(document.get("outcome")))
         if outcome is None:
             return None
-        directory = self._home / EXECUTIONS / request.execution_id
-        row = request.restart.of_code(_code_of(directory))
-        end = _end_of(request, outcome, document)
+        end, row = _end_of(request, outcome, document), request.restart.of_code(_code_of(document))
         decided = successor_of(end, row, self._config.supervisor, now=datetime.now(UTC), chance=random.random())  # noqa: S311 - not a secret
         after = decided if isinstance(decided, Restart) else None
         logger.bind(outcome=outcome.value, follows=after.restarts if after else decided).info("an execution has ended")
@@ -202,9 +200,9 @@ def _about(request: Request, row: Restart, **facts: Any) -> dict[str, Any]:
     return {**named, "restarts": row.in_a_row, **facts}
 
 
-def _code_of(directory: Path) -> str:
-    metadata = (read_json(directory / RUN) or {}).get("metadata")
-    return str(metadata.get("code_digest") or "") if isinstance(metadata, dict) else ""
+def _code_of(document: Mapping[str, Any]) -> str:
+    evidence = document.get("evidence")
+    return str(evidence.get("code_digest") or "") if isinstance(evidence, dict) else ""
 
 
 def _whole(value: object) -> int | None:

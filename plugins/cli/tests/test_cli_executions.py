@@ -45,6 +45,23 @@ def test_ps_lists_what_is_under_way_and_with_a_what_ended_too(cli: Cli, ended: A
     assert (document["schema"], document["exit_code"], document["state"]) == (1, 3, "ended")
 
 
+def test_ps_shows_a_crash_loop_with_its_last_error(cli: Cli, logged: Callable[..., Any]) -> None:
+    looping, well = logged(bot="loop").lives(), logged(bot="well").lives()
+    restart = {"previous": "x", "restarts": 7, "in_a_row": 5, "last_error": "failed: boom\x1b[2J"}
+    (looping.directory / "request.json").write_text(json.dumps({"id": "loop", "restart": restart}))
+    heading, *rows = cli("ps").out.splitlines()
+    assert heading.endswith("LAST ERROR")
+    (row,) = (row for row in rows if looping.execution_id in row)
+    assert "starting (5), crash loop" in row
+    assert row.endswith("failed: boom\\x1b[2J")
+    documents = {one["id"]: one for one in json.loads(cli("ps", "--json").stdout)}
+    assert (documents["loop"]["crash_loop"], documents["loop"]["restarts"]) == (True, 7)
+    assert documents["well"]["crash_loop"] is False
+    looping.dies()
+    assert "LAST ERROR" not in cli("ps", "--bot", "well").out
+    assert well.execution_id in cli("ps", "-q").out
+
+
 @pytest.mark.parametrize("verb", ["ps", "logs", "result", "inspect", "wait", "stop", "rm"])
 def test_what_asks_the_state_folder_alone_refuses_a_broken_configuration_as_all_others_do(
     cli: Cli, ended: Any, verb: str
