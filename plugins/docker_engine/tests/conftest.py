@@ -176,11 +176,11 @@ def fake_docker() -> Iterator[FakeDocker]:
 
 
 @pytest.fixture
-def fake_remote_docker() -> Iterator[Callable[[ssl.SSLContext], FakeDocker]]:
-    """Returns a function that starts such a daemon behind TLS."""
+def fake_remote_docker() -> Iterator[Callable[[ssl.SSLContext | None], FakeDocker]]:
+    """Returns a function that starts such a daemon at a port, behind TLS where it gets a context."""
     daemons: list[FakeDocker] = []
 
-    def start(context: ssl.SSLContext) -> FakeDocker:
+    def start(context: ssl.SSLContext | None) -> FakeDocker:
         listener = socket.create_server(("127.0.0.1", 0))
         daemons.append(FakeDocker(listener, f"tcp://localhost:{listener.getsockname()[1]}", context))
         return daemons[-1]

@@ -237,8 +237,13 @@ def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(cafile=certificates.authority)
     if certificates.client:
-        context.load_cert_chain(*certificates.client)
+        context.load_cert_chain(*certificates.client, password=_no_password)
     return context
+
+
+def _no_password() -> str:
+    """Answer for a key that has a password: else OpenSSL would ask for it at the terminal, and wait."""
+    return ""
 
 
 def _decode(data: bytes, call: Call) -> Any:

@@ -84,6 +84,9 @@ _SECCOMP = (
     "Mend the file that docker.seccomp names, or leave docker.seccomp empty, so that botdock's own profile is used."
 )
 _INIT = "Install it beside the daemon: `apt install tini`, or Docker's own packages, which bring docker-init."
+_WANTS_TLS = (
+    "It speaks TLS there: set docker.tls_verify = true, and docker.cert_path to the folder of the certificates."
+)
 LOGIN = "`docker login` to the registry as the user that runs botdock."
 _REGISTRY = "Is the registry reachable from the daemon's machine? `docker pull` shows more."
 _DAMAGED = "What came is not what its digest says: the registry, or a proxy on the way, has damaged it."
@@ -100,6 +103,7 @@ _RULES = (
     _Rule("unauthorized", ImageError, LOGIN),
     _Rule("pull access denied", ImageError, LOGIN),
     _Rule("already in use by container", ContainerConflictError, _NAME),
+    _Rule("an http request to an https server", EngineUnavailableError, _WANTS_TLS),
     _Rule("client version", EngineUnavailableError, _OLD),
     _Rule("no space left on device", ContainerError, _DISK),
     _Rule("bind source path does not exist", ContainerError, _MOUNT),
@@ -192,6 +196,39 @@ TLS = (
     "Set docker.tls_verify = true and docker.cert_path to the folder with ca.pem, cert.pem and key.pem that the "
     "daemon's administrator gave you."
 )
+_TLS_FAULTS = (
+    (
+        ("certificate has expired", "not yet valid"),
+        "no secure connection to {url}: its certificate is not valid now: {cause}",
+        "Let the daemon's administrator renew it; or is this machine's clock wrong?",
+    ),
+    (
+        ("hostname mismatch", "ip address mismatch"),
+        "no secure connection to {url}: its certificate is for another name: {cause}",
+        "Write into docker.host a name that the certificate has, or let it be made for this one too (subjectAltName).",
+    ),
+    (
+        ("self-signed certificate", "self signed certificate", "local issuer certificate", "first certificate"),
+        "no secure connection to {url}: its certificate is from an authority that is not known here: {cause}",
+        f"{TLS} Its ca.pem is the authority's.",
+    ),
+    (
+        ("alert",),
+        "no secure connection to {url}: it refuses our certificate, or that there is none: {cause}",
+        f"{TLS} The authority that the daemon was started with (`--tlscacert`) must have signed its cert.pem.",
+    ),
+    (
+        ("wrong version number", "record layer failure", "packet length too long"),
+        "no secure connection to {url}: what listens there does not speak TLS: {cause}",
+        "Docker's port for TLS is 2376; without it, any who reach the port have the daemon's machine.",
+    ),
+    (
+        ("mismatch", "decrypt", "password", "pem", "no start line", "crl found", "x509", "asn1"),
+        "no secure connection to {url}: the files of docker.cert_path cannot be used: {cause}",
+        "ca.pem, cert.pem and key.pem are PEM, the key belongs to the certificate and has no password.",
+    ),
+)
+"""By words of OpenSSL's: what is wrong, and what mends it; the first that fits decides."""
 NOT_DOCKER = "Is that Docker's address? `curl` it, and mend docker.host (or DOCKER_HOST)."
 SLOW = "A daemon under load answers late: `containers.call_timeout` says how long to wait; `docker info` asks it too."
 AGAIN = "It may be restarting: `systemctl status docker` and `journalctl -u docker` say more."
@@ -209,6 +246,11 @@ def translated(call: Call) -> Iterator[None]:
 def translate(error: BaseException, call: Call) -> ContainerError:
     """Return botdock's error for a foreign one."""
     _, kind, problem, hint = next(fault for fault in _FAULTS if isinstance(error, fault[0]))
+    if isinstance(error, ssl.SSLError):
+        lower = str(error).lower()
+        problem, hint = next(
+            (found[1:] for found in _TLS_FAULTS if any(map(lower.__contains__, found[0]))), (problem, hint)
+        )
     cause = error.strerror if isinstance(error, socket.gaierror) else error
     words = str(cause)[:200] or type(error).__name__
     return call.error(kind, problem.format(url=call.url, timeout=f"{round(call.timeout, 1):g}", cause=words), hint=hint)

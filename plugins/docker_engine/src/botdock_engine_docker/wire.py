@@ -206,7 +206,7 @@ class Wire:
                 left = piece
                 while left:
                     left = left[(yield from _retried(partial(self._socket.send, left))) :]
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             pass  # it wants no more of it: the answer says why
 
     def _is_open(self) -> bool:
