@@ -23,7 +23,7 @@ from botdock.supervisor import _succession as succession
 from botdock.supervisor._readiness import ServiceManager
 from botdock.supervisor._seat import is_taken, ring, seated
 from botdock.supervisor._succession import settle
-from botdock.supervisor._turns import Queued, in_turn
+from botdock.supervisor._turns import Queued, in_turn, seconds_until
 from testbed.waiting import until
 
 NOW = datetime.now(UTC)
@@ -34,7 +34,7 @@ def test_no_bot_gets_a_turn_while_another_that_waits_has_fewer_running(
     waiting: list[str], running: list[str], places: int
 ) -> None:
     asked = [Queued(f"{number:03}", bot) for number, bot in enumerate(waiting)]
-    begun = list(in_turn(asked, running, places, NOW))
+    begun = list(in_turn(asked, running, places, 0.0))
     assert len(begun) == min(max(places, 0), len(asked))
     now = list(running)
     for one in begun:
@@ -45,8 +45,14 @@ def test_no_bot_gets_a_turn_while_another_that_waits_has_fewer_running(
 
 
 def test_what_is_not_due_does_not_begin() -> None:
-    later, due = Queued("1", "a", NOW + timedelta(seconds=1)), Queued("2", "a", NOW)
-    assert list(in_turn([later, due], [], 9, NOW)) == [due]
+    later, due = Queued("1", "a", 5.1), Queued("2", "a", 5.0)
+    assert list(in_turn([later, due], [], 9, 5.0)) == [due]
+
+
+def test_a_clock_that_is_set_prolongs_no_pause_beyond_the_longest() -> None:
+    for ahead, pause in ((-86_400, 0), (0, 0), (5, 5), (86_400, 300)):
+        assert seconds_until(NOW + timedelta(seconds=ahead), longest=300.0, now=NOW) == pause
+    assert seconds_until(None, longest=300.0, now=NOW) == 0
 
 
 def ask(home: Path, **fields: Any) -> Request:

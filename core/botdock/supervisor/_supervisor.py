@@ -25,7 +25,7 @@ from botdock.supervisor._readiness import ServiceManager
 from botdock.supervisor._recovering import groups, tidy_up
 from botdock.supervisor._seat import Bell, seated
 from botdock.supervisor._succession import settle
-from botdock.supervisor._turns import Queued, in_turn
+from botdock.supervisor._turns import Queued, in_turn, seconds_until
 from botdock.supervisor._work import Work
 
 _LOOK = 1.0
@@ -154,7 +154,7 @@ class Supervisor:
         for execution_id in list(self._unsettled):
             self._settle(execution_id)
         places = self._config.supervisor.parallel - len(self._active)
-        for one in list(in_turn(self._queue.values(), self._active.values(), places, datetime.now(UTC))):
+        for one in list(in_turn(self._queue.values(), self._active.values(), places, time.monotonic())):
             self._active[one.execution_id] = self._queue.pop(one.execution_id).bot
             self._work.begin(one.execution_id)
         if time.monotonic() - self._recovered > _RECOVER_EVERY:
@@ -166,8 +166,8 @@ class Supervisor:
         return self._next()
 
     def _next(self) -> float:
-        now, clock = datetime.now(UTC), time.monotonic()
-        dues = [(one.due - now).total_seconds() for one in self._queue.values() if one.due and one.due > now]
+        clock = time.monotonic()
+        dues = [one.due - clock for one in self._queue.values() if one.due > clock]
         pauses = [self._not_before.get(name, clock) - clock for name in self._unsettled]
         return max(min([_LOOK, *dues, *pauses]), 0.0)
 
@@ -230,7 +230,11 @@ class Supervisor:
         except ValueError as error:
             withdraw(directory, Outcome.INFRASTRUCTURE_ERROR, str(error))
             return None
-        return Queued(execution_id, request.executable.id, request.restart.not_before) if request else None
+        if request is None:
+            return None
+        longest, now = self._config.supervisor.max_backoff, datetime.now(UTC)
+        pause = seconds_until(request.restart.not_before, longest=longest, now=now)
+        return Queued(execution_id, request.executable.id, time.monotonic() + pause)
 
     def _recover(self, only: Collection[str] | None = None) -> None:
         """Let executions be taken over whose runner has died: all of this state folder, or these."""

@@ -16,25 +16,36 @@ class Queued:
     Attributes:
         execution_id: Sorts by the time at which it was asked for.
         bot: The id of its bot.
-        due: When it may start; None for at once.
+        due: When it may start, by the monotonic clock.
     """
 
     execution_id: str
     bot: str
-    due: datetime | None = None
+    due: float = 0.0
 
 
-def in_turn(queue: Iterable[Queued], running: Iterable[str], places: int, now: datetime) -> Iterator[Queued]:
+def seconds_until(not_before: datetime | None, *, longest: float, now: datetime) -> float:
+    """Return the pause until a time that was written down; a clock that was set back since then prolongs none.
+
+    Args:
+        not_before: The time; None for now.
+        longest: The longest pause that there is.
+        now: The time, by the same clock as the other one.
+    """
+    return min(max((not_before - now).total_seconds(), 0.0), longest) if not_before else 0.0
+
+
+def in_turn(queue: Iterable[Queued], running: Iterable[str], places: int, now: float) -> Iterator[Queued]:
     """Yield what begins now: the oldest of the bot that has the fewest running, and so on.
 
     Args:
         queue: What waits.
         running: For each execution that runs, the id of its bot.
         places: How many more may run.
-        now: The time.
+        now: The time, by the monotonic clock.
     """
     counts = Counter(running)
-    ready = sorted((one for one in queue if not one.due or one.due <= now), key=lambda one: one.execution_id)
+    ready = sorted((one for one in queue if one.due <= now), key=lambda one: one.execution_id)
     for _ in range(min(places, len(ready))):
         one = min(ready, key=lambda one: counts[one.bot])  # of several, the first: it is the oldest
         ready.remove(one)
