@@ -68,6 +68,7 @@ def call_of(engine: Engine, operation: str) -> Callable[[], object]:
         "close": engine.close,
         "create": lambda: engine.create(*spec("another"), timeout=CALL),
         "ensure_image": lambda: engine.ensure_image("image", policy=PullPolicy.MISSING, timeout=CALL),
+        "events": lambda: engine.events({}, timeout=CALL),
         "fetch_result": lambda: engine.fetch_result(ONE, limit=1, timeout=CALL),
         "inspect": lambda: engine.inspect(ONE, timeout=CALL),
         "list": lambda: engine.list({}, timeout=CALL),
@@ -160,7 +161,7 @@ class TestFaults:
 
     def test_a_misspelt_operation_is_refused(self) -> None:
         engine = FakeEngine()
-        with pytest.raises(ValueError, match="no operation 'begin'; it has attach, "):
+        with pytest.raises(ValueError, match="no operation 'begin'; it has any, stream, attach, "):
             engine.fail("begin", ContainerError("no"))
         with pytest.raises(ValueError, match="no operation 'begin'"):
             engine.delay("begin", 1)

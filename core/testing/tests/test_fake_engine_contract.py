@@ -36,6 +36,6 @@ class TestFakeEngineContract(EngineContract):
 class TestFakeEngineContractWithoutDescriptors(TestFakeEngineContract):
     @pytest.fixture
     def engine(self) -> Iterator[FakeEngine]:
-        engine = FakeEngine(images=["botdock-contract"], check_mounts=True, has_fileno=False)
+        engine = FakeEngine(images=["botdock-contract"], check_mounts=True, has_fileno=False, has_events=True)
         yield engine
         engine.close()

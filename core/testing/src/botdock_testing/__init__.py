@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from botdock_testing.fake_services import FakeEntrypoints as FakeEntrypoints
     from botdock_testing.fake_services import FakeMetrics as FakeMetrics
     from botdock_testing.fake_services import FakeStorage as FakeStorage
+    from botdock_testing.faults import Fault as Fault
+    from botdock_testing.faults import FaultKind as FaultKind
+    from botdock_testing.faulty_engine import FaultyEngine as FaultyEngine
     from botdock_testing.log_sink import LogSinkContract as LogSinkContract
     from botdock_testing.metrics import MetricsExporterContract as MetricsExporterContract
     from botdock_testing.runtime import RuntimeContract as RuntimeContract
@@ -31,6 +34,9 @@ _HOMES = {
     "FakeLogs": "fake_logs",
     "FakeMetrics": "fake_services",
     "FakeStorage": "fake_services",
+    "Fault": "faults",
+    "FaultKind": "faults",
+    "FaultyEngine": "faulty_engine",
     "LogSinkContract": "log_sink",
     "MetricsExporterContract": "metrics",
     "RuntimeContract": "runtime",
@@ -46,6 +52,9 @@ __all__ = [
     "FakeLogs",
     "FakeMetrics",
     "FakeStorage",
+    "Fault",
+    "FaultKind",
+    "FaultyEngine",
     "LogSinkContract",
     "MetricsExporterContract",
     "RuntimeContract",

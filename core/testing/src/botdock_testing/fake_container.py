@@ -46,7 +46,7 @@ class World:
         scripts: What containers of a certain name do.
         images: The images that are there.
         listeners: Called, with `changed` held, after every change.
-        cuts: Called, with `changed` held, to break the streams that are open.
+        watchers: Called, with `changed` held, with each container that ends.
         numbers: Where identities come from.
     """
 
@@ -55,7 +55,7 @@ class World:
     scripts: dict[str, Script] = attrs.field(factory=dict)
     images: set[str] = attrs.field(factory=set)
     listeners: set[Callable[[], None]] = attrs.field(factory=set)
-    cuts: set[Callable[[], None]] = attrs.field(factory=set)
+    watchers: set[Callable[[FakeContainer], None]] = attrs.field(factory=set)
     numbers: count[int] = attrs.field(factory=lambda: count(1))
 
     def notify(self) -> None:
@@ -166,6 +166,8 @@ class FakeContainer:
                 error=error,
                 finished_at=datetime.now(UTC),
             )
+            for watcher in tuple(self.world.watchers):
+                watcher(self)
 
     def remove(self) -> None:
         """Take it out of the world, killing it first."""

@@ -2,200 +2,97 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import copy
+from collections.abc import Callable, Sequence
+from threading import Event
+from typing import Self
 
-from botdock.errors import (
-    ContainerConflictError,
-    ContainerError,
-    EngineTimeoutError,
-    ImageError,
-)
-from botdock.model import (
-    ContainerHandle,
-    ContainerInfo,
-    ContainerRun,
-    ContainerState,
-    ContainerStatus,
-    ContainerTemplate,
-    Engine,
-    EngineCapabilities,
-    ImageInfo,
-    LogCursor,
-    LogStream,
-    PullPolicy,
-    PullProgress,
-)
-from botdock_testing.fake_container import SIGKILL, SIGTERM, FakeContainer
-from botdock_testing.fake_controls import FAKE_CAPABILITIES, Behaviour, FakeControls
-from botdock_testing.fake_stream import FakeLogStream
-from botdock_testing.faults import Call
+from botdock.model import EngineCapabilities, Feature, LogChunk, Stream
+from botdock_testing._scripted_engine import Behaviour, ScriptedEngine
+from botdock_testing.fake_container import World
+from botdock_testing.faults import Call, Fault, Faults
+from botdock_testing.faulty_engine import FaultyEngine
 from botdock_testing.script import Script
 
 __all__ = ["FAKE_CAPABILITIES", "Behaviour", "Call", "FakeEngine", "Script"]
 
-PULLED_BYTES = 1024
-"""What every image of the fake weighs."""
+FAKE_CAPABILITIES = EngineCapabilities(engine="fake", version="1", enforced=frozenset(Feature))
+"""It claims to enforce everything, so that the strictest policy lets it pass."""
 
 
-class FakeEngine(FakeControls, Engine):
+class FakeEngine(FaultyEngine):
     r"""Runs scripts in place of containers, and fails on request.
 
     Example:
         >>> engine = FakeEngine(Script(output=(Script.out(b"hi\n"),), exit_code=7))
         >>> engine.fail("start", ContainerError("no"), times=1)   # the first `start` raises, the second works
 
-    Its arguments are those of `FakeControls`.
+    Args:
+        behaviour: What containers do.
+        *faults: What goes wrong; see `FaultyEngine`.
+        capabilities: What it says of itself.
+        images: Images that are there; None for whatever is asked for.
+        pullable: Images that can be pulled when they are absent.
+        check_mounts: Whether `create` refuses a mount whose source does not exist, as real engines do.
+        has_fileno: Whether its log streams have a descriptor.
+        has_events: Whether it tells of the ends of containers.
+        before: Called with each call; see `FaultyEngine`.
     """
 
-    def capabilities(self) -> EngineCapabilities:
-        """Say what it was told to say."""
-        self._enter("capabilities", float("inf"))
-        return self._capabilities
-
-    def ensure_image(
+    def __init__(
         self,
-        image: str,
-        *,
-        policy: PullPolicy,
-        timeout: float,
-        progress: Callable[[PullProgress], None] | None = None,
-    ) -> ImageInfo:
-        """Look for the image among those it was told of."""
-        self._enter("ensure_image", timeout, image=image, policy=policy)
-        with self._world.changed:
-            there = self._any_image or image in self._world.images
-            if there and policy is not PullPolicy.ALWAYS:
-                return _image_info(image, pulled=False)
-            if policy is PullPolicy.NEVER or not (self._any_image or image in self._pullable):
-                raise ImageError(f"image {image!r} is absent and may not be pulled", image=image, engine="fake")
-            self._world.images.add(image)
-        for current in (0, PULLED_BYTES):
-            if progress is not None:
-                progress(PullProgress(image=image, current=current, total=PULLED_BYTES))
-        return _image_info(image, pulled=True)
+        behaviour: Behaviour | None = None,
+        *faults: Fault,
+        capabilities: EngineCapabilities = FAKE_CAPABILITIES,
+        images: Sequence[str] | None = None,
+        pullable: Sequence[str] = (),
+        check_mounts: bool = False,
+        has_fileno: bool = True,
+        has_events: bool = False,
+        before: Callable[[Call], None] | None = None,
+    ) -> None:
+        self._scripted = ScriptedEngine(
+            behaviour=behaviour or Script(),
+            known=capabilities,
+            any_image=images is None,
+            pullable=frozenset(pullable),
+            check_mounts=check_mounts,
+            has_fileno=has_fileno,
+            has_events=has_events,
+            world=World(images=set(images or ())),
+        )
+        super().__init__(self._scripted, *faults, before=before)
 
-    def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
-        """Keep what it is made from, and decide what the container will do."""
-        self._enter("create", timeout, template=template, run=run)
-        self._check(template, run)
-        behaviour = self._behaviour
-        script = behaviour if isinstance(behaviour, Script) else behaviour(template, run)
-        world = self._world
-        with world.changed:
-            if any(run.name == there.run.name for there in world.containers.values()):
-                raise ContainerConflictError(f"there is a container {run.name!r}", engine="fake", operation="create")
-            container_id = f"fake-{next(world.numbers)}"
-            world.containers[container_id] = FakeContainer(
-                container_id=container_id,
-                template=template,
-                run=run,
-                script=world.scripts.get(run.name, script),
-                world=world,
-            )
-            world.notify()
-        return ContainerHandle(id=container_id, state={"name": run.name})
+    @property
+    def world(self) -> World:
+        """What outlives it: its containers, and those of its successors."""
+        return self._scripted.world
 
-    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
-        """Open the log from its first byte."""
-        self._enter("attach", timeout, container_id=container.id)
-        return self._open(container.id, "attach", cursor=LogCursor(), follow=True)
+    def script(self, name: str, script: Script) -> None:
+        """Let the container that will be called `name` do `script`, whatever the others do."""
+        self.world.scripts[name] = script
 
-    def start(self, container: ContainerHandle, *, timeout: float) -> None:
-        """Let the script begin."""
-        self._enter("start", timeout, container_id=container.id)
-        with self._world.changed:
-            found = self._find(container.id, "start")
-            if error := found.script.start_error:
-                raise ContainerError(error, engine="fake", operation="start", container_id=container.id)
-            if found.status.state is ContainerState.CREATED:
-                found.start()
+    def lose(self, container_id: str, stream: Stream, size: int, *, known: bool = True) -> None:
+        """Forget the first `size` bytes of a stream, as far as they are written, as a log driver that rotates.
 
-    def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
-        """Open the log behind the cursor."""
-        self._enter("read_logs", timeout, container_id=container.id, cursor=cursor, follow=follow)
-        return self._open(container.id, "read_logs", cursor=cursor, follow=follow)
+        Streams that are open have them already. One that is opened behind them reports what it has `lost`; `known`
+        says whether with its size.
+        """
+        with self.world.changed:
+            self._scripted.find(container_id, "lose").forget(stream, size, known=known)
 
-    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
-        """Wait for the script's end."""
-        self._enter("wait", timeout, container_id=container.id)
-        with self._world.changed:
-            found = self._find(container.id, "wait")
-            self._world.wait_until(lambda: found.ended, timeout)
-            return found.status if self._find(container.id, "wait").ended else None
+    def emit(self, container_id: str, data: bytes, stream: Stream = Stream.STDOUT) -> None:
+        """Let a container write something now."""
+        with self.world.changed:
+            self._scripted.find(container_id, "emit").write(LogChunk(stream, data))
 
-    def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
-        """Say how far the script is."""
-        self._enter("inspect", timeout, container_id=container.id)
-        with self._world.changed:
-            return self._find(container.id, "inspect").status
+    def finish(self, container_id: str, *, exit_code: int | None = 0, oom_killed: bool = False) -> None:
+        """Let a running container end now, of itself."""
+        with self.world.changed:
+            self._scripted.find(container_id, "finish").finish(exit_code=exit_code, oom_killed=oom_killed)
 
-    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
-        """Send SIGTERM, and SIGKILL when the grace is over."""
-        self._enter("stop", timeout, container_id=container.id, grace=grace)
-        with self._world.changed:
-            found = self._find(container.id, "stop")
-            if found.running and grace > 0:
-                found.kill(SIGTERM)
-                self._world.wait_until(lambda: found.ended, grace)
-            found.kill(SIGKILL)
-
-    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
-        """Forget the container."""
-        self._enter("remove", timeout, container_id=container.id)
-        with self._world.changed:
-            if found := self._world.containers.get(container.id):
-                found.remove()
-
-    def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
-        """List the containers that carry the selectors."""
-        self._enter("list", timeout, selectors=dict(selectors))
-        with self._world.changed:
-            infos = [container.info for container in self._world.containers.values()]
-        return [info for info in infos if selectors.items() <= info.labels.items()]
-
-    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
-        """Return what the script left."""
-        self._enter("fetch_result", timeout, container_id=container.id, limit=limit)
-        with self._world.changed:
-            return self._find(container.id, "fetch_result").result[: limit + 1]
-
-    def close(self) -> None:
-        """Wake the calls that are late."""
-        self.faults.enter("close", {})
-        with self._world.changed:
-            self._closed = True
-            self._world.notify()
-
-    def _enter(self, operation: str, timeout: float, **arguments: Any) -> None:
-        delay = self.faults.enter(operation, arguments)
-        if not delay:
-            return
-        with self._world.changed:
-            self._world.wait_until(lambda: self._closed, min(delay, timeout))
-        if delay > timeout:
-            raise EngineTimeoutError(f"no answer within {timeout:g} s", engine="fake", operation=operation)
-
-    def _check(self, template: ContainerTemplate, run: ContainerRun) -> None:
-        sources = (template.program, run.code, run.context, run.result) if self._check_mounts else ()
-        for source in sources:
-            if not Path(source).exists():
-                raise ContainerError(f"there is no {source}", engine="fake", operation="create")
-
-    def _open(self, container_id: str, operation: str, *, cursor: LogCursor, follow: bool) -> LogStream:
-        with self._world.changed:
-            return FakeLogStream(
-                self._find(container_id, operation),
-                cursor=cursor,
-                follow=follow,
-                breaks_after=self._breaks.pop(0) if self._breaks else None,
-                has_fileno=self._has_fileno,
-            )
-
-
-def _image_info(image: str, *, pulled: bool) -> ImageInfo:
-    _, pinned, digest = image.partition("@")
-    digest = digest if pinned else f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
-    return ImageInfo(reference=image, digest=digest, pulled=pulled)
+    def successor(self, *, before: Callable[[Call], None] | None = None) -> Self:
+        """Return another engine over the same containers and images, as a runner has it that takes over."""
+        other = copy.copy(self)
+        vars(other).update(faults=Faults(), _closed=Event(), _before=before or (lambda _call: None))
+        return other

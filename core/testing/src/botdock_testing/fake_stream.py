@@ -1,13 +1,13 @@
-"""The log stream of the fake engine."""
+"""The log streams of the fake engine, and its events."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 
-from botdock.errors import ContainerError
-from botdock.model import LogChunk, LogCursor, LogGap, LogStream
-from botdock_testing.fake_container import FakeContainer
+from botdock.model import EngineEvents, LogChunk, LogCursor, LogGap, LogStream
+from botdock_testing.fake_container import FakeContainer, World
 
 
 class FakeLogStream(LogStream):
@@ -22,7 +22,6 @@ class FakeLogStream(LogStream):
         *,
         cursor: LogCursor,
         follow: bool,
-        breaks_after: int | None,
         has_fileno: bool,
     ) -> None:
         self._container = container
@@ -31,7 +30,6 @@ class FakeLogStream(LogStream):
         begins = {stream: rotation.begin(cursor) for stream, rotation in container.rotations.items()}
         self._skip = {stream: skip for stream, (skip, _) in begins.items()}
         self._lost = tuple(gap for _, gap in begins.values() if gap)
-        self._left = breaks_after
         self._has_fileno = has_fileno
         self._next = 0
         self._ended = False
@@ -39,7 +37,6 @@ class FakeLogStream(LogStream):
         self._pipe: tuple[int, int] | None = None
         self._poked = False
         self._world.listeners.add(self._poke)
-        self._world.cuts.add(self._cut_off)
 
     @property
     def ended(self) -> bool:
@@ -80,13 +77,7 @@ class FakeLogStream(LogStream):
             for descriptor in pipe or ():
                 os.close(descriptor)
             self._world.listeners.discard(self._poke)
-            self._world.cuts.discard(self._cut_off)
             self._world.notify()
-
-    def _cut_off(self) -> None:
-        """Break here."""
-        if not self._ended:
-            self._left = 0
 
     def _poke(self) -> None:
         if self._pipe is None or self._poked is self._has_something():
@@ -106,31 +97,49 @@ class FakeLogStream(LogStream):
     def _has_something(self) -> bool:
         if self._closed or self._ended:
             return True
-        return self._left == 0 or self._at_end or self._next < len(self._container.log)
+        return self._at_end or self._next < len(self._container.log)
 
     def _take(self) -> list[LogChunk]:
         if self._closed or self._ended:
             return []
-        if self._left == 0:
-            raise ContainerError("the log stream broke", engine="fake", container_id=self._container.container_id)
         chunks = [self._cut(chunk) for chunk in self._container.log[self._next : self._stop_at]]
         self._next += len(chunks)
-        chunks = self._until_break([chunk for chunk in chunks if chunk.data])
-        self._ended = self._left != 0 and self._at_end
-        return chunks
+        self._ended = self._at_end
+        return [chunk for chunk in chunks if chunk.data]
 
     def _cut(self, chunk: LogChunk) -> LogChunk:
         skipped = min(self._skip[chunk.stream], len(chunk.data))
         self._skip[chunk.stream] -= skipped
         return LogChunk(chunk.stream, chunk.data[skipped:], chunk.time_ns)
 
-    def _until_break(self, chunks: list[LogChunk]) -> list[LogChunk]:
-        if self._left is None:
-            return chunks
-        taken = []
-        for chunk in chunks:
-            piece = chunk.data[: self._left]
-            self._left -= len(piece)
-            if piece:
-                taken.append(LogChunk(chunk.stream, piece, chunk.time_ns))
-        return taken
+
+class FakeEvents(EngineEvents):
+    """Tells of each container with certain selectors that ends from now on."""
+
+    def __init__(self, world: World, selectors: Mapping[str, str]) -> None:
+        self._world = world
+        self._selectors = selectors
+        self._ends: deque[str] = deque()
+        self._closed = False
+        with world.changed:
+            world.watchers.add(self._note)
+
+    def read(self, timeout: float) -> Sequence[str]:
+        """Return whose end has come; see `EngineEvents.read`."""
+        with self._world.changed:
+            self._world.wait_until(lambda: bool(self._ends) or self._closed, timeout)
+            told = list(self._ends)
+            self._ends.clear()
+            return told
+
+    def close(self) -> None:
+        """Wake a reader."""
+        with self._world.changed:
+            self._closed = True
+            self._world.watchers.discard(self._note)
+            self._world.notify()
+
+    def _note(self, container: FakeContainer) -> None:
+        if self._selectors.items() <= container.info.labels.items():
+            self._ends.append(container.container_id)
+            self._world.notify()

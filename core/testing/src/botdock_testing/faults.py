@@ -1,9 +1,10 @@
-"""Failures on request: for testing what stands above an engine."""
+"""What goes wrong with an engine, as data: for testing what stands above one; see `FaultyEngine`."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Mapping
+from enum import StrEnum
 from threading import Lock
 from typing import Any
 
@@ -17,6 +18,7 @@ OPERATIONS = (
     "close",
     "create",
     "ensure_image",
+    "events",
     "fetch_result",
     "inspect",
     "list",
@@ -28,13 +30,84 @@ OPERATIONS = (
 )
 """The methods of an engine."""
 
+ANY = "any"
+"""As the operation of a fault: whichever call comes next, but `close`."""
+STREAM = "stream"
+"""As the operation of a fault: each call that opens a log, `attach` or `read_logs`."""
+_OPENS = frozenset({"attach", "read_logs"})
+
+
+class FaultKind(StrEnum):
+    """What happens to a call, or to the container that it is about.
+
+    Attributes:
+        SLOW: It takes `seconds` longer. One that would take longer than its timeout has no effect, and raises
+            `EngineTimeoutError` at its timeout: so with infinite `seconds`, the default, it hangs.
+        FAIL: It raises, and has no effect.
+        FAIL_AFTER: It takes effect, and raises all the same: its answer is lost.
+        CUT: What it opens, a log or events, breaks after `size` bytes, or ends.
+        LOSE: The events that it opens do not tell of the first `size` ends.
+        KILL: Its container is killed, as by `docker kill`; then it goes on. Of a create: once it is there.
+        OOM: The same, and its end is shown as one for want of memory.
+        VANISH: Its container is removed, then it goes on.
+        RESTART: The engine restarts under its containers: all that is open breaks, and this call raises.
+        END_ALL: The same, and all containers that run end with the engine.
+    """
+
+    SLOW = "slow"
+    FAIL = "fail"
+    FAIL_AFTER = "fail_after"
+    CUT = "cut"
+    LOSE = "lose"
+    KILL = "kill"
+    OOM = "oom"
+    VANISH = "vanish"
+    RESTART = "restart"
+    END_ALL = "end_all"
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """One thing that goes wrong, as data.
+
+    Example:
+        >>> Fault(operation="create", kind=FaultKind.FAIL_AFTER).times
+        1
+        >>> Fault(operation="begin")
+        Traceback (most recent call last):
+        ValueError: an engine has no operation 'begin'; it has any, stream, attach, capabilities, close, create, ...
+
+    Attributes:
+        operation: Of which calls: one of `OPERATIONS`, `ANY` or `STREAM`.
+        kind: What happens.
+        after: How many of these calls are spared before.
+        times: How many are hit; None for all from then on.
+        error: What is raised, where something is.
+        seconds: How late a slow one is.
+        size: Bytes of a log, or ends that events tell of.
+    """
+
+    operation: str = attrs.field()
+    kind: FaultKind = FaultKind.FAIL
+    after: int = 0
+    times: int | None = 1
+    error: Exception = attrs.field(factory=lambda: EngineUnavailableError("the engine does not answer"))
+    seconds: float = float("inf")
+    size: int = 0
+
+    @operation.validator
+    def _exists(self, _attribute: object, operation: str) -> None:
+        if operation not in {*OPERATIONS, ANY, STREAM}:
+            known = ", ".join((ANY, STREAM, *OPERATIONS))
+            raise ValueError(f"an engine has no operation {operation!r}; it has {known}")
+
 
 @attrs.frozen(kw_only=True)
 class Call:
     """A call that an engine got.
 
     Attributes:
-        operation: The method.
+        operation: The method; `read` for one of a log or of events.
         arguments: What it was given, by name.
     """
 
@@ -42,83 +115,67 @@ class Call:
     arguments: Mapping[str, Any]
 
 
-@attrs.define(kw_only=True)
-class _Fault:
-    error: Exception
-    times: int | None
-    after: int
+@attrs.define
+class _Turn:
+    """A fault, and how many calls it has still to spare, and to hit."""
 
-    def next_error(self) -> Exception | None:
-        if self.after > 0:
-            self.after -= 1
-            return None
-        if self.times is not None:
-            self.times -= 1
-        return self.error
+    fault: Fault
+    spares: int
+    left: float
 
-    @property
-    def spent(self) -> bool:
-        return self.times is not None and self.times <= 0
+    def hits(self) -> bool:
+        if self.spares > 0:
+            self.spares -= 1
+            return False
+        self.left -= 1
+        return True
 
 
 class Faults:
-    """Which calls fail, which are late, and which there were; safe to use from several threads."""
+    """The script of an engine: what goes wrong with which call, and which calls there were; safe for several threads.
+
+    Faults of one operation take turns: one begins to count when the one before it is spent. Those of `ANY` come before
+    those of the operation, and these before those of `STREAM`. Slow ones have turns of their own, so that a call can
+    be late and fail.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._faults: dict[str, list[_Fault]] = defaultdict(list)
-        self._delays: dict[str, float] = {}
+        self._turns: dict[tuple[str, bool], deque[_Turn]] = defaultdict(deque)
         self._calls: list[Call] = []
-        self._away = 0
 
-    def fail(self, operation: str, error: Exception, *, times: int | None = 1, after: int = 0) -> None:
-        """Let calls of `operation` raise `error`.
-
-        Args:
-            operation: One of `OPERATIONS`.
-            error: What is raised.
-            times: How many calls fail; None for all from then on.
-            after: How many calls succeed before.
-
-        Raises:
-            ValueError: There is no such operation.
-        """
+    def add(self, *faults: Fault) -> None:
+        """Let these happen, each in its turn."""
         with self._lock:
-            self._faults[_checked(operation)].append(_Fault(error=error, times=times, after=after))
+            for fault in faults:
+                left = float("inf") if fault.times is None else fault.times
+                self._turns[_lane(fault)].append(_Turn(fault, fault.after, left))
 
-    def delay(self, operation: str, seconds: float) -> None:
-        """Let every call of `operation` take `seconds` longer; 0 ends that.
-
-        Raises:
-            ValueError: There is no such operation.
-        """
+    def clear(self, operation: str | None = None) -> None:
+        """Let nothing happen any more that has not happened yet; with `operation`, to calls of that one."""
         with self._lock:
-            self._delays[_checked(operation)] = seconds
+            for lane in [lane for lane in self._turns if operation in {None, lane[0]}]:
+                del self._turns[lane]
 
-    def be_away(self, calls: int) -> None:
-        """Let the next `calls` calls fail, whichever they are, as those to an engine that is being restarted."""
+    def note(self, call: Call) -> tuple[float, Fault | None]:
+        """Note a call; return by how many seconds it is late, and what else happens to it."""
+        operation = call.operation
+        lanes = [operation, *([STREAM] if operation in _OPENS else [])]
+        if operation != "close":
+            lanes.insert(0, ANY)
         with self._lock:
-            self._away = calls
+            self._calls.append(call)
+            slow = self._next([(lane, True) for lane in lanes])
+            return (slow.seconds if slow else 0.0), self._next([(lane, False) for lane in lanes])
 
-    def enter(self, operation: str, arguments: Mapping[str, Any]) -> float:
-        """Note a call, raise what is due, and return by how many seconds the call is late."""
-        with self._lock:
-            self._calls.append(Call(operation=operation, arguments=dict(arguments)))
-            error = self._next_error(operation)
-            delay = self._delays.get(operation, 0.0)
-        if error is not None:
-            raise error
-        return delay
-
-    def _next_error(self, operation: str) -> Exception | None:
-        if self._away and operation != "close":
-            self._away -= 1
-            return EngineUnavailableError("the engine does not answer", engine="fake", operation=operation)
-        faults = self._faults[operation]
-        error = faults[0].next_error() if faults else None
-        if faults and faults[0].spent:
-            faults.pop(0)
-        return error
+    def _next(self, lanes: list[tuple[str, bool]]) -> Fault | None:
+        for lane in lanes:
+            turns = self._turns.get(lane)
+            if turns and (turn := turns[0]).hits():
+                if turn.left <= 0:
+                    turns.popleft()
+                return turn.fault
+        return None
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -127,7 +184,5 @@ class Faults:
             return tuple(self._calls)
 
 
-def _checked(operation: str) -> str:
-    if operation not in OPERATIONS:
-        raise ValueError(f"an engine has no operation {operation!r}; it has {', '.join(OPERATIONS)}")
-    return operation
+def _lane(fault: Fault) -> tuple[str, bool]:
+    return fault.operation, fault.kind is FaultKind.SLOW
