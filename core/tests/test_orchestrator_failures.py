@@ -21,7 +21,9 @@ from botdock.errors import (
 )
 from botdock.model import ENTRYPOINTS, Executable, Outcome
 from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.faults import Fault, FaultKind
 from botdock_testing.script import Script, envelope
+from testbed.waiting import until
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]
@@ -67,6 +69,22 @@ def test_an_engine_that_fails_before_the_start_is_an_error_with_its_phase_and_a_
     assert (outcome["outcome"], outcome["evidence"]["phase"]) == ("infrastructure_error", phase)
     assert stage.notices[-1][0] == "botdock_on_execution_error"
     assert stage.metrics.results[-1].outcome is Outcome.INFRASTRUCTURE_ERROR
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_container_that_a_failed_create_made_goes_before_the_outcome_is_there(
+    make_stage: MakeStage, make_bot: MakeBot, away: bool
+) -> None:
+    stage = make_stage()
+    stage.engine.faults.add(Fault(operation="create", kind=FaultKind.FAIL_AFTER))
+    stage.engine.faults.add(*([Fault(operation="list")] if away else []))
+    with pytest.raises(EngineUnavailableError) as caught:
+        stage.orchestrator.begin(make_bot())
+    (record,) = stage.records()
+    assert caught.value.phase == "create"
+    until(lambda: not stage.left)
+    evidence = json.loads((record / "outcome.json").read_text())["evidence"]
+    assert ("removed_later" in evidence) is away
 
 
 def test_an_absent_image_is_an_image_error(make_stage: MakeStage, make_bot: MakeBot) -> None:

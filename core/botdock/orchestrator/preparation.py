@@ -25,6 +25,7 @@ from botdock.model import (
     Progress,
     PullProgress,
 )
+from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.documents import run_document
 from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, recognise
 from botdock.orchestrator.run import Created, ProgressCallback, Run, container_run, context_of, template_of
@@ -135,7 +136,9 @@ class Preparation:
             template = self._generate(run, plan)
         with run.phase(Phase.CREATE):
             run.journal.save(run_document(run, plan, template.program_digest))
+            run.creating = True
             run.container = containers.create_container(template, container_run(run, plan, owner=self._setting.owner))
+            run.creating = False
             created = Created(plan=plan, container=run.container)
             run.journal.event("created", container_id=run.container_id)
             run.journal.save(run_document(run, plan, template.program_digest))
@@ -217,6 +220,9 @@ class Preparation:
         removals: list[tuple[str, Callable[[], object]]] = []
         if (container := run.container) is not None:
             removals.append(("container", lambda: services.containers.remove_container(container)))
+        elif run.creating:  # the engine may have created one although it answered with an error, or not at all
+            ours = {LABEL_OWNER: self._setting.owner, LABEL_EXECUTION: run.execution_id}
+            removals.append(("container", lambda: services.containers.remove_containers(ours)))
         if run.collecting:
             run.collecting = False
             removals.append(

@@ -82,6 +82,7 @@ class Run:
         workspace: Where code and generated files lie, whether they are there or not.
         plan: What the code tells, once it has been read.
         container: What names its container to the engine, once it is created.
+        creating: Whether the engine was told to create it, and what came of that is not known.
         started_ns: When the engine was told to start it, nanoseconds since the epoch; 0 for not yet.
         started: The same as a moment of `_boot_clock`, which counts; None for not yet.
         written: When a dead runner wrote `run.json`, as such a moment; None where none did.
@@ -107,6 +108,7 @@ class Run:
     workspace: Workspace = attrs.field()
     plan: Plan | None = None
     container: ContainerHandle | None = None
+    creating: bool = False
     started_ns: int = 0
     written: Mapping[str, Any] | None = None
     started: Mapping[str, Any] | None = None

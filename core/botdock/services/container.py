@@ -234,6 +234,11 @@ class ContainerService:
         """Remove a container, running or not; one that is not there is not an error."""
         self._patiently("remove", lambda: self._engine.remove(container, timeout=self._config.call_timeout))
 
+    def remove_containers(self, selectors: Mapping[str, str]) -> None:
+        """Remove all containers that carry all of `selectors`, running or not."""
+        for info in self.list_containers(selectors):
+            self.remove_container(ContainerHandle(id=info.container_id))
+
     def close(self) -> None:
         """Let go of the engine; containers go on."""
         self._engine.close()

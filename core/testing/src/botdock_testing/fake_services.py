@@ -121,6 +121,11 @@ class FakeContainers:
         """Ask the engine."""
         self.engine.remove(container, timeout=TIMEOUT)
 
+    def remove_containers(self, selectors: Mapping[str, str]) -> None:
+        """Ask the engine."""
+        for info in self.list_containers(selectors):
+            self.remove_container(ContainerHandle(id=info.container_id))
+
     def close(self) -> None:
         """Close the engine."""
         self.engine.close()
