@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import attrs
 
 from botdock.config import Config, load
-from botdock.config.locations import POLICY_VARIABLE
+from botdock.config.locations import POLICY_VARIABLE, PREFIX
 from botdock.errors import ExecutableError, StorageUnavailableError
 from botdock.executions import ExecutionRecord, Executions
 from botdock.executions._queue import submit as queue
@@ -72,7 +73,8 @@ def submit(
     request = Request(execution_id=new_execution_id(), executable=wanted, overrides=changes, restart=Restart(), **named)
     queue(home, request, most=config.supervisor.queue)
     if spawn and not is_taken(home):
-        _spawn(home, config_file)
+        own = {*plugins.sections.variables(), *(name for name in os.environ if name.startswith(PREFIX))}
+        _spawn(home, config_file, without=wanted.secrets.keys() - own)
     ring(home)
     return Executions(home).get(request.execution_id)
 
@@ -104,13 +106,16 @@ def _checked(executable: Executable, config: Config, plugins: PluginManager) -> 
     return executable
 
 
-def _spawn(home: Path, config_file: str | os.PathLike[str] | None) -> None:
-    """Start a supervisor that ends once nothing is left to watch; of two that are started at once, one stays."""
+def _spawn(home: Path, config_file: str | os.PathLike[str] | None, *, without: AbstractSet[str]) -> None:
+    """Start a supervisor that ends once nothing is left to watch; of two that are started at once, one stays.
+
+    It keeps our environment as long as it lives, and hands it to what it starts: so `without` the bot's secrets.
+    """
     command = [sys.executable, "-P", "-m", "botdock.supervisor", str(home)]
     if config_file is not None:
         command.append(os.path.abspath(config_file))  # noqa: PTH100 - `resolve` would follow links
     descriptor = os.open(home / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    environment = {name: value for name, value in os.environ.items() if name not in {"NOTIFY_SOCKET", *without}}
     if named := environment.get(POLICY_VARIABLE):
         environment[POLICY_VARIABLE] = os.path.abspath(named)  # noqa: PTH100 - as above
     try:
