@@ -20,6 +20,7 @@ from botdock.executions import ExecutionState
 from botdock.model import Outcome
 from faults.supervisors import PATIENCE, Place
 from testbed.drills import SEED, count
+from testbed.every_line import told_by
 from testbed.waiting import until
 
 NEVER_STARTED = "before the bot was started"
@@ -48,6 +49,13 @@ def test_what_was_asked_for_ends_once_and_right_however_often_the_supervisor_is_
     print(f"\n{kills} supervisors killed over {len(names)} bots: {dict(outcomes)}")
     assert problems == []
     assert len(place.executions.list()) == len(names)
+
+
+def test_a_supervisor_killed_at_any_line_leaves_what_the_next_one_makes_one_outcome_of(quick_folder: Path) -> None:
+    found = told_by(Path(__file__).with_name("supervisor_life.py"), quick_folder)
+    print(f"\na supervisor killed at {found['kills']} of {found['places']} lines: {found['outcomes']}")
+    assert found["wrong"] == []
+    assert found["kills"] > count(1000, 5)
 
 
 def one_lives(supervisors: list[subprocess.Popen[bytes]]) -> bool:
