@@ -159,18 +159,21 @@ class RetentionConfig(Section):
         bytes: The oldest, until the rest fits into so many bytes; 0 means unbounded.
         caches: Unpacked code and programs of runtimes that no execution has used for so long; 0 means that they stay,
             code within `code.cache_bytes`.
+        images: Images that botdock pulled and that no execution has used for so long; 0 means that they stay. Others,
+            and those that a container uses, are never removed.
     """
 
     older_than: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
     keep: int = attrs.field(default=0, validator=rules.COUNT_OR_NONE)
     bytes: Bytes = attrs.field(default=0, validator=rules.COUNT_OR_NONE)
     caches: Seconds = attrs.field(default=30 * 86_400.0, validator=rules.WAIT_OR_NONE)
+    images: Seconds = attrs.field(default=0.0, validator=rules.WAIT_OR_NONE)
 
     def bounds(self) -> dict[str, Any]:
         """Return what is old, as `ServiceFactory.remove_old` takes it: what is kept for ever is empty or None."""
         given = {"older_than": self.older_than, "keep": self.keep, "max_bytes": self.bytes}
         executions = {name: bound for name, bound in given.items() if bound}
-        return {"executions": executions, "caches": self.caches or None}
+        return {"executions": executions, "caches": self.caches or None, "images": self.images or None}
 
 
 @attrs.frozen(kw_only=True)

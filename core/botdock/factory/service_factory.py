@@ -42,6 +42,7 @@ from botdock.services.log_sinks import SinkFanOut
 from botdock.services.logs import LogCollector
 from botdock.services.metrics import MetricsService, metrics_folder
 from botdock.services.outbox import outbox_folder
+from botdock.services.pulled_images import PulledImages
 from botdock.services.storage import StorageService
 
 
@@ -229,19 +230,27 @@ class ServiceFactory:
         return list(strays(self._home, containers))
 
     def remove_old(
-        self, *, executions: Mapping[str, Any], caches: float | None, dry_run: bool = False
+        self, *, executions: Mapping[str, Any], caches: float | None, images: float | None, dry_run: bool = False
     ) -> Iterator[Removed]:
         """Remove what is old, and yield each thing once it is gone; what is in use stays.
 
         Args:
             executions: Arguments of `Executions.prune` that say which executions are old; empty where all stay.
             caches: Seconds that unpacked code and programs of runtimes may go unused; None where those stay.
+            images: Seconds that images which botdock pulled may go unused; None where those stay.
             dry_run: Whether to remove nothing.
 
         Raises:
             BotdockError: Something could not be removed; what was yielded before is gone.
         """
-        return remove_old(self._home, self._config, executions=executions, caches=caches, dry_run=dry_run)
+        bounds: dict[str, Any] = {"executions": executions, "caches": caches, "images": images}
+        return remove_old(self._home, self._config, **bounds, containers=self._that_pulled(), dry_run=dry_run)
+
+    def _that_pulled(self) -> Iterator[ContainerService]:
+        """Yield the container service of each engine that has images which botdock pulled."""
+        for name in sorted({image.engine for image in PulledImages(self._home).all()}):
+            with closing(self._plugins.engine(name).factory(self._config)) as engine:
+                yield self._container_service(name, engine, None)
 
     def _first_that_answers(self) -> tuple[str, Engine]:
         refusals: list[tuple[str, BotdockError]] = []

@@ -259,6 +259,24 @@ class Engine(ABC):
             ContainerError: The file is gone, or not a file any more: then a result is lost, which is not a success.
         """
 
+    def remove_image(self, reference: str, image_id: str, *, dry_run: bool, timeout: float) -> int | None:  # noqa: ARG002 - for those that have images
+        """Remove an image that botdock had pulled, where nothing uses it. An engine without images keeps this as it is.
+
+        Args:
+            reference: What was pulled; it may name another image by now.
+            image_id: What names exactly the one that was pulled; empty where the engine has no ids.
+            dry_run: Whether to remove nothing.
+            timeout: Seconds.
+
+        Returns:
+            The bytes that it took on the engine's disk, 0 for one that is gone or whose content another name keeps;
+            None where it stays, as a container uses it, or only another's name leads to it.
+
+        Raises:
+            ContainerError: It cannot be removed.
+        """
+        return None
+
     def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents | None:  # noqa: ARG002 - for those that have some
         """Begin to tell of the ends of containers that carry all of `selectors`: of each that ends after this returns.
 

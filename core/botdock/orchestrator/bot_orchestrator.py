@@ -280,4 +280,4 @@ class BotOrchestrator:
         with self._running.admission():
             for execution in self._recovery.look(strays=strays):
                 execution.wait(self._setting.config.containers.call_timeout)
-        prune(self._home, self._setting.config)
+        prune(self._home, self._setting.config, [self._services.containers])

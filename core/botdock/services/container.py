@@ -32,7 +32,7 @@ from botdock.model.container import (
 from botdock.model.engine import Engine, EngineCapabilities, EngineEvents, PullProgress
 from botdock.model.logs import LogChunk, LogCursor, LogStream
 from botdock.services.lines import lines_of
-from botdock.services.pulled_images import PulledImages
+from botdock.services.pulled_images import PulledImage, PulledImages
 from botdock.services.pulling import Pulls
 
 T = TypeVar("T")
@@ -73,7 +73,8 @@ class ContainerService:
         self._record = on_operation or (lambda _operation, _seconds, _success: None)
         self._lock = threading.Lock()
         self._capabilities: EngineCapabilities | None = None
-        self._pulls = Pulls(engine, config, pulled=PulledImages(home), counted=partial(self._once, "pull"))
+        self._pulled = PulledImages(home)
+        self._pulls = Pulls(engine, config, pulled=self._pulled, counted=partial(self._once, "pull"))
 
     @property
     def capabilities(self) -> EngineCapabilities:
@@ -160,6 +161,24 @@ class ContainerService:
                 hint="Another image than the one that is pinned is not run; `docker pull` fetches that one.",
             )
         return found
+
+    def remove_images(self, unused: float, *, dry_run: bool = False) -> Iterator[tuple[PulledImage, int]]:
+        """Remove images that botdock pulled and that no execution has used for long, and yield each with its bytes.
+
+        Args:
+            unused: Seconds after its last use from which on an image may go.
+            dry_run: Whether to remove nothing.
+
+        Raises:
+            ContainerError: The engine does not answer, or cannot remove one.
+        """
+        timeout = self._config.call_timeout
+
+        def remove(image: PulledImage) -> int | None:
+            removed = partial(self._engine.remove_image, image.reference, image.id, dry_run=dry_run, timeout=timeout)
+            return self._once("remove_image", removed)
+
+        return self._pulled.remove_unused(self.capabilities.engine, unused, remove, forget=not dry_run)
 
     def create_container(self, template: ContainerTemplate, run: ContainerRun) -> ContainerHandle:
         """Create a container, and return what names it to the engine.

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,28 @@ class PulledImages:
             OSError: The disk does not take it.
         """
         self._path(image.engine, image.reference, image.id).unlink(missing_ok=True)
+
+    def remove_unused(
+        self, engine: str, unused: float, remove: Callable[[PulledImage], int | None], *, forget: bool
+    ) -> Iterator[tuple[PulledImage, int]]:
+        """Have images removed that were not used for long, and yield each that went.
+
+        Args:
+            engine: Name of the engine.
+            unused: Seconds since the last use.
+            remove: Removes an image, and returns how many bytes went with it; None where it stays.
+            forget: Whether what went is listed no longer.
+        """
+        until = time.time() - unused
+        for image in self.all(engine):
+            with self.turn(engine, image.reference) as turn:  # no other process pulls it meanwhile
+                if turn is None or image not in self.all(engine) or image.used_at > until:
+                    continue
+                if (size := remove(image)) is None:
+                    continue
+                if forget:
+                    self.forget(image)
+            yield image, size
 
     @contextmanager
     def turn(self, engine: str, reference: str) -> Iterator[Turn | None]:

@@ -74,6 +74,7 @@ def call_of(engine: Engine, operation: str) -> Callable[[], object]:
         "list": lambda: engine.list({}, timeout=CALL),
         "read_logs": lambda: logs(engine, ONE),
         "remove": lambda: engine.remove(ONE, timeout=CALL),
+        "remove_image": lambda: engine.remove_image("image", "", dry_run=True, timeout=CALL),
         "start": lambda: engine.start(ONE, timeout=CALL),
         "stop": lambda: engine.stop(ONE, grace=0.0, timeout=CALL),
         "wait": lambda: engine.wait(ONE, timeout=CALL),

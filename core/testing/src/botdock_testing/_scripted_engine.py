@@ -81,6 +81,16 @@ class ScriptedEngine(Engine):
                 progress(PullProgress(image=image, current=current, total=PULLED_BYTES))
         return _image_info(image, pulled=True)
 
+    def remove_image(self, reference: str, image_id: str, *, dry_run: bool, timeout: float) -> int | None:
+        """Forget the image, unless a container was made of it."""
+        with self.world.changed:
+            if any(reference == there.template.image for there in self.world.containers.values()):
+                return None
+            size = PULLED_BYTES if reference in self.world.images else 0
+            if not dry_run:
+                self.world.images.discard(reference)
+        return size
+
     def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Keep what it is made from, and decide what the container will do."""
         self._check(template, run)

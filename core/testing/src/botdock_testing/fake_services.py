@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from botdock.config import Policies, Policy
@@ -38,6 +38,7 @@ from botdock.model.executable import sha256_of
 from botdock.services.code import CodeKind, CodeSource, Workspace
 from botdock.services.interfaces import Meter
 from botdock.services.lines import lines_of
+from botdock.services.pulled_images import PulledImage
 
 TIMEOUT = 10.0
 """Seconds of every call that the fakes make; nothing in memory takes as long."""
@@ -67,6 +68,10 @@ class FakeContainers:
     def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo:
         """Ask the engine."""
         return self.engine.ensure_image(image, policy=PullPolicy.MISSING, timeout=TIMEOUT, progress=progress)
+
+    def remove_images(self, unused: float, *, dry_run: bool = False) -> Iterator[tuple[PulledImage, int]]:  # noqa: ARG002 - it notes no pulls
+        """Find none that was pulled."""
+        return iter(())
 
     def create_container(self, template: ContainerTemplate, run: ContainerRun) -> ContainerHandle:
         """Ask the engine."""

@@ -24,6 +24,7 @@ OPERATIONS = (
     "list",
     "read_logs",
     "remove",
+    "remove_image",
     "start",
     "stop",
     "wait",

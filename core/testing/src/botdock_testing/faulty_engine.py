@@ -161,6 +161,11 @@ class FaultyEngine(Engine):
         ensure = partial(self._engine.ensure_image, progress=progress)
         return self._pass("ensure_image", ensure, image, policy=policy, timeout=timeout)
 
+    def remove_image(self, reference: str, image_id: str, *, dry_run: bool, timeout: float) -> int | None:
+        """Pass it on."""
+        remove = partial(self._engine.remove_image, dry_run=dry_run)
+        return self._pass("remove_image", remove, reference, image_id, timeout=timeout)
+
     def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Pass it on."""
         return self._pass("create", self._engine.create, template, run, timeout=timeout)

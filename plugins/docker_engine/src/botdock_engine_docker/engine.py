@@ -109,6 +109,10 @@ class DockerEngine(Engine):
         """Make sure that the image is there, and say which it is."""
         return self._images.ensure(image, policy=policy, timeout=timeout, progress=progress)
 
+    def remove_image(self, reference: str, image_id: str, *, dry_run: bool, timeout: float) -> int | None:
+        """Remove an image that botdock had pulled, where nothing uses it."""
+        return self._images.remove(reference, image_id, dry_run=dry_run, timeout=timeout)
+
     def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Create a container under the strict profile."""
         deadline = Deadline(timeout)

@@ -104,6 +104,7 @@ _RULES = (
     _Rule("pull access denied", ImageError, LOGIN),
     _Rule("already in use by container", ContainerConflictError, _NAME),
     _Rule("an http request to an https server", EngineUnavailableError, _WANTS_TLS),
+    _Rule("conflict: unable to", ContainerConflictError, None),
     _Rule("client version", EngineUnavailableError, _OLD),
     _Rule("no space left on device", ContainerError, _DISK),
     _Rule("bind source path does not exist", ContainerError, _MOUNT),

@@ -5,12 +5,13 @@ A pull's errors come inside its stream, and so does how far each layer is.
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from botdock.errors import EngineTimeoutError, ImageError
+from botdock.errors import ContainerConflictError, EngineTimeoutError, ImageError
 from botdock.model import ImageInfo, LayerProgress, LayerState, PullPolicy, PullProgress
 from botdock_engine_docker.client import path
 from botdock_engine_docker.credentials import HUB, registry_headers, registry_of
@@ -91,6 +92,47 @@ class Images:
             ImageError: It is absent.
         """
         return self._known.get(image) or self._ask(image, timeout=timeout)
+
+    def remove(self, reference: str, image_id: str, *, dry_run: bool, timeout: float) -> int | None:
+        """Remove an image by the name it was pulled by, or by its id where that name leads to another one by now.
+
+        Returns:
+            The bytes that go with it; None where a container uses it, or it has other names only.
+        """
+        deadline = Deadline(timeout)
+        found = self._inspected(reference, deadline)
+        by_name = found is not None and found.get("Id") == image_id
+        if not by_name:
+            found = self._inspected(image_id, deadline)
+        if found is None:
+            return 0
+        names = found.get("RepoTags") or []
+        if (names and not by_name) or self._used(image_id, deadline):
+            return None
+        if not dry_run:
+            name = reference if by_name else image_id
+            call = self._client.about("remove_image", timeout=deadline.left, image=name)
+            try:
+                self._client.send(call, "DELETE", path("/images/{}", name))
+            except ContainerConflictError:  # a container has come meanwhile
+                return None
+            self._known.pop(image_id, None)
+        return 0 if len(names) > 1 else int(found.get("Size") or 0)
+
+    def _inspected(self, image: str, deadline: Deadline) -> Mapping[str, Any] | None:
+        if not image:
+            return None
+        call = self._client.about("remove_image", timeout=deadline.left, image=image)
+        try:
+            found: Mapping[str, Any] = self._client.send(call, "GET", path("/images/{}/json", image))
+        except ImageError:
+            return None
+        return found
+
+    def _used(self, image_id: str, deadline: Deadline) -> bool:
+        call = self._client.about("remove_image", timeout=deadline.left, image=image_id)
+        asked = {"all": 1, "filters": json.dumps({"ancestor": [image_id]})}
+        return bool(self._client.send(call, "GET", "/containers/json", params=asked))
 
     def _ask(self, image: str, *, timeout: float) -> Image:
         """Ask the engine what an image is: a reference may be moved at any time, and an image may go."""

@@ -20,6 +20,7 @@ Examples:
   botdock gc --keep 1000
   botdock gc --bytes 20GiB
   botdock gc --caches 7d                       unpacked code and programs that no run has used for a week
+  botdock gc --images 30d                      images that botdock pulled, likewise; no others
 
 \b
 Exit codes:
@@ -28,7 +29,7 @@ Exit codes:
   125  one could not be removed"""
 
 
-_NONE: dict[str, object] = {"executions": {}, "caches": None}
+_NONE: dict[str, object] = {"executions": {}, "caches": None, "images": None}
 
 
 @verb("gc", HELP)
@@ -36,6 +37,7 @@ _NONE: dict[str, object] = {"executions": {}, "caches": None}
 @click.option("--keep", type=click.IntRange(min=0), metavar="N", help="All executions but the newest N.")
 @click.option("--bytes", "max_bytes", metavar="SIZE", help="Executions, until the rest fits into SIZE.")
 @click.option("--caches", metavar="TIME", help="Unpacked code and programs that no run has used for so long.")
+@click.option("--images", metavar="TIME", help="Images that botdock pulled and that no run has used for so long.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
 @json_option
 def command(
@@ -45,6 +47,7 @@ def command(
     keep: int | None,
     max_bytes: str | None,
     caches: str | None,
+    images: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -60,11 +63,14 @@ def command(
         "max_bytes": bytes_option("--bytes", max_bytes),
     }
     executions = {name: bound for name, bound in given.items() if bound is not None}
-    bounds: dict[str, Any] = {"executions": executions, "caches": seconds_option("--caches", caches)}
+    others = {"caches": seconds_option("--caches", caches), "images": seconds_option("--images", images)}
+    bounds: dict[str, Any] = {"executions": executions, **others}
     if bounds == _NONE:
         bounds = session.config.retention.bounds()
     if bounds == _NONE:
-        raise OptionError("gc", "nothing says what to remove", hint="Give --older-than, --keep, --bytes or --caches.")
+        raise OptionError(
+            "gc", "nothing says what to remove", hint="Give --older-than, --keep, --bytes, --caches or --images."
+        )
     removed = list(ServiceFactory(session.config, session.plugins).remove_old(**bounds, dry_run=dry_run))
     if as_json:
         return print_json([one.to_json() for one in removed])
