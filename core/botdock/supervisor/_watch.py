@@ -83,9 +83,10 @@ class Watch:
     def turn(self) -> float:
         """Do what there is to do, and return in how many seconds there is more."""
         self._hear()
-        self._look()
-        for execution_id in list(self._unsettled):
-            self._settle(execution_id)
+        for _ in range(2):  # what follows an end is seen at once
+            self._look()
+            for execution_id in list(self._unsettled):
+                self._settle(execution_id)
         places = self._config.parallel - len(self._active)
         for one in list(in_turn(self._queue.values(), self._active.values(), places, time.monotonic())):
             self._active[one.execution_id] = self._queue.pop(one.execution_id).bot

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 HELP = """Nothing but the state folder is asked: neither an engine nor a network is needed.
 
-STATE is starting, running, stopping, or, of one that ended, its outcome; abandoned means that its runner died, and
-`botdock recover` finishes it.
+STATE is queued (it waits for its turn, or for a supervisor), restarting (n) (it waits for the time of the nth
+restart), starting, running, stopping, or, of one that ended, its outcome; abandoned means that its runner died, and
+`botdock recover` finishes it, or a supervisor. Of a bot that fails again and again, the number of restarts in a row and
+`crash loop` follow, and its last error.
 
 \b
 Examples:
