@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -196,3 +197,47 @@ def test_what_a_killed_runner_left_there_goes_when_it_is_seen_twice(
     for _ in range(2):
         for execution in runner.recover():
             execution.wait(timeout=60)
+
+
+class OtherClock:
+    """The module `time` of a machine whose clock is so many seconds ahead."""
+
+    def __init__(self, ahead: float) -> None:
+        self._ahead = ahead
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def time(self) -> float:
+        return time.time() + self._ahead
+
+    def time_ns(self) -> int:
+        return time.time_ns() + int(self._ahead * 1e9)
+
+
+@pytest.mark.parametrize(("way", "ahead"), [("ssh", 3600.0), ("tls", -3600.0)])
+def test_another_clock_there_loses_no_byte_of_a_cut_log(
+    make_runner: MakeRunner,
+    make_bot: MakeBot,
+    over_ssh: PrivateSshd,
+    cutting_proxy: TcpProxy,
+    far_docker: docker.APIClient,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    ahead: float,
+) -> None:
+    for name, module in list(sys.modules.items()):
+        if name.startswith("botdock_engine_docker.") and getattr(module, "time", None) is time:
+            monkeypatch.setattr(module, "time", OtherClock(ahead))
+    cut = over_ssh if way == "ssh" else cutting_proxy
+    execution = make_runner(cut.url).start(make_bot(COUNTS))
+    numbers = []
+    for line in execution.logs(follow=True):
+        numbers.append(int(line.text.split()[0]))
+        if numbers[-1] == 20:
+            cut.cut()
+    assert numbers == list(range(200))
+    result = execution.wait(timeout=120)
+    assert result is not None
+    assert result.outcome is Outcome.SUCCEEDED, result
+    assert (result.log.gaps, result.log.complete) == (0, True)

@@ -32,6 +32,7 @@ INFO = {
     "SecurityOptions": ["name=seccomp,profile=default"],
     "LiveRestoreEnabled": True,
     "DockerRootDir": "/var/lib/docker",
+    "SystemTime": "2026-01-02T03:04:05.123456789Z",
 }
 IMAGE = {"Id": "sha256:1d", "RepoDigests": ["bots@sha256:d1"], "Config": {"Volumes": None}}
 

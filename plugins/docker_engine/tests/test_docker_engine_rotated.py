@@ -92,6 +92,7 @@ class CannedLog:
     """A log that loses some of its first entries before each answer, never the last one."""
 
     call = CALL
+    is_far = False
 
     def __init__(self, entries: Sequence[Entry], rotations: Sequence[int] = (), *, cut: int = 10_000) -> None:
         self.entries = list(entries)

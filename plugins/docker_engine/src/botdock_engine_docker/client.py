@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import time
-from functools import cached_property
+from datetime import datetime
 from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,16 +15,17 @@ import attrs
 
 from botdock.errors import ContainerError, EngineTimeoutError, EngineUnavailableError
 from botdock_engine_docker.errors import Call, translated
-from botdock_engine_docker.ssh import Tunnel
-from botdock_engine_docker.wire import Deadline, Route, Wire
+from botdock_engine_docker.way import Way
+from botdock_engine_docker.wire import Deadline, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from botdock_engine_docker.endpoint import Endpoint
 
-ROUTE_LIFE = 60.0
-"""Seconds until a name is looked up again: another machine may have it."""
+CLOCK_LIFE = 60.0
+"""Seconds until the daemon's clock is looked at again."""
+NANO = 1_000_000_000
 OLDEST_API = (1, 41)
 """Docker 20.10 of December 2020: the first with private cgroup namespaces, and the oldest that this was measured on."""
 NEWEST_API = (1, 51)
@@ -52,17 +52,17 @@ class DockerClient:
 
     def __init__(self, endpoint: Endpoint, *, api_version: str = "", connect_timeout: float = 5.0) -> None:
         self.endpoint = endpoint
-        self._connect_timeout = connect_timeout
         self._wanted = api_version
         self._lock = Lock()
         self._server: Server | None = None
-        self._tunnel = Tunnel(endpoint.ssh, connect_timeout=connect_timeout) if endpoint.ssh else None
-        self._found: tuple[Route | None, float] = (None, 0.0)
+        self._way = Way(endpoint, connect_timeout=connect_timeout)
+        self.is_far = endpoint.shared_disk is False
+        """Whether the daemon is on another machine, as far as is known; its clock is then another one, too."""
+        self._ahead: tuple[int, float] | None = None
 
     def close(self) -> None:
         """Let go of what leads to the daemon; never raises."""
-        if self._tunnel:
-            self._tunnel.close()
+        self._way.close()
 
     def server(self, *, timeout: float) -> Server:
         """Say what answers, asking it once.
@@ -74,6 +74,19 @@ class DockerClient:
             if self._server is None:
                 self._server = self._ask_server(timeout)
             return self._server
+
+    def ahead_ns(self, call: Call) -> int:
+        """Return by how many nanoseconds our clock is ahead of a far daemon's, looking at it now and then."""
+        if not self.is_far:
+            return 0
+        if self._ahead is None or time.monotonic() - self._ahead[1] > CLOCK_LIFE:
+            asked = time.time()
+            with translated(call):
+                theirs = system_time(self.send(call, "GET", "/info"))
+            least, most = asked - theirs, time.time() - theirs
+            agree = least <= 0 <= most
+            self._ahead = 0 if agree else int((least + most) / 2 * NANO), time.monotonic()
+        return self._ahead[0]
 
     def about(self, operation: str, *, timeout: float, container_id: str | None = None, image: str = "") -> Call:
         """Return what a call is about: its timeout in seconds, and what its errors will say."""
@@ -167,7 +180,7 @@ class DockerClient:
             fields["Content-Length"] = str(len(content))
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         with translated(call):
-            route = self._route(call)
+            route = self._way.route(call)
             connection = socket.socket(route.family, socket.SOCK_STREAM)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a silent bot is not a dead connection
             wire = Wire(connection, call, method=method)
@@ -178,40 +191,14 @@ class DockerClient:
                 raise
         return wire
 
-    def _route(self, call: Call) -> Route:
-        """Return how the daemon is reached."""
-        if path := self._tunnel.address(call) if self._tunnel else self.endpoint.socket:
-            return Route(family=socket.AF_UNIX, address=path, timeout=self._connect_timeout)
-        route, found = self._found
-        if route is None or time.monotonic() - found > ROUTE_LIFE:
-            route = self._find_route()
-            self._found = route, time.monotonic()
-        return route
-
-    @cached_property
-    def _context(self) -> ssl.SSLContext | None:
-        return _tls_context(self.endpoint)
-
-    def _find_route(self) -> Route:
-        """Return, of the addresses that a name has, the first that takes a connection."""
-        context = self._context
-        with socket.create_connection(self.endpoint.address, timeout=self._connect_timeout) as connection:
-            return Route(
-                family=connection.family,
-                address=connection.getpeername(),
-                timeout=self._connect_timeout,
-                context=context,
-                host=self.endpoint.address[0],
-            )
-
     def _ask_server(self, timeout: float) -> Server:
         call = self.about("connect", timeout=timeout)
         try:
             with self._request(call, "GET", "/version", {}, None) as wire:
                 said = _decode(wire.receive_all(timeout), call)
         except ContainerError as error:
-            if self._tunnel and (said := self._tunnel.complaint()):
-                raise self._tunnel.error(said, call) from error
+            if told := self._way.complaint(call):
+                raise told from error
             if not isinstance(error, EngineTimeoutError):
                 raise
             raise EngineUnavailableError(
@@ -225,25 +212,20 @@ def path(template: str, *values: str) -> str:
     return template.format(*(quote(value, safe="") for value in values))
 
 
+def system_time(info: Any) -> float:
+    """Return the daemon's time that `GET /info` tells, in seconds since the epoch.
+
+    Raises:
+        ValueError: It does not.
+    """
+    return datetime.fromisoformat(str(info.get("SystemTime"))).timestamp()
+
+
 def _chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield a body whose size is not known beforehand, as HTTP has it."""
     for piece in filter(None, pieces):
         yield b"%x\r\n%b\r\n" % (len(piece), piece)
     yield b"0\r\n\r\n"
-
-
-def _tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:
-    if (certificates := endpoint.certificates) is None:
-        return None
-    context = ssl.create_default_context(cafile=certificates.authority)
-    if certificates.client:
-        context.load_cert_chain(*certificates.client, password=_no_password)
-    return context
-
-
-def _no_password() -> str:
-    """Answer for a key that has a password: else OpenSSL would ask for it at the terminal, and wait."""
-    return ""
 
 
 def _decode(data: bytes, call: Call) -> Any:

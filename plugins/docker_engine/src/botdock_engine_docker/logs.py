@@ -56,7 +56,7 @@ class LogReader(WireStream):
         self._go_on: Callable[[], None] = self._look_again
         """Goes on, at its end, with what follows."""
         super().__init__(source.open("GET", _log(follow=follow)), source)
-        self._ahead_ns = ahead(self._wire.date, time.time())
+        self._ahead_ns = source.ahead_ns() if source.is_far else ahead(self._wire.date, time.time())
         self._begin_delivery(plan_by_count(cursor))
 
     @property
@@ -92,7 +92,7 @@ class LogReader(WireStream):
         return ()
 
     def _decide(self) -> None:
-        fresh = time.time_ns() < self._cursor.last_ns + CATCH_UP_NS
+        fresh = time.time_ns() - self._ahead_ns < self._cursor.last_ns + CATCH_UP_NS
         plan = self._look.finish(patient=fresh and self._looks < LOOKS)
         if plan is None:
             self._switch(pause(PAUSE, self._call))

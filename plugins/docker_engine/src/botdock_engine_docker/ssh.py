@@ -111,9 +111,10 @@ class Tunnel:
         return call.error(EngineUnavailableError, f"{call.url}: {said}", hint=hint.replace("HOST", self._target.host))
 
     def complaint(self) -> str:
-        """Return the last line that ssh has written, or an empty text."""
+        """Return what ssh has said of a connection that the other side did not let through, or an empty text."""
         with self._lock:
-            return self._last_line()
+            said = self._last_line()
+            return said if "open failed" in said else ""
 
     def close(self) -> None:
         """End ssh, and with it all connections; never raises."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock.model import ContainerState, LogChunk, LogStream
-from botdock_engine_docker.client import path
+from botdock_engine_docker.client import path, system_time
 from botdock_engine_docker.containers import read_status
 from botdock_engine_docker.errors import translated
 from botdock_engine_docker.frames import FrameDecoder
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from botdock_engine_docker.errors import Call
     from botdock_engine_docker.wire import Wire
 
+WAIT, TIME, INSPECT = "wait", "time", "inspect"
+"""What is asked at the end of a log: of a daemon that has another clock, its time too."""
 SETTLE = 10.0
 """Seconds that a daemon under load may take to notice that a container has ended whose log has; idle: 20 to 60 ms."""
 
@@ -54,6 +56,19 @@ class Source:
     def ask(self, method: str, what: str) -> Wire:
         """Ask, and leave the answer to the reader."""
         return self._client.ask(self.call, method, self._path(what))
+
+    def ask_time(self) -> Wire:
+        """Ask for what has the daemon's time in it."""
+        return self._client.ask(self.call, "GET", "/info")
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the daemon's clock is not ours."""
+        return self._client.is_far
+
+    def ahead_ns(self) -> int:
+        """Return by how many nanoseconds our clock is ahead of the daemon's."""
+        return self._client.ahead_ns(self.call)
 
     def _path(self, what: str) -> str:
         return path("/containers/{}", self.call.container_id or "") + what
@@ -86,8 +101,8 @@ class WireStream(LogStream):
         """Bytes that came over the connections before the current one."""
         self._log_ended = 0.0
         self._watchdog = Timer(SETTLE, self._interrupt)
-        self._inspected: bytes | None = None
-        """What has come of the container's state, once it has ended."""
+        self._asked, self._said = "", b""
+        """What the daemon was asked once the log had ended, and what has come of the answer."""
 
     @property
     def ended(self) -> bool:
@@ -134,7 +149,8 @@ class WireStream(LogStream):
 
     def _await_end(self) -> None:
         """Begin to wait for the container's end; a timer bounds the wait."""
-        self._log_ended, self._inspected = time.time(), None
+        self._log_ended = time.time()
+        self._asked, self._said = WAIT, b""
         self._switch(self._source.ask("POST", "/wait"))
         self._watchdog.cancel()
         self._watchdog = Timer(SETTLE, self._interrupt)
@@ -160,13 +176,27 @@ class WireStream(LogStream):
             if self._interrupted:
                 raise self._cut() from None
             raise
-        if self._inspected is not None:
-            self._inspected += data
-            return self._wire.ended and self._has_ended_well(self._inspected)
-        if self._wire.ended:
-            self._inspected = b""
+        self._said += data
+        if not self._wire.ended:
+            return False
+        said, self._said = self._said, b""
+        if self._asked == WAIT and self._source.is_far:
+            self._asked = TIME
+            self._switch(self._source.ask_time())
+        elif self._asked == INSPECT:
+            return self._has_ended_well(said)
+        else:
+            if (
+                self._asked == TIME
+            ):  # the latest that our clock was so much ahead: a log that was cut is not taken for whole
+                self._log_ended -= time.time() - self._read_time(said)
+            self._asked = INSPECT
             self._switch(self._source.ask("GET", "/json"))
         return False
+
+    def _read_time(self, info: bytes) -> float:
+        with translated(self._call):
+            return system_time(json.loads(info))
 
     def _has_ended_well(self, inspected: bytes) -> bool:
         with translated(self._call):
@@ -207,6 +237,8 @@ class AttachStream(WireStream):
     def __init__(self, source: Source) -> None:
         wire = source.open("POST", "/attach?stream=1&stdout=1&stderr=1", Connection="Upgrade", Upgrade="tcp")
         super().__init__(wire, source)
+        self._ahead_ns = source.ahead_ns()
+        """The times of a log are the daemon's: by them, what is stored is found again."""
         self._frames = FrameDecoder()
         self._drained = False
 
@@ -214,7 +246,7 @@ class AttachStream(WireStream):
         if self._drained:
             self._ended = self._container_has_ended(timeout)
             return ()
-        piece, time_ns = self._wire.receive(timeout), time.time_ns()
+        piece, time_ns = self._wire.receive(timeout), time.time_ns() - self._ahead_ns
         with translated(self._call):
             runs = self._frames.feed(piece)
         if self._wire.ended:

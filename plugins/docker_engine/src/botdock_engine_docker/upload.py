@@ -106,7 +106,7 @@ class Uploads:
         """
         ours = (template.program, run.code, run.context, run.result)
         if self._sees_files is None and NO_SOURCE in error.message and all(Path(place).exists() for place in ours):
-            self._sees_files = False
+            self._sees_files, self._client.is_far = False, True
             logger.bind(url=self._client.endpoint.url).info("the engine does not see our files, so it is sent them")
             return True
         return False
