@@ -210,7 +210,7 @@ def test_what_is_just_being_started_when_the_runner_closes_is_given_up(
     beginner.join(20)
     closer.join(20)
     assert said == ["this runner is closed"]
-    assert stage.leftovers == []
+    assert stage.leftovers == stage.records() == []
     assert list(stage.home.glob("runners/*")) == []
 
 

@@ -18,9 +18,11 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable
 from botdock.config import ContainersConfig, Policy
+from botdock.errors import UserError
 from botdock.executions import Executions
 from botdock.model import ExecutionResult, Outcome
 from botdock.services.pulled_images import PulledImages
+from botdock.services.pulling import OTHER
 from testbed.proxy import Fault, FaultProxy
 from testbed.registry import Pushed, Registry
 from testbed.waiting import until
@@ -44,25 +46,64 @@ print(containers.pull_image(sys.argv[2], progress).pulled, flush=True)
 """
 
 
+def is_pulling(proxy: FaultProxy) -> bool:
+    return proxy.count("/blobs/") > 0
+
+
 @pytest.fixture
-def pulled_once(registry: Registry, registry_proxy: FaultProxy, make_image: Callable[..., Pushed]) -> str:
-    return make_image(registry).at(registry_proxy.endpoint)
+def pushed(registry: Registry, make_image: Callable[..., Pushed]) -> Pushed:
+    return make_image(registry)
+
+
+@pytest.fixture
+def pulled_once(pushed: Pushed, registry_proxy: FaultProxy) -> str:
+    return pushed.at(registry_proxy.endpoint)
+
+
+@pytest.fixture
+def start_puller(docker_host: str, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Return a function that starts a process which pulls an image, and says what it waits for, and its end."""
+    processes: list[subprocess.Popen[str]] = []
+    environment = {**os.environ, "DOCKER_HOST": docker_host}
+
+    def start(image: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PULLER, str(tmp_path), image]
+        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def next_word(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
 
 def test_processes_that_want_an_image_at_once_share_one_pull(
-    pulled_once: str, registry_proxy: FaultProxy, docker_host: str, tmp_path: Path
+    pulled_once: str, registry_proxy: FaultProxy, start_puller: Any, tmp_path: Path
 ) -> None:
-    environment = {**os.environ, "DOCKER_HOST": docker_host}
-    command = [sys.executable, "-c", PULLER, str(tmp_path), pulled_once]
     with PulledImages(tmp_path).turn("docker", pulled_once) as turn:  # until all of them wait
         assert turn is not None
-        processes = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-        waiting = [process.stdout.readline().strip() for process in processes if process.stdout is not None]
-    said = [process.communicate(timeout=120)[0].split() for process in processes]
-    assert waiting == ["another runner pulls it"] * 2
-    assert sorted(lines[-1] for lines in said) == ["False", "True"]
+        processes = [start_puller(pulled_once) for _ in range(2)]
+        assert [next_word(process) for process in processes] == [OTHER] * 2
+    assert sorted(next_word(process) for process in processes) == ["False", "True"]
     assert registry_proxy.count("GET /v2/.*/manifests") == 1
     assert [image.reference for image in PulledImages(tmp_path).all("docker")] == [pulled_once]
+
+
+def test_one_that_is_killed_while_it_pulls_leaves_it_to_the_next(
+    pushed: Pushed, pulled_once: str, registry_proxy: FaultProxy, start_puller: Any
+) -> None:
+    registry_proxy.inject(Fault(target=pushed.layers[0], stall_answer=10_000))
+    first = start_puller(pulled_once)
+    until(lambda: registry_proxy.count(pushed.layers[0]))
+    second = start_puller(pulled_once)
+    assert next_word(second) == OTHER
+    first.kill()
+    assert next_word(second) == "True"
 
 
 @pytest.fixture
@@ -79,10 +120,6 @@ def runner(make_docker_config: Callable[..., Config]) -> Iterator[DockerRunner]:
         yield runner
 
 
-def is_pulling(proxy: FaultProxy) -> bool:
-    return proxy.count("/blobs/") > 0
-
-
 def test_a_stop_by_another_process_ends_a_pull(
     runner: DockerRunner, make_bot: MakeBot, stalled: str, registry_proxy: FaultProxy
 ) -> None:
@@ -96,6 +133,24 @@ def test_a_stop_by_another_process_ends_a_pull(
     thread.join()
     assert [result.outcome for result in results] == [Outcome.STOPPED]
     assert results[0].message == "it was stopped before its bot was started"
+
+
+def test_a_runner_that_is_closed_ends_its_pull_and_leaves_nothing(
+    runner: DockerRunner, make_bot: MakeBot, stalled: str, registry_proxy: FaultProxy
+) -> None:
+    said: list[str] = []
+
+    def run() -> None:
+        with pytest.raises(UserError) as caught:
+            runner.run(make_bot("def main(id, config): pass", image=stalled))
+        said.append(caught.value.message)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    until(lambda: is_pulling(registry_proxy))
+    runner.close()
+    thread.join()
+    assert (said, Executions(runner.config.home_dir).list()) == (["this runner is closed"], [])
 
 
 def test_a_task_that_is_cancelled_ends_its_pull_and_leaves_nothing(

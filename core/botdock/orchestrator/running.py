@@ -11,7 +11,7 @@ from pathlib import Path
 
 from botdock._log import about, logger
 from botdock._threads import Pool
-from botdock.errors import BotdockError
+from botdock.errors import UserError
 from botdock.executions._stops import Doorbell
 from botdock.model import EngineEvents
 from botdock.orchestrator.conclusion import Conclusion
@@ -28,8 +28,8 @@ RECONNECT_PAUSES = (0.25, 4.0)
 READ_TIMEOUT = 60.0
 
 
-class ClosedError(BotdockError):
-    """The runner is closed."""
+class ClosedError(UserError):
+    """The runner was closed by its owner: what it was just starting is given up, and no failure of any part."""
 
 
 class Running:
