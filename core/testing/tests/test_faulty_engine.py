@@ -157,6 +157,14 @@ class TestContainers:
         assert status is not None
         assert (status.exit_code, status.signal, status.oom_killed) == (137, 9, memory)
 
+    def test_one_that_has_ended_is_not_killed(self, fake: FakeEngine) -> None:
+        container = started(fake)
+        fake.finish(container.id, exit_code=7)
+        engine = FaultyEngine(fake)
+        engine.kill(container.id, oom=True)
+        status = engine.inspect(container, timeout=CALL)
+        assert (status.exit_code, status.oom_killed) == (7, False)
+
     @pytest.mark.parametrize("operation", ["create", "start", "wait"])
     def test_one_that_vanishes_is_not_found(self, fake: FakeEngine, operation: str) -> None:
         engine = FaultyEngine(fake, Fault(operation=operation, kind=FaultKind.VANISH))

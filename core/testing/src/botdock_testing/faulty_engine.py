@@ -280,8 +280,9 @@ class FaultyEngine(Engine):
             self._shared.open.discard(closed)
 
     def _shown(self, status: ContainerStatus) -> ContainerStatus:
-        """Say of what was killed for want of memory that it was."""
-        if status.container_id not in self._shared.out_of_memory or status.state is not ContainerState.EXITED:
+        """Say of what was killed for want of memory that it was; of what had ended before, how it ended."""
+        killed = _SIGKILL in {status.signal, (status.exit_code or 0) - 128}
+        if status.container_id not in self._shared.out_of_memory or not killed:
             return status
         return attrs.evolve(status, exit_code=128 + _SIGKILL, signal=_SIGKILL, oom_killed=True)
 
