@@ -14,13 +14,22 @@ from botdock.supervisor import Supervisor, SupervisorRunsError
 from botdock.supervisor._submission import LOG
 
 _ROTATION = 8 * 1024 * 1024
+_FORMAT = "{time:YYYY-MM-DDTHH:mm:ss.SSSZZ} {level} {message} {extra}"
 
 
 def main(home: str, config_file: str | None = None) -> int:
     """Supervise until nothing is left to watch; return what to exit with."""
     enable()
     logger.remove()
-    logger.add(Path(home) / LOG, level="INFO", rotation=_ROTATION, retention=1, backtrace=False, diagnose=False)
+    logger.add(
+        Path(home) / LOG,
+        level="INFO",
+        format=_FORMAT,
+        rotation=_ROTATION,
+        retention=1,
+        backtrace=False,
+        diagnose=False,
+    )
     try:
         supervisor = Supervisor(config_file, overrides={"home": home}, on_demand=True)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
