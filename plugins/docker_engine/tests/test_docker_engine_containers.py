@@ -113,6 +113,16 @@ class TestCreate:
             engine.create(*spec, timeout=0.5)
         assert fake_docker.targets("DELETE") == ["/containers/c9?force=1&v=1"]
 
+    def test_what_was_created_though_the_answer_is_an_error_is_removed(
+        self, fake_docker: Any, engine: DockerEngine, spec: Asked
+    ) -> None:
+        fake_docker.says("POST", "/containers/create", {"message": "context canceled"}, status=500)
+        fake_docker.says("GET", "/containers/json", [listed(spec, name="other"), listed(spec)])
+        fake_docker.says("DELETE", "/containers/c9", None)
+        with pytest.raises(ContainerError, match="context canceled"):
+            engine.create(*spec, timeout=CALL)
+        assert fake_docker.targets("DELETE") == ["/containers/c9?force=1&v=1"]
+
     def test_what_another_has_started_is_left_alone(self, fake_docker: Any, engine: DockerEngine, spec: Asked) -> None:
         fake_docker.on("POST", "/containers/create", b"")
         fake_docker.says("GET", "/containers/json", [listed(spec, state="running")])

@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeoutError, EngineUnavailableError
+from botdock.errors import (
+    ContainerConflictError,
+    ContainerError,
+    ContainerNotFoundError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    ImageError,
+)
 from botdock.logging import logger_of
 from botdock.model import ContainerInfo, ContainerState, ContainerStatus
 from botdock_engine_docker.client import path
@@ -83,8 +90,9 @@ class Containers:
         call = self._client.about("create", timeout=timeout, image=str(request["Image"]))
         try:
             said = self._client.send(call, "POST", "/containers/create", params={"name": run.name}, body=request)
-        except (EngineTimeoutError, EngineUnavailableError):
-            self._remove_leftover(run)
+        except ContainerError as error:
+            if not isinstance(error, ContainerConflictError | ImageError):
+                self._remove_leftover(run, answered=not isinstance(error, EngineTimeoutError | EngineUnavailableError))
             raise
         for warning in said.get("Warnings") or ():
             logger.bind(container=run.name, warning=warning).warning("Docker warns of a container")
@@ -143,13 +151,13 @@ class Containers:
                 raise
             self._send("remove", "POST", container_id, "/wait", timeout=timeout, params={"condition": "removed"})
 
-    def _remove_leftover(self, run: ContainerRun) -> None:
-        """Remove what a create made whose answer never came; it may appear only after a while."""
+    def _remove_leftover(self, run: ContainerRun, *, answered: bool) -> None:
+        """Remove what a create made that failed; where its answer never came, it may appear only after a while."""
         deadline = Deadline(CLEAN_UP)
         backoff = Backoff(deadline)
         while not deadline.passed:
             try:
-                if self._remove_created(run, deadline):
+                if self._remove_created(run, deadline) or answered:
                     return
             except EngineUnavailableError:
                 return  # nothing can be done now; what is left carries labels by which it is found later
