@@ -254,8 +254,9 @@ def test_a_config_is_a_variable_as_long_as_linux_passes_it(entrypoint: str) -> N
     assert longer["CONFIG_FILE"] == longer[f"{kind}_CONFIG_FILE"] == "/botdock/context/config.json"
 
 
-def test_a_script_is_never_taken_for_an_option() -> None:
-    assert environment_of(attrs.evolve(CONTEXT, script="-e"))["SCRIPT_PATH"] == "./-e"
+@pytest.mark.parametrize("script", ["-e", "+e"])
+def test_a_script_is_never_taken_for_an_option(script: str) -> None:
+    assert environment_of(attrs.evolve(CONTEXT, script=script))["SCRIPT_PATH"] == f"./{script}"
 
 
 def test_variables_that_no_program_can_be_given_are_refused() -> None:

@@ -59,7 +59,7 @@ def environment_of(context: ExecutionContext) -> dict[str, str]:
         f"{kind}_ID": context.id,
         "ENTRYPOINT_TYPE": context.entrypoint,
         "CODE_MOUNT_DIR": context.code_dir,
-        "SCRIPT_PATH": f"./{script}" if script.startswith("-") else script,  # no program takes it for an option
+        "SCRIPT_PATH": f"./{script}" if script.startswith(("-", "+")) else script,  # no program takes it for an option
         "BOTDOCK_RESULT_FILE": context.result_file,
         **({"BOTDOCK_SECRETS_DIR": context.secrets_dir} if context.secrets else {}),
         **_config_variables(context, kind),
