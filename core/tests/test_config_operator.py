@@ -197,6 +197,24 @@ def test_an_engine_and_code_of_this_machine_are_the_operators_to_allow(says: Say
     assert str(file) in str(getattr(caught.value, "hint", ""))
 
 
+def test_the_settings_by_which_an_engine_isolates_are_the_operators(says: Says) -> None:
+    file = says('[options.docker]\nseccomp = "/etc/botdock/seccomp.json"\n[policy.max_limits]\nmemory = "64MiB"')
+    theirs = load(engine="docker", docker={"memory_limit": "8MiB"})
+    assert theirs.options["docker"].seccomp == "/etc/botdock/seccomp.json"
+    policies = ServiceFactory(theirs, INSTALLED).policies
+    policies.check_settings("docker", theirs.options["docker"])
+    for key, value in {"seccomp": "", "runtime": "runsc", "host": "tcp://mine:2375", "users": "5000:1"}.items():
+        for config in (load(engine="docker", docker={key: value}), load(docker={key: value})):
+            with pytest.raises(PolicyError, match=f"options.docker.{key} is the operator's to set") as caught:
+                ServiceFactory(config, INSTALLED).open_engine()
+            assert (caught.value.setting, caught.value.file) == (f"options.docker.{key}", str(file))
+    with pytest.raises(PolicyError, match="seccomp"):
+        ServiceFactory(Config(engine="docker"), INSTALLED).open_engine()
+    says('[options.docker]\nsecomp = ""')
+    with pytest.raises(ConfigError, match=r"options.docker.secomp: unknown; did you mean seccomp\?"):
+        load()
+
+
 def test_a_file_that_is_named_binds_beside_that_of_the_machine(
     says: Says, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

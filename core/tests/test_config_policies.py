@@ -51,7 +51,9 @@ def test_the_stricter_of_two_policies_holds_field_by_field() -> None:
 
 
 def both(own: Policy, theirs: Policy) -> Policies:
-    file = OperatorFile(path="/p", runtime=Config().runtime, policy=theirs, layer=Layer(data={}, source="/p"))
+    file = OperatorFile(
+        path="/p", runtime=Config().runtime, policy=theirs, options={}, layer=Layer(data={}, source="/p")
+    )
     return Policies(own, [file])
 
 

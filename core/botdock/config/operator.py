@@ -1,24 +1,27 @@
 """An operator's file: what holds on this machine, whatever a caller's configuration says.
 
 It has the sections `policy` and `runtime` of a botdock.toml: ceilings that callers can only tighten, and defaults where
-they say nothing. The machine's own lies at a fixed place and belongs to root, so that no caller can change it, and
-nothing names another in its stead. Another one can be named besides: then both bind.
+they say nothing; and the `options` of engines, by which those isolate, and which callers cannot change. The machine's
+own lies at a fixed place and belongs to root, so that no caller can change it, and nothing names another in its stead.
+Another one can be named besides: then both bind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from botdock._ownership import fault_of
 from botdock.config.converter import structure
 from botdock.config.locations import POLICY_VARIABLE
-from botdock.config.rules import InvalidDataError, Section
+from botdock.config.options import OPTIONS
+from botdock.config.rules import LIMIT, TIGHTENS, InvalidDataError, Section, dotted, spelling
 from botdock.config.sections import Policy, RuntimeConfig
 from botdock.config.sources import Layer, name_of, parse_file, read_content
-from botdock.errors import ConfigError
+from botdock.errors import ConfigError, PolicyError
 
 SYSTEM_FILE = Path("/etc/botdock/policy.toml")
 """The operator's file of this machine."""
@@ -31,6 +34,7 @@ _OPENING = frozenset({"networks", "images", "loader_variables", "manifest_restar
 class _Document(Section):
     runtime: RuntimeConfig = attrs.field(factory=RuntimeConfig)
     policy: Policy = attrs.field(factory=Policy)
+    options: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -41,12 +45,14 @@ class OperatorFile:
         path: Where it lies.
         runtime: Defaults.
         policy: Ceilings. What is not set has its default, as in a botdock.toml.
+        options: Settings of engines, by their names.
         layer: The defaults as the lowest source of a configuration.
     """
 
     path: str
     runtime: RuntimeConfig
     policy: Policy
+    options: Mapping[str, Mapping[str, Any]]
     layer: Layer
 
 
@@ -85,5 +91,59 @@ def _read(path: Path) -> OperatorFile:
     except InvalidDataError as error:
         raise ConfigError([f"{name_of([layer], problem.path)}: {problem.text}" for problem in error.problems]) from None
     opened = {key: value for key, value in layer.data.get("policy", {}).items() if key in _OPENING}
-    defaults = attrs.evolve(layer, data={"runtime": layer.data.get("runtime", {}), "policy": opened})
-    return OperatorFile(path=str(path), runtime=read.runtime, policy=read.policy, layer=defaults)
+    said = {key: layer.data[key] for key in ("runtime", OPTIONS) if key in layer.data}
+    return OperatorFile(
+        path=str(path),
+        runtime=read.runtime,
+        policy=read.policy,
+        options=read.options,
+        layer=attrs.evolve(layer, data={**said, "policy": opened}),
+    )
+
+
+def check_engine_settings(operators: Sequence[OperatorFile], engine: str, settings: object) -> None:
+    """Refuse settings of an engine that are neither an operator's nor just stricter, where there is an operator's file.
+
+    By them an engine isolates: they say which daemon, which profile, which users. Defaults of limits are free, as they
+    have their ceilings.
+
+    Args:
+        operators: The operators' files.
+        engine: Its name.
+        settings: An object of the class of its settings.
+
+    Raises:
+        PolicyError: One differs.
+        ConfigError: What an operator's file says of them is wrong.
+    """
+    if not operators:
+        return
+    theirs, files = _settings(operators, engine, type(settings))
+    for field in attrs.fields(type(settings)):  # type: ignore[arg-type] # settings are of an attrs class
+        before, after = getattr(theirs, field.name), getattr(settings, field.name)
+        tightens = field.metadata.get(TIGHTENS, lambda *_: False)
+        if before == after or LIMIT in field.metadata or tightens(before, after):
+            continue
+        setting, file = f"options.{engine}.{field.name}", files.get(field.name, operators[0].path)
+        raise PolicyError(
+            f"{setting} is the operator's to set, and differs from what {file} says",
+            setting=setting,
+            file=file,
+            hint=f"Leave it to [options.{engine}] of that file, which the command and `Config.load()` read.",
+        )
+
+
+def _settings(operators: Sequence[OperatorFile], engine: str, cls: type) -> tuple[object, dict[str, str]]:
+    """Return the settings of an engine as the operators have them, and which of them are in which file."""
+    given: dict[str, object] = {}
+    files: dict[str, str] = {}
+    for one in reversed(operators):  # that of the machine wins
+        found = next((table for name, table in one.options.items() if spelling(name) == spelling(engine)), {})
+        given.update(found)
+        files.update(dict.fromkeys(found, one.path))
+    try:
+        return structure(given, cls), files
+    except InvalidDataError as error:
+        told = [(files.get(str(problem.path[0]), operators[0].path), problem) for problem in error.problems]
+        problems = [f"{file}: {dotted((OPTIONS, engine, *problem.path))}: {problem.text}" for file, problem in told]
+        raise ConfigError(problems) from None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from botdock.config.operator import OperatorFile, read_operator_files
+from botdock.config.operator import OperatorFile, check_engine_settings, read_operator_files
 from botdock.config.rules import spelling
 from botdock.config.sections import Policy
 from botdock.errors import PolicyError, nearest
@@ -161,6 +161,10 @@ class Policies:
             if (allowed := ruling.policy.engines) and spelling(name) not in map(spelling, allowed):
                 there = ", ".join(allowed)
                 raise ruling.refuse(f"engine {name!r} is not allowed here; allowed: {there}", "engines")
+
+    def check_settings(self, engine: str, settings: object) -> None:
+        """Refuse settings of an engine that an operator has not made; raises as `check_engine_settings` does."""
+        check_engine_settings(self.operators, engine, settings)
 
     def allows_engine(self, name: str) -> bool:
         """Tell whether an engine is listed."""

@@ -27,8 +27,8 @@ from botdock.config import (
 )
 from botdock.config.options import default_limits
 from botdock.entrypoints import EntrypointManager
-from botdock.errors import BotdockError, EngineUnavailableError
 from botdock.executions._files import owner_of
+from botdock.factory.engine_choice import open_engine
 from botdock.model import Engine, Limits, Runtime, StorageArea, StorageBackend
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator import BotOrchestrator, Services, Setting
@@ -210,14 +210,10 @@ class ServiceFactory:
 
         Raises:
             NotFoundError: No engine of that name is installed.
-            PolicyError: The policy does not allow it.
+            PolicyError: The policy does not allow it, or its settings.
             EngineUnavailableError: None answers.
         """
-        if not self._config.engine:
-            return self._first_that_answers()
-        plugin = self._plugins.engine(self._config.engine)
-        self.policies.check_engine(plugin.name)
-        return plugin.name, plugin.factory(self._config)
+        return open_engine(self._config, self._plugins, self.policies)
 
     def strays(self, engine: str) -> list[Leftover]:
         """Return the containers of an engine, and the workspaces, that belong to no execution.
@@ -251,31 +247,6 @@ class ServiceFactory:
         for name in sorted({image.engine for image in PulledImages(self._home).all()}):
             with closing(self._plugins.engine(name).factory(self._config)) as engine:
                 yield self._container_service(name, engine, None)
-
-    def _first_that_answers(self) -> tuple[str, Engine]:
-        refusals: list[tuple[str, BotdockError]] = []
-        for name, plugin in sorted(self._plugins.engines().items()):
-            if not plugin.automatic or not self.policies.allows_engine(name):
-                continue
-            try:
-                engine = plugin.factory(self._config)
-                engine.capabilities()
-            except BotdockError as error:
-                refusals.append((name, error))
-            else:
-                return name, engine
-        reasons = "; ".join(f"{name}: {error.message}" for name, error in refusals) or "none that isolates is installed"
-        mends = [error.hint for _, error in refusals if error.hint] or ["`botdock doctor` says what is missing."]
-        raise EngineUnavailableError(
-            f"no engine to run on ({reasons})",
-            operation="open",
-            hint=" ".join([*mends, *self._without_isolation()]),
-        )
-
-    def _without_isolation(self) -> Iterator[str]:
-        names = [f"`--engine {name}`" for name, plugin in self._plugins.engines().items() if not plugin.automatic]
-        if names:
-            yield f"Or name an engine: {' or '.join(names)} does not isolate."
 
     def default_limits_on(self, engine: str) -> Limits:
         """Return what an execution may use on an engine where its caller does not say."""
