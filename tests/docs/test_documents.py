@@ -22,6 +22,7 @@ TRIED_ELSEWHERE = {"bots-with-dependencies.md", "operate.md", "write-a-runtime.m
 """Documents whose commands are about files that they show."""
 CONFIGURING = ("bots-with-dependencies.md", "configure.md", "images.md", "keep-bots-running.md", "operate.md")
 """Documents whose TOML is configuration."""
+RUNS = re.compile(r"\b(DockerRunner|submit)\(")
 PROOF = re.compile(r"`([\w/]+/tests/[\w/]*test_\w+\.py|tests/[\w/]+\.py)((?:::\w+)*)`")
 
 
@@ -35,7 +36,7 @@ def runnable() -> list[object]:
         pytest.param(block, id=f"{document.relative_to(ROOT)}-{number}")
         for document in DOCUMENTS
         for number, block in enumerate(blocks(document, "python"))
-        if "DockerRunner(" in block
+        if RUNS.search(block)
     ]
 
 
@@ -44,7 +45,7 @@ def definitions() -> list[object]:
         pytest.param(block, id=f"{document.relative_to(ROOT)}-{number}")
         for document in DOCUMENTS
         for number, block in enumerate(blocks(document, "python"))
-        if "DockerRunner(" not in block
+        if not RUNS.search(block)
     ]
 
 

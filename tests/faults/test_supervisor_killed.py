@@ -52,7 +52,7 @@ def test_what_was_asked_for_ends_once_and_right_however_often_the_supervisor_is_
 
 
 def test_a_supervisor_killed_at_any_line_leaves_what_the_next_one_makes_one_outcome_of(quick_folder: Path) -> None:
-    found = told_by(Path(__file__).with_name("supervisor_life.py"), quick_folder)
+    found = told_by(Path(__file__).with_name("supervisor_life.py"), quick_folder, timeout=3000.0)
     print(f"\na supervisor killed at {found['kills']} of {found['places']} lines: {found['outcomes']}")
     assert found["wrong"] == []
     assert found["kills"] > count(1000, 5)

@@ -70,6 +70,8 @@ class Executions(Catalogue):
             LogError: It has no log, or its log cannot be read.
         """
         record = self.get(name)
+        while follow and not record.logs.is_dir() and self.is_alive(record):
+            time.sleep(POLL_INTERVAL)
         try:
             return _stored(record).lines(
                 tail=tail,
