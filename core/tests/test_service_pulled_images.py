@@ -38,6 +38,17 @@ def test_what_a_tag_meant_before_it_moved_is_another_image(tmp_path: Path) -> No
     assert {image.id for image in images.all()} == {"sha256:a", "sha256:b"}
 
 
+def test_an_image_is_the_same_however_its_name_is_spelled(tmp_path: Path) -> None:
+    images = PulledImages(tmp_path)
+    images.add("docker", info("bash"))
+    os.utime(next((tmp_path / "images").glob("*.json")), (0, 0))
+    images.use("docker", info("docker.io/library/bash:latest"))
+    (image,) = images.all()
+    assert image.used_at > 0
+    with images.turn("docker", "bash"), images.turn("docker", "index.docker.io/bash") as other:
+        assert other is None
+
+
 def test_the_use_of_an_image_that_botdock_did_not_pull_is_not_noted(tmp_path: Path) -> None:
     images = PulledImages(tmp_path)
     images.use("docker", info("the-users"))

@@ -27,6 +27,7 @@ from botdock._log import logger
 from botdock._whole_files import publish
 from botdock.errors import EngineTimeoutError, ImageError
 from botdock.model.container import ImageInfo
+from botdock.model.image_reference import ImageReference
 
 FOLDER = "images"
 _NAMES = ("engine", "reference", "id", "digest")
@@ -137,11 +138,11 @@ class PulledImages:
         """Return how many pulls of an image have ended: after a wait, a higher number says that one did meanwhile."""
         return Turn(self._lock(engine, reference)).number
 
-    def _path(self, *names: str) -> Path:
-        return self._folder / f"{_key(*names)}.json"
+    def _path(self, engine: str, reference: str, identity: str) -> Path:
+        return self._folder / f"{_key(engine, _full(reference), identity)}.json"
 
     def _lock(self, engine: str, reference: str) -> Path:
-        return self._folder / f"{_key(engine, reference)}.lock"
+        return self._folder / f"{_key(engine, _full(reference))}.lock"
 
 
 class Turn:
@@ -198,6 +199,14 @@ def _read(path: Path) -> PulledImage | None:
     except OSError:
         return None
     return PulledImage(**names, pulled_at=pulled, used_at=used)
+
+
+def _full(reference: str) -> str:
+    """Return a reference as all who mean the same image spell it."""
+    try:
+        return str(ImageReference.read(reference))
+    except ValueError:  # it is an id, or in no form that we know
+        return reference
 
 
 def _key(*names: str) -> str:

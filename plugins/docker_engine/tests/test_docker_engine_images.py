@@ -164,8 +164,9 @@ def test_a_layer_that_is_tried_again_does_not_move_while_it_waits() -> None:
     assert reports[1] == reports[2]
 
 
+@pytest.mark.parametrize("reason", [KeyError(), EngineTimeoutError("the caller's own")])
 def test_a_pull_that_says_nothing_is_still_reported_and_ended_by_what_its_caller_raises(
-    fake_docker: Any, engine: DockerEngine
+    fake_docker: Any, engine: DockerEngine, reason: Exception
 ) -> None:
     absent_at_first(fake_docker)
     fake_docker.on("POST", "/images/create", fake_docker.STAY)
@@ -174,10 +175,11 @@ def test_a_pull_that_says_nothing_is_still_reported_and_ended_by_what_its_caller
     def wants_no_more(made: PullProgress) -> None:
         reports.append(made)
         if len(reports) == 3:
-            raise KeyError
+            raise reason
 
-    with pytest.raises(KeyError):
+    with pytest.raises(type(reason)) as caught:
         ensure(engine, progress=wants_no_more)
+    assert caught.value is reason
     assert reports == [PullProgress(image="bots:1")] * 3
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,7 +20,7 @@ from botdock_engine_docker.errors import refusal
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from botdock_engine_docker.client import DockerClient
     from botdock_engine_docker.errors import Call
@@ -181,16 +182,24 @@ def pull(client: DockerClient, image: str, *, timeout: float, progress: Callable
     meter = PullMeter(image, progress)
     headers = registry_headers(registry_of(name), call, tick=meter.report_now_and_then)
     parameters = {"fromImage": name, "tag": tag}
-    try:
-        for event in client.lines(call, "POST", "/images/create", params=parameters, headers=headers, every=INTERVAL):
+    with closing(_events(client, call, parameters, headers)) as events:  # what ends the loop ends the pull
+        for event in events:
             if event is not None:
                 _raise_for_error(event, call)
                 meter.hear(event)
             meter.report_now_and_then()
-    except EngineTimeoutError as error:
-        problem = f"pulling {image} took longer than {round(timeout, 1):g} s"
-        raise call.error(EngineTimeoutError, problem, hint="containers.pull_timeout says how long.") from error
     meter.report()
+
+
+def _events(
+    client: DockerClient, call: Call, parameters: Mapping[str, str], headers: Mapping[str, str]
+) -> Generator[Any, None, None]:
+    """Yield what the engine says of a pull, and None where it says nothing for a while."""
+    try:
+        yield from client.lines(call, "POST", "/images/create", params=parameters, headers=headers, every=INTERVAL)
+    except EngineTimeoutError as error:
+        problem = f"pulling {call.image} took longer than {round(call.timeout, 1):g} s"
+        raise call.error(EngineTimeoutError, problem, hint="containers.pull_timeout says how long.") from error
 
 
 def _take_apart(image: str) -> tuple[str, str]:
