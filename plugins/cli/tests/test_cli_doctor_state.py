@@ -15,7 +15,7 @@ from botdock.config import Config
 from botdock.errors import EngineUnavailableError
 from botdock.executions import _queue as queue
 from botdock.executions._lease import Lease
-from botdock.executions._requests import Request
+from botdock.executions._requests import Request, Restart
 from botdock.model import (
     Check,
     CheckStatus,
@@ -68,6 +68,18 @@ def test_what_waits_is_told_and_whether_a_supervisor_takes_it(config: Config) ->
         found = {check.name: check for check in check_executions(config)}
     assert found["executions.waiting"].status is CheckStatus.OK
     assert found["executions.waiting"].detail.startswith("1 asked for, and not begun; the oldest at 2")
+
+
+def test_a_crash_loop_is_told_with_its_last_error(config: Config) -> None:
+    config.home_dir.mkdir(mode=0o700, exist_ok=True)
+    row = Restart(policy="always", previous="01jd9pz7p0k0v6r3h2m4n5q8st", in_a_row=4, last_error="exit code 3")
+    request = Request(execution_id=new_execution_id(), executable=Executable(id="sma"), restart=row)
+    queue.submit(config.home_dir, request, most=9)
+    found = {check.name: check for check in check_executions(config)}["executions.crash_loop"]
+    assert (found.status, found.detail) == (
+        CheckStatus.WARNING,
+        "sma: restarted 4 times in a row, last for: exit code 3",
+    )
 
 
 def test_runners_that_live_and_leases_of_those_that_died_are_counted(config: Config) -> None:

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock.model import LogChunk, Stream
-from botdock_engine_docker import logs
 from botdock_engine_docker.delivery import TOGETHER_NS, FollowWatch, Joiner
 
 SECOND = 10**9
@@ -53,11 +52,6 @@ def test_a_daemon_with_another_clock_is_not_doubted_for_it(ahead: float) -> None
     in_order = [(OUT, at - ahead, at + 0.3) for at in (1.0, 2.0, 3.0)]
     assert not any(doubted(*in_order, ahead=ahead))
     assert doubted((OUT, 1 - ahead, 1.1), (OUT, 1.1 - ahead, 9.0), (OUT, 2 - ahead, 9.0), ahead=ahead)[-1]
-
-
-@pytest.mark.parametrize(("date", "found"), [(None, 0), (999.0, 0), (1001.9, 0), (990.0, 9.5), (1010.0, -10.5)])
-def test_how_far_our_clock_is_ahead_is_known_to_half_a_second(date: float | None, found: float) -> None:
-    assert logs.ahead(date, 1000.0) == found * SECOND
 
 
 def test_neighbours_of_one_stream_are_joined() -> None:

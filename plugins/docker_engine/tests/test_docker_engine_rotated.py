@@ -68,7 +68,6 @@ class CannedWire:
         self._pieces = list(pieces)
         self._descriptor = os.eventfd(1)
         self.received, self.events = 0, selectors.EVENT_READ
-        self.date = None
 
     @property
     def ended(self) -> bool:

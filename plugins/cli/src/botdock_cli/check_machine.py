@@ -164,6 +164,10 @@ def _unfinished(config: Config) -> Iterator[Check]:
         yield ok("executions", "nothing is owed, and no runner died over one")
     if queued := [one for one in under_way if one.state is ExecutionState.QUEUED]:
         yield _queued(queued, config.home_dir)
+    if loops := [one for one in under_way if one.is_crash_loop]:
+        said = [f"{one.id}: restarted {one.in_a_row} times in a row, last for: {one.last_error}" for one in loops]
+        mend = "botdock logs and botdock inspect of the execution before say more; `botdock stop` ends it"
+        yield warning("executions.crash_loop", _some(said), mend)
 
 
 def _queued(queued: Sequence[ExecutionRecord], home: Path) -> Check:

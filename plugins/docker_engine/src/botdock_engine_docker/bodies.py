@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import re
-from email.utils import parsedate_to_datetime
 
 SWITCHING_PROTOCOLS, NO_CONTENT, NOT_MODIFIED = 101, 204, 304
 END_OF_HEAD = b"\r\n\r\n"
@@ -113,11 +111,6 @@ class Answer:
         return self._body is not None
 
     @property
-    def date(self) -> float | None:
-        """When the server says that it answered, in whole seconds since the epoch; None where it does not say."""
-        return date_of(self._head.partition(END_OF_HEAD)[0])
-
-    @property
     def ended(self) -> bool:
         """Whether all of it is there."""
         return self._body is not None and self._body.ended
@@ -155,15 +148,6 @@ class Answer:
         elif len(self._head) > LARGEST_HEAD:
             raise ValueError("an answer whose headers do not end")
         return rest
-
-
-def date_of(head: bytes) -> float | None:
-    """Return when the server says that it answered, in whole seconds since the epoch; None where it does not say."""
-    found = re.search(rb"^date:([^\r\n]*)", head, re.IGNORECASE | re.MULTILINE)
-    try:
-        return parsedate_to_datetime(found[1].decode("latin-1").strip()).timestamp() if found else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def body_of(head: bytes, method: str = "GET") -> tuple[int, Plain | Chunked]:

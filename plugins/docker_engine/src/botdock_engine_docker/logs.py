@@ -25,8 +25,6 @@ CATCH_UP_NS = 1_000_000_000
 """What was seen by attaching is in the log so much later at the latest."""
 PAUSE = 0.1
 """Seconds between two looks at a log that may be behind."""
-AGREE = 2.0
-"""Seconds that two clocks may differ: the daemon tells its time in whole ones."""
 LOOKS = 32
 """Looks at a log until it is given up: it is rotated faster than it can be read."""
 
@@ -56,7 +54,7 @@ class LogReader(WireStream):
         self._go_on: Callable[[], None] = self._look_again
         """Goes on, at its end, with what follows."""
         super().__init__(source.open("GET", _log(follow=follow)), source)
-        self._ahead_ns = source.ahead_ns() if source.is_far else ahead(self._wire.date, time.time())
+        self._ahead_ns = source.ahead_ns()
         self._begin_delivery(plan_by_count(cursor))
 
     @property
@@ -151,18 +149,6 @@ def _log(*, follow: bool, since_ns: int = 0) -> str:
     """Return how the log is asked for, from a time on: nanoseconds since the epoch, inclusive."""
     since = f"&since={since_ns // NANO}.{since_ns % NANO:09}" if since_ns else ""
     return f"/logs?stdout=1&stderr=1&timestamps=1&follow={int(follow)}{since}"
-
-
-def ahead(date: float | None, now: float) -> int:
-    """Return by how many nanoseconds our clock is ahead of the daemon's, to half a second; 0 for clocks that agree.
-
-    Args:
-        date: The daemon's time when it answered, in whole seconds; None where it did not say.
-        now: Ours, shortly after.
-    """
-    if date is None or abs(now - date) < AGREE:
-        return 0
-    return int((now - date - 0.5) * NANO)
 
 
 def _nothing(_piece: bytes) -> Sequence[LogChunk]:

@@ -104,11 +104,6 @@ class Wire:
         """Whether all of the answer has been read."""
         return self._answer.ended
 
-    @property
-    def date(self) -> float | None:
-        """When the daemon's clock says that the answer began, in whole seconds; None where it did not say."""
-        return self._answer.date
-
     def fileno(self) -> int:
         """Return the socket's descriptor."""
         return self._socket.fileno()
