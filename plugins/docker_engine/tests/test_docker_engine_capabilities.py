@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -150,10 +151,22 @@ def test_doctor_says_which_seccomp_profile_is_in_force(fake_docker: Any, tmp_pat
 
 
 def test_doctor_says_what_a_daemon_elsewhere_costs(fake_docker: Any) -> None:
+    fake_docker.says("GET", "/info", info(SystemTime=(datetime.now(UTC) - timedelta(minutes=5)).isoformat()))
     found = examine(fake_docker, shared_disk=False)
-    assert found["docker.shared_disk"].status is CheckStatus.OK
-    assert "each run sends its code" in found["docker.shared_disk"].detail
+    assert found["docker.remote"].status is CheckStatus.OK
+    assert "each run sends its code" in found["docker.remote"].detail
+    assert found["docker.clock"].status is CheckStatus.WARNING
+    assert "+300 s ahead" in found["docker.clock"].detail
     assert "docker.disk" not in found
+    assert "docker.remote" not in examine(fake_docker)
+
+
+def test_doctor_warns_of_a_port_that_all_may_reach(fake_remote_docker: Any) -> None:
+    daemon = fake_remote_docker(None)
+    daemon.says("GET", "/info", info(SystemTime=datetime.now(UTC).isoformat()))
+    check = examine(daemon)["docker.remote"]
+    assert (check.status, "nothing is encrypted" in check.detail) == (CheckStatus.WARNING, True)
+    assert "--tlsverify" in check.remedy
 
 
 def test_a_disk_that_may_not_be_looked_at_is_not_mentioned(fake_docker: Any, tmp_path: Path) -> None:
