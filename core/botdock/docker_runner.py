@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -134,7 +134,7 @@ class DockerRunner:
             for over in overs:
                 over.result()
 
-    def recover(self) -> list[Execution]:
+    def recover(self, *, only: Collection[str] | None = None) -> list[Execution]:
         """Take over the executions of this state folder whose runner has died.
 
         What still runs is adopted: its log goes on where it stands, its wall time with what is left of it, and it is
@@ -142,6 +142,9 @@ class DockerRunner:
         log, result, outcome, and nothing left behind. Executions whose runner lives are never touched, and of several
         runners that recover at once, exactly one gets each. The evidence of their results says `recovered`. Containers
         and workspaces that belong to no execution are removed once they have been seen twice, ten minutes apart.
+
+        Args:
+            only: The ids of the executions to take over; None for all that its engine has run.
 
         Returns:
             Those that this call took over, the oldest first.
@@ -159,7 +162,7 @@ class DockerRunner:
                     print(result.execution_id, result.outcome, result.evidence["recovered"])
             ```
         """
-        return self._orchestrator.recover()
+        return self._orchestrator.recover(only)
 
     def leftovers(self) -> list[Leftover]:
         """Return what `recover` would take over, finish or remove now, and what is owed by runners that live.

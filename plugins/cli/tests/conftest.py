@@ -150,7 +150,8 @@ def fake_runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
     """The facade that `botdock run` gets."""
     runner = FakeRunner()
 
-    def open_runner(session: Session) -> FakeRunner:
+    def open_runner(session: Session, engine: str | None = None) -> FakeRunner:
+        del engine
         runner.config = session.config
         return runner
 

@@ -157,9 +157,14 @@ def test_head_is_quiet(botdock: Callable[..., Any], bot: Callable[[str], str], n
     assert (done.returncode, done.stdout, done.stderr) == (141, b"line 1\n", b"")
 
 
-def test_a_bot_that_outlives_its_runner_is_recovered_with_its_whole_log(
-    stepping: Callable[[], Any], started: Callable[..., Any], botdock: Callable[..., Any], gates: Path, own_home: Path
+def test_a_bot_that_outlives_its_runner_is_recovered_with_its_whole_log_though_docker_is_absent(
+    stepping: Callable[[], Any],
+    started: Callable[..., Any],
+    botdock: Callable[..., Any],
+    gates: Path,
+    newcomer: dict[str, str],
 ) -> None:
+    newcomer["DOCKER_HOST"] = "unix:///run/no-docker.sock"
     with stepping() as run:
         assert newest_bot(run)
         run.kill()
@@ -167,16 +172,20 @@ def test_a_bot_that_outlives_its_runner_is_recovered_with_its_whole_log(
         assert logs.stdout.readline() == b"line 1\n"
     assert logs.returncode == 125
     assert b"`botdock recover` takes over" in logs.stderr.read()
-    with started("recover", *ENGINE) as recover:
+    foreseen = botdock("recover", "--dry-run")
+    assert (foreseen.code, foreseen.out.count("adopt it, for it still runs")) == (0, 1)
+    with started("recover") as recover:
         assert b"adopted; it still runs" in recover.stdout.readline()
         for number in (1, 2, 3):
             (gates / str(number)).touch()
         assert b"succeeded after" in recover.stdout.read()
+        assert b"nothing was recovered of the configured engine: " in recover.stderr.read()
     assert recover.returncode == 0
     shown = botdock("logs", "sma")
     assert (shown.code, shown.out, shown.err) == (0, "line 1\nline 2\nline 3\nno newline", "")
     assert botdock("logs", "sma", "--verify").code == 0
     assert "nothing to recover" in botdock("recover", *ENGINE).err
+    assert botdock("recover").code == 125, "no engine answers, and none is known to have anything"
 
 
 @pytest.fixture

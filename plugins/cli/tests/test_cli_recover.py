@@ -58,7 +58,7 @@ def recovers(fake_runner: Any) -> Callable[..., Any]:
     """Say what the facade finds."""
 
     def use(*executions: Any) -> Any:
-        fake_runner.recover = lambda: list(executions)
+        fake_runner.recover = lambda *, only: list(executions)
         return fake_runner
 
     return use
@@ -124,7 +124,7 @@ def test_one_that_another_runner_took_meanwhile_is_not_left(
 ) -> None:
     taken = logged()
 
-    def too_late() -> list[Any]:
+    def too_late(*, only: object) -> list[Any]:
         taken.lives()
         return []
 
@@ -143,7 +143,7 @@ def test_a_dry_run_only_says_what_would_be_done(cli: Callable[..., Any], fake_ru
 
 
 def test_an_engine_that_does_not_answer_is_told(cli: Callable[..., Any], fake_runner: Any) -> None:
-    def fail() -> None:
+    def fail(*, only: object) -> None:
         raise EngineUnavailableError("Docker does not answer", hint="Start it.")
 
     fake_runner.recover = fail
@@ -220,7 +220,7 @@ def test_a_stop_that_fails_is_told_and_the_kill_still_comes(
 
 
 def test_an_interrupt_while_it_looks_ends_it(cli: Callable[..., Any], fake_runner: Any) -> None:
-    fake_runner.recover = lambda: os.kill(os.getpid(), signal.SIGINT)
+    fake_runner.recover = lambda *, only: os.kill(os.getpid(), signal.SIGINT)
     told = cli("recover")
     assert (told.code, told.err) == (130, "botdock: interrupted; `botdock recover` goes on with what is left\n")
     assert fake_runner.closed

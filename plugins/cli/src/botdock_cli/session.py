@@ -87,11 +87,14 @@ class Session:
 
         return Executions(self.home())
 
-    def open_runner(self) -> DockerRunner:
-        """Return the facade, set up by the configuration."""
+    def open_runner(self, engine: str | None = None) -> DockerRunner:
+        """Return the facade, set up by the configuration, for another engine where one is named."""
+        import attrs
+
         from botdock.docker_runner import DockerRunner
 
-        return DockerRunner(self.config, plugins=self.plugins)
+        config = attrs.evolve(self.config, engine=engine) if engine else self.config
+        return DockerRunner(config, plugins=self.plugins)
 
     def show_log(self, level: str = "WARNING") -> None:
         """Send the log of botdock and its plugins to stderr: of that level and worse, or with `debug` all of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,23 @@ from botdock_cli.report import say
 from botdock_cli.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, TypeVar
 
-    from botdock import Execution
+    from botdock import DockerRunner, Execution
+    from botdock.executions import ExecutionRecord
     from botdock.model import ExecutionResult
 
+    T = TypeVar("T")
+    Shares = Mapping[str, set[str]]
     Tell = Callable[[ExecutionResult, str], None]
 
 HELP = """A bot outlives a runner that is killed, but then nothing collects its log and its result. This finds such
-executions in the state folder, takes over those that still run, and finishes those that ended meanwhile: log, result
-and outcome are then as complete as if nothing had happened. Those of living runners are left alone. An execution that
-is over, but whose container or workspace could not be removed, is finished too; containers and workspaces that belong
-to no execution are removed when they are seen for the second time, ten minutes after the first or later.
+executions in the state folder, of each engine, takes over those that still run, and finishes those that ended
+meanwhile: log, result and outcome are then as complete as if nothing had happened. Those of living runners are left
+alone. An execution that is over, but whose container or workspace could not be removed, is finished too; containers and
+workspaces that belong to no execution are removed when they are seen for the second time, ten minutes after the first
+or later. An engine that cannot be reached is named, and hinders no other.
 
 It stays until all of them have ended, for it is their runner now: a bot whose runner ends is stopped. Ctrl-C only
 says which bots those are; a second one stops them in their grace period, and keeps log, result and outcome; a third one
@@ -40,7 +46,7 @@ kills them. SIGTERM and SIGHUP stop them at once. Killing this command (SIGKILL)
 Examples:
   botdock recover
   botdock recover --dry-run                    only say what would be done
-  botdock recover --engine process
+  botdock recover --engine process             only what that one has run
   botdock recover --json | jq -r '.[].outcome'
   botdock logs -f ID                           what one of them writes meanwhile
 
@@ -65,10 +71,23 @@ def command(session: Session, *, engine: str | None, dry_run: bool, as_json: boo
     """Recover, and return what to exit with."""
     session.load_config({"engine": engine} if engine else None)
     session.show_log()
-    return (_foresee if dry_run else _recover)(session, as_json=as_json)
+    return (_foresee if dry_run else _recover)(session, _shares(session, engine), as_json=as_json)
 
 
-def _recover(session: Session, *, as_json: bool) -> int:
+def _shares(session: Session, engine: str | None) -> Shares:
+    """Return the ids of the executions to recover by the engine that ran them; an empty name is the configured one.
+
+    That one has a share in any case, if only for containers that belong to no execution, and what has no known engine.
+    """
+    shares: dict[str, set[str]] = {}
+    configured = session.config.engine
+    for record in _abandoned(session) if engine is None else ():
+        shares.setdefault(record.engine or configured, set()).add(record.execution_id)
+    shares.setdefault(configured, set())
+    return shares
+
+
+def _recover(session: Session, shares: Shares, *, as_json: bool) -> int:
     """Take over what dead runners left, see it to its end, and return what to exit with.
 
     Raises:
@@ -84,7 +103,7 @@ def _recover(session: Session, *, as_json: bool) -> int:
     before = _orphans(session)
     with Interrupts() as interrupts:
         try:
-            results = _see_to_their_end(session, interrupts, tell)
+            results = _see_to_their_end(session, shares, interrupts, tell)
         except KeyboardInterrupt:
             say("interrupted; `botdock recover` goes on with what is left")
             return interrupts.exit_code
@@ -93,7 +112,7 @@ def _recover(session: Session, *, as_json: bool) -> int:
         say(f"ended, but not read to the end of its log: {', '.join(unread)}\n`botdock recover` goes on with it.")
         left = [execution_id for execution_id in left if execution_id not in unread]
     if left:
-        say(f"not recovered: {', '.join(left)}\nThe warnings say why; what another engine ran takes --engine NAME.")
+        say(f"not recovered: {', '.join(left)}\nWhat stands before this says why.")
     elif not results:
         say(f"nothing to recover in {session.config.home_dir}")
     if as_json:
@@ -101,14 +120,21 @@ def _recover(session: Session, *, as_json: bool) -> int:
     return (EXIT_INFRASTRUCTURE if left else _code(results, interrupts)) or max(printed)
 
 
-def _foresee(session: Session, *, as_json: bool) -> int:
+def _foresee(session: Session, shares: Shares, *, as_json: bool) -> int:
     """Say what `recover` would do, and return what to exit with; nothing is changed.
 
     Raises:
         BotdockError: Botdock could not do its part.
     """
-    with session.open_runner() as runner:
-        found = runner.leftovers()
+
+    def foreseen(runner: DockerRunner, own: set[str] | None) -> list[Any]:
+        """Return what one engine says: of an execution, the one that ran it says what becomes of it."""
+        others = set().union(*shares.values()) - (own or set()) if own is not None else ()
+        return [one for one in runner.leftovers() if one.name not in others]
+
+    with ExitStack() as opened:
+        listed = _by_each(session, shares, opened, foreseen)
+    found = list({(one.kind, one.name): one for one in listed}.values())  # a workspace is each engine's to see
     if as_json:
         return print_json([attrs.asdict(one) for one in found])
     if not found:
@@ -116,16 +142,41 @@ def _foresee(session: Session, *, as_json: bool) -> int:
     return print_text([f"{one.kind} {one.name}: {one.reason}; {one.action}" for one in found])
 
 
-def _orphans(session: Session) -> set[str]:
+def _abandoned(session: Session) -> list[ExecutionRecord]:
     """Return the executions without an end that no living runner holds."""
-    under_way = session.executions().list(running=True)
-    return {record.execution_id for record in under_way if record.state == "abandoned"}
+    return [record for record in session.executions().list(running=True) if record.state == "abandoned"]
 
 
-def _see_to_their_end(session: Session, interrupts: Interrupts, tell: Tell) -> list[ExecutionResult]:
+def _orphans(session: Session) -> set[str]:
+    return {record.execution_id for record in _abandoned(session)}
+
+
+def _by_each(
+    session: Session, shares: Shares, opened: ExitStack, act: Callable[[DockerRunner, set[str] | None], Sequence[T]]
+) -> list[T]:
+    """Open a runner for each engine, and return what comes of it; say which engines could not be reached.
+
+    Raises:
+        BotdockError: There was only one.
+    """
+    found: list[T] = []
+    said = set()
+    for engine, own in shares.items():
+        try:
+            found += act(opened.enter_context(session.open_runner(engine)), own if len(shares) > 1 else None)
+        except BotdockError as error:
+            if len(shares) == 1:
+                raise
+            if error.message not in said:
+                said.add(error.message)
+                say(f"nothing was recovered of {engine or 'the configured engine'}: {error.message}")
+    return found
+
+
+def _see_to_their_end(session: Session, shares: Shares, interrupts: Interrupts, tell: Tell) -> list[ExecutionResult]:
     stopping = threading.Event()
-    with session.open_runner() as runner:
-        executions = runner.recover()
+    with ExitStack() as opened:
+        executions = _by_each(session, shares, opened, lambda runner, own: runner.recover(only=own))
         interrupts.lead(*_steps(executions, stopping))
         waiting = list(executions)
         for execution in executions:
