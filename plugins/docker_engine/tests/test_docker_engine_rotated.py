@@ -104,6 +104,9 @@ class CannedLog:
         self.wires: list[CannedWire] = []
         self.sees: Callable[[int, list[Entry]], list[Entry]] = lambda _number, entries: entries
 
+    def ahead_ns(self) -> int:
+        return 0
+
     def open(self, method: str, what: str) -> CannedWire:
         return self.ask(method, what)
 
