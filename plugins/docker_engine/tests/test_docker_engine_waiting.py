@@ -83,23 +83,6 @@ class TestWait:
         assert engine.wait(ContainerHandle(id="c1"), timeout=CALL) == status
         assert len(fake_docker.targets("POST")) == 1
 
-    def test_a_death_for_memory_that_is_noted_after_the_end_is_told(
-        self, fake_docker: Any, engine: DockerEngine
-    ) -> None:
-        fake_docker.says("POST", "/wait", {"StatusCode": 137})
-        late = [inspected(ExitCode=137), inspected(ExitCode=137), inspected(ExitCode=137, OOMKilled=True)]
-        fake_docker.says("GET", "/containers/c1/json", *late)
-        status = engine.wait(ContainerHandle(id="c1"), timeout=CALL)
-        assert status is not None
-        assert (status.exit_code, status.oom_killed) == (137, True)
-
-    def test_another_kill_stays_what_it_is(self, fake_docker: Any, engine: DockerEngine) -> None:
-        fake_docker.says("POST", "/wait", {"StatusCode": 137})
-        fake_docker.says("GET", "/containers/c1/json", inspected(ExitCode=137))
-        status = engine.wait(ContainerHandle(id="c1"), timeout=CALL)
-        assert status is not None
-        assert (status.exit_code, status.oom_killed) == (137, False)
-
     def test_a_container_that_goes_on_is_none(self, fake_docker: Any, engine: DockerEngine) -> None:
         fake_docker.on("POST", "/wait", fake_docker.STAY)
         fake_docker.says("GET", "/containers/c1/json", inspected("running"))

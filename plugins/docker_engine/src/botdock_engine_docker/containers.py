@@ -48,10 +48,6 @@ WAIT_PIECE = 60.0
 """Seconds of one call that waits: a connection that died unnoticed is replaced after them."""
 LAST_LOOK = 10.0
 """Seconds that the look at a container may take that has just ended, however little time is left."""
-KILLED = 137
-"""The exit code after a SIGKILL, of the kernel's too."""
-MEMORY_NOTE = 0.4
-"""Seconds that the daemon may take to note that it was for the memory, which it hears of apart from the end."""
 RECONNECT = 30.0
 """Seconds that a daemon may be away during a wait: a restart takes a few."""
 STUCK = "A process that hangs in the kernel cannot be killed: look at `docker inspect` and `dmesg`."
@@ -217,21 +213,7 @@ class Containers:
         status = read_status(inspected)
         if status.state is ContainerState.CREATED and left > 0:
             Backoff(Deadline(left)).pause()  # it does not run, but it has not ended either
-        if status.state is not ContainerState.EXITED:
-            return None
-        return self._told_of_memory(status, left) if status.exit_code == KILLED else status
-
-    def _told_of_memory(self, status: ContainerStatus, left: float) -> ContainerStatus:
-        """Look again, for a moment, whether it was killed for its memory: the daemon may note that after the end."""
-        deadline = Deadline(min(left, MEMORY_NOTE))
-        backoff = Backoff(deadline)
-        while not status.oom_killed and not deadline.passed:
-            backoff.pause()
-            try:
-                status = read_status(self.inspect(status.container_id, timeout=LAST_LOOK, operation="wait"))
-            except ContainerError:  # what is known of its end is enough
-                break
-        return status
+        return status if status.state is ContainerState.EXITED else None
 
     def _ends_by(self, signal: str, container_id: str, *, call: float, patience: float) -> bool:
         """Send a signal; return whether nothing runs (any more) after so many seconds."""
