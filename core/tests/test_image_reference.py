@@ -126,6 +126,27 @@ def means(pattern: str, name: str) -> bool:
             ["registry.example/bots", "registry.example/a/bot"],
         ),
         ("py?hon", ["python"], ["pyhon", "py/hon"]),
+        (
+            "index.docker.io/python:3",
+            ["python:3", "library/python:3", "docker.io/python:3", "docker.io/library/python:3"],
+            ["python", "python:3.12", "docker.io:443/library/python:3", "Docker.io/python:3", "docker.io/x/python:3"],
+        ),
+        (
+            "python:latest",
+            ["python", "docker.io/library/python"],
+            ["python:Latest", "python:latest-slim", f"python@{A}"],
+        ),
+        (
+            "registry.example:5000/team/*:1",
+            ["registry.example:5000/team/a:1"],
+            ["registry.example/team/a:1", "registry.example:5001/team/a:1", "registry.example:5000/team/a"],
+        ),
+        (
+            f"registry:5000/a@{A}",
+            [f"registry:5000/a@{A}", f"registry:5000/a:x@{A}"],
+            [f"registry/a@{A}", f"registry:5000/a@{B}", f"a@{A}", "registry:5000/a:x"],
+        ),
+        ("localhost:5000/**", ["localhost:5000/a", "localhost:5000/a/b:1"], ["localhost/a", "localhost:5000", "a"]),
         ("**", ["python", "registry.example/a/b:1", f"localhost/a@{A}"], []),
         ("*", ["python"], ["team/python", "registry.example/python"]),
     ],

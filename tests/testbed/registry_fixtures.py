@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
-import docker
-import docker.errors
 import pytest
 
 from botdock.model import new_execution_id
@@ -61,6 +59,9 @@ def make_image(docker_daemon: object, docker_host: str) -> Iterator[Push]:
         return pushed[-1]
 
     yield push
+    import docker  # here, as every session of pytest loads this module
+    import docker.errors
+
     names = tuple(image.name for image in pushed)
     with closing(docker.DockerClient(base_url=docker_host, version="auto")) as client:
         for image in client.images.list(all=True):
