@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
@@ -12,7 +12,7 @@ import attrs
 
 from botdock.config.converter import structure
 from botdock.config.locations import find_config_files
-from botdock.config.operator import read_operator_files
+from botdock.config.operator import OperatorFile, read_operator_files
 from botdock.config.options import OPTIONS, PluginSections, limits_of
 from botdock.config.rules import InvalidDataError, Problem, dotted, spelling
 from botdock.config.sections import PluginsConfig
@@ -64,12 +64,21 @@ def load(
 def load_without_plugins(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Config:
     """Read the configuration without looking at the settings of plugins, of which none is loaded.
 
+    Nothing can be run with it: so an operator's file that cannot be believed does not keep a user from stopping bots.
+
     Raises:
         ConfigError: With every problem: `source: key.path: problem`.
     """
     from botdock.config.config import Config
 
-    return _Sources.read(path, environ, {}, None).structured(Config, PluginSections(anything=True))
+    sources = _Sources.read(path, environ, {}, None, operators=_readable(environ))
+    return sources.structured(Config, PluginSections(anything=True))
+
+
+def _readable(environ: Mapping[str, str]) -> Sequence[OperatorFile]:
+    with suppress(ConfigError):
+        return read_operator_files(environ)
+    return ()
 
 
 @attrs.frozen(kw_only=True)
@@ -95,6 +104,8 @@ class _Sources:
         environ: Mapping[str, str],
         overrides: Mapping[str, Any],
         code: str | os.PathLike[str] | None,
+        *,
+        operators: Sequence[OperatorFile] | None = None,
     ) -> Self:
         found = find_config_files(path, environ, code)
         if found.ignored:
@@ -106,7 +117,7 @@ class _Sources:
         folder = found.folder if found.folder in contents else None
         return cls(
             files=(
-                *(operator.layer for operator in read_operator_files(environ)),
+                *(one.layer for one in (read_operator_files(environ) if operators is None else operators)),
                 *(parse_file(file, content) for file, content in contents.items()),
             ),
             untrusted=folder is not None and not is_trusted(folder, contents[folder]),

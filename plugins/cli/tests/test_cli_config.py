@@ -42,6 +42,27 @@ def test_settings_that_somebody_made_are_told_with_their_source(
     assert tomllib.loads(shown)["runtime"]["timeout"] == 30.0
 
 
+def test_an_operators_file_is_named_and_where_it_is_not_to_be_believed_nothing_but_stopping_works(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path("policy.toml").absolute()
+    file.write_text('[runtime]\ntimeout = "30s"\n[policy]\nnetworks = ["none", "feeds"]\n')
+    monkeypatch.setenv("BOTDOCK_POLICY", str(file))
+    monkeypatch.setenv("BOTDOCK_RUNTIME__NETWORK", "feeds")
+    shown = cli("config").out
+    assert f"; bounded by {file}" in shown.splitlines()[0]
+    assert f"# runtime.timeout is set by {file}" in shown
+    assert cli("ps").code == 0
+    file.chmod(0o666)
+    monkeypatch.delenv("BOTDOCK_RUNTIME__NETWORK")
+    monkeypatch.setenv("BOTDOCK_RUNTIME__GRACE", "1s")
+    assert cli("ps").code == 0
+    for verb in (["config"], ["run", "bot"], ["explain", "bot"]):
+        refused = cli(*verb)
+        assert refused.code == 2
+        assert f"chmod go-w {file}" in refused.err
+
+
 def test_secrets_are_masked(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINIO_SECRET_KEY", "hunter2")
     assert "hunter2" not in cli("config").out + cli("config", "--json").out

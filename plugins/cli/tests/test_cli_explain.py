@@ -70,6 +70,7 @@ def test_each_value_says_who_set_it(
     }
     assert values["pids"]["asked"] == 4000
     assert values["pids"]["ceiling"] == {"value": 500, "setting": "policy.max_limits.pids", "file": str(file)}
+    assert explained(cli, *run, "--long-running", "--restart", "always")["values"]["timeout"]["value"] is None
     lines = cli("explain", *run).out.splitlines()
     assert any(line.startswith("file_size") and f"policy.max_limits.file_size in {file}" in line for line in lines)
     assert any(line.startswith("pids") and "the manifest asks for 4000; at most 500" in line for line in lines)

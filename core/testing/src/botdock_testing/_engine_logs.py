@@ -156,6 +156,15 @@ class DeliveryTests:
             assert seen["LOGNAME"]
             assert seen["USER"] == given.get("USER", seen["LOGNAME"])
 
+    def test_a_folder_for_secrets_is_there_and_the_bots_to_fill(
+        self, engine: Engine, make_spec: MakeSpec, capabilities: EngineCapabilities
+    ) -> None:
+        if not capabilities.private_filesystem:
+            pytest.skip("the bot sees the files of this machine, where its secrets are written for it")
+        place = "/run/secrets"
+        ran = run(engine, make_spec(Program(fills=place, stdout=b"filled"), secrets_target=place))
+        assert (ran.status.exit_code, ran.stdout) == (0, b"filled")
+
     def test_capabilities_account_for_every_feature(self, capabilities: EngineCapabilities) -> None:
         assert capabilities.engine
         assert set(capabilities.missing) == set(Feature) - capabilities.enforced

@@ -32,6 +32,7 @@ class Program:
         ignores_term: Whether SIGTERM means nothing to it.
         farewell: What it writes to stdout on SIGTERM, before it exits with `FAREWELL_EXIT_CODE`; None for no handler.
         shows_environment: Whether it begins by printing its environment, one `NAME=value` a line.
+        fills: A folder in which it first makes a file; it exits with 1 where it cannot. Empty for none.
         missing: Whether there is no such program.
     """
 
@@ -43,6 +44,7 @@ class Program:
     ignores_term: bool = False
     farewell: bytes | None = None
     shows_environment: bool = False
+    fills: str = ""
     missing: bool = False
 
     def command(self, program: str, result: str) -> tuple[str, ...]:
@@ -65,6 +67,8 @@ class Program:
             yield "trap '' TERM"
         elif self.farewell is not None:
             yield f"trap 'cat \"$files/farewell\"; exit {FAREWELL_EXIT_CODE}' TERM"
+        if self.fills:
+            yield f"(umask 377 && : >{self.fills}/file) || exit 1"
         if self.shows_environment:
             yield "env"
         for name, target in (("stdout", ""), ("stderr", " >&2"), ("result", ' >"$result"')):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from botdock_cli.commands import verb
 from botdock_cli.options import json_option, takes_run_options
 from botdock_cli.output import aligned, format_seconds, print_json, print_text
@@ -46,13 +48,16 @@ Exit codes:
 
 @verb("explain", HELP)
 @takes_run_options
+@click.option("--long-running", is_flag=True, help="As `botdock start --long-running` would run it.")
 @json_option
-def command(session: Session, *, request: RunRequest, as_json: bool) -> int:
+def command(session: Session, *, request: RunRequest, long_running: bool, as_json: bool) -> int:
     """Say what a run would be."""
+    import attrs
+
     from botdock.factory import explain
     from botdock_cli.commands.config import origin_of
 
-    executable, overrides = request.executable(), request.overrides()
+    executable, overrides = attrs.evolve(request.executable(), is_long_running=long_running), request.overrides()
     config = session.load_config(overrides, code=request.code)
     session.show_log()
     found = explain(config, session.plugins, executable)
