@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botdock.executions import Executions
 from botdock.executions import _queue as queue
 from botdock.executions._files import request_ids
 from botdock.executions._requests import Request, Restart, read_request
@@ -79,7 +80,7 @@ def test_the_successor_is_asked_for_what_its_predecessor_was(tmp_path: Path) -> 
     assert not (tmp_path / "requests" / f"{first.execution_id}.code").exists()
 
 
-@pytest.mark.parametrize("place", ["write_request", "_make", "submit", "forget_request"])
+@pytest.mark.parametrize("place", ["change_request", "_make", "submit", "forget_request"])
 @pytest.mark.parametrize("before", [True, False])
 def test_a_supervisor_that_dies_over_it_leaves_one_successor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, before: bool
@@ -98,6 +99,49 @@ def test_a_supervisor_that_dies_over_it_leaves_one_successor(
     settle(tmp_path, first.execution_id, {"outcome": "failed"}, again)
     assert len([name for name in request_ids(tmp_path) if name != first.execution_id]) == 1
     assert len(list((tmp_path / "executions").iterdir())) == 2
+
+
+def test_a_bot_that_ended_by_itself_when_it_was_asked_to_stop_has_no_successor(tmp_path: Path) -> None:
+    request = ask(tmp_path)
+    stopped = Executions(tmp_path).stop("sma", timeout=0)
+    assert stopped.execution_id == request.execution_id
+    settle(tmp_path, request.execution_id, {"outcome": "failed"}, again)
+    assert request_ids(tmp_path) == []
+    assert len(list((tmp_path / "executions").iterdir())) == 1
+
+
+@pytest.mark.parametrize("place", ["follow", "change_request", "_make", "submit", "forget_request"])
+@pytest.mark.parametrize("before", [True, False])
+def test_whenever_a_bot_is_stopped_over_its_restart_nothing_is_left_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, *, before: bool
+) -> None:
+    ask(tmp_path)
+    stops: list[threading.Thread] = []
+
+    def stop_now() -> None:
+        stops.append(threading.Thread(target=lambda: Executions(tmp_path).stop("sma", timeout=60)))
+        stops[0].start()
+        stops[0].join(0.2)  # where it waits for the supervisor, it goes on below
+
+    def meanwhile(whole: Any) -> Any:
+        def act(*given: Any, **named: Any) -> Any:
+            if before:
+                stop_now()
+            result = whole(*given, **named)
+            if not before:
+                stop_now()
+            return result
+
+        return act
+
+    if place != "follow":
+        monkeypatch.setattr(succession, place, meanwhile(getattr(succession, place)))
+    (name,) = request_ids(tmp_path)
+    settle(tmp_path, name, {"outcome": "failed"}, meanwhile(again) if place == "follow" else again)
+    stops[0].join()
+    for name in request_ids(tmp_path):
+        settle(tmp_path, name, {"outcome": "stopped"}, lambda *_: None)
+    assert not Executions(tmp_path).list(running=True)
 
 
 def test_what_was_removed_has_no_successor(tmp_path: Path) -> None:

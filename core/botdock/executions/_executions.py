@@ -191,7 +191,7 @@ class Executions(Catalogue):
     def request_stop(self, name: str, *, grace: float | None = None) -> ExecutionRecord:
         """Ask an execution to stop; its runner obeys, or, if that has died, the one that recovers it.
 
-        The request is on disk when this returns; use `wait` to learn how it ended. One that is queued ends now.
+        The request is on disk when this returns. One that is queued ends now. A restart that follows is asked instead.
 
         Args:
             name: As in `get`.
@@ -203,10 +203,10 @@ class Executions(Catalogue):
         """
         from botdock.executions._stops import request_stop  # which a stop alone needs
 
-        record = self.get(name)
-        if record.state is not ExecutionState.ENDED:
-            request_stop(record.directory, grace)
-        return self.get(record.execution_id)
+        asked, newest = "", self.get(name)
+        while not asked or newest.previous == asked:  # of a bot, one may have followed in this very moment
+            asked, newest = request_stop(newest.directory, grace).name, self.get(name)
+        return self.get(asked)
 
     def stop(self, name: str, *, grace: float | None = None, timeout: float | None = None) -> ExecutionRecord:
         """Ask an execution to stop, and wait for its end.

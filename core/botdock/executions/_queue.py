@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from botdock._locks import locked
 from botdock._ownership import make_private
@@ -34,11 +36,13 @@ from botdock.executions._files import (
     request_ids,
 )
 from botdock.executions._lease import HOLDER, Lease, claiming, hold, holder_lives
-from botdock.executions._requests import Request, Restart, visible_request, write_request
+from botdock.executions._requests import Request, Restart, read_request, visible_request, write_request
 from botdock.model import ExecutionResult, Outcome
 
 _LOCK_PATIENCE = 60.0
 """Seconds to wait for others that ask at the same time; each needs some milliseconds."""
+_MAKING = 10.0
+"""Seconds that a supervisor has to make what follows an end; one that died over it makes nothing that was stopped."""
 
 
 def submit(home: Path, request: Request, *, most: int) -> None:
@@ -72,6 +76,42 @@ def submit(home: Path, request: Request, *, most: int) -> None:
         ) from error
     finally:
         lease.give_up()
+
+
+def change_request(home: Path, execution_id: str, change: Callable[[Request], Request]) -> Request | None:
+    """Change a request, alone at that, and return it; None where there is none that can be read.
+
+    Raises:
+        OSError: The disk took no more.
+    """
+    if not (home / REQUESTS / f"{execution_id}.json").exists():
+        return None
+    with locked(home / REQUESTS / ".lock", timeout=_LOCK_PATIENCE), suppress(ValueError):
+        request = read_request(home, execution_id, code=False)
+        if request is not None and (changed := change(request)) != request:
+            write_request(home, changed)
+            return changed
+        return request
+    return None
+
+
+def call_off(directory: Path) -> Path | None:
+    """See to it that nothing follows the execution in this folder; return the folder of what follows it already.
+
+    Raises:
+        BotdockError: The disk took no more.
+    """
+    home = directory.parent.parent
+    try:
+        request = change_request(home, directory.name, lambda one: attrs.evolve(one, stopped=True))
+    except OSError as error:
+        raise BotdockError(f"cannot write {home / REQUESTS}: {error.strerror or error}") from error
+    if request is None or not request.successor:
+        return None
+    followed, deadline = directory.with_name(request.successor), time.monotonic() + _MAKING
+    while (home / REQUESTS / f"{directory.name}.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)  # its supervisor is just making it
+    return followed if followed.is_dir() else None
 
 
 def _check_room(home: Path, most: int) -> None:

@@ -96,6 +96,7 @@ class Request:
         overrides: What the caller changes in the configuration, nested like its file.
         restart: Its place in a row of restarts.
         successor: The execution that follows it, once that is decided.
+        stopped: Whether it was asked to stop, so that nothing is to follow, however it ended.
         engine: Name of the engine; empty for the supervisor's own.
         storage: Name of the storage.
     """
@@ -105,6 +106,7 @@ class Request:
     overrides: Mapping[str, Any] = attrs.field(factory=dict, repr=lambda value: f"<of {sorted(value)}>")
     restart: Restart = attrs.field(factory=Restart)
     successor: str = ""
+    stopped: bool = False
     engine: str = ""
     storage: str = ""
 
@@ -153,6 +155,7 @@ def write_request(home: Path, request: Request) -> None:
         "overrides": request.overrides,
         "restart": request.restart.document(),
         "successor": request.successor,
+        "stopped": request.stopped,
         "engine": request.engine,
         "storage": request.storage,
     }
@@ -180,6 +183,7 @@ def read_request(home: Path, execution_id: str, *, code: bool = True) -> Request
             overrides=dict(document["overrides"]),
             restart=Restart.read(document["restart"]),
             successor=str(document["successor"]),
+            stopped=bool(document["stopped"]),
             engine=str(document["engine"]),
             storage=str(document["storage"]),
         )

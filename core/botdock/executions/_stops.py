@@ -18,7 +18,7 @@ import attrs
 
 from botdock._whole_files import publish
 from botdock.errors import BotdockError
-from botdock.executions._files import STOP, read_json
+from botdock.executions._files import OUTCOME, STOP, read_json
 from botdock.executions._lease import RUNNERS, SOCKET, holder_of
 from botdock.model.execution import Outcome
 
@@ -39,17 +39,24 @@ class StopRequest:
     grace: float | None = None
 
 
-def request_stop(directory: Path, grace: float | None) -> None:
-    """Ask the execution in this folder to stop; one that waits for a supervisor ends at once.
+def request_stop(directory: Path, grace: float | None) -> Path:
+    """Ask the execution in this folder to stop, and let none follow it; one that waits for a supervisor ends at once.
+
+    Returns:
+        The folder of the one that is asked: where it has ended, and another one follows it by now, that.
 
     Raises:
         BotdockError: The disk took no more.
     """
-    from botdock.executions._queue import withdraw  # which a runner that looks for requests does not need
+    from botdock.executions._queue import call_off, withdraw  # which a runner that looks for requests does not need
 
-    if not withdraw(directory, Outcome.STOPPED, "it was stopped before its bot was started"):
+    if (followed := call_off(directory)) is not None:
+        return request_stop(followed, grace)
+    ended = (directory / OUTCOME).exists()
+    if not ended and not withdraw(directory, Outcome.STOPPED, "it was stopped before its bot was started"):
         write_stop(directory, grace)
         wake(directory.parent.parent, directory)
+    return directory
 
 
 def write_stop(directory: Path, grace: float | None) -> None:

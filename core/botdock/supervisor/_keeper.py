@@ -17,7 +17,8 @@ from botdock._log import logger
 from botdock._whole_files import publish
 from botdock.config import Config, secrets_of
 from botdock.executions._files import EXECUTIONS, REQUEST, RUN, read_json
-from botdock.executions._requests import REFUSED, Request, Restart, read_request, write_request
+from botdock.executions._queue import change_request
+from botdock.executions._requests import REFUSED, Request, Restart
 from botdock.model import Notification, NotificationKind, Outcome, RestartPolicy
 from botdock.model.units import format_bytes
 from botdock.supervisor._notify import Notifier
@@ -122,11 +123,12 @@ class Keeper:
     def _note_recovered(self, execution_id: str) -> None:
         """Tell that a bot runs again, and write that down, so that it is told once and its next restart is a first."""
         try:
-            request = read_request(self._home, execution_id, code=False)
+            request = change_request(
+                self._home, execution_id, lambda one: attrs.evolve(one, restart=one.restart.well())
+            )
             if request is None:
                 return
-            well = request.restart.well()
-            write_request(self._home, attrs.evolve(request, restart=well))
+            well = request.restart
             path = self._home / EXECUTIONS / execution_id / REQUEST
             visible = read_json(path)
             if visible is not None:
@@ -182,6 +184,7 @@ def _end_of(request: Request, outcome: Outcome, document: Mapping[str, Any]) -> 
         error=str(document.get("error") or ""),
         ran_for=duration if isinstance(duration, int | float) else 0.0,
         policy=_policy_of(request, facts),
+        stop_asked=request.stopped,
         refused=bool(facts.get(REFUSED)) and not request.restart.previous,
     )
 
@@ -193,6 +196,10 @@ def _policy_of(request: Request, evidence: Mapping[str, Any]) -> RestartPolicy:
         return RestartPolicy.parse(evidence["bounds"]["restart"]["value"])
     except (KeyError, TypeError, ValueError):
         return asked or RestartPolicy.parse(request.restart.policy or "no")
+
+
+def _well(request: Request) -> Request:
+    return attrs.evolve(request, restart=request.restart.well())
 
 
 def _about(request: Request, row: Restart, **facts: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class End:
         error: Why it did not succeed; empty where it did.
         ran_for: Seconds from the start to the end of its container; 0 where there was none.
         policy: The restart policy in force, which its result has among its bounds.
+        stop_asked: Whether it was asked to stop, even if it ended otherwise.
         refused: Whether nothing was started, since what was asked for cannot be, or is not allowed.
     """
 
@@ -34,6 +35,7 @@ class End:
     error: str = ""
     ran_for: float = 0.0
     policy: RestartPolicy = attrs.field(factory=RestartPolicy)
+    stop_asked: bool = False
     refused: bool = False
 
 
@@ -72,7 +74,7 @@ def successor_of(
 
 
 def _no_more(end: End) -> str:
-    if end.outcome is Outcome.STOPPED:
+    if end.outcome is Outcome.STOPPED or end.stop_asked:
         return "it was stopped"
     if end.policy.on is RestartOn.NO:
         return "its restart policy is 'no'"

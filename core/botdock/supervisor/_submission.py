@@ -70,7 +70,14 @@ def submit(
     named = {"engine": config.engine, "storage": config.storage}
     changes = {**(overrides or {}), **{key: value for key, value in named.items() if value}}
     changes.pop("home", None)
-    request = Request(execution_id=new_execution_id(), executable=wanted, overrides=changes, restart=Restart(), **named)
+    request = Request(
+        execution_id=new_execution_id(),
+        executable=wanted,
+        overrides=changes,
+        restart=Restart(),
+        engine=config.engine,
+        storage=config.storage,
+    )
     queue(home, request, most=config.supervisor.queue)
     if spawn and not is_taken(home):
         own = {*plugins.sections.variables(), *(name for name in os.environ if name.startswith(PREFIX))}

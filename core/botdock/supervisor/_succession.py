@@ -10,8 +10,8 @@ import attrs
 
 from botdock._log import logger
 from botdock.executions._files import EXECUTIONS, REQUESTS, RUN, forget_request, read_end, remove_folder
-from botdock.executions._queue import submit
-from botdock.executions._requests import Request, Restart, read_request, write_request
+from botdock.executions._queue import change_request, submit
+from botdock.executions._requests import Request, Restart, read_request
 from botdock.model import new_execution_id
 
 Follow = Callable[[Request, Mapping[str, Any]], Restart | None]
@@ -44,12 +44,16 @@ def settle(home: Path, execution_id: str, end: Mapping[str, Any] | None, follow:
         logger.bind(error=str(error)).warning("nothing can follow it")
         request = None
     restart = follow(request, end) if request is not None and end is not None else None
-    if request is not None and restart is not None:
-        if not request.successor:
-            request = attrs.evolve(request, successor=new_execution_id())
-            write_request(home, request)
-        _make(home, request, restart)
+    if restart is not None:
+        request = change_request(home, execution_id, _with_successor)
+        if request is not None and request.successor:
+            _make(home, request, restart)
     forget_request(home, execution_id)
+
+
+def _with_successor(request: Request) -> Request:
+    decided = request.stopped or request.successor
+    return request if decided else attrs.evolve(request, successor=new_execution_id())
 
 
 def _make(home: Path, request: Request, restart: Restart) -> None:
@@ -59,6 +63,8 @@ def _make(home: Path, request: Request, restart: Restart) -> None:
         return  # the one that died had made it
     if directory.exists():
         remove_folder(directory)
+    if request.stopped:  # meanwhile
+        return
     whole = read_request(home, request.execution_id)
     assert whole is not None  # noqa: S101 - only this process removes it
     successor = attrs.evolve(whole, execution_id=request.successor, restart=restart, successor="")

@@ -44,8 +44,7 @@ def command(session: Session, *, ids: Sequence[str], grace: str | None) -> int:
     seconds = seconds_option("--grace", grace)
     executions = session.executions()
     found = [executions.get(name).execution_id for name in ids]  # all of them are there, or none is stopped
-    for execution_id in found:
-        executions.request_stop(execution_id, grace=seconds)
+    found = [executions.request_stop(execution_id, grace=seconds).execution_id for execution_id in found]
     code = 0
     for execution_id in found:
         try:
