@@ -20,7 +20,14 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 TRIED_ELSEWHERE = {"bots-with-dependencies.md", "operate.md", "write-a-runtime.md"}
 """Documents whose commands are about files that they show."""
-CONFIGURING = ("bots-with-dependencies.md", "configure.md", "images.md", "keep-bots-running.md", "operate.md")
+CONFIGURING = (
+    "bots-with-dependencies.md",
+    "configure.md",
+    "images.md",
+    "keep-bots-running.md",
+    "operate.md",
+    "use-a-remote-docker.md",
+)
 """Documents whose TOML is configuration."""
 RUNS = re.compile(r"\b(DockerRunner|submit)\(")
 PROOF = re.compile(r"`([\w/]+/tests/[\w/]*test_\w+\.py|tests/[\w/]+\.py)((?:::\w+)*)`")

@@ -46,7 +46,7 @@ PermitRootLogin prohibit-password
 LogLevel VERBOSE
 """
 _CLIENT = """
-Host far
+Host far farm
     HostName 127.0.0.1
     Port {port}
     User root
