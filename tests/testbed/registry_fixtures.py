@@ -63,8 +63,8 @@ def make_image(docker_daemon: object, docker_host: str) -> Iterator[Push]:
     import docker.errors
 
     names = tuple(image.name for image in pushed)
-    with closing(docker.DockerClient(base_url=docker_host, version="auto")) as client:
-        for image in client.images.list(all=True):
-            if any(name in text for name in names for text in image.attrs.get("RepoDigests") or ()):
+    with closing(docker.APIClient(base_url=docker_host, version="auto")) as client:
+        for image in client.images(all=True):
+            if any(name in text for name in names for text in image["RepoDigests"] or ()):
                 with suppress(docker.errors.ImageNotFound):
-                    client.images.remove(str(image.id), force=True)
+                    client.remove_image(image["Id"], force=True)
