@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -54,6 +54,46 @@ def test_a_bot_outlives_its_daemon_and_no_line_is_missing(
         assert (result.log.gaps, result.log.complete) == (0, True)
         assert runner.list_managed_containers() == []
     assert list(runner.config.home_dir.glob("executions/*/workspace")) == []
+
+
+@pytest.fixture
+def ending_daemon(drill_daemon: PrivateDaemon) -> Iterator[PrivateDaemon]:
+    """The daemon, which ends containers when it is started anew."""
+    drill_daemon.live_restore = False
+    drill_daemon.restart()
+    yield drill_daemon
+    drill_daemon.live_restore = True
+    drill_daemon.restart()
+
+
+@pytest.mark.parametrize("by", ["its runner", "the next runner"])
+def test_a_bot_that_its_daemon_ends_is_no_success_and_keeps_its_log(
+    ending_daemon: PrivateDaemon, make_docker_config: Callable[..., Config], bot: Executable, by: str
+) -> None:
+    patient = ContainersConfig(reconnect_timeout=120.0)
+    config = make_docker_config(host=ending_daemon.host, containers=patient)
+    with DockerRunner(config) as runner:
+        execution = runner.start(attrs.evolve(bot, config={"ends": False}))
+        lines = execution.logs(follow=True)
+        seen = [next(lines).text for _ in range(3)]
+        if by == "the next runner":
+            runner.close(stop=False)
+        ending_daemon.restart()
+        if by == "its runner":
+            seen += [line.text for line in lines]
+            assert execution.wait(60) is not None
+    if by == "the next runner":
+        with DockerRunner(config) as runner:
+            (execution,) = runner.recover()
+            assert execution.wait(60) is not None
+            seen = [line.text for line in execution.logs()]
+    result = execution.result
+    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 143), "SIGTERM, after which Python exits so by itself"
+    assert seen == [f"line {number}" for number in range(len(seen))]
+    assert len(seen) >= 3
+    assert result.log.gaps == 0
+    assert ending_daemon.remove_containers() == []
+    assert list(config.home_dir.glob("executions/*/workspace")) == []
 
 
 @pytest.mark.parametrize("lives_on", [True, False])

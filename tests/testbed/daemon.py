@@ -31,6 +31,9 @@ class PrivateDaemon:
 
     Args:
         folder: Where images and layers lie; they stay there for the next session.
+
+    Attributes:
+        live_restore: Whether containers go on when it is started anew after a crash; else that ends them.
         suite: The Debian whose Docker it is; empty for the installed one, None for what the session wants.
     """
 
@@ -44,6 +47,7 @@ class PrivateDaemon:
         self.socket = self.run_dir / "docker.sock"
         self.pid_file = self.run_dir / "pid"
         self.host = f"unix://{self.socket}"
+        self.live_restore = True
 
     @property
     def pid(self) -> int | None:
@@ -96,7 +100,7 @@ class PrivateDaemon:
             "--iptables=false",
             "--ip6tables=false",
             "--ip-forward=false",
-            "--live-restore",
+            *(["--live-restore"] if self.live_restore else []),
         ]
 
     def answers(self) -> bool:
