@@ -55,6 +55,10 @@ _OPTIONS = {
     "ServerAliveInterval": str(ALIVE_INTERVAL),
     "StreamLocalBindMask": "0177",
 }
+_CLOSED = (
+    "Is Docker started there, with that socket, and are you in its group? `ssh HOST docker version` shows more; "
+    "another socket goes into the address: ssh://HOST/path."
+)
 _HINTS = (
     (
         "permission denied (",
@@ -66,8 +70,7 @@ _HINTS = (
     ("administratively prohibited", "sshd must allow it there: `AllowStreamLocalForwarding yes`."),
     (
         "open failed: connect failed",  # sshd does not tell why
-        "Is Docker started there, with that socket, and are you in the group docker? `ssh HOST docker version` shows more; "
-        "another socket goes into the address: ssh://HOST/path.",
+        _CLOSED,
     ),
 )
 """What mends what ssh complains of; the first that fits decides."""
