@@ -182,12 +182,14 @@ def owner_of(home: Path, *, older: str) -> str:
 
 
 def folder_bytes(directory: Path) -> int:
-    """Return how many bytes a folder takes on the disk."""
-    return sum(
-        entry.stat(follow_symlinks=False).st_blocks * _BLOCK
-        for root, _, _ in os.walk(directory)
-        for entry in _entries(root)
-    )
+    """Return how many bytes a folder takes on the disk; what goes meanwhile is not counted."""
+    return sum(_bytes(entry) for root, _, _ in os.walk(directory) for entry in _entries(root))
+
+
+def _bytes(entry: os.DirEntry[str]) -> int:
+    with suppress(FileNotFoundError):
+        return entry.stat(follow_symlinks=False).st_blocks * _BLOCK
+    return 0
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

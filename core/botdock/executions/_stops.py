@@ -24,8 +24,8 @@ from botdock.model.execution import Outcome
 
 _MOST = 1e9
 """Seconds of grace from which on a request is damaged: some thirty years."""
-_LOOK = 1.0
-"""Seconds between two looks for requests when no datagram comes."""
+_LOOK, _RARE_LOOK = 1.0, 10.0
+"""Seconds between two looks for requests when no datagram comes: where none can come, and where one should."""
 
 
 @attrs.frozen(kw_only=True)
@@ -107,6 +107,7 @@ class Doorbell:
         ):  # without a name, it looks now and then
             self._socket.bind(address)
             (home / RUNNERS / self._name).chmod(0o600)
+            self._socket.settimeout(_RARE_LOOK)
 
     def wait(self) -> bool:
         """Wait until there may be a request; return whether it is still open."""

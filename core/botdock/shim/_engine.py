@@ -28,10 +28,12 @@ from botdock.model import (
     ContainerStatus,
     ContainerTemplate,
     Engine,
+    EngineEvents,
     LogCursor,
     LogStream,
 )
 from botdock.shim._container import MADE, OWN_MARK, REMOVAL, ContainerFolder, Plan, sweep
+from botdock.shim._events import ShimEvents
 from botdock.shim._program import files
 from botdock.shim._program.processes import KILL_SECONDS
 from botdock.shim._stream import ShimLogStream
@@ -57,6 +59,7 @@ class ShimEngine(Engine):
 
     def __init__(self, state: Path) -> None:
         self._state = state
+        self._events: ShimEvents | None = None
 
     @abstractmethod
     def prepare(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
@@ -122,8 +125,15 @@ class ShimEngine(Engine):
 
     def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for the shim's record of the end."""
+        events = self._events
+        if timeout <= 0 and events is not None and events.watches(container.id):
+            return None
         with self._mapped("wait", container.id):
-            return self._folder(container.id).wait(timeout=timeout)
+            folder = self._folder(container.id)
+            status = folder.wait(timeout=timeout)
+            if status is None and events is not None:
+                events.watch(container.id, folder.record(files.SHIM))
+            return status
 
     def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
         """Say what the records say."""
@@ -150,6 +160,18 @@ class ShimEngine(Engine):
                 with suppress(FileNotFoundError):  # removed since, or not a container
                     found.append(self._folder(path.name).info())
         return [info for info in found if selectors.items() <= info.labels.items()]
+
+    def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents | None:
+        """Begin to tell of ends: of what runs now, and of what this engine is asked about with `wait`."""
+        try:
+            events = ShimEvents(self.name)
+        except (OSError, AttributeError):  # no descriptors are left; or the kernel, or this Python, is too old
+            return None
+        for info in self.list(selectors, timeout=timeout):
+            with suppress(FileNotFoundError):  # removed since
+                events.watch(info.container_id, self._folder(info.container_id).record(files.SHIM))
+        self._events = events
+        return events
 
     def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
         """Read the result file, without trust that it is what was put there."""
