@@ -76,6 +76,7 @@ def test_where_the_engine_was_away_what_its_caller_or_the_one_before_it_had_is_i
     assert stage.keeper.follow(asked, broken) is not None
     assert stage.keeper.follow(held, broken) is not None
     assert stage.keeper.follow(none, broken) is None
+    assert stage.keeper.follow(stage.ask(Restart(policy="damaged")), broken) is None
 
 
 def test_what_is_refused_at_its_first_start_is_not_tried_again_and_later_it_is(stage: Stage) -> None:

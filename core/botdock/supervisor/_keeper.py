@@ -7,6 +7,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -191,11 +192,13 @@ def _end_of(request: Request, outcome: Outcome, document: Mapping[str, Any]) -> 
 
 def _policy_of(request: Request, evidence: Mapping[str, Any]) -> RestartPolicy:
     """Return the policy in force; where the execution did not come so far, what its caller said or held before it."""
-    asked = request.executable.restart
-    try:
+    with suppress(KeyError, TypeError, ValueError):
         return RestartPolicy.parse(evidence["bounds"]["restart"]["value"])
-    except (KeyError, TypeError, ValueError):
-        return asked or RestartPolicy.parse(request.restart.policy or "no")
+    if request.executable.restart is not None:
+        return request.executable.restart
+    with suppress(ValueError):
+        return RestartPolicy.parse(request.restart.policy)
+    return RestartPolicy()
 
 
 def _well(request: Request) -> Request:
