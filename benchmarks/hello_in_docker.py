@@ -94,7 +94,7 @@ def keep_asked(runner: DockerRunner, hello: Executable, kept: Path) -> tuple[Con
 
 def bare_run(host: str, template: ContainerTemplate, asked: ContainerRun) -> Callable[[], None]:
     """Return a function that does what any runner must: create, attach, start, wait, remove; and nothing else."""
-    client = docker.APIClient(base_url=host)
+    client = docker.APIClient(base_url=host, num_pools=200, timeout=600)
     config = Config.load(environ={}, overrides={"docker": {"host": host}})
     machine = DockerEngine.from_config(config).probe().machine
     body = create_request(template, asked, user=USER, machine=machine, tuning=Tuning())

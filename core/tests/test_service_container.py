@@ -1,5 +1,7 @@
 """Policy, patience and counts above an engine."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -14,7 +16,7 @@ from botdock.model import (
     Feature,
     LogCursor,
 )
-from botdock.services.container import ContainerService
+from botdock.services.container import STARTS_AT_ONCE, ContainerService
 from botdock_testing.engine import Asked, asked
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
@@ -142,3 +144,24 @@ def test_read_logs_continues_from_a_cursor(tmp_path: Path) -> None:
     containers.wait(container, timeout=5)
     with containers.read_logs(container, LogCursor(stdout=4), follow=False) as stream:
         assert b"".join(chunk.data for chunk in stream.read(5)) == b"ef"
+
+
+def test_of_many_starts_a_few_are_made_at_once_so_that_each_has_its_timeout_for_itself() -> None:
+    changed, now, most = threading.Condition(), 0, 0
+
+    class Counting(FakeEngine):
+        def start(self, container: ContainerHandle, *, timeout: float) -> None:
+            nonlocal now, most
+            with changed:
+                now, most = now + 1, max(most, now + 1)
+                changed.notify_all()
+                assert changed.wait_for(lambda: most >= STARTS_AT_ONCE, 30)
+            super().start(container, timeout=timeout)
+            with changed:
+                now -= 1
+
+    containers = service(Counting())
+    made = [containers.create_container(*asked(name=f"botdock-{number}")) for number in range(3 * STARTS_AT_ONCE)]
+    with ThreadPoolExecutor(len(made)) as pool:
+        list(pool.map(containers.start_container, made))
+    assert most == STARTS_AT_ONCE

@@ -48,7 +48,7 @@ class Server:
                 target.write_text(self.placed(text))
         with (root / "etc/botdock/policy.toml").open("a") as policy:
             images = {name: image for name, image in environment.items() if "__IMAGES__" in name}
-            policy.write("\n[runtime.images]\n")
+            policy.write(f'\n[options.docker]\nhost = "{environment["BOTDOCK_DOCKER__HOST"]}"\n\n[runtime.images]\n')
             policy.writelines(f'{name.rpartition("__")[2].lower()} = "{image}"\n' for name, image in images.items())
 
     def _stand_in(self, name: str, script: str) -> None:
@@ -145,15 +145,16 @@ def test_the_guide_is_followed_step_by_step(server: Server) -> None:
             case "systemctl is-active botdock":
                 assert printed == "active\n"
             case text if text.startswith("botdock start"):
-                assert wait_until(lambda: [state for _, state in running(server)] == ["running"], timeout=120)
-                assert wait_until(lambda: len(ticks(server)) > 3, timeout=60)
+                is_running = wait_until(lambda: [state for _, state in running(server)] == ["running"], timeout=300)
+                assert is_running, server.follow("botdock inspect ticker")
+                assert wait_until(lambda: len(ticks(server)) > 3, timeout=300)
                 before = running(server)
             case "systemctl restart botdock" | "systemctl start botdock":
                 seen = len(ticks(server))
-                assert wait_until(partial(has_more, server, seen), timeout=120), "its log goes on"
+                assert wait_until(partial(has_more, server, seen), timeout=300), "its log goes on"
                 assert running(server) == before, "it is the same execution, and it still runs"
                 found = ticks(server)
                 assert found == list(range(len(found))), "not a line is missing"
             case "botdock stop ticker":
-                assert wait_until(lambda: not running(server), timeout=120), "it is not started again"
+                assert wait_until(lambda: not running(server), timeout=300), "it is not started again"
     assert (server.root / "var/backups/botdock.tar.gz").stat().st_mode & 0o077 == 0

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,15 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable, Outcome
 from botdock.config import RuntimeConfig
+from botdock.errors import EngineUnavailableError
 from botdock.orchestrator import strays
+from botdock_engine_docker.engine import DockerEngine
 from botdock_engine_docker.settings import DockerSettings
 from testbed.foreign import ForeignDaemon
+from testbed.processes import read_or_empty
 from testbed.sshd import PrivateSshd
 from testbed.tcp_proxy import TcpProxy
+from testbed.waiting import until
 
 MakeBot = Callable[..., Executable]
 MakeRunner = Callable[..., DockerRunner]
@@ -241,3 +245,50 @@ def test_another_clock_there_loses_no_byte_of_a_cut_log(
     assert result is not None
     assert result.outcome is Outcome.SUCCEEDED, result
     assert (result.log.gaps, result.log.complete) == (0, True)
+
+
+OPENS = """
+import sys, time
+from botdock.config import Config
+from botdock_engine_docker.engine import DockerEngine
+from botdock_engine_docker.settings import DockerSettings
+
+engine = DockerEngine.from_config(Config(options={"docker": DockerSettings(host=sys.argv[1])}))
+events = [engine.events({}, timeout=60.0) for _ in range(3)]
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def ssh_processes(server: PrivateSshd) -> list[str]:
+    mark = f"{server.folder}/ssh_config".encode()
+    return [entry.parent.name for entry in Path("/proc").glob("[0-9]*/cmdline") if mark in read_or_empty(entry)]
+
+
+def test_one_ssh_serves_a_hundred_connections_and_goes_with_a_killed_runner(
+    over_ssh: PrivateSshd, foreign_daemon: ForeignDaemon
+) -> None:
+    engine = DockerEngine.from_config(Config(options={"docker": DockerSettings(host=over_ssh.url)}))
+    with closing(engine), ExitStack() as stack:
+        for _ in range(100):
+            stack.callback(engine.events({}, timeout=60.0).close)
+        assert engine.list({}, timeout=60.0) is not None
+        assert (len(ssh_processes(over_ssh)), len(over_ssh.sessions())) == (1, 1)
+    until(lambda: not ssh_processes(over_ssh))
+    with subprocess.Popen([sys.executable, "-c", OPENS, over_ssh.url], stdout=subprocess.PIPE) as runner:
+        assert runner.stdout is not None
+        assert runner.stdout.readline() == b"up\n"
+        assert len(ssh_processes(over_ssh)) == 1
+        runner.kill()
+    until(lambda: not ssh_processes(over_ssh))
+    until(lambda: not over_ssh.sessions())
+
+
+def test_a_socket_that_is_not_there_is_told_as_ssh_tells_it(over_ssh: PrivateSshd) -> None:
+    engine = DockerEngine.from_config(Config(options={"docker": DockerSettings(host=f"{over_ssh.url}/no/such.sock")}))
+    with (
+        closing(engine),
+        pytest.raises(EngineUnavailableError, match="open failed: connect failed") as told,
+    ):
+        engine.capabilities()
+    assert "another socket goes into the address: ssh://far/path" in (told.value.hint or "")

@@ -133,12 +133,14 @@ class PrivateDaemon:
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def remove_containers(self) -> list[str]:
-        """Remove all containers, running or not, and return their names."""
+        """Remove all containers, running or not, and all volumes; return the containers' names."""
         self.start()
         with closing(self.client()) as client:
             found = client.containers(all=True)
             for container in found:
                 client.remove_container(container["Id"], force=True, v=True)
+            for volume in client.volumes()["Volumes"] or ():
+                client.remove_volume(volume["Name"], force=True)
         return [name for container in found for name in container["Names"]]
 
     def _end(self, number: signal.Signals) -> None:

@@ -31,6 +31,7 @@ def foreign_daemon(pytestconfig: pytest.Config) -> Iterator[ForeignDaemon]:
     try:
         with shown(pytestconfig):
             lease.daemon.start()
+            lease.daemon.remove_containers()  # and the volumes of a session that was killed
         provide_images(lease.daemon.host, pytestconfig)
         assert isinstance(lease.daemon, ForeignDaemon)
         yield lease.daemon

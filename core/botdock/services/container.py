@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 RETRY_PAUSE = 0.2
 """Seconds before the second attempt; each further one waits twice as long."""
+STARTS_AT_ONCE = 16
+"""An engine starts no more a minute when it is told more at once; each just takes longer than its timeout allows."""
 
 
 class ContainerService:
@@ -72,6 +74,7 @@ class ContainerService:
         self._unenforced = unenforced
         self._record = on_operation or (lambda _operation, _seconds, _success: None)
         self._lock = threading.Lock()
+        self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
         self._capabilities: EngineCapabilities | None = None
         self._pulled = PulledImages(home)
         self._pulls = Pulls(engine, config, pulled=self._pulled, counted=partial(self._once, "pull"))
@@ -195,8 +198,9 @@ class ContainerService:
         return self._once("attach", lambda: self._engine.attach(container, timeout=self._config.call_timeout))
 
     def start_container(self, container: ContainerHandle) -> None:
-        """Start a container."""
-        self._once("start", lambda: self._engine.start(container, timeout=self._config.call_timeout))
+        """Start a container, in its turn."""
+        with self._starts:
+            self._once("start", lambda: self._engine.start(container, timeout=self._config.call_timeout))
 
     def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for its end, at most `timeout` seconds; return the final status, or None when it still runs."""
@@ -225,10 +229,8 @@ class ContainerService:
 
     def read_logs(self, container: ContainerHandle, cursor: LogCursor, *, follow: bool) -> LogStream:
         """Open the log from `cursor` on."""
-        timeout = self._config.call_timeout
-        return self._once(
-            "read_logs", lambda: self._engine.read_logs(container, cursor=cursor, follow=follow, timeout=timeout)
-        )
+        read = partial(self._engine.read_logs, container, cursor=cursor, follow=follow)
+        return self._once("read_logs", lambda: read(timeout=self._config.call_timeout))
 
     def get_container_logs(self, container: ContainerHandle, *, tail: int) -> str:
         """Return the last `tail` lines that a container wrote, both streams, as text."""

@@ -55,6 +55,10 @@ _OPTIONS = {
     "ServerAliveInterval": str(ALIVE_INTERVAL),
     "StreamLocalBindMask": "0177",
 }
+_CLOSED = (
+    "Is Docker started there, with that socket, and are you in its group? `ssh HOST docker version` shows more; "
+    "another socket goes into the address: ssh://HOST/path."
+)
 _HINTS = (
     (
         "permission denied (",
@@ -64,9 +68,10 @@ _HINTS = (
     ("host key verification failed", "Log in once with `ssh HOST`, and compare the key that it shows."),
     ("could not resolve", "Is the name right? It is one of DNS, or a `Host` of ~/.ssh/config."),
     ("administratively prohibited", "sshd must allow it there: `AllowStreamLocalForwarding yes`."),
-    ("connect failed: permission denied", "Join the group there: `sudo usermod -aG docker USER`."),
-    ("connect failed: no such file", "Is Docker started there? Another socket goes into the address: ssh://HOST/path."),
-    ("connect failed: connection refused", "Start Docker there: `sudo systemctl start docker`."),
+    (
+        "open failed: connect failed",  # sshd does not tell why
+        _CLOSED,
+    ),
 )
 """What mends what ssh complains of; the first that fits decides."""
 _TRY = "`ssh -o BatchMode=yes HOST docker version` shows more."

@@ -43,8 +43,9 @@ def command(session: Session, *, ids: Sequence[str], grace: str | None) -> int:
 
     seconds = seconds_option("--grace", grace)
     executions = session.executions()
-    found = [executions.get(name).execution_id for name in ids]  # all of them are there, or none is stopped
-    found = [executions.request_stop(execution_id, grace=seconds).execution_id for execution_id in found]
+    for name in ids:  # all of them are there, or none is stopped
+        executions.get(name)
+    found = [executions.request_stop(name, grace=seconds).execution_id for name in ids]  # of a bot, its newest one
     code = 0
     for execution_id in found:
         try:
