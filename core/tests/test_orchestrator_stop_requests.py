@@ -9,6 +9,7 @@ import pytest
 
 from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.executions import Executions, ExecutionState
+from botdock.executions._stops import write_stop
 from botdock.model import Executable, Outcome, Status
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
@@ -123,3 +124,12 @@ def test_a_runner_that_is_closed_without_stopping_hands_over(
     result = adopted.wait(20)
     assert (result.outcome, result.output, result.log.complete) == (Outcome.SUCCEEDED, "tick\nlater\n", True)
     assert second.left == []
+
+
+def test_a_request_that_comes_after_the_end_leaves_nothing(running: Any) -> None:
+    stage, execution = running
+    execution.kill()
+    (folder,) = stage.records()
+    until((folder / "outcome.json").exists)
+    write_stop(folder, 1.0)  # by a process that had seen it run
+    assert not (folder / "stop.json").exists()

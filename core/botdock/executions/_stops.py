@@ -69,6 +69,8 @@ def write_stop(directory: Path, grace: float | None) -> None:
     document = {"schema": 1, "grace": grace, "requested_ns": time.time_ns()}
     try:
         publish(directory / STOP, json.dumps(document).encode(), draft=draft)
+        if (directory / OUTCOME).exists():  # it ended meanwhile, and may have been tidied up already
+            (directory / STOP).unlink(missing_ok=True)
     except OSError as error:
         raise BotdockError(f"cannot write {directory / STOP}: {error.strerror or error}") from error
 
