@@ -75,7 +75,7 @@ def test_what_a_bot_or_a_disk_says_is_escaped_by_recover(
     cli: Callable[..., Any], fake_runner: Any, logged: Callable[..., Any]
 ) -> None:
     result = ExecutionResult(execution_id="01a", id="sma", outcome=Outcome.FAILED, error=FAKED)
-    fake_runner.recover = lambda: [SimpleNamespace(wait=lambda timeout=None: result, result=result)]
+    fake_runner.recover = lambda **_: [SimpleNamespace(wait=lambda timeout=None: result, result=result)]
     stray = Leftover(kind="container", name=FAKED, execution_id=FAKED, reason=FAKED, action="remove it")
     fake_runner.leftovers = lambda: [stray]
     for args in (["recover"], ["recover", "--json"], ["recover", "--dry-run"], ["recover", "--dry-run", "--json"]):
