@@ -1,4 +1,4 @@
-"""A runner in this process that can die as one that is killed does: it does nothing more, and its locks are free."""
+"""Runners and supervisors in this process that can die as by a kill: they do nothing more, and their locks are free."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from unittest.mock import patch
 
 from botdock import Config, DockerRunner
 from botdock.errors import BotdockError, EngineUnavailableError
-from botdock.orchestrator import journal
+from botdock.executions import _queue, _requests
+from botdock.executions._files import REQUESTS, SUPERVISOR
+from botdock.executions._lease import Lease
+from botdock.orchestrator import journal, recovery, starting
 from botdock.orchestrator.journal import Journal
 from botdock.plugin_manager import PluginManager
 from botdock.services.code import CodeService
 from botdock.services.log_store import LogWriter
+from botdock.supervisor import Supervisor, _succession
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.faults import Call
 
@@ -33,9 +38,13 @@ _WRITES: list[tuple[Any, str]] = [
     (Journal, "discard"),
     (journal, "hold"),
     (journal, "publish"),
+    *((_queue, name) for name in ("publish", "hold", "remove_folder", "forget_request")),
+    (_requests, "publish"),
+    *((module, "claiming") for module in (_queue, recovery, starting)),
+    *((_succession, name) for name in ("remove_folder", "forget_request", "submit")),
     *((LogWriter, name) for name in ("append", "note_gap", "flush", "sync", "seal_closed", "finish")),
 ]
-"""What a runner does to the folder of an execution."""
+"""What a runner or a supervisor does to the folder of an execution, and to requests."""
 _OURS = "runner_of_the_test"
 
 
@@ -51,6 +60,7 @@ def steps_can_be_the_last() -> Iterator[None]:
 
     with ExitStack() as patches:
         patches.enter_context(patch.object(threading.Thread, "start", started))
+        patches.enter_context(patch.object(Lease, "hold", _held))
         for owner, name in _WRITES:
             patches.enter_context(patch.object(owner, name, _gated(getattr(owner, name))))
         yield
@@ -58,12 +68,20 @@ def steps_can_be_the_last() -> Iterator[None]:
 
 def _gated(write: Callable[..., Any]) -> Callable[..., Any]:
     def pass_the_gate(*arguments: Any, **options: Any) -> Any:
-        runner: MortalRunner | None = getattr(threading.current_thread(), _OURS, None)
-        if runner is not None:
-            runner.gate.step()
+        mortal: Mortal | None = getattr(threading.current_thread(), _OURS, None)
+        if mortal is not None:
+            mortal.gate.step()
         return write(*arguments, **options)
 
     return pass_the_gate
+
+
+def _held(lease: Lease, hold: Callable[[Lease], str] = Lease.hold) -> str:
+    mortal: Mortal | None = getattr(threading.current_thread(), _OURS, None)
+    if mortal is not None:
+        mortal.gate.step()
+        mortal.leases.append(lease)
+    return hold(lease)
 
 
 class Gate:
@@ -100,23 +118,20 @@ class Gate:
             self.buried.wait()
 
 
-class MortalRunner:
-    """A `DockerRunner` over a fake engine.
+class Mortal(ABC):
+    """A holder of executions over a fake engine.
 
     Args:
-        config: Its configuration; the engine is called `fake`.
-        plugins: What is installed, and an engine `fake` that is `MortalRunner.making`.
-        engine: The engine that all runners share.
+        home: The state folder.
+        engine: The engine that all share.
     """
 
-    making: FakeEngine
-
-    def __init__(self, config: Config, plugins: PluginManager, engine: FakeEngine) -> None:
+    def __init__(self, home: Path, engine: FakeEngine) -> None:
         self.gate = Gate()
-        self.engine = MortalRunner.making = engine.successor(before=self.gate.call)
-        self.home = config.home_dir
+        self.engine = engine.successor(before=self.gate.call)
+        self.home = home
         self.closed = self.died = False
-        self.runner: DockerRunner = self.do(lambda: DockerRunner(config, plugins=plugins))
+        self.leases: list[Lease] = []
 
     @property
     def lives(self) -> bool:
@@ -154,28 +169,40 @@ class MortalRunner:
             return
         self.died = True
         self._until_nothing_moves()
-        self.runner._orchestrator._lease.forked()  # closes the descriptor, and leaves the file, as a kill does
+        for lease in self.leases:
+            lease.forked()  # closes the descriptor, and leaves the file, as a kill does
         for shown in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
                 place, descriptor = shown.readlink(), int(shown.name)
-                if place.is_relative_to(self.home) and stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                if place.is_relative_to(self.home) and self._locks(place, descriptor):
                     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-                    os.dup2(nothing, descriptor, inheritable=False)  # lets go of the lock of a folder
+                    os.dup2(nothing, descriptor, inheritable=False)  # lets go of the lock
                     os.close(nothing)
+
+    def _locks(self, place: Path, descriptor: int) -> bool:
+        return place == self.home / REQUESTS / ".lock" or stat.S_ISDIR(os.fstat(descriptor).st_mode)
 
     def close(self, *, stop: bool) -> None:
         """Close it, as its user does."""
-        self.do(lambda: self.runner.close(stop=stop))
+        self.do(lambda: self.let_go(stop=stop))
         self.closed = not self.gate.dead.is_set()
 
     def bury(self) -> None:
         """Let its threads end; the state folder is not looked at any more."""
         self.gate.buried.set()
         with suppress(BotdockError):
-            self.runner.close(stop=False)
+            self.let_go(stop=False)
+
+    @abstractmethod
+    def let_go(self, *, stop: bool) -> None:
+        """Close it."""
 
     def threads(self) -> list[threading.Thread]:
         return [thread for thread in threading.enumerate() if getattr(thread, _OURS, None) is self]
+
+    def story(self) -> str:
+        """Tell what its threads are at."""
+        return "\n".join([type(self).__name__, *(f"{thread.name}:\n{stack(thread)}" for thread in self.threads())])
 
     def _until_nothing_moves(self) -> None:
         """Wait until all that its threads were at is done, but for what needs the engine, which they will not reach."""
@@ -189,10 +216,11 @@ class MortalRunner:
     def _traces(self) -> tuple[object, ...]:
         """Return what would change if one of its threads still did something."""
         files = []
-        for path in self.home.rglob("*"):
-            with suppress(OSError):
-                status = path.lstat()
-                files.append((str(path), status.st_size, status.st_mtime_ns))
+        for folder, _, names in os.walk(self.home):  # what goes meanwhile is left out
+            for path in (Path(folder), *(Path(folder, name) for name in names)):
+                with suppress(OSError):
+                    status = path.lstat()
+                    files.append((str(path), status.st_size, status.st_mtime_ns))
         return self.gate.waiting, sorted(files)
 
 
@@ -201,3 +229,56 @@ def stack(thread: threading.Thread) -> str:
 
     frame = sys._current_frames().get(thread.ident or 0)
     return "".join(traceback.format_stack(frame)) if frame else "it has ended"
+
+
+class MortalRunner(Mortal):
+    """A `DockerRunner`.
+
+    Args:
+        config: Its configuration.
+        plugins: What is installed, and `making`'s engine.
+        engine: The engine that all share.
+    """
+
+    def __init__(self, config: Config, plugins: PluginManager, engine: FakeEngine) -> None:
+        super().__init__(config.home_dir, engine)
+        self.runner: DockerRunner = self.do(lambda: DockerRunner(config, plugins=plugins))
+
+    def let_go(self, *, stop: bool) -> None:
+        self.runner.close(stop=stop)
+
+
+class MortalSupervisor(Mortal):
+    """A `Supervisor`, which runs; its arguments are those of a `MortalRunner`."""
+
+    def __init__(self, config: Config, plugins: PluginManager, engine: FakeEngine) -> None:
+        super().__init__(config.home_dir, engine)
+
+        class Configured(Supervisor):
+            def _load(self, overrides: Mapping[str, Any]) -> tuple[Config, PluginManager]:
+                return config, plugins
+
+        self._supervisor: Supervisor = self.do(Configured)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.do(self._thread.start)
+
+    def _run(self) -> None:
+        try:
+            self._supervisor.run()
+        except OSError:
+            if not self.gate.dead.is_set():  # its state folder is gone
+                raise
+
+    def let_go(self, *, stop: bool) -> None:
+        self._supervisor.hand_over()
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive(), f"it does not hand over: {stack(self._thread)}"
+
+    def _locks(self, place: Path, descriptor: int) -> bool:
+        return place == self.home / SUPERVISOR or super()._locks(place, descriptor)
+
+
+def engine_of_this_thread(_config: Config) -> FakeEngine:
+    """Return the engine of the runner or supervisor that is being made."""
+    mortal: Mortal = getattr(threading.current_thread(), _OURS)
+    return mortal.engine

@@ -16,7 +16,7 @@ from botdock.services.log_store import StoredLog
 from botdock_testing.fake_container import FakeContainer
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
-from faults.mortal_runner import MortalRunner
+from faults.mortal_runner import Mortal
 
 
 class NotingEngine(FakeEngine):
@@ -40,8 +40,9 @@ class Bot:
     Attributes:
         script: What it does.
         timeout: Its wall time.
-        runner: Who was asked to start it.
+        runner: Who was asked to start it; None for whichever supervisor takes it.
         execution: What that runner gave for it; None while, or if, it gave none.
+        execution_id: What it was submitted under; empty for a bot of a runner.
         stop_asked: Whether a stop was asked for, and not refused.
         troubled: Whether anything but the bot went wrong while it may have run.
         outcome: The first outcome that was there.
@@ -49,8 +50,9 @@ class Bot:
 
     script: Script
     timeout: float | None
-    runner: MortalRunner
+    runner: Mortal | None
     execution: Execution | None = None
+    execution_id: str = ""
     stop_asked: bool = False
     troubled: bool = False
     outcome: dict[str, Any] | None = None
@@ -84,8 +86,8 @@ class Truth:
 
     def ids_of(self, bot: Bot) -> list[str]:
         """Return the ids of its executions, as far as they are known."""
-        if bot.execution is not None:
-            return [bot.execution.execution_id]
+        if bot.execution is not None or bot.execution_id:
+            return [bot.execution.execution_id if bot.execution else bot.execution_id]
         return [one.info.labels[LABEL_EXECUTION] for one in self._containers.values() if self.bot_in(one) is bot]
 
     def folders(self) -> list[Path]:

@@ -16,15 +16,27 @@ from botdock import Config, Executable, _threads, hookimpl
 from botdock.config import ContainersConfig, LoggingConfig, RuntimeConfig
 from botdock.errors import BotdockError
 from botdock.executions import Executions, _stops
-from botdock.model import ContainerRun, ContainerTemplate, EnginePlugin
+from botdock.executions._queue import submit
+from botdock.executions._requests import Request, Restart
+from botdock.model import ContainerRun, ContainerTemplate, EnginePlugin, new_execution_id
 from botdock.model.container import LABEL_EXECUTABLE
 from botdock.orchestrator import execution, recovery, running, strays
 from botdock.plugin_manager import PluginManager
 from botdock.services import container as container_service
+from botdock.supervisor import _watch
+from botdock.supervisor._seat import ring
 from botdock_testing.fake_container import FakeContainer
 from botdock_testing.faults import Fault
 from botdock_testing.script import Script
-from faults.mortal_runner import DEADLINE, MortalRunner, stack, steps_can_be_the_last
+from faults.mortal_runner import (
+    DEADLINE,
+    Mortal,
+    MortalRunner,
+    MortalSupervisor,
+    engine_of_this_thread,
+    stack,
+    steps_can_be_the_last,
+)
 from faults.runner_truth import Bot, NotingEngine, Truth
 
 KEPT = {"request.json", "events.jsonl", "result.json", "outcome.json", "logs"}
@@ -33,6 +45,9 @@ QUICK: list[tuple[object, str, object]] = [
     (os, "fdatasync", lambda _descriptor: None),
     (_stops, "_LOOK", 0.05),
     (_threads, "IDLE", 0.05),
+    (_watch, "_LOOK", 0.05),
+    (_watch, "_LONGEST", 0.1),
+    (_watch, "_SHORTEST", 0.02),
     (container_service, "RETRY_PAUSE", 0.001),
     (execution, "END_PAUSE", 0.02),
     (execution, "HEARING_PAUSE", 0.2),
@@ -48,7 +63,7 @@ QUICK: list[tuple[object, str, object]] = [
 @cache
 def plugins() -> PluginManager:
     """Return what is installed, and the engine of the runner that is being made."""
-    engine = EnginePlugin(name="fake", factory=lambda _config: MortalRunner.making)
+    engine = EnginePlugin(name="fake", factory=engine_of_this_thread)
     manager = PluginManager.load()
     manager.register(SimpleNamespace(botdock_engines=hookimpl(lambda: [engine])), name="fake")
     return manager
@@ -59,7 +74,7 @@ class RunnerWorld:
 
     Attributes:
         bots: All of them, by their id.
-        runners: Also the dead ones.
+        mortals: The runners and supervisors, also the dead ones.
     """
 
     def __init__(self, *, has_events: bool, has_fileno: bool) -> None:
@@ -83,19 +98,44 @@ class RunnerWorld:
         self.engine = NotingEngine(self._script_of, has_events=has_events, has_fileno=has_fileno)
         self.engine.harmed = set()
         self.bots: dict[str, Bot] = {}
-        self.runners: list[MortalRunner] = []
+        self.mortals: list[Mortal] = []
         self.truth = Truth(self.home, self.engine, self.bots)
 
     @property
-    def living(self) -> list[MortalRunner]:
-        return [runner for runner in self.runners if runner.lives]
+    def living(self) -> list[Mortal]:
+        return [mortal for mortal in self.mortals if mortal.lives]
+
+    @property
+    def runners(self) -> list[MortalRunner]:
+        return [mortal for mortal in self.living if isinstance(mortal, MortalRunner)]
+
+    def supervise(self, dies_after: int | None = None) -> None:
+        """Start a supervisor, unless one lives."""
+        self.reap()
+        if not any(isinstance(mortal, MortalSupervisor) for mortal in self.living):
+            self.mortals.append(supervisor := MortalSupervisor(self._config, plugins(), self.engine))
+            if dies_after is not None:
+                supervisor.gate.die_after(dies_after)
+
+    def submit(self, script: Script, timeout: float | None) -> None:
+        """Ask the supervisor, or the next one, to run a bot."""
+        name = f"bot{len(self.bots)}"
+        bot = self.bots[name] = Bot(script, timeout, None, troubled=True)
+        asked = Executable(id=name, runtime="bash", file_path=str(self._code), timeout=timeout)
+        execution_id = bot.execution_id = new_execution_id()
+        submit(
+            self.home,
+            Request(execution_id=execution_id, executable=asked, engine="fake", storage="local-fs", restart=Restart()),
+            most=1000,
+        )
+        ring(self.home)
 
     def running(self) -> list[FakeContainer]:
         return [one for one in self.engine.world.containers.values() if one.running]
 
     def add_runner(self, *, recovers: bool, dies_after: int | None = None) -> MortalRunner:
         runner = MortalRunner(self._config, plugins(), self.engine)
-        self.runners.append(runner)
+        self.mortals.append(runner)
         if dies_after is not None:
             runner.gate.die_after(dies_after)
         if recovers:
@@ -112,11 +152,11 @@ class RunnerWorld:
     def recover(self, runner: MortalRunner) -> None:
         self._try(lambda: runner.do(runner.runner.recover))
 
-    def close(self, runner: MortalRunner, *, stop: bool) -> None:
-        self.truth.stopped_all |= stop
+    def close(self, runner: Mortal, *, stop: bool) -> None:
+        self.truth.stopped_all |= stop and isinstance(runner, MortalRunner)
         runner.close(stop=stop)
 
-    def break_something(self, runner: MortalRunner, fault: Fault) -> None:
+    def break_something(self, runner: Mortal, fault: Fault) -> None:
         self._trouble()
         runner.engine.faults.add(fault)
 
@@ -147,7 +187,7 @@ class RunnerWorld:
                 if name is not None:
                     Executions(self.home).request_stop(name, grace=grace)
                     bot.stop_asked = True
-            elif bot.execution is not None and bot.runner.lives:
+            elif bot.execution is not None and bot.runner is not None and bot.runner.lives:
                 bot.runner.do(lambda: bot.execution.stop(grace))  # type: ignore[union-attr] # asked just before
                 bot.stop_asked = True
 
@@ -159,11 +199,15 @@ class RunnerWorld:
         time.sleep(seconds)
 
     def check(self) -> None:
-        """Hold what is on disk against what is true; runners that came to their last step meanwhile are dead."""
-        for runner in self.runners:
-            if runner.gate.dead.is_set():
-                runner.die()
+        """Hold what is on disk against what is true."""
+        self.reap()
         self.truth.check()
+
+    def reap(self) -> None:
+        """Let go of the locks of those that have come to their last step."""
+        for mortal in self.mortals:
+            if mortal.gate.dead.is_set():
+                mortal.die()
 
     def bring_to_an_end(self) -> None:
         """Let all bots end, and a runner finish what there is; then nothing is left but records."""
@@ -172,13 +216,16 @@ class RunnerWorld:
             runner.engine.faults.clear()
         self.engine.faults.clear()
         last = self.add_runner(recovers=False)
+        self.supervise()
         deadline = time.monotonic() + DEADLINE
         while unfinished := [one for one in self.truth.folders() if not (one / "outcome.json").exists()]:
             for container in self.running():
                 self.end(container, 0)
             self.recover(last)
             self.check()
-            assert time.monotonic() < deadline, f"not finished: {[self.truth.story(one) for one in unfinished]}"
+            assert time.monotonic() < deadline, "\n".join(
+                ["not finished:", *map(self.truth.story, unfinished), *(one.story() for one in self.living)]
+            )
             self.pass_time(0.02)
         with patch.object(strays, "STRAY_GRACE", 0.0):
             for _ in range(2):
@@ -188,16 +235,16 @@ class RunnerWorld:
         self.check()
         assert list(self.engine.world.containers) == []
         left = [path for folder in self.truth.folders() for path in folder.iterdir() if path.name not in KEPT]
-        left += [*self.home.glob("runners/*"), *self.home.glob("executions/.*")]
+        left += [*self.home.glob("runners/*"), *self.home.glob("executions/.*"), *self.home.glob("requests/0*")]
         assert left == [], [self.truth.story(path.parent) for path in left]
 
     def bury(self) -> None:
         """Let go of all; no thread and no descriptor is left."""
         self.home.rename(self._folder / "grave")
-        for runner in self.runners:
+        for runner in self.mortals:
             if not runner.closed:
                 runner.bury()
-        ours = [runner.threads for runner in self.runners]
+        ours = [runner.threads for runner in self.mortals]
         self._until(lambda: not any(threads() for threads in ours), lambda: [list(map(stack, one())) for one in ours])
         self.engine.close()
         self._patches.close()

@@ -56,7 +56,7 @@ def pick(things: Sequence[T], which: int) -> list[T]:
 
 
 class RunnerMachine(RuleBasedStateMachine):
-    """Bots, runners that die at any step and are followed, an engine that fails, stops from anywhere."""
+    """Bots; runners and supervisors that die at any step and are followed; an engine that fails; stops."""
 
     world: RunnerWorld | None = None
 
@@ -71,7 +71,7 @@ class RunnerMachine(RuleBasedStateMachine):
 
     @rule(recovers=st.booleans(), dies_after=st.none() | st.integers(0, 30))
     def another_runner(self, recovers: bool, dies_after: int | None) -> None:
-        if len(self.there.living) < MOST_RUNNERS:
+        if len(self.there.runners) < MOST_RUNNERS:
             self.there.add_runner(recovers=recovers, dies_after=dies_after)
 
     @rule(which=WHICH, script=SCRIPTS, timeout=TIMEOUTS, faults=st.lists(FAULTS, max_size=2))
@@ -88,8 +88,18 @@ class RunnerMachine(RuleBasedStateMachine):
         self.there.start(runner, script, timeout)
 
     def a_runner(self, which: int) -> MortalRunner:
-        runners = self.there.living or [self.there.add_runner(recovers=which % 2 == 0)]
+        runners = self.there.runners or [self.there.add_runner(recovers=which % 2 == 0)]
         return runners[which % len(runners)]
+
+    @rule(script=SCRIPTS, timeout=TIMEOUTS, supervised=st.booleans(), dies_after=st.none() | st.integers(0, 80))
+    def submit(self, script: Script, timeout: float | None, supervised: bool, dies_after: int | None) -> None:
+        self.there.submit(script, timeout)
+        if supervised:
+            self.there.supervise(dies_after)
+
+    @rule(dies_after=st.none() | st.integers(0, 80))
+    def supervise(self, dies_after: int | None) -> None:
+        self.there.supervise(dies_after)
 
     @rule(which=WHICH, after=st.integers(0, 20))
     def a_runner_will_be_killed(self, which: int, after: int) -> None:
@@ -108,7 +118,7 @@ class RunnerMachine(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def recover(self, which: int) -> None:
-        for runner in pick(self.there.living, which):
+        for runner in pick(self.there.runners, which):
             self.there.recover(runner)
 
     @rule(which=WHICH, fault=FAULTS)
