@@ -81,11 +81,10 @@ class DockerClient:
             return 0
         if self._ahead is None or time.monotonic() - self._ahead[1] > CLOCK_LIFE:
             asked = time.time()
+            info = self.send(call, "GET", "/info")
             with translated(call):
-                theirs = system_time(self.send(call, "GET", "/info"))
-            least, most = asked - theirs, time.time() - theirs
-            agree = least <= 0 <= most
-            self._ahead = 0 if agree else int((least + most) / 2 * NANO), time.monotonic()
+                least, most = ahead(info, asked, time.time())
+            self._ahead = int((least + most) / 2 * NANO), time.monotonic()
         return self._ahead[0]
 
     def about(self, operation: str, *, timeout: float, container_id: str | None = None, image: str = "") -> Call:
@@ -212,13 +211,19 @@ def path(template: str, *values: str) -> str:
     return template.format(*(quote(value, safe="") for value in values))
 
 
-def system_time(info: Any) -> float:
-    """Return the daemon's time that `GET /info` tells, in seconds since the epoch.
+def ahead(info: Any, asked: float, heard: float) -> tuple[float, float]:
+    """Return by how many seconds our clock is ahead of the daemon's, at least and at most; 0 for clocks that may agree.
+
+    Args:
+        info: What `GET /info` tells.
+        asked: When it was asked for, by our clock, in seconds since the epoch.
+        heard: When it had come.
 
     Raises:
-        ValueError: It does not.
+        ValueError: It does not tell the time.
     """
-    return datetime.fromisoformat(str(info.get("SystemTime"))).timestamp()
+    theirs = datetime.fromisoformat(str(info.get("SystemTime"))).timestamp()
+    return (0.0, 0.0) if asked <= theirs <= heard else (asked - theirs, heard - theirs)
 
 
 def _chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:

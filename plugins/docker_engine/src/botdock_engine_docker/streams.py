@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock.model import ContainerState, LogChunk, LogStream
-from botdock_engine_docker.client import path, system_time
+from botdock_engine_docker.client import ahead, path
 from botdock_engine_docker.containers import read_status
 from botdock_engine_docker.errors import translated
 from botdock_engine_docker.frames import FrameDecoder
@@ -103,6 +103,7 @@ class WireStream(LogStream):
         self._watchdog = Timer(SETTLE, self._interrupt)
         self._asked, self._said = "", b""
         """What the daemon was asked once the log had ended, and what has come of the answer."""
+        self._asked_time = 0.0
 
     @property
     def ended(self) -> bool:
@@ -181,22 +182,21 @@ class WireStream(LogStream):
             return False
         said, self._said = self._said, b""
         if self._asked == WAIT and self._source.is_far:
-            self._asked = TIME
+            self._asked, self._asked_time = TIME, time.time()
             self._switch(self._source.ask_time())
         elif self._asked == INSPECT:
             return self._has_ended_well(said)
         else:
-            if (
-                self._asked == TIME
-            ):  # the latest that our clock was so much ahead: a log that was cut is not taken for whole
-                self._log_ended -= time.time() - self._read_time(said)
+            if self._asked == TIME:
+                self._log_ended -= self._most_ahead(said)
             self._asked = INSPECT
             self._switch(self._source.ask("GET", "/json"))
         return False
 
-    def _read_time(self, info: bytes) -> float:
+    def _most_ahead(self, info: bytes) -> float:
+        """Return by how many seconds our clock is ahead at most: so a log that was cut is not taken for a whole one."""
         with translated(self._call):
-            return system_time(json.loads(info))
+            return ahead(json.loads(info), self._asked_time, time.time())[1]
 
     def _has_ended_well(self, inspected: bytes) -> bool:
         with translated(self._call):
