@@ -73,15 +73,15 @@ class Deadlines:
             hears: Whether the engine answers, so that silence can be the bot's.
         """
         now = time.monotonic()
-        ends = [(self._wall(), Timeout.WALL), self._quiet(now) if hears else (_NEVER, None)]
+        ends = [(self._wall(), Timeout.WALL), self._quiet(now, hears=hears)]
         which = next((which for end, which in sorted(ends, key=lambda entry: entry[0]) if end <= now), None)
         self._over = self._over or which is not None
         return which
 
-    def left(self) -> float:
-        """Return after how many seconds the next deadline may pass."""
+    def left(self, *, hears: bool) -> float:
+        """Return after how many seconds the next deadline may pass, as `passed` will say."""
         now = time.monotonic()
-        return max(min(self._wall(), self._quiet(now)[0]) - now, 0.0)
+        return max(min(self._wall(), self._quiet(now, hears=hears)[0]) - now, 0.0)
 
     @property
     def _listens(self) -> bool:
@@ -92,9 +92,9 @@ class Deadlines:
         timeout = self._bounds().timeout
         return _NEVER if timeout is None or self._over else self._started + timeout
 
-    def _quiet(self, now: float) -> tuple[float, Timeout | None]:
+    def _quiet(self, now: float, *, hears: bool) -> tuple[float, Timeout | None]:
         """Return when its silence will be too long, and for which of the two; None where that is not known now."""
-        if self._over or not self._listens:
+        if self._over or not (hears and self._listens):
             return _NEVER, None
         try:
             log = self._log()

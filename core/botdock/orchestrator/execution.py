@@ -249,7 +249,7 @@ class Execution(ExecutionReader):
         pause = HEARING_PAUSE if self._hears() else min(max((now - self._started) / 20, shortest), longest)
         if self._away_since is not None:
             pause = RECONNECT_PAUSE
-        return min(pause, self._deadlines.left())
+        return min(pause, self._deadlines.left(hears=self._away_since is None))
 
 
 def _left() -> ExecutionResult:
