@@ -75,6 +75,12 @@ def test_a_runner_removes_what_none_has_used_for_long_and_keeps_the_others(
     assert programs(stage.home) == [program]
 
 
+def test_a_look_for_what_is_old_makes_no_cache_of_code(tmp_path: Path) -> None:
+    (tmp_path / "cache/program").mkdir(parents=True)
+    assert old(tmp_path, dry_run=True) == old(tmp_path) == []
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["program"]
+
+
 def test_nothing_goes_while_a_run_looks_for_its_program(
     make_stage: Callable[..., Any], make_bot: Callable[..., Any]
 ) -> None:

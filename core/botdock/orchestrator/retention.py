@@ -88,7 +88,7 @@ def _remove_executions(home: Path, bounds: Mapping[str, Any], *, dry_run: bool) 
 
 def _remove_cached(home: Path, limit: int, unused: float, *, dry_run: bool) -> Iterator[Removed]:
     cache = CodeCache(home / "cache", limit=limit, limits={}, unused=unused)
-    if cache.root.is_dir():
+    if (cache.root / "code").is_dir():
         for tree in cache.foresee() if dry_run else cache.trim():
             yield _cached("code", tree.sha256, tree)
     for program in remove_programs(home / PROGRAMS, partial(programs_in_use, home), unused=unused, dry_run=dry_run):
