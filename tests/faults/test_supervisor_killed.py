@@ -36,7 +36,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def test_what_was_asked_for_ends_once_and_right_however_often_the_supervisor_is_killed(place: Place) -> None:
-    chance, names, kills = random.Random(SEED), list[str](), count(40, 4)
+    chance, names, kills = random.Random(SEED), list[str](), count(40, 3)
     for _ in range(kills):
         supervisor = place.supervise()
         names += [place.start(id=f"bot-{len(names)}", config={"seconds": chance.uniform(0.0, 2.0)}) for _ in range(5)]
@@ -63,7 +63,7 @@ def one_lives(supervisors: list[subprocess.Popen[bytes]]) -> bool:
 
 
 def test_of_supervisors_that_start_at_one_instant_one_stays(place: Place) -> None:
-    for _ in range(count(10, 2)):
+    for _ in range(count(10, 1)):
         names = [place.start(config={"seconds": 0.2}) for _ in range(5)]
         supervisors = [place.supervise() for _ in range(3)]
         until(partial(one_lives, supervisors), timeout=PATIENCE)
@@ -75,7 +75,7 @@ def test_of_supervisors_that_start_at_one_instant_one_stays(place: Place) -> Non
 
 
 def test_of_a_hundred_starts_at_once_those_are_stopped_that_were_asked_to(place: Place) -> None:
-    chance, starts = random.Random(SEED), count(100, 30)
+    chance, starts = random.Random(SEED), count(100, 20)
     place.supervise()
     with ThreadPoolExecutor(8) as pool:
         names = list(

@@ -53,6 +53,7 @@ Exit codes:
   2        wrong usage
   130      interrupted before the bot was started
 
+A bot that is to go on without this terminal takes `botdock start`; `botdock logs -f ID` then follows it.
 A limit without an option is set by its configuration key: --set runtime.limits.output=128MiB."""
 
 
