@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ _FORMAT = "{time:YYYY-MM-DDTHH:mm:ss.SSSZZ} {level} {message} {extra}"
 
 def main(home: str, config_file: str | None = None) -> int:
     """Supervise until nothing is left to watch; return what to exit with."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each bot takes some
     enable()
     logger.remove()
     logger.add(
