@@ -128,10 +128,9 @@ def _make_folder(directory: Path, request: Request, runner: str) -> None:
     draft = directory.with_name(f".{directory.name}.{runner}")
     make_private(draft.parent)
     draft.mkdir(mode=0o700)
-    publish(draft / REQUEST, json.dumps(visible_request(request)).encode())
     (draft / EVENTS).touch(mode=0o600)
     hold(draft, runner)
-    sync_folder(draft)
+    publish(draft / REQUEST, json.dumps(visible_request(request)).encode())  # last: it brings all names to the disk
     draft.rename(directory)
     sync_folder(directory.parent)
 
