@@ -239,16 +239,17 @@ class RunnerWorld:
         assert left == [], [self.truth.story(path.parent) for path in left]
 
     def bury(self) -> None:
-        """Let go of all; no thread and no descriptor is left."""
+        """Let go of all; no thread and no descriptor is left of those that were closed."""
         self.home.rename(self._folder / "grave")
-        for runner in self.mortals:
-            if not runner.closed:
-                runner.bury()
-        ours = [runner.threads for runner in self.mortals]
+        for mortal in self.mortals:
+            if not mortal.closed:
+                mortal.bury()
+        ours = [mortal.threads for mortal in self.mortals if mortal.closed]
         self._until(lambda: not any(threads() for threads in ours), lambda: [list(map(stack, one())) for one in ours])
         self.engine.close()
         self._patches.close()
-        self._until(lambda: len(_descriptors()) <= self.before, _descriptors)
+        if not any(mortal.died for mortal in self.mortals):
+            self._until(lambda: len(_descriptors()) <= self.before, _descriptors)
 
     def _until(self, condition: Callable[[], bool], why: Callable[[], object]) -> None:
         deadline = time.monotonic() + DEADLINE

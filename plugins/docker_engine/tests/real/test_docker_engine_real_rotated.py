@@ -95,7 +95,7 @@ def test_what_was_rotated_away_before_it_was_read_is_told(python_lab: Any, read_
 def test_a_line_after_a_long_silence_arrives(bash_lab: Any, monkeypatch: pytest.MonkeyPatch, attached: bool) -> None:
     monkeypatch.setattr(streams, "SETTLE", 0.2)
     engine, patience = bash_lab.engine, 1.0  # instead of the minute that a call has otherwise
-    script = "echo before; sleep 3; echo after; sleep 3; printf tail"
+    script = "echo before; sleep 1.5; echo after; sleep 1.5; printf tail"
     container = engine.create(*bash_lab.spec("/bin/sh", "-c", script), timeout=CALL)
     if attached:
         stream = engine.attach(container, timeout=patience)
