@@ -144,3 +144,8 @@ def test_a_volume_that_no_container_has_is_listed_and_removed_as_one(far_docker:
     assert (info.execution_id, info.labels) == ("", {"io.botdock.owner": "me"})
     engine.remove(ContainerHandle(id=info.container_id), timeout=CALL)
     assert "/volumes/v9" in far_docker.targets("DELETE")
+
+
+def test_volumes_that_cannot_be_listed_hide_no_container(far_docker: Any, engine: DockerEngine) -> None:
+    far_docker.says("GET", "/volumes", {"message": "a driver of volumes is broken"}, status=500)
+    assert engine.list({"io.botdock.owner": "me"}, timeout=CALL) == []

@@ -174,11 +174,18 @@ class Uploads:
             self._client.send(call, "DELETE", path("/volumes/{}", volume))
 
     def unused(self, labels: Mapping[str, str], *, timeout: float) -> list[ContainerInfo]:
-        """Return the volumes of runs that carry all of the labels and that no container has."""
+        """Return the volumes of runs that carry all of the labels and that no container has.
+
+        A driver of volumes that hangs, or fails, hides them for this time: the containers are what matters.
+        """
         wanted = [LABEL_DELIVERED, *(f"{name}={value}" for name, value in labels.items())]
         filters = json.dumps({"label": wanted, "dangling": ["true"]})
-        call = self._client.about("list", timeout=timeout)
-        found = self._client.send(call, "GET", "/volumes", params={"filters": filters})["Volumes"] or ()
+        call = self._client.about("list", timeout=min(timeout, CLEAN_UP))
+        try:
+            found = self._client.send(call, "GET", "/volumes", params={"filters": filters})["Volumes"] or ()
+        except ContainerError as error:
+            logger.bind(error=error.message).warning("the volumes of the engine could not be listed")
+            return []
         return [
             ContainerInfo(
                 container_id=UNUSED + volume["Name"],
