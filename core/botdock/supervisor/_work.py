@@ -7,13 +7,15 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+import attrs
+
 from botdock._log import about, logger
 from botdock._threads import Pool
 from botdock.errors import BotdockError, UserError
 from botdock.executions._files import EXECUTIONS
-from botdock.executions._queue import withdraw
-from botdock.executions._requests import REFUSED, read_request
-from botdock.model import Outcome
+from botdock.executions._queue import change_request, withdraw
+from botdock.executions._requests import REFUSED, Request, read_request
+from botdock.model import Outcome, RestartOn, RestartPolicy
 from botdock.orchestrator import Execution
 from botdock.orchestrator.running import ClosedError
 from botdock.supervisor._recovering import Group
@@ -104,8 +106,19 @@ class Work:
             let_go()
             self._tell(execution.execution_id, again=False)
 
+        self._drop_secrets(execution)
         execution.add_done_callback(ended)
         return True
+
+    def _drop_secrets(self, execution: Execution) -> None:
+        """Remove the secrets from the request of an execution that nothing can follow: its bot has them."""
+        policy = execution.result.evidence.get("bounds", {}).get("restart", {}).get("value")
+        if policy is None or RestartPolicy.parse(str(policy)).on is not RestartOn.NO:
+            return
+        try:
+            change_request(self._home, execution.execution_id, _without_secrets)
+        except OSError as error:  # they go with it at its end
+            logger.bind(execution_id=execution.execution_id, error=str(error)).warning("its request keeps the secrets")
 
     def _take_over(self, group: Group) -> None:
         """Take over executions of one engine, in a thread of the pool."""
@@ -130,6 +143,10 @@ class Work:
     def _tell(self, execution_id: str, *, again: bool) -> None:
         self._told.put((execution_id, again))
         self._ring()
+
+
+def _without_secrets(request: Request) -> Request:
+    return attrs.evolve(request, executable=attrs.evolve(request.executable, secrets={}))
 
 
 def _said(error: Exception) -> str:
