@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from botdock.executions._files import EXECUTIONS, OUTCOME, REQUEST, execution_ids, is_orphan, read_json
-from botdock.executions._lease import HOLDER
+from botdock.executions._lease import HOLDER, Lease
 from botdock.orchestrator.journal import sweep_drafts, tidy
 from botdock.orchestrator.strays import engine_of
 
@@ -50,6 +50,7 @@ def groups(home: Path, only: Collection[str] | None, known: Collection[str]) -> 
 
 def tidy_up(home: Path) -> None:
     """Remove what runners had not removed to its end when they died, of what needs no engine."""
+    Lease(home).sweep()
     sweep_drafts(home)
     for name in execution_ids(home):
         directory = home / EXECUTIONS / name
