@@ -227,6 +227,7 @@ class RunnerWorld:
                 ["not finished:", *map(self.truth.story, unfinished), *(one.story() for one in self.living)]
             )
             self.pass_time(0.02)
+        self._until(lambda: not [*self.home.glob("requests/0*")], lambda: [*self.home.glob("requests/0*")])
         with patch.object(strays, "STRAY_GRACE", 0.0):
             for _ in range(2):
                 self.recover(last)
