@@ -17,7 +17,9 @@ from botdock.model import ContainerHandle, ContainerState, ContainerStatus, Exec
 from botdock.orchestrator import bot_orchestrator
 from botdock.orchestrator import execution as module
 from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.faults import Fault, FaultKind
 from botdock_testing.script import Script
+from testbed.waiting import until
 
 MakeStage = Callable[..., Any]
 MakeBot = Callable[..., Executable]
@@ -106,11 +108,9 @@ def test_what_ended_while_the_engine_did_not_answer_ended_by_itself(
     assert events(folder) == [("ending", why), ("not_ended", why)], "a successor comes to the same"
 
 
-@pytest.mark.parametrize(
-    ("exit_code", "outcome"), [(143, Outcome.STOPPED), (137, Outcome.STOPPED), (3, Outcome.FAILED)]
-)
+@pytest.mark.parametrize("exit_code", [143, 137, 3])
 def test_an_engine_that_goes_away_after_it_sent_the_signal_has_stopped_it(
-    make_stage: MakeStage, make_bot: MakeBot, exit_code: int, outcome: Outcome
+    make_stage: MakeStage, make_bot: MakeBot, exit_code: int
 ) -> None:
     stage = make_stage(FakeEngine(FOREVER))
     execution = stage.orchestrator.begin(make_bot())
@@ -118,7 +118,30 @@ def test_an_engine_that_goes_away_after_it_sent_the_signal_has_stopped_it(
     with pytest.raises(EngineTimeoutError):
         execution.stop()
     stage.engine.finish(execution.container_id, exit_code=exit_code)
-    assert execution.wait(10).outcome is outcome
+    assert execution.wait(10).outcome is Outcome.STOPPED
+
+
+def test_a_bot_with_a_handler_is_stopped_though_the_answer_to_the_stop_was_lost(
+    make_stage: MakeStage, make_bot: MakeBot
+) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True, farewell=b"bye\n")))
+    execution = stage.orchestrator.begin(make_bot())
+    stage.engine.faults.add(Fault(operation="stop", kind=FaultKind.FAIL_AFTER))
+    execution.end_soon(Outcome.STOPPED, grace=None)
+    result = execution.wait(10)
+    assert (result.outcome, result.exit_code) == (Outcome.STOPPED, 3)
+
+
+def test_what_runs_on_after_a_stop_without_an_answer_ends_as_it_ends(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage = make_stage(FakeEngine(FOREVER))
+    execution = stage.orchestrator.begin(make_bot())
+    stage.engine.fail("stop", EngineTimeoutError("no answer"))
+    with pytest.raises(EngineTimeoutError):
+        execution.stop(grace=0.0)
+    (folder,) = stage.records()
+    until(lambda: ("not_ended", "stopped") in events(folder))
+    stage.engine.finish(execution.container_id, exit_code=3)
+    assert execution.wait(10).outcome is Outcome.FAILED
 
 
 def test_wall_time_is_enforced_as_soon_as_the_engine_can(make_stage: MakeStage, make_bot: MakeBot) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from botdock.entrypoints import ResultReading
 from botdock.model import ContainerState, ContainerStatus, Outcome
-from botdock.orchestrator.verdict import Ending, Verdict, judge
+from botdock.orchestrator.attempts import Ending
+from botdock.orchestrator.verdict import Verdict, judge
 
 FINE = ResultReading(content=b"1", exit_code=0)
 SILENT = ResultReading()

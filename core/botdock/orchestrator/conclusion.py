@@ -12,10 +12,11 @@ from botdock._log import logger
 from botdock.entrypoints import ResultReading, most_bytes, read_result
 from botdock.errors import BotdockError, LogError, UserError
 from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase
+from botdock.orchestrator.attempts import Ending
 from botdock.orchestrator.documents import result_document
 from botdock.orchestrator.preparation import Preparation, Services, Setting
 from botdock.orchestrator.run import Created, Run
-from botdock.orchestrator.verdict import Ending, judge
+from botdock.orchestrator.verdict import judge
 from botdock.services.log_store import StoredLog
 
 LEFT_BEHIND, REMOVED_LATER = "left_behind", "removed_later"

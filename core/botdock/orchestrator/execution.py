@@ -19,12 +19,12 @@ from botdock.errors import (
 )
 from botdock.executions._stops import StopRequest, read_stop
 from botdock.model import ContainerStatus, ExecutionResult, Outcome, Phase
+from botdock.orchestrator.attempts import Attempts, Ending
 from botdock.orchestrator.conclusion import Conclusion, LeftError
 from botdock.orchestrator.deadlines import Deadlines, Timeout
 from botdock.orchestrator.preparation import Services
 from botdock.orchestrator.reading import ExecutionReader, Work
 from botdock.orchestrator.run import Created, Run
-from botdock.orchestrator.verdict import Attempts, Ending
 
 HEARING_PAUSE = 30.0
 """Seconds between two looks at a container whose end is heard."""
@@ -161,16 +161,14 @@ class Execution(ExecutionReader):
         if (container := self._run.container) is None:
             return  # no bot was started: it ends by itself
 
-        def stop() -> bool:
-            if self._containers.wait(container, timeout=0.0) is not None:
-                return False  # an engine that was away has only now told of it
-            self._containers.stop_container(container, grace=grace)
-            return True
+        def is_over() -> bool:
+            return self._containers.wait(container, timeout=0.0) is not None
 
         if why is Outcome.STOPPED:
             self._look()  # one that has ended by itself was not ended by us
         with about(self.execution_id):  # the caller may be about another one
-            self.attempts.attempt(why, stop, failure=failure, timeout=timeout)
+            stop = partial(self._containers.stop_container, container, grace=grace)
+            self.attempts.attempt(why, stop, is_over=is_over, grace=grace, failure=failure, timeout=timeout)
         self.look_soon()
 
     def _finish(self, course: Course) -> None:
@@ -217,6 +215,8 @@ class Execution(ExecutionReader):
                 return
             status, lost = self._ask(created)
             if status is None and lost is None:
+                if self._away_since is None:
+                    self.attempts.runs_on()
                 if (timeout := self._deadlines.passed(hears=self._away_since is None)) is not None:
                     self.end_soon(Outcome.TIMED_OUT, grace=None, timeout=timeout)
                 self._turn += 1
