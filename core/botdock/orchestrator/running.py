@@ -156,7 +156,8 @@ class Watch:
             try:
                 self._hear()
             except Exception as error:  # noqa: BLE001 - a third party's engine may raise anything
-                logger.bind(error=str(error)).debug("the engine's events cannot be heard now")
+                if not self._closed.is_set():
+                    logger.bind(error=str(error)).debug("the engine's events cannot be heard now")
             if self.hears:
                 pause = shortest
                 self.hears = False
