@@ -72,7 +72,8 @@ def test_read_only_trees_are_moved_and_removed_without_being_root(nobodys_folder
     program = [sys.executable, "-c", AS_NOBODY, str(nobodys_folder)]
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(program, check=False, timeout=60, capture_output=True, text=True, env=unmeasured)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
 def test_a_cleanup_that_the_disk_refuses_fails_no_run(runs: CodeRuns, monkeypatch: pytest.MonkeyPatch) -> None:
