@@ -16,7 +16,7 @@ from testbed.drills import SEED, count
 
 pytestmark = pytest.mark.docker
 
-RUNS = count(500, 40)
+RUNS = count(500, 24)
 AT_ONCE = 4
 MIB = 1024 * 1024
 

@@ -16,7 +16,7 @@ from testbed.waiting import wait_until
 
 pytestmark = pytest.mark.docker
 
-BOTS = count(200, 40)
+BOTS = count(200, 24)
 AT_ONCE = 4
 """Starts and stops at one time; more of them do not get through faster on two processors."""
 LINES = 3

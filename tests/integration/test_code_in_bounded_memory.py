@@ -41,7 +41,7 @@ CORPUS: Mapping[str, Mapping[str, bytes]] = {
         **{"ab" * 100 + f"/{n}" + "ab" * 100 + ".py": b"" for n in range(2000)},
     },
     "a line that does not end": {"main.py": b"import sys\nfor _ in range(512): sys.stdout.write('x' * 65536)\n" + FINE},
-    "empty lines": {"main.py": b"import sys\nfor _ in range(64): sys.stdout.write('\\n' * 65536)\n" + FINE},
+    "empty lines": {"main.py": b"import sys\nfor _ in range(12): sys.stdout.write('\\n' * 65536)\n" + FINE},
 }
 RUNNER = """
 import json, sys

@@ -201,10 +201,6 @@ def _policy_of(request: Request, evidence: Mapping[str, Any]) -> RestartPolicy:
     return RestartPolicy()
 
 
-def _well(request: Request) -> Request:
-    return attrs.evolve(request, restart=request.restart.well())
-
-
 def _about(request: Request, row: Restart, **facts: Any) -> dict[str, Any]:
     named = {"id": request.executable.id, "execution_id": request.execution_id}
     return {**named, "restarts": row.in_a_row, **facts}
