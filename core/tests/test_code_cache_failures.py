@@ -71,7 +71,9 @@ def nobodys_folder() -> Iterator[Path]:
 def test_read_only_trees_are_moved_and_removed_without_being_root(nobodys_folder: Path) -> None:
     program = [sys.executable, "-c", AS_NOBODY, str(nobodys_folder)]
     unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    done = subprocess.run(program, check=False, timeout=60, capture_output=True, text=True, env=unmeasured)
+    done = subprocess.run(  # in a folder that this user may enter, as a key is looked for as a path first
+        program, check=False, timeout=60, capture_output=True, text=True, env=unmeasured, cwd=nobodys_folder
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 

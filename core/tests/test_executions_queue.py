@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from botdock.errors import UserError
-from botdock.executions import Executions, ExecutionState
+from botdock.executions import Executions, ExecutionState, _stops
 from botdock.executions import _queue as queue
 from botdock.executions._files import forget_request, is_orphan, request_ids
 from botdock.executions._lease import Lease, hold
@@ -119,6 +119,23 @@ def test_what_is_queued_can_be_stopped_and_removed_without_a_supervisor(tmp_path
     Executions(tmp_path).stop(other.name, timeout=1)
     Executions(tmp_path).remove(other.name)
     assert (request_ids(tmp_path), Executions(tmp_path).list(bot="sma")[0].execution_id) == ([], directory.name)
+
+
+def test_a_bot_that_is_restarted_twice_while_it_is_asked_to_stop_is_stopped(
+    tmp_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, whole = ask(), _stops.request_stop
+    row: list[Path] = []
+
+    def meanwhile(directory: Path, grace: float | None) -> Path:
+        asked = whole(directory, grace)
+        while len(row) < 2:
+            row.append(ask(restart=Restart(previous=row[-1].name if row else first.name)))
+        return asked
+
+    monkeypatch.setattr(_stops, "request_stop", meanwhile)
+    assert Executions(tmp_path).request_stop("sma").execution_id == row[-1].name
+    assert Executions(tmp_path).get(row[-1].name).outcome is Outcome.STOPPED
 
 
 def test_of_many_that_end_it_at_once_one_does(ask: Ask) -> None:

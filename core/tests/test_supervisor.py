@@ -19,7 +19,7 @@ from botdock.executions import Executions
 from botdock.executions import _queue as queue
 from botdock.executions._files import request_ids
 from botdock.executions._requests import Request, Restart, read_request
-from botdock.model import Executable, new_execution_id
+from botdock.model import Executable, Outcome, new_execution_id
 from botdock.supervisor import _succession as succession
 from botdock.supervisor._readiness import ServiceManager
 from botdock.supervisor._seat import is_taken, ring, seated
@@ -142,6 +142,22 @@ def test_whenever_a_bot_is_stopped_over_its_restart_nothing_is_left_to_run(
     for name in request_ids(tmp_path):
         settle(tmp_path, name, {"outcome": "stopped"}, lambda *_: None)
     assert not Executions(tmp_path).list(running=True)
+
+
+def test_a_stop_that_waits_in_vain_for_a_restart_that_is_just_made_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, whole = ask(tmp_path), queue.submit
+
+    def late(*given: Any, **named: Any) -> None:
+        assert Executions(tmp_path).stop("sma", timeout=0).execution_id == first.execution_id
+        whole(*given, **named)
+
+    monkeypatch.setattr(queue, "_MAKING", 0.0)
+    monkeypatch.setattr(succession, "submit", late)
+    settle(tmp_path, first.execution_id, {"outcome": "failed"}, again)
+    assert not Executions(tmp_path).list(running=True)
+    assert [one.outcome for one in Executions(tmp_path).list()] == [Outcome.STOPPED, Outcome.FAILED]
 
 
 def test_what_was_removed_has_no_successor(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_bots_that_are_restarted_all_the_time_leave_no_more_and_no_more_taken(pl
     early, late = Taken.most(samples[third : 2 * third]), Taken.most(samples[2 * third :])
     for number in range(BOTS):  # each once, whatever its bot is doing just now
         place.executions.stop(f"bot-{number}", grace=0.1, timeout=PATIENCE)
-    assert not place.executions.list(running=True)
+    until(lambda: not place.executions.list(running=True), timeout=PATIENCE)
     until(lambda: not list((place.home / "requests").glob("*.json")), timeout=PATIENCE)
     rows = place.executions.list()
     print(

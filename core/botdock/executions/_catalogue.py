@@ -126,6 +126,12 @@ class Catalogue:
             return found[0]
         raise self._ambiguous(name, begun) if begun else self._unknown(name)
 
+    def _follows(self, record: ExecutionRecord, execution_id: str) -> bool:
+        """Tell whether an execution comes after another one in a row of restarts; ids sort by time."""
+        while record.previous > execution_id:
+            record = self.get(record.previous)
+        return record.previous == execution_id
+
     def _begun(self, prefix: str) -> Sequence[Row]:
         return self._index.select(
             "execution_id >= ? AND execution_id < ?", (prefix, f"{prefix}{_AFTER}"), tail=_NEWEST_FIRST

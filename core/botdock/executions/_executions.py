@@ -204,7 +204,7 @@ class Executions(Catalogue):
         from botdock.executions._stops import request_stop  # which a stop alone needs
 
         asked, newest = "", self.get(name)
-        while not asked or newest.previous == asked:  # of a bot, one may have followed in this very moment
+        while not asked or self._follows(newest, asked):  # of a bot, some may have followed meanwhile
             asked, newest = request_stop(newest.directory, grace).name, self.get(name)
         return self.get(asked)
 

@@ -12,6 +12,7 @@ from botdock._log import logger
 from botdock.executions._files import EXECUTIONS, REQUESTS, RUN, forget_request, read_end, remove_folder
 from botdock.executions._queue import change_request, submit
 from botdock.executions._requests import Request, Restart, read_request
+from botdock.executions._stops import request_stop
 from botdock.model import new_execution_id
 
 Follow = Callable[[Request, Mapping[str, Any]], Restart | None]
@@ -48,7 +49,15 @@ def settle(home: Path, execution_id: str, end: Mapping[str, Any] | None, follow:
         request = change_request(home, execution_id, _with_successor)
         if request is not None and request.successor:
             _make(home, request, restart)
+            _stop_if_asked(home, request)
     forget_request(home, execution_id)
+
+
+def _stop_if_asked(home: Path, request: Request) -> None:
+    """Pass a stop on that came while the successor was being made, should its sender have waited for that in vain."""
+    now = read_request(home, request.execution_id, code=False)
+    if now is not None and now.stopped:
+        request_stop(home / EXECUTIONS / request.successor, None)
 
 
 def _with_successor(request: Request) -> Request:
