@@ -128,8 +128,9 @@ class Catalogue:
 
     def _follows(self, record: ExecutionRecord, execution_id: str) -> bool:
         """Tell whether an execution comes after another one in a row of restarts; ids sort by time."""
-        while record.previous > execution_id:
-            record = self.get(record.previous)
+        with suppress(UserError):  # one between them was removed
+            while record.previous > execution_id:
+                record = self.get(record.previous)
         return record.previous == execution_id
 
     def _begun(self, prefix: str) -> Sequence[Row]:
