@@ -3,7 +3,7 @@
     class BareEngine(ShimEngine):
         name = "bare"
 
-        def prepare(self, new, folder, template, run):
+        def plan(self, new, folder, template, run):
             return Plan(command=[*template.command, run.context], environment={}, working_dir=run.code)
 
 `ShimEngine` has all else that an engine does but `capabilities` and `ensure_image`. The shim starts what the plan says,

@@ -62,7 +62,7 @@ class ShimEngine(Engine):
         self._events: ShimEvents | None = None
 
     @abstractmethod
-    def prepare(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
+    def plan(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
         """Fill the folder of a new container, and return what its shim starts.
 
         Args:
@@ -84,7 +84,7 @@ class ShimEngine(Engine):
             sweep(self._state)
             try:
                 new.mkdir(mode=0o700, parents=True)
-                plan = self.prepare(new, path, template, run)
+                plan = self.plan(new, path, template, run)
                 output = {"output": template.limits.output, "endless": template.keeps_newest}
                 (new / files.BELLS).mkdir(mode=0o700)
                 os.mkfifo(new / files.CONTROL, 0o600)

@@ -104,7 +104,7 @@ class ProcessEngine(ShimEngine):
         """Say that it is there: `create` looks for the interpreter."""
         return ImageInfo(reference=image)
 
-    def prepare(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
+    def plan(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
         """Make the bot's own folders, and say what is started in its code tree.
 
         Memory is RLIMIT_DATA and not RLIMIT_AS: Node reserves gigabytes of addresses that it never touches, which the
