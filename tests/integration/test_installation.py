@@ -18,6 +18,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 STANDARD = {
     "botdock-cli",
     "botdock-engine-docker",
+    "botdock-engine-oci",
     "botdock-engine-process",
     "botdock-runtime-bash",
     "botdock-runtime-nodejs20",

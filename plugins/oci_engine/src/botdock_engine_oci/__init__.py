@@ -1,0 +1,1 @@
+"""Run botdock's bots in containers without a daemon: crun or runc."""

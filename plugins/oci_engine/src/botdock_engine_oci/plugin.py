@@ -1,0 +1,32 @@
+"""What botdock finds: the hook implementations, and nothing that is slow to import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botdock import EnginePlugin, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from botdock import Engine
+    from botdock.config import Config
+
+
+def open_engine(config: Config) -> Engine:
+    """Return the engine."""
+    from botdock_engine_oci.engine import OciEngine
+
+    return OciEngine(config.home_dir / "oci")
+
+
+@hookimpl
+def botdock_engines() -> Iterable[EnginePlugin]:
+    """Register the engine `oci`."""
+    yield EnginePlugin(
+        name="oci",
+        images=False,
+        summary="single-use containers of crun or runc: no daemon",
+        factory=open_engine,
+        automatic=False,
+    )

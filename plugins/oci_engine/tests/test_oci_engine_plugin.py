@@ -1,0 +1,28 @@
+"""How the engine is found, and what it says when it cannot run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from botdock.config import Config
+from botdock.errors import ContainerError
+from botdock_engine_oci import plugin
+from botdock_engine_oci.engine import OciEngine
+from botdock_testing.engine import asked
+
+
+def test_the_engine_is_registered_and_never_chosen_by_itself(tmp_path: Path) -> None:
+    (described,) = plugin.botdock_engines()
+    assert (described.name, described.automatic) == ("oci", False)
+    assert isinstance(described.factory(Config(home=str(tmp_path))), OciEngine)
+    assert list(tmp_path.iterdir()) == [], "nothing is made before it is needed"
+
+
+def test_without_a_runtime_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ContainerError, match="neither crun nor runc is on PATH") as caught:
+        OciEngine(tmp_path / "state").create(*asked(tmp_path), timeout=30.0)
+    assert "apt-get install crun" in str(caught.value.hint)
+    assert not any((tmp_path / "state").iterdir())
