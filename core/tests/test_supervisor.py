@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botdock.errors import BotdockError, UserError
 from botdock.executions import Executions
 from botdock.executions import _queue as queue
 from botdock.executions._files import request_ids
@@ -22,7 +24,7 @@ from botdock.executions._requests import Request, Restart, read_request
 from botdock.model import Executable, Outcome, new_execution_id
 from botdock.supervisor import _succession as succession
 from botdock.supervisor._readiness import ServiceManager
-from botdock.supervisor._seat import is_taken, ring, seated
+from botdock.supervisor._seat import HAND_OVER, is_taken, ring, seated
 from botdock.supervisor._succession import settle
 from botdock.supervisor._turns import Queued, in_turn, seconds_until
 from testbed.waiting import until
@@ -166,6 +168,29 @@ def test_what_was_removed_has_no_successor(tmp_path: Path) -> None:
     assert request_ids(tmp_path) == []
 
 
+def test_what_may_be_restarted_is_not_removed_before_that_is_decided(tmp_path: Path) -> None:
+    first, executions = ask(tmp_path), Executions(tmp_path)
+    with pytest.raises(UserError, match="whether it is restarted") as caught:
+        executions.remove("sma")
+    assert first.execution_id in caught.value.hint
+    settle(tmp_path, first.execution_id, {"outcome": "failed"}, again)
+    executions.remove(first.execution_id)
+    assert [one.previous for one in executions.list()] == [first.execution_id]
+    second = ask(tmp_path)
+    executions.request_stop(second.execution_id)
+    executions.remove(second.execution_id)
+    assert second.execution_id not in request_ids(tmp_path)
+
+
+def test_a_removal_waits_for_a_supervisor_that_is_just_deciding(tmp_path: Path) -> None:
+    request = ask(tmp_path)
+    with seated(tmp_path, replace=False, patience=0), ThreadPoolExecutor(1) as pool:
+        removed = pool.submit(Executions(tmp_path).remove, request.execution_id)
+        settle(tmp_path, request.execution_id, {"outcome": "failed"}, again)
+        assert removed.result(60).execution_id == request.execution_id
+    assert len(request_ids(tmp_path)) == 1
+
+
 def test_the_seat_has_one_holder_who_is_asked_to_hand_over(tmp_path: Path) -> None:
     with seated(tmp_path, replace=False, patience=0) as bell:
         assert bell is not None
@@ -188,6 +213,18 @@ def test_the_seat_has_one_holder_who_is_asked_to_hand_over(tmp_path: Path) -> No
     assert successors == [True]
     assert not is_taken(tmp_path)
     assert (tmp_path / "requests").stat().st_mode & 0o077 == 0
+
+
+def test_a_socket_that_is_removed_is_made_anew_and_a_lock_that_is_removed_ends_the_supervisor(tmp_path: Path) -> None:
+    with seated(tmp_path, replace=False, patience=0) as bell:
+        assert bell is not None
+        (tmp_path / "requests" / "supervisor.sock").unlink()
+        bell.keep()
+        ring(tmp_path, HAND_OVER)
+        assert bell.wait(20)
+        (tmp_path / "supervisor.lock").unlink()
+        with pytest.raises(BotdockError, match=r"supervisor.lock was removed under its supervisor"):
+            bell.keep()
 
 
 def test_systemd_is_told_and_its_socket_goes_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from botdock import Executable
 from botdock.config import Config, NotifyConfig, SupervisorConfig, document, to_toml
 from botdock.executions import ExecutionRecord, Executions
 from botdock.supervisor import Supervisor, submit
+from botdock.supervisor._seat import HAND_OVER, ring
 from testbed.waiting import until
 
 PATIENCE = 120.0
@@ -71,9 +73,14 @@ class Place:
         """Return all executions, the oldest first."""
         return list(reversed(self.executions.list()))
 
+    def joined(self) -> None:
+        """Wait until the supervisor has ended."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
     def close(self) -> None:
         self._supervisor.hand_over()
-        self._thread.join(PATIENCE)
+        self.joined()
         self._server.shutdown()
         self._server.server_close()
 
@@ -129,3 +136,17 @@ def test_a_bot_that_waits_for_its_restart_is_stopped_for_good(place: Place) -> N
     place.executions.stop("sma", grace=0.1, timeout=PATIENCE)
     until(all_over(place, 2), timeout=PATIENCE)
     assert [one.outcome for one in place.row()] == ["failed", "stopped"]
+
+
+def test_a_supervisor_whose_requests_are_removed_under_it_goes_on(place: Place) -> None:
+    requests = place.folder / "home" / "requests"
+    first = place.start(place.bot("sleep 300"), "no")
+    until(lambda: place.row()[0].state == "running", timeout=PATIENCE)
+    shutil.rmtree(requests)
+    until((requests / "supervisor.sock").exists, timeout=PATIENCE)
+    assert requests.stat().st_mode & 0o777 == 0o700
+    second = place.start(place.bot("echo anew"), "no")
+    assert place.executions.wait(second, timeout=PATIENCE).outcome == "succeeded"
+    assert place.executions.stop(first, grace=0.1, timeout=PATIENCE).outcome == "stopped"
+    ring(place.folder / "home", HAND_OVER)
+    place.joined()

@@ -2,17 +2,22 @@
 
 supervisor.lock            locked by the supervisor as long as it lives
 requests/supervisor.sock   its socket, 0600: a datagram wakes it, and one that says so asks it to hand over
+
+What another program removes of it under a living supervisor is made anew, but not the lock: another one may have that.
 """
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from botdock._locks import locked_at_once
+from botdock._log import logger
 from botdock._ownership import make_private
+from botdock.errors import BotdockError
 from botdock.executions._files import REQUESTS, SUPERVISOR
 from botdock.executions._stops import address_in, datagrams, send
 
@@ -71,12 +76,35 @@ class Bell:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._path = home / REQUESTS / SOCKET
-        self._socket = datagrams()
+        self._socket = self._open()
+
+    def _open(self) -> socket.socket:
+        opened = datagrams()
         with suppress(OSError):  # without a name, it looks now and then
             self._path.unlink(missing_ok=True)
             with address_in(self._path.parent, SOCKET) as address:
-                self._socket.bind(address)
+                opened.bind(address)
             self._path.chmod(0o600)
+        return opened
+
+    def keep(self) -> None:
+        """Make anew what was removed of its folder and its name.
+
+        Raises:
+            BotdockError: The lock was removed, so that another supervisor may live by now.
+        """
+        if not (self._home / SUPERVISOR).exists():
+            raise BotdockError(
+                f"{self._home / SUPERVISOR} was removed under its supervisor, which ends",
+                hint="Bots run on. Start another supervisor, and leave the files of the state folder to botdock.",
+            )
+        if self._path.exists():
+            return
+        with suppress(OSError):  # the disk may take it later
+            make_private(self._path.parent)
+            self._socket.close()
+            self._socket = self._open()
+            logger.bind(path=str(self._path)).warning("the supervisor's socket was removed, and is made anew")
 
     def ring(self) -> None:
         """Let `wait` return."""

@@ -102,6 +102,7 @@ class Supervisor:
             watch.begin()
             self._manager.tell("READY=1")
             while not self._leaving:
+                bell.keep()
                 pause = watch.turn()
                 self._manager.live()
                 self._manager.tell_status(watch.status)

@@ -123,11 +123,17 @@ class Watch:
 
     def _look(self) -> None:
         """Read which requests there are, if that can have changed."""
-        changed = (self._home / REQUESTS).stat().st_mtime_ns
-        if changed == self._looked_ns:
+        try:
+            changed = (self._home / REQUESTS).stat().st_mtime_ns
+            if changed == self._looked_ns:
+                return
+            found = set(request_ids(self._home))
+        except OSError as error:  # another program removed it, or took our right to read it
+            self._looked_ns = 0
+            logger.bind(error=str(error)).warning("what is asked for cannot be read now")
             return
         self._looked_ns = changed if time.time_ns() - changed > _COARSEST_NS else 0
-        found = set(request_ids(self._home))
+        self._unsettled |= set(self._queue) - found
         self._queue = {name: one for name, one in self._queue.items() if name in found}
         self._unsettled |= found - set(self._queue) - set(self._active)
 
