@@ -172,7 +172,7 @@ def test_what_may_be_restarted_is_not_removed_before_that_is_decided(tmp_path: P
     first, executions = ask(tmp_path), Executions(tmp_path)
     with pytest.raises(UserError, match="whether it is restarted") as caught:
         executions.remove("sma")
-    assert first.execution_id in caught.value.hint
+    assert first.execution_id in str(caught.value.hint)
     settle(tmp_path, first.execution_id, {"outcome": "failed"}, again)
     executions.remove(first.execution_id)
     assert [one.previous for one in executions.list()] == [first.execution_id]

@@ -233,8 +233,10 @@ class Executions(Catalogue):
     def remove(self, name: str) -> ExecutionRecord:
         """Remove the folder of an execution that has ended, with its log and result, and return what it was.
 
+        Where a supervisor is just deciding whether another one follows it, this waits for that.
+
         Raises:
-            UserError: There is no such execution, or it has not ended.
+            UserError: There is no such execution, or it has not ended, or whether another one follows is not decided.
             BotdockError: It could not be removed.
         """
         record = self.get(name)
@@ -244,13 +246,10 @@ class Executions(Catalogue):
 
     @staticmethod
     def check_removable(record: ExecutionRecord) -> None:
-        """Raise `UserError` where an execution has not ended, and so cannot be removed."""
-        if record.state is not ExecutionState.ENDED:
-            dead = record.state is ExecutionState.ABANDONED
-            raise UserError(
-                f"execution {record.execution_id} has not ended: it is {record.state}",
-                hint="`botdock recover` finishes it." if dead else f"`botdock stop {record.execution_id}` ends it.",
-            )
+        """Raise `UserError` where an execution cannot be removed yet; see `remove`."""
+        from botdock.executions._queue import check_removable  # which a list of executions does not need
+
+        check_removable(record)
 
     def prune(
         self,

@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from botdock._locks import locked
+from botdock._locks import locked, locked_at_once
 from botdock._ownership import make_private
 from botdock._whole_files import publish, sync_folder
 from botdock.errors import BotdockError, UserError
@@ -29,6 +29,7 @@ from botdock.executions._files import (
     REQUESTS,
     RESULT,
     STOP,
+    SUPERVISOR,
     forget_request,
     is_waiting,
     read_json,
@@ -36,13 +37,14 @@ from botdock.executions._files import (
     request_ids,
 )
 from botdock.executions._lease import HOLDER, Lease, claiming, hold, holder_lives
+from botdock.executions._records import ExecutionRecord, ExecutionState
 from botdock.executions._requests import Request, Restart, read_request, visible_request, write_request
 from botdock.model import ExecutionResult, Outcome
 
 _LOCK_PATIENCE = 60.0
 """Seconds to wait for others that ask at the same time; each needs some milliseconds."""
 _MAKING = 10.0
-"""Seconds that a supervisor has to make what follows an end; one that died over it makes nothing that was stopped."""
+"""Seconds that a supervisor has to decide on what follows an end, and to make it; it needs some milliseconds."""
 
 
 def submit(home: Path, request: Request, *, most: int) -> None:
@@ -112,6 +114,38 @@ def call_off(directory: Path) -> Path | None:
     while (home / REQUESTS / f"{directory.name}.json").exists() and time.monotonic() < deadline:
         time.sleep(0.01)  # its supervisor is just making it
     return followed if followed.is_dir() else None
+
+
+def check_removable(record: ExecutionRecord) -> None:
+    """Raise `UserError` where an execution has not ended, or may be restarted; that is decided soon."""
+    name = record.execution_id
+    if record.state is not ExecutionState.ENDED:
+        dead = record.state is ExecutionState.ABANDONED
+        hint = "`botdock recover` finishes it." if dead else f"`botdock stop {name}` ends it."
+        raise UserError(f"execution {name} has not ended: it is {record.state}", hint=hint)
+    if not _is_decided(record.directory.parent.parent, name):
+        hint = f"A supervisor decides that. After `botdock stop {name}` it is not restarted."
+        raise UserError(f"execution {name} has ended, but whether it is restarted is not decided yet", hint=hint)
+
+
+def _is_decided(home: Path, execution_id: str) -> bool:
+    deadline = time.monotonic() + _MAKING
+    while (undecided := _is_undecided(home, execution_id)) and time.monotonic() < deadline:
+        with locked_at_once(home / SUPERVISOR) as none_lives:
+            if none_lives:
+                break
+        time.sleep(0.01)
+    return not undecided
+
+
+def _is_undecided(home: Path, execution_id: str) -> bool:
+    try:
+        request = read_request(home, execution_id, code=False)
+    except ValueError:  # nothing can follow it
+        return False
+    except OSError:
+        return True
+    return request is not None and not request.stopped
 
 
 def _check_room(home: Path, most: int) -> None:

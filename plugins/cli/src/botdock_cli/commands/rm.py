@@ -22,7 +22,7 @@ Examples:
 \b
 Exit codes:
   0    all are gone
-  2    wrong usage, no such execution, or one that has not ended; then none is removed
+  2    wrong usage, no such execution, or one that has not ended, or may be restarted; then none is removed
   125  one could not be removed, or, with -f, not be stopped"""
 
 
