@@ -19,9 +19,10 @@ from botdock.archive import remove_tree
 from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Stream
 from botdock.shim._process import is_alive, kill_process, wait_for_end
 from botdock.shim._program import files
+from botdock.shim._program.cgroups import kill_all, remove_all
 
 MADE = "made.json"
-"""What the engine must remember of what it was made from: `name image labels result created_at temporary`."""
+"""What the engine must remember of what it was made from: `name image labels result created_at temporary cgroups`."""
 ERRORS = "supervisor.err"
 """What a shim that crashed wrote to stderr."""
 SHOWN_ERRORS = 2000
@@ -35,6 +36,8 @@ OWN_MARK = "."
 STALE_SECONDS = 3600.0
 """After this, one of those belongs to a runner that died over it."""
 
+LEAST_SIGNALED = 128
+"""An exit code over this may stand for a signal."""
 STARTED = b"+"
 _CODE = "import sys; sys.path.append(sys.argv.pop()); from _program.main import main; main()"
 """Without site-packages, which would triple the time to start; our own folder comes after the standard library's."""
@@ -52,6 +55,11 @@ class Plan:
         working_dir: Where it starts.
         limits: For `setrlimit`, by name, such as `RLIMIT_NOFILE`.
         temporary: A folder elsewhere, which is made at the start and removed with the container; empty for none.
+        pid_file: Where the command writes the number of the bot's process, if it is a runtime that starts the bot and
+            ends; what that says on stderr when it fails is the error. The bot then has an init, whose exit code may
+            stand for a signal if it is over 128. Empty where the command is the bot.
+        cgroups: The folders of the bot's control groups, which the runtime makes, and which are killed and removed with
+            the container.
     """
 
     command: Sequence[str]
@@ -59,6 +67,8 @@ class Plan:
     working_dir: str
     limits: Mapping[str, int] = attrs.field(factory=dict)
     temporary: str = ""
+    pid_file: str = ""
+    cgroups: Sequence[str] = ()
 
 
 @attrs.frozen
@@ -118,7 +128,8 @@ class ContainerFolder:
                 container_id=name,
                 state=ContainerState.EXITED,
                 exit_code=end["exit_code"],
-                signal=None if end["exit_code"] is None else end["signal"] or 0,
+                signal=_signal(end),
+                oom_killed=bool(end.get("oom_killed")),
                 started_at=utc(end["started_at"]),
                 finished_at=utc(end["finished_at"]),
                 error=end["error"],
@@ -197,6 +208,7 @@ class ContainerFolder:
             kill_process(shim)
         if bot := self.record(files.BOT):
             kill_process(bot)
+        kill_all(_cgroups(self.record(MADE)))
 
     def remove(self) -> None:
         """Remove the folder with all that is in it; it disappears at once, whatever happens after that.
@@ -231,8 +243,21 @@ def sweep(state: Path) -> None:
                     _remove(path)
 
 
+def _signal(end: Mapping[str, Any]) -> int | None:
+    """Return the signal that ended the bot, 0 for none, None where that is not known."""
+    code: int | None = end["exit_code"]
+    known = code is not None and (code <= LEAST_SIGNALED or not end.get("relayed"))
+    return end["signal"] or (0 if known else None)
+
+
+def _cgroups(made: Mapping[str, Any] | None) -> Sequence[str]:
+    cgroups: Sequence[str] = (made or {}).get("cgroups", ())  # a container of an earlier version has none
+    return cgroups
+
+
 def _remove(path: Path) -> None:
     made = files.read_record(str(path / MADE)) or {}
+    remove_all(_cgroups(made))
     if temporary := made.get("temporary"):  # first: where it is stands here; a container of an earlier version has none
         remove_tree(Path(temporary), timeout=REMOVAL)
     remove_tree(path, timeout=REMOVAL)

@@ -227,4 +227,5 @@ def _made(template: ContainerTemplate, run: ContainerRun, plan: Plan) -> dict[st
         "result": run.result,
         "created_at": time.time(),
         "temporary": plan.temporary,
+        "cgroups": list(plan.cgroups),
     }

@@ -27,12 +27,17 @@ RESTORED = (
 """Signals that Python or a runner's parent may have set to be ignored, which a program inherits."""
 
 GO = b"!"
+SAID_BYTES = 2000
+"""Of what a runtime says of its failure."""
 
 
 class Child:
     """The bot's process, which waits for `release` before it becomes the bot.
 
     Until then it ends when the shim does, so there is no moment at which a bot runs that no record names.
+
+    Attributes:
+        pid: Of the process; once a runtime has left the bot to us, of the bot.
     """
 
     def __init__(self, plan: dict[str, Any]) -> None:
@@ -40,6 +45,7 @@ class Child:
         stderr, stderr_write = os.pipe()
         go_read, self._go = os.pipe()
         self._errors, errors_write = os.pipe()
+        self._pid_file: str = plan["pid_file"]
         self.stdout = stdout
         self.stderr = stderr
         self.pid = os.fork()
@@ -54,7 +60,27 @@ class Child:
         os.write(self._go, GO)
         os.close(self._go)
         with open(self._errors, "rb") as errors:  # ends when the descriptor is closed by a successful exec
-            return errors.read().decode("utf-8", "replace")
+            problem = errors.read().decode("utf-8", "replace")
+        return self._take_over() if self._pid_file and not problem else problem
+
+    def _take_over(self) -> str:
+        """Wait until the runtime has left the bot to us, its subreaper; return what went wrong with that."""
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        pid = 0
+        with suppress(OSError, ValueError), open(self._pid_file, encoding="ascii") as file:
+            pid = int(file.read())
+        if not (pid and ended and ended.si_code == os.CLD_EXITED and ended.si_status == 0):
+            return self._said() or "the runtime ended, and said nothing"  # it is not reaped, as with any bot
+        os.waitpid(self.pid, 0)
+        self.pid = pid
+        return ""
+
+    def _said(self) -> str:
+        """Return what a runtime that started nothing wrote to stderr."""
+        os.set_blocking(self.stderr, False)
+        with suppress(BlockingIOError):
+            return os.read(self.stderr, SAID_BYTES).decode("utf-8", "replace").strip()
+        return ""
 
     def hold(self, folder: str) -> None:
         """Lock the bot's temporary folder, as systemd-tmpfiles removes what is old in others below /tmp."""

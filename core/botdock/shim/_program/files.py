@@ -24,7 +24,8 @@ BOT = "bot.json"
 """Which process the bot is: `pid`, `identity`, `started_at`."""
 EXIT = "exit.json"
 """How it ended: `exit_code signal started_at finished_at max_rss_kib error output_limited`, and `logged`, the bytes of
-stdout and of stderr that the log was given. Written last: the log is complete."""
+stdout and of stderr that the log was given; `relayed`, whether the exit code is what an init of the bot made of its
+end; where there are cgroups, `oom_killed memory_peak cpu_seconds`. Written last: the log is complete."""
 LOG = "log."
 """What the bot wrote, in files of this name and a number; the oldest ones may be gone. Each is a `HEAD` and frames of
 `FRAME` and that many bytes, and appears with its head; to one that is followed by another nothing is added."""

@@ -14,6 +14,7 @@ from functools import partial
 from math import inf
 
 from . import files
+from .cgroups import read_usage
 from .child import Child
 from .files import claim_record, identity_of, read_record, write_record
 from .log import Bells, Log
@@ -83,9 +84,10 @@ class Shim:
     def _begin(self) -> str:
         child = self._child
         self._started_at = time.time()
-        identity = identity_of(child.pid)
-        write_record(files.BOT, {"pid": child.pid, "identity": identity, "started_at": self._started_at})
+        self._record_bot()
         self._error = child.release()
+        if self._plan["pid_file"]:
+            self._record_bot()
         for pipe, stream in ((child.stdout, files.STDOUT), (child.stderr, files.STDERR)):
             self._pipes.add(pipe)
             self._on(pipe, partial(self._copy, pipe, stream))
@@ -94,6 +96,10 @@ class Shim:
         elif self._plan["temporary"]:
             child.hold(self._plan["temporary"])
         return self._error
+
+    def _record_bot(self) -> None:
+        pid = self._child.pid
+        write_record(files.BOT, {"pid": pid, "identity": identity_of(pid), "started_at": self._started_at})
 
     def _attend(self) -> None:
         while not self._ended:
@@ -198,6 +204,8 @@ class Shim:
             "started_at": self._started_at,
             "finished_at": finished_at,
             "max_rss_kib": max_rss_kib,
+            "relayed": bool(self._plan["pid_file"]),
+            **(read_usage(self._plan["cgroups"]) if self._plan["cgroups"] else {}),
             "error": self._error,
             "output_limited": self._output_limited,
             "logged": [self._log.logged[files.STDOUT], self._log.logged[files.STDERR]],

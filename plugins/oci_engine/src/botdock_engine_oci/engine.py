@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from botdock.errors import ContainerError
 from botdock.model import (
     ContainerRun,
@@ -21,6 +23,7 @@ from botdock.model import (
     PullProgress,
 )
 from botdock.shim import Plan, ShimEngine
+from botdock_engine_oci.cgroups import folders_of, group_of
 
 RUNTIMES = ("runc", "crun")
 """What is looked for on PATH, in this order."""
@@ -28,6 +31,12 @@ USER = 65532
 """User id of the bot, and its group's."""
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
 """Of this machine, what the bot sees, read-only."""
+INIT = ("/bin/sh", "-c", 'exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; exit "$?"', "botdock-init")
+"""The first process of a container, which reaps what the bot leaves behind, and ends as the bot does.
+
+The kernel keeps signals without a handler from a first process, so without this one a plain bot would not end on
+SIGTERM, nor by a signal of its own. What a shell says of a bot that a signal ended is not the bot's, and goes nowhere.
+"""
 NAMESPACES = ("pid", "mount", "ipc", "uts", "network")
 
 
@@ -59,17 +68,37 @@ class OciEngine(ShimEngine):
     def plan(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
         """Write the bundle, and say how the runtime is started."""
         runtime = self._runtime("create")
+        self._require_program(template, run)
         for shown in (run.code, template.program, run.context, run.result):
             if not Path(shown).exists():
                 hint = "It was to be shown to the bot; was it removed meanwhile?"
                 raise ContainerError(f"{shown} does not exist", engine=self.name, operation="create", hint=hint)
+        pid_file = str(folder / "pid")
         (new / "rootfs").mkdir()
-        (new / "config.json").write_text(json.dumps(_config(template, run)), encoding="utf-8")
+        (new / "config.json").write_text(
+            json.dumps(_config(attrs.evolve(template, command=(*INIT, *template.command)), run)), encoding="utf-8"
+        )
         return Plan(
-            command=[runtime, "--root", str(folder / "runtime"), "run", "--bundle", str(folder), run.name],
+            command=[
+                *(runtime, "--root", str(folder / "runtime"), "--log", str(folder / "runtime.log"), "run", "--detach"),
+                *("--bundle", str(folder), "--pid-file", pid_file, run.name),
+            ],
             environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
             working_dir="/",
+            pid_file=pid_file,
+            cgroups=folders_of(run.name),
         )
+
+    def _require_program(self, template: ContainerTemplate, run: ContainerRun) -> None:
+        """Refuse a program that the bot would not find: its init would start, and say so in an exit code alone."""
+        program = template.command[0]
+        for target, source in _shown(template, run).items():
+            if program == target or program.startswith(f"{target}/"):
+                program = source + program.removeprefix(target)
+        if not Path(program).exists():
+            hint = "Set runtime.images to an image that has it, or install it on this machine."
+            problem = f"the bot's program {template.command[0]} is not there"
+            raise ContainerError(problem, engine=self.name, operation="create", hint=hint)
 
     def _runtime(self, operation: str = "capabilities") -> str:
         for name in RUNTIMES:
@@ -80,12 +109,7 @@ class OciEngine(ShimEngine):
 
 
 def _config(template: ContainerTemplate, run: ContainerRun) -> dict[str, Any]:
-    shown = {
-        template.code_target: run.code,
-        template.program_target: template.program,
-        template.context_target: run.context,
-        template.result_target: run.result,
-    }
+    shown = _shown(template, run)
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "USER": "bot", "LOGNAME": "bot", "LANG": "C.UTF-8"}  # noqa: S108 - the bot's own
     writable = {"type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "noexec", "mode=1777"]}
     return {
@@ -103,10 +127,20 @@ def _config(template: ContainerTemplate, run: ContainerRun) -> dict[str, Any]:
             {"destination": "/proc", "type": "proc", "source": "proc"},
             {"destination": "/dev", **writable, "options": ["nosuid", "mode=755"]},
             {"destination": "/tmp", **writable},  # noqa: S108 - the bot's own, in its container
+            *([{"destination": run.secrets_target, **writable}] if run.secrets_target else ()),
             *(_bind(path, path, "ro") for path in SYSTEM if Path(path).exists()),
             *(_bind(source, target, "rw" if source == run.result else "ro") for target, source in shown.items()),
         ],
-        "linux": {"namespaces": [{"type": kind} for kind in NAMESPACES], "cgroupsPath": f"/botdock/{run.name}"},
+        "linux": {"namespaces": [{"type": kind} for kind in NAMESPACES], "cgroupsPath": group_of(run.name)},
+    }
+
+
+def _shown(template: ContainerTemplate, run: ContainerRun) -> dict[str, str]:
+    return {
+        template.code_target: run.code,
+        template.program_target: template.program,
+        template.context_target: run.context,
+        template.result_target: run.result,
     }
 
 
