@@ -201,7 +201,8 @@ class ContainerFolder:
 
     def kill(self, *, timeout: float) -> None:
         """Kill the bot, by its shim or, where that is dead or does not answer, in its place."""
-        (self.path / files.PLAN).unlink(missing_ok=True)  # a shim that is late finds nothing to do
+        with suppress(OSError):  # a shim that is late finds nothing to do, nor where nothing can be written
+            (self.path / files.PLAN).unlink()
         if shim := self.record(files.SHIM):
             if self.tell(b"%s 0" % files.STOP):
                 wait_for_end(shim, timeout)

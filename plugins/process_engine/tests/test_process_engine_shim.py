@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -14,10 +15,11 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock.shim._container import ContainerFolder
+from botdock.model import ContainerState
+from botdock.shim._container import LOST, ContainerFolder
 from botdock.shim._program import files
 from botdock.shim._program import log as writing
-from botdock.shim._program.files import claim_record, identity_of, make_log_file, read_record, write_record
+from botdock.shim._program.files import identity_of, make_log_file, read_record, write_record
 from botdock.shim._program.log import Bells, LogFile
 from botdock.shim._program.main import run_shim
 from botdock_engine_process.engine import ProcessEngine
@@ -149,6 +151,45 @@ def test_a_log_that_cannot_be_written_ends_the_bot(supervised: Any, tmp_path: Pa
     assert one.ending()["signal"] == 9
 
 
+@pytest.fixture
+def disk_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A disk that takes the record of no end; return what is there once it was tried, and what opens it."""
+    tried, opened = tmp_path / "tried", tmp_path / "opened"
+
+    def written(path: str, record: dict[str, Any]) -> None:
+        if path == files.EXIT and not opened.exists():
+            tried.touch()
+            raise OSError(errno.EROFS, "Read-only file system")
+        write_record(path, record)
+
+    monkeypatch.setattr("botdock.shim._program.main.write_record", written)  # the shim is forked from us
+    monkeypatch.setattr("botdock.shim._program.main.RETRY_SECONDS", 0.01)
+    return tried, opened
+
+
+def test_an_end_that_cannot_be_written_down_is_once_it_can(
+    supervised: Any, disk_gate: tuple[Path, Path], eventually: Any
+) -> None:
+    tried, opened = disk_gate
+    one = supervised("exit 7")
+    assert one.answer() == ""
+    eventually(tried.exists)
+    assert one.folder.status().state is ContainerState.RUNNING
+    opened.touch()
+    assert one.ending()["exit_code"] == 7
+
+
+def test_who_stops_it_need_not_wait_for_the_disk(
+    supervised: Any, disk_gate: tuple[Path, Path], eventually: Any
+) -> None:
+    one = supervised("exit 7")
+    assert one.answer() == ""
+    eventually(disk_gate[0].exists)
+    one.folder.tell(b"stop 0")
+    one.process.join(SECONDS)
+    assert (one.process.exitcode, one.folder.status().error) == (1, LOST)
+
+
 def test_a_second_shim_leaves_at_once(supervised: Any) -> None:
     first = supervised("exit 2")
     assert first.answer() == ""
@@ -239,40 +280,6 @@ def test_bells_hear_and_those_of_the_dead_are_taken_down(tmp_path: Path) -> None
 
 def test_a_folder_of_bells_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
     Bells(str(tmp_path / "gone")).scan()
-
-
-def test_records_are_replaced_and_claimed(tmp_path: Path) -> None:
-    path = str(tmp_path / "record")
-    assert read_record(path) is None
-    assert claim_record(path, {"n": 1})
-    assert not claim_record(path, {"n": 2})
-    assert read_record(path) == {"n": 1}
-    write_record(path, {"n": 3})
-    assert read_record(path) == {"n": 3}
-    assert [found.name for found in tmp_path.iterdir()] == ["record"]
-    assert (tmp_path / "record").stat().st_mode & 0o777 == 0o600
-
-
-def test_a_record_that_is_not_whole_is_none(tmp_path: Path) -> None:
-    (tmp_path / "record").write_text('{"n": ')
-    assert read_record(str(tmp_path / "record")) is None
-
-
-@pytest.mark.parametrize(("there", "identity"), [(True, None), (False, "unverified")])
-def test_without_proc_a_process_is_known_by_its_number_alone(
-    monkeypatch: pytest.MonkeyPatch, there: bool, identity: str | None
-) -> None:
-    def no_proc(*_: object, **__: object) -> None:
-        raise FileNotFoundError
-
-    monkeypatch.setattr("builtins.open", no_proc)
-    monkeypatch.setattr(os.path, "exists", lambda _: there)
-    assert identity_of(os.getpid()) == identity
-
-
-def test_without_proc_a_dead_process_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os.path, "exists", lambda _: False)
-    assert identity_of(4_194_305) is None  # above the kernel's largest number
 
 
 def frames(folder: ContainerFolder) -> list[tuple[int, bytes]]:

@@ -48,6 +48,7 @@ class Child:
         self._pid_file: str = plan["pid_file"]
         self.stdout = stdout
         self.stderr = stderr
+        self._reaped = False
         self.pid = os.fork()
         if self.pid == 0:  # pragma: no cover - the forked child, where nothing is measured
             os.close(self._go)
@@ -89,14 +90,22 @@ class Child:
             fcntl.flock(self._held, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def signal(self, number: int) -> None:
-        """Signal it and all that it has started; it has not been reaped, so the number is still its own."""
-        signal_groups([self.pid, *processes_below(os.getpid())], number)
+        """Signal it and all that it has started; until it has been reaped, its number is its own."""
+        signal_groups([*([] if self._reaped else [self.pid]), *processes_below(os.getpid())], number)
+
+    def reap(self) -> tuple[int, resource.struct_rusage]:
+        """Return, once it has ended, how, as of `wait`, and what it has used."""
+        _, status, usage = os.wait4(self.pid, 0)
+        self._reaped = True
+        return status, usage
 
     def has_ended(self) -> bool:
         """Reap orphans that have ended; return whether it has ended itself.
 
         Then it is not reaped yet, so that its number stays its own, and its group can still be signalled safely.
         """
+        if self._reaped:
+            return True
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if ended.si_pid == self.pid:
                 return True

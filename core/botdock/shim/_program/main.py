@@ -32,6 +32,10 @@ QUIET_SECONDS = 0.2
 """How long, after the end of the main program, what it has left running may hold its pipes open without a word."""
 DRAIN_SECONDS = 1.0
 """How long, after the bot's end, what could not be killed may hold the bot's pipes open."""
+RETRY_SECONDS = 0.5
+"""Between two tries to write down how the bot ended, on a disk that takes nothing."""
+WRITABLE_SECONDS, FAILED_SECONDS = 600.0, 10.0
+"""How long that is tried; and how long where the end is an error anyhow, such as a log that could not be written."""
 SHUTDOWN_GRACE = 5.0
 """Between SIGTERM and SIGKILL when the shim itself is told to end, as at the shutdown of the machine."""
 
@@ -177,15 +181,31 @@ class Shim:
         self._child.signal(signal.SIGKILL)  # what the bot has left running
         kill_below(os.getpid(), ended=self._child.pid)
         self._drain(DRAIN_SECONDS)
-        _, status, usage = os.wait4(self._child.pid, 0)
+        status, usage = self._child.reap()
         try:
             self._log.close()
         except OSError as error:
             self._error = self._error or _unwritten(error)
-        write_record(files.EXIT, self._ending(status, finished_at, usage.ru_maxrss))
+        self._record(self._ending(status, finished_at, usage.ru_maxrss))
         self._bells.scan()
         self._bells.ring()
         self._bells.close()
+
+    def _record(self, ending: dict[str, Any]) -> None:
+        """Write down how it ended; where the disk takes nothing, once it does, unless we are told to stop before."""
+        give_up_at = time.monotonic() + (FAILED_SECONDS if self._error else WRITABLE_SECONDS)
+        self._kill_at = inf
+        while True:
+            try:
+                write_record(files.EXIT, ending)
+            except FileNotFoundError:  # the container was removed
+                raise
+            except OSError:
+                if time.monotonic() >= min(give_up_at, self._kill_at):
+                    raise
+                self._turn(time.monotonic() + RETRY_SECONDS)
+            else:
+                return
 
     def _drain(self, silence: float) -> None:
         """Copy what is still written, until its pipes are closed, or silent for so many seconds."""
@@ -238,7 +258,10 @@ def main() -> None:  # pragma: no cover - runs without site-packages, so where n
     """Leave the runner, and run the bot of the container whose folder is the one argument."""
     if os.fork():  # so that no runner need reap us: we belong to init as soon as the first process ends
         os._exit(0)
-    run_shim(sys.argv[1], _report_on_stdout)
+    try:
+        run_shim(sys.argv[1], _report_on_stdout)
+    except OSError as error:  # who started us reads this
+        sys.exit(f"the folder of the container cannot be used: {error}")
 
 
 def _report_on_stdout(problem: str) -> None:  # pragma: no cover - as `main`
