@@ -31,7 +31,7 @@ USER = 65532
 """User id of the bot, and its group's."""
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
 """Of this machine, what the bot sees, read-only."""
-INIT = ("/bin/sh", "-c", 'exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; exit "$?"', "botdock-init")
+INIT = ("/bin/sh", "-c", 'exec 3>&2 2>/dev/null\n(exec "$@" 2>&3 3>&-)\nexit $?', "sh")
 """The first process of a container, which reaps what the bot leaves behind, and ends as the bot does.
 
 The kernel keeps signals without a handler from a first process, so without this one a plain bot would not end on
