@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 from botdock.errors import ContainerError
-from botdock_cli.interrupts import SIGNALS, Interrupts, Step
+from botdock_cli.interrupts import SIGNALS, Interrupts, Step, interruptible_stdin
 from botdock_cli.main import run
+from testbed.waiting import until
 
 PATIENCE = 10.0
 
@@ -165,3 +168,29 @@ def test_a_service_manager_is_not_asked(number: int, told: Told) -> None:
         press(number)
         assert acted.get(timeout=PATIENCE) == "stop"
     assert told == ["stopping"]
+
+
+def test_a_read_of_stdin_is_ended_by_a_signal_that_does_not_interrupt_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that comes just before the read blocks: here another thread takes it."""
+    reading, writing = os.pipe()
+    main_thread = Path(f"/proc/self/task/{threading.get_native_id()}/stat")
+
+    def take_it() -> None:
+        until(lambda: main_thread.read_text().rpartition(")")[2].split()[0] == "S", timeout=PATIENCE)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.raise_signal(signal.SIGINT)
+
+    more = threading.Timer(PATIENCE, os.write, (writing, b"late"))
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        with open(reading) as stdin:  # noqa: PTH123 - a descriptor
+            monkeypatch.setattr(sys, "stdin", stdin)
+            more.start()
+            threading.Thread(target=take_it, daemon=True).start()
+            with interruptible_stdin() as source, pytest.raises(KeyboardInterrupt):
+                source.read(4)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        more.cancel()
+        os.close(writing)
+    assert signal.set_wakeup_fd(-1) == -1

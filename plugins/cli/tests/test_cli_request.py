@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Callable
@@ -193,9 +192,11 @@ def test_a_setting_below_a_value_is_refused() -> None:
 
 def test_the_config_may_come_from_a_file_or_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("config.json").write_text('{"a": "ü"}', encoding="utf-8")
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"b": 2}')))
+    Path("piped.json").write_text('{"b": 2}')
     assert read_bot_config("@config.json") == {"a": "ü"}
-    assert read_bot_config("@-") == {"b": 2}
+    with Path("piped.json").open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert read_bot_config("@-") == {"b": 2}
 
 
 @pytest.mark.parametrize(

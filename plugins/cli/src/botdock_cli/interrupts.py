@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
+import select
 import signal
+import stat
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +22,9 @@ from botdock_cli.report import EXIT_INTERRUPTED, say
 
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import BinaryIO
+
+    from _typeshed import WriteableBuffer
 
     from botdock import Execution
 
@@ -126,3 +135,51 @@ class Interrupts:
 
 def _next(steps: deque[Step]) -> Step:
     return steps.popleft() if len(steps) > 1 else steps[0]
+
+
+@contextmanager
+def interruptible_stdin() -> Iterator[BinaryIO]:
+    """Open stdin for the main thread, so that no signal is slept through by a read.
+
+    Python obeys a signal between two of its steps. One that comes in the last moment before a read blocks waits for
+    the next byte, which a slow program may never write. So this one waits for a byte or a signal; a file never blocks.
+    """
+    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
+        yield sys.stdin.buffer
+        return
+    hears, tells = os.pipe()
+    os.set_blocking(tells, False)
+    before = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
+    try:
+        with io.BufferedReader(_Stdin(sys.stdin.fileno(), hears)) as opened:
+            yield opened
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(tells)
+        os.close(hears)
+
+
+class _Stdin(io.RawIOBase):
+    """The descriptor of stdin, which closing this leaves open.
+
+    Args:
+        descriptor: It.
+        hears: Has a byte to read once a signal has come.
+    """
+
+    name = "<stdin>"
+
+    def __init__(self, descriptor: int, hears: int) -> None:
+        self._descriptor = descriptor
+        self._hears = hears
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        while self._hears in select.select([self._descriptor, self._hears], [], [])[0]:
+            os.read(self._hears, io.DEFAULT_BUFFER_SIZE)  # the handler of the signal is called here, if not before
+        return os.readv(self._descriptor, [buffer])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import tomllib
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import attrs
 
 from botdock.errors import ExecutableError, UserError, nearest
 from botdock.model import Executable, Limits
+from botdock_cli.interrupts import interruptible_stdin
 from botdock_cli.values import OptionError, bytes_option, seconds_option
 
 if TYPE_CHECKING:
@@ -199,7 +199,8 @@ def read_bot_config(text: str) -> dict[str, Any]:
 
 def _read(name: str) -> tuple[str, bytes]:
     if name == "-":
-        return "--config (stdin)", sys.stdin.buffer.read()
+        with interruptible_stdin() as stdin:
+            return "--config (stdin)", stdin.read()
     try:
         return f"--config ({name})", Path(name).read_bytes()
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ import attrs
 
 from botdock.errors import BotdockError, ObjectNotFoundError, UserError, nearest
 from botdock.model import Phase, StorageArea
+from botdock_cli.interrupts import interruptible_stdin
 from botdock_cli.progress import bars_on_terminal, watched
 
 if TYPE_CHECKING:
@@ -226,7 +227,8 @@ def open_source(file: str) -> Iterator[BinaryIO]:
     if file == "-":
         if sys.stdin is None:
             raise SourceError("stdin is closed", hint="Name a file in place of `-`.")
-        yield sys.stdin.buffer
+        with interruptible_stdin() as stdin:
+            yield stdin
         return
     try:
         opened = open(file, "rb")  # noqa: SIM115, PTH123 - closed below; a Path would forget a final slash
