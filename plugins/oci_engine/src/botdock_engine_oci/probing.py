@@ -1,0 +1,252 @@
+"""Which runtime works here, and what of the strict profile it really enforces: seen from within a container."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import secrets
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from botdock._whole_files import publish
+from botdock.archive import remove_tree
+from botdock.errors import EngineUnavailableError
+from botdock.model import ContainerRun, ContainerTemplate, Feature
+from botdock_engine_oci.bundle import Machine, bundle
+from botdock_engine_oci.capabilities import LIMITS, missing_features
+from botdock_engine_oci.ids import Users, find_users
+from botdock_engine_oci.rootfs import make_rootfs
+from botdock_engine_oci.runtimes import Runtime, advice, cgroup_version, how_to_install, installed, with_version
+from botdock_engine_oci.settings import OciSettings
+
+VERSION = 1
+"""Of what is kept of a probe; it changes with what is looked at."""
+CACHE = "probe.json"
+"""Beside the folders of containers."""
+TIMEOUT = 30.0
+"""Seconds for a container that does next to nothing, on a busy machine."""
+SAID = 300
+"""Characters of a runtime's own words that are repeated."""
+CGROUP = frozenset({Feature.MEMORY, Feature.SWAP, Feature.CPU, Feature.PIDS})
+"""What cgroups alone enforce."""
+_RLIMITS = {"NOFILE": 7, "FSIZE": 1, "CORE": 4, "MEMLOCK": 8, "SIGPENDING": 11, "MSGQUEUE": 12}
+"""What Linux calls them; this Python has no name for the last two."""
+_FILES = {
+    "status": ("/proc/self/status",),
+    "mounts": ("/proc/self/mountinfo",),
+    "limits": ("/proc/self/limits",),
+    "routes": ("/proc/self/net/route",),
+    "memory": ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    "swap": ("/sys/fs/cgroup/memory.swap.max", "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),
+    "cpu": ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+    "pids": ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"),
+}
+_SCRIPT = """
+for place in / /bot/; do
+    if (: >"$place.probe") 2>/dev/null; then echo "written $place"; fi
+done
+show() {
+    [ -r "$2" ] || return 0
+    while IFS= read -r line; do echo "$1 $line"; done <"$2"
+}
+""" + "".join(f"show {name} {path}\n" for name, paths in _FILES.items() for path in paths)
+"""In sh alone: a root file system may have nothing else."""
+
+
+@attrs.frozen(kw_only=True)
+class Probe:
+    """What was found.
+
+    Attributes:
+        runtime: What starts containers.
+        enforced: What of the strict profile it enforces here.
+        missing: Each feature that it does not, with the reason and what mends it.
+        others: What each runtime said that does not work here, by its name.
+    """
+
+    runtime: Runtime
+    enforced: frozenset[Feature]
+    missing: Mapping[Feature, str]
+    others: Mapping[str, str] = attrs.field(factory=dict)
+
+    @property
+    def machine(self) -> Machine:
+        """What a bundle needs to know."""
+        return this_machine(self.enforced)
+
+
+def this_machine(enforced: frozenset[Feature] = frozenset(Feature)) -> Machine:
+    """Return what this machine offers, where so much is enforced."""
+    hard = {f"RLIMIT_{name}": resource.getrlimit(number)[1] for name, number in _RLIMITS.items()}
+    return Machine(
+        enforced=enforced,
+        cgroup_version=cgroup_version(),
+        architecture=os.uname().machine,
+        rlimits={name: bound for name, bound in hard.items() if bound != resource.RLIM_INFINITY},
+    )
+
+
+def probe(state: Path, settings: OciSettings) -> Probe:
+    """Return what works here; kept in the state folder until something of it changes.
+
+    Raises:
+        EngineUnavailableError: No runtime is installed, or none works.
+    """
+    found = installed(settings.runtime)
+    if not found:
+        wanted = settings.runtime or "neither crun nor runc"
+        problem = f"{wanted} is not {'there' if settings.runtime else 'installed'}"
+        raise _unavailable(problem, how_to_install())
+    users, key = find_users(settings.user_range), _key(found, settings)
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return _read(json.loads((state / CACHE).read_bytes()), key)
+    said: dict[str, str] = {}
+    for runtime in map(with_version, found):
+        seen = _look(runtime, users, settings)
+        if isinstance(seen, str):
+            said[str(runtime)] = seen
+            continue
+        result = _judge(runtime, users, seen, others=said)
+        _keep(result, state, key)
+        return result
+    problems = "; ".join(f"{name} does not work here: {words}" for name, words in said.items())
+    raise _unavailable(problems, advice(found[-1], problems))
+
+
+def _look(runtime: Runtime, users: Users, settings: OciSettings) -> dict[str, list[str]] | str:
+    """Return what a container sees under as much of the profile as can be had, or the runtime's words."""
+    all_but_cgroup = frozenset(Feature) - CGROUP
+    bare = partial(_run, runtime, users, settings, all_but_cgroup)
+    if users.own is not None and cgroup_version() == 1:  # which cannot be given to ordinary users
+        return bare()
+    seen = _run(runtime, users, settings, frozenset(Feature))
+    if not isinstance(seen, str) or isinstance(unlimited := bare(), str):
+        return seen
+    without_swap = _run(runtime, users, settings, frozenset(Feature) - {Feature.SWAP})
+    return unlimited if isinstance(without_swap, str) else without_swap
+
+
+def _run(
+    runtime: Runtime, users: Users, settings: OciSettings, enforced: frozenset[Feature]
+) -> dict[str, list[str]] | str:
+    made = Path(tempfile.mkdtemp(prefix="botdock-oci-"))
+    name = f"probe-{secrets.token_hex(6)}"
+    try:
+        made.chmod(0o755)
+        template, run = _probed(made, name)
+        ids = users.pick(())
+        rootfs = make_rootfs(made, made, source=settings.rootfs, interpreters=(), user=ids.user)
+        document = bundle(
+            template, run, rootfs=rootfs, machine=this_machine(enforced), cgroup=cgroup_path(name, users), ids=ids
+        )
+        (made / "config.json").write_text(json.dumps(document), encoding="utf-8")
+        done = subprocess.run(
+            [runtime.path, "--root", str(made / "runtime"), "run", "--bundle", str(made), name],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT,
+            env={"PATH": os.environ.get("PATH", "")},
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    finally:
+        remove_tree(made, timeout=TIMEOUT)
+    if done.returncode:
+        return " ".join(done.stderr.decode("utf-8", "replace").split())[-SAID:] or f"exit code {done.returncode}"
+    seen: dict[str, list[str]] = {}
+    for line in done.stdout.decode("utf-8", "replace").splitlines():
+        topic, _, rest = line.partition(" ")
+        seen.setdefault(topic, []).append(rest)
+    return seen
+
+
+def cgroup_path(name: str, users: Users) -> str:
+    """Return the cgroup of a container; an ordinary user's lies where the runtime puts it, below that user's own."""
+    return f"/botdock/{name}" if users.own is None else ""
+
+
+def _probed(made: Path, name: str) -> tuple[ContainerTemplate, ContainerRun]:
+    for folder in ("code", "program", "context"):
+        (made / folder).mkdir()
+    (made / "result").touch()
+    template = ContainerTemplate(
+        image="",
+        command=("/bin/sh", "-c", _SCRIPT),
+        program=str(made / "program"),
+        program_digest="",
+        program_target="/botdock/program",
+        code_target="/bot",
+        context_target="/botdock/context",
+        result_target="/botdock/result",
+        limits=LIMITS,
+    )
+    code, context, result = (str(made / part) for part in ("code", "context", "result"))
+    return template, ContainerRun(name=name, selectors={}, code=code, context=context, result=result)
+
+
+def _judge(runtime: Runtime, users: Users, seen: dict[str, list[str]], *, others: Mapping[str, str]) -> Probe:
+    missing = missing_features(seen, users)
+    return Probe(runtime=runtime, enforced=frozenset(Feature) - set(missing), missing=missing, others=dict(others))
+
+
+def _key(found: tuple[Runtime, ...], settings: OciSettings) -> str:
+    """Return what changes whenever the answer may be another."""
+    facts: list[Any] = [
+        VERSION,
+        settings.rootfs,
+        os.geteuid(),
+        platform.release(),
+        *(runtime.state for runtime in found),
+    ]
+    for path in ("/proc/sys/kernel/random/boot_id", *(("/proc/self/cgroup", "/etc/subuid") if os.geteuid() else ())):
+        with suppress(OSError):
+            facts.append(Path(path).read_text())
+    with suppress(OSError):
+        facts += sorted(line.partition(" - ")[2] for line in _cgroup_mounts())
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _cgroup_mounts() -> Iterator[str]:
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        if line.partition(" - ")[2].startswith("cgroup"):
+            yield line
+
+
+def _keep(found: Probe, state: Path, key: str) -> None:
+    document = {
+        "key": key,
+        "runtime": attrs.asdict(found.runtime),
+        "missing": dict(found.missing),
+        "others": dict(found.others),
+    }
+    with suppress(OSError):  # then the next one looks again
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = state / f".{CACHE}-{secrets.token_hex(6)}"
+        publish(state / CACHE, json.dumps(document).encode(), durable=False, draft=draft)
+
+
+def _read(document: Mapping[str, Any], key: str) -> Probe:
+    if document["key"] != key:
+        raise ValueError("it was something else that was looked at")
+    missing = {Feature(name): str(reason) for name, reason in document["missing"].items()}
+    return Probe(
+        runtime=Runtime(**document["runtime"]),
+        enforced=frozenset(Feature) - set(missing),
+        missing=missing,
+        others=document["others"],
+    )
+
+
+def _unavailable(message: str, hint: str) -> EngineUnavailableError:
+    return EngineUnavailableError(message, engine="oci", operation="capabilities", hint=hint)

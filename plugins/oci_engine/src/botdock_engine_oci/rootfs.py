@@ -1,0 +1,200 @@
+"""The root file system: this machine's own programs, or those of a folder, below a made-up root. Read-only, all of it.
+
+A root is a folder of the container with nothing but empty folders, links and a few small files, in which the runtime
+mounts what the bot may see. So nothing is ever made in a folder that is not the container's.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+from botdock.errors import ContainerError
+from botdock_engine_oci.bundle import HOSTNAME, NAME, TMP
+
+ENGINE = "oci"
+ROOT = "rootfs"
+"""The folder of the root, in that of its container."""
+ETC_FOLDER = "etc"
+"""Beside it: files that take the place of a named folder's own."""
+HOST = "host"
+"""The setting that means this machine's own programs."""
+SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
+"""Folders of the root that hold programs and libraries, or links to where they lie."""
+OWN = frozenset({"dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "var"})
+"""Folders of the root that each container has of its own."""
+ETC = (
+    *("alternatives", "crypto-policies", "ld.so.cache", "pki/ca-trust/extracted", "pki/tls/certs", "ssl/certs"),
+    "ssl/openssl.cnf",
+)
+"""What is shown of /etc: where libraries and programs lie, and which authorities of the web are trusted."""
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""The PATH of Debian's images."""
+_FILES = {
+    "hosts": f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost {HOSTNAME}\n",
+    "hostname": f"{HOSTNAME}\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "resolv.conf": "nameserver 127.0.0.1\nsearch .\n",
+}
+_ZONES = "/usr/share/zoneinfo/"
+
+
+@attrs.frozen(kw_only=True)
+class RootFs:
+    """A root file system that is ready to be mounted.
+
+    Attributes:
+        path: The folder that becomes the root, in that of the container.
+        binds: What else appears in it, read-only: where, and what of this machine.
+        search_path: The bot's PATH.
+    """
+
+    path: str
+    binds: Mapping[str, str]
+    search_path: str
+
+
+def make_rootfs(new: Path, folder: Path, *, source: str, interpreters: Iterable[str], user: int) -> RootFs:
+    """Make a root file system.
+
+    Args:
+        new: The folder of a container; two folders are made in it.
+        folder: Where it lies when the container starts.
+        source: `host`, or the folder whose programs it has.
+        interpreters: Programs one of which must be there; none for any.
+        user: The bot's user id in the container.
+
+    Raises:
+        ContainerError: It has none of the interpreters, or is not a root file system.
+        OSError: It cannot be made.
+    """
+    path, etc = new / ROOT, new / ETC_FOLDER
+    for place in (path, etc, *(path / name for name in sorted(OWN))):
+        place.mkdir()
+        place.chmod(0o755)  # whatever the umask is: the bot is another user
+    (path / "tmp").chmod(0o1777)  # runc gives a tmpfs the mode of the folder that it is mounted on
+    _write_etc(etc, user)
+    if source == HOST:
+        root, prefixes = Path("/"), find_prefixes(interpreters)
+        binds = {**_programs(path, root, SYSTEM), **_shown_etc(path / "etc", etc)}
+        binds |= {prefix: prefix for prefix in prefixes}
+        return RootFs(path=ROOT, binds=binds, search_path=search_path(prefixes))
+    root = Path(source)
+    if not (root / "bin" / "sh").exists():
+        raise _error(f"{source} has no bin/sh, so it is not a root file system", "Name another: options.oci.rootfs.")
+    binds = _programs(path, root, sorted({entry.name for entry in root.iterdir()} - OWN))
+    binds |= _own_etc(root / "etc", folder / ETC_FOLDER)
+    return RootFs(path=ROOT, binds=binds, search_path=search_path(()))
+
+
+def search_path(prefixes: Iterable[str]) -> str:
+    """Return a bot's PATH where programs of these prefixes are shown too."""
+    return os.pathsep.join([*SYSTEM_PATH, *(f"{prefix}/bin" for prefix in prefixes)])
+
+
+def _programs(path: Path, root: Path, names: Iterable[str]) -> dict[str, str]:
+    """Make the links of a root, and return which of its folders are shown."""
+    shown: dict[str, str] = {}
+    for name in names:
+        entry = root / name
+        if entry.is_symlink():
+            (path / name).symlink_to(entry.readlink())
+        elif entry.is_dir():
+            shown[f"/{name}"] = str(entry)
+    return shown
+
+
+def _write_etc(etc: Path, user: int) -> None:
+    files = dict(_FILES)
+    others = (("root", 0, "/root", "/bin/sh"), ("nobody", 65534, "/", "/bin/false"))
+    known = [*((name, number, home, shell) for name, number, home, shell in others if number != user)]
+    users = [*known, (NAME, user, TMP, "/bin/sh")]
+    files["passwd"] = "".join(f"{name}:x:{number}:{number}::{home}:{shell}\n" for name, number, home, shell in users)
+    groups = [("nogroup" if name == "nobody" else name, number) for name, number, _, _ in users]
+    files["group"] = "".join(f"{name}:x:{number}:\n" for name, number in groups)
+    for name, text in files.items():
+        (etc / name).write_text(text, encoding="ascii")
+        (etc / name).chmod(0o644)
+
+
+def _shown_etc(place: Path, etc: Path) -> dict[str, str]:
+    """Put the made-up files in place; return what of this machine's /etc is shown beside them."""
+    for file in etc.iterdir():
+        file.rename(place / file.name)
+    host = Path("/etc")
+    with suppress(OSError):
+        zone = os.path.realpath(host / "localtime")
+        if zone.startswith(_ZONES):
+            (place / "localtime").symlink_to(zone)
+    return {f"/etc/{name}": str(host / name) for name in ETC if (host / name).exists()}
+
+
+def _own_etc(source: Path, etc: Path) -> dict[str, str]:
+    """Return what is shown as /etc where a folder has one of its own: that, but for who is who."""
+    if not source.is_dir() or source.is_symlink():
+        return {"/etc": str(etc)}
+    files = {f"/etc/{name}": str(etc / name) for name in ("passwd", "group") if _is_file(source / name)}
+    return {"/etc": str(source), **files}
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def find_prefixes(interpreters: Iterable[str]) -> tuple[str, ...]:
+    """Return where the interpreters lie that are not among the system's programs, which all bots see.
+
+    Raises:
+        ContainerError: None of them can be shown to a bot.
+    """
+    wanted = tuple(interpreters)
+    places = [place for name in wanted if (place := find_interpreter(name)) is not None]
+    if wanted and not places:
+        names = " or ".join(wanted)
+        raise _error(
+            f"the bot needs {names}, which is not among the programs that bots are shown",
+            f"Install {names} in /usr or /opt on this machine, or use --engine docker.",
+        )
+    return tuple(sorted({prefix for prefix in places if prefix}))
+
+
+def find_interpreter(name: str) -> str | None:
+    """Return the prefix of a program: empty for one of the system's, None for one that cannot be shown."""
+    if shutil.which(name, path=os.pathsep.join(SYSTEM_PATH)):
+        return ""
+    own = os.environ.get("PATH", "").split(os.pathsep)
+    for folder in [*own, str(Path(sys.base_prefix, "bin"))]:
+        program = os.path.realpath(Path(folder, name)) if folder.startswith("/") else ""
+        if os.access(program, os.X_OK) and (prefix := _prefix(program)):
+            return prefix
+    return None
+
+
+def _prefix(program: str) -> str | None:
+    """Return the folder that holds a program with its libraries and nothing else; None where it may hold more."""
+    path = Path(program)
+    with path.open("rb") as file:
+        if file.read(2) == b"#!":  # a shim of pyenv or the like, which would look for the program elsewhere
+            return None
+    prefix, home = path.parent.parent, Path.home()
+    mine = {home, home / ".local", *home.parents}
+    is_own = path.parent.name == "bin" and prefix not in mine and prefix.parent != Path("/home")
+    return str(prefix) if is_own else None
+
+
+def describe_host() -> str:
+    """Return which system's programs bots run on, such as `Debian GNU/Linux 12 (bookworm)`."""
+    with suppress(OSError):
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    return platform.platform()
+
+
+def _error(message: str, hint: str) -> ContainerError:
+    return ContainerError(message, engine=ENGINE, operation="create", hint=hint)
