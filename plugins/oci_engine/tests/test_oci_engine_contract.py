@@ -17,10 +17,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the cgroups of this m
 
 class TestOciEngineContract(EngineContract):
     @pytest.fixture
-    def state(self, tmp_path: Path) -> Path:
-        return tmp_path / "home" / "oci"
-
-    @pytest.fixture
     def engine(self, state: Path) -> Iterator[Engine]:
         engine = OciEngine(state)
         yield engine

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from botdock.config import Config
-from botdock.errors import ContainerError
-from botdock_engine_oci import plugin
+from botdock.errors import EngineUnavailableError
+from botdock_engine_oci import plugin, runtimes
 from botdock_engine_oci.engine import OciEngine
 from botdock_testing.engine import asked
 
@@ -22,7 +22,8 @@ def test_the_engine_is_registered_and_never_chosen_by_itself(tmp_path: Path) -> 
 
 def test_without_a_runtime_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ContainerError, match="neither crun nor runc is on PATH") as caught:
+    monkeypatch.setattr(runtimes, "SYSTEM_PATH", str(tmp_path))
+    with pytest.raises(EngineUnavailableError, match="neither crun nor runc is installed") as caught:
         OciEngine(tmp_path / "state").create(*asked(tmp_path), timeout=30.0)
     assert "apt-get install crun" in str(caught.value.hint)
     assert not any((tmp_path / "state").iterdir())

@@ -5,39 +5,39 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import attrs
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError
 from botdock.model import (
+    ContainerHandle,
     ContainerRun,
     ContainerTemplate,
     EngineCapabilities,
-    Feature,
     ImageInfo,
     PullPolicy,
     PullProgress,
 )
 from botdock.shim import Plan, ShimEngine
+from botdock_engine_oci.bundle import bundle
+from botdock_engine_oci.capabilities import capabilities
 from botdock_engine_oci.cgroups import folders_of, group_of
+from botdock_engine_oci.ids import Ids, Reservations, find_users
+from botdock_engine_oci.probing import Probe, probe
+from botdock_engine_oci.rootfs import RootFs, describe, make_rootfs
+from botdock_engine_oci.runtimes import SYSTEM_PATH
+from botdock_engine_oci.settings import OciSettings
 
-RUNTIMES = ("runc", "crun")
-"""What is looked for on PATH, in this order."""
-USER = 65532
-"""User id of the bot, and its group's."""
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64")
-"""Of this machine, what the bot sees, read-only."""
-INIT = ("/bin/sh", "-c", 'exec 3>&2 2>/dev/null\n(exec "$@" 2>&3 3>&-)\nexit $?', "sh")
-"""The first process of a container, which reaps what the bot leaves behind, and ends as the bot does.
+if TYPE_CHECKING:
+    from botdock.config import Config
 
-The kernel keeps signals without a handler from a first process, so without this one a plain bot would not end on
-SIGTERM, nor by a signal of its own. What a shell says of a bot that a signal ended is not the bot's, and goes nowhere.
-"""
-NAMESPACES = ("pid", "mount", "ipc", "uts", "network")
+USER = "user"
+"""The file of a container that holds its user id on this machine."""
+NO_USER = "Let a bot end, remove what is left (`botdock gc`), or widen options.oci.users."
 
 
 class OciEngine(ShimEngine):
@@ -45,14 +45,31 @@ class OciEngine(ShimEngine):
 
     Args:
         state: The folder that holds a folder for each container.
+        settings: The operator's.
     """
 
     name = "oci"
 
+    def __init__(self, state: Path, settings: OciSettings | None = None) -> None:
+        super().__init__(state)
+        self._settings = settings or OciSettings()
+        self._users = find_users(self._settings.user_range)
+        self._reserved = Reservations.of(state)
+        self._probing = Lock()
+        self._found: Probe | None = None
+
+    @classmethod
+    def from_config(cls, config: Config) -> OciEngine:
+        """Return the engine of a configuration.
+
+        Raises:
+            ConfigError: Its settings are wrong.
+        """
+        return cls(config.home_dir / "oci", config.options_for("oci", OciSettings))
+
     def capabilities(self) -> EngineCapabilities:
-        """Say what it enforces."""
-        missing = dict.fromkeys(Feature, "not probed on this machine")
-        return EngineCapabilities(engine=self.name, version=self._runtime(), missing=missing)
+        """Say what a container that was tried was held to."""
+        return capabilities(self._probed(), describe(self._settings.rootfs))
 
     def ensure_image(
         self,
@@ -67,82 +84,72 @@ class OciEngine(ShimEngine):
 
     def plan(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
         """Write the bundle, and say how the runtime is started."""
-        runtime = self._runtime("create")
-        self._require_program(template, run)
+        found = self._probed()
         for shown in (run.code, template.program, run.context, run.result):
             if not Path(shown).exists():
                 hint = "It was to be shown to the bot; was it removed meanwhile?"
                 raise ContainerError(f"{shown} does not exist", engine=self.name, operation="create", hint=hint)
+        ids = self._pick(folder)
+        try:
+            (new / USER).write_text(str(ids.outside), encoding="ascii")
+            rootfs = make_rootfs(
+                new, folder, source=self._settings.rootfs, interpreters=template.interpreters, user=ids.user
+            )
+            self._require_program(template, run, rootfs)
+            is_root = self._users.own is None
+            document = bundle(
+                template,
+                run,
+                rootfs=rootfs,
+                machine=found.machine,
+                cgroup=group_of(run.name) if is_root else "",
+                ids=ids,
+            )
+            (new / "config.json").write_text(json.dumps(document), encoding="utf-8")
+        except BaseException:
+            self._reserved.give_back(ids.outside, folder)
+            raise
         pid_file = str(folder / "pid")
-        (new / "rootfs").mkdir()
-        (new / "config.json").write_text(
-            json.dumps(_config(attrs.evolve(template, command=(*INIT, *template.command)), run)), encoding="utf-8"
-        )
         return Plan(
             command=[
-                *(runtime, "--root", str(folder / "runtime"), "--log", str(folder / "runtime.log"), "run", "--detach"),
-                *("--bundle", str(folder), "--pid-file", pid_file, run.name),
+                *(found.runtime.path, "--root", str(folder / "runtime"), "--log", str(folder / "runtime.log")),
+                *("run", "--detach", "--bundle", str(folder), "--pid-file", pid_file, run.name),
             ],
-            environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            environment={"PATH": SYSTEM_PATH},
             working_dir="/",
             pid_file=pid_file,
-            cgroups=folders_of(run.name),
+            cgroups=folders_of(run.name) if is_root else (),
         )
 
-    def _require_program(self, template: ContainerTemplate, run: ContainerRun) -> None:
+    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
+        """Kill what runs, remove the folder, and let another have its user id."""
+        path, user = self._state / container.id, None
+        with suppress(OSError, ValueError):
+            user = int((path / USER).read_bytes())
+        super().remove(container, timeout=timeout)
+        if user is not None:
+            self._reserved.give_back(user, path)
+
+    def _probed(self) -> Probe:
+        with self._probing:
+            if self._found is None:
+                self._found = probe(self._state, self._settings)
+            return self._found
+
+    def _pick(self, container: Path) -> Ids:
+        try:
+            return self._users.pick(lambda user: self._reserved.take(user, container))
+        except LookupError as error:
+            raise ContainerError(str(error), engine=self.name, operation="create", hint=NO_USER) from error
+
+    def _require_program(self, template: ContainerTemplate, run: ContainerRun, rootfs: RootFs) -> None:
         """Refuse a program that the bot would not find: its init would start, and say so in an exit code alone."""
         program = template.command[0]
-        for target, source in _shown(template, run).items():
-            if program == target or program.startswith(f"{target}/"):
+        shown = {template.code_target: run.code, template.program_target: template.program, **rootfs.binds}
+        for target, source in shown.items():
+            if program.startswith(f"{target}/"):
                 program = source + program.removeprefix(target)
-        if not Path(program).exists():
-            hint = "Set runtime.images to an image that has it, or install it on this machine."
+        if program.startswith("/") and not os.path.lexists(program):
+            hint = "Install it on this machine, or set options.oci.rootfs to a root file system that has it."
             problem = f"the bot's program {template.command[0]} is not there"
             raise ContainerError(problem, engine=self.name, operation="create", hint=hint)
-
-    def _runtime(self, operation: str = "capabilities") -> str:
-        for name in RUNTIMES:
-            if found := shutil.which(name):
-                return found
-        hint = "Install one of them: apt-get install crun."
-        raise ContainerError("neither crun nor runc is on PATH", engine=self.name, operation=operation, hint=hint)
-
-
-def _config(template: ContainerTemplate, run: ContainerRun) -> dict[str, Any]:
-    shown = _shown(template, run)
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "USER": "bot", "LOGNAME": "bot", "LANG": "C.UTF-8"}  # noqa: S108 - the bot's own
-    writable = {"type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "noexec", "mode=1777"]}
-    return {
-        "ociVersion": "1.0.2",
-        "root": {"path": "rootfs", "readonly": True},
-        "hostname": "botdock",
-        "process": {
-            "user": {"uid": USER, "gid": USER},
-            "args": [*template.command, template.context_target],
-            "env": [f"{name}={value}" for name, value in {**environment, **template.environment}.items()],
-            "cwd": template.code_target,
-            "noNewPrivileges": True,
-        },
-        "mounts": [
-            {"destination": "/proc", "type": "proc", "source": "proc"},
-            {"destination": "/dev", **writable, "options": ["nosuid", "mode=755"]},
-            {"destination": "/tmp", **writable},  # noqa: S108 - the bot's own, in its container
-            *([{"destination": run.secrets_target, **writable}] if run.secrets_target else ()),
-            *(_bind(path, path, "ro") for path in SYSTEM if Path(path).exists()),
-            *(_bind(source, target, "rw" if source == run.result else "ro") for target, source in shown.items()),
-        ],
-        "linux": {"namespaces": [{"type": kind} for kind in NAMESPACES], "cgroupsPath": group_of(run.name)},
-    }
-
-
-def _shown(template: ContainerTemplate, run: ContainerRun) -> dict[str, str]:
-    return {
-        template.code_target: run.code,
-        template.program_target: template.program,
-        template.context_target: run.context,
-        template.result_target: run.result,
-    }
-
-
-def _bind(source: str, target: str, mode: str) -> dict[str, Any]:
-    return {"destination": target, "type": "bind", "source": source, "options": ["bind", mode, "nosuid", "nodev"]}

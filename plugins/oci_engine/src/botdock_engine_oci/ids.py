@@ -6,7 +6,8 @@ import os
 import pwd
 import secrets
 import shutil
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,12 @@ INSIDE = 65532
 SUBUID, SUBGID = Path("/etc/subuid"), Path("/etc/subgid")
 HELPERS = ("newuidmap", "newgidmap")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+SHARED = Path("/run/botdock/users")
+"""Where root's user ids are reserved, whatever the state folder; gone with a boot, as all containers are."""
+STALE_SECONDS = 3600.0
+"""After this, a container that is not there will not be made any more."""
+TRIES = 64
 
 Mapping = tuple[int, int, int]
 """First id in the container, first id on the machine, how many."""
@@ -58,19 +65,21 @@ class Users:
     groups: range
     own: tuple[int, int] | None = None
 
-    def pick(self, taken: Collection[int]) -> Ids:
+    def pick(self, take: Callable[[int], bool] = lambda _user: True) -> Ids:
         """Return the ids of another bot.
 
         Args:
-            taken: The user ids on this machine that containers have.
+            take: Reserves a user id of this machine; returns whether it was free.
 
         Raises:
-            LookupError: All are taken.
+            LookupError: None was free.
         """
         if not self.ids:
             user, group = self.own or (os.geteuid(), os.getegid())
             return Ids(user=0, outside=user, mappings=((0, user, 1),), group_mappings=((0, group, 1),))
-        outside = _pick(self.ids, taken)
+        outside = next(filter(take, _in_any_order(self.ids)), None)
+        if outside is None:
+            raise LookupError(f"containers have all {len(self.ids)} user ids from {self.ids[0]} to {self.ids[-1]}")
         if self.own is None:
             return Ids(user=outside, outside=outside)
         user, group = self.own
@@ -83,12 +92,46 @@ class Users:
         )
 
 
-def _pick(users: range, taken: Collection[int]) -> int:
-    if len(taken) >= len(users) and all(user in taken for user in users):
-        raise LookupError(f"containers have all {len(users)} user ids from {users[0]} to {users[-1]}")
-    while (user := secrets.choice(users)) in taken:
-        pass
-    return user
+def _in_any_order(users: range) -> Iterator[int]:
+    """Yield some at random, of which one is free as a rule; then all."""
+    yield from (secrets.choice(users) for _ in range(TRIES))
+    yield from users
+
+
+@attrs.frozen(kw_only=True)
+class Reservations:
+    """Which user ids of this machine bots have: of each, a link to the folder of its container.
+
+    Attributes:
+        folder: Where the links lie.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, state: Path) -> Reservations:
+        """Return those that concern the containers of a state folder: root's are the machine's."""
+        return cls(folder=SHARED if os.geteuid() == 0 else state / "users")
+
+    def take(self, user: int, container: Path) -> bool:
+        """Reserve an id for a container; return whether it was free."""
+        link = self.folder / str(user)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            link.symlink_to(container)
+        except FileExistsError:
+            with suppress(OSError):
+                if not link.exists() and link.lstat().st_mtime < time.time() - STALE_SECONDS:
+                    link.unlink()  # its container was removed by one who did not know of this; a later pick finds it
+            return False
+        return True
+
+    def give_back(self, user: int, container: Path) -> None:
+        """Let go of an id, if a container has it."""
+        link = self.folder / str(user)
+        with suppress(OSError):
+            if link.readlink() == container:
+                link.unlink()
 
 
 def find_users(wanted: range) -> Users:

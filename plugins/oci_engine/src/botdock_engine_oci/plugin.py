@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdock import EnginePlugin, hookimpl
+from botdock_engine_oci.settings import OciSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
 
 
 def open_engine(config: Config) -> Engine:
-    """Return the engine."""
+    """Return the engine.
+
+    Raises:
+        ConfigError: Its settings are wrong.
+    """
     from botdock_engine_oci.engine import OciEngine
 
-    return OciEngine(config.home_dir / "oci")
+    return OciEngine.from_config(config)
 
 
 @hookimpl
@@ -28,5 +33,6 @@ def botdock_engines() -> Iterable[EnginePlugin]:
         images=False,
         summary="single-use containers of crun or runc: no daemon",
         factory=open_engine,
+        settings=OciSettings,
         automatic=False,
     )

@@ -18,12 +18,12 @@ from typing import Any
 
 import attrs
 
-from botdock._whole_files import publish
 from botdock.archive import remove_tree
 from botdock.errors import EngineUnavailableError
 from botdock.model import ContainerRun, ContainerTemplate, Feature
 from botdock_engine_oci.bundle import Machine, bundle
 from botdock_engine_oci.capabilities import LIMITS, missing_features
+from botdock_engine_oci.cgroups import group_of
 from botdock_engine_oci.ids import Users, find_users
 from botdock_engine_oci.rootfs import make_rootfs
 from botdock_engine_oci.runtimes import Runtime, advice, cgroup_version, how_to_install, installed, with_version
@@ -31,8 +31,8 @@ from botdock_engine_oci.settings import OciSettings
 
 VERSION = 1
 """Of what is kept of a probe; it changes with what is looked at."""
-CACHE = "probe.json"
-"""Beside the folders of containers."""
+CACHE = "-probe.json"
+"""Ends the name of the file beside the state folder in which the answer is kept."""
 TIMEOUT = 30.0
 """Seconds for a container that does next to nothing, on a busy machine."""
 SAID = 300
@@ -97,19 +97,18 @@ def this_machine(enforced: frozenset[Feature] = frozenset(Feature)) -> Machine:
 
 
 def probe(state: Path, settings: OciSettings) -> Probe:
-    """Return what works here; kept in the state folder until something of it changes.
+    """Return what works here; kept beside the state folder until something of it changes.
 
     Raises:
         EngineUnavailableError: No runtime is installed, or none works.
     """
     found = installed(settings.runtime)
     if not found:
-        wanted = settings.runtime or "neither crun nor runc"
-        problem = f"{wanted} is not {'there' if settings.runtime else 'installed'}"
+        problem = f"{settings.runtime} is not installed" if settings.runtime else "neither crun nor runc is installed"
         raise _unavailable(problem, how_to_install())
     users, key = find_users(settings.user_range), _key(found, settings)
     with suppress(OSError, ValueError, LookupError, TypeError):
-        return _read(json.loads((state / CACHE).read_bytes()), key)
+        return _read(json.loads(cache_of(state).read_bytes()), key)
     said: dict[str, str] = {}
     for runtime in map(with_version, found):
         seen = _look(runtime, users, settings)
@@ -121,6 +120,11 @@ def probe(state: Path, settings: OciSettings) -> Probe:
         return result
     problems = "; ".join(f"{name} does not work here: {words}" for name, words in said.items())
     raise _unavailable(problems, advice(found[-1], problems))
+
+
+def cache_of(state: Path) -> Path:
+    """Return the file in which the answer is kept."""
+    return state.with_name(state.name + CACHE)
 
 
 def _look(runtime: Runtime, users: Users, settings: OciSettings) -> dict[str, list[str]] | str:
@@ -144,10 +148,15 @@ def _run(
     try:
         made.chmod(0o755)
         template, run = _probed(made, name)
-        ids = users.pick(())
+        ids, cgroup = users.pick(), group_of(name) if users.own is None else ""
         rootfs = make_rootfs(made, made, source=settings.rootfs, interpreters=(), user=ids.user)
         document = bundle(
-            template, run, rootfs=rootfs, machine=this_machine(enforced), cgroup=cgroup_path(name, users), ids=ids
+            template,
+            run,
+            rootfs=rootfs,
+            machine=this_machine(enforced),
+            cgroup=cgroup,
+            ids=ids,
         )
         (made / "config.json").write_text(json.dumps(document), encoding="utf-8")
         done = subprocess.run(
@@ -169,11 +178,6 @@ def _run(
         topic, _, rest = line.partition(" ")
         seen.setdefault(topic, []).append(rest)
     return seen
-
-
-def cgroup_path(name: str, users: Users) -> str:
-    """Return the cgroup of a container; an ordinary user's lies where the runtime puts it, below that user's own."""
-    return f"/botdock/{name}" if users.own is None else ""
 
 
 def _probed(made: Path, name: str) -> tuple[ContainerTemplate, ContainerRun]:
@@ -231,9 +235,11 @@ def _keep(found: Probe, state: Path, key: str) -> None:
         "others": dict(found.others),
     }
     with suppress(OSError):  # then the next one looks again
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = state / f".{CACHE}-{secrets.token_hex(6)}"
-        publish(state / CACHE, json.dumps(document).encode(), durable=False, draft=draft)
+        path = cache_of(state)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+        draft.write_text(json.dumps(document), encoding="utf-8")
+        draft.replace(path)
 
 
 def _read(document: Mapping[str, Any], key: str) -> Probe:

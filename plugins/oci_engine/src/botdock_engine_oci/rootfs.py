@@ -18,14 +18,13 @@ import attrs
 
 from botdock.errors import ContainerError
 from botdock_engine_oci.bundle import HOSTNAME, NAME, TMP
+from botdock_engine_oci.settings import HOST
 
 ENGINE = "oci"
 ROOT = "rootfs"
 """The folder of the root, in that of its container."""
 ETC_FOLDER = "etc"
 """Beside it: files that take the place of a named folder's own."""
-HOST = "host"
-"""The setting that means this machine's own programs."""
 SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
 """Folders of the root that hold programs and libraries, or links to where they lie."""
 OWN = frozenset({"dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "var"})
@@ -189,11 +188,13 @@ def _prefix(program: str) -> str | None:
     return str(prefix) if is_own else None
 
 
-def describe_host() -> str:
-    """Return which system's programs bots run on, such as `Debian GNU/Linux 12 (bookworm)`."""
+def describe(source: str) -> str:
+    """Return which root file system bots see, in words: this machine's release, or the folder."""
+    if source != HOST:
+        return source
     with suppress(OSError):
-        return platform.freedesktop_os_release()["PRETTY_NAME"]
-    return platform.platform()
+        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, this machine's own"
+    return "this machine's own programs"
 
 
 def _error(message: str, hint: str) -> ContainerError:
