@@ -214,7 +214,7 @@ def test_no_bytes_make_it_raise(data: bytes, of: Runtime) -> None:
 
 @given(
     facts=st.dictionaries(
-        st.sampled_from(["exit_code", "value_bytes", "nonfinite", "problem", "lost", "error"]), json_values()
+        st.sampled_from(["exit_code", "value_bytes", "signal", "nonfinite", "problem", "lost", "error"]), json_values()
     ),
     content=st.binary(max_size=9),
 )

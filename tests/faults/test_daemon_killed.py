@@ -88,7 +88,7 @@ def test_a_bot_that_its_daemon_ends_is_no_success_and_keeps_its_log(
             assert execution.wait(60) is not None
             seen = [line.text for line in execution.logs()]
     result = execution.result
-    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 143), "SIGTERM, after which Python exits so by itself"
+    assert (result.outcome, result.exit_code) == (Outcome.SIGNALED, 143), "SIGTERM, after which Python ends"
     assert seen == [f"line {number}" for number in range(len(seen))]
     assert len(seen) >= 3
     assert result.log.gaps == 0

@@ -57,15 +57,27 @@ def test_what_another_kills_is_signaled(runner: DockerRunner, make_bot: MakeBot,
     assert (result.evidence["signal"], result.evidence["oom_killed"]) == ("SIGKILL", False)
 
 
-def test_what_another_kills_is_signaled_as_a_process_too(process_runner: DockerRunner, make_bot: MakeBot) -> None:
+SLEEPERS = {
+    "python311": SLEEPER,
+    "nodejs20": "exports.main = () => { console.log('up'); return new Promise(() => setInterval(() => {}, 1000)); };",
+    "bash": "echo up; sleep 600",
+}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "number"), [("python311", signal.SIGKILL), *((name, signal.SIGTERM) for name in SLEEPERS)]
+)
+def test_what_another_kills_is_signaled_as_a_process_too(
+    process_runner: DockerRunner, make_bot: MakeBot, runtime: str, number: signal.Signals
+) -> None:
     def kill(container_id: str) -> None:
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it is not ours, or has ended meanwhile
                 if container_id.encode() in (folder / "environ").read_bytes():
-                    os.kill(int(folder.name), signal.SIGKILL)
+                    os.kill(int(folder.name), number)
 
-    result = ended(process_runner, make_bot(SLEEPER), kill)
-    assert (result.outcome, result.evidence["signal"]) == (Outcome.SIGNALED, "SIGKILL"), result
+    result = ended(process_runner, make_bot(SLEEPERS[runtime], runtime=runtime), kill)
+    assert (result.outcome, result.evidence["signal"]) == (Outcome.SIGNALED, number.name), result
 
 
 @pytest.mark.parametrize("engine", ["docker", "process"])

@@ -6,8 +6,9 @@ The envelope, what a wrapper with `ResultFormat.ENVELOPE` writes, is one line of
     {"pnl": 4.2}
 
     botdock      the version of the envelope, 2
-    exit_code    what the wrapper is about to exit with, 0 to 255: it ends by itself, and not by a signal
-    value_bytes  how many bytes of JSON follow: what `main` returned; 0 when it returned nothing, or no JSON
+    exit_code    what the wrapper is about to exit with, 0 to 255: the kernel does not end it by a signal
+    signal       the signal for which it ends, with the exit code 128 + signal; 0, or absent, where it ends by itself
+    value_bytes  how many bytes of JSON follow: what `main` returned; 0 for nothing, or no JSON
     nonfinite    how many NaN and infinities in it became null
     problem      which part of the value has no form in JSON, and became null, or why there is no value at all
     lost         why there is no value although it was fine: it could not be written
@@ -45,6 +46,7 @@ MAX_NODES = 2**20
 _MAX_TEXT = 4096
 """Characters of a text in the envelope that are kept."""
 _MAX_EXIT_CODE = 255
+_HIGHEST_SIGNAL = 64
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
 _VERSION_1 = re.compile(rb'\{"botdock": ?1,')
 _DECODING = threading.Lock()
@@ -62,8 +64,8 @@ class ResultReading:
         lost: Why what should be there is absent or damaged, or an empty text.
         unwritten: Whether the bot ended without its wrapper, as far as the file tells.
         nonfinite: How many NaN and infinities became null.
-        exit_code: What the wrapper says it exits with. It ended by itself if the engine saw the same code; None where
-            it says none.
+        exit_code: What the wrapper says it exits with: if the engine saw the same, it ended by itself; or None.
+        signal: The signal for which it says that it ends, after its `finally` blocks and the like; 0 for none.
         error: Type and message of the uncaught error, or what a value with `status: "error"` says of itself.
         error_type: Type of the uncaught error.
         hint: What mends it, in one line; empty where the wrapper does not know.
@@ -77,6 +79,7 @@ class ResultReading:
     unwritten: bool = False
     nonfinite: int = 0
     exit_code: int | None = None
+    signal: int = 0
     error: str = ""
     error_type: str = ""
     hint: str = ""
@@ -183,6 +186,7 @@ def _of_header(header: dict[str, Any]) -> ResultReading:
     kind, message = _text(uncaught.get("type")), _text(uncaught.get("message"))
     return ResultReading(
         exit_code=_integer(header.get("exit_code"), _MAX_EXIT_CODE),
+        signal=_integer(header.get("signal"), _HIGHEST_SIGNAL) or 0,
         nonfinite=_integer(header.get("nonfinite"), 10**9) or 0,
         problem=_text(header.get("problem")),
         lost=lost and f"what main returned could not be written: {lost}",

@@ -120,7 +120,12 @@ def _died_of_memory(status: ContainerStatus, reading: ResultReading) -> bool:
 
 
 def _fatal_signal(status: ContainerStatus, reading: ResultReading) -> int | None:
-    """Return the signal that ended the main program; there was none if the wrapper announced this very exit code."""
+    """Return the signal that ended the main program; there was none if the wrapper announced this very exit code.
+
+    Unless it said as well that it ends for a signal, as the programs do that clean up first.
+    """
+    if reading.signal and reading.exit_code == status.exit_code == SIGNAL_BASE + reading.signal:
+        return reading.signal
     if status.signal is not None:
         return status.signal or None
     number = (status.exit_code or 0) - SIGNAL_BASE

@@ -187,12 +187,12 @@ def test_sigterm_ends_a_bot_that_takes_no_notice_and_its_exit_handlers_run() -> 
         exports.main = () => {{ console.log("up"); return {FOREVER}; }};
     """)
     assert (ended.exit_code, ended.stdout, ended.stderr) == (143, b"exit 143\n", b"")
-    assert ended.reading.exit_code == 143
+    assert (ended.reading.exit_code, ended.reading.signal) == (143, signal.SIGTERM)
 
 
 def test_sigint_ends_it_too() -> None:
     ended = stop(f"exports.main = () => {{ console.log('up'); return {FOREVER}; }};", signum=signal.SIGINT)
-    assert (ended.exit_code, ended.stderr) == (130, b"")
+    assert (ended.exit_code, ended.stderr, ended.reading.signal) == (130, b"", signal.SIGINT)
 
 
 def test_sigterm_aborts_the_signal_and_main_may_finish() -> None:
@@ -226,7 +226,7 @@ def test_rejecting_with_the_abort_is_the_end_that_was_asked_for(reason: str) -> 
           console.log("up");
         }});
     """)
-    assert (ended.exit_code, ended.stderr, ended.reading.error) == (143, b"", "")
+    assert (ended.exit_code, ended.stderr, ended.reading.error, ended.reading.signal) == (143, b"", "", 15)
 
 
 def test_another_error_after_the_abort_is_shown() -> None:
@@ -237,16 +237,16 @@ def test_another_error_after_the_abort_is_shown() -> None:
           console.log("up");
         });
     """)
-    assert (ended.exit_code, ended.reading.exit_code) == (143, 143)
+    assert (ended.exit_code, ended.reading.exit_code, ended.reading.signal) == (143, 143, 0)
     assert b"Error: cannot close" in ended.stderr
 
 
 def test_its_own_handler_decides() -> None:
     ended = stop(f"""
-        process.once("SIGTERM", () => setTimeout(() => {{ console.log("down"); process.exit(4); }}, 20));
+        process.once("SIGTERM", () => setTimeout(() => {{ console.log("down"); process.exit(143); }}, 20));
         exports.main = () => {{ console.log("up"); return {FOREVER}; }};
     """)
-    assert (ended.exit_code, ended.stdout, ended.reading.exit_code) == (4, b"down\n", 4)
+    assert (ended.exit_code, ended.stdout, ended.reading.signal) == (143, b"down\n", 0)
 
 
 def test_a_second_sigterm_does_not_disturb_the_end() -> None:

@@ -71,7 +71,7 @@ def test_sigterm_runs_finally_and_context_managers() -> None:
                 wait()
     """)
     assert (ended.exit_code, ended.stdout, ended.stderr) == (143, b"closed\n", b"")
-    assert ended.reading.exit_code == 143
+    assert (ended.reading.exit_code, ended.reading.signal) == (143, signal.SIGTERM)
 
 
 def test_a_second_sigterm_does_not_disturb_finally() -> None:
@@ -114,6 +114,19 @@ def test_a_handler_of_its_own_takes_the_place_of_ours() -> None:
     assert (ended.exit_code, ended.stderr, ended.reading.value) == (0, b"", "handled")
 
 
+def test_an_exit_of_its_own_is_not_that_of_a_signal() -> None:
+    ended = stop("""
+        import signal, sys
+        from waiting import wait
+
+        def main(id, config):
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+            print("up")
+            wait()
+    """)
+    assert (ended.reading.exit_code, ended.reading.signal) == (143, 0)
+
+
 def test_sigint_is_a_keyboard_interrupt() -> None:
     source = """
         import signal
@@ -128,7 +141,7 @@ def test_sigint_is_a_keyboard_interrupt() -> None:
                 print("closed")
     """
     ended = stop(source, signum=signal.SIGINT)
-    assert (ended.exit_code, ended.stdout) == (130, b"closed\n")
+    assert (ended.exit_code, ended.stdout, ended.reading.signal) == (130, b"closed\n", signal.SIGINT)
     assert ended.stderr.endswith(b"KeyboardInterrupt\n")
 
 
@@ -215,6 +228,7 @@ def test_an_asynchronous_bot_that_was_told_to_end_may_return_a_value() -> None:
                 return "closed in time"
     """)
     assert (ended.exit_code, ended.reading.value, ended.stderr) == (0, "closed in time", b"")
+    assert ended.reading.signal == 0
 
 
 def test_sigterm_ends_threads_that_outlive_main_and_keeps_the_value() -> None:
@@ -239,7 +253,7 @@ def test_sigterm_ends_threads_that_outlive_main_and_keeps_the_value() -> None:
             signal_until_it_ends(process)
             ended = made.finish(process)
     assert (ended.exit_code, ended.stdout, ended.stderr) == (143, b"atexit\n", b"")
-    assert (ended.reading.value, ended.reading.exit_code) == ("value", 143)
+    assert (ended.reading.value, ended.reading.exit_code, ended.reading.signal) == ("value", 143, 15)
 
 
 def signal_until_it_ends(process: subprocess.Popen[bytes]) -> None:

@@ -54,7 +54,9 @@ class Result {
 
   // Write the envelope, and return what to exit with: another code where the file cannot even be emptied. Where there is
   // no room for the value, the envelope says so; where there is none for that, the file is not whole.
-  write(exitCode) {
+  // `signal` is the number of the one for which the bot ends, else 0.
+  write(exitCode, signal) {
+    this.#facts.signal = signal;
     let file;
     try {
       file = openSync(this.path, constants.O_WRONLY | constants.O_TRUNC);

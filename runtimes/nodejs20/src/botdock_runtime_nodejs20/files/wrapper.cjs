@@ -11,6 +11,7 @@ const { isProgram } = require('./botdock-script.cjs');
 
 const GENERATORS = ['Generator', 'AsyncGenerator'];
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 };
+const SIGNAL_BASE = 128; // of the exit codes of such ends
 const LONGEST = 2 ** 31 - 1; // milliseconds that a timer of Node's can have
 const CLASS = /^class\b/; // how the text of one begins
 const UNSETTLED = 13; // what Node itself exits with when a promise that it waits for can never settle
@@ -22,6 +23,7 @@ class Termination {
 
   constructor() {
     this.exitCode = undefined; // of an end that a signal has begun
+    this.signal = 0; // the number of the one for which the bot ends
     this.failed = false; // whether `main` rejected after that, for a reason of its own
     for (const name of Object.keys(SIGNALS)) process.on(name, () => this.#receive(name));
   }
@@ -47,7 +49,13 @@ class Termination {
     if (this.exitCode !== undefined) return; // a second signal does not disturb it
     this.exitCode = SIGNALS[name];
     this.#controller?.abort();
-    if (!this.#controller && process.listenerCount(name) === 1) process.exit(this.exitCode);
+    if (!this.#controller && process.listenerCount(name) === 1) this.end();
+  }
+
+  // End for the signal, and not of the bot's own accord.
+  end() {
+    this.signal = this.exitCode - SIGNAL_BASE;
+    process.exit(this.exitCode);
   }
 
   // Whether an error only says that the bot was told to end.
@@ -155,7 +163,7 @@ async function run(context, result, termination, record) {
     }
   } catch (error) {
     termination.failed = termination.exitCode !== undefined;
-    if (termination.failed && termination.explains(error)) process.exit(termination.exitCode);
+    if (termination.failed && termination.explains(error)) termination.end();
     result.fail(error);
     return crash(error);
   }
@@ -173,7 +181,7 @@ function watch(result, termination) {
     if (idle && result.isAwaited && code === 0) process.exitCode = UNSETTLED;
     if (termination.failed) process.exitCode = termination.exitCode;
     const ours = (process.exitCode ?? code) & 0xff;
-    const written = result.write(ours);
+    const written = result.write(ours, termination.signal);
     if (written !== ours) process.exitCode = written;
   };
   process.on('exit', record);

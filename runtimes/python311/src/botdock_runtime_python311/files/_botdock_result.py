@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import sys
 
 TYPE_CHECKING = False
@@ -37,7 +38,14 @@ class Result:
         self.tree = context["code_dir"]
         self.process = os.getpid()
         self.value = b""
-        self.facts: dict[str, Any] = {"botdock": 2, "nonfinite": 0, "problem": "", "lost": "", "error": None}
+        self.facts: dict[str, Any] = {
+            "botdock": 2,
+            "nonfinite": 0,
+            "problem": "",
+            "lost": "",
+            "signal": 0,
+            "error": None,
+        }
 
     def take(self, value: object) -> int:
         """Keep what `main` returned (None is no value), and return the exit code that it deserves."""
@@ -53,15 +61,21 @@ class Result:
     def fail(self, error: BaseException, message: object) -> None:
         """Keep what ended the bot."""
         kind, said = type(error).__name__[:MAX_MESSAGE], text_of(message)[:MAX_MESSAGE]
+        if isinstance(error, KeyboardInterrupt):
+            self.facts["signal"] = signal.SIGINT
         self.facts["error"] = {"type": kind, "message": said, "hint": hint_of(error, self.tree)[:MAX_MESSAGE]}
 
-    def write(self, exit_code: int) -> int:
+    def write(self, exit_code: int, signum: int = 0) -> int:
         """Write the envelope, and return what to exit with: another code where the file cannot even be emptied.
+
+        A `signum` is that of the signal for which the bot ends, where the exit code is that of such an end.
 
         Where there is no room for the value, the envelope says so; where there is none for that, the file is not whole.
         """
         if os.getpid() != self.process:
             return exit_code  # a child that the bot forked has come back here
+        if signum and exit_code == 128 + signum:
+            self.facts["signal"] = signum
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_TRUNC)
         except OSError:

@@ -23,7 +23,7 @@ class Termination:
 
     def __init__(self) -> None:
         self.handler: Any = signal.SIG_DFL
-        self.begun = False
+        self.signum = 0
         self.again = False
         self.become(self.exit)
         os.register_at_fork(after_in_child=lambda: self.become(signal.SIG_DFL))  # a bot's children end as children do
@@ -35,8 +35,8 @@ class Termination:
             self.handler = handler
 
     def begin(self) -> None:
-        """Let no further signal disturb the `finally` blocks that run from now on."""
-        self.begun = True
+        """Remember that SIGTERM ends the bot; let no further one disturb the `finally` blocks that run from now on."""
+        self.signum = signal.SIGTERM
         self.become(self.note)
 
     def exit(self, signum: int, _frame: object) -> None:
@@ -64,7 +64,7 @@ class Leaving:
     def __call__(self, signum: int, _frame: object) -> None:
         """Say how it ended, run what `atexit` knows, and go."""
         self.termination.begin()
-        self.result.write(128 + signum)
+        self.result.write(128 + signum, signum)
         atexit._run_exitfuncs()  # noqa: SLF001 - what `exit` does, without waiting for threads
         try:
             for stream in (sys.stdout, sys.stderr):
@@ -84,7 +84,7 @@ class Cancellation:
         """Cancel it, and look again a second later."""
         import _thread
 
-        self.termination.begun = True
+        self.termination.signum = signal.SIGTERM
         self.termination.become(self.insist)
         self.task.cancel()
         self.loop.call_soon_threadsafe(self.termination.begin)  # once the loop turns, the bot knows

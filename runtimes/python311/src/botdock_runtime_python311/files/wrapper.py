@@ -80,7 +80,7 @@ def run(context: dict[str, Any], result: Result, termination: Termination) -> Sy
         exit_code = show(error)
         ending = SystemExit(exit_code)
     termination.become(termination.note)
-    written = result.write(exit_code)
+    written = result.write(exit_code, termination.signum)
     return ending if written == exit_code else SystemExit(written)
 
 
@@ -265,7 +265,7 @@ def run_async(awaitable: Awaitable[Any], termination: Termination) -> object:
     try:
         return asyncio.run(supervise())
     except asyncio.CancelledError:
-        if termination.begun:
+        if termination.signum:
             raise SystemExit(128 + signal.SIGTERM) from None
         raise
 
