@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -15,10 +17,12 @@ import attrs
 import pytest
 
 from botdock import Config, DockerRunner, Executable
-from botdock.config import LoggingConfig, MetricsConfig
+from botdock.config import LoggingConfig, MetricsConfig, document, to_toml
+from botdock.errors import UserError
 from botdock.services.metrics import metrics_folder, read_total
+from botdock.supervisor import Supervisor, submit
 from testbed.prometheus import PrometheusServer
-from testbed.waiting import wait_until
+from testbed.waiting import until, wait_until
 
 GOOD = "def main(id, config):\n    print('x' * 1000)\n    return 1\n"
 BAD = "def main(id, config):\n    raise SystemExit(3)\n"
@@ -156,3 +160,34 @@ def test_many_short_runs_go_on_counting_in_the_file(
     assert promtool(textfile.read_text()) == ""
     assert sorted(path.name for path in metrics_folder(home).iterdir()) == ["total.lock", "total.sqlite"]
     assert read_total(metrics_folder(home)).runners == 4
+
+
+def test_a_supervisor_with_several_runners_counts_at_one_endpoint(
+    bots: dict[str, Path], port: int, tmp_path: Path
+) -> None:
+    config_file = tmp_path / "mine.toml"
+    config_file.write_text(to_toml(document(config(tmp_path, port=port), show_secrets=True)))
+    supervisor = Supervisor(config_file)
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    try:
+        until(lambda: answers(port), timeout=TIMEOUT)
+        for changes in ({}, {"logging": {"sync_interval": 0.1}}, {"logging": {"sync_interval": 0.2}}):
+            executable = Executable(id="good", runtime="python3.11", file_path=str(bots["good"]))
+            submit(executable, config_file=config_file, overrides=changes, spawn=False)
+        until(lambda: sum_of(page(port), "botdock_executions_total") == 3, timeout=TIMEOUT)
+    finally:
+        supervisor.hand_over()
+        thread.join(TIMEOUT)
+    assert not answers(port)
+    with pytest.raises(UserError, match="cannot be changed for one execution"):
+        submit(executable, config_file=config_file, overrides={"metrics": {"interval": 1.0}}, spawn=False)
+    total = read_total(metrics_folder(tmp_path / "home")).snapshot
+    assert sum(stats.count for (name, _), stats in total.operations.items() if name == "execution") == 3
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError):
+        page(port)
+        return True
+    return False

@@ -29,7 +29,7 @@ from botdock.config.options import default_limits
 from botdock.entrypoints import EntrypointManager
 from botdock.executions._files import owner_of
 from botdock.factory.engine_choice import open_engine
-from botdock.model import Engine, Limits, Runtime, StorageArea, StorageBackend
+from botdock.model import Engine, ExecutionResult, Limits, Runtime, StorageArea, StorageBackend
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator import BotOrchestrator, Services, Setting
 from botdock.orchestrator.retention import Removed, remove_old
@@ -52,6 +52,7 @@ class ServiceFactory:
     Args:
         config: The configuration; every `create_*` method can be given another section in its place.
         plugins: Where engines, runtimes, storages, sinks and exporters come from.
+        metrics: Counts for several runners, in place of a service of this one's own; the caller closes it.
 
     Attributes:
         policies: What is allowed: the configuration's policy, and that of the operator of this machine.
@@ -61,12 +62,13 @@ class ServiceFactory:
         UserError: Other users could write the state folder.
     """
 
-    def __init__(self, config: Config, plugins: PluginManager) -> None:
+    def __init__(self, config: Config, plugins: PluginManager, *, metrics: MetricsService | None = None) -> None:
         self._config = plugins.configured(config) if config.options else config
         self.policies = Policies.of(self._config)
         self._home = config.checked_home()
         self._plugins = plugins
-        self._metrics: MetricsService | None = None
+        self._is_lent = metrics is not None
+        self._metrics = metrics
 
     @property
     def metrics(self) -> MetricsService:
@@ -185,7 +187,7 @@ class ServiceFactory:
             storage=storage,
             entrypoints=self.create_entrypoint_manager(),
             logs=self.create_log_collector(),
-            metrics=self.metrics,
+            metrics=_Lent(self.metrics) if self._is_lent else self.metrics,
         )
         setting = Setting(
             config=self._config,
@@ -268,3 +270,16 @@ class ServiceFactory:
 
     def _storage_operation(self, operation: str, seconds: float, size: int, success: Any) -> None:
         self.metrics.record_storage_operation(operation, size, bool(success), seconds)
+
+
+@attrs.frozen
+class _Lent:
+    """The metrics of several runners, which go on when one of these is closed."""
+
+    _metrics: MetricsService
+
+    def record_execution(self, result: ExecutionResult) -> None:
+        self._metrics.record_execution(result)
+
+    def close(self) -> None:
+        pass

@@ -15,7 +15,7 @@ import attrs
 
 from botdock.config import Config, load
 from botdock.config.locations import POLICY_VARIABLE, PREFIX
-from botdock.errors import ExecutableError, StorageUnavailableError
+from botdock.errors import ExecutableError, StorageUnavailableError, UserError
 from botdock.executions import ExecutionRecord, Executions
 from botdock.executions._queue import submit as queue
 from botdock.executions._requests import Request, Restart
@@ -66,6 +66,11 @@ def submit(
     """
     config, plugins = load(Config, config_file, os.environ, overrides or {}, executable.file_path or None)
     home = config.checked_home(make=True)
+    if "metrics" in (overrides or {}):
+        raise UserError(
+            "metrics.* cannot be changed for one execution: a supervisor counts all that it runs together",
+            hint="Change it in the configuration of the supervisor, and start that anew.",
+        )
     wanted = _checked(executable, config, plugins)
     named = {"engine": config.engine, "storage": config.storage}
     changes = {**(overrides or {}), **{key: value for key, value in named.items() if value}}

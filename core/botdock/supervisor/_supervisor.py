@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from botdock._log import logger
 from botdock.config import Config, load
-from botdock.errors import UserError
+from botdock.errors import BotdockError, UserError
 from botdock.executions._files import request_ids
 from botdock.factory import ServiceFactory
 from botdock.orchestrator import BotOrchestrator
 from botdock.plugin_manager import PluginManager
+from botdock.services.metrics import MetricsService
 from botdock.supervisor._keeper import Keeper
 from botdock.supervisor._readiness import ServiceManager
 from botdock.supervisor._seat import Bell, is_taken, seated
@@ -55,12 +58,28 @@ class Supervisor:
         self._manager = ServiceManager()
         self._bell: Bell | None = None
         self._leaving = False
+        self._metrics: MetricsService | None = None
+        self._counting = threading.Lock()
 
     def _load(self, overrides: Mapping[str, Any]) -> tuple[Config, PluginManager]:
         return load(Config, self._config_file, os.environ, {**self._overrides, **overrides}, None)
 
     def _open(self, overrides: Mapping[str, Any]) -> BotOrchestrator:
-        return ServiceFactory(*self._load(overrides)).create_orchestrator()
+        return ServiceFactory(*self._load(overrides), metrics=self._shared_metrics()).create_orchestrator()
+
+    def _shared_metrics(self) -> MetricsService:
+        """Return what counts for all runners: an exporter's port is had once, and shows all that runs here."""
+        with self._counting:
+            if self._metrics is None:
+                metrics = ServiceFactory(self._config, self._plugins).create_metrics_service()
+                metrics.start()
+                self._metrics = metrics
+            return self._metrics
+
+    def _close_metrics(self) -> None:
+        metrics, self._metrics = self._metrics, None
+        if metrics is not None:
+            metrics.close()
 
     def hand_over(self) -> None:
         """Let `run` return soon; bots run on, and the next supervisor goes on with them. For signal handlers, too."""
@@ -99,6 +118,8 @@ class Supervisor:
         keeper = self._keeper()
         watch = Watch(self.home, self._config, work=Work(self.home, self._open, self._ring), keeper=keeper)
         try:
+            with suppress(BotdockError):  # each execution says so
+                self._shared_metrics()
             watch.begin()
             self._manager.tell("READY=1")
             while not self._leaving:
@@ -112,6 +133,7 @@ class Supervisor:
         finally:
             self._manager.tell("STOPPING=1")
             watch.close()
+            self._close_metrics()
             keeper.close()
             logger.bind(status=watch.status).info("the supervisor ends")
         return watch.put_off
