@@ -8,6 +8,7 @@ READY := $(VENV)/.ready
 MIN_BRANCHES := 90
 PYTEST := $(BIN)/python -m pytest
 WORKERS ?= auto
+PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test drills lint bench docs images clean
@@ -31,13 +32,17 @@ $(READY): pyproject.toml constraints.txt $(wildcard */*/pyproject.toml)
 demo: $(READY) ## Run a bot in each language
 	@$(BIN)/python examples/demo.py
 
+# Many short processes are started: what one has compiled, the others need not. Empty means unset.
+test drills: export PYTHONDONTWRITEBYTECODE =
+
+# In the order of `testpaths`, where the slow files are the first: else one of them is the last, and its worker alone.
 test: lint images ## Check everything, on a real Docker where one can be had
-	@$(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile \
+	@$(PYTEST) $(PARALLEL) --no-loadscope-reorder \
 		--cov --cov-report term --cov-report json --min-branch-coverage $(MIN_BRANCHES)
 
 drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker too
-	@DRILLS=full $(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile tests/faults core/tests
-	@DRILLS=full BOTDOCK_TEST_DOCKER=trixie $(PYTEST) -n $(WORKERS) --maxprocesses 4 --dist loadfile -m docker \
+	@DRILLS=full $(PYTEST) $(PARALLEL) tests/faults core/tests
+	@DRILLS=full BOTDOCK_TEST_DOCKER=trixie $(PYTEST) $(PARALLEL) -m docker \
 		tests/faults tests/integration plugins/docker_engine/tests
 
 lint: $(READY) ## Check form, types and the arrows between packages
