@@ -45,6 +45,18 @@ def runner(docker_config: Config) -> Iterator[DockerRunner]:
         assert left_behind(runner) == []
 
 
+@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "runc", "crun"])
+def isolating_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
+    """A runner on each engine that isolates, the oci engine with each of its runtimes; nothing may be left behind."""
+    if request.param == "docker":
+        config: Config = request.getfixturevalue("docker_config")
+    else:
+        config = request.getfixturevalue("make_oci_config")(request.param)
+    with DockerRunner(config) as runner:
+        yield runner
+        assert left_behind(runner) == []
+
+
 def left_behind(runner: DockerRunner) -> list[str]:
     """Return what is left of executions: names of containers and workspaces."""
     containers = [container.name for container in runner.list_managed_containers()]

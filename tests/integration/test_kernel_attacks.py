@@ -9,9 +9,13 @@ import pytest
 
 from botdock import DockerRunner, Executable, ExecutionResult, Outcome
 
-pytestmark = pytest.mark.docker
-
 MakeBot = Callable[..., Executable]
+
+
+@pytest.fixture
+def runner(isolating_runner: DockerRunner) -> DockerRunner:
+    """Return a runner on each engine that isolates."""
+    return isolating_runner
 
 
 def value_of(result: ExecutionResult) -> dict[str, object]:

@@ -7,6 +7,7 @@ first starts it there, and the others find it running.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from botdock.config import Config, RuntimeConfig
 from botdock_engine_docker.settings import DockerSettings
+from botdock_engine_oci.settings import OciSettings
 from testbed.cache import locked
 from testbed.console import TestbedError
 
@@ -162,6 +164,29 @@ def make_docker_config(docker_host: str, docker_images: Mapping[str, str], tmp_p
 def docker_config(make_docker_config: Callable[..., Config]) -> Config:
     """A configuration for the testbed, with a state folder of the test's own."""
     return make_docker_config()
+
+
+@pytest.fixture
+def make_oci_config(pytestconfig: pytest.Config, tmp_path: Path) -> Callable[..., Config]:
+    """Return a function that makes configurations of the oci engine; its arguments are a runtime, and `Config`'s."""
+    from botdock_engine_oci.probing import cache_of
+    from testbed.cache import cache_dir
+    from testbed.oci import ensure_runtime, try_runtime
+
+    def make(runtime: str = "runc", **sections: Any) -> Config:
+        try:
+            with shown(pytestconfig), locked(cache_dir() / "oci.lock"):
+                path = ensure_runtime(runtime)
+                tried = try_runtime(path)
+        except TestbedError as error:
+            unavailable(error)
+        defaults = {"runtime": RuntimeConfig(timeout=120.0), "home": str(tmp_path / "home")}
+        config = Config(engine="oci", options={"oci": OciSettings(runtime=path)}, **{**defaults, **sections})
+        config.home_dir.mkdir(exist_ok=True)
+        shutil.copy(tried, cache_of(config.home_dir / "oci"))
+        return config
+
+    return make
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,13 @@ from pathlib import Path
 from testbed.cache import cache_dir, locked
 from testbed.console import TestbedError, run, say
 
-PACKAGES = {"dockerd": "docker.io", "iptables": "iptables", "debootstrap": "debootstrap"}
+PACKAGES = {
+    "crun": "crun",
+    "debootstrap": "debootstrap",
+    "dockerd": "docker.io",
+    "iptables": "iptables",
+    "runc": "runc",
+}
 """Program, and the package that has it. `docker.io` depends on `tini`, which is `docker-init`."""
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

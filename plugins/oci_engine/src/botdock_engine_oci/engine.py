@@ -89,6 +89,8 @@ class OciEngine(ShimEngine):
             if not Path(shown).exists():
                 hint = "It was to be shown to the bot; was it removed meanwhile?"
                 raise ContainerError(f"{shown} does not exist", engine=self.name, operation="create", hint=hint)
+        if folder.exists():
+            raise FileExistsError(folder)
         ids = self._pick(folder)
         try:
             (new / USER).write_text(str(ids.outside), encoding="ascii")
