@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from botdock.errors import BotdockError, CodeError
+from botdock.executions._stops import StopRequest, read_stop, write_stop
 from botdock.model import Executable, ExecutionResult, Outcome, Phase
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.run import Run
@@ -84,3 +85,22 @@ def test_an_error_of_the_machine_becomes_one_of_ours(run: Run, number: int, hint
     assert caught.value.message == "extract: strange (/some/file)"
     assert (caught.value.hint or "").startswith(hint or "")
     assert caught.value.phase == "extract"
+
+
+def test_a_stop_that_is_just_being_asked_for_outlives_the_taking_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path, "01")
+    journal.open({"id": "bot"}, "runner")
+    (journal.directory / "run.tmp").touch()
+    whole = Path.replace
+
+    def late(draft: Path, target: Path) -> Path:
+        monkeypatch.undo()
+        journal.reopen("another")
+        return whole(draft, target)
+
+    monkeypatch.setattr(Path, "replace", late)
+    write_stop(journal.directory, 1.0)
+    assert read_stop(journal.directory) == StopRequest(grace=1.0)
+    assert not (journal.directory / "run.tmp").exists()

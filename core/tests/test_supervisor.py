@@ -162,6 +162,28 @@ def test_a_stop_that_waits_in_vain_for_a_restart_that_is_just_made_is_passed_on(
     assert [one.outcome for one in Executions(tmp_path).list()] == [Outcome.STOPPED, Outcome.FAILED]
 
 
+def test_a_stop_that_could_not_be_passed_on_is_passed_on_by_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, whole = ask(tmp_path), queue.submit
+
+    def late(*given: Any, **named: Any) -> None:
+        Executions(tmp_path).stop("sma", timeout=0)
+        whole(*given, **named)
+
+    def full(*_: Any) -> None:
+        raise BotdockError("cannot write stop.json: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queue, "_MAKING", 0.0)
+        patched.setattr(succession, "submit", late)
+        patched.setattr(succession, "request_stop", full)
+        with pytest.raises(BotdockError):
+            settle(tmp_path, first.execution_id, {"outcome": "failed"}, again)
+    settle(tmp_path, first.execution_id, {"outcome": "failed"}, lambda *_: None)  # which knows of the stop
+    assert not Executions(tmp_path).list(running=True)
+
+
 def test_what_was_removed_has_no_successor(tmp_path: Path) -> None:
     request = ask(tmp_path)
     settle(tmp_path, request.execution_id, None, again)

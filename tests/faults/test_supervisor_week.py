@@ -16,7 +16,7 @@ from botdock.config import RetentionConfig, SupervisorConfig
 from botdock.executions._files import folder_bytes
 from faults.supervisors import PATIENCE, Place
 from testbed.drills import count
-from testbed.waiting import until
+from testbed.waiting import until, wait_until
 
 BOTS = count(20, 6)
 IDLE = 12
@@ -70,7 +70,9 @@ def test_bots_that_are_restarted_all_the_time_leave_no_more_and_no_more_taken(pl
     early, late = Taken.most(samples[third : 2 * third]), Taken.most(samples[2 * third :])
     for number in range(BOTS):  # each once, whatever its bot is doing just now
         place.executions.stop(f"bot-{number}", grace=0.1, timeout=PATIENCE)
-    until(lambda: not place.executions.list(running=True), timeout=PATIENCE)
+    assert wait_until(lambda: not place.executions.list(running=True), timeout=PATIENCE), [
+        (one, place.executions.events(one.execution_id)) for one in place.executions.list(running=True)
+    ]
     until(lambda: not list((place.home / "requests").glob("*.json")), timeout=PATIENCE)
     rows = place.executions.list()
     print(

@@ -90,7 +90,8 @@ class Journal:
         self._runner = runner
         hold(self.directory, runner)
         for draft in self.directory.glob("*.tmp"):
-            draft.unlink(missing_ok=True)
+            if not draft.name.startswith(f".{STOP}"):  # one that is just being written
+                draft.unlink(missing_ok=True)
         self._append(b"")
         if _is_torn(self.directory / EVENTS):
             self._append(b"\n")

@@ -47,17 +47,17 @@ def settle(home: Path, execution_id: str, end: Mapping[str, Any] | None, follow:
     restart = follow(request, end) if request is not None and end is not None else None
     if restart is not None:
         request = change_request(home, execution_id, _with_successor)
-        if request is not None and request.successor:
-            _make(home, request, restart)
-            _stop_if_asked(home, request)
+    if request is not None and request.successor:  # of this try, or of one that came to nothing
+        _make(home, request, restart)
+        _stop_if_asked(home, request)
     forget_request(home, execution_id)
 
 
 def _stop_if_asked(home: Path, request: Request) -> None:
     """Pass a stop on that came while the successor was being made, should its sender have waited for that in vain."""
-    now = read_request(home, request.execution_id, code=False)
-    if now is not None and now.stopped:
-        request_stop(home / EXECUTIONS / request.successor, None)
+    now, directory = read_request(home, request.execution_id, code=False), home / EXECUTIONS / request.successor
+    if now is not None and now.stopped and directory.is_dir():
+        request_stop(directory, None)
 
 
 def _with_successor(request: Request) -> Request:
@@ -65,14 +65,14 @@ def _with_successor(request: Request) -> Request:
     return request if decided else attrs.evolve(request, successor=new_execution_id())
 
 
-def _make(home: Path, request: Request, restart: Restart) -> None:
+def _make(home: Path, request: Request, restart: Restart | None) -> None:
     directory = home / EXECUTIONS / request.successor
     asked_for = (home / REQUESTS / f"{request.successor}.json").exists()
     if asked_for or (directory / RUN).exists() or read_end(directory):
         return  # the one that died had made it
     if directory.exists():
         remove_folder(directory)
-    if request.stopped:  # meanwhile
+    if request.stopped or restart is None:  # meanwhile
         return
     whole = read_request(home, request.execution_id)
     assert whole is not None  # noqa: S101 - only this process removes it
