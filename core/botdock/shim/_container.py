@@ -17,6 +17,7 @@ import attrs
 
 from botdock.archive import remove_tree
 from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Stream
+from botdock.shim._mounts import unmount_below
 from botdock.shim._process import is_alive, kill_process, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.cgroups import kill_all, remove_all
@@ -258,7 +259,9 @@ def _cgroups(made: Mapping[str, Any] | None) -> Sequence[str]:
 
 def _remove(path: Path) -> None:
     made = files.read_record(str(path / MADE)) or {}
-    remove_all(_cgroups(made))
+    if cgroups := _cgroups(made):
+        unmount_below(path)  # before anything in it is removed
+        remove_all(cgroups)
     if temporary := made.get("temporary"):  # first: where it is stands here; a container of an earlier version has none
         remove_tree(Path(temporary), timeout=REMOVAL)
     remove_tree(path, timeout=REMOVAL)

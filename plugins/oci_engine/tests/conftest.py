@@ -17,6 +17,7 @@ import pytest
 
 from botdock.errors import EngineUnavailableError
 from botdock.model import ContainerHandle, ContainerStatus, LogCursor, Stream, new_execution_id
+from botdock_engine_oci.cgroups import folders_of
 from botdock_engine_oci.engine import OciEngine
 from botdock_engine_oci.probing import cache_of, probe
 from botdock_engine_oci.settings import OciSettings
@@ -52,7 +53,7 @@ class Machine:
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
         return [
             *self.living(),
-            *(str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{container.id}")),
+            *(folder for folder in folders_of(container.id) if Path(folder).exists()),
             *(line for line in mounts if str(self.state) in line),
             *(str(path) for path in self.state.iterdir()),
         ]

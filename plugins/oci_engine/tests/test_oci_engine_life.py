@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,3 +111,18 @@ def test_no_record_of_the_bot_is_needed_to_kill_it(
     (machine.state / container.id / files.BOT).unlink()
     engine.remove(container, timeout=CALL)
     assert machine.left(container) == []
+
+
+def test_what_a_killed_runtime_left_mounted_is_unmounted_and_what_it_showed_stays(
+    engine: OciEngine, start: Start, machine: Any, tmp_path: Path
+) -> None:
+    container = start("echo up; exec sleep 600")
+    shown, place = tmp_path / "shown", machine.state / container.id / "a place"
+    for folder in (shown, place):
+        folder.mkdir()
+    (shown / "file").touch()
+    for _ in range(2):
+        subprocess.run(["mount", "--bind", str(shown), str(place)], check=True)
+    engine.remove(container, timeout=CALL)
+    assert machine.left(container) == []
+    assert (shown / "file").exists()
