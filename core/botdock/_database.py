@@ -58,6 +58,7 @@ class Database:
         Raises:
             OSError: The disk does not take it, another process held it for too long, or damage was found only now.
         """
+        self._check_writable()
         with _as_os_error(self.path), closing(self._open()) as connection:
             connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
@@ -68,6 +69,12 @@ class Database:
                     self._put_aside()
                 raise
             connection.execute("COMMIT")
+
+    def _check_writable(self) -> None:
+        """Refuse what would end this process by SIGBUS: a write to memory whose file has become read-only since."""
+        mapped = self.path.with_name(f"{self.path.name}-shm")
+        if self._held is not None and mapped.exists() and not os.access(mapped, os.W_OK):
+            raise PermissionError(errno.EACCES, f"it can be written no longer ({mapped})")
 
     def hold(self) -> None:
         """Keep the file open until `close`: else each transaction that is alone ends with a longer wait for the disk.

@@ -138,6 +138,30 @@ def test_a_bot_that_is_restarted_twice_while_it_is_asked_to_stop_is_stopped(
     assert Executions(tmp_path).get(row[-1].name).outcome is Outcome.STOPPED
 
 
+@pytest.mark.parametrize("removed", [(), (0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])
+def test_a_stop_by_an_older_execution_reaches_its_restart_as_far_as_those_between_are_there(
+    tmp_path: Path, ask: Ask, removed: tuple[int, ...]
+) -> None:
+    row = [ask()]
+    for number in (1, 2, 3):
+        (row[-1] / "outcome.json").write_text(json.dumps({"id": "sma", "outcome": "failed"}))
+        forget_request(tmp_path, row[-1].name)
+        row.append(ask(restart=Restart(previous=row[-1].name, restarts=number)))
+    ask()  # another one of that bot, which has nothing to do with it
+    executions, reached = Executions(tmp_path), False
+    for number in removed:
+        executions.remove(row[number].name)
+    for number in (0, 1, 2):
+        if number not in removed:
+            asked = executions.request_stop(row[number].name).execution_id
+            first_gap = min((gap for gap in removed if gap > number), default=4)
+            assert asked == row[first_gap - 1].name
+            reached = reached or first_gap == 4
+    assert (executions.get(row[3].name).outcome is Outcome.STOPPED) == reached
+    assert executions.request_stop(row[3].name).outcome is Outcome.STOPPED
+    assert [one.outcome for one in executions.list(bot="sma")][:1] == [None]
+
+
 def test_of_many_that_end_it_at_once_one_does(ask: Ask) -> None:
     directory, start = ask(), threading.Barrier(8)
 

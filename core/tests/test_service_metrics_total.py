@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import subprocess
@@ -202,6 +203,30 @@ def test_a_child_that_is_forked_adds_its_own_numbers(folder: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", program, str(folder)], check=True)
     assert counted(folder) == 21
+
+
+def test_a_folder_that_becomes_read_only_is_told_and_counts_later(folder: Path) -> None:
+    folder.mkdir()
+    if os.geteuid() or change_all("+i", folder):
+        pytest.skip("only root can make files immutable, and on some file systems only")
+    change_all("-i", folder)
+    program = (
+        "import subprocess, sys; from pathlib import Path; from botdock.errors import MetricsError\n"
+        "from botdock.services.metrics import MetricsService\n"
+        "def change(how): subprocess.run(['chattr', '-R', '-f', how, sys.argv[1]])\n"
+        "s = MetricsService(folder=Path(sys.argv[1])); s.record('x'); s._total.export(); s.record('x')\n"
+        "change('+i')\n"
+        "try: s._total.export()\n"
+        "except MetricsError: s.record('x')\n"
+        "finally: change('-i')\n"
+        "s._total.export(); s._total.close()"
+    )
+    subprocess.run([sys.executable, "-c", program, str(folder)], check=True)
+    assert counted(folder) == 3
+
+
+def change_all(how: str, folder: Path) -> int:
+    return subprocess.run(["chattr", "-R", "-f", how, str(folder)], check=False).returncode
 
 
 def test_many_runners_at_once_lose_nothing(folder: Path) -> None:

@@ -28,9 +28,8 @@ NEVER_STARTED = "before the bot was started"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(
-        Config(engine="process", home=str(tmp_path / "home"), supervisor=SupervisorConfig(parallel=20)), tmp_path
-    )
+    settings = SupervisorConfig(parallel=20, backoff=0.05, max_backoff=0.5)
+    made = Place(Config(engine="process", home=str(tmp_path / "home"), supervisor=settings), tmp_path)
     yield made
     made.close()
 
@@ -109,3 +108,22 @@ def test_at_most_so_many_run_as_the_configuration_says(place: Place) -> None:
         over.set()
         thread.join()
     assert 1 <= most[0] <= 20
+
+
+def is_restarted_twice(place: Place, first: str) -> bool:
+    return place.executions.get("failing").previous > first
+
+
+def test_a_stop_by_the_first_execution_reaches_the_bot_however_often_it_was_restarted(place: Place) -> None:
+    failing = place.code.with_name("failing")
+    failing.mkdir()
+    (failing / "main.sh").write_text("sleep 0.2; exit 3")
+    place.supervise()
+    for _ in range(count(20, 2)):
+        first = place.start(id="failing", file_path=str(failing), restart="always")
+        until(partial(is_restarted_twice, place, first), timeout=PATIENCE)
+        stopped = place.executions.stop(first, timeout=PATIENCE)
+        assert stopped.execution_id != first
+        until(lambda: not list(place.home.glob("requests/*.json")), timeout=PATIENCE)
+        assert place.executions.list(running=True) == []
+        assert place.executions.get("failing").execution_id == stopped.execution_id

@@ -126,12 +126,13 @@ class Catalogue:
             return found[0]
         raise self._ambiguous(name, begun) if begun else self._unknown(name)
 
-    def _follows(self, record: ExecutionRecord, execution_id: str) -> bool:
-        """Tell whether an execution comes after another one in a row of restarts; ids sort by time."""
-        with suppress(UserError):  # one between them was removed
-            while record.previous > execution_id:
-                record = self.get(record.previous)
-        return record.previous == execution_id
+    def _latest(self, record: ExecutionRecord) -> ExecutionRecord:
+        """Return the last of the row of restarts that an execution is in, as far as those between are there."""
+        restarts = self._index.select("id = ? AND previous != ''", (record.id,), tail=_NEWEST_FIRST)
+        followers = {row["previous"]: row for row in restarts}
+        while (row := followers.pop(record.execution_id, None)) is not None:
+            record = self._record(row)
+        return record
 
     def _begun(self, prefix: str) -> Sequence[Row]:
         return self._index.select(

@@ -191,7 +191,7 @@ class Executions(Catalogue):
     def request_stop(self, name: str, *, grace: float | None = None) -> ExecutionRecord:
         """Ask an execution to stop; its runner obeys, or, if that has died, the one that recovers it.
 
-        The request is on disk when this returns. One that is queued ends now. A restart that follows is asked instead.
+        The request is on disk when this returns. One that was restarted passes it on; one that is queued ends.
 
         Args:
             name: As in `get`.
@@ -203,10 +203,11 @@ class Executions(Catalogue):
         """
         from botdock.executions._stops import request_stop  # which a stop alone needs
 
-        asked, newest = "", self.get(name)
-        while not asked or self._follows(newest, asked):  # of a bot, some may have followed meanwhile
-            asked, newest = request_stop(newest.directory, grace).name, self.get(name)
-        return self.get(asked)
+        asked, latest = "", self._latest(self.get(name))
+        while latest.execution_id != asked:  # others may have followed meanwhile
+            asked = request_stop(latest.directory, grace).name
+            latest = self._latest(self.get(asked))
+        return latest
 
     def stop(self, name: str, *, grace: float | None = None, timeout: float | None = None) -> ExecutionRecord:
         """Ask an execution to stop, and wait for its end.

@@ -12,7 +12,8 @@ from botdock_cli.session import Session
 
 HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
 execution. The bot gets SIGTERM and, after the grace period, SIGKILL; log, result and outcome (`stopped`) are kept.
-The request is on disk before this waits: Ctrl-C ends the wait, not the stop. One that has ended already is left alone.
+The request is on disk before this waits: Ctrl-C ends the wait, not the stop. One that has ended already is left alone,
+but for its restart: that is stopped in its place.
 
 \b
 Examples:
