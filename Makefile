@@ -7,7 +7,8 @@ EDITABLE := -e .[yaml,zstd] $(foreach member,$(MEMBERS),-e ./$(member))
 READY := $(VENV)/.ready
 MIN_BRANCHES := 90
 PYTEST := $(BIN)/python -m pytest
-WORKERS ?= auto
+# One more than there are processors: tests wait for daemons and bots.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -41,7 +42,8 @@ test: lint images ## Check everything, on a real Docker where one can be had
 		--cov --cov-report term --cov-report json --min-branch-coverage $(MIN_BRANCHES)
 
 drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker too
-	@DRILLS=full $(PYTEST) $(PARALLEL) tests/faults core/tests
+	@DRILLS=full $(PYTEST) $(PARALLEL) \
+		tests/faults tests/property tests/real_bots core plugins runtimes storage_backends
 	@DRILLS=full BOTDOCK_TEST_DOCKER=trixie $(PYTEST) $(PARALLEL) -m docker \
 		tests/faults tests/integration plugins/docker_engine/tests
 

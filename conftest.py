@@ -2,8 +2,6 @@
 
 import signal
 
-from hypothesis import settings
-
 pytest_plugins = [
     "testbed.fixtures",
     "testbed.foreign_fixtures",
@@ -15,9 +13,6 @@ pytest_plugins = [
     "testbed.drills",
     "testbed.interpreters",
 ]
-
-settings.register_profile("botdock", deadline=None)  # no test asserts a time: machines differ, and are busy
-settings.load_profile("botdock")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `make test &`; tests of Ctrl-C would wait for ever
     signal.signal(signal.SIGINT, signal.default_int_handler)

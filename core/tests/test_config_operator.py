@@ -21,6 +21,7 @@ from botdock.model import DEFAULT_LIMITS, Executable, Limits
 from botdock.model.limits import MIB
 from botdock.orchestrator.plan import Bound, Source, bounds_of
 from botdock.services.code import Manifest
+from testbed.drills import count
 
 INSTALLED = PluginManager.load()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
@@ -124,7 +125,7 @@ MORE = st.fixed_dictionaries(
     "timeout": st.integers(1, 500), "limits": st.just({"memory": "1GiB"}), "network": st.just("host"),
     "env": st.just({"OTHER": ""}), "is_long_running": st.booleans(),
 }))  # fmt: skip
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=count(150, 40))
 def test_no_door_makes_any_bound_larger(
     machine: Path, says: Says, door: str, more: dict[str, Any], wanted: dict[str, Any]
 ) -> None:

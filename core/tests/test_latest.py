@@ -15,6 +15,7 @@ from botdock.model import ByteReader, ObjectInfo, ObjectReader, StorageArea
 from botdock.services._latest import put_latest
 from botdock.services.outbox import Message
 from botdock_testing.memory_storage import MemoryBackend
+from testbed.drills import count
 
 KEY = "hello/analysis.json"
 RUNS = [f"01jd9pz7p0k0v6r3h2m4n5q8s{letter}" for letter in "abc"]
@@ -93,7 +94,7 @@ class TurnTaking(MemoryBackend):
 
 
 @given(order=st.lists(st.integers(0, 2), max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=count(150, 50), deadline=None)
 def test_the_interleaving_of_writers_does_not_matter(order: list[int]) -> None:
     shared, turns = MemoryBackend(), Turns(order, len(RUNS))
     failures: list[BaseException] = []

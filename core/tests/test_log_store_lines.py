@@ -13,11 +13,14 @@ from botdock.services import lines
 from botdock.services.lines import LineSplitter, last_text
 from botdock.services.log_store import LogWriter, StoredLog, locate
 from botdock.services.log_store.layout import compress_segment
+from testbed.drills import count
 
 TEXT = st.lists(st.sampled_from(b"ab\n"), min_size=1, max_size=12).map(bytes)
 STEPS = st.lists(st.tuples(st.sampled_from(Stream), TEXT, st.integers(0, 3)), max_size=25)
 START = 100
-CHECKS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+CHECKS = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=count(60, 15)
+)
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,14 @@ from botdock.services.log_store import LogWriter, StoredLog
 from botdock.services.log_store.layout import compress_segment, newest_segment
 from botdock.services.log_store.verify import verify
 from botdock.services.masking import Masker
+from testbed.drills import count
 
 TEXT = st.lists(st.sampled_from(b"ab\n"), min_size=1, max_size=30).map(bytes)
 SCRIPT = st.lists(st.tuples(st.sampled_from(Stream), TEXT), max_size=40)
 WHATS = ["nothing", "nothing", "crash", "junk", "rewind", "seal", "compress", "sync", "close"]
-CHECKS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+CHECKS = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=count(100, 30)
+)
 
 
 @pytest.fixture(autouse=True)
@@ -209,7 +212,7 @@ def test_nothing_is_added_to_a_log_that_has_ended_or_whose_removals_are_unknown(
         LogWriter(tmp_path / "odd")
 
 
-@settings(CHECKS, max_examples=50)
+@settings(CHECKS, max_examples=count(50, 15))
 @given(text=st.text("aé€😀", min_size=1), limit=st.integers(1, 60), tail=st.integers(0, 20))
 def test_a_limit_cuts_no_character(tmp_path_factory: pytest.TempPathFactory, text: str, limit: int, tail: int) -> None:
     writer = LogWriter(tmp_path_factory.mktemp("log") / "logs", limit=limit, tail=tail)

@@ -17,6 +17,7 @@ from botdock.config import document, to_toml
 from botdock.config.sources import SEPARATOR
 from botdock.errors import BotdockError, ConfigError, ExecutableError
 from botdock.model.limits import GIB, RANGES
+from testbed.drills import count
 
 
 def nested(depth: int) -> Any:
@@ -50,7 +51,7 @@ FIELDS = [field.name for field in attrs.fields(Executable)]
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), odd, min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=count(150, 50), deadline=None)
 def test_odd_fields_of_an_executable_are_all_told_at_once(chosen: dict[str, int]) -> None:
     fields = {name: ODD[which] for name, which in chosen.items()}
     alone = {name for name, value in fields.items() if not _is_accepted(**{name: value})}
@@ -74,7 +75,7 @@ def _is_accepted(**field: Any) -> bool:
 
 
 @given(st.sampled_from(FIELDS), odd)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=count(150, 50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_an_executable_accepts_runs_or_is_refused(make_stage: Callable[..., Any], name: str, which: int) -> None:
     stage = make_stage()
     fields = {"id": "bot", "runtime": "shell", "file_path": "code", name: ODD[which]}
@@ -131,7 +132,7 @@ def _tree(path: str, value: Any) -> Any:
 
 
 @given(st.sampled_from(_sections()), odd)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=count(250, 60), deadline=None)
 def test_an_odd_setting_is_accepted_or_told(place: tuple[str, str], which: int) -> None:
     path = ".".join(filter(None, place))
     tree = _tree(path, ODD[which])
@@ -149,7 +150,7 @@ def test_an_odd_setting_is_accepted_or_told(place: tuple[str, str], which: int) 
     st.sampled_from(_sections()),
     st.sampled_from([text for text in ODD if isinstance(text, str) and "\0" not in text]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count(60, 15), deadline=None)
 def test_an_odd_variable_is_accepted_or_told(place: tuple[str, str], value: str) -> None:
     name = "BOTDOCK_" + SEPARATOR.join(part for part in ".".join(place).upper().split(".") if part)
     for environ in ({name: value}, {f"{name}{SEPARATOR}X" * 300: value}, {name: "[" * 100_000}, {name: "9" * 5000}):
@@ -157,7 +158,7 @@ def test_an_odd_variable_is_accepted_or_told(place: tuple[str, str], value: str)
 
 
 @given(st.sampled_from(_sections()), odd)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=count(20, 6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_odd_file_is_accepted_or_told(tmp_path: Path, place: tuple[str, str], which: int) -> None:
     file = tmp_path / "odd.toml"
     deep = f"[options.x{'.a' * 150}]\nb = 1\n"

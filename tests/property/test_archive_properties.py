@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from botdock.archive import ArchiveFormat, ArchiveLimits, ExtractReport, copy_tree, detect, extract, pack
 from botdock.errors import ArchiveError
 from botdock_testing.archives import Kind, Member, Tree, members, snapshot, tar_of, trees, write_tree, zip_of
+from testbed.drills import count
 
 CANARY: Tree = {"canary": {"bird": b"alive", "passwd": b"root"}, "a": b"a", "link": b"not ours"}
 
 ZIP_KINDS: list[Kind] = ["file", "folder", "symlink", "device", "fifo"]
 
-many = settings(max_examples=200, deadline=None)
-few = settings(max_examples=60, deadline=None)
+many = settings(max_examples=count(200, 50), deadline=None)
+few = settings(max_examples=count(60, 20), deadline=None)
 
 some_limits = st.builds(
     ArchiveLimits,

@@ -14,6 +14,7 @@ from botdock.config import CodeConfig
 from botdock.errors import StorageUnavailableError
 from botdock.services.code import Workspace
 from botdock_testing._code_store import CodeRuns, CountingStore, texts
+from testbed.drills import count
 
 TREE = 3 * 4096
 KEYS = st.sampled_from(["a", "b", "c"])
@@ -95,4 +96,4 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 TestCodeCache = CacheMachine.TestCase
-TestCodeCache.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestCodeCache.settings = settings(max_examples=count(25, 10), stateful_step_count=25, deadline=None)

@@ -33,6 +33,7 @@ from botdock.model.limits import RANGES
 from botdock.plugin_manager import PluginManager
 from botdock_engine_docker.settings import DockerSettings
 from botdock_storage_minio.settings import MinIOSettings
+from testbed.drills import count
 
 INSTALLED = PluginManager.load()
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
@@ -144,7 +145,7 @@ def configs(draw: st.DrawFn) -> Config:
 
 
 @given(config=configs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count(60, 20), deadline=None)
 def test_a_configuration_that_is_written_down_reads_back_the_same(config: Config, tmp_path_factory: Any) -> None:
     path: Path = tmp_path_factory.mktemp("config") / "botdock.toml"
     path.write_text(to_toml(document(config, show_secrets=True)), encoding="utf-8", newline="")
@@ -152,7 +153,7 @@ def test_a_configuration_that_is_written_down_reads_back_the_same(config: Config
 
 
 @given(config=configs(), secret=st.text("abcdefgh", min_size=12))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=count(30, 10), deadline=None)
 def test_no_listing_shows_a_secret(config: Config, secret: str) -> None:
     import attrs
 
@@ -192,7 +193,7 @@ def test_any_environment_is_a_configuration_or_an_error_in_words(environ: dict[s
 
 
 @given(data=st.binary(max_size=200) | TEXT.map(str.encode))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count(60, 20), deadline=None)
 def test_any_file_is_a_configuration_or_an_error_in_words(data: bytes, tmp_path_factory: Any) -> None:
     path: Path = tmp_path_factory.mktemp("config") / "botdock.toml"
     path.write_bytes(data)

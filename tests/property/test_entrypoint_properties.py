@@ -25,6 +25,7 @@ from botdock.model import ExecutionContext
 from botdock.model.executable import ENTRYPOINTS
 from botdock_testing.runtime import Ended, bot, need_interpreter
 from botdock_testing.strategies import configs, entrypoints, environments, ids, script_names
+from testbed.drills import count
 
 RUNTIMES = {name: PluginManager.load().runtimes()[name] for name in ("bash", "nodejs20", "python311")}
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -77,7 +78,7 @@ def complaint(suffix: str, program: bytes) -> str:
 
 @each_runtime
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=count(50, 15))
 def test_the_program_is_valid_and_no_bot_changes_a_byte_of_it(runtime: Runtime, data: st.DataObject) -> None:
     need_interpreter(runtime)
     program = dict(runtime.files())
@@ -88,7 +89,7 @@ def test_the_program_is_valid_and_no_bot_changes_a_byte_of_it(runtime: Runtime, 
 
 @each_runtime
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=count(50, 15))
 def test_both_forms_of_the_context_say_the_same(runtime: Runtime, data: st.DataObject) -> None:
     context = data.draw(contexts(runtime))
     with generated(runtime, context) as files:
@@ -103,7 +104,7 @@ def test_both_forms_of_the_context_say_the_same(runtime: Runtime, data: st.DataO
 
 @each_runtime
 @given(data=st.data())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=count(25, 10))
 def test_the_same_input_gives_the_same_bytes(runtime: Runtime, data: st.DataObject) -> None:
     context = data.draw(contexts(runtime))
     with generated(runtime, context) as first, generated(runtime, context) as second:

@@ -21,9 +21,17 @@ CASES: dict[str, dict[str, Any]] = {
     for case in tomllib.loads(path.read_text(encoding="utf-8"))["case"]
 }
 
+SAMPLED = pytest.mark.sampled(4)
+
 
 def cases_for(engine: str) -> list[str]:
     return [name for name, case in CASES.items() if engine not in case.get("not_on", [])]
+
+
+def cases_for_docker() -> list[Any]:
+    """Return its cases; what is seen as a process, too, is a matter of the runtime, so a sample of it will do."""
+    alone = set(cases_for("docker")) - set(cases_for("process"))
+    return [pytest.param(name, marks=() if name in alone else SAMPLED) for name in cases_for("docker")]
 
 
 @pytest.mark.parametrize("name", cases_for("process"))
@@ -32,7 +40,7 @@ def test_a_bot_runs_as_a_process_as_its_author_expects(name: str, tmp_path: Path
         assert problem_of(name, runner, tmp_path) == ""
 
 
-@pytest.mark.parametrize("name", cases_for("docker"))
+@pytest.mark.parametrize("name", cases_for_docker())
 def test_a_bot_runs_in_docker_as_its_author_expects(name: str, docker_config: Config, tmp_path: Path) -> None:
     with DockerRunner(docker_config) as runner:
         assert problem_of(name, runner, tmp_path) == ""

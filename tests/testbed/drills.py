@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 FULL = os.environ.get("DRILLS") == "full"
 SEED = int(os.environ.setdefault("DRILLS_SEED", str(random.randrange(2**32))))  # workers and programs have the same
@@ -26,6 +27,12 @@ def lines(share: int) -> Iterator[int]:
     while True:
         number += chance.randint(1, count(1, 2 * share - 1))
         yield number
+
+
+def pytest_configure() -> None:
+    """Let a property be tried with fewer examples in a sample, and in no time in particular: machines are busy."""
+    settings.register_profile("botdock", deadline=None, max_examples=count(100, 30))
+    settings.load_profile("botdock")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -22,6 +22,7 @@ from botdock_engine_docker.entries import FULL_FRAME
 from botdock_engine_docker.errors import Call
 from botdock_engine_docker.logs import LogReader
 from botdock_engine_docker.tails import NO_CHANCE, SKEW_NS
+from testbed.drills import count
 
 SECOND = 10**9
 BEGIN = 1_700_000_000 * SECOND
@@ -231,7 +232,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     )
 
 
-@settings(deadline=None, max_examples=1000, print_blob=True)
+@settings(deadline=None, max_examples=count(1000, 250), print_blob=True)
 @given(scenes())
 def test_what_follows_is_exact_or_the_gap_is_told(scene: Scene) -> None:
     cursor = scene.cursor
