@@ -12,12 +12,13 @@ from types import ModuleType
 import pytest
 
 import botdock
-from botdock import config, entrypoints, model
+from botdock import archive, config, entrypoints, factory, model, orchestrator
+from botdock.services import code
 
 HEAVY = ("attrs", "docker", "loguru", "minio", "pluggy", "rich", "click")
 
 
-@pytest.mark.parametrize("package", [botdock, config, entrypoints, model])
+@pytest.mark.parametrize("package", [botdock, archive, code, config, entrypoints, factory, model, orchestrator])
 def test_a_package_imports_exactly_its_public_names_from_where_a_type_checker_finds_them(package: ModuleType) -> None:
     tree = ast.parse(Path(str(package.__file__)).read_text(encoding="utf-8"))
     checked = next(node for node in tree.body if isinstance(node, ast.If))
@@ -53,3 +54,23 @@ def test_importing_the_model_imports_nothing_heavy() -> None:
 def test_discovery_imports_neither_docker_nor_minio() -> None:
     modules = modules_after("from botdock import PluginManager; PluginManager.load().records")
     assert modules.isdisjoint({"docker", "minio", "rich", "click", "prometheus_client", "tarfile"})
+
+
+def test_asking_for_a_folder_to_be_run_imports_no_runner(tmp_path: Path) -> None:
+    (tmp_path / "main.sh").touch()
+    asked = f"Executable(id='sma', file_path={str(tmp_path)!r})"
+    changes = {"home": str(tmp_path / "home"), "engine": "process"}
+    modules = modules_after(
+        "from botdock import Executable; from botdock.supervisor import submit;"
+        f"submit({asked}, overrides={changes!r}, spawn=False)"
+    )
+    runner = {"bot_orchestrator", "execution", "preparation", "strays"}
+    services = {"code.service", "code_cache", "container", "logs", "log_store", "metrics", "outbox", "storage"}
+    assert modules.isdisjoint(
+        {
+            "botdock.factory.service_factory",
+            "botdock.archive._extract",
+            *(f"botdock.orchestrator.{name}" for name in runner),
+            *(f"botdock.services.{name}" for name in services),
+        }
+    )

@@ -17,11 +17,24 @@ Example:
     ExtractReport(format=<ArchiveFormat.ZIP: 'zip'>, entries=1, bytes=25, left_out=())
 """
 
-from botdock.archive._extract import ExtractReport, copy_tree, detect, extract
-from botdock.archive._formats import ArchiveFormat, format_for
-from botdock.archive._limits import ArchiveLimits
-from botdock.archive._pack import PackReport, pack
-from botdock.archive._remove import remove_tree
+from typing import TYPE_CHECKING
+
+from botdock._lazy import importing as _importing
+
+if TYPE_CHECKING:
+    from botdock.archive._extract import ExtractReport, copy_tree, detect, extract
+    from botdock.archive._formats import ArchiveFormat, format_for
+    from botdock.archive._limits import ArchiveLimits
+    from botdock.archive._pack import PackReport, pack
+    from botdock.archive._remove import remove_tree
+
+_HOMES = {
+    "_extract": "ExtractReport copy_tree detect extract",
+    "_formats": "ArchiveFormat format_for",
+    "_limits": "ArchiveLimits",
+    "_pack": "PackReport pack",
+    "_remove": "remove_tree",
+}
 
 __all__ = [
     "ArchiveFormat",
@@ -35,3 +48,6 @@ __all__ = [
     "pack",
     "remove_tree",
 ]
+
+if not TYPE_CHECKING:  # a type checker is to see unknown names as errors
+    __getattr__ = _importing(__name__, _HOMES)

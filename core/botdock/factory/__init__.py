@@ -1,8 +1,20 @@
-"""Makes the services from configuration and plugins."""
+"""Makes the services from configuration and plugins.
 
-from botdock.factory.explaining import explain
-from botdock.factory.service_factory import ServiceFactory
-from botdock.orchestrator import Explanation
-from botdock.orchestrator.plan import Bound
+Names are imported on first use: a caller that only looks at a request pays for no runner.
+"""
 
-__all__ = ["Bound", "Explanation", "ServiceFactory", "explain"]
+from typing import TYPE_CHECKING
+
+from botdock._lazy import importing as _importing
+
+if TYPE_CHECKING:
+    from botdock.factory.base import BaseFactory
+    from botdock.factory.explaining import Bound, Explanation, explain
+    from botdock.factory.service_factory import ServiceFactory
+
+_HOMES = {"base": "BaseFactory", "explaining": "Bound Explanation explain", "service_factory": "ServiceFactory"}
+
+__all__ = ["BaseFactory", "Bound", "Explanation", "ServiceFactory", "explain"]
+
+if not TYPE_CHECKING:  # a type checker is to see unknown names as errors
+    __getattr__ = _importing(__name__, _HOMES)

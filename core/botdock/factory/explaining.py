@@ -14,8 +14,11 @@ from botdock.errors import BotdockError, PolicyError
 from botdock.factory.service_factory import ServiceFactory
 from botdock.model import Engine, Executable, PullPolicy
 from botdock.orchestrator import EngineFacts, Explainer, Explanation, Setting
+from botdock.orchestrator.plan import Bound
 from botdock.plugin_manager import PluginManager
 from botdock.services.container import ContainerService
+
+__all__ = ["Bound", "Explanation", "explain"]
 
 
 def explain(config: Config, plugins: PluginManager, executable: Executable) -> Explanation:

@@ -1,9 +1,28 @@
-"""Takes an execution through its phases."""
+"""Takes an execution through its phases.
 
-from botdock.orchestrator.bot_orchestrator import BotOrchestrator
-from botdock.orchestrator.execution import Execution
-from botdock.orchestrator.explanation import EngineFacts, Explainer, Explanation
-from botdock.orchestrator.preparation import Services, Setting
-from botdock.orchestrator.strays import Leftover
+Names are imported on first use: a caller that only looks at a request pays for no runner.
+"""
+
+from typing import TYPE_CHECKING
+
+from botdock._lazy import importing as _importing
+
+if TYPE_CHECKING:
+    from botdock.orchestrator.bot_orchestrator import BotOrchestrator
+    from botdock.orchestrator.execution import Execution
+    from botdock.orchestrator.explanation import EngineFacts, Explainer, Explanation
+    from botdock.orchestrator.preparation import Services, Setting
+    from botdock.orchestrator.strays import Leftover
+
+_HOMES = {
+    "bot_orchestrator": "BotOrchestrator",
+    "execution": "Execution",
+    "explanation": "EngineFacts Explainer Explanation",
+    "preparation": "Services Setting",
+    "strays": "Leftover",
+}
 
 __all__ = ["BotOrchestrator", "EngineFacts", "Execution", "Explainer", "Explanation", "Leftover", "Services", "Setting"]
+
+if not TYPE_CHECKING:  # a type checker is to see unknown names as errors
+    __getattr__ = _importing(__name__, _HOMES)

@@ -19,11 +19,11 @@ from botdock.errors import ExecutableError, StorageUnavailableError, UserError
 from botdock.executions import ExecutionRecord, Executions
 from botdock.executions._queue import submit as queue
 from botdock.executions._requests import Request, Restart
-from botdock.factory import ServiceFactory
+from botdock.factory import BaseFactory
 from botdock.model import Executable, new_execution_id
 from botdock.orchestrator.plan import bounds_of
 from botdock.plugin_manager import PluginManager
-from botdock.services.code.sources import local_path
+from botdock.services.code.local_paths import local_path
 from botdock.supervisor._seat import is_taken, ring
 
 LOG = "supervisor.log"
@@ -95,27 +95,34 @@ def _checked(executable: Executable, config: Config, plugins: PluginManager) -> 
     """Refuse what can be refused without an engine; return it with the path of its code as another process finds it."""
     if not executable.file_path and not executable.code:
         raise ExecutableError(["file_path: names no code; give a folder, an archive, or a key of the storage"])
-    factory = ServiceFactory(config, plugins)
-    entrypoints = factory.create_entrypoint_manager()
+    factory = BaseFactory(config, plugins)
     policies = factory.policies
     bounds_of(executable, config, policies, defaults=config.runtime.limits)
     if config.engine:
         policies.check_engine(plugins.engine(config.engine).name)
-    if executable.runtime is not None:
-        policies.check_runtime(entrypoints.validate_runtime(executable.runtime))
-    if executable.image is not None:
-        entrypoints.get_allowed_image(executable.image)
+    _check_names(executable, factory)
     if executable.code:
         policies.check_local_code(f"code at {executable.file_path!r} is given as bytes")
         return executable
-    code = factory.create_code_service()
     found = local_path(executable.file_path) if not policies.only_storage else None
     if found is not None:
         return attrs.evolve(executable, file_path=str(found[0]))
+    code = factory.create_code_service()
     code.check_location(executable.file_path, ask_storage=False)
     with suppress(StorageUnavailableError):  # it may answer when the code is wanted
         code.check_location(executable.file_path, ask_storage=True)
     return executable
+
+
+def _check_names(executable: Executable, factory: BaseFactory) -> None:
+    """Refuse a runtime, or an image, that is not there or not allowed; each runtime's own module is imported for it."""
+    if executable.runtime is None and executable.image is None:
+        return
+    entrypoints = factory.create_entrypoint_manager()
+    if executable.runtime is not None:
+        factory.policies.check_runtime(entrypoints.validate_runtime(executable.runtime))
+    if executable.image is not None:
+        entrypoints.get_allowed_image(executable.image)
 
 
 def _spawn(home: Path, config_file: str | os.PathLike[str] | None, *, without: AbstractSet[str]) -> None:

@@ -73,13 +73,13 @@ def open_store(session: Session, *, area: str, storage: str | None) -> Iterator[
         NotFoundError: No storage of that name is installed.
         StorageError: It cannot be opened.
     """
-    from botdock.factory import ServiceFactory
+    from botdock.factory import BaseFactory
 
     config = session.config
     session.show_log()
     # what is counted is kept in the state folder alone: an endpoint of a moment is of no use
     unexported = attrs.evolve(config, metrics=attrs.evolve(config.metrics, exporters=()))
-    factory = ServiceFactory(unexported, session.plugins)
+    factory = BaseFactory(unexported, session.plugins)
     with closing(factory.metrics), closing(factory.create_storage_service(storage)) as service:
         kind = StorageArea(area)
         yield Store(

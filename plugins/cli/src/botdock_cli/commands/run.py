@@ -108,9 +108,9 @@ def _run(
 
 def _open_runner(session: Session, code: str) -> DockerRunner:
     """Open a runner; code that is not there is told before an engine that does not answer."""
-    from botdock.factory import ServiceFactory
+    from botdock.factory import BaseFactory
 
-    service = ServiceFactory(session.config, session.plugins).create_code_service()
+    service = BaseFactory(session.config, session.plugins).create_code_service()
     service.check_location(code, ask_storage=False)
     try:
         return session.open_runner()
