@@ -20,6 +20,7 @@ from testbed.console import TestbedError
 from testbed.minio import _free_port
 from testbed.packages import unpacked_program
 from testbed.processes import STOP_TIMEOUT
+from testbed.token_server import TokenServer
 from testbed.waiting import wait_until
 
 START_TIMEOUT = 60.0
@@ -71,12 +72,14 @@ class Registry:
 
     Args:
         folder: Where its configuration, its data and its log lie.
-        private: Whether it lets in nobody but `USER` with `PASSWORD`.
+        private: Whether it lets in only `USER` with `PASSWORD`.
+        tokens: Who gives the tokens that let in, where it wants one.
     """
 
-    def __init__(self, folder: Path, *, private: bool = False) -> None:
+    def __init__(self, folder: Path, *, private: bool = False, tokens: TokenServer | None = None) -> None:
         self.folder = folder
         self.private = private
+        self._tokens = tokens
         self.log_file = folder / "registry.log"
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -141,9 +144,12 @@ class Registry:
 
     def _ask(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        login = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
+        if self._tokens is not None:
+            name = target.removeprefix("/v2/").partition("/blobs/")[0].partition("/manifests/")[0]
+            login = f"Bearer {self._tokens.token(f'repository:{name}:pull,push')}"
         try:
-            connection.request(method, target, body, {"Authorization": f"Basic {login}", **(headers or {})})
+            connection.request(method, target, body, {"Authorization": login, **(headers or {})})
             answer = connection.getresponse()
             said = answer.read()
         finally:
@@ -183,6 +189,8 @@ class Registry:
             file = self.folder / "htpasswd"
             file.write_text(_HTPASSWD)
             settings["auth"] = {"htpasswd": {"realm": "bots", "path": str(file)}}
+        if self._tokens is not None:
+            settings["auth"] = self._tokens.settings()
         return settings
 
     def _answers(self) -> bool:

@@ -11,13 +11,16 @@ from botdock.model import new_execution_id
 from testbed.console import TestbedError
 from testbed.fixtures import shown, unavailable
 from testbed.proxy import FaultProxy
-from testbed.registry import Pushed, Registry
+from testbed.registry import PASSWORD, USER, Pushed, Registry
+from testbed.token_server import TokenServer
 
 Push = Callable[..., Pushed]
 
 
-def _serve(factory: pytest.TempPathFactory, config: pytest.Config, *, private: bool) -> Iterator[Registry]:
-    registry = Registry(factory.mktemp("registry"), private=private)
+def _serve(
+    factory: pytest.TempPathFactory, config: pytest.Config, *, private: bool = False, tokens: TokenServer | None = None
+) -> Iterator[Registry]:
+    registry = Registry(factory.mktemp("registry"), private=private, tokens=tokens)
     try:
         with shown(config):
             registry.start()
@@ -30,13 +33,29 @@ def _serve(factory: pytest.TempPathFactory, config: pytest.Config, *, private: b
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Registry]:
     """A registry that lets everyone in, of this worker's own."""
-    yield from _serve(tmp_path_factory, pytestconfig, private=False)
+    yield from _serve(tmp_path_factory, pytestconfig)
 
 
 @pytest.fixture(scope="session")
 def private_registry(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Registry]:
     """A registry that wants a password, of this worker's own."""
     yield from _serve(tmp_path_factory, pytestconfig, private=True)
+
+
+@pytest.fixture(scope="session")
+def token_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenServer]:
+    """Who gives tokens for `token_registry` to those with its password."""
+    server = TokenServer(tmp_path_factory.mktemp("tokens"), f"{USER}:{PASSWORD}")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def token_registry(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, token_server: TokenServer
+) -> Iterator[Registry]:
+    """A registry that wants a bearer token, as public ones do, of this worker's own."""
+    yield from _serve(tmp_path_factory, pytestconfig, tokens=token_server)
 
 
 @pytest.fixture

@@ -141,32 +141,39 @@ class TestPrivate:
 
         return write
 
+    @pytest.fixture(params=["password", "token"])
+    def closed(self, request: pytest.FixtureRequest) -> Registry:
+        """One that asks for the password itself, and one that wants a token, which another server gives for it."""
+        names = {"password": "private_registry", "token": "token_registry"}
+        registry: Registry = request.getfixturevalue(names[request.param])
+        return registry
+
     @pytest.mark.parametrize("kept", ["auths", "credHelpers", "credsStore"])
     def test_it_is_let_in(
-        self, login: Callable[[Any], None], private_registry: Registry, make_image: MakeImage, pull: Pull, kept: str
+        self, login: Callable[[Any], None], closed: Registry, make_image: MakeImage, pull: Pull, kept: str
     ) -> None:
         packed = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         forms: dict[str, Any] = {
-            "auths": {private_registry.endpoint: {"auth": packed}},
-            "credHelpers": {private_registry.endpoint: "testbed"},
+            "auths": {closed.endpoint: {"auth": packed}},
+            "credHelpers": {closed.endpoint: "testbed"},
             "credsStore": "testbed",
         }
         login({kept: forms[kept]})
-        image = make_image(private_registry)
-        assert pull(image.at(private_registry.endpoint)).digest == image.digest
+        image = make_image(closed)
+        assert pull(image.at(closed.endpoint)).digest == image.digest
 
     @pytest.mark.parametrize("config", [{}, {"auth": base64.b64encode(f"{USER}:wrong".encode()).decode()}])
     def test_who_is_not_is_told_to_log_in(
         self,
         login: Callable[[Any], None],
-        private_registry: Registry,
+        closed: Registry,
         make_image: MakeImage,
         pull: Pull,
         config: dict[str, str],
     ) -> None:
-        login({"auths": {private_registry.endpoint: config}})
+        login({"auths": {closed.endpoint: config}})
         with pytest.raises(ImageError) as caught:
-            pull(make_image(private_registry).at(private_registry.endpoint))
+            pull(make_image(closed).at(closed.endpoint))
         assert not caught.value.transient
         assert "docker login" in str(caught.value.hint)
         assert "wrong" not in caught.value.message
