@@ -185,10 +185,9 @@ def test_what_numpy_and_pandas_have_has_a_form() -> None:
         ("pd.Period('2024-01')", " is of type pandas.*"),
     ],
 )
-def test_what_of_numpy_and_pandas_has_no_form_takes_nothing_else_with_it(expression: str, problem: str) -> None:
-    with bot(
-        PYTHON311, f"import numpy as np, pandas as pd\ndef main(id, config):\n    return [1, {expression}]"
-    ) as made:
-        reading = made.run().reading
-    assert reading.value[0] == 1
-    assert reading.problem.startswith(f"not JSON: $[1]{problem.rstrip('*')}")
+def test_what_of_numpy_and_pandas_has_no_form_takes_nothing_else_with_it(
+    expression: str, problem: str, forms: Any
+) -> None:
+    plain, libraries = forms.Plain(), {"np": importlib.import_module("numpy"), "pd": importlib.import_module("pandas")}
+    assert plain.copy([1, eval(expression, libraries)])[0] == 1
+    assert plain.problem.startswith(f"not JSON: $[1]{problem.rstrip('*')}")
