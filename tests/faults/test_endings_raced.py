@@ -133,11 +133,11 @@ def wrong_with(execution: Execution, folder: Path, allowed: set[Outcome]) -> Ite
 KEPT = ("request.json", "events.jsonl", "result.json", "outcome.json", "logs")
 
 
-@pytest.fixture(params=["process", "docker"] if FULL else ["process"])
+@pytest.fixture(params=["process", "oci", "docker"] if FULL else ["process"])
 def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DockerRunner]:
     config: Any = Config(engine="process", home=str(tmp_path / "home"))
-    if request.param == "docker":
-        config = request.getfixturevalue("docker_config")
+    if request.param != "process":
+        config = request.getfixturevalue(f"{request.param}_config")
     with DockerRunner(config) as runner:
         yield runner
 

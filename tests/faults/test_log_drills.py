@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from botdock import Config, DockerRunner, Executable, Outcome
+from botdock import DockerRunner, Executable, Outcome
 from botdock.model import Stream
 from faults.log_bots import Counts, cat_bot, differing, flood_bot, flood_pieces, log_folder, stored_bytes, whole
 from testbed.drills import SEED, count
-
-pytestmark = pytest.mark.docker
 
 RUNS = count(500, 24)
 AT_ONCE = 4
@@ -52,9 +50,12 @@ def bot_of(seed: int, folder: Path) -> Executable:
     return cat_bot(folder / f"cat-{seed}", flood_pieces(shape(seed)), id=f"cat-{seed}")
 
 
-def test_not_a_byte_is_missing_or_doubled_in_hundreds_of_runs(docker_config: Config, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", [pytest.param("docker", marks=pytest.mark.docker), "oci"])
+def test_not_a_byte_is_missing_or_doubled_in_hundreds_of_runs(
+    request: pytest.FixtureRequest, tmp_path: Path, engine: str
+) -> None:
     counts = Counts()
-    with DockerRunner(docker_config) as runner:
+    with DockerRunner(request.getfixturevalue(f"{engine}_config")) as runner:
 
         def run(seed: int) -> None:
             result = runner.run(bot_of(seed, tmp_path))
@@ -69,4 +70,4 @@ def test_not_a_byte_is_missing_or_doubled_in_hundreds_of_runs(docker_config: Con
             list(threads.map(run, range(SEED, SEED + RUNS)))
         assert runner.list_managed_containers() == []
     assert counts.runs == RUNS
-    counts.report("bots that end at once")
+    counts.report(f"bots of {engine} that end at once")

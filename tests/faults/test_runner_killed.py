@@ -157,13 +157,18 @@ class Drill:
 
 
 @pytest.mark.parametrize(
-    ("engine", "kills"), [pytest.param("docker", count(50, 10), marks=pytest.mark.docker), ("process", count(15, 8))]
+    ("engine", "kills"),
+    [
+        pytest.param("docker", count(50, 10), marks=pytest.mark.docker),
+        ("oci", count(50, 8)),
+        ("process", count(15, 8)),
+    ],
 )
 def test_bots_end_as_if_their_runner_had_not_been_killed_again_and_again(
     request: pytest.FixtureRequest, tmp_path: Path, engine: str, kills: int
 ) -> None:
     home = str(tmp_path / "home")
-    made = request.getfixturevalue("docker_config") if engine == "docker" else Config(engine=engine, home=home)
+    made = Config(engine=engine, home=home) if engine == "process" else request.getfixturevalue(f"{engine}_config")
     config = attrs.evolve(
         made,
         logging=LoggingConfig(segment_bytes=32 * 1024),

@@ -189,6 +189,12 @@ def make_oci_config(pytestconfig: pytest.Config, tmp_path: Path) -> Callable[...
     return make
 
 
+@pytest.fixture
+def oci_config(make_oci_config: Callable[..., Config]) -> Config:
+    """A configuration of the oci engine, with a state folder of the test's own."""
+    return make_oci_config()
+
+
 @pytest.fixture(scope="module")
 def drill_daemon(pytestconfig: pytest.Config) -> Iterator[PrivateDaemon]:
     """A private daemon, with the images, that a module may kill and restart: no other test uses it."""
