@@ -21,6 +21,7 @@ from botdock.model import DEFAULT_LIMITS, Executable, Limits
 from botdock.model.limits import MIB
 from botdock.orchestrator.plan import Bound, Source, bounds_of
 from botdock.services.code import Manifest
+from botdock.supervisor import Supervisor
 from testbed.drills import count
 
 INSTALLED = PluginManager.load()
@@ -169,6 +170,42 @@ def variables(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]
             yield from variables(value, f"{name}__")
         else:
             yield name, ",".join(value) if isinstance(value, list) else str(value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "theirs", "tighter", "looser"),
+    [
+        ("code.total_bytes", "8MiB", "4MiB", "16MiB"),
+        ("code.cache_bytes", 0, 0, "1MiB"),
+        ("logging.segment_bytes", "1MiB", "8KiB", "2MiB"),
+        ("supervisor.parallel", 4, 1, 5),
+        ("supervisor.backoff", "5s", "6s", "10ms"),
+        ("supervisor.stable", "1h", "2h", "1s"),
+    ],
+)
+@pytest.mark.parametrize("door", DOORS[:-1])
+def test_what_it_says_of_code_logs_and_the_supervisor_is_default_and_ceiling(
+    machine: Path, says: Says, door: str, setting: str, theirs: Any, tighter: Any, looser: Any
+) -> None:
+    section, name = setting.split(".")
+    file = says(to_toml({section: {name: theirs}}))
+    if door != "folder" or section != "supervisor":  # of which a working folder says nothing
+        Policies.of(configured(machine, door, {section: {name: tighter}}))
+    config = configured(machine, door, {section: {name: looser}})
+    with pytest.raises(PolicyError, match=setting) as caught:
+        ServiceFactory(config, INSTALLED)
+    assert (caught.value.setting, caught.value.file) == (setting, str(file))
+    with pytest.raises(PolicyError, match=setting):
+        Supervisor(overrides={section: {name: looser}, "home": str(machine / "home")})
+
+
+def test_of_two_files_the_tighter_number_is_the_default(says: Says, machine: Path, monkeypatch: Any) -> None:
+    named = machine / "named.toml"
+    named.write_text('[code]\ntotal_bytes = "4MiB"\nentries = 9\n[supervisor]\nbackoff = "1s"\n')
+    monkeypatch.setenv("BOTDOCK_POLICY", str(named))
+    says('[code]\ntotal_bytes = "2MiB"\nentries = 10\n[logging]\ncompress = false\n[supervisor]\nbackoff = "2s"\n')
+    Policies.of(config := load(logging={"compress": True}))
+    assert (config.code.total_bytes, config.code.entries, config.supervisor.backoff) == (2 * MIB, 9, 2)
 
 
 def test_a_runtimes_image_is_the_operators_to_set(says: Says) -> None:

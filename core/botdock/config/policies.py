@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from botdock.config.operator import OperatorFile, check_engine_settings, read_operator_files
+from botdock.config.operator import OperatorFile, check_bounds, check_engine_settings, read_operator_files
 from botdock.config.rules import spelling
 from botdock.config.sections import Policy
 from botdock.errors import PolicyError, nearest
@@ -96,8 +96,11 @@ class Policies:
 
         Raises:
             ConfigError: An operator's file is wrong, or others than the operator could write it.
+            PolicyError: The configuration itself sets more than an operator's file allows.
         """
-        return cls(config.policy, read_operator_files(os.environ if environ is None else environ))
+        operators = read_operator_files(os.environ if environ is None else environ)
+        check_bounds(operators, config)
+        return cls(config.policy, operators)
 
     def ceiling(self, name: str) -> Ceiling | None:
         """Return the least ceiling of a limit, or of a time; None for none.

@@ -36,6 +36,7 @@ class BaseFactory:
 
     Raises:
         ConfigError: Settings of a plugin are wrong, or no plugin's; or an operator's file is.
+        PolicyError: The configuration sets more than an operator's file allows.
         UserError: Other users could write the state folder.
     """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from botdock._log import logger
-from botdock.config import Config, load
+from botdock.config import Config, Policies, load
 from botdock.errors import BotdockError, UserError
 from botdock.executions._files import request_ids
 from botdock.factory import ServiceFactory
@@ -41,6 +41,7 @@ class Supervisor:
 
     Raises:
         ConfigError: The configuration is wrong.
+        PolicyError: It sets more than an operator's file allows.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Supervisor:
         self._config_file = config_file
         self._overrides = dict(overrides or {})
         self._config, self._plugins = self._load({})
+        Policies.of(self._config)
         self.home: Path = self._config.checked_home(make=True)
         self._on_demand = on_demand
         self._manager = ServiceManager()

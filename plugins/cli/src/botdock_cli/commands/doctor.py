@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from botdock.errors import BotdockError, ConfigError
+from botdock.errors import BotdockError, ConfigError, PolicyError
 from botdock.model import Check, CheckStatus, Feature, PullPolicy
 from botdock_cli.check_machine import at_most_warning, failed, guarded, ok, warning
 from botdock_cli.commands import verb
@@ -170,7 +170,7 @@ def _tolerating(checks: list[Check], plugin: EnginePlugin, config: Config) -> li
 def _unenforced(config: Config, engine: str) -> tuple[str, ...]:
     from botdock.config import Policies
 
-    with suppress(ConfigError):  # told above
+    with suppress(ConfigError, PolicyError):  # told above, or by what opens the engine
         return Policies.of(config).unenforced_on(engine)
     return ()
 
