@@ -1,7 +1,7 @@
 """What `make demo` shows: a bot in each language, run by the installed command `botdock`.
 
-First by the process engine, which needs nothing and isolates nothing; then, where a Docker engine answers, in
-locked-down containers.
+First by the process engine, which needs nothing and isolates nothing; then in locked-down containers: by Docker where
+it answers, else by crun or runc where one is installed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from botdock import Config, DockerRunner
+from botdock import Config, PluginManager
 from botdock.errors import BotdockError
 
 EXAMPLES = Path(__file__).parent
@@ -28,6 +28,8 @@ DEMOS = {
 }
 """Example, the program that it needs without Docker, and options."""
 
+ENGINES = ("docker", "oci")
+"""Those that isolate; the first that works is shown."""
 VALUE_WIDTH = 400
 NOT_OUR_PART = 125
 """What `botdock` exits with when it could not do its part, such as getting the image."""
@@ -38,13 +40,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="botdock-demo-") as home:
         os.environ |= {"BOTDOCK_HOME": home, "BOTDOCK_CONTAINERS__PULL_TIMEOUT": "120s"}
         failed = [name for name, (program, *_) in DEMOS.items() if has(program, name) and not run_plain(name)]
-        isolated = docker_answers()
-        for name in DEMOS if isolated else ():
-            run_isolated(name)
-    if not isolated:
-        print(
-            "\nTo run them isolated, start Docker and say: .venv/bin/botdock run examples/hello-python --engine docker"
-        )
+        engine = next(filter(isolates, ENGINES), None)
+        for name in DEMOS if engine else ():
+            run_isolated(name, str(engine))
+    if not engine:
+        print("\nTo run them isolated, start Docker or install crun: .venv/bin/botdock run examples/hello-python")
     if failed:
         print(f"not succeeded: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -65,10 +65,10 @@ def run_plain(name: str) -> bool:
     return show(done.stdout)
 
 
-def run_isolated(name: str) -> None:
-    """Run an example in a container; what Docker cannot do here is said in a line."""
-    print(f"\n== examples/{name}, isolated by Docker", flush=True)
-    done = subprocess.run(command(name, "docker"), capture_output=True, check=False)
+def run_isolated(name: str, engine: str) -> None:
+    """Run an example in a container; what the engine cannot do here is said in a line."""
+    print(f"\n== examples/{name}, isolated by the engine {engine}", flush=True)
+    done = subprocess.run(command(name, engine), capture_output=True, check=False)
     said = done.stderr.decode(errors="replace")
     if done.returncode == NOT_OUR_PART:
         print(f"   not run: {said.splitlines()[0].removeprefix('botdock: ')}")
@@ -96,13 +96,14 @@ def show(document: bytes) -> bool:
     return bool(result["outcome"] == "succeeded")
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine answers that can run bots as the policy asks for; says why not in a line."""
+def isolates(name: str) -> bool:
+    """Whether an engine works here; says why not in a line."""
     try:
-        with DockerRunner(Config.load(overrides={"engine": "docker"})) as runner:
-            runner.list_managed_containers()
+        engine = PluginManager.load().engine(name).factory(Config.load())
+        engine.capabilities()
+        engine.close()
     except BotdockError as error:
-        print(f"\nDocker: {error.message.splitlines()[0]}")
+        print(f"\nThe engine {name}: {error.message.splitlines()[0]}")
         return False
     return True
 

@@ -26,6 +26,7 @@ CONFIGURING = (
     "images.md",
     "keep-bots-running.md",
     "operate.md",
+    "run-without-docker.md",
     "use-a-remote-docker.md",
 )
 """Documents whose TOML is configuration."""

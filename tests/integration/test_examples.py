@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from botdock import DockerRunner, Executable, Outcome, PluginManager
+from botdock import Config, DockerRunner, Executable, Outcome, PluginManager
 from botdock.model import ENTRYPOINTS
 from botdock.services.code.manifest import read_manifest
 
@@ -56,10 +57,24 @@ def test_there_is_an_example_for_each_runtime() -> None:
 
 
 def test_the_demo_runs_a_bot_of_each_language(clean_environment: dict[str, str], tmp_path: Path) -> None:
-    environment = {**clean_environment, "DOCKER_HOST": f"unix://{tmp_path}/none.sock", "HOME": str(tmp_path)}
+    nothing = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock", "BOTDOCK_OPTIONS__OCI__RUNTIME": "/none"}
+    environment = {**clean_environment, **nothing, "HOME": str(tmp_path)}
     command = [sys.executable, str(EXAMPLES / "demo.py")]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("outcome: succeeded") + done.stdout.count("is not installed here") >= 4
     assert "To run them isolated" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_isolates_without_docker_where_a_runtime_is_installed(
+    make_oci_config: Callable[..., Config], clean_environment: dict[str, str], tmp_path: Path
+) -> None:
+    make_oci_config()  # so that one is there
+    environment = {**clean_environment, "DOCKER_HOST": f"unix://{tmp_path}/none.sock", "HOME": str(tmp_path)}
+    command = [sys.executable, str(EXAMPLES / "demo.py")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    isolated = done.stdout.partition("isolated by the engine oci")[2]
+    assert isolated.count("outcome: succeeded") == 4, done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -165,6 +165,7 @@ def test_a_bot_that_outlives_its_runner_is_recovered_with_its_whole_log_though_d
     newcomer: dict[str, str],
 ) -> None:
     newcomer["DOCKER_HOST"] = "unix:///run/no-docker.sock"
+    newcomer["BOTDOCK_OPTIONS__OCI__RUNTIME"] = "/nosuch/crun"
     with stepping() as run:
         assert newest_bot(run)
         run.kill()

@@ -256,6 +256,7 @@ def test_code_that_is_not_there_is_told_before_an_engine_that_does_not_answer(
     cli: Callable[..., Any], store: Callable[..., None], monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nosuch/docker.sock")
+    monkeypatch.setenv("BOTDOCK_OPTIONS__OCI__RUNTIME", "/nosuch/crun")
     Path("hello-python").mkdir()
     store("bots/sma.zip")
     told = cli("run", code)

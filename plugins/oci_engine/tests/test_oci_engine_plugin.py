@@ -13,9 +13,9 @@ from botdock_engine_oci.engine import OciEngine
 from botdock_testing.engine import asked
 
 
-def test_the_engine_is_registered_and_never_chosen_by_itself(tmp_path: Path) -> None:
+def test_the_engine_is_registered_and_may_be_chosen_by_itself(tmp_path: Path) -> None:
     (described,) = plugin.botdock_engines()
-    assert (described.name, described.automatic) == ("oci", False)
+    assert (described.name, described.automatic) == ("oci", True)
     assert isinstance(described.factory(Config(home=str(tmp_path))), OciEngine)
     assert list(tmp_path.iterdir()) == [], "nothing is made before it is needed"
 

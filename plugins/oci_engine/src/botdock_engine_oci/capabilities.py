@@ -125,7 +125,7 @@ _CHECKS: Mapping[Feature, Callable[[Seen], bool]] = {
     Feature.NON_ROOT: lambda seen: bool(ids := _status(seen, "Uid")) and "0" not in ids,
     Feature.READ_ONLY_ROOT: lambda seen: "ro" in _mount(seen, "/")[0] and "/" not in seen.get("written", ()),
     Feature.READ_ONLY_CODE: lambda seen: "ro" in _mount(seen, "/bot")[0] and "/bot/" not in seen.get("written", ()),
-    Feature.CAPABILITIES: lambda seen: [int(_status(seen, name)[0], 16) for name in _SETS] == [0] * len(_SETS),
+    Feature.CAPABILITIES: lambda seen: all(set(*_status(seen, name)) == {"0"} for name in _SETS),
     Feature.NO_NEW_PRIVILEGES: lambda seen: _status(seen, "NoNewPrivs") == ["1"],
     Feature.SECCOMP: lambda seen: _status(seen, "Seccomp") == ["2"],
     Feature.MEMORY: lambda seen: _number(seen, "memory") == [str(LIMITS.memory)],

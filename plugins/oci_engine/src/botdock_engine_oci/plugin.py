@@ -10,7 +10,7 @@ from botdock_engine_oci.settings import OciSettings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from botdock import Engine
+    from botdock import Check, Engine
     from botdock.config import Config
 
 
@@ -25,14 +25,22 @@ def open_engine(config: Config) -> Engine:
     return OciEngine.from_config(config)
 
 
+def run_checks(config: Config) -> Iterable[Check]:
+    """Return what `botdock doctor` shows of this engine."""
+    from botdock_engine_oci.checks import checks
+
+    return checks(config)
+
+
 @hookimpl
 def botdock_engines() -> Iterable[EnginePlugin]:
     """Register the engine `oci`."""
     yield EnginePlugin(
         name="oci",
         images=False,
-        summary="single-use containers of crun or runc: no daemon",
+        summary="single-use containers of crun or runc, strictly isolated: no daemon",
         factory=open_engine,
         settings=OciSettings,
-        automatic=False,
+        automatic=True,
+        checks=run_checks,
     )

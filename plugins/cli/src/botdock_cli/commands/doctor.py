@@ -237,9 +237,11 @@ def _refusal(program: str) -> str:
 
 
 def check_images(manager: PluginManager, config: Config, engines: Sequence[str]) -> Iterator[Check]:
-    """Ask each engine that works which of the runtimes' images it has. Nothing is pulled."""
+    """Ask each engine that works, and has images, which of the runtimes' it has. Nothing is pulled."""
     for name in engines:
         plugin = manager.engines()[name]
+        if not plugin.images:
+            continue
         yield from guarded(f"{name}.images", lambda plugin=plugin: _images(plugin, manager, config))  # type: ignore[misc] # bound at once
 
 

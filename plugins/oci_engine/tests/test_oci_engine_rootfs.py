@@ -1,0 +1,149 @@
+"""The root file system: nothing of the machine but its programs, and nothing made elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from botdock.errors import ContainerError
+from botdock_engine_oci import rootfs
+from botdock_engine_oci.rootfs import RootFs, find_interpreter, make_rootfs
+
+SHOWN = (
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/etc/alternatives",
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ld.so.cache",
+    "/etc/crypto",
+)
+
+
+def host(folder: Path, *interpreters: str, user: int = 2_100_005) -> RootFs:
+    folder.mkdir(exist_ok=True)
+    return make_rootfs(folder, folder, source="host", interpreters=interpreters, user=user)
+
+
+def program(path: Path, content: bytes = b"\x7fELF") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o755)
+    return path
+
+
+def test_nothing_of_the_machine_is_shown_but_its_programs(tmp_path: Path) -> None:
+    made = host(tmp_path / "c", "sh")
+    assert made.binds["/usr"] == "/usr"
+    assert all(target == source and target.startswith(SHOWN) for target, source in made.binds.items())
+    root = tmp_path / "c" / "rootfs"
+    assert {entry.name for entry in root.iterdir()} >= {"dev", "etc", "proc", "sys", "tmp", "usr"} - {"usr"}
+    for name in ("home", "root", "run", "var"):
+        assert list((root / name).iterdir()) == []
+    assert all(
+        (root / name).readlink() == Path("/", name).readlink()
+        for name in ("bin", "lib")
+        if Path("/", name).is_symlink()
+    )
+
+
+def test_its_etc_is_made_up(tmp_path: Path) -> None:
+    host(tmp_path / "c")
+    etc = tmp_path / "c" / "rootfs" / "etc"
+    assert {entry.name for entry in etc.iterdir()} - {"localtime"} == {
+        *("group", "hostname", "hosts", "nsswitch.conf", "passwd", "resolv.conf"),
+    }
+    assert "bot:x:2100005:2100005::/tmp:/bin/sh" in (etc / "passwd").read_text().splitlines()
+    assert "bot:x:2100005:" in (etc / "group").read_text().splitlines()
+
+
+def test_a_bot_that_is_the_root_of_its_namespace_has_a_name_as_well(tmp_path: Path) -> None:
+    host(tmp_path / "c", user=0)
+    names = [
+        line.split(":")[0] for line in (tmp_path / "c/rootfs/etc/passwd").read_text().splitlines() if ":x:0:" in line
+    ]
+    assert names == ["bot"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_another_user_may_enter_it_and_write_nothing(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        host(tmp_path / "c")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "c" / "rootfs").rglob("*"):
+        if not path.is_symlink():
+            wanted = 0o1777 if path.name == "tmp" else 0o755 if path.is_dir() else 0o644
+            assert path.stat().st_mode & 0o7777 == wanted, path
+
+
+def test_an_interpreter_elsewhere_is_shown_with_its_own_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opt = tmp_path / "opt" / "lang-3"
+    program(opt / "bin" / "nosuchlang3")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "nosuchlang3").symlink_to(opt / "bin" / "nosuchlang3")
+    monkeypatch.setenv("PATH", f"relative:{tmp_path}/bin")
+    made = host(tmp_path / "c", "nosuchlang", "nosuchlang3")
+    assert made.binds[str(opt)] == str(opt)
+    assert made.search_path.endswith(f":{opt}/bin")
+
+
+def test_the_python_that_runs_botdock_is_found_beside_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rootfs, "SYSTEM_PATH", ("/nosuch",))
+    monkeypatch.setenv("PATH", "")
+    assert find_interpreter(f"python3.{sys.version_info.minor}") == str(Path(sys.base_prefix).resolve())
+
+
+def test_no_folder_is_shown_that_may_hold_more_than_an_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home" / "me"
+    for place in (home / "bin", home / ".local" / "bin", tmp_path / "home" / "bin", home / "code"):
+        program(place / "nosuchlang")
+        monkeypatch.setenv("PATH", str(place))
+        monkeypatch.setenv("HOME", str(home))
+        assert find_interpreter("nosuchlang") is None, place
+
+
+def test_the_shim_of_a_version_manager_is_no_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path / "opt" / "bin" / "nosuchlang", b"#!/bin/sh\n")
+    monkeypatch.setenv("PATH", str(tmp_path / "opt" / "bin"))
+    with pytest.raises(ContainerError, match="the bot needs nosuchlang, which is not among the programs") as caught:
+        host(tmp_path / "c", "nosuchlang")
+    assert "Install nosuchlang in /usr or /opt" in str(caught.value.hint)
+
+
+def test_of_a_folder_all_is_shown_but_who_is_who_and_nothing_is_made_in_it(tmp_path: Path) -> None:
+    source, made = tmp_path / "image", tmp_path / "c"
+    program(source / "usr" / "bin" / "sh")
+    (source / "bin").symlink_to("usr/bin")
+    for name in ("etc", "opt", "proc", "var"):
+        (source / name).mkdir()
+    (source / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    (source / "file").touch()
+    before = sorted(source.rglob("*"))
+    made.mkdir()
+    final = Path("/state/c")
+    found = make_rootfs(made, final, source=str(source), interpreters=("python3",), user=2_100_005)
+    assert found.binds == {
+        "/usr": f"{source}/usr",
+        "/opt": f"{source}/opt",
+        "/etc": f"{source}/etc",
+        "/etc/passwd": "/state/c/etc/passwd",
+    }
+    assert (made / "rootfs" / "bin").readlink() == Path("usr/bin")
+    assert sorted(source.rglob("*")) == before
+
+
+def test_a_folder_without_a_shell_is_no_root_file_system(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    with pytest.raises(ContainerError, match="has no bin/sh"):
+        make_rootfs(tmp_path / "c", tmp_path / "c", source=str(tmp_path), interpreters=(), user=1)
