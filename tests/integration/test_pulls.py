@@ -61,13 +61,13 @@ def pulled_once(pushed: Pushed, registry_proxy: FaultProxy) -> str:
 
 
 @pytest.fixture
-def start_puller(docker_host: str, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def start_puller(docker_host: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Return a function that starts a process which pulls an image, and says what it waits for, and its end."""
     processes: list[subprocess.Popen[str]] = []
     environment = {**os.environ, "DOCKER_HOST": docker_host}
 
-    def start(image: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", PULLER, str(tmp_path), image]
+    def start(image: str, home: Path = tmp_path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PULLER, str(home), image]
         processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
         return processes[-1]
 
@@ -133,6 +133,36 @@ def test_a_stop_by_another_process_ends_a_pull(
     thread.join()
     assert [result.outcome for result in results] == [Outcome.STOPPED]
     assert results[0].message == "it was stopped before its bot was started"
+
+
+def test_a_stop_in_a_slow_pull_harms_no_other_that_wants_the_image(
+    runner: DockerRunner,
+    make_bot: MakeBot,
+    pushed: Pushed,
+    pulled_once: str,
+    registry_proxy: FaultProxy,
+    start_puller: Any,
+) -> None:
+    for layer in pushed.layers:
+        registry_proxy.inject(Fault(target=layer, trickle=10.0))  # some minutes: who waits for its end is found out
+    results: list[ExecutionResult] = []
+    bot = make_bot("def main(id, config): pass", image=pulled_once)
+    thread = threading.Thread(target=lambda: results.append(runner.run(bot)), daemon=True)
+    thread.start()
+    until(lambda: registry_proxy.left == 0)
+    other = start_puller(pulled_once, runner.config.home_dir)
+    assert next_word(other) == OTHER
+    executions = Executions(runner.config.home_dir)
+    (record,) = executions.list()
+    executions.stop(record.execution_id, timeout=60)
+    thread.join(60)
+    assert [result.outcome for result in results] == [Outcome.STOPPED]
+    assert results[0].error == "it was stopped before its bot was started"
+    events = [event["event"] for event in executions.events(record.execution_id)]
+    assert events[-1] == "finished"
+    assert not {"created", "started"} & set(events)
+    assert next_word(other) == "True"
+    assert runner.list_managed_containers() == []
 
 
 def test_a_runner_that_is_closed_ends_its_pull_and_leaves_nothing(
