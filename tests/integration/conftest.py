@@ -45,6 +45,14 @@ def runner(docker_config: Config) -> Iterator[DockerRunner]:
         assert left_behind(runner) == []
 
 
+@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "oci"])
+def contained_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
+    """A runner on each engine of containers; nothing may be left behind."""
+    with DockerRunner(request.getfixturevalue(f"{request.param}_config")) as runner:
+        yield runner
+        assert left_behind(runner) == []
+
+
 @pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "runc", "crun"])
 def isolating_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
     """A runner on each engine that isolates, the oci engine with each of its runtimes; nothing may be left behind."""

@@ -6,11 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from botdock import DockerRunner, Executable, ExecutionResult, Limits, Outcome
-
-pytestmark = pytest.mark.docker
 
 MakeBot = Callable[..., Executable]
 
@@ -22,11 +18,11 @@ def main(id, config):
 """
 
 
-def test_fifty_runs_at_once(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_fifty_runs_at_once(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     small = Limits(memory=64 * 1024 * 1024)
     bots = [make_bot(SOURCE, id=f"bot-{n}", config={"number": n}, limits=small, timeout=300.0) for n in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        results = list(threads.map(runner.run, bots))
+        results = list(threads.map(contained_runner.run, bots))
     assert [problem(number, result) for number, result in enumerate(results) if problem(number, result)] == []
     assert len({result.execution_id for result in results}) == AT_ONCE
     assert len({result.container_id for result in results}) == AT_ONCE
@@ -39,10 +35,10 @@ def problem(number: int, result: ExecutionResult) -> str:
     return "" if found == expected else f"{number}: {found} {result.error}"
 
 
-def test_inside_asyncio(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_inside_asyncio(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     async def both() -> list[ExecutionResult]:
         bots = [make_bot(SOURCE, config={"number": number}) for number in range(2)]
-        return await asyncio.gather(*(runner.arun(bot) for bot in bots))
+        return await asyncio.gather(*(contained_runner.arun(bot) for bot in bots))
 
     results = asyncio.run(both())
     assert [problem(number, result) for number, result in enumerate(results)] == ["", ""]

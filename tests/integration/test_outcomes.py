@@ -1,4 +1,4 @@
-"""Every outcome on a real Docker, with its evidence."""
+"""Every outcome in real containers, with its evidence."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from botdock.orchestrator import execution as execution_module
 from botdock_engine_docker.engine import DockerEngine
 from testbed.waiting import until
 
-pytestmark = pytest.mark.docker
-
 MakeBot = Callable[..., Executable]
 
 MIB = 1024 * 1024
 
 
-def test_succeeded(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_succeeded(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     bot = make_bot(
         """
         import sys
@@ -37,7 +35,7 @@ def test_succeeded(runner: DockerRunner, make_bot: MakeBot) -> None:
         """,
         config={"n": 21},
     )
-    result = runner.run(bot)
+    result = contained_runner.run(bot)
     assert result.outcome is Outcome.SUCCEEDED, result
     assert result.status is Status.SUCCESS
     assert result.exit_code == 0
@@ -47,7 +45,7 @@ def test_succeeded(runner: DockerRunner, make_bot: MakeBot) -> None:
     assert sorted(result.output.splitlines()) == ["to stderr", "to stdout"]
     assert (result.log.bytes, result.log.lines, result.log.gaps, result.log.complete) == (20, 2, 0, True)
     assert result.log.streams["stdout"]["sha256"] == hashlib.sha256(b"to stdout\n").hexdigest()
-    assert result.image_digest.startswith("sha256:")
+    assert result.image_digest.startswith("sha256:") == (contained_runner.config.engine == "docker")
     assert {"validate", "fetch", "extract", "generate", "pull", "create", "attach", "start", "wait"} <= set(
         result.phases
     )
@@ -62,23 +60,25 @@ def test_succeeded(runner: DockerRunner, make_bot: MakeBot) -> None:
         ("def main(id, config):\n    return {'status': 'error', 'message': 'no quotes'}", None, "no quotes"),
     ],
 )
-def test_failed(runner: DockerRunner, make_bot: MakeBot, source: str, exit_code: int | None, said: str) -> None:
-    result = runner.run(make_bot(source))
+def test_failed(
+    contained_runner: DockerRunner, make_bot: MakeBot, source: str, exit_code: int | None, said: str
+) -> None:
+    result = contained_runner.run(make_bot(source))
     assert result.outcome is Outcome.FAILED, result
     assert exit_code is None or result.exit_code == exit_code
     assert said in result.error
     assert result.evidence["exit_code"] == result.exit_code
 
 
-def test_signaled(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_signaled(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     source = "import os, signal\ndef main(id, config):\n    os.kill(os.getpid(), signal.SIGABRT)"
-    result = runner.run(make_bot(source))
+    result = contained_runner.run(make_bot(source))
     assert result.outcome is Outcome.SIGNALED, result
     assert result.exit_code == 134
     assert result.evidence["signal"] == "SIGABRT"
 
 
-def test_timed_out(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_timed_out(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     source = """
     import time
 
@@ -89,13 +89,13 @@ def test_timed_out(runner: DockerRunner, make_bot: MakeBot) -> None:
         finally:
             print("finally")
     """
-    result = runner.run(make_bot(source, timeout=2.0))
+    result = contained_runner.run(make_bot(source, timeout=2.0))
     assert result.outcome is Outcome.TIMED_OUT, result
     assert result.output == "begun\nfinally\n"
     assert result.duration >= 2.0
 
 
-def test_stopped_and_the_bot_sees_the_signal(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_stopped_and_the_bot_sees_the_signal(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     source = """
     import time
 
@@ -106,7 +106,7 @@ def test_stopped_and_the_bot_sees_the_signal(runner: DockerRunner, make_bot: Mak
         finally:
             print("closing orders")
     """
-    execution = runner.start(make_bot(source, is_long_running=True))
+    execution = contained_runner.start(make_bot(source, is_long_running=True))
     lines = execution.logs(follow=True)
     assert next(lines).text == "running"
     assert execution.result.status is Status.RUNNING
@@ -117,7 +117,9 @@ def test_stopped_and_the_bot_sees_the_signal(runner: DockerRunner, make_bot: Mak
     assert result.outcome is Outcome.STOPPED, result
 
 
-def test_a_bot_that_ignores_the_signal_is_killed_after_the_grace(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_a_bot_that_ignores_the_signal_is_killed_after_the_grace(
+    contained_runner: DockerRunner, make_bot: MakeBot
+) -> None:
     source = """
     import signal, time
 
@@ -127,7 +129,7 @@ def test_a_bot_that_ignores_the_signal_is_killed_after_the_grace(runner: DockerR
         while True:
             time.sleep(1)
     """
-    execution = runner.start(make_bot(source))
+    execution = contained_runner.start(make_bot(source))
     assert next(execution.logs(follow=True)).text == "deaf"
     execution.stop(grace=0.5)
     result = execution.wait(timeout=30)
@@ -136,16 +138,16 @@ def test_a_bot_that_ignores_the_signal_is_killed_after_the_grace(runner: DockerR
     assert result.exit_code == 137
 
 
-def test_oom_killed(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_oom_killed(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     source = "def main(id, config):\n    return len(bytearray(512 * 1024 * 1024))"
-    result = runner.run(make_bot(source, limits=Limits(memory=64 * MIB)))
+    result = contained_runner.run(make_bot(source, limits=Limits(memory=64 * MIB)))
     assert result.outcome is Outcome.OOM_KILLED, result
     assert result.exit_code == 137
     assert result.evidence["oom_killed"] is True
 
 
 def test_the_death_of_a_child_by_memory_is_evidence_and_not_the_outcome(
-    runner: DockerRunner, make_bot: MakeBot
+    contained_runner: DockerRunner, make_bot: MakeBot
 ) -> None:
     source = """
     import subprocess, sys
@@ -154,25 +156,25 @@ def test_the_death_of_a_child_by_memory_is_evidence_and_not_the_outcome(
         hog = "x = bytearray(512 * 1024 * 1024)"
         return subprocess.run([sys.executable, "-c", hog]).returncode
     """
-    result = runner.run(make_bot(source, limits=Limits(memory=64 * MIB)))
+    result = contained_runner.run(make_bot(source, limits=Limits(memory=64 * MIB)))
     assert result.outcome is Outcome.SUCCEEDED, result
     assert result.value == -9
     assert result.evidence["oom_killed"] is True
 
 
-def test_output_limit(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_output_limit(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     source = "def main(id, config):\n    while True:\n        print('x' * 1000)"
-    result = runner.run(make_bot(source, limits=Limits(output=256 * 1024)))
+    result = contained_runner.run(make_bot(source, limits=Limits(output=256 * 1024)))
     assert result.outcome is Outcome.OUTPUT_LIMIT, result
     assert 256 * 1024 <= result.log.bytes <= (256 + 64) * 1024, "the head, and as much of the end as `output_tail` says"
     assert result.log.gaps >= 1
 
 
-def test_a_backtest_without_a_usable_value_has_failed(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_a_backtest_without_a_usable_value_has_failed(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     source = "def main(id, config):\n    return object()"
-    result = runner.run(make_bot(source, entrypoint="backtest"))
+    result = contained_runner.run(make_bot(source, entrypoint="backtest"))
     assert result.outcome is Outcome.FAILED, result
-    assert runner.run(make_bot(source)).outcome is Outcome.SUCCEEDED
+    assert contained_runner.run(make_bot(source)).outcome is Outcome.SUCCEEDED
 
 
 def test_a_container_that_another_program_removed_is_heard_of_and_no_fault_of_the_bot(
@@ -289,9 +291,9 @@ def test_a_lost_result_is_not_a_success(
 
 
 @pytest.mark.parametrize("end", ["os._exit(0)", "os.execvp('true', ['true'])"])
-def test_an_end_past_main_is_the_bots_own(runner: DockerRunner, make_bot: MakeBot, end: str) -> None:
+def test_an_end_past_main_is_the_bots_own(contained_runner: DockerRunner, make_bot: MakeBot, end: str) -> None:
     source = f"import os\ndef main(id, config):\n    {end}"
-    result = runner.run(make_bot(source))
+    result = contained_runner.run(make_bot(source))
     assert (result.outcome, result.evidence["result"]) == (Outcome.SUCCEEDED, "none written")
-    result = runner.run(make_bot(source, entrypoint="backtest", script="backtest.py"))
+    result = contained_runner.run(make_bot(source, entrypoint="backtest", script="backtest.py"))
     assert (result.outcome, result.exit_code) == (Outcome.FAILED, 0)

@@ -1,4 +1,4 @@
-"""Bots that do not want to end, on Docker and as processes: they are gone afterwards, with all that was theirs."""
+"""Bots that do not want to end, in containers and as processes: they are gone afterwards, with all that was theirs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import docker
 import pytest
 
 from botdock import Config, DockerRunner, Executable, Execution, Limits, Outcome
+from botdock_engine_oci import cgroups
 from testbed.waiting import wait_until
 
 MakeBot = Callable[..., Executable]
@@ -72,13 +73,13 @@ def main(id, config):
 """
 
 
-@pytest.fixture(params=["docker", "process"])
+@pytest.fixture(params=["docker", "oci", "process"])
 def any_runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DockerRunner]:
     """A runner on each engine."""
-    if request.param == "docker":
-        config: Config = request.getfixturevalue("docker_config")
-    else:
+    if request.param == "process":
         config = Config(engine="process", home=str(tmp_path / "home"))
+    else:
+        config = request.getfixturevalue(f"{request.param}_config")
     with DockerRunner(attrs.evolve(config, runtime=attrs.evolve(config.runtime, grace=0.5))) as runner:
         yield runner
 
@@ -114,6 +115,12 @@ def docker_left(host: str, container_id: str, before: dict[str, Any], networks: 
     return left + [before["folder"]] * Path(before["folder"]).exists()
 
 
+def oci_left(container_id: str, home: str) -> list[str]:
+    """Return what the kernel has left of a container of the oci engine."""
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if home in line]
+    return mounts + [folder for folder in cgroups.folders_of(container_id) if Path(folder).exists()]
+
+
 @pytest.fixture
 def watch(any_runner: DockerRunner, request: pytest.FixtureRequest) -> Callable[[Execution], Left]:
     """Return a function that looks at a bot while it runs, and returns one that says what is left of it afterwards."""
@@ -129,6 +136,8 @@ def watch(any_runner: DockerRunner, request: pytest.FixtureRequest) -> Callable[
                 before["folder"] = f"{client.info()['DockerRootDir']}/containers/{container_id}"
                 assert Path(before["folder"]).is_dir()
                 beyond = partial(docker_left, host, container_id, before, networks)
+        if any_runner.config.engine == "oci":
+            beyond = partial(oci_left, container_id, str(any_runner.config.home_dir))
         assert processes_of(container_id), "they can be found while it runs"
 
         def left() -> list[str]:
