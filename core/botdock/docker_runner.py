@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from botdock.config import Config
 from botdock.errors import ContainerNotFoundError, UserError
@@ -20,9 +20,12 @@ from botdock.model import ContainerInfo, ContainerStatus, Executable, ExecutionR
 from botdock.model.container import LABEL_OWNER, LABEL_SEGMENT, ContainerHandle, segment_selector
 from botdock.orchestrator import Execution
 from botdock.orchestrator.run import ProgressCallback
-from botdock.orchestrator.strays import Leftover
+from botdock.orchestrator.strays import Leftover, without_waiting
 from botdock.plugin_manager import PluginManager
 from botdock.services.log_store import StoredLog
+
+if TYPE_CHECKING:
+    from botdock.pool import PoolReport
 
 __all__ = ["DockerRunner", "Execution"]
 
@@ -134,6 +137,13 @@ class DockerRunner:
             for over in overs:
                 over.result()
 
+    def warm(self, sizes: Mapping[str, int] | None = None, *, timeout: float = 60.0) -> PoolReport:
+        """Keep so many containers waiting for runs, by the name of a runtime; None means `config.pool.sizes`.
+
+        Return how it stands once all wait, or cannot, or after `timeout` seconds; they go when this is closed.
+        """
+        return self._orchestrator.warm(self.config.pool.sizes if sizes is None else sizes, timeout=timeout)
+
     def recover(self, *, only: Collection[str] | None = None) -> list[Execution]:
         """Take over the executions of this state folder whose runner has died.
 
@@ -193,10 +203,10 @@ class DockerRunner:
 
     def list_managed_containers(self, segment: int | None = None) -> Sequence[ContainerInfo]:
         """Return the containers of this state folder, of one segment or of all."""
-        selectors = {LABEL_OWNER: self._factory.owner}
-        if segment is not None:
-            selectors[LABEL_SEGMENT] = segment_selector(segment)
-        return self._orchestrator.containers.list_containers(selectors)
+        containers = self._orchestrator.containers.list_containers({LABEL_OWNER: self._factory.owner})
+        wanted = {} if segment is None else {LABEL_SEGMENT: segment_selector(segment)}
+        shown = without_waiting(self.config.home_dir, containers)
+        return [info for info in shown if wanted.items() <= info.labels.items()]
 
     def get_container_logs(self, container_id: str, tail: int = 100) -> str:
         """Return the last `tail` lines that a bot wrote, both streams: while it runs, and after its container is gone.

@@ -76,7 +76,7 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
     }
     odd |= {"containers.pull": "never", "runtime.images": {"bash": "x"}, "plugins.prefer": {"a": "b"}}
     odd |= {"policy.engines": [], "policy.runtimes": [], "policy.local_code": True, "policy.refused_variables": []}
-    odd |= {"policy.max_restart": "always", "policy.manifest_restart": "on-failure"}
+    odd |= {"pool.sizes": {"bash": 1}, "policy.max_restart": "always", "policy.manifest_restart": "on-failure"}
     odd |= {"options.docker.memory_limit": "8MiB"}
     odd |= {"notify.webhook": "https://a.org", "notify.events": ["outcome"], "notify.outcomes": ["failed"]}
     free = {"logging.compress", "logging.segment_bytes"}

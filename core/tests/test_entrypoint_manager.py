@@ -186,8 +186,8 @@ def test_what_is_written_again_replaces_what_was_there(tmp_path: Path) -> None:
 
 def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("precious")
-    (tmp_path / "context.json").symlink_to(tmp_path / "victim")
-    with pytest.raises(EntrypointError, match=r"cannot write .*context\.json"):
+    (tmp_path / "environment").symlink_to(tmp_path / "victim")
+    with pytest.raises(EntrypointError, match=r"cannot write .*environment"):
         generated(tmp_path)
     assert (tmp_path / "victim").read_text() == "precious"
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from botdock.config.operator import OperatorFile, operator_files, read_operator_files
     from botdock.config.policies import Ceiling, Policies
+    from botdock.config.pool import PoolConfig
     from botdock.config.rules import Section, setting
     from botdock.config.sections import (
         CodeConfig,
@@ -44,6 +45,7 @@ _HOMES = {
     "locations": "CONFIG_FILE_NAME CONFIG_VARIABLE ConfigFiles find_config_files load_home platform_folder",
     "operator": "OperatorFile operator_files read_operator_files",
     "policies": "Ceiling Policies",
+    "pool": "PoolConfig",
     "rules": "Section setting",
     "sections": "CodeConfig ContainersConfig Features LoggingConfig MetricsConfig NotifyConfig OutboxConfig "
     "PluginsConfig Policy RetentionConfig RuntimeConfig SupervisorConfig",
@@ -70,6 +72,7 @@ __all__ = [
     "PluginsConfig",
     "Policies",
     "Policy",
+    "PoolConfig",
     "RetentionConfig",
     "RuntimeConfig",
     "Section",

@@ -15,6 +15,7 @@ import attrs
 
 from botdock.config import rules
 from botdock.config.locations import checked_home, home_dir
+from botdock.config.pool import PoolConfig
 from botdock.config.rules import SECRET, InvalidDataError, Section, dotted, spelling
 from botdock.config.sections import (
     CodeConfig,
@@ -65,6 +66,7 @@ class Config(Section):
         outbox: What waits for the storage.
         retention: How long executions are kept.
         supervisor: How many bots run at once, and how soon one is restarted.
+        pool: Which containers wait for a run, and how many.
         notify: Whom the supervisor tells of what an operator should know.
         policy: What callers may ask for.
         plugins: Which plugins are loaded.
@@ -84,6 +86,7 @@ class Config(Section):
     outbox: OutboxConfig = attrs.field(factory=OutboxConfig)
     retention: RetentionConfig = attrs.field(factory=RetentionConfig)
     supervisor: SupervisorConfig = attrs.field(factory=SupervisorConfig)
+    pool: PoolConfig = attrs.field(factory=PoolConfig)
     notify: NotifyConfig = attrs.field(factory=NotifyConfig)
     policy: Policy = attrs.field(factory=Policy)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)

@@ -195,6 +195,8 @@ def _class_reader(cls: Any) -> Reader:
         if not isinstance(value, Mapping):
             raise TypeError(f"must be a table, not {kind_of(value)}")
         table = dict(_text_keys(value))
+        if (rest := getattr(cls, "REST", "")) and isinstance(held := table.get(rest, {}), Mapping):
+            table[rest] = {**held, **{key: table.pop(key) for key in sorted(table.keys() - readers.keys())}}
         wrong = [Problem((name,), "is missing") for name in required if name not in table]
         wrong += [Problem((key,), _unknown(key, readers)) for key in sorted(table.keys() - readers.keys())]
         values = _read_each(((name, readers[name], table[name]) for name in readers if name in table), wrong)

@@ -124,6 +124,12 @@ def _mapping_problem(mapping: Mapping[str, str]) -> str | None:
     return f"{empty[0]!r} is empty, or has an empty value" if empty else None
 
 
+def _sizes_problem(sizes: Mapping[str, int]) -> str | None:
+    return next(
+        (f"{name}: {wrong}" for name, size in sizes.items() if (wrong := number_problem(size, 0, 10_000))), None
+    )
+
+
 def _unenforced_problem(unenforced: Mapping[str, Iterable[str]]) -> str | None:
     known = [feature.value for feature in Feature]
     for name in (name for names in unenforced.values() for name in names):
@@ -181,6 +187,7 @@ NAME = Rule(lambda text: None if text.strip() else "must not be empty")
 NAMES = Rule(_names_problem)
 IMAGES = Rule(_images_problem)
 MAPPING = Rule(_mapping_problem)
+SIZES = Rule(_sizes_problem)
 UNENFORCED = Rule(
     _unenforced_problem,
     shape=lambda value: (

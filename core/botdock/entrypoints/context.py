@@ -123,16 +123,25 @@ def begin_result(runtime: Runtime, path: Path) -> None:
 
 
 def write_context(context: ExecutionContext, directory: Path) -> None:
-    """Write what one run is told: `context.json`, `environment`, and `config.json`, `startup`, `secrets` where needed.
+    """Write what one run is told: `environment`, `context.json`, and `config.json`, `startup`, `secrets` where needed.
+
+    `context.json` appears last, and whole: where it is, all else is.
 
     Raises:
         ExecutableError: As `environment_of`.
         EntrypointError: The files cannot be written.
     """
-    for name, content in _context_files(context).items():
+    files = _context_files(context)
+    last, draft = directory / CONTEXT_FILE, directory / f".{CONTEXT_FILE}"
+    write_file(draft, files.pop(CONTEXT_FILE), DATA_MODE)
+    for name, content in files.items():
         write_file(directory / name, content, DATA_MODE)
     if context.secrets:
         _write_secrets(context, directory / SECRETS_FILE)
+    try:
+        draft.rename(last)
+    except OSError as error:
+        raise _cannot_write(last, error) from error
 
 
 def _write_secrets(context: ExecutionContext, place: Path) -> None:

@@ -63,6 +63,7 @@ if [ -z "$1" ]; then
 fi
 if [ -p "$2/ready" ]; then
     while IFS= read -r BOTDOCK_RESULT_FILE; do :; done <"$2/ready"
+    [ -f "$2/context.json" ] || exit 125 # nothing is to run after all
 fi
 # Lines of Python programs that the bot starts are out at once.
 export PYTHONUNBUFFERED="${PYTHONUNBUFFERED-1}"

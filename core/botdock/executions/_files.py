@@ -29,6 +29,8 @@ REQUEST, RUN, STOP, CONCLUDED, RESULT, OUTCOME = (
 EVENTS = "events.jsonl"
 PROGRAMS = Path("cache/program")
 """The folder of the state folder in which the programs of runtimes are."""
+POOL = "pool"
+"""The folder of the state folder with a folder for each runner that keeps containers waiting; see `botdock.pool`."""
 OWNER = "owner"
 """The file of the state folder that holds its id."""
 REMOVED = ".removed"

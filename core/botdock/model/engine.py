@@ -287,6 +287,13 @@ class Engine(ABC):
         """
         return None
 
+    def prepare(self, template: ContainerTemplate, count: int, *, timeout: float) -> bool:  # noqa: ARG002 - for those that can
+        """Make ready for `count` containers of a template that are started before there is a run for them: a pool.
+
+        Return whether that can be: whether they see what is written into the folders of a run after their start.
+        """
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """Let go of connections; containers go on. Never raises, and may be called twice."""

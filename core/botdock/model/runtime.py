@@ -33,7 +33,9 @@ SECRETS_FILE = "secrets"
 a line each. The program writes them there before the bot starts; without a private filesystem they are there already,
 in a folder of this name."""
 READY_FIFO = "ready"
-"""Beside it too, where an engine keeps containers waiting: a FIFO whose end of file says that the context is there.
+"""Beside it too, where a container was started before there is a run for it: a FIFO whose end of file says that the
+context is there. What comes before it means nothing: it shows that the program reads. Where there is no `CONTEXT_FILE`
+then, nothing is to run after all, and the program ends.
 
 A run with a `STARTUP_FILE` or a `SECRETS_FILE` cannot take such a container, whose interpreter has started: it is given
 one of its own."""

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from botdock.orchestrator.bot_orchestrator import BotOrchestrator
     from botdock.orchestrator.execution import Execution
     from botdock.orchestrator.explanation import EngineFacts, Explainer, Explanation
-    from botdock.orchestrator.preparation import Services, Setting
+    from botdock.orchestrator.preparation import Setting
     from botdock.orchestrator.strays import Leftover
+    from botdock.services.interfaces import Services
 
 _HOMES = {
     "bot_orchestrator": "BotOrchestrator",

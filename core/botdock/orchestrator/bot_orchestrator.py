@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from botdock._log import carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
@@ -17,7 +18,7 @@ from botdock.model import ContainerHandle, Executable, ExecutionResult
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
-from botdock.orchestrator.preparation import Preparation, Services, Setting
+from botdock.orchestrator.preparation import Preparation, Setting
 from botdock.orchestrator.reading import Work
 from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.retention import prune
@@ -25,8 +26,11 @@ from botdock.orchestrator.run import ProgressCallback, Run
 from botdock.orchestrator.running import Retries, Running, StopRequests, Watch
 from botdock.orchestrator.starting import GivenUpError, Starting
 from botdock.orchestrator.strays import Leftover, leftovers
-from botdock.services.interfaces import Containers
+from botdock.services.interfaces import Containers, Services
 from botdock.services.masking import Mask
+
+if TYPE_CHECKING:
+    from botdock.pool import PoolReport
 
 LOG_PATIENCE = 5.0
 """Seconds that the rest of a log has when the runner is closed; what is not read then is left to its successor."""
@@ -150,6 +154,17 @@ class BotOrchestrator:
         """
         return leftovers(self._home, self._setting.engine, self._recovery.containers())
 
+    def warm(self, sizes: Mapping[str, int], *, timeout: float) -> PoolReport:
+        """Keep containers waiting for runs, from now on until this is closed; see `DockerRunner.warm`."""
+        from botdock.orchestrator.members import Members  # few runners keep any
+
+        ours, preparation = (self._services, self._setting), self._preparation
+        with self._running.admission():
+            members = preparation.pool or Members(*ours, preparation, home=self._home, runner=self._lease.hold())
+            preparation.pool = members
+            members.keep(sizes)
+        return members.wait(timeout)
+
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
         """Run a bot: return its result, or, when it is long-running, at once, with the status `running`."""
         execution = self.begin(executable, progress)
@@ -209,6 +224,8 @@ class BotOrchestrator:
             thread.start()
         for thread in ends:
             thread.join()
+        if self._preparation.pool is not None:
+            self._preparation.pool.close(timeout)
         self._stop_requests.close()
         self._watch.close(timeout)
         self._work.forget()

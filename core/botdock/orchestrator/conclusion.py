@@ -14,9 +14,10 @@ from botdock.errors import BotdockError, LogError, UserError
 from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase
 from botdock.orchestrator.attempts import Ending
 from botdock.orchestrator.documents import result_document
-from botdock.orchestrator.preparation import Preparation, Services, Setting
+from botdock.orchestrator.preparation import Preparation, Setting
 from botdock.orchestrator.run import Created, Run
 from botdock.orchestrator.verdict import judge
+from botdock.services.interfaces import Services
 from botdock.services.log_store import StoredLog
 
 LEFT_BEHIND, REMOVED_LATER = "left_behind", "removed_later"
@@ -65,7 +66,7 @@ class Conclusion:
             ending = ending if ending.why else attrs.evolve(ending, why=Outcome.OUTPUT_LIMIT)
         verdict = judge(status=status, reading=reading, entrypoint=run.executable.entrypoint, ending=ending)
         times = {}
-        if status and status.started_at:
+        if status and status.started_at and not run.member:  # else it waited first
             times["started_at"] = status.started_at
         if status and status.finished_at:
             times["finished_at"] = status.finished_at

@@ -67,6 +67,7 @@ def run_document(run: Run, plan: Plan, program: str) -> dict[str, Any]:
             "sources": bounds.evidence(),
         },
         "workspace": {name: str(getattr(workspace, name)) for name in ("root", "code", "context", "result", "spool")},
+        "member": run.member and f"{run.member.parent.name}.{run.member.name}",
         "container_id": run.container_id,  # by which the index finds it
         "container": run.container and run.container.document,
         "written": moment(),
@@ -173,6 +174,8 @@ def _restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) ->
         )
         # only the code's place is taken from there: what is removed lies in its folder
         run.workspace = attrs.evolve(run.workspace, code=Path(document["workspace"]["code"]))
+        if slot := document.get("member"):
+            run.stay_in(_member(run, str(slot)))
         image, script = ImageInfo(**document["image"]), str(document["script"])
         run.container = _container(document)
         started_ns = int(document["started_ns"])
@@ -199,6 +202,14 @@ def _sources(bounds: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return who set each bound; up to version 2 that had another name, or was not there."""
     sources: Mapping[str, Any] = bounds.get("sources") or bounds.get("bounds") or {}
     return sources
+
+
+def _member(run: Run, slot: str) -> Path:
+    from botdock.pool import folder_of  # few runs are of a pool
+
+    if (folder := folder_of(run.journal.directory.parent.parent.absolute(), slot)) is None:
+        raise ValueError(f"{slot!r} is not a place in a pool")
+    return folder
 
 
 def _container(document: Mapping[str, Any]) -> ContainerHandle | None:

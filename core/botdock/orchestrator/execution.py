@@ -22,9 +22,9 @@ from botdock.model import ContainerStatus, ExecutionResult, Outcome, Phase
 from botdock.orchestrator.attempts import Attempts, Ending
 from botdock.orchestrator.conclusion import Conclusion, LeftError
 from botdock.orchestrator.deadlines import Deadlines, Timeout
-from botdock.orchestrator.preparation import Services
 from botdock.orchestrator.reading import ExecutionReader, Work
 from botdock.orchestrator.run import Created, Run
+from botdock.services.interfaces import Services
 
 HEARING_PAUSE = 30.0
 """Seconds between two looks at a container whose end is heard."""

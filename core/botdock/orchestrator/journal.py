@@ -12,6 +12,7 @@ outcome.json    last, once nothing is left behind: it means finished, and only t
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -218,3 +219,14 @@ def sweep_drafts(home: Path) -> None:
 def _replace(path: Path, document: Any, *, durable: bool = False) -> None:
     """Write `document` beside `path` and rename it over; `durable` waits until the disk has it, and its name."""
     publish(path, json.dumps(document).encode(), durable=durable)
+
+
+def of_the_machine(error: OSError, phase: str) -> BotdockError:
+    """Return the error of a phase in which the machine refused something."""
+    hint = None
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "Free some space, or move the state folder with BOTDOCK_HOME."
+    where = f" ({error.filename})" if error.filename else ""
+    wrapped = BotdockError(f"{phase}: {error.strerror or error}{where}", hint=hint)
+    wrapped.phase = phase
+    return wrapped

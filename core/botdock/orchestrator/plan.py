@@ -17,9 +17,9 @@ from botdock.model import DEFAULT_LIMITS, Executable, ImageInfo, Limits, Restart
 from botdock.services.code import Manifest, detect_runtime, read_manifest
 
 if TYPE_CHECKING:
-    from botdock.orchestrator.preparation import Services, Setting
+    from botdock.orchestrator.preparation import Setting
     from botdock.orchestrator.run import Run
-    from botdock.services.interfaces import Entrypoints
+    from botdock.services.interfaces import Entrypoints, Services
 
 BUILT_IN = RuntimeConfig()
 

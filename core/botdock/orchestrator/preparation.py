@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -29,25 +30,16 @@ from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.documents import run_document
 from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, recognise
 from botdock.orchestrator.run import Created, ProgressCallback, Run, container_run, context_of, template_of
-from botdock.services.code import CodeKind, code_root
-from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Meter, Metrics, Storage
+from botdock.services.code import CodeKind, Workspace, code_root
+from botdock.services.interfaces import Meter, Services
 from botdock.services.masking import forms
 from botdock.services.storing import Storing
 
+if TYPE_CHECKING:
+    from botdock.orchestrator.members import Members
+
 End = Callable[[Outcome, str], None]
 """Ends an execution soon, without keeping its caller waiting: told the reason, and what broke on our side."""
-
-
-@attrs.frozen(kw_only=True)
-class Services:
-    """The six services that the orchestrator joins."""
-
-    containers: Containers
-    code: Code
-    storage: Storage
-    entrypoints: Entrypoints
-    logs: Logs
-    metrics: Metrics
 
 
 @attrs.frozen(kw_only=True)
@@ -82,6 +74,9 @@ class Setting:
 class Preparation:
     """Takes a run through the phases from `validate` to `start`.
 
+    Attributes:
+        pool: Where containers wait for runs, if any do.
+
     Args:
         services: What does the work.
         setting: What is the same for every execution.
@@ -90,6 +85,7 @@ class Preparation:
     def __init__(self, services: Services, setting: Setting) -> None:
         self._services = services
         self._setting = setting
+        self.pool: Members | None = None
 
     def validate(self, run: Run) -> None:
         """Refuse what can be refused before anything exists."""
@@ -133,7 +129,11 @@ class Preparation:
             plan = run.plan = self._pull(plan, report)
         proceed()
         with run.phase(Phase.GENERATE):
-            template = self._generate(run, plan)
+            template = self._template(run, plan)
+        if self.pool and (created := self.pool.enter(run, plan, template, end, proceed)):
+            return created
+        with run.phase(Phase.GENERATE):
+            self.tell(run, plan)
         with run.phase(Phase.CREATE):
             run.journal.save(run_document(run, plan, template.program_digest))
             run.creating = True
@@ -229,6 +229,8 @@ class Preparation:
                 ("log collection", lambda: services.logs.stop_collection(run.execution_id, exit_known=False))
             )
             removals.append(("log collection", lambda: services.logs.forget(run.execution_id)))
+        if (member := run.member) is not None:
+            removals.append(("workspace", lambda: services.code.cleanup_workspace(Workspace.at(member))))
         removals.append(("workspace", lambda: services.code.cleanup_workspace(run.workspace)))
         for what, remove in removals:
             try:
@@ -277,23 +279,22 @@ class Preparation:
 
     def _pull(self, plan: Plan, report: ProgressCallback) -> Plan:
         def pulled(made: PullProgress) -> None:
-            note = made.note or _layers(made)
+            done = sum(layer.state is LayerState.DONE for layer in made.layers)
+            note = made.note or (f"{done} of {len(made.layers)} layers" if made.layers else "")
             report(Progress(phase=Phase.PULL, what=made.image, current=made.current, total=made.total, note=note))
 
         return attrs.evolve(plan, image=self._services.containers.pull_image(plan.image.reference, pulled))
 
-    def _generate(self, run: Run, plan: Plan) -> ContainerTemplate:
-        """Write what starts the bot, and what it is told; return what its container is made from."""
+    def _template(self, run: Run, plan: Plan) -> ContainerTemplate:
+        """Write what starts the bot; return what its container is made from."""
         script = self._services.entrypoints.create_entrypoint_script(plan.runtime, run.journal.programs)
         capabilities = self._services.containers.capabilities
-        write_context(context_of(run, plan, private=capabilities.private_filesystem), run.workspace.context)
-        begin_result(plan.runtime, run.workspace.result)
         if capabilities.log_faults:
             run.evidence["log_faults"] = list(capabilities.log_faults)
         return template_of(run, plan, script, private=capabilities.private_filesystem)
 
-
-def _layers(made: PullProgress) -> str:
-    """Say how many layers are there, once that is known."""
-    done = sum(layer.state is LayerState.DONE for layer in made.layers)
-    return f"{done} of {len(made.layers)} layers" if made.layers else ""
+    def tell(self, run: Run, plan: Plan) -> None:
+        """Write what the bot is told."""
+        begin_result(plan.runtime, run.workspace.result)
+        private = self._services.containers.capabilities.private_filesystem
+        write_context(context_of(run, plan, private=private), run.workspace.context)

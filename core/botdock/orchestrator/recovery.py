@@ -29,6 +29,7 @@ from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.executions._files import (
     EXECUTIONS,
     OUTCOME,
+    POOL,
     execution_ids,
     is_orphan,
     owed_folders,
@@ -43,9 +44,10 @@ from botdock.orchestrator.deadlines import elapsed_of
 from botdock.orchestrator.documents import RECOVERED, read_concluded, read_run
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import sweep_drafts, tidy
-from botdock.orchestrator.preparation import Preparation, Services, Setting
+from botdock.orchestrator.preparation import Preparation, Setting
 from botdock.orchestrator.run import Created, Run
 from botdock.orchestrator.strays import engine_of, sweep
+from botdock.services.interfaces import Services
 from botdock.services.log_store import LogWriter, StoredLog
 
 Events = Sequence[Mapping[str, Any]]
@@ -113,6 +115,10 @@ class Recovery:
                 bound.warning("an execution was not recovered: it was run on another engine")
         executions = self._take(orphans, containers)
         self._lease.sweep()
+        if (self._home / POOL).exists():
+            from botdock.pool import sweep as sweep_pools  # few state folders have any
+
+            sweep_pools(self._home, containers, self._services.containers)
         sweep(self._services, self._home, self._setting.engine, containers)
         return executions
 
@@ -209,8 +215,8 @@ class Recovery:
         elif run.damage:
             execution.attempts.close()
             self._end_damaged(run, execution, status)
-        elif created is None or status is None or status.state is ContainerState.CREATED:
-            self._end_unseen(run, created, execution, events, gone=status is None)
+        elif created is None or status is None or status.state is ContainerState.CREATED or not run.was_told:
+            self._end_unseen(run, created, execution, events, gone=status is None and run.was_told)
         else:
             self._go_on(run, created, execution, status)
         logger.bind(state=status and status.state.value).info("took over an execution whose runner had died")

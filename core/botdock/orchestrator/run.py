@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import time
@@ -39,8 +38,8 @@ from botdock.model.container import (
     segment_selector,
 )
 from botdock.model.execution import container_name
-from botdock.model.runtime import SECRETS_FILE
-from botdock.orchestrator.journal import Journal
+from botdock.model.runtime import CONTEXT_FILE, SECRETS_FILE
+from botdock.orchestrator.journal import Journal, of_the_machine
 from botdock.orchestrator.plan import Bounds, Plan
 from botdock.services.code import Workspace
 from botdock.services.masking import Mask
@@ -80,6 +79,7 @@ class Run:
         restart: Its place in a row of restarts.
         bounds: What it may use; empty where a damaged record does not say.
         workspace: Where code and generated files lie, whether they are there or not.
+        member: The folder of the container that had waited for it; None where it has one of its own.
         plan: What the code tells, once it has been read.
         container: What names its container to the engine, once it is created.
         creating: Whether the engine was told to create it, and what came of that is not known.
@@ -106,6 +106,7 @@ class Run:
     restart: Restart = attrs.field(factory=Restart)
     bounds: Bounds = attrs.field(factory=Bounds)
     workspace: Workspace = attrs.field()
+    member: Path | None = None
     plan: Plan | None = None
     container: ContainerHandle | None = None
     creating: bool = False
@@ -147,9 +148,15 @@ class Run:
             error.phase = error.phase or phase.value
             raise
         except OSError as error:
-            raise _of_the_machine(error, phase) from error
+            raise of_the_machine(error, phase.value) from error
         finally:
             self.phases[phase.value] = self.phases.get(phase.value, 0.0) + time.monotonic() - started
+
+    def stay_in(self, member: Path) -> None:
+        """Have its files in the folder of the container that had waited for it."""
+        files = Workspace.at(member)
+        self.member = member
+        self.workspace = attrs.evolve(self.workspace, code=files.code, context=files.context, result=files.result)
 
     def request(self) -> dict[str, Any]:
         """Return what was asked for, of secrets only their names, and of code given as bytes only its digest."""
@@ -177,6 +184,11 @@ class Run:
     def container_id(self) -> str:
         """The engine's identity of its container; empty for none."""
         return self.container.id if self.container else ""
+
+    @property
+    def was_told(self) -> bool:
+        """Whether the container may have begun to run it: one that had waited has, once its context is there."""
+        return self.member is None or (self.workspace.context / CONTEXT_FILE).exists()
 
     @property
     def started_at(self) -> datetime | None:
@@ -286,13 +298,3 @@ def context_of(run: Run, plan: Plan, *, private: bool) -> ExecutionContext:
         secrets=tuple(executable.secrets),
         secrets_dir=SECRETS_TARGET if private else str(workspace.context / SECRETS_FILE),
     )
-
-
-def _of_the_machine(error: OSError, phase: Phase) -> BotdockError:
-    hint = None
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        hint = "Free some space, or move the state folder with BOTDOCK_HOME."
-    where = f" ({error.filename})" if error.filename else ""
-    wrapped = BotdockError(f"{phase}: {error.strerror or error}{where}", hint=hint)
-    wrapped.phase = phase.value
-    return wrapped

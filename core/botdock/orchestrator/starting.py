@@ -16,9 +16,10 @@ from botdock.model import Executable, Outcome, RestartPolicy, new_execution_id
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal
-from botdock.orchestrator.preparation import Preparation, Services, Setting
+from botdock.orchestrator.preparation import Preparation, Setting
 from botdock.orchestrator.run import Created, ProgressCallback, Run
 from botdock.orchestrator.running import ClosedError, Running
+from botdock.services.interfaces import Services
 
 Withdraw = Callable[[Run, BaseException], None]
 """Undoes a start that failed, whose caller is told so."""

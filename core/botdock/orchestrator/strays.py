@@ -28,6 +28,7 @@ from botdock.errors import BotdockError
 from botdock.executions._files import (
     EXECUTIONS,
     OUTCOME,
+    POOL,
     REQUEST,
     RUN,
     execution_ids,
@@ -40,9 +41,10 @@ from botdock.executions._files import (
 )
 from botdock.executions._lease import holder_lives
 from botdock.model import ContainerHandle, ContainerInfo, ContainerState
+from botdock.model.container import LABEL_POOL
 from botdock.model.execution import EXECUTION_ID
-from botdock.orchestrator.preparation import Services
 from botdock.services.code import Workspace
+from botdock.services.interfaces import Services
 
 STRAY_GRACE = 600.0
 """Seconds between the look that first finds a stray and the one that removes it."""
@@ -84,6 +86,13 @@ def leftovers(home: Path, engine: str, containers: Sequence[ContainerInfo]) -> l
         if is_owed(directory) or is_orphan(directory):
             reason, action = _intention(directory, engine, known.get(name))
             found.append(Leftover(kind="execution", name=name, execution_id=name, reason=reason, action=action))
+    if (home / POOL).exists():
+        from botdock.pool import left_by_the_dead  # few state folders have any
+
+        reason = "it waited in the pool of a runner that died, or its execution is finished"
+        found += [
+            _stray("workspace", str(one), "", reason, "remove it, and its container") for one in left_by_the_dead(home)
+        ]
     seen = _sightings(home)
     for stray in strays(home, containers):
         due = STRAY_GRACE - (seconds_since(seen.get(_sighting(stray, engine))) or 0.0)
@@ -123,6 +132,12 @@ def engine_of(directory: Path) -> str | None:
 def strays(home: Path, containers: Iterable[ContainerInfo]) -> Iterator[Leftover]:
     """Yield the containers, of those listed, and the workspaces that belong to no execution or to a finished one."""
     for info in containers:
+        if slot := info.labels.get(LABEL_POOL):
+            from botdock.pool import is_stray  # few state folders have pools
+
+            if is_stray(home, slot):
+                yield _stray("container", info.container_id, "", "the pool in which it waited is gone")
+            continue
         found = info.execution_id if EXECUTION_ID.fullmatch(info.execution_id) else ""
         directory = home / EXECUTIONS / found
         if not found or not directory.exists():
@@ -135,8 +150,17 @@ def strays(home: Path, containers: Iterable[ContainerInfo]) -> Iterator[Leftover
             yield _stray("workspace", str(directory / "workspace"), execution_id, "its execution is finished")
 
 
-def _stray(kind: str, name: str, execution_id: str, reason: str) -> Leftover:
-    return Leftover(kind=kind, name=name, execution_id=execution_id, reason=reason, action="")
+def without_waiting(home: Path, containers: Sequence[ContainerInfo]) -> Sequence[ContainerInfo]:
+    """Return the containers without those that wait in a pool; such as did have the labels of their executions."""
+    if not any(LABEL_POOL in info.labels for info in containers):
+        return containers
+    from botdock.pool import of_executions  # few state folders have pools
+
+    return list(of_executions(home, containers))
+
+
+def _stray(kind: str, name: str, execution_id: str, reason: str, action: str = "") -> Leftover:
+    return Leftover(kind=kind, name=name, execution_id=execution_id, reason=reason, action=action)
 
 
 def _sightings(home: Path) -> dict[str, Any]:

@@ -147,9 +147,8 @@ class ContainerService:
             return ImageInfo(reference="")
 
         def ask() -> ImageInfo | ImageError:
-            timeout = self._config.call_timeout
             try:
-                return self._engine.ensure_image(image, policy=PullPolicy.NEVER, timeout=timeout)
+                return self._engine.ensure_image(image, policy=PullPolicy.NEVER, timeout=self._config.call_timeout)
             except ImageError as error:  # an answer as good as any, and no failure that is worth counting
                 return error
 
@@ -182,6 +181,10 @@ class ContainerService:
             return self._once("remove_image", removed)
 
         return self._pulled.remove_unused(self.capabilities.engine, unused, remove, forget=not dry_run)
+
+    def prepare_pool(self, template: ContainerTemplate, count: int) -> bool:
+        """Make ready for so many containers that wait; return whether the engine can keep such."""
+        return self._engine.prepare(template, count, timeout=self._config.call_timeout)
 
     def create_container(self, template: ContainerTemplate, run: ContainerRun) -> ContainerHandle:
         """Create a container, and return what names it to the engine.
@@ -246,10 +249,8 @@ class ContainerService:
 
     def fetch_result(self, container: ContainerHandle, *, limit: int) -> bytes:
         """Return what the bot wrote as its result: at most `limit` bytes, one more when it is longer."""
-        timeout = self._config.call_timeout
-        return self._patiently(
-            "fetch_result", lambda: self._engine.fetch_result(container, limit=limit, timeout=timeout)
-        )
+        fetch = partial(self._engine.fetch_result, container, limit=limit, timeout=self._config.call_timeout)
+        return self._patiently("fetch_result", fetch)
 
     def remove_container(self, container: ContainerHandle) -> None:
         """Remove a container, running or not; one that is not there is not an error."""

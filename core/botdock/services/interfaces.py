@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import attrs
+
 from botdock.errors import BotdockError
 from botdock.model import (
     ByteReader,
@@ -31,6 +33,7 @@ from botdock.model import (
     Receipt,
     Runtime,
 )
+from botdock.model.metrics import Labels
 from botdock.services.code import CodeSource, Workspace
 from botdock.services.logs import CollectionStatus
 from botdock.services.pulled_images import PulledImage
@@ -48,6 +51,7 @@ class Containers(Protocol):
     def check_image(self, image: str, *, source: str = ...) -> None: ...
     def pull_image(self, image: str, progress: Callable[[PullProgress], None] | None = None) -> ImageInfo: ...
     def remove_images(self, unused: float, *, dry_run: bool = ...) -> Iterator[tuple[PulledImage, int]]: ...
+    def prepare_pool(self, template: ContainerTemplate, count: int) -> bool: ...
     def create_container(self, template: ContainerTemplate, run: ContainerRun) -> ContainerHandle: ...
     def attach(self, container: ContainerHandle) -> LogStream: ...
     def start_container(self, container: ContainerHandle) -> None: ...
@@ -134,4 +138,19 @@ class Metrics(Protocol):
     """See `MetricsService`."""
 
     def record_execution(self, result: ExecutionResult) -> None: ...
+    def record(
+        self, name: str, *, labels: Labels = ..., seconds: float | None = ..., size: int = ..., success: bool = ...
+    ) -> None: ...
     def close(self) -> None: ...
+
+
+@attrs.frozen(kw_only=True)
+class Services:
+    """The six services that the orchestrator joins."""
+
+    containers: Containers
+    code: Code
+    storage: Storage
+    entrypoints: Entrypoints
+    logs: Logs
+    metrics: Metrics

@@ -72,6 +72,7 @@ def call_of(engine: Engine, operation: str) -> Callable[[], object]:
         "fetch_result": lambda: engine.fetch_result(ONE, limit=1, timeout=CALL),
         "inspect": lambda: engine.inspect(ONE, timeout=CALL),
         "list": lambda: engine.list({}, timeout=CALL),
+        "prepare": lambda: engine.prepare(spec()[0], 1, timeout=CALL),
         "read_logs": lambda: logs(engine, ONE),
         "remove": lambda: engine.remove(ONE, timeout=CALL),
         "remove_image": lambda: engine.remove_image("image", "", dry_run=True, timeout=CALL),

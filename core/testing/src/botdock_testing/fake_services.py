@@ -35,6 +35,7 @@ from botdock.model import (
     StorageArea,
 )
 from botdock.model.executable import sha256_of
+from botdock.model.metrics import Labels
 from botdock.services.code import CodeKind, CodeSource, Workspace
 from botdock.services.interfaces import Meter
 from botdock.services.lines import lines_of
@@ -72,6 +73,10 @@ class FakeContainers:
     def remove_images(self, unused: float, *, dry_run: bool = False) -> Iterator[tuple[PulledImage, int]]:  # noqa: ARG002 - it notes no pulls
         """Find none that was pulled."""
         return iter(())
+
+    def prepare_pool(self, template: ContainerTemplate, count: int) -> bool:
+        """Ask the engine."""
+        return self.engine.prepare(template, count, timeout=TIMEOUT)
 
     def create_container(self, template: ContainerTemplate, run: ContainerRun) -> ContainerHandle:
         """Ask the engine."""
@@ -274,15 +279,20 @@ class FakeEntrypoints:
 
 
 class FakeMetrics:
-    """A metrics service that keeps every result in `results`."""
+    """A metrics service that keeps every result in `results`, and of what else is recorded name and labels."""
 
     def __init__(self) -> None:
         self.results: list[ExecutionResult] = []
+        self.recorded: list[tuple[str, Labels]] = []
         self.closed = False
 
     def record_execution(self, result: ExecutionResult) -> None:
         """Keep it."""
         self.results.append(result)
+
+    def record(self, name: str, *, labels: Labels = (), **_: object) -> None:
+        """Keep name and labels."""
+        self.recorded.append((name, labels))
 
     def close(self) -> None:
         """Remember that it was closed."""

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from botdock.errors import EngineUnavailableError
+from botdock.model import ContainerHandle
 
 OPERATIONS = (
     "attach",
@@ -22,6 +23,7 @@ OPERATIONS = (
     "fetch_result",
     "inspect",
     "list",
+    "prepare",
     "read_logs",
     "remove",
     "remove_image",
@@ -35,6 +37,14 @@ ANY = "any"
 """As the operation of a fault: whichever call comes next, but `close`."""
 STREAM = "stream"
 """As the operation of a fault: each call that opens a log, `attach` or `read_logs`."""
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "create": ("template", "run"),
+    "ensure_image": ("image",),
+    "events": ("selectors",),
+    "list": ("selectors",),
+    "prepare": ("template", "count"),
+}
+"""What the first arguments are called of calls that are not about one container."""
 _OPENS = frozenset({"attach", "read_logs"})
 
 
@@ -187,3 +197,12 @@ class Faults:
 
 def _lane(fault: Fault) -> tuple[str, bool]:
     return fault.operation, fault.kind is FaultKind.SLOW
+
+
+def call_of(operation: str, *arguments: object, **options: object) -> Call:
+    """Return a call by what it is about: a container by its identity, and the timeout left out."""
+    named: dict[str, Any] = dict(zip(_NAMES.get(operation, ("container_id",)), arguments, strict=False))
+    named |= {name: value for name, value in options.items() if name != "timeout"}
+    if isinstance(container := named.get("container_id"), ContainerHandle):
+        named["container_id"] = container.id
+    return Call(operation=operation, arguments=named)

@@ -27,7 +27,7 @@ from botdock.model import (
     PullPolicy,
     PullProgress,
 )
-from botdock_testing.faults import ANY, STREAM, Call, Fault, FaultKind, Faults
+from botdock_testing.faults import ANY, STREAM, Call, Fault, FaultKind, Faults, call_of
 from botdock_testing.faulty_stream import FaultyEvents, FaultyStream
 
 __all__ = ["Call", "Fault", "FaultKind", "FaultyEngine"]
@@ -40,13 +40,6 @@ LONGEST = 60.0
 _CALL = 10.0
 """Seconds for a call of ours to the engine below."""
 _SIGKILL = 9
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "create": ("template", "run"),
-    "ensure_image": ("image",),
-    "events": ("selectors",),
-    "list": ("selectors",),
-}
-"""What the first arguments are called of calls that are not about one container."""
 _ABOUT_A_CONTAINER = frozenset({FaultKind.KILL, FaultKind.OOM, FaultKind.VANISH})
 
 
@@ -210,14 +203,18 @@ class FaultyEngine(Engine):
 
     def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents | None:
         """Pass it on."""
-        call = _call("events", selectors)
+        call = call_of("events", selectors)
         fault = self._enter(call, timeout)
         events = self._do(call, fault, lambda: self._engine.events(selectors, timeout=timeout))
         if events is None:
             return None
         loses = fault.size if fault and fault.kind is FaultKind.LOSE else 0
-        before_read = partial(self._before, _call("read"))
+        before_read = partial(self._before, call_of("read"))
         return self._keep(FaultyEvents(events, _cut(fault), loses, before_read, self._forget))
+
+    def prepare(self, template: ContainerTemplate, count: int, *, timeout: float) -> bool:
+        """Pass it on."""
+        return self._pass("prepare", self._engine.prepare, template, count, timeout=timeout)
 
     def close(self) -> None:
         """Wake the calls that are late, and close the other one."""
@@ -225,12 +222,12 @@ class FaultyEngine(Engine):
         self._closed.set()
 
     def _pass(self, operation: str, act: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        call = _call(operation, *arguments, **options)
+        call = call_of(operation, *arguments, **options)
         fault = self._enter(call, options.get("timeout", LONGEST))
         return self._do(call, fault, lambda: act(*arguments, **options))
 
     def _open(self, operation: str, act: Callable[P, LogStream], *arguments: P.args, **options: P.kwargs) -> LogStream:
-        call = _call(operation, *arguments, **options)
+        call = call_of(operation, *arguments, **options)
         fault = self._enter(call, options.get("timeout", LONGEST))
         container_id = call.arguments["container_id"]
         opened = self._do(call, fault, lambda: act(*arguments, **options))
@@ -285,15 +282,6 @@ class FaultyEngine(Engine):
         if status.container_id not in self._shared.out_of_memory or not killed:
             return status
         return attrs.evolve(status, exit_code=128 + _SIGKILL, signal=_SIGKILL, oom_killed=True)
-
-
-def _call(operation: str, *arguments: object, **options: object) -> Call:
-    """Return a call by what it is about: a container by its identity, and the timeout left out."""
-    named: dict[str, Any] = dict(zip(_NAMES.get(operation, ("container_id",)), arguments, strict=False))
-    named |= {name: value for name, value in options.items() if name != "timeout"}
-    if isinstance(container := named.get("container_id"), ContainerHandle):
-        named["container_id"] = container.id
-    return Call(operation=operation, arguments=named)
 
 
 def _cut(fault: Fault | None) -> int | None:

@@ -113,6 +113,10 @@ class DockerEngine(Engine):
         """Remove an image that botdock had pulled, where nothing uses it."""
         return self._images.remove(reference, image_id, dry_run=dry_run, timeout=timeout)
 
+    def prepare(self, template: ContainerTemplate, count: int, *, timeout: float) -> bool:  # noqa: ARG002 - each is made as any other
+        """Say whether containers can wait: where the daemon gets copies of our files, they see none that come later."""
+        return self._uploads.sees_files is not False
+
     def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Create a container under the strict profile."""
         deadline = Deadline(timeout)

@@ -81,8 +81,8 @@ class Uploads:
     def __init__(self, client: DockerClient, containers: Containers) -> None:
         self._client = client
         self._containers = containers
-        self._sees_files = client.endpoint.shared_disk
-        """Whether the daemon does; None as long as a first container has not shown it."""
+        self.sees_files = client.endpoint.shared_disk
+        """Whether the daemon sees ours; None as long as a first container has not shown it."""
 
     def shown(
         self, template: ContainerTemplate, run: ContainerRun, *, user: int, deadline: Deadline
@@ -95,7 +95,7 @@ class Uploads:
             user: Whom the result will belong to.
             deadline: For all of it.
         """
-        if self._sees_files is not False:
+        if self.sees_files is not False:
             return nullcontext(Delivered(template=template, run=run, state={RESULT: run.result}))
         return self._delivered(template, run, user=user, deadline=deadline)
 
@@ -105,8 +105,8 @@ class Uploads:
         A folder with an execution's id in its path is not on another machine by chance.
         """
         ours = (template.program, run.code, run.context, run.result)
-        if self._sees_files is None and NO_SOURCE in error.message and all(Path(place).exists() for place in ours):
-            self._sees_files, self._client.is_far = False, True
+        if self.sees_files is None and NO_SOURCE in error.message and all(Path(place).exists() for place in ours):
+            self.sees_files, self._client.is_far = False, True
             logger.bind(url=self._client.endpoint.url).info("the engine does not see our files, so it is sent them")
             return True
         return False

@@ -66,7 +66,9 @@ class Termination {
 
 function waitUntilReady(folder) {
   const ready = path.join(folder, 'ready');
-  if (fs.statSync(ready, { throwIfNoEntry: false })?.isFIFO()) fs.readFileSync(ready);
+  if (!fs.statSync(ready, { throwIfNoEntry: false })?.isFIFO()) return;
+  fs.readFileSync(ready);
+  if (!fs.existsSync(path.join(folder, 'context.json'))) process.exit(125); // nothing is to run after all
 }
 
 // Take on the bot's environment and folder, and return the path of its script.

@@ -1,11 +1,16 @@
-"""What SIGTERM does to a Python bot, unless the bot brings a handler of its own. This file lies beside `wrapper.py`."""
+"""What a Python bot is told from outside: when to begin, and what SIGTERM does, unless it brings a handler of its own.
+
+This file lies beside `wrapper.py`.
+"""
 
 # ruff: noqa: INP001 - part of a program, not of a package
+# ruff: noqa: PTH110, PTH116, PTH118, PTH123 - pathlib costs each run its import
 from __future__ import annotations
 
 import atexit
 import os
 import signal
+import stat
 import sys
 
 TYPE_CHECKING = False
@@ -14,8 +19,24 @@ if TYPE_CHECKING:
 
     from _botdock_result import Result  # type: ignore[import-not-found]  # it lies beside this file
 
+NOTHING = 125
+"""The exit code of one that waited for a run which never came."""
 PATIENCE = 1.0
 """Seconds that an asynchronous bot has to take notice of its cancellation, before it is interrupted."""
+
+
+def wait_until_ready(folder: str) -> None:
+    """Wait for the other side to close the FIFO, where there is one: then everything else is there, or there is none.
+
+    What it reads until then means nothing but that it reads.
+    """
+    ready = os.path.join(folder, "ready")
+    if not (os.path.exists(ready) and stat.S_ISFIFO(os.stat(ready).st_mode)):
+        return
+    with open(ready, "rb") as fifo:
+        fifo.read()
+    if not os.path.exists(os.path.join(folder, "context.json")):
+        raise SystemExit(NOTHING)
 
 
 class Termination:

@@ -5,7 +5,7 @@ of its own. What can be done before the bot is known comes first: where a FIFO `
 """
 
 # ruff: noqa: INP001 - a program, not a module of a package
-# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH119, PTH120, PTH122, PTH123, PTH208 - pathlib costs each run its import
+# ruff: noqa: PTH100, PTH110, PTH112, PTH118, PTH119, PTH120, PTH122, PTH123, PTH208 - pathlib costs each run its import
 # ruff: noqa: E402 - nothing but the standard library may be looked for before the path is set
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ if __name__ == "__main__" and os.environ.get("PYTHONPATH"):
 
 import json
 import signal
-import stat
 from importlib.machinery import ModuleSpec, SourceFileLoader
 
 TYPE_CHECKING = False
@@ -47,7 +46,7 @@ def main() -> None:
     sys.path.insert(0, HERE)  # Python has done so itself, unless PYTHONSAFEPATH is set
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the folder is every bot's
     from _botdock_result import Result  # here: processes that the bot spawns load this file, and nothing beside it
-    from _botdock_signals import Leaving, Termination
+    from _botdock_signals import Leaving, Termination, wait_until_ready
 
     sys.dont_write_bytecode = writes
     termination = Termination()
@@ -89,14 +88,6 @@ def buffer_lines(*, unbuffered: bool = False) -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(line_buffering=True, write_through=unbuffered)  # type: ignore[union-attr]  # a TextIOWrapper
-
-
-def wait_until_ready(folder: str) -> None:
-    """Wait for the other side to close the FIFO, where there is one: then everything else is there."""
-    ready = os.path.join(folder, "ready")
-    if os.path.exists(ready) and stat.S_ISFIFO(os.stat(ready).st_mode):
-        with open(ready, "rb") as fifo:
-            fifo.read()
 
 
 def enter(context: dict[str, Any]) -> tuple[CodeType, Form, list[str]]:

@@ -1,0 +1,157 @@
+"""Runs that go into containers which waited for them, and the templates of those that are to wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botdock._boot_clock import moment
+from botdock._log import logger
+from botdock.config.pool import PoolConfig
+from botdock.model import ENTRYPOINTS, ContainerTemplate, Executable, Phase, new_execution_id
+from botdock.orchestrator.documents import run_document
+from botdock.orchestrator.journal import Journal
+from botdock.orchestrator.plan import Plan, bounds_of
+from botdock.orchestrator.run import Created, Run, template_of
+from botdock.pool import Kind, Member, Pool, PoolReport, deliver
+
+if TYPE_CHECKING:
+    from botdock.orchestrator.preparation import End, Preparation, Setting
+    from botdock.services.interfaces import Services
+
+SECRETS, STARTUP, CODE = "secrets", "startup", "code"
+"""Why no container that waits can take a run: its interpreter has started, and the run has secrets, or variables that
+are read then; or its code is too much."""
+EVIDENCE = "pool"
+
+
+class Members:
+    """The pool of one runner, as its preparation uses it.
+
+    Args:
+        services: What does the work.
+        setting: What is the same for every execution.
+        preparation: Collects logs, and writes what a bot is told.
+        home: The state folder.
+        runner: The id of the runner.
+    """
+
+    def __init__(
+        self, services: Services, setting: Setting, preparation: Preparation, *, home: Path, runner: str
+    ) -> None:
+        self._services = services
+        self._setting = setting
+        self._preparation = preparation
+        self._home = home
+        self._settings: PoolConfig = setting.config.pool
+        self._pool = Pool(
+            services.containers,
+            self._settings,
+            home=home.absolute(),
+            owner=setting.owner,
+            runner=runner,
+            record=services.metrics.record,
+        )
+
+    def keep(self, sizes: Mapping[str, int]) -> None:
+        """Keep so many waiting, by the name of a runtime, with `-backtest` behind it for that entrypoint.
+
+        Raises:
+            NotFoundError: There is no such runtime.
+            PolicyError: The policy does not allow it.
+        """
+        self._pool.keep([self._kind(name, count) for name, count in sizes.items() if count])
+
+    def wait(self, timeout: float) -> PoolReport:
+        """Wait until they wait, or cannot, at most `timeout` seconds; return how it stands."""
+        return self._pool.wait(timeout)
+
+    def close(self, timeout: float) -> None:
+        """Remove those that wait."""
+        self._pool.close(timeout)
+
+    def enter(
+        self, run: Run, plan: Plan, template: ContainerTemplate, end: End, proceed: Callable[[], None]
+    ) -> Created | None:
+        """Let a container that waits go on as this run; None where it needs one of its own.
+
+        From the moment on at which `context.json` is there, the container may go on without us.
+        """
+        with run.phase(Phase.CREATE):
+            member, reason = self._claim(run, plan, template)
+        run.evidence[EVIDENCE] = {"miss": reason} if member is None else {"waited": _since(member)}
+        if member is None:
+            return None
+        created = Created(plan=plan, container=member.container)
+        try:
+            with run.phase(Phase.ATTACH):
+                self._attach(member, run, created, end)
+            proceed()
+            with run.phase(Phase.START):
+                run.started_ns, run.started = time.time_ns(), moment()
+                run.journal.save(run_document(run, plan, template.program_digest))
+                member.mark(run.execution_id)
+                self._preparation.tell(run, plan)
+        finally:
+            member.release()  # without a `context.json`, it ends
+        return created
+
+    def _attach(self, member: Member, run: Run, created: Created, end: End) -> None:
+        run.container = member.container
+        run.stay_in(member.files.root)
+        run.journal.event("entered", container_id=run.container_id, member=member.slot)
+        run.storing = self._preparation.storing(run)
+        self._preparation.collect(run, created, member.stream, end)
+
+    def _claim(self, run: Run, plan: Plan, template: ContainerTemplate) -> tuple[Member | None, str]:
+        """Return a member that holds the code of a run, or why there is none."""
+        executable, name = run.executable, f"{plan.runtime.name} {run.executable.entrypoint}"
+        if executable.secrets:
+            return None, self._pool.miss(SECRETS, name)
+        if plan.runtime.startup_names(executable.env):
+            return None, self._pool.miss(STARTUP, name)
+        found = self._pool.claim(template, name)
+        if isinstance(found, str):
+            return None, found
+        bounds = {"entries": self._settings.code_entries, "size": self._settings.code_bytes}
+        try:
+            if deliver(run.workspace.code, found.files.code, **bounds):
+                return found, ""
+        except OSError as error:
+            logger.bind(error=str(error)).warning("code could not be delivered to a container that waited")
+        self._pool.give_back(found)
+        return None, self._pool.miss(CODE, name)
+
+    def _kind(self, name: str, count: int) -> Kind:
+        runtime, _, entrypoint = name.rpartition("-")
+        if entrypoint not in ENTRYPOINTS or not runtime:
+            runtime, entrypoint = name, ENTRYPOINTS[0]
+        found = self._services.entrypoints.validate_runtime(runtime)
+        make = partial(self._template, found.name, entrypoint)
+        return Kind(name=f"{found.name} {entrypoint}", count=count, make=make)
+
+    def _template(self, runtime: str, entrypoint: str) -> ContainerTemplate:
+        """Return the template of a run that asks for nothing, as it is now.
+
+        Raises:
+            BotdockError: There can be no such run now.
+        """
+        services, setting = self._services, self._setting
+        found = services.entrypoints.validate_runtime(runtime)
+        setting.policies.check_runtime(found)
+        services.containers.check_enforcement()
+        executable = Executable(id="pool", runtime=runtime, entrypoint=entrypoint, file_path="pool")
+        journal = Journal(self._home, new_execution_id())  # of which nothing comes to be on disk
+        run = Run(executable=executable, engine=setting.engine, storage=setting.config.storage, journal=journal)
+        run.bounds = bounds_of(executable, setting.config, setting.policies, defaults=setting.limits)
+        image = services.containers.pull_image(services.entrypoints.get_docker_image(runtime))
+        plan = Plan(runtime=found, script="", image=image)
+        script = services.entrypoints.create_entrypoint_script(found, journal.programs)
+        return template_of(run, plan, script, private=services.containers.capabilities.private_filesystem)
+
+
+def _since(member: Member) -> float:
+    return round(time.monotonic() - member.since, 3)

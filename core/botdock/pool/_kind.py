@@ -1,0 +1,99 @@
+"""The members of one template, and what is counted of them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+import attrs
+
+from botdock.model import ContainerTemplate
+from botdock.pool._member import Member
+from botdock.pool._status import PoolStatus
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds after a member could not be started; each pause is twice the one before."""
+MOST_FAILURES = 6
+"""In a row; then no more is tried."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class Kind:
+    """What is kept waiting of one template.
+
+    Attributes:
+        name: Runtime and entrypoint.
+        count: How many are to wait.
+        make: Returns the template as it is now: the image of a name may become another.
+        learned: Whether it is kept because of a run.
+        template: The one that its members are of; None as long as none was started.
+        digest: Of that.
+        members: Those that wait, the oldest first.
+    """
+
+    name: str
+    count: int
+    make: Callable[[], ContainerTemplate]
+    learned: bool = False
+    template: ContainerTemplate | None = None
+    digest: str = ""
+    members: deque[Member] = attrs.field(factory=deque)
+    hits: int = 0
+    misses: Counter[str] = attrs.field(factory=Counter)
+    discarded: Counter[str] = attrs.field(factory=Counter)
+    refills: deque[float] = attrs.field(factory=lambda: deque(maxlen=100))
+    failures: int = 0
+    not_before: float = 0.0
+    error: str = ""
+
+    @property
+    def runtime(self) -> str:
+        """The runtime alone, for the labels of metrics."""
+        return self.name.partition(" ")[0]
+
+    @property
+    def given_up(self) -> bool:
+        """Whether no more is tried."""
+        return self.failures >= MOST_FAILURES
+
+    @property
+    def lacks(self) -> bool:
+        """Whether another member is to be started, sooner or later."""
+        return len(self.members) < self.count and not self.given_up
+
+    def renew(self) -> list[Member]:
+        """Take on the template as it is now, and return the members that are of another one.
+
+        Raises:
+            BotdockError: There is none now.
+        """
+        template = self.make()
+        digest = template.digest
+        left = [member for member in self.members if member.digest != digest]
+        self.members = deque(member for member in self.members if member.digest == digest)
+        self.template, self.digest = template, digest
+        return left
+
+    def fail(self, error: str, *, for_good: bool = False) -> None:
+        """Note that a member could not be started."""
+        self.failures = MOST_FAILURES if for_good else self.failures + 1
+        self.error = error
+        self.not_before = time.monotonic() + min(FIRST_PAUSE * 2 ** (self.failures - 1), LONGEST_PAUSE)
+
+    def status(self, runner: str) -> PoolStatus:
+        """Return what is to be told of it."""
+        return PoolStatus(
+            name=self.name,
+            digest=self.digest,
+            count=self.count,
+            waiting=len(self.members),
+            hits=self.hits,
+            misses=dict(self.misses),
+            discarded=dict(self.discarded),
+            refill_seconds=list(self.refills),
+            error=self.error,
+            given_up=self.given_up,
+            learned=self.learned,
+            runner=runner,
+        )

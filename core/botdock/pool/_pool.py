@@ -1,0 +1,287 @@
+"""The pool of one runner: who wants a member gets one, or the reason why not; the keeper sees to the rest."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botdock._log import logger
+from botdock._whole_files import publish
+from botdock.config.pool import PoolConfig
+from botdock.errors import BotdockError, CapabilityError
+from botdock.executions._files import POOL
+from botdock.model import ContainerTemplate
+from botdock.pool._kind import Kind
+from botdock.pool._leavings import STATUS
+from botdock.pool._member import Member, start
+from botdock.pool._status import PoolReport
+
+if TYPE_CHECKING:
+    from botdock.services.interfaces import Containers
+
+EMPTY, OTHER, CLOSED = "empty", "template", "closed"
+"""Why there is no member for a run: none waits now; none of these templates is the run's; there is no pool any more."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks at those that wait."""
+_AT_ONCE = 8
+"""Members that are removed at once when the runner is closed."""
+
+
+class Pool:
+    """Keeps containers waiting; safe to use from several threads.
+
+    Args:
+        containers: Makes and removes them.
+        settings: Their bounds.
+        home: The state folder.
+        owner: Names it in the labels of containers.
+        runner: The id of this runner, whose lease is held as long as the pool lives.
+        record: Counts: told a name, and `labels`, `seconds` and `success` by keyword.
+    """
+
+    def __init__(
+        self,
+        containers: Containers,
+        settings: PoolConfig,
+        *,
+        home: Path,
+        owner: str,
+        runner: str,
+        record: Callable[..., None],
+    ) -> None:
+        self._containers = containers
+        self._settings = settings
+        self._folder = home / POOL / runner
+        self._owner = owner
+        self._runner = runner
+        self._record = record
+        self._changed = threading.Condition()
+        self._kinds: list[Kind] = []
+        self._learned: OrderedDict[str, Kind] = OrderedDict()
+        self._misses: Counter[str] = Counter()
+        self._rejected: list[Member] = []
+        self._told = b""
+        self._closed = False
+        self._keeper = threading.Thread(target=self._keep, name="botdock-pool", daemon=True)
+
+    def keep(self, kinds: Iterable[Kind]) -> None:
+        """Keep these waiting from now on, and what is learned; what was given up is tried again."""
+        with self._changed:
+            for kind in self._kinds:
+                self._rejected += kind.members
+                kind.members.clear()
+            self._kinds = list(kinds)
+            if not self._keeper.is_alive() and not self._closed:
+                self._keeper.start()
+            self._changed.notify_all()
+
+    def wait(self, timeout: float) -> PoolReport:
+        """Wait until all wait that are to, or cannot, at most `timeout` seconds; return how it stands."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not any(map(self._may_grow, self._kinds)), timeout)
+        return self.report()
+
+    def claim(self, template: ContainerTemplate, name: str) -> Member | str:
+        """Return a member of a template, which is the caller's from now on; or why there is none.
+
+        Args:
+            template: The run's.
+            name: Its runtime and entrypoint.
+        """
+        digest = template.digest
+        with self._changed:
+            kind = next((one for one in self._all() if one.digest == digest), None)
+            if kind is None or self._closed:
+                self._learn(template, digest, name)
+                return self._miss(self._misses, CLOSED if self._closed else OTHER, name)
+            if kind.learned:
+                self._learned.move_to_end(digest)
+        while True:
+            with self._changed:
+                if not kind.members:
+                    return self._miss(kind.misses, EMPTY, name)
+                member = kind.members.popleft()
+                self._changed.notify_all()
+            if not (reason := member.problem(self._settings.max_age) or member.ask()):
+                kind.hits += 1
+                self._record("pool.hit", labels=(("runtime", kind.runtime),))
+                return member
+            self._reject(kind, member, reason)
+
+    def miss(self, reason: str, name: str) -> str:
+        """Count a run that no member can take, and return the reason."""
+        with self._changed:
+            return self._miss(self._misses, reason, name)
+
+    def give_back(self, member: Member) -> None:
+        """Let a member be removed that could not be used after all."""
+        with self._changed:
+            self._rejected.append(member)
+            self._changed.notify_all()
+
+    def report(self) -> PoolReport:
+        """Return what waits, and what came of that."""
+        with self._changed:
+            kinds = tuple(kind.status(self._runner) for kind in self._all())
+            return PoolReport(runner=self._runner, kinds=kinds, misses=dict(self._misses))
+
+    def close(self, timeout: float) -> None:
+        """Remove those that wait, and keep no more; what is left after `timeout` seconds is a later sweep's."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._keeper.is_alive():
+            self._keeper.join(timeout)
+        with self._changed:
+            left = [*self._rejected, *(member for kind in self._all() for member in kind.members)]
+            self._rejected, self._kinds = [], []
+            self._learned.clear()
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            list(threads.map(self._discard, left))
+        with suppress(OSError):  # what could not be removed keeps the folder, for a later sweep
+            (self._folder / STATUS).unlink(missing_ok=True)
+            self._folder.rmdir()
+
+    def _all(self) -> list[Kind]:
+        return [*self._kinds, *self._learned.values()]
+
+    def _miss(self, where: Counter[str], reason: str, name: str) -> str:
+        where[reason] += 1
+        self._record("pool.miss", labels=(("reason", reason), ("runtime", name.partition(" ")[0])))
+        return reason
+
+    def _learn(self, template: ContainerTemplate, digest: str, name: str) -> None:
+        if self._settings.learn and not self._closed:
+            self._learned[digest] = Kind(name=name, count=1, make=lambda: template, learned=True, digest=digest)
+            while len(self._learned) > self._settings.learn:
+                self._rejected += self._learned.popitem(last=False)[1].members
+            self._changed.notify_all()
+
+    def _reject(self, kind: Kind, member: Member, reason: str) -> None:
+        with self._changed:
+            kind.discarded[reason] += 1
+            self._rejected.append(member)
+            self._changed.notify_all()
+        self._record("pool.discard", labels=(("reason", reason), ("runtime", kind.runtime)))
+        bound = logger.bind(kind=kind.name, reason=reason, container_id=member.container.id)
+        bound.info("a container that waited is not given out")
+
+    def _keep(self) -> None:
+        """Be the keeper, until the pool is closed."""
+        looked = 0.0
+        while not self._closed:
+            try:
+                for member in self._take_rejected():
+                    self._discard(member)
+                if time.monotonic() - looked >= LOOK_EVERY:
+                    looked = time.monotonic()
+                    self._look()
+                    self._tell()
+                if (kind := self._due()) is not None:
+                    self._refill(kind)
+                    continue
+            except Exception as error:  # noqa: BLE001 - what a third party's engine raises must not end the keeper
+                logger.bind(error=repr(error)).error("the keeper of the pool failed, and goes on")
+            with self._changed:
+                if not (self._rejected or self._closed or self._due()):
+                    self._changed.wait(LOOK_EVERY)
+
+    def _take_rejected(self) -> list[Member]:
+        with self._changed:
+            rejected, self._rejected = self._rejected, []
+            return rejected
+
+    def _look(self) -> None:
+        """Take out those that may not be given out any more."""
+        for kind in self._all():
+            for member in list(kind.members):
+                with self._changed:
+                    if member not in kind.members:
+                        continue  # it was claimed meanwhile
+                    kind.members.remove(member)
+                if reason := member.problem(self._settings.max_age):
+                    self._reject(kind, member, reason)
+                    continue
+                with self._changed:
+                    kind.members.append(member)
+                    self._changed.notify_all()
+
+    def _may_grow(self, kind: Kind) -> bool:
+        """Tell whether another member of a kind is to be started, now or later, and may be."""
+        memory = (kind.template.limits.memory or 0) if kind.template else 0
+        used = sum(member.memory for one in self._all() for member in one.members)
+        return kind.lacks and (not self._settings.max_memory or used + memory <= self._settings.max_memory)
+
+    def _due(self) -> Kind | None:
+        """Return the kind of which another member is to be started now: that which lacks most."""
+        with self._changed:
+            now = time.monotonic()
+            due = [kind for kind in self._all() if kind.not_before <= now and self._may_grow(kind)]
+            return min(due, key=lambda kind: len(kind.members) / kind.count, default=None)
+
+    def _refill(self, kind: Kind) -> None:
+        began = time.monotonic()
+        try:
+            member = self._start(kind)
+        except CapabilityError as error:
+            kind.fail(error.message, for_good=True)
+        except Exception as error:  # noqa: BLE001 - what a third party's engine raises counts as any failure
+            kind.fail(error.message if isinstance(error, BotdockError) else repr(error))
+        else:
+            kind.failures, kind.error = 0, ""
+            kind.refills.append(member.since - began)
+            with self._changed:
+                kind.members.append(member)
+        seconds = time.monotonic() - began
+        self._record("pool.refill", labels=(("runtime", kind.runtime),), seconds=seconds, success=not kind.error)
+        if kind.error:
+            logger.bind(kind=kind.name, error=kind.error, given_up=kind.given_up).warning(
+                "no container could be started to wait"
+            )
+        with self._changed:
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closed, max(1 / self._settings.rate - seconds, 0.0))
+
+    def _start(self, kind: Kind) -> Member:
+        """Start one that waits, and return it when it does.
+
+        Raises:
+            BotdockError: It could not be; nothing of it is left.
+        """
+        with self._changed:
+            self._rejected += kind.renew()
+        template = kind.template
+        assert template is not None  # noqa: S101 - `renew` has set it
+        if not self._containers.prepare_pool(template, kind.count):
+            engine = self._containers.capabilities.engine
+            reason = "its containers do not see what is written for them once they run"
+            raise CapabilityError(
+                f"engine {engine!r} keeps none waiting: {reason}", engine=engine, missing={"pool": reason}
+            )
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return start(self._containers, template, self._folder, owner=self._owner, runtime=kind.runtime)
+
+    def _discard(self, member: Member) -> None:
+        bound = logger.bind(container_id=member.container.id)
+        try:
+            member.discard(self._containers)
+        except BotdockError as error:
+            bound.bind(error=error.message).warning("a container that waited could not be removed yet")
+
+    def _tell(self) -> None:
+        """Write down how it stands, for other processes, where that has changed."""
+        document = json.dumps({"schema": 1, **self.report().document()}).encode()
+        if document != self._told:
+            try:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                publish(self._folder / STATUS, document, durable=False)
+                self._told = document
+            except OSError as error:
+                logger.bind(error=str(error)).debug("the status of the pool could not be written")

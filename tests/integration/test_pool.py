@@ -1,0 +1,90 @@
+"""Containers of a real Docker that wait for runs, under the whole profile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from botdock import Config, DockerRunner, Executable, Outcome
+from botdock.config import document
+from testbed.waiting import until
+
+pytestmark = pytest.mark.docker
+
+MakeBot = Callable[..., Executable]
+
+ASK = """
+    import os, socket
+
+    def main(id, config):
+        print("user", os.getuid(), os.environ["USER"], sorted(os.listdir(".")))
+        try:
+            open("new", "w")
+        except OSError as error:
+            print("code", error.strerror)
+        try:
+            socket.create_connection(("192.0.2.1", 80), timeout=1)
+        except OSError as error:
+            print("network", error.strerror)
+        return {"id": id, "config": config, "variable": os.environ.get("MINE")}
+"""
+HOLDER = """
+import sys, json, time
+from botdock import Config, DockerRunner
+
+runner = DockerRunner(Config.load(environ={}, overrides=json.loads(sys.argv[1])))
+report = runner.warm({"python311": 2})
+print(report.kinds[0].waiting, report.kinds[0].error, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_run_goes_into_one_that_waited_and_is_isolated_as_any_other(runner: DockerRunner, make_bot: MakeBot) -> None:
+    report = runner.warm({"python311": 1})
+    assert [(kind.name, kind.waiting, kind.error) for kind in report.kinds] == [("python311 bot", 1, "")]
+    assert runner.list_managed_containers() == []
+    bot = make_bot(ASK, config={"depth": 2}, env={"MINE": "é"}, files={"data/numbers.txt": "1 2 3"})
+    warm = runner.run(bot)
+    assert (warm.outcome, warm.error) == (Outcome.SUCCEEDED, "")
+    assert warm.evidence["pool"]["waited"] >= 0
+    cold = runner.run(make_bot(ASK, config={"depth": 2}, env={"MINE": "é"}, limits={"pids": 50}))
+    assert cold.evidence["pool"] == {"miss": "template"}
+    assert warm.value == cold.value == {"id": "probe", "config": {"depth": 2}, "variable": "é"}
+    user, code, network = warm.output.splitlines()
+    assert user.endswith("bot ['data', 'main.py']")
+    assert (code, network) == tuple(cold.output.splitlines()[1:]) == ("code Read-only file system", network)
+
+
+def test_one_that_became_an_execution_is_shown_and_stopped_as_one(runner: DockerRunner, make_bot: MakeBot) -> None:
+    runner.warm({"python311": 1})
+    execution = runner.start(
+        make_bot("import time\ndef main(id, config):\n    print('up')\n    time.sleep(600)", segment=7)
+    )
+    assert next(execution.logs(follow=True)).text == "up"
+    assert execution.result.evidence["pool"]["waited"] >= 0
+    (shown,) = runner.list_managed_containers(segment=7)
+    assert (shown.execution_id, shown.container_id) == (execution.execution_id, execution.container_id)
+    assert runner.list_managed_containers(segment=8) == []
+    execution.stop()
+    assert execution.result.outcome is Outcome.STOPPED
+
+
+def test_what_waited_for_a_runner_that_was_killed_is_removed(docker_config: Config, tmp_path: Path) -> None:
+    given = json.dumps(document(docker_config, show_secrets=True))
+    with subprocess.Popen([sys.executable, "-c", HOLDER, given], stdout=subprocess.PIPE, cwd=tmp_path) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().split() == [b"2"]
+        os.kill(holder.pid, signal.SIGKILL)
+    with DockerRunner(docker_config) as runner:
+        assert len(runner.leftovers()) == 2
+        assert runner.recover() == []
+        until(lambda: runner.leftovers() == [])
+        assert runner._orchestrator.containers.list_containers({"io.botdock.owner": runner._factory.owner}) == []
+    assert not list(docker_config.home_dir.glob("pool/*"))
