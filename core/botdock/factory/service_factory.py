@@ -24,6 +24,7 @@ from botdock.factory.base import BaseFactory
 from botdock.factory.engine_choice import open_engine
 from botdock.model import Engine, ExecutionResult, Limits
 from botdock.model.container import LABEL_OWNER
+from botdock.model.metrics import Labels
 from botdock.orchestrator import BotOrchestrator, Services, Setting
 from botdock.orchestrator.retention import Removed, remove_old
 from botdock.orchestrator.strays import Leftover, strays
@@ -161,6 +162,11 @@ class _Lent:
 
     def record_execution(self, result: ExecutionResult) -> None:
         self._metrics.record_execution(result)
+
+    def record(
+        self, name: str, *, labels: Labels = (), seconds: float | None = None, size: int = 0, success: bool = True
+    ) -> None:
+        self._metrics.record(name, labels=labels, seconds=seconds, size=size, success=success)
 
     def close(self) -> None:
         pass
