@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,14 @@ def branch_coverage(report: Path) -> float:
     """Return the percentage of branches that were taken."""
     totals = json.loads(report.read_text())["totals"]
     return 100 * float(totals["covered_branches"]) / float(totals["num_branches"] or 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Fail a test that ends the tracing of this thread: no branch that is taken after it would count."""
+    before = sys.gettrace()
+    yield
+    assert before is None or sys.gettrace() is before, f"{item.nodeid} puts back no trace function: sys.gettrace()"
 
 
 @pytest.hookimpl(tryfirst=True)
