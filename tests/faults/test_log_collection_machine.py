@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -28,7 +27,7 @@ from botdock.services.logs import LogCollector
 from botdock_testing import FakeEngine
 from botdock_testing.engine import asked
 from botdock_testing.script import Script
-from testbed.drills import count
+from testbed.drills import threaded_machine
 
 DEADLINE = 30.0
 CONFIG = LoggingConfig(segment_bytes=4096, sync_interval=0.01, drain_timeout=DEADLINE)
@@ -253,10 +252,4 @@ def append(path: Path, data: bytes) -> None:
 
 
 TestLogCollection = CollectionMachine.TestCase
-TestLogCollection.settings = settings(
-    max_examples=count(40, 15),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # with threads of its own, no failure shrinks in time
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestLogCollection.settings = threaded_machine(40, 15, steps=25)

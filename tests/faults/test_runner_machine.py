@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -13,7 +12,7 @@ from botdock_testing.faults import OPERATIONS, Fault, FaultKind
 from botdock_testing.script import Script
 from faults.mortal_runner import MortalRunner
 from faults.runner_world import RunnerWorld
-from testbed.drills import count
+from testbed.drills import threaded_machine
 
 T = TypeVar("T")
 LINES = st.lists(st.sampled_from([Script.out(b"line\n"), Script.out(b"\x00\xff" * 9), Script.err(b"oops")]), max_size=4)
@@ -168,10 +167,4 @@ class RunnerMachine(RuleBasedStateMachine):
 
 
 TestRunnerMachine = RunnerMachine.TestCase
-TestRunnerMachine.settings = settings(
-    max_examples=count(300, 8),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # with threads of its own, no failure shrinks in time
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+TestRunnerMachine.settings = threaded_machine(300, 8, steps=20)

@@ -57,6 +57,13 @@ def test_a_supervisor_killed_at_any_line_leaves_what_the_next_one_makes_one_outc
     assert found["kills"] > count(1000, 5)
 
 
+def test_a_supervisor_killed_over_the_end_of_a_bot_leaves_exactly_one_successor(quick_folder: Path) -> None:
+    found = told_by(Path(__file__).with_name("restart_life.py"), quick_folder)
+    print(f"\na supervisor killed at {found['kills']} lines of what follows an end")
+    assert (found["code"], found["wrong"]) == (0, [])
+    assert found["kills"] > count(150, 8)
+
+
 def one_lives(supervisors: list[subprocess.Popen[bytes]]) -> bool:
     return sum(one.poll() is None for one in supervisors) == 1
 

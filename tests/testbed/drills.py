@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 FULL = os.environ.get("DRILLS") == "full"
 SEED = int(os.environ.setdefault("DRILLS_SEED", str(random.randrange(2**32))))  # workers and programs have the same
@@ -27,6 +27,17 @@ def lines(share: int) -> Iterator[int]:
     while True:
         number += chance.randint(1, count(1, 2 * share - 1))
         yield number
+
+
+def threaded_machine(full: int, small: int, *, steps: int) -> settings:
+    """Return the settings of a state machine with threads of its own: no failure of those shrinks in time."""
+    return settings(
+        max_examples=count(full, small),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def pytest_configure() -> None:

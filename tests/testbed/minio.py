@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING
 from testbed.console import TestbedError, run
 from testbed.minio_program import ensure_minio
 from testbed.packages import find_program
-from testbed.processes import end_process, read_or_empty
-from testbed.waiting import wait_until
+from testbed.processes import comes_up, end_process, read_or_empty
 
 if TYPE_CHECKING:
     from botdock_storage_minio.client import Client
 
-START_TIMEOUT = 60.0
 _ATTEMPTS = 3
 """How often a port is looked for: between finding a free one and using it, another process may take it."""
 
@@ -158,13 +156,10 @@ class MinioServer:
                 start_new_session=True,  # Ctrl-C reaches the tests and not the server, which they stop
             )
         self._save({**self._state, "pid": process.pid})
-        ready = wait_until(lambda: self.answers() or process.poll() is not None, timeout=START_TIMEOUT)
-        if ready and process.poll() is None:
-            process.returncode = 0  # it outlives this object on purpose: another worker may stop it, by its pid
-            return True
-        process.kill()
-        process.wait()
-        return False
+        if not comes_up(process, self.answers):
+            return False
+        process.returncode = 0  # it outlives this object on purpose: another worker may stop it, by its pid
+        return True
 
     def _command(self, program: Path) -> list[str]:
         certificates = ["--certs-dir", str(self._certificates)] if self.tls else []

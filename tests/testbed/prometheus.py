@@ -13,10 +13,8 @@ from typing import Any
 from testbed.console import TestbedError
 from testbed.minio import _free_port
 from testbed.packages import unpacked_program
-from testbed.processes import STOP_TIMEOUT
-from testbed.waiting import wait_until
+from testbed.processes import comes_up, end_child
 
-START_TIMEOUT = 60.0
 _ATTEMPTS = 3
 """How often a port is looked for: between finding a free one and using it, another program may take it."""
 
@@ -100,14 +98,8 @@ class PrometheusServer:
     def stop(self) -> None:
         """End it in order, and wait for its end."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end_child(process)
 
     def _run(self, program: Path, config: Path) -> bool:
         self._port = _free_port()
@@ -121,12 +113,7 @@ class PrometheusServer:
                 cwd=self.folder,
             )
         self._process = process
-        ready = wait_until(lambda: self._is_ready() or process.poll() is not None, timeout=START_TIMEOUT)
-        if ready and process.poll() is None:
-            return True
-        process.kill()
-        process.wait()
-        return False
+        return comes_up(process, self._is_ready)
 
     def _is_ready(self) -> bool:
         try:

@@ -19,11 +19,9 @@ import attrs
 from testbed.console import TestbedError
 from testbed.minio import _free_port
 from testbed.packages import unpacked_program
-from testbed.processes import STOP_TIMEOUT
+from testbed.processes import comes_up, end_child
 from testbed.token_server import TokenServer
-from testbed.waiting import wait_until
 
-START_TIMEOUT = 60.0
 _ATTEMPTS = 3
 """How often a port is looked for: between finding a free one and using it, another program may take it."""
 USER, PASSWORD = "bot", "letmein"
@@ -104,14 +102,8 @@ class Registry:
     def stop(self) -> None:
         """End it in order, and wait for its end."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end_child(process)
 
     def push(self, name: str, *, tag: str = "1", layers: int = 2, layer_bytes: int = 300_000) -> Pushed:
         """Add an image of random bytes, so that no daemon has any layer of it yet."""
@@ -171,12 +163,7 @@ class Registry:
                 env={name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")},
             )
         self._process = process
-        ready = wait_until(lambda: self._answers() or process.poll() is not None, timeout=START_TIMEOUT)
-        if ready and process.poll() is None:
-            return True
-        process.kill()
-        process.wait()
-        return False
+        return comes_up(process, self._answers)
 
     def _settings(self) -> dict[str, object]:
         settings: dict[str, object] = {

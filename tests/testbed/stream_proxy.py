@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 
+from testbed.tcp_proxy import serving
+
 _PIECE = 256 * 1024
 _TIMEOUT = 60.0
 _END_OF_HEAD = b"\r\n\r\n"
@@ -38,8 +40,7 @@ class StreamProxy:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen(64)
-        self._thread = Thread(target=self._accept, name="stream-proxy", daemon=True)
-        self._thread.start()
+        self._thread = serving(self._listener, self._serve)
 
     def cut(self, pattern: str, sizes: Iterator[int]) -> None:
         """Cut the next connections whose request line fits, each after so many bytes of its answer's body."""
@@ -54,14 +55,6 @@ class StreamProxy:
                     connection.shutdown(socket.SHUT_RDWR)
         self._thread.join(_TIMEOUT)
         self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            Thread(target=self._serve, args=(client,), name="stream-proxy-request", daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         """Pass on what the client sends; once its request is known, another thread passes on the answer."""

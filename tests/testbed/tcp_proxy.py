@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock, Thread
 
@@ -28,8 +29,7 @@ class TcpProxy:
         self.url = f"tcp://localhost:{self._listener.getsockname()[1]}"
         self._lock = Lock()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
-        self._thread = Thread(target=self._accept, name="tcp-proxy", daemon=True)
-        self._thread.start()
+        self._thread = serving(self._listener, self._serve)
 
     def cut(self, *, reset: bool = False) -> int:
         """Cut all connections that are open, in order or by RST; return how many there were."""
@@ -51,14 +51,6 @@ class TcpProxy:
         self._listener.close()
         self.cut()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            Thread(target=self._serve, args=(client,), name="tcp-proxy-connection", daemon=True).start()
-
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError), socket.create_connection(self._upstream, timeout=_TIMEOUT) as server:
             server.settimeout(None)
@@ -70,6 +62,22 @@ class TcpProxy:
             back.join()
             with self._lock:
                 self._pairs.discard((client, server))
+
+
+def serving(listener: socket.socket, serve: Callable[[socket.socket], object]) -> Thread:
+    """Serve each connection in a thread of its own, until the listener is shut down; return the thread that accepts."""
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            Thread(target=serve, args=(client,), name="proxy-connection", daemon=True).start()
+
+    thread = Thread(target=accept, name="proxy", daemon=True)
+    thread.start()
+    return thread
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:

@@ -61,7 +61,7 @@ class FaultyEngine(Engine):
 
         engine = FaultyEngine(
             my_engine,
-            Fault(operation="create", kind=FaultKind.FAIL_AFTER),  # it is created, and nobody hears of it
+            Fault(operation="create", kind=FaultKind.FAIL_AFTER),  # it is created, and no answer comes
             Fault(operation="wait", kind=FaultKind.OOM, after=3),
             Fault(operation="stream", kind=FaultKind.CUT, size=100, times=None),
         )

@@ -93,7 +93,7 @@ def origins(session: Session, effective: Mapping[str, Any]) -> Iterator[tuple[tu
 
 
 def origin_of(session: Session, overrides: Mapping[str, Any] | None = None) -> Callable[[tuple[str, ...]], str]:
-    """Return what tells who has set a setting: `--set`, `environment BOTDOCK_ENGINE`, a file; empty for nobody.
+    """Return what tells who has set a setting: `--set`, `environment BOTDOCK_ENGINE`, a file; empty for its default.
 
     Args:
         session: This call.
