@@ -100,6 +100,13 @@ def test_an_end_is_told_with_what_follows(stage: Stage) -> None:
     assert (stage.told[0].id, stage.told[0].exit_code, stage.told[0].outcome) == ("sma", 3, "failed")
 
 
+def test_an_end_that_is_decided_on_again_is_told_once(stage: Stage) -> None:
+    request = stage.ask()
+    for _ in range(3):  # the disk takes no successor meanwhile
+        assert stage.keeper.follow(request, end()) is not None
+    assert stage.kinds() == ["outcome"]
+
+
 def test_a_crash_loop_is_told_once_and_its_end_too(stage: Stage) -> None:
     restart = Restart()
     for _ in range(6):

@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ _LOOK = 5.0
 """Seconds between two looks at the bots that were in a crash loop, and at the disk."""
 _PATIENCE = 5.0
 """Seconds to tell what waits when the supervisor ends."""
+_REMEMBERED = 1024
+"""Ends that are told once, though what follows them is decided again: because the disk took nothing, say."""
 _AGAIN = 1.1
 """The disk is no longer low when so many times the bytes are free, so that one file more or less tells nothing."""
 _ENDS = {outcome.value: outcome for outcome in Outcome}
@@ -57,6 +60,7 @@ class Keeper:
         self._clock = clock
         self._notifier = Notifier(config.notify, home=home, secrets=tuple(secrets_of(config)), hook=hook)
         self._watched: dict[str, _Watched | None] = {}
+        self._told: deque[str] = deque(maxlen=_REMEMBERED)
         self._looked = float("-inf")
         self._disk_is_low = False
 
@@ -69,6 +73,9 @@ class Keeper:
         decided = successor_of(end, row, self._config.supervisor, now=datetime.now(UTC), chance=random.random())  # noqa: S311 - not a secret
         after = decided if isinstance(decided, Restart) else None
         logger.bind(outcome=outcome.value, follows=after.restarts if after else decided).info("an execution has ended")
+        if request.execution_id in self._told:
+            return after
+        self._told.append(request.execution_id)
         told = _about(request, row, outcome=outcome, exit_code=_whole(document.get("exit_code")), error=end.error)
         self._tell_of_the_end(request, row, end, decided, told)
         return after
