@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from botdock.errors import ContainerError
-from botdock.model import ContainerHandle
+from botdock.model import ContainerHandle, LogStream
+from botdock_engine_docker import streams
 from botdock_engine_docker.engine import DockerEngine
 
 CALL = 20.0
@@ -38,8 +40,7 @@ def test_a_log_that_was_cut_is_told_from_a_whole_one_by_the_daemons_clock(
         chunks = list(stream.read(CALL))
         assert abs(chunks[0].time_ns / 1e9 - (time.time() - behind.total_seconds())) < 60
         with nullcontext() if whole else pytest.raises(ContainerError, match="the container went on"):
-            while not stream.ended:
-                stream.read(CALL)
+            drain(stream)
         assert stream.ended == whole
 
 
@@ -47,3 +48,30 @@ def test_a_daemon_of_this_machine_is_not_asked_for_its_time(fake_docker: Any, en
     fake_docker.on("POST", "/attach", UPGRADED)
     engine.attach(ContainerHandle(id="c1"), timeout=CALL).close()
     assert "/info" not in fake_docker.targets("GET")
+
+
+def test_a_clock_that_is_set_back_after_a_cut_makes_no_whole_log_of_it(
+    fake_docker: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_ended = datetime.now(UTC)
+
+    def now() -> float:
+        was_set = any("/wait" in target for target in fake_docker.targets("POST"))
+        return (log_ended - timedelta(hours=was_set)).timestamp()
+
+    monkeypatch.setattr(
+        streams, "time", SimpleNamespace(time=now, time_ns=lambda: round(now() * 1e9), monotonic=lambda: 0.0)
+    )
+    finished = log_ended - timedelta(hours=1) + timedelta(seconds=1)
+    state = {"Status": "exited", "ExitCode": 0, "FinishedAt": f"{finished}"}
+    fake_docker.on("POST", "/attach", UPGRADED + HELLO)
+    fake_docker.says("POST", "/wait", {"StatusCode": 0})
+    fake_docker.says("GET", "/containers/c1/json", {"Id": "c1", "State": state})
+    attached = engine.attach(ContainerHandle(id="c1"), timeout=CALL)
+    with attached as stream, pytest.raises(ContainerError, match="the container went on"):
+        drain(stream)
+
+
+def drain(stream: LogStream) -> None:
+    while not stream.ended:
+        stream.read(CALL)

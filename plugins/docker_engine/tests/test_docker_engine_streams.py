@@ -120,7 +120,7 @@ def test_a_stream_that_ended_before_its_container_was_cut(
     fake_docker: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     log_ended = datetime.now(UTC)
-    clock = SimpleNamespace(time=log_ended.timestamp, time_ns=time.time_ns)
+    clock = SimpleNamespace(time=log_ended.timestamp, time_ns=time.time_ns, monotonic=lambda: 0.0)
     monkeypatch.setattr(streams, "time", clock)
     fake_docker.on("POST", "/attach", UPGRADED + frame(1, b"out"))
     end(fake_docker, status=state, finished=log_ended + timedelta(milliseconds=200))

@@ -100,6 +100,9 @@ class WireStream(LogStream):
         self._received = 0
         """Bytes that came over the connections before the current one."""
         self._log_ended = 0.0
+        """By the monotonic clock: the wall clock may be set before the container ends."""
+        self._ahead = 0.0
+        """Seconds by which our clock is ahead of the daemon's, at most."""
         self._watchdog = Timer(SETTLE, self._interrupt)
         self._asked, self._said = "", b""
         """What the daemon was asked once the log had ended, and what has come of the answer."""
@@ -150,7 +153,7 @@ class WireStream(LogStream):
 
     def _await_end(self) -> None:
         """Begin to wait for the container's end; a timer bounds the wait."""
-        self._log_ended = time.time()
+        self._log_ended = time.monotonic()
         self._asked, self._said = WAIT, b""
         self._switch(self._source.ask("POST", "/wait"))
         self._watchdog.cancel()
@@ -188,7 +191,7 @@ class WireStream(LogStream):
             return self._has_ended_well(said)
         else:
             if self._asked == TIME:
-                self._log_ended -= self._most_ahead(said)
+                self._ahead = self._most_ahead(said)
             self._asked = INSPECT
             self._switch(self._source.ask("GET", "/json"))
         return False
@@ -201,7 +204,8 @@ class WireStream(LogStream):
     def _has_ended_well(self, inspected: bytes) -> bool:
         with translated(self._call):
             status = read_status(json.loads(inspected))
-        went_on = status.finished_at is not None and status.finished_at.timestamp() > self._log_ended
+        log_ended = time.time() - (time.monotonic() - self._log_ended) - self._ahead
+        went_on = status.finished_at is not None and status.finished_at.timestamp() > log_ended
         if status.state is not ContainerState.EXITED or went_on:
             raise self._cut()
         return True
