@@ -28,6 +28,7 @@ PUBLIC = [
     "botdock.factory",
     "botdock.model",
     "botdock.orchestrator",
+    "botdock.pool",
     "botdock.seccomp",
     "botdock.services",
     "botdock.shim",

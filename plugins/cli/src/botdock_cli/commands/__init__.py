@@ -24,6 +24,7 @@ SUMMARIES = {
     "result": "Show what bots returned.",
     "inspect": "Show all that is known of executions, as JSON.",
     "supervise": "Watch over what was started, as a service, until asked to hand over.",
+    "pool": "Show the containers that wait for a run.",
     "recover": "Take over the executions whose runner has died, and see them to their end.",
     "gc": "Remove what is old: executions, and what caches keep unused.",
     "plugins": "List what is installed, and what could not be loaded and why.",
