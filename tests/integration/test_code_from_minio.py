@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,34 +20,37 @@ ROOT = Path(__file__).parents[2]
 BOTDOCK = str(Path(sys.executable).with_name("botdock"))
 
 
-@pytest.fixture(params=["file", "environment"])
-def environment(
-    request: pytest.FixtureRequest,
-    minio_server: MinioServer,
-    docker_host: str,
-    docker_images: Mapping[str, str],
-    clean_environment: dict[str, str],
-    tmp_path: Path,
+@pytest.fixture
+def common(
+    docker_host: str, docker_images: Mapping[str, str], clean_environment: dict[str, str], tmp_path: Path
 ) -> dict[str, str]:
-    """A newcomer's environment, with the server and buckets of this test's own in a file or in variables."""
-    settings = {
+    """A newcomer's environment, with the testbed's Docker."""
+    images = {f"BOTDOCK_RUNTIME__IMAGES__{name.upper()}": image for name, image in docker_images.items()}
+    home = {"BOTDOCK_HOME": str(tmp_path / "home"), "BOTDOCK_DOCKER__HOST": docker_host}
+    return {**clean_environment, **home, **images}
+
+
+@pytest.fixture
+def settings(minio_server: MinioServer) -> dict[str, str]:
+    """The server, and buckets of this test's own."""
+    return {
         "endpoint": minio_server.endpoint,
         "access_key": minio_server.access_key,
         "secret_key": minio_server.secret_key,
-        "bucket_name": f"run-by-{request.param}",
+        "bucket_name": f"run-{secrets.token_hex(6)}",
     }
-    images = {f"BOTDOCK_RUNTIME__IMAGES__{name.upper()}": image for name, image in docker_images.items()}
-    common = {
-        **clean_environment,
-        "BOTDOCK_HOME": str(tmp_path / "home"),
-        "BOTDOCK_DOCKER__HOST": docker_host,
-        **images,
-    }
-    if request.param == "environment":
-        return common | {"BOTDOCK_STORAGE": "minio"} | {f"BOTDOCK_MINIO__{k.upper()}": v for k, v in settings.items()}
+
+
+@pytest.fixture
+def by_file(common: dict[str, str], settings: dict[str, str], tmp_path: Path) -> dict[str, str]:
     lines = ['storage = "minio"', "[minio]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
     (tmp_path / "botdock.toml").write_text("\n".join(lines))
     return common | {"BOTDOCK_CONFIG": str(tmp_path / "botdock.toml")}
+
+
+@pytest.fixture
+def by_variables(common: dict[str, str], settings: dict[str, str]) -> dict[str, str]:
+    return common | {"BOTDOCK_STORAGE": "minio"} | {f"BOTDOCK_MINIO__{k.upper()}": v for k, v in settings.items()}
 
 
 def botdock(environment: dict[str, str], *arguments: str) -> str:
@@ -57,7 +61,12 @@ def botdock(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_a_backtest_is_run_from_the_storage_and_its_analysis_kept_there(environment: dict[str, str]) -> None:
+def test_a_file_and_variables_configure_the_same(by_file: dict[str, str], by_variables: dict[str, str]) -> None:
+    assert Config.load(environ=by_file) == Config.load(environ=by_variables)
+
+
+def test_a_backtest_is_run_from_the_storage_and_its_analysis_kept_there(by_variables: dict[str, str]) -> None:
+    environment = by_variables
     botdock(environment, "pack", "examples/sma-crossover", "--put", "code/sma.zip")
     run = ("run", "code/sma.zip", "--entrypoint", "backtest", "--engine", "docker", "--id", "sma", "--json")
     document = json.loads(botdock(environment, *run))

@@ -10,7 +10,8 @@ import pytest
 from botdock_runtime_nodejs20.runtime import NODEJS20
 from botdock_testing.runtime import Ended, bot
 
-LINES = 20_000
+LINES = 5_000
+"""Some four times what a pipe holds."""
 EXPECTED = b"".join(b"line %d " % number + b"x" * (number % 90) + b"\n" for number in range(LINES))
 PRINT = f"""
 const fs = require('node:fs');
