@@ -18,7 +18,7 @@ class PoolConfig(Section):
 
     Attributes:
         sizes: By the name of a runtime, which may stand in the section itself: how many wait for its bots. For its
-            backtests, the name is `python311-backtest`.
+            backtests, the name is `python311-backtest`; for long-running bots, `python311-long-running`.
         learn: Of so many of the latest templates that were asked for and not kept, such as of other limits, one waits.
         max_memory: The memory limits of all that wait together, at most; 0 means unbounded.
         max_age: One that has waited so long is replaced.

@@ -26,6 +26,9 @@ SECRETS, STARTUP, CODE = "secrets", "startup", "code"
 """Why no container that waits can take a run: its interpreter has started, and the run has secrets, or variables that
 are read then; or its code is too much."""
 EVIDENCE = "pool"
+_BACKTEST, _LONG = "-backtest", "-long-running"
+_SUFFIXES = (_BACKTEST, _LONG, "")
+"""What stands behind the name of a runtime for runs that are not bots with an end."""
 
 
 class Members:
@@ -57,7 +60,7 @@ class Members:
         )
 
     def keep(self, sizes: Mapping[str, int]) -> None:
-        """Keep so many waiting, by the name of a runtime, with `-backtest` behind it for that entrypoint.
+        """Keep so many waiting, by the name of a runtime, with `-backtest` or `-long-running` behind it for such runs.
 
         Raises:
             NotFoundError: There is no such runtime.
@@ -126,14 +129,13 @@ class Members:
         return None, self._pool.miss(CODE, name)
 
     def _kind(self, name: str, count: int) -> Kind:
-        runtime, _, entrypoint = name.rpartition("-")
-        if entrypoint not in ENTRYPOINTS or not runtime:
-            runtime, entrypoint = name, ENTRYPOINTS[0]
-        found = self._services.entrypoints.validate_runtime(runtime)
-        make = partial(self._template, found.name, entrypoint)
-        return Kind(name=f"{found.name} {entrypoint}", count=count, make=make)
+        suffix = next(suffix for suffix in _SUFFIXES if name.endswith(suffix))
+        found = self._services.entrypoints.validate_runtime(name.removesuffix(suffix))
+        entrypoint, long = ENTRYPOINTS[suffix == _BACKTEST], suffix == _LONG
+        make = partial(self._template, found.name, entrypoint, is_long_running=long)
+        return Kind(name=f"{found.name} {entrypoint}{' long-running' if long else ''}", count=count, make=make)
 
-    def _template(self, runtime: str, entrypoint: str) -> ContainerTemplate:
+    def _template(self, runtime: str, entrypoint: str, *, is_long_running: bool) -> ContainerTemplate:
         """Return the template of a run that asks for nothing, as it is now.
 
         Raises:
@@ -143,7 +145,9 @@ class Members:
         found = services.entrypoints.validate_runtime(runtime)
         setting.policies.check_runtime(found)
         services.containers.check_enforcement()
-        executable = Executable(id="pool", runtime=runtime, entrypoint=entrypoint, file_path="pool")
+        executable = Executable(
+            id="pool", file_path="pool", runtime=runtime, entrypoint=entrypoint, is_long_running=is_long_running
+        )
         journal = Journal(self._home, new_execution_id())  # of which nothing comes to be on disk
         run = Run(executable=executable, engine=setting.engine, storage=setting.config.storage, journal=journal)
         run.bounds = bounds_of(executable, setting.config, setting.policies, defaults=setting.limits)

@@ -72,8 +72,7 @@ def submit(
             hint="Change it in the configuration of the supervisor, and start that anew.",
         )
     wanted = _checked(executable, config, plugins)
-    named = {"engine": config.engine, "storage": config.storage}
-    changes = {**(overrides or {}), **{key: value for key, value in named.items() if value}}
+    changes = {**(overrides or {}), **named_in(config)}
     changes.pop("home", None)
     request = Request(
         execution_id=new_execution_id(),
@@ -89,6 +88,12 @@ def submit(
         _spawn(home, config_file, without=wanted.secrets.keys() - own)
     ring(home)
     return Executions(home).get(request.execution_id)
+
+
+def named_in(config: Config) -> dict[str, Any]:
+    """Return what each request names, as its supervisor may have it otherwise."""
+    named = {"engine": config.engine, "storage": config.storage}
+    return {key: value for key, value in named.items() if value}
 
 
 def _checked(executable: Executable, config: Config, plugins: PluginManager) -> Executable:

@@ -118,11 +118,13 @@ class Supervisor:
         """Watch until it is over; return what could not be done until then."""
         logger.bind(home=str(self.home), pid=os.getpid()).info("the supervisor begins")
         keeper = self._keeper()
-        watch = Watch(self.home, self._config, work=Work(self.home, self._open, self._ring), keeper=keeper)
+        work = Work(self.home, self._open, self._ring)
+        watch = Watch(self.home, self._config, work=work, keeper=keeper)
         try:
             with suppress(BotdockError):  # each execution says so
                 self._shared_metrics()
             watch.begin()
+            work.keep_warm(self._config)
             self._manager.tell("READY=1")
             while not self._leaving:
                 bell.keep()

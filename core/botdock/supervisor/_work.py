@@ -11,6 +11,7 @@ import attrs
 
 from botdock._log import about, logger
 from botdock._threads import Pool
+from botdock.config import Config
 from botdock.errors import BotdockError, UserError
 from botdock.executions._files import EXECUTIONS
 from botdock.executions._queue import change_request, withdraw
@@ -20,9 +21,14 @@ from botdock.orchestrator import Execution
 from botdock.orchestrator.running import ClosedError
 from botdock.supervisor._recovering import Group
 from botdock.supervisor._runners import Open, Runners
+from botdock.supervisor._submission import named_in
 
 _AT_ONCE = 16
 """Executions that are prepared at once: each may wait for an image or for code."""
+
+
+_WARM_AGAIN = 60.0
+"""Seconds until it is tried again to keep containers waiting."""
 
 
 class Work:
@@ -48,6 +54,11 @@ class Work:
     def take_over(self, group: Group) -> None:
         """Go on with executions whose runner has died, in another thread; each is heard of, as with `begin`."""
         self._pool.submit(partial(self._take_over, group))
+
+    def keep_warm(self, config: Config) -> None:
+        """Keep containers waiting, if any are to, for executions that change nothing of the configuration."""
+        if config.pool.sizes or config.pool.learn:
+            self._pool.submit(partial(self._keep_warm, config))
 
     def heard(self) -> Iterator[tuple[str, bool]]:
         """Yield the executions that are under way no more, and whether they are to be tried again later."""
@@ -139,6 +150,19 @@ class Work:
         finally:
             for execution_id in left:
                 self._tell(execution_id, again=True)
+
+    def _keep_warm(self, config: Config) -> None:
+        let_go = None
+        try:
+            runner, let_go = self._runners.use(named_in(config))  # in use as long as this lives
+            runner.warm(config.pool.sizes, timeout=0.0)
+        except ClosedError:
+            return
+        except Exception as error:  # noqa: BLE001 - what a third party's engine raises only delays it
+            if let_go is not None:
+                let_go()
+            logger.bind(error=_said(error)).warning("no containers are kept waiting yet")
+            self._pool.submit(partial(self._keep_warm, config), delay=_WARM_AGAIN)
 
     def _tell(self, execution_id: str, *, again: bool) -> None:
         self._told.put((execution_id, again))
