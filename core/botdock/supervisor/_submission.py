@@ -24,6 +24,7 @@ from botdock.model import Executable, new_execution_id
 from botdock.orchestrator.plan import bounds_of
 from botdock.plugin_manager import PluginManager
 from botdock.services.code.local_paths import local_path
+from botdock.services.code.manifest import read_manifest
 from botdock.supervisor._seat import is_taken, ring
 
 LOG = "supervisor.log"
@@ -111,6 +112,8 @@ def _checked(executable: Executable, config: Config, plugins: PluginManager) -> 
         return executable
     found = local_path(executable.file_path) if not policies.only_storage else None
     if found is not None:
+        if found[1]:  # what it says in an archive is seen when that is unpacked
+            read_manifest(found[0])
         return attrs.evolve(executable, file_path=str(found[0]))
     code = factory.create_code_service()
     code.check_location(executable.file_path, ask_storage=False)

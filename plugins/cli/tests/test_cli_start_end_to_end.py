@@ -56,6 +56,17 @@ def test_a_supervisor_comes_for_a_bot_and_goes_when_it_is_over(botdock: Callable
     assert SECRET not in told
 
 
+def test_a_wrong_manifest_is_refused_at_once(botdock: Callable[..., Any], own_home: Path) -> None:
+    Path("sma").mkdir()
+    Path("sma/bot.sh").write_text(BOT)
+    Path("sma/bot.toml").write_text('restart = "sometimes"\n')
+    refused = botdock("start", "sma", "--engine", "process")
+    assert (refused.code, refused.out) == (2, "")
+    assert "bot.toml: restart: 'sometimes' is not a restart policy" in refused.err
+    assert not (own_home / "supervisor.log").exists()
+    assert botdock("ps", "-aq").out == ""
+
+
 def is_free(home: Path) -> bool:
     with locked_at_once(home / "supervisor.lock") as free:
         return free
