@@ -31,7 +31,7 @@ def ensure_runtime(name: str) -> str:
     ensure_programs(name)
     program = find_program(name)
     assert program, f"{name} was installed and is not there"
-    place = _second_cgroups() if name == "crun" else ""
+    place = second_cgroups() if name == "crun" else ""
     if not place:
         return program
     script, text = cache_dir() / "oci" / name, _ALONE.format(place=place, crun=program)
@@ -56,7 +56,7 @@ def try_runtime(path: str) -> Path:
     return cache_of(state)
 
 
-def _second_cgroups() -> str:
+def second_cgroups() -> str:
     """Return where cgroups of version 2 are mounted beside those of version 1; empty for nowhere."""
     found: dict[str, str] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
