@@ -119,6 +119,12 @@ def test_a_tree_elsewhere_is_what_the_container_shows(
     assert stage.leftovers == []
 
 
+def test_the_record_says_which_engine_it_ran_on(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    version = "runc 1.1.5 (cgroup v1) on Debian GNU/Linux 12 (bookworm), this machine's own"
+    engine = FakeEngine(capabilities=attrs.evolve(FakeEngine().capabilities(), version=version))
+    assert make_stage(engine).orchestrator.execute_bot(make_bot()).evidence["engine"] == version
+
+
 def test_a_log_that_cannot_be_resumed_is_not_asked_for_again_and_the_result_says_so(
     make_stage: MakeStage, make_bot: MakeBot
 ) -> None:

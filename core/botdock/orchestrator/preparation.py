@@ -289,8 +289,8 @@ class Preparation:
         """Write what starts the bot; return what its container is made from."""
         script = self._services.entrypoints.create_entrypoint_script(plan.runtime, run.journal.programs)
         capabilities = self._services.containers.capabilities
-        if capabilities.log_faults:
-            run.evidence["log_faults"] = list(capabilities.log_faults)
+        faults = {"log_faults": list(capabilities.log_faults)} if capabilities.log_faults else {}
+        run.evidence |= {"engine": capabilities.version, **faults}
         return template_of(run, plan, script, private=capabilities.private_filesystem)
 
     def tell(self, run: Run, plan: Plan) -> None:

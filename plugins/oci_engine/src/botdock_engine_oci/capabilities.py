@@ -32,14 +32,7 @@ _CGROUPS = {
 _MENDS_ROOT = (
     "Mount that cgroup controller (cgroup v2 has them all; swap on v1 wants the kernel's option `swapaccount=1`)"
 )
-_MENDS_V1 = (
-    "An ordinary user can set limits with cgroup v2 alone (the kernel's option `systemd.unified_cgroup_hierarchy=1`); "
-    "or run botdock as root"
-)
-_MENDS_V2 = (
-    "Let systemd delegate the controllers: `Delegate=memory pids cpu` for user@.service, and start botdock by "
-    "`systemd-run --user --scope -p Delegate=yes`; or run botdock as root"
-)
+_MENDS_ORDINARY = "Run botdock as root, who has the cgroups of this machine"
 
 
 def missing_features(seen: Seen, users: Users) -> dict[Feature, str]:
@@ -63,9 +56,7 @@ def _reason(feature: Feature) -> str:
 def _mend(feature: Feature, users: Users) -> str:
     if feature not in _CGROUPS:
         return "Install another runtime, or a newer one"
-    if users.own is None:
-        return _MENDS_ROOT
-    return _MENDS_V1 if cgroup_version() == 1 else _MENDS_V2
+    return _MENDS_ROOT if users.own is None else _MENDS_ORDINARY
 
 
 def capabilities(found: Probe, rootfs: str) -> EngineCapabilities:
