@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -197,6 +198,21 @@ def test_what_waits_for_a_decision_is_not_pruned(tmp_path: Path, ask: Ask) -> No
     assert not Executions(tmp_path).prune(keep=0)
     forget_request(tmp_path, directory.name)
     assert [one.execution_id for one in Executions(tmp_path).prune(keep=0)] == [directory.name]
+
+
+@pytest.mark.parametrize(("boot", "seconds", "removed"), [("", 60, False), ("", 7200, True), ("another", 60, True)])
+def test_a_clock_that_is_set_ahead_makes_no_execution_old(
+    tmp_path: Path, ask: Ask, boot: str, seconds: int, removed: bool
+) -> None:
+    directory = ask()
+    queue.withdraw(directory, Outcome.STOPPED, "")
+    outcome = json.loads((directory / "outcome.json").read_text())
+    a_day_ago = (datetime.now(UTC) - timedelta(days=1)).isoformat()  # as it looks after the clock was set
+    (directory / "outcome.json").write_text(json.dumps({**outcome, "finished_at": a_day_ago}))
+    event = json.loads((directory / "events.jsonl").read_text())
+    event |= {"monotonic_ns": time.monotonic_ns() - seconds * 10**9, **({"boot": boot} if boot else {})}
+    (directory / "events.jsonl").write_text(json.dumps(event) + "\n")
+    assert bool(Executions(tmp_path).prune(older_than=3600)) == removed
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"executable": {"id": 1}}', "{}"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from botdock._boot_clock import seconds_since
 from botdock.errors import BotdockError, CodeError
 from botdock.executions._stops import StopRequest, read_stop, write_stop
 from botdock.model import Executable, ExecutionResult, Outcome, Phase
@@ -23,6 +24,7 @@ def test_the_outcome_is_written_last_and_no_other_user_may_read(tmp_path: Path) 
     events = [json.loads(line) for line in (journal.directory / "events.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events] == ["created", "finished"]
     assert all(event["monotonic_ns"] and event["time_ns"] for event in events)
+    assert seconds_since(events[-1]) is not None, "so that a later process knows how long ago it ended"
     assert json.loads((journal.directory / "outcome.json").read_text())["outcome"] == "succeeded"
     assert json.loads((journal.directory / "result.json").read_text()) == {"value": [1]}
     (nothing := Journal(tmp_path, "02")).open({"id": "bot"}, "runner")

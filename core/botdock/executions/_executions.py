@@ -277,8 +277,8 @@ class Executions(Catalogue):
         undecided = set(files.request_ids(self.home))  # whether another one follows them is still to be seen
         ended = [record for record in self.list(running=False) if record.execution_id not in undecided]
         chosen: set[str] = set() if keep is None else {record.execution_id for record in ended[keep:]}
-        limit = time.time() - (math.inf if older_than is None else older_than)
-        chosen |= {one.execution_id for one in ended if (one.finished_at or one.requested_at).timestamp() <= limit}
+        times = [(one, one.finished_at or one.requested_at) for one in ended if older_than is not None]
+        chosen |= {one.execution_id for one, end in times if files.ended_before(one.directory, end, older_than or 0)}
         if max_bytes is not None:
             left = [record for record in ended if record.execution_id not in chosen]
             sizes = accumulate(files.folder_bytes(record.directory) for record in left)

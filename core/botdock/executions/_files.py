@@ -6,11 +6,14 @@ import errno
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from botdock._boot_clock import seconds_since
 from botdock._ownership import is_ours
 from botdock.errors import BotdockError
 from botdock.executions._lease import holder_lives
@@ -27,6 +30,8 @@ REQUEST, RUN, STOP, CONCLUDED, RESULT, OUTCOME = (
     f"{name}.json" for name in ("request", "run", "stop", "concluded", "result", "outcome")
 )
 EVENTS = "events.jsonl"
+FINISHED = "finished"
+"""The last event there; with the boot, so that its monotonic time means something to a later process."""
 PROGRAMS = Path("cache/program")
 """The folder of the state folder in which the programs of runtimes are."""
 POOL = "pool"
@@ -82,6 +87,21 @@ def read_events(directory: Path) -> Iterator[dict[str, Any]]:
                 entry = json.loads(line)
                 if isinstance(entry, dict):
                     yield entry
+
+
+def ended_before(directory: Path, ended: datetime, seconds: float) -> bool:
+    """Tell whether an execution ended so many seconds ago; a wall clock that was set since the machine booted does not.
+
+    Args:
+        directory: Its folder.
+        ended: When it ended, by the wall clock.
+        seconds: How long ago, at least.
+    """
+    if time.time() - ended.timestamp() < seconds:
+        return False
+    ends = [event for event in read_events(directory) if event.get("event") == FINISHED]
+    passed = seconds_since(ends[-1]) if ends else None
+    return passed is None or passed >= seconds
 
 
 def execution_ids(home: Path) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from botdock._boot_clock import moment
 from botdock._locks import locked, locked_at_once
 from botdock._ownership import make_private
 from botdock._whole_files import publish, sync_folder
@@ -24,6 +25,7 @@ from botdock.errors import BotdockError, UserError
 from botdock.executions._files import (
     EVENTS,
     EXECUTIONS,
+    FINISHED,
     OUTCOME,
     REQUEST,
     REQUESTS,
@@ -221,7 +223,7 @@ def _write_end(directory: Path, outcome: Outcome, why: str, evidence: Mapping[st
         finished_at=datetime.now(UTC),
     )
     publish(directory / RESULT, b"{}")
-    event = {"event": "finished", "time_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns(), "outcome": outcome}
+    event = {"event": FINISHED, "time_ns": time.time_ns(), **moment(), "outcome": outcome}
     with suppress(OSError), (directory / EVENTS).open("ab") as events:
         events.write(json.dumps(event).encode() + b"\n")
     publish(directory / OUTCOME, json.dumps(result.record()).encode())

@@ -20,11 +20,23 @@ import time
 from pathlib import Path
 from typing import Any
 
+from botdock._boot_clock import boot_id
 from botdock._log import logger
 from botdock._whole_files import publish
 from botdock.archive import remove_tree
 from botdock.errors import BotdockError
-from botdock.executions._files import CONCLUDED, EVENTS, EXECUTIONS, OUTCOME, PROGRAMS, REQUEST, RESULT, RUN, STOP
+from botdock.executions._files import (
+    CONCLUDED,
+    EVENTS,
+    EXECUTIONS,
+    FINISHED,
+    OUTCOME,
+    PROGRAMS,
+    REQUEST,
+    RESULT,
+    RUN,
+    STOP,
+)
 from botdock.executions._lease import HOLDER, hold, runner_lives
 from botdock.model.execution import ExecutionResult
 
@@ -163,7 +175,7 @@ class Journal:
         """
         if not (self.directory / RESULT).exists():
             self._keep(result.result_file_contents)
-        self.event("finished", outcome=result.outcome)
+        self.event(FINISHED, outcome=result.outcome, boot=boot_id())
         _replace(self.directory / OUTCOME, result.record(), durable=True)
         self._recording = False
         tidy(self.directory)
