@@ -14,32 +14,34 @@ import pytest
 from botdock.errors import ContainerError, ImageError
 from botdock.model import LogCursor, LogStream, PullPolicy, Stream
 from botdock_engine_docker import capabilities, streams
+from testbed.drills import count
 
 pytestmark = pytest.mark.docker
 
 CALL = 60.0
+RUNS = count(20, 6)
 
 
-def test_twenty_quick_runs_lose_no_byte_of_their_unterminated_ends(bash_lab: Any) -> None:
+def test_quick_runs_lose_no_byte_of_their_unterminated_ends(bash_lab: Any) -> None:
     script = "i=0; while [ $i -lt 50 ]; do echo line $i; echo err $i >&2; i=$((i+1)); done; printf tail; printf end >&2"
-    for _ in range(20):
+    for _ in range(RUNS):
         ran = bash_lab.shell(script)
         assert ran.stdout == b"".join(b"line %d\n" % number for number in range(50)) + b"tail"
         assert ran.stderr == b"".join(b"err %d\n" % number for number in range(50)) + b"end"
 
 
-@pytest.mark.parametrize("follow", [False, True])
 @pytest.mark.parametrize("size", [16_383, 16_384, 16_385, 20_000, 32_768, 49_152])
-def test_the_kept_log_of_long_lines_is_exact(python_lab: Any, size: int, follow: bool) -> None:
+def test_the_kept_log_of_long_lines_is_exact(python_lab: Any, size: int) -> None:
     program = f"import sys; o = sys.stdout.buffer; o.write(b'\\xff' * {size} + b'\\n' + b'x' * {size} + b'\\n\\ntail')"
     container = python_lab.python(program).container
-    with python_lab.engine.read_logs(container, cursor=LogCursor(), follow=follow, timeout=CALL) as stream:
-        written = python_lab.drain(stream)
-    assert written[Stream.STDOUT] == b"\xff" * size + b"\n" + b"x" * size + b"\n\ntail"
+    for follow in (False, True):
+        with python_lab.engine.read_logs(container, cursor=LogCursor(), follow=follow, timeout=CALL) as stream:
+            written = python_lab.drain(stream)
+        assert written[Stream.STDOUT] == b"\xff" * size + b"\n" + b"x" * size + b"\n\ntail", follow
 
 
-def test_twenty_followed_logs_have_their_last_line(bash_lab: Any) -> None:
-    for _ in range(20):
+def test_followed_logs_have_their_last_line(bash_lab: Any) -> None:
+    for _ in range(RUNS):
         container = bash_lab.engine.create(*bash_lab.spec("/bin/sh", "-c", "echo a; printf tail"), timeout=CALL)
         bash_lab.engine.start(container, timeout=CALL)
         with bash_lab.engine.read_logs(container, cursor=LogCursor(), follow=True, timeout=CALL) as stream:
