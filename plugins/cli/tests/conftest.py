@@ -178,7 +178,7 @@ def over(monkeypatch: pytest.MonkeyPatch) -> Callable[[StorageBackend], None]:
 
     def use(backend: StorageBackend) -> None:
         monkeypatch.setattr(FakeFactory, "backend", backend)
-        monkeypatch.setattr("botdock.factory.ServiceFactory", FakeFactory)
+        monkeypatch.setattr("botdock.factory.BaseFactory", FakeFactory)
 
     return use
 
