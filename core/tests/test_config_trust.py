@@ -78,6 +78,7 @@ def test_no_setting_can_be_loosened_by_a_file_that_the_user_has_not_trusted() ->
     odd |= {"policy.engines": [], "policy.runtimes": [], "policy.local_code": True, "policy.refused_variables": []}
     odd |= {"pool.sizes": {"bash": 1}, "policy.max_restart": "always", "policy.manifest_restart": "on-failure"}
     odd |= {"options.docker.memory_limit": "8MiB"}
+    odd |= {"options.oci.runtime": "runc", "options.oci.rootfs": "/srv", "options.oci.users": "3000000:65536"}
     odd |= {"notify.webhook": "https://a.org", "notify.events": ["outcome"], "notify.outcomes": ["failed"]}
     free = {"logging.compress", "logging.segment_bytes"}
     strict = {"local_code": False, "engines": ["docker"], "runtimes": ["bash"], "max_timeout": "8h"}
