@@ -6,6 +6,7 @@ Each file in `cases` holds those of one kind, as data; `case.py` says which keys
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,14 @@ def test_a_bot_runs_as_a_process_as_its_author_expects(name: str, tmp_path: Path
 @pytest.mark.parametrize("name", cases_for_docker())
 def test_a_bot_runs_in_docker_as_its_author_expects(name: str, docker_config: Config, tmp_path: Path) -> None:
     with DockerRunner(docker_config) as runner:
+        assert problem_of(name, runner, tmp_path) == ""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.sampled(8)) for name in cases_for("docker")])
+def test_a_bot_runs_on_the_programs_of_this_machine_as_its_author_expects(
+    name: str, make_oci_config: Callable[..., Config], tmp_path: Path
+) -> None:
+    with DockerRunner(make_oci_config()) as runner:
         assert problem_of(name, runner, tmp_path) == ""
 
 
