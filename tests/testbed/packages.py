@@ -15,6 +15,8 @@ PACKAGES = {
     "debootstrap": "debootstrap",
     "dockerd": "docker.io",
     "iptables": "iptables",
+    "mke2fs": "e2fsprogs",
+    "qemu-system-x86_64": "qemu-system-x86",
     "runc": "runc",
 }
 """Program, and the package that has it. `docker.io` depends on `tini`, which is `docker-init`."""
