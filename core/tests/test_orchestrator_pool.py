@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ class Programs:
         return Script(output=(Script.out(b"cold\n"),), result=envelope(b"1"))
 
     def _wait(self, run: ContainerRun) -> None:
-        Path(run.context, "ready").read_bytes()
+        with suppress(FileNotFoundError):
+            Path(run.context, "ready").read_bytes()
         with self.engine.world.changed:
             containers = self.engine.world.containers.values()
             found = next((one for one in containers if one.run.name == run.name), None)

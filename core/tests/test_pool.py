@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Programs:
         return Script(forever=True)
 
     def _wait(self, fifo: Path) -> None:
-        with fifo.open("rb") as opened:
+        with suppress(FileNotFoundError), fifo.open("rb") as opened:
             if self.reads:
                 opened.read()
             else:
@@ -235,6 +236,16 @@ def test_an_engine_that_cannot_keep_any_is_not_tried_again(scene: Scene, monkeyp
     (kind,) = scene.pool().report().kinds
     assert kind.given_up
     assert "keeps none waiting" in kind.error
+
+
+def test_asking_again_keeps_those_that_wait_and_removes_those_that_are_too_many(scene: Scene) -> None:
+    pool = scene.pool(3)
+    before = scene.containers
+    pool.keep([Kind(name=NAME, count=2, make=lambda: scene.template)])
+    until(lambda: scene.containers == before[:2])
+    assert [(kind.count, kind.waiting) for kind in pool.wait(PATIENCE).kinds] == [(2, 2)]
+    pool.keep([])
+    until(lambda: scene.containers == [])
 
 
 def test_closing_removes_those_that_wait(scene: Scene) -> None:

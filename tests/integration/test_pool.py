@@ -62,6 +62,24 @@ def test_a_run_goes_into_one_that_waited_and_is_isolated_as_any_other(runner: Do
     assert (code, network) == tuple(cold.output.splitlines()[1:]) == ("code Read-only file system", network)
 
 
+SECRET = {
+    "python311": "def main(id, config):\n    return open('/run/secrets/KEY').read()",
+    "nodejs20": "exports.main = () => require('fs').readFileSync('/run/secrets/KEY', 'utf8')",
+    "bash": """printf '"%s"' "$(cat /run/secrets/KEY)" >"$BOTDOCK_RESULT_FILE" """,
+}
+
+
+@pytest.mark.parametrize("runtime", SECRET)
+def test_each_runtime_runs_in_one_that_waited_and_gets_its_secrets(
+    runner: DockerRunner, make_bot: MakeBot, runtime: str
+) -> None:
+    report = runner.warm({runtime: 1})
+    assert [(kind.waiting, kind.error) for kind in report.kinds] == [(1, "")]
+    result = runner.run(make_bot(SECRET[runtime], runtime=runtime, secrets={"KEY": "s3cr3t-s3cr3t"}))
+    assert (result.outcome, result.error, result.value) == (Outcome.SUCCEEDED, "", "*" * 13)
+    assert result.evidence["pool"]["waited"] >= 0
+
+
 def test_one_that_became_an_execution_is_shown_and_stopped_as_one(runner: DockerRunner, make_bot: MakeBot) -> None:
     runner.warm({"python311": 1})
     execution = runner.start(

@@ -32,13 +32,15 @@ SECRETS_FILE = "secrets"
 """Beside it too, for a bot with secrets: the folder that each is to be in as a file, and the names of those variables,
 a line each. The program writes them there before the bot starts; without a private filesystem they are there already,
 in a folder of this name."""
+SECRETS_TARGET = "/run/secrets"
+"""Where the bot finds them, where it sees a file system of its own."""
 READY_FIFO = "ready"
 """Beside it too, where a container was started before there is a run for it: a FIFO whose end of file says that the
 context is there. What comes before it means nothing: it shows that the program reads. Where there is no `CONTEXT_FILE`
 then, nothing is to run after all, and the program ends.
 
-A run with a `STARTUP_FILE` or a `SECRETS_FILE` cannot take such a container, whose interpreter has started: it is given
-one of its own."""
+A run with a `STARTUP_FILE` cannot take such a container, whose interpreter has started: it is given one of its own; so
+is one with secrets, unless the runtime has `late_secrets`."""
 _READ_BY_ANY = (
     *("LD_*", "GLIBC_*", "MALLOC_*", "LANG*", "LC_*", "LOCPATH", "GCONV_PATH", "TZ*", "HOME"),
     *("OPENSSL_*", "SSL_*"),
@@ -101,9 +103,11 @@ class RuntimeCapabilities:
 
     Attributes:
         result: What it writes into the result file.
+        late_secrets: Whether it heeds a `SECRETS_FILE` that is there only when its `READY_FIFO` ends.
     """
 
     result: ResultFormat = ResultFormat.ENVELOPE
+    late_secrets: bool = False
 
 
 @attrs.frozen(kw_only=True)

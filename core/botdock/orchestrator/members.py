@@ -100,6 +100,7 @@ class Members:
                 self._preparation.tell(run, plan)
         finally:
             member.release()  # without a `context.json`, it ends
+            self._pool.refill()
         return created
 
     def _attach(self, member: Member, run: Run, created: Created, end: End) -> None:
@@ -112,7 +113,7 @@ class Members:
     def _claim(self, run: Run, plan: Plan, template: ContainerTemplate) -> tuple[Member | None, str]:
         """Return a member that holds the code of a run, or why there is none."""
         executable, name = run.executable, f"{plan.runtime.name} {run.executable.entrypoint}"
-        if executable.secrets:
+        if executable.secrets and not plan.runtime.capabilities.late_secrets:
             return None, self._pool.miss(SECRETS, name)
         if plan.runtime.startup_names(executable.env):
             return None, self._pool.miss(STARTUP, name)

@@ -38,7 +38,7 @@ from botdock.model.container import (
     segment_selector,
 )
 from botdock.model.execution import container_name
-from botdock.model.runtime import CONTEXT_FILE, SECRETS_FILE
+from botdock.model.runtime import CONTEXT_FILE, SECRETS_FILE, SECRETS_TARGET
 from botdock.orchestrator.journal import Journal, of_the_machine
 from botdock.orchestrator.plan import Bounds, Plan
 from botdock.services.code import Workspace
@@ -50,7 +50,6 @@ ProgressCallback = Callable[[Progress], None]
 PROGRAM_TARGET = "/botdock/program"
 CONTEXT_TARGET = "/botdock/context"
 RESULT_TARGET = "/botdock/result"
-SECRETS_TARGET = "/run/secrets"
 
 
 @attrs.frozen(kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import Self
 
 import attrs
 
@@ -61,6 +62,11 @@ class Kind:
     def lacks(self) -> bool:
         """Whether another member is to be started, sooner or later."""
         return len(self.members) < self.count and not self.given_up
+
+    def again(self, count: int) -> Self:
+        """Keep so many from now on, whatever failed before, and return itself."""
+        self.count, self.failures, self.not_before = count, 0, 0.0
+        return self
 
     def renew(self) -> list[Member]:
         """Take on the template as it is now, and return the members that are of another one.

@@ -21,7 +21,7 @@ from botdock._whole_files import publish
 from botdock.errors import BotdockError, ContainerError
 from botdock.model import ContainerHandle, ContainerRun, ContainerTemplate, LogStream, new_execution_id
 from botdock.model.container import LABEL_OWNER, LABEL_POOL, LABEL_RUNTIME
-from botdock.model.runtime import READY_FIFO
+from botdock.model.runtime import READY_FIFO, SECRETS_TARGET
 from botdock.services.code import Workspace
 from botdock.services.code.workspace import make_workspace
 
@@ -188,7 +188,7 @@ def _look_of(files: Workspace) -> object:
 
 
 def start(containers: Containers, template: ContainerTemplate, folder: Path, *, owner: str, runtime: str) -> Member:
-    """Start one that waits, and return it when it does.
+    """Start one that waits, and return it when it does; each may be given secrets.
 
     Args:
         containers: Makes it.
@@ -212,6 +212,7 @@ def start(containers: Containers, template: ContainerTemplate, folder: Path, *, 
             code=str(files.code),
             context=str(files.context),
             result=str(files.result),
+            secrets_target=SECRETS_TARGET if containers.capabilities.private_filesystem else "",
         )
         container = containers.create_container(template, run)
         undo.callback(containers.remove_container, container)

@@ -30,6 +30,8 @@ EMPTY, OTHER, CLOSED = "empty", "template", "closed"
 """Why there is no member for a run: none waits now; none of these templates is the run's; there is no pool any more."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at those that wait."""
+_CALM = 0.02
+"""Seconds before another is started: a run that has just been let go is to have the machine for its first line."""
 _AT_ONCE = 8
 """Members that are removed at once when the runner is closed."""
 
@@ -72,12 +74,13 @@ class Pool:
         self._keeper = threading.Thread(target=self._keep, name="botdock-pool", daemon=True)
 
     def keep(self, kinds: Iterable[Kind]) -> None:
-        """Keep these waiting from now on, and what is learned; what was given up is tried again."""
+        """Keep these waiting from now on, and what is learned; what was given up is tried again; what waits, stays."""
         with self._changed:
-            for kind in self._kinds:
-                self._rejected += kind.members
-                kind.members.clear()
-            self._kinds = list(kinds)
+            known = {kind.name: kind for kind in self._kinds}
+            self._kinds = [known.pop(kind.name, kind).again(kind.count) for kind in kinds]
+            for kind in [*known.values(), *self._kinds]:
+                most = 0 if kind.name in known else kind.count
+                self._rejected += [kind.members.pop() for _ in range(len(kind.members) - most)]
             if not self._keeper.is_alive() and not self._closed:
                 self._keeper.start()
             self._changed.notify_all()
@@ -108,12 +111,16 @@ class Pool:
                 if not kind.members:
                     return self._miss(kind.misses, EMPTY, name)
                 member = kind.members.popleft()
-                self._changed.notify_all()
             if not (reason := member.problem(self._settings.max_age) or member.ask()):
                 kind.hits += 1
                 self._record("pool.hit", labels=(("runtime", kind.runtime),))
                 return member
             self._reject(kind, member, reason)
+
+    def refill(self) -> None:
+        """Let others take the place of those that were claimed, now that these run."""
+        with self._changed:
+            self._changed.notify_all()
 
     def miss(self, reason: str, name: str) -> str:
         """Count a run that no member can take, and return the reason."""
@@ -184,7 +191,7 @@ class Pool:
                     looked = time.monotonic()
                     self._look()
                     self._tell()
-                if (kind := self._due()) is not None:
+                if self._due() is not None and not self._is_closed_in(_CALM) and (kind := self._due()) is not None:
                     self._refill(kind)
                     continue
             except Exception as error:  # noqa: BLE001 - what a third party's engine raises must not end the keeper
@@ -245,9 +252,13 @@ class Pool:
             logger.bind(kind=kind.name, error=kind.error, given_up=kind.given_up).warning(
                 "no container could be started to wait"
             )
+        self.refill()
+        self._is_closed_in(max(1 / self._settings.rate - seconds, 0.0))
+
+    def _is_closed_in(self, seconds: float) -> bool:
+        """Wait so long, or until it is closed; return whether it is."""
         with self._changed:
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._closed, max(1 / self._settings.rate - seconds, 0.0))
+            return self._changed.wait_for(lambda: self._closed, seconds)
 
     def _start(self, kind: Kind) -> Member:
         """Start one that waits, and return it when it does.

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -175,6 +176,24 @@ class RuntimeTests:
                 ended = late.finish(process)
             assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"", b"")
             self._assert_echo(late, ended)
+
+    def test_secrets_that_come_late_are_files_too(self) -> None:
+        if not self.runtime.capabilities.late_secrets:
+            pytest.skip("the runtime takes none once its interpreter has started")
+        secrets = {"KEY": "s3cr3t é\n=\n'$(id)", "OTHER": ""}
+        with bot(self.runtime, self.echo, variables=secrets) as late:
+            write_program(self.runtime, late.program)
+            os.mkfifo(late.folder / READY_FIFO)
+            place = late.folder.with_name("memory")
+            place.mkdir()
+            context = attrs.evolve(late.context, secrets=tuple(secrets), secrets_dir=str(place))
+            with late.start() as process:
+                with _opened_for_writing(late.folder / READY_FIFO, process):
+                    write_context(context, late.folder)
+                ended = late.finish(process)
+            assert (ended.exit_code, ended.stdout, ended.stderr) == (0, b"", b"")
+            assert {path.name: path.read_bytes().decode() for path in place.iterdir()} == secrets
+            assert {path.stat().st_mode & 0o777 for path in place.iterdir()} == {0o400}
 
     @contextmanager
     def _any_bot(self, data: st.DataObject) -> Iterator[Bot]:

@@ -31,6 +31,6 @@ BASH = Runtime(
     files=lambda: {"entrypoint.sh": shell_entrypoint("bash", before=_FIRST_LINE)},
     check=problems,
     checked_bytes=MAX_BYTES,
-    capabilities=RuntimeCapabilities(result=ResultFormat.VALUE),
+    capabilities=RuntimeCapabilities(result=ResultFormat.VALUE, late_secrets=True),
 )
 """Jobs in bash, of any version."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from botdock import Runtime
+from botdock import Runtime, RuntimeCapabilities
 from botdock_runtime_nodejs20.check import declared, problems
 from botdock_runtime_nodejs20.packages import PACKAGES
 
@@ -39,6 +39,7 @@ def nodejs(major: int, *, aliases: tuple[str, ...] = (), interpreters: tuple[str
         check=problems,
         packages=PACKAGES,
         startup_variables=("NODE_*", "UV_*", "ICU_*"),
+        capabilities=RuntimeCapabilities(late_secrets=True),
     )
 
 

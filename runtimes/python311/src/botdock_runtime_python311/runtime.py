@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from botdock import Runtime
+from botdock import Runtime, RuntimeCapabilities
 from botdock_runtime_python311.check import problems
 from botdock_runtime_python311.packages import packages
 
@@ -36,6 +36,7 @@ def python(version: str, *, aliases: tuple[str, ...] = (), interpreters: tuple[s
         check=partial(problems, version=(major, minor)),
         packages=packages((major, minor), programs),
         startup_variables=("PYTHON*",),
+        capabilities=RuntimeCapabilities(late_secrets=True),
         refused_variables={
             "PYTHONINSPECT": "Python would wait for commands at the bot's end, and forget its exit code",
             "PYTHONSAFEPATH": "a bot's modules are found in its script's folder",

@@ -69,6 +69,20 @@ function waitUntilReady(folder) {
   if (!fs.statSync(ready, { throwIfNoEntry: false })?.isFIFO()) return;
   fs.readFileSync(ready);
   if (!fs.existsSync(path.join(folder, 'context.json'))) process.exit(125); // nothing is to run after all
+  const secrets = path.join(folder, 'secrets');
+  if (fs.statSync(secrets, { throwIfNoEntry: false })?.isFile()) keepSecrets(folder, fs.readFileSync(secrets, 'utf8'));
+}
+
+// Write each secret into the folder in memory that is for them, as entrypoint.sh does where they come in time.
+function keepSecrets(folder, listed) {
+  const [place, ...names] = listed.trimEnd().split('\n');
+  const { environment } = JSON.parse(fs.readFileSync(path.join(folder, 'context.json'), 'utf8'));
+  try {
+    for (const name of names) fs.writeFileSync(path.join(place, name), environment[name], { mode: 0o400 });
+  } catch {
+    fs.writeSync(2, 'botdock: the secrets cannot be written to the folder in memory that is for them\n');
+    process.exit(126);
+  }
 }
 
 // Take on the bot's environment and folder, and return the path of its script.

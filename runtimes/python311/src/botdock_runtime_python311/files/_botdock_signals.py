@@ -4,10 +4,11 @@ This file lies beside `wrapper.py`.
 """
 
 # ruff: noqa: INP001 - part of a program, not of a package
-# ruff: noqa: PTH110, PTH116, PTH118, PTH123 - pathlib costs each run its import
+# ruff: noqa: PTH110, PTH113, PTH116, PTH118, PTH123 - pathlib costs each run its import
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import signal
 import stat
@@ -37,6 +38,26 @@ def wait_until_ready(folder: str) -> None:
         fifo.read()
     if not os.path.exists(os.path.join(folder, "context.json")):
         raise SystemExit(NOTHING)
+    if os.path.isfile(os.path.join(folder, "secrets")):
+        keep_secrets(folder)
+
+
+def keep_secrets(folder: str) -> None:
+    """Write each secret into the folder in memory that is for them, as `entrypoint.sh` does where they come in time."""
+    with open(os.path.join(folder, "secrets"), encoding="utf-8") as file:
+        place, *names = file.read().splitlines()
+    with open(os.path.join(folder, "context.json"), "rb") as document:
+        environment = json.load(document)["environment"]
+    mask = os.umask(0o377)
+    try:
+        for name in names:
+            with open(os.path.join(place, name), "wb") as secret:
+                secret.write(environment[name].encode())
+    except OSError:
+        sys.stderr.write("botdock: the secrets cannot be written to the folder in memory that is for them\n")
+        raise SystemExit(126) from None
+    finally:
+        os.umask(mask)
 
 
 class Termination:
