@@ -1,4 +1,4 @@
-"""Containers of a real Docker that wait for runs, under the whole profile."""
+"""Containers that wait for runs, under the whole profile, on each engine of containers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ import pytest
 from botdock import Config, DockerRunner, Executable, Outcome
 from botdock.config import document
 from testbed.waiting import until
-
-pytestmark = pytest.mark.docker
 
 MakeBot = Callable[..., Executable]
 
@@ -46,15 +44,17 @@ time.sleep(600)
 """
 
 
-def test_a_run_goes_into_one_that_waited_and_is_isolated_as_any_other(runner: DockerRunner, make_bot: MakeBot) -> None:
-    report = runner.warm({"python311": 1})
+def test_a_run_goes_into_one_that_waited_and_is_isolated_as_any_other(
+    contained_runner: DockerRunner, make_bot: MakeBot
+) -> None:
+    report = contained_runner.warm({"python311": 1})
     assert [(kind.name, kind.waiting, kind.error) for kind in report.kinds] == [("python311 bot", 1, "")]
-    assert runner.list_managed_containers() == []
+    assert contained_runner.list_managed_containers() == []
     bot = make_bot(ASK, config={"depth": 2}, env={"MINE": "é"}, files={"data/numbers.txt": "1 2 3"})
-    warm = runner.run(bot)
+    warm = contained_runner.run(bot)
     assert (warm.outcome, warm.error) == (Outcome.SUCCEEDED, "")
     assert warm.evidence["pool"]["waited"] >= 0
-    cold = runner.run(make_bot(ASK, config={"depth": 2}, env={"MINE": "é"}, limits={"pids": 50}))
+    cold = contained_runner.run(make_bot(ASK, config={"depth": 2}, env={"MINE": "é"}, limits={"pids": 50}))
     assert cold.evidence["pool"] == {"miss": "template"}
     assert warm.value == cold.value == {"id": "probe", "config": {"depth": 2}, "variable": "é"}
     user, code, network = warm.output.splitlines()
@@ -71,38 +71,44 @@ SECRET = {
 
 @pytest.mark.parametrize("runtime", SECRET)
 def test_each_runtime_runs_in_one_that_waited_and_gets_its_secrets(
-    runner: DockerRunner, make_bot: MakeBot, runtime: str
+    contained_runner: DockerRunner, make_bot: MakeBot, runtime: str
 ) -> None:
-    report = runner.warm({runtime: 1})
+    report = contained_runner.warm({runtime: 1})
     assert [(kind.waiting, kind.error) for kind in report.kinds] == [(1, "")]
-    result = runner.run(make_bot(SECRET[runtime], runtime=runtime, secrets={"KEY": "s3cr3t-s3cr3t"}))
+    result = contained_runner.run(make_bot(SECRET[runtime], runtime=runtime, secrets={"KEY": "s3cr3t-s3cr3t"}))
     assert (result.outcome, result.error, result.value) == (Outcome.SUCCEEDED, "", "*" * 13)
     assert result.evidence["pool"]["waited"] >= 0
 
 
-def test_one_that_became_an_execution_is_shown_and_stopped_as_one(runner: DockerRunner, make_bot: MakeBot) -> None:
-    runner.warm({"python311": 1})
-    execution = runner.start(
+def test_one_that_became_an_execution_is_shown_and_stopped_as_one(
+    contained_runner: DockerRunner, make_bot: MakeBot
+) -> None:
+    contained_runner.warm({"python311": 1})
+    execution = contained_runner.start(
         make_bot("import time\ndef main(id, config):\n    print('up')\n    time.sleep(600)", segment=7)
     )
     assert next(execution.logs(follow=True)).text == "up"
     assert execution.result.evidence["pool"]["waited"] >= 0
-    (shown,) = runner.list_managed_containers(segment=7)
+    (shown,) = contained_runner.list_managed_containers(segment=7)
     assert (shown.execution_id, shown.container_id) == (execution.execution_id, execution.container_id)
-    assert runner.list_managed_containers(segment=8) == []
+    assert contained_runner.list_managed_containers(segment=8) == []
     execution.stop()
     assert execution.result.outcome is Outcome.STOPPED
 
 
-def test_what_waited_for_a_runner_that_was_killed_is_removed(docker_config: Config, tmp_path: Path) -> None:
-    given = json.dumps(document(docker_config, show_secrets=True))
+@pytest.mark.parametrize("engine", [pytest.param("docker", marks=pytest.mark.docker), "oci"])
+def test_what_waited_for_a_runner_that_was_killed_is_removed(
+    request: pytest.FixtureRequest, tmp_path: Path, engine: str
+) -> None:
+    config: Config = request.getfixturevalue(f"{engine}_config")
+    given = json.dumps(document(config, show_secrets=True))
     with subprocess.Popen([sys.executable, "-c", HOLDER, given], stdout=subprocess.PIPE, cwd=tmp_path) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline().split() == [b"2"]
         os.kill(holder.pid, signal.SIGKILL)
-    with DockerRunner(docker_config) as runner:
+    with DockerRunner(config) as runner:
         assert len(runner.leftovers()) == 2
         assert runner.recover() == []
         until(lambda: runner.leftovers() == [])
         assert runner._orchestrator.containers.list_containers({"io.botdock.owner": runner._factory.owner}) == []
-    assert not list(docker_config.home_dir.glob("pool/*"))
+    assert not list(config.home_dir.glob("pool/*"))
