@@ -82,30 +82,10 @@ def test_a_bot_sees_what_it_was_given(
     assert result.value == value
 
 
-@pytest.mark.parametrize(
-    ("runtime", "source"),
-    [
-        ("python311", "import sys\ndef main(id, config):\n    sys.exit(7)"),
-        ("nodejs20", "exports.main = () => process.exit(7);"),
-        ("bash", "exit 7"),
-    ],
-)
-def test_the_exit_code_is_the_bots_own(runner: DockerRunner, make_bot: MakeBot, runtime: str, source: str) -> None:
-    result = runner.run(make_bot(source, runtime=runtime))
-    assert (result.outcome, result.exit_code) == (Outcome.FAILED, 7)
-    assert result.output == ""
-
-
-@pytest.mark.parametrize(
-    ("runtime", "source"),
-    [
-        ("python311", "def main(id, config):\n    print(len(config['blob']))"),
-        ("nodejs20", "exports.main = (id, config) => console.log(config.blob.length);"),
-        ("bash", 'grep -o x "$BOT_CONFIG_FILE" | wc -l | tr -d " "'),
-    ],
-)
-def test_a_config_of_a_megabyte_arrives(runner: DockerRunner, make_bot: MakeBot, runtime: str, source: str) -> None:
-    result = runner.run(make_bot(source, runtime=runtime, config={"blob": "x" * 1_000_000}))
+def test_a_config_of_a_megabyte_arrives(runner: DockerRunner, make_bot: MakeBot) -> None:
+    """Through the container's files, which are the same for each runtime; its contract tries what it makes of them."""
+    source = "def main(id, config):\n    print(len(config['blob']))"
+    result = runner.run(make_bot(source, config={"blob": "x" * 1_000_000}))
     assert result.output == "1000000\n", result
 
 
