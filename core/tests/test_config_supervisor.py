@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from botdock.config import Config, NotifyConfig, document, secrets_of
-from botdock.errors import ConfigError
-from botdock.model import NotificationKind
+from botdock.errors import ConfigError, UserError
+from botdock.model import Executable, NotificationKind
+from botdock.supervisor import submit
 
 HOOK = "https://example.org/hook/7f3a9c"
 
@@ -76,3 +78,12 @@ def test_the_address_of_a_webhook_is_a_secret_since_it_lets_others_write_there()
     assert HOOK not in repr(config)
     assert document(config)["notify"]["webhook"] == "***"
     assert HOOK in secrets_of(config)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"metrics": {"interval": 1.0}}, {"supervisor": {"backoff": 9.0}}, {"notify": {"free_bytes": 1}}]
+)
+def test_what_holds_for_all_executions_is_not_changed_for_one(changes: dict[str, Any], tmp_path: Path) -> None:
+    (section,) = changes
+    with pytest.raises(UserError, match=rf"{section}\.\* cannot be changed for one execution"):
+        submit(Executable(id="sma", file_path="."), overrides={**changes, "home": str(tmp_path / "home")}, spawn=False)

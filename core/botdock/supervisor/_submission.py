@@ -27,6 +27,8 @@ from botdock.services.code.local_paths import local_path
 from botdock.services.code.manifest import read_manifest
 from botdock.supervisor._seat import is_taken, ring
 
+_SHARED = {"metrics", "notify", "supervisor"}
+"""Sections of the configuration that hold for all executions together."""
 LOG = "supervisor.log"
 """The file of the state folder in which a supervisor on demand says what it has to say."""
 
@@ -67,9 +69,9 @@ def submit(
     """
     config, plugins = load(Config, config_file, os.environ, overrides or {}, executable.file_path or None)
     home = config.checked_home(make=True)
-    if "metrics" in (overrides or {}):
+    if shared := _SHARED & (overrides or {}).keys():
         raise UserError(
-            "metrics.* cannot be changed for one execution: a supervisor counts all that it runs together",
+            f"{min(shared)}.* cannot be changed for one execution: it is the supervisor's, for all that it runs",
             hint="Change it in the configuration of the supervisor, and start that anew.",
         )
     wanted = _checked(executable, config, plugins)
