@@ -20,7 +20,7 @@ from botdock.executions._files import POOL
 from botdock.model import ContainerTemplate
 from botdock.pool._kind import Kind
 from botdock.pool._leavings import STATUS
-from botdock.pool._member import Member, start
+from botdock.pool._member import HUNG, Member, start
 from botdock.pool._status import PoolReport
 
 if TYPE_CHECKING:
@@ -116,6 +116,9 @@ class Pool:
                 self._record("pool.hit", labels=(("runtime", kind.runtime),))
                 return member
             self._reject(kind, member, reason)
+            if reason == HUNG:  # others may hang too, and each takes its time
+                with self._changed:
+                    return self._miss(kind.misses, HUNG, name)
 
     def refill(self) -> None:
         """Let others take the place of those that were claimed, now that these run."""
@@ -141,9 +144,8 @@ class Pool:
 
     def close(self, timeout: float) -> None:
         """Remove those that wait, and keep no more; what is left after `timeout` seconds is a later sweep's."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self.refill()  # which wakes the keeper
         if self._keeper.is_alive():
             self._keeper.join(timeout)
         with self._changed:
