@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from botdock.shim._mounts import unmount_below
 from botdock.shim._process import is_alive, kill_process, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.cgroups import kill_all, remove_all
+from botdock.shim._starting import ForkServer, start_alone
 
 MADE = "made.json"
 """What the engine must remember of what it was made from: `name image labels result created_at temporary cgroups`."""
@@ -40,10 +40,6 @@ STALE_SECONDS = 3600.0
 LEAST_SIGNALED = 128
 """An exit code over this may stand for a signal."""
 STARTED = b"+"
-_CODE = "import sys; sys.path.append(sys.argv.pop()); from _program.main import main; main()"
-"""Without site-packages, which would triple the time to start; our own folder comes after the standard library's."""
-_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)
-"""What a Python with a shared library of its own may need to start at all."""
 
 
 @attrs.frozen(kw_only=True)
@@ -144,8 +140,12 @@ class ContainerFolder:
             return ContainerStatus(container_id=name, state=ContainerState.RUNNING, started_at=started_at)
         return ContainerStatus(container_id=name, state=ContainerState.EXITED, started_at=started_at, error=LOST)
 
-    def start(self, *, timeout: float) -> str:
+    def start(self, *, timeout: float, fork_server: ForkServer | None = None) -> str:
         """Start the shim; return what went wrong, or an empty text once the bot runs.
+
+        Args:
+            timeout: Seconds.
+            fork_server: What may fork the shim; without an answer of it, or where there is none, it is a new Python.
 
         Raises:
             TimeoutError: It did not answer in time.
@@ -155,24 +155,13 @@ class ContainerFolder:
             return "this Python does not know where its own program is, so it cannot start another"
         errors = self.path / ERRORS
         with errors.open("wb") as stderr:
-            try:
-                done = subprocess.run(
-                    shim_command(self.path),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=stderr,
-                    env={name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
-                    cwd="/",
-                    start_new_session=True,
-                    timeout=timeout,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired as error:
-                raise TimeoutError(f"the shim did not answer within {error.timeout:g} s") from error
-        if done.stdout == STARTED:
+            answer = fork_server.fork(self.path, errors=stderr.fileno(), timeout=timeout) if fork_server else b""
+            if not answer and not (fork_server and self.record(files.SHIM)):
+                answer = start_alone(self.path, errors=stderr.fileno(), timeout=timeout)
+        if answer == STARTED:
             return ""
         crash = f"the shim crashed: {errors.read_text('utf-8', 'replace')[-SHOWN_ERRORS:].strip()}"
-        return done.stdout[1:].decode("utf-8", "replace") or crash
+        return answer[1:].decode("utf-8", "replace") or crash
 
     def wait(self, *, timeout: float) -> ContainerStatus | None:
         """Return how the bot ended, or None when it still runs, or has not begun, after `timeout` seconds.
@@ -229,11 +218,6 @@ class ContainerFolder:
     def tell(self, line: bytes) -> bool:
         """Send a line to the shim; return whether one is there to hear it."""
         return ring(self.path / files.CONTROL, line + b"\n")
-
-
-def shim_command(folder: Path) -> list[str]:
-    """Return the command that starts the shim of a container, and ends as soon as that is on its own."""
-    return [sys.executable, "-I", "-S", "-c", _CODE, str(folder), str(Path(__file__).resolve().parent)]
 
 
 def sweep(state: Path) -> None:

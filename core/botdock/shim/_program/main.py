@@ -23,7 +23,7 @@ from .processes import kill_below, take_in_orphans
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import alone would take a third of our start
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
 READ_BYTES = 256 * 1024
 LONGEST_POLL = 86_400.0
@@ -258,10 +258,16 @@ def main() -> None:  # pragma: no cover - runs without site-packages, so where n
     """Leave the runner, and run the bot of the container whose folder is the one argument."""
     if os.fork():  # so that no runner need reap us: we belong to init as soon as the first process ends
         os._exit(0)
+    run_to_end(sys.argv[1])
+
+
+def run_to_end(folder: str) -> NoReturn:  # pragma: no cover - as `main`
+    """Be the shim of a container, which answers on stdout how the start went, and end as it does."""
     try:
-        run_shim(sys.argv[1], _report_on_stdout)
+        run_shim(folder, _report_on_stdout)
     except OSError as error:  # who started us reads this
         sys.exit(f"the folder of the container cannot be used: {error}")
+    os._exit(0)  # at once: there is nothing that the interpreter would have to put in order
 
 
 def _report_on_stdout(problem: str) -> None:  # pragma: no cover - as `main`

@@ -49,6 +49,7 @@ class OciEngine(ShimEngine):
     """
 
     name = "oci"
+    forks = True
 
     def __init__(self, state: Path, settings: OciSettings | None = None) -> None:
         super().__init__(state)
