@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from botdock.model import Feature
+from botdock_engine_oci.runtimes import cgroup_version
 from testbed.console import TestbedError
 from testbed.fixtures import unavailable
 from testbed.oci import second_cgroups
-from testbed.ordinary import USER, OrdinaryUser, ordinary_user
+from testbed.ordinary import USER, OrdinaryUser, delegated_group, ordinary_user
 from testbed.packages import ensure_programs
 
 LACKING = ["cpu", "memory", "non_root", "pids", "swap"]
 """What an ordinary user without subordinate ids cannot have enforced with cgroup v1."""
+BOTDOCK = (sys.executable, "-m", "botdock_cli")
 CONFIG = ".config/botdock/botdock.toml"
 LOOKER = textwrap.dedent("""
     import os
@@ -65,7 +69,7 @@ def user(request: pytest.FixtureRequest) -> Iterator[OrdinaryUser]:
 
 
 def run(user: OrdinaryUser, *arguments: str) -> tuple[int, dict[str, Any]]:
-    done = user.run("botdock", "run", *arguments, "--engine", "oci", "--json")
+    done = user.run(*BOTDOCK, "run", *arguments, "--engine", "oci", "--json")
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -92,13 +96,27 @@ def test_a_bot_is_isolated_where_the_policy_accepts_what_is_missing(user: Ordina
     }
 
 
+@pytest.mark.skipif(cgroup_version() == 1, reason="only groups of cgroup v2 can be given to a user")
+def test_a_bot_is_held_to_all_limits_where_cgroups_were_given_to_the_user(user: OrdinaryUser) -> None:
+    before = (user.home / CONFIG).read_text()
+    user.write(CONFIG, f'{before}\n[policy.unenforced]\noci = ["non_root"]\n')
+    user.write("bomb/main.py", "def main(id, config):\n    return len(bytearray(2**30))\n")
+    with delegated_group() as group:
+        user = attrs.evolve(user, group=group)
+        code, result = run(user, "looker")
+        assert (code, result["outcome"]) == (0, "succeeded"), result["error"]
+        code, result = run(user, "bomb")
+        assert (code, result["outcome"]) == (137, "oom_killed"), result["error"]
+        assert list((Path(group).parent / "botdock").glob("botdock-*")) == []
+
+
 def test_what_is_missing_is_refused_by_name_with_what_mends_it(user: OrdinaryUser) -> None:
-    done = user.run("botdock", "run", "looker", "--engine", "oci")
+    done = user.run(*BOTDOCK, "run", "looker", "--engine", "oci")
     assert done.returncode == 125
     assert all(f"{name}: " in done.stderr for name in LACKING), done.stderr
     assert "usermod --add-subuids" in done.stderr
     assert "Traceback" not in done.stderr
-    told = json.loads(user.run("botdock", "doctor", "--json").stdout)
+    told = json.loads(user.run(*BOTDOCK, "doctor", "--json").stdout)
     checks = {check["name"]: check["detail"] for check in told["checks"]}
     assert f"the bot runs as you (user id {USER})" in checks["oci.non_root"]
     assert not {f"oci.{feature.value}" for feature in Feature if feature.value not in LACKING} & set(checks)

@@ -28,16 +28,20 @@ class OrdinaryUser:
     Attributes:
         home: That folder.
         hidden: What is mounted on this machine, and not for this user.
+        group: The cgroup that its commands run in; empty for that of the tests.
     """
 
     home: Path
-    hidden: Sequence[str]
+    hidden: Sequence[str] = ()
+    group: str = ""
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command with nothing of this session's environment."""
         path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
         environment = {"PATH": path, "HOME": str(self.home), **variables}
         steps = [*(f"umount {shlex.quote(place)}" for place in self.hidden), *_openings([ROOT, Path(sys.base_prefix)])]
+        if self.group:
+            steps.append(f"echo $$ >{self.group}/cgroup.procs")
         become = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *command]
         script = "\n".join(["set -e", *steps, f"cd {self.home}", f"exec {shlex.join(become)}"])
         return subprocess.run(
@@ -64,6 +68,24 @@ def ordinary_user(hidden: Sequence[str] = ()) -> Iterator[OrdinaryUser]:
         yield OrdinaryUser(home, hidden)
     finally:
         shutil.rmtree(home)
+
+
+@contextmanager
+def delegated_group() -> Iterator[str]:
+    """Give an ordinary user a group of cgroup v2, as systemd does, and give back one below it, to run commands in."""
+    given = Path("/sys/fs/cgroup/given")
+    inner = given / "user.scope"
+    inner.mkdir(parents=True)
+    try:
+        (given / "cgroup.subtree_control").write_text("+cpu +memory +pids")
+        for folder in (given, inner):
+            for path in (folder, *(folder / name for name in ("cgroup.procs", "cgroup.subtree_control"))):
+                os.chown(path, USER, USER)
+        yield str(inner)
+    finally:
+        for folder in (*(given / "botdock").glob("*/"), given / "botdock", inner, given):
+            if folder.is_dir():
+                folder.rmdir()
 
 
 def _openings(wanted: Sequence[Path]) -> Iterator[str]:

@@ -32,7 +32,11 @@ _CGROUPS = {
 _MENDS_ROOT = (
     "Mount that cgroup controller (cgroup v2 has them all; swap on v1 wants the kernel's option `swapaccount=1`)"
 )
-_MENDS_ORDINARY = "Run botdock as root, who has the cgroups of this machine"
+_MENDS_V1 = "Run botdock as root, who has the cgroups of this machine"
+_MENDS_V2 = (
+    "Start botdock by `systemd-run --user --scope`, below user@.service, to which systemd gives cgroups "
+    "(`Delegate=memory pids cpu`); or run it as root"
+)
 
 
 def missing_features(seen: Seen, users: Users) -> dict[Feature, str]:
@@ -56,7 +60,9 @@ def _reason(feature: Feature) -> str:
 def _mend(feature: Feature, users: Users) -> str:
     if feature not in _CGROUPS:
         return "Install another runtime, or a newer one"
-    return _MENDS_ROOT if users.own is None else _MENDS_ORDINARY
+    if users.own is None:
+        return _MENDS_ROOT
+    return _MENDS_V1 if cgroup_version() == 1 else _MENDS_V2
 
 
 def capabilities(found: Probe, rootfs: str) -> EngineCapabilities:

@@ -25,9 +25,9 @@ from botdock.model import (
 from botdock.shim import Plan, ShimEngine
 from botdock_engine_oci.bundle import bundle
 from botdock_engine_oci.capabilities import capabilities
-from botdock_engine_oci.cgroups import folders_of, group_of
+from botdock_engine_oci.cgroups import folders_of
 from botdock_engine_oci.ids import Ids, Reservations, find_users
-from botdock_engine_oci.probing import Probe, probe
+from botdock_engine_oci.probing import Probe, group_for, probe
 from botdock_engine_oci.rootfs import RootFs, describe, make_rootfs
 from botdock_engine_oci.runtimes import SYSTEM_PATH
 from botdock_engine_oci.settings import OciSettings
@@ -99,15 +99,8 @@ class OciEngine(ShimEngine):
                 new, folder, source=self._settings.rootfs, interpreters=template.interpreters, user=ids.user
             )
             self._require_program(template, run, rootfs)
-            is_root = self._users.own is None
-            document = bundle(
-                template,
-                run,
-                rootfs=rootfs,
-                machine=found.machine,
-                cgroup=group_of(run.name) if is_root else "",
-                ids=ids,
-            )
+            cgroup = group_for(run.name, self._users, found.enforced)
+            document = bundle(template, run, rootfs=rootfs, machine=found.machine, cgroup=cgroup, ids=ids)
             (new / "config.json").write_text(json.dumps(document), encoding="utf-8")
         except BaseException:
             self._reserved.give_back(ids.outside, folder)
@@ -121,7 +114,7 @@ class OciEngine(ShimEngine):
             environment={"PATH": SYSTEM_PATH},
             working_dir="/",
             pid_file=pid_file,
-            cgroups=folders_of(run.name) if is_root else (),
+            cgroups=folders_of(run.name) if cgroup else (),
         )
 
     def remove(self, container: ContainerHandle, *, timeout: float) -> None:

@@ -45,11 +45,6 @@ class Ids:
     mappings: tuple[Mapping, ...] = ()
     group_mappings: tuple[Mapping, ...] = ()
 
-    @property
-    def is_root_inside(self) -> bool:
-        """Whether the bot is the root of its user namespace, as which it has no capability."""
-        return self.user == 0
-
 
 @attrs.frozen(kw_only=True)
 class Users:

@@ -131,13 +131,18 @@ def _look(runtime: Runtime, users: Users, settings: OciSettings) -> dict[str, li
     """Return what a container sees under as much of the profile as can be had, or the runtime's words."""
     all_but_cgroup = frozenset(Feature) - CGROUP
     bare = partial(_run, runtime, users, settings, all_but_cgroup)
-    if users.own is not None:  # the cgroups of this machine are root's
+    if not group_of("any"):
         return bare()
     seen = _run(runtime, users, settings, frozenset(Feature))
     if not isinstance(seen, str) or isinstance(unlimited := bare(), str):
         return seen
     without_swap = _run(runtime, users, settings, frozenset(Feature) - {Feature.SWAP})
     return unlimited if isinstance(without_swap, str) else without_swap
+
+
+def group_for(name: str, users: Users, enforced: frozenset[Feature]) -> str:
+    """Return the cgroup of a container; without limits, an ordinary user's has none, as runtimes then refuse one."""
+    return group_of(name) if users.own is None or enforced & CGROUP else ""
 
 
 def _run(
@@ -148,7 +153,7 @@ def _run(
     try:
         made.chmod(0o755)
         template, run = _probed(made, name)
-        ids, cgroup = users.pick(), group_of(name) if users.own is None else ""
+        ids, cgroup = users.pick(), group_for(name, users, enforced)
         rootfs = make_rootfs(made, made, source=settings.rootfs, interpreters=(), user=ids.user)
         document = bundle(
             template,
