@@ -15,6 +15,7 @@ from testbed.images import ensure_images
 from testbed.interpreters import ensure_node22
 from testbed.minio import MinioServer
 from testbed.minio_program import ensure_minio
+from testbed.oci import ensure_runtimes
 from testbed.provision import Lease, find_engine, is_ci, may_own_a_daemon
 from testbed.registry import ensure_registry
 from testbed.suites import NEWER
@@ -25,6 +26,7 @@ def prepare() -> None:
     _prepare("Docker", _prepare_images)
     if may_own_a_daemon():
         _prepare("a newer Docker", partial(_prepare_images, NEWER))
+    _prepare("an OCI runtime", ensure_runtimes)
     _prepare("MinIO", ensure_minio)
     _prepare("Node.js 22", ensure_node22)
     _prepare("a registry of images", ensure_registry)

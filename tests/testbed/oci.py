@@ -7,7 +7,7 @@ from pathlib import Path
 
 from botdock.errors import EngineUnavailableError
 from botdock_engine_oci.probing import cache_of, probe
-from botdock_engine_oci.settings import OciSettings
+from botdock_engine_oci.settings import RUNTIMES, OciSettings
 from testbed.cache import cache_dir
 from testbed.console import TestbedError
 from testbed.packages import ensure_programs, find_program
@@ -40,6 +40,16 @@ def ensure_runtime(name: str) -> str:
         script.write_text(text)
         script.chmod(0o755)
     return str(script)
+
+
+def ensure_runtimes() -> None:
+    """Install the runtimes that the engine knows.
+
+    Raises:
+        TestbedError: One cannot be had.
+    """
+    for name in RUNTIMES:
+        ensure_runtime(name)
 
 
 def try_runtime(path: str) -> Path:
