@@ -12,6 +12,7 @@ import pytest
 from loguru import logger
 
 import botdock.logging
+from botdock.config import Config, ContainersConfig, RuntimeConfig
 from botdock.errors import BotdockError, ContainerError, EngineTimeoutError
 from botdock.model import ContainerHandle, ContainerState, ContainerStatus, Executable, Limits, Outcome
 from botdock.orchestrator import bot_orchestrator
@@ -260,7 +261,8 @@ def test_a_runner_that_is_closed_leaves_the_rest_of_a_long_log_to_its_successor(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bot_orchestrator, "LOG_PATIENCE", 0.05)
-    stage = make_stage(FakeEngine(Script(output=(Script.out(b"hi\n"),))))
+    config = Config(containers=ContainersConfig(call_timeout=3), runtime=RuntimeConfig(grace=1))
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"hi\n"),))), config=config)
     left, release = threading.Event(), stage.logs.release
     monkeypatch.setattr(stage.logs, "wait_drained", lambda *_: not left.wait(30))
 

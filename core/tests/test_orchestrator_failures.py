@@ -23,6 +23,7 @@ from botdock.model import ENTRYPOINTS, Executable, Outcome
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.faults import Fault, FaultKind
 from botdock_testing.script import Script, envelope
+from testbed.drills import count
 from testbed.waiting import until
 
 MakeStage = Callable[..., Any]
@@ -140,7 +141,7 @@ WHOLE = envelope(b'{"pnl": 1.5}')
 def test_a_result_of_which_a_byte_is_missing_is_never_a_success(
     make_stage: MakeStage, make_bot: MakeBot, entrypoint: str
 ) -> None:
-    for size in range(len(WHOLE)):
+    for size in {*range(0, len(WHOLE), count(1, 9)), len(WHOLE) - 1}:
         stage = make_stage(FakeEngine(Script(result=WHOLE[:size])))
         result = getattr(stage.orchestrator, f"execute_{entrypoint}")(make_bot(entrypoint=entrypoint))
         assert (result.outcome, result.value) == (Outcome.INFRASTRUCTURE_ERROR, None), WHOLE[:size]

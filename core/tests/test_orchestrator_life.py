@@ -15,6 +15,7 @@ from botdock.errors import (
     StorageError,
 )
 from botdock.model import DEFAULT_LIMITS, ContainerHandle, Executable, Limits, Outcome, Phase, Status
+from botdock.orchestrator import attempts
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script, envelope
 
@@ -147,6 +148,7 @@ def test_a_bot_that_ignores_sigterm_is_killed_after_the_grace(make_stage: MakeSt
 def test_a_container_that_is_removed_while_its_end_is_waited_for_has_been_stopped(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(attempts, "_IN_A_MOMENT", 0.1)
     stage = make_stage(FakeEngine(Script(forever=True)))
     execution = stage.orchestrator.begin(make_bot())
     stop = stage.engine.stop

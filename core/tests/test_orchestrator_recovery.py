@@ -143,8 +143,9 @@ def test_an_ending_that_failed_is_forgotten(make_stage: MakeStage, begun: Any) -
 
 @pytest.mark.parametrize("operation", ["ensure_image", "create", "attach", "start"])
 def test_a_bot_that_was_never_started_is_said_to_be_so(
-    make_stage: MakeStage, make_bot: MakeBot, operation: str
+    make_stage: MakeStage, make_bot: MakeBot, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recovery, "ENGINE_PATIENCE", 0.0)
     stage = make_stage()
     stage.engine.delay(operation, 1000)
     threading.Thread(target=stage.orchestrator.begin, args=(make_bot(),), daemon=True).start()
