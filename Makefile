@@ -43,7 +43,7 @@ test: lint images ## Check everything, on a real Docker where one can be had
 
 drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker too
 	@DRILLS=full $(PYTEST) $(PARALLEL) \
-		tests/faults tests/property tests/real_bots core plugins runtimes storage_backends
+		tests/faults tests/integration tests/property tests/real_bots core plugins runtimes storage_backends
 	@DRILLS=full BOTDOCK_TEST_DOCKER=trixie $(PYTEST) $(PARALLEL) -m docker \
 		tests/faults tests/integration plugins/docker_engine/tests
 

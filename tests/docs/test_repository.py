@@ -37,6 +37,7 @@ PUBLIC = [
 ]
 
 MAX_LINES = 300
+DRILLED = re.compile(r"testbed(\.| import )drills|pytest\.mark\.sampled")
 WRITTEN = {".py", ".sh", ".js", ".mjs", ".cjs", ".toml", ".md"}
 """Endings of the files that people write; data is as long as it is."""
 
@@ -64,7 +65,7 @@ def test_no_file_is_longer_than_300_lines() -> None:
 def test_every_drill_is_run_in_full_by_make_drills() -> None:
     recipe = (ROOT / "Makefile").read_text().partition("\ndrills:")[2].partition("\n\n")[0]
     folders = tuple(word for word in recipe.split() if (ROOT / word).is_dir())
-    drills = [name_of(path) for path in files(".py") if re.search(r"testbed(\.| import )drills", path.read_text())]
+    drills = [name_of(path) for path in files(".py") if re.search(DRILLED, path.read_text())]
     elsewhere = [name for name in drills if not name.startswith((*folders, "tests/testbed", "tests/docs"))]
     assert folders
     assert elsewhere == ["conftest.py"]
