@@ -29,7 +29,7 @@ class Programs:
     """What runs in the containers: waits for its FIFO, where there is one, writes the code it finds, and ends."""
 
     def __init__(self) -> None:
-        self.engine = FakeEngine(self)
+        self.engine = FakeEngine(self, keeps_waiting=True)
 
     def __call__(self, _template: ContainerTemplate, run: ContainerRun) -> Script:
         if Path(run.context, "ready").exists():

@@ -99,7 +99,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         limits=DEFAULT_LIMITS,
     )
     scene = Scene(
-        engine=FakeEngine(programs),
+        engine=FakeEngine(programs, keeps_waiting=True),
         programs=programs,
         metrics=FakeMetrics(),
         template=template,

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import select
+from pathlib import Path
 from threading import Timer
 
 import pytest
 
 from botdock.errors import ImageError
 from botdock.model import Engine, EngineCapabilities, Feature, LogCursor, LogStream, PullPolicy, PullProgress, Stream
+from botdock.model.runtime import ENTRYPOINT_SCRIPT, READY_FIFO
 from botdock_testing._engine_support import (
     CALL,
     DEADLINE,
     MakeSpec,
     bounded,
     drain,
+    ended,
     read_logs,
     read_until,
     run,
     started,
 )
 from botdock_testing.program import Program
+
+WAITING = 'read -r line <"$2/ready"; cat late "$2/late" "$1"'
+"""A program that waits; it is given its result and its context."""
 
 OUTPUTS = {
     "nothing": b"",
@@ -164,6 +171,25 @@ class DeliveryTests:
         place = "/run/secrets"
         ran = run(engine, make_spec(Program(fills=place, stdout=b"filled"), secrets_target=place))
         assert (ran.status.exit_code, ran.stdout) == (0, b"filled")
+
+    def test_what_waits_on_a_fifo_sees_what_is_written_after_its_start(
+        self, engine: Engine, make_spec: MakeSpec
+    ) -> None:
+        spec = make_spec()
+        needs(engine.prepare(spec.template, 1, timeout=CALL), "containers that wait")
+        code, context = Path(spec.run.code), Path(spec.run.context)
+        Path(spec.template.program, ENTRYPOINT_SCRIPT).write_text(WAITING)
+        os.mkfifo(context / READY_FIFO)
+        (context / READY_FIFO).chmod(0o644)
+        container = engine.create(*spec, timeout=CALL)
+        with engine.attach(container, timeout=CALL) as stream:
+            engine.start(container, timeout=CALL)
+            with (context / READY_FIFO).open("wb"):  # the program reads from then on
+                (code / "late").write_bytes(b"code ")
+                (context / "late").write_bytes(b"context ")
+                Path(spec.run.result).write_bytes(b"result")
+            assert drain(stream)[Stream.STDOUT] == b"code context result"
+        assert ended(engine, container).exit_code == 0
 
     def test_capabilities_account_for_every_feature(self, capabilities: EngineCapabilities) -> None:
         assert capabilities.engine

@@ -54,6 +54,7 @@ class ScriptedEngine(Engine):
     check_mounts: bool
     has_fileno: bool
     has_events: bool
+    keeps_waiting: bool
     world: World
 
     def capabilities(self) -> EngineCapabilities:
@@ -92,8 +93,8 @@ class ScriptedEngine(Engine):
         return size
 
     def prepare(self, template: ContainerTemplate, count: int, *, timeout: float) -> bool:
-        """Say that it can: a script sees nothing anyway."""
-        return True
+        """Say what it was told to say."""
+        return self.keeps_waiting
 
     def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Keep what it is made from, and decide what the container will do."""

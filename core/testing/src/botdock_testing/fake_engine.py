@@ -36,6 +36,7 @@ class FakeEngine(FaultyEngine):
         check_mounts: Whether `create` refuses a mount whose source does not exist, as real engines do.
         has_fileno: Whether its log streams have a descriptor.
         has_events: Whether it tells of the ends of containers.
+        keeps_waiting: Whether it says that containers can wait for what they are told, as `behaviour` then sees to.
         before: Called with each call; see `FaultyEngine`.
     """
 
@@ -49,6 +50,7 @@ class FakeEngine(FaultyEngine):
         check_mounts: bool = False,
         has_fileno: bool = True,
         has_events: bool = False,
+        keeps_waiting: bool = False,
         before: Callable[[Call], None] | None = None,
     ) -> None:
         self._scripted = ScriptedEngine(
@@ -59,6 +61,7 @@ class FakeEngine(FaultyEngine):
             check_mounts=check_mounts,
             has_fileno=has_fileno,
             has_events=has_events,
+            keeps_waiting=keeps_waiting,
             world=World(images=set(images or ())),
         )
         super().__init__(self._scripted, *faults, before=before)
