@@ -37,7 +37,7 @@ def ended(runner: DockerRunner, bot: Executable, end: Callable[[str], object]) -
 
 
 def test_a_child_that_dies_of_memory_is_noted_and_the_bots_own_code_is_the_outcome(
-    runner: DockerRunner, make_bot: MakeBot
+    contained_runner: DockerRunner, make_bot: MakeBot
 ) -> None:
     source = """
     import subprocess, sys
@@ -46,7 +46,7 @@ def test_a_child_that_dies_of_memory_is_noted_and_the_bots_own_code_is_the_outco
         assert subprocess.run([sys.executable, "-c", "x = bytearray(512 * 1024 * 1024)"]).returncode == -9
         sys.exit(7)
     """
-    result = runner.run(make_bot(source, limits=Limits(memory=64 * MIB)))
+    result = contained_runner.run(make_bot(source, limits=Limits(memory=64 * MIB)))
     assert (result.outcome, result.exit_code, result.evidence["oom_killed"]) == (Outcome.FAILED, 7, True), result
 
 

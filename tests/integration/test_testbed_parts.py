@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed import machine
 from testbed.branches import branch_coverage
 from testbed.cache import VARIABLE, Slot, cache_dir
 from testbed.cgroups import prepare_cgroups
@@ -98,3 +99,12 @@ def test_a_delegated_cgroup_has_its_processes_moved_below_it(tmp_path: Path) -> 
     prepare_cgroups(tmp_path)
     assert (tmp_path / "testbed/cgroup.procs").read_text() == "7"
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+pids"
+
+
+def test_a_machine_ends_by_itself_or_is_killed_in_time() -> None:
+    told: list[str] = []
+    ended = machine._boot(["echo", "machine: pytest ended with 3"], 60.0, told.append)
+    assert (ended.exit_code, ended.is_late) == (3, False)
+    assert told == [ended.output]
+    killed = machine._boot(["sleep", "600"], 0.1, told.append)
+    assert (killed.exit_code, killed.output, killed.is_late) == (None, "", True)

@@ -43,10 +43,12 @@ class Ended:
     Attributes:
         exit_code: Pytest's; None where it did not come to its end.
         output: All that was written to the console.
+        is_late: Whether it was killed for taking too long.
     """
 
     exit_code: int | None
     output: str
+    is_late: bool
 
 
 def run_tests(*arguments: str, timeout: float = TIMEOUT, tell: Callable[[str], object] = lambda line: None) -> Ended:
@@ -66,13 +68,11 @@ def run_tests(*arguments: str, timeout: float = TIMEOUT, tell: Callable[[str], o
         _make_given(tree, arguments)
         make_disk(tree, disk)
         shutil.rmtree(tree)
-        output = _boot(_command(machine, disk), timeout, tell)
+        return _boot(_command(machine, disk), timeout, tell)
     finally:
         shutil.rmtree(tree, ignore_errors=True)
         disk.unlink(missing_ok=True)
         slot.free()
-    ends = _END.findall(output)
-    return Ended(int(ends[-1]) if ends else None, output)
 
 
 def _make_given(folder: Path, arguments: Sequence[str]) -> None:
@@ -110,13 +110,19 @@ def _command(machine: Path, disk: Path) -> list[str]:
     ]
 
 
-def _boot(command: Sequence[str], timeout: float, tell: Callable[[str], object]) -> str:
+def _boot(command: Sequence[str], timeout: float, tell: Callable[[str], object]) -> Ended:
     lines: list[str] = []
+    late = threading.Event()
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert process.stdout is not None
-        timer = threading.Timer(timeout, process.kill)
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(timeout, give_up)
         timer.start()
         try:
             for line in process.stdout:
@@ -125,7 +131,9 @@ def _boot(command: Sequence[str], timeout: float, tell: Callable[[str], object])
         finally:
             timer.cancel()
             process.kill()
-    return "\n".join(lines)
+    output = "\n".join(lines)
+    ends = _END.findall(output)
+    return Ended(int(ends[-1]) if ends else None, output, late.is_set())
 
 
 def main() -> int:
@@ -136,7 +144,7 @@ def main() -> int:
         say(str(error))
         return 1
     if ended.exit_code is None:
-        say("the machine came to no end: it did not boot, or took too long")
+        say(f"the machine was killed after {TIMEOUT:g} s" if ended.is_late else "the machine ended before pytest did")
         return 1
     return ended.exit_code
 
