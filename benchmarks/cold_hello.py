@@ -153,7 +153,7 @@ def report(seconds: dict[str, list[float | None]], ways: dict[str, Compared]) ->
     for name, values in seconds.items():
         known = sorted(value * 1000 for value in values if value is not None)
         p50, p95, p99 = (known[min(int(len(known) * share), len(known) - 1)] for share in (0.5, 0.95, 0.99))
-        line = f"{name:16} n {len(values):3}  p50 {p50:6.1f}  p95 {p95:6.1f}  p99 {p99:6.1f} ms"
+        line = f"{name:16} n {len(values):3}  min {known[0]:6.1f}  p50 {p50:6.1f}  p95 {p95:6.1f}  p99 {p99:6.1f} ms"
         line += f"  {len(values) - len(known)} failed"
         if against := ways[name].against:
             pairs = list(both(values, seconds[against]))

@@ -26,7 +26,7 @@ from testbed.drills import SEED, count
 from testbed.processes import read_or_empty
 from testbed.waiting import until
 
-KILLS = count(300, 8)
+KILLS = count(300, 4)
 CALL = 60.0
 LONGEST = 0.12
 """Seconds after the beginning of a start in which the kill falls; most are over before."""

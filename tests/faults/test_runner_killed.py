@@ -160,7 +160,7 @@ class Drill:
     ("engine", "kills"),
     [
         pytest.param("docker", count(50, 10), marks=pytest.mark.docker),
-        ("oci", count(50, 8)),
+        ("oci", count(50, 5)),
         ("process", count(15, 8)),
     ],
 )
