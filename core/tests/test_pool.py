@@ -113,8 +113,12 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     scene.lease.give_up()
 
 
+def ask(pool: Pool, template: ContainerTemplate) -> Member | str:
+    return pool.claim(template, NAME, lambda _: True)
+
+
 def claimed(pool: Pool, template: ContainerTemplate) -> Member:
-    found = pool.claim(template, NAME)
+    found = ask(pool, template)
     assert isinstance(found, Member), found
     return found
 
@@ -140,14 +144,8 @@ def test_a_run_of_another_template_gets_none(scene: Scene) -> None:
         attrs.evolve(scene.template, image="shell:2"),
         attrs.evolve(scene.template, limits=attrs.evolve(DEFAULT_LIMITS, memory=64 * 1024 * 1024)),
     ):
-        assert pool.claim(other, NAME) == "template"
+        assert ask(pool, other) == "template"
     assert (pool.report().misses, pool.report().kinds[0].waiting) == ({"template": 3}, 1)
-
-
-def test_when_none_waits_the_run_is_told_so(scene: Scene) -> None:
-    scene.engine.fail("create", ContainerError("no"), times=None)
-    pool = scene.pool()
-    assert pool.claim(scene.template, NAME) in {"empty", "template"}
 
 
 @pytest.mark.parametrize("harm", ["died", "tampered", "written", "stranger"])
@@ -165,7 +163,7 @@ def test_one_that_is_not_as_it_was_is_not_given_out(scene: Scene, harm: str, mon
             scene.engine.emit(before, b"early\n")
         case "stranger":
             (folder / "context/context.json").write_text("{}")
-    found = pool.claim(scene.template, NAME)
+    found = ask(pool, scene.template)
     assert found == "empty" or (isinstance(found, Member) and found.container.id != before)
     pool.wait(PATIENCE)
     until(lambda: before not in scene.containers)
@@ -177,9 +175,18 @@ def test_one_that_no_longer_reads_is_not_given_out(scene: Scene, monkeypatch: py
     scene.programs.reads = False
     pool = scene.pool(2)
     monkeypatch.setattr(_pool, "LOOK_EVERY", 600)
-    assert pool.claim(scene.template, NAME) == "hung", "the next may hang as well: the run does not wait for each"
+    assert ask(pool, scene.template) == "hung", "the next may hang as well: the run does not wait for each"
     (kind,) = pool.report().kinds
     assert (kind.discarded, kind.misses, kind.hits) == ({"hung": 1}, {"hung": 1}, 0)
+
+
+def test_code_that_is_too_much_is_a_miss_and_spoils_the_one_that_it_was_put_into(scene: Scene) -> None:
+    pool = scene.pool()
+    (before,) = scene.containers
+    assert pool.claim(scene.template, NAME, lambda _: False) == "code"
+    until(lambda: before not in scene.containers)
+    pool.wait(PATIENCE)
+    claimed(pool, scene.template).discard(FakeContainers(scene.engine))
 
 
 def test_one_that_has_waited_long_is_replaced(scene: Scene) -> None:
@@ -196,12 +203,9 @@ def test_after_failures_in_a_row_it_is_given_up_with_the_reason(scene: Scene) ->
     assert (kind.given_up, kind.error, kind.waiting) == (True, "no room", 0)
     assert scene.containers == []
     assert not list((scene.home / "pool").glob("*/*/"))
-
-
-def test_a_few_failures_only_delay_it(scene: Scene) -> None:
-    scene.engine.fail("create", ContainerError("not now"), times=2)
-    (kind,) = scene.pool().report().kinds
-    assert (kind.waiting, kind.given_up, kind.error) == (1, False, "")
+    scene.engine.faults.clear("start")
+    pool.keep([Kind(name=NAME, count=1, make=lambda: scene.template)])
+    assert pool.wait(PATIENCE).kinds[0].waiting == 1, "asked again, it tries again"
 
 
 def test_the_memory_of_all_is_bounded(scene: Scene) -> None:
@@ -213,9 +217,9 @@ def test_what_was_asked_for_is_learned_and_the_oldest_forgotten(scene: Scene) ->
     pool = scene.pool(0, learn=1)
     others = [attrs.evolve(scene.template, network=name) for name in ("one", "two")]
     for other in others:
-        assert pool.claim(other, NAME) == "template"
+        assert ask(pool, other) == "template"
         until(lambda: pool.report().kinds[-1].waiting == 1)
-    assert pool.claim(others[0], NAME) == "template"
+    assert ask(pool, others[0]) == "template"
     until(lambda: pool.report().kinds[-1].waiting == 1)
     claimed(pool, others[0]).discard(FakeContainers(scene.engine))
     until(lambda: len(scene.containers) == 1)
@@ -227,7 +231,7 @@ def test_those_of_another_image_are_replaced_once_a_name_means_it(scene: Scene) 
     scene.template = attrs.evolve(scene.template, image="shell:2")
     claimed(pool, before_template := attrs.evolve(scene.template, image="shell:1"))
     pool.wait(PATIENCE)
-    assert pool.claim(before_template, NAME) == "template"
+    assert ask(pool, before_template) == "template"
     assert claimed(pool, scene.template).digest == scene.template.digest
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from botdock.orchestrator.preparation import End, Preparation, Setting
     from botdock.services.interfaces import Services
 
-SECRETS, STARTUP, CODE = "secrets", "startup", "code"
+SECRETS, STARTUP = "secrets", "startup"
 """Why no container that waits can take a run: its interpreter has started, and the run has secrets, or variables that
-are read then; or its code is too much."""
+are read then."""
 EVIDENCE = "pool"
 _BACKTEST, _LONG = "-backtest", "-long-running"
 _SUFFIXES = (_BACKTEST, _LONG, "")
@@ -117,17 +117,16 @@ class Members:
             return None, self._pool.miss(SECRETS, name)
         if plan.runtime.startup_names(executable.env):
             return None, self._pool.miss(STARTUP, name)
-        found = self._pool.claim(template, name)
-        if isinstance(found, str):
-            return None, found
+        found = self._pool.claim(template, name, partial(self._fill, run.workspace.code))
+        return (None, found) if isinstance(found, str) else (found, "")
+
+    def _fill(self, code: Path, member: Member) -> bool:
         bounds = {"entries": self._settings.code_entries, "size": self._settings.code_bytes}
         try:
-            if deliver(run.workspace.code, found.files.code, **bounds):
-                return found, ""
+            return deliver(code, member.files.code, **bounds)
         except OSError as error:
             logger.bind(error=str(error)).warning("code could not be delivered to a container that waited")
-        self._pool.give_back(found)
-        return None, self._pool.miss(CODE, name)
+            return False
 
     def _kind(self, name: str, count: int) -> Kind:
         suffix = next(suffix for suffix in _SUFFIXES if name.endswith(suffix))

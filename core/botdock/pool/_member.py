@@ -91,15 +91,17 @@ class Member:
             return TAMPERED
 
     def ask(self) -> str:
-        """Let it read a byte, which means nothing: so it is neither stopped nor frozen. Say why not, or nothing."""
-        if self.fifo is None:
-            return DIED
+        """Send it a byte, which means nothing but that it should read; say why that cannot be, or nothing."""
         try:
-            os.write(self.fifo, b"\n")
+            os.write(self.fifo or -1, b"\n")
         except OSError:  # EPIPE: it reads no more
             return DIED
+        return ""
+
+    def answer(self) -> str:
+        """Wait until it has read what it was sent, and so is neither stopped nor frozen; say why not, or nothing."""
         deadline, pause = time.monotonic() + _PATIENCE, _SHORT
-        while struct.unpack("i", fcntl.ioctl(self.fifo, termios.FIONREAD, b"\0" * 4))[0]:
+        while struct.unpack("i", fcntl.ioctl(self.fifo or -1, termios.FIONREAD, b"\0" * 4))[0]:
             if time.monotonic() > deadline:
                 return HUNG
             time.sleep(pause)

@@ -26,8 +26,8 @@ from botdock.pool._status import PoolReport
 if TYPE_CHECKING:
     from botdock.services.interfaces import Containers
 
-EMPTY, OTHER, CLOSED = "empty", "template", "closed"
-"""Why there is no member for a run: none waits now; none of these templates is the run's; there is no pool any more."""
+EMPTY, OTHER, CODE, CLOSED = "empty", "template", "code", "closed"
+"""Why there is no member for a run: none waits; it is of none of these templates; its code is too much; all is over."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at those that wait."""
 _CALM = 0.02
@@ -91,12 +91,13 @@ class Pool:
             self._changed.wait_for(lambda: self._closed or not any(map(self._may_grow, self._kinds)), timeout)
         return self.report()
 
-    def claim(self, template: ContainerTemplate, name: str) -> Member | str:
+    def claim(self, template: ContainerTemplate, name: str, fill: Callable[[Member], bool]) -> Member | str:
         """Return a member of a template, which is the caller's from now on; or why there is none.
 
         Args:
             template: The run's.
             name: Its runtime and entrypoint.
+            fill: Puts the code of the run into a member, while that answers; returns whether it could.
         """
         digest = template.digest
         with self._changed:
@@ -111,14 +112,16 @@ class Pool:
                 if not kind.members:
                     return self._miss(kind.misses, EMPTY, name)
                 member = kind.members.popleft()
-            if not (reason := member.problem(self._settings.max_age) or member.ask()):
+            reason = member.problem(self._settings.max_age) or member.ask()
+            filled = not reason and fill(member)
+            if not (reason := reason or member.answer() or ("" if filled else CODE)):
                 kind.hits += 1
                 self._record("pool.hit", labels=(("runtime", kind.runtime),))
                 return member
             self._reject(kind, member, reason)
-            if reason == HUNG:  # others may hang too, and each takes its time
+            if reason in {HUNG, CODE}:  # others may hang too, and each takes its time; none takes such code
                 with self._changed:
-                    return self._miss(kind.misses, HUNG, name)
+                    return self._miss(kind.misses, reason, name)
 
     def refill(self) -> None:
         """Let others take the place of those that were claimed, now that these run."""
@@ -129,12 +132,6 @@ class Pool:
         """Count a run that no member can take, and return the reason."""
         with self._changed:
             return self._miss(self._misses, reason, name)
-
-    def give_back(self, member: Member) -> None:
-        """Let a member be removed that could not be used after all."""
-        with self._changed:
-            self._rejected.append(member)
-            self._changed.notify_all()
 
     def report(self) -> PoolReport:
         """Return what waits, and what came of that."""
