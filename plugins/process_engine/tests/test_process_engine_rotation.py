@@ -24,6 +24,7 @@ from botdock.shim._program import log as writing
 from botdock.shim._program.files import make_log_file
 from botdock.shim._program.log import Log
 from botdock_engine_process.engine import ProcessEngine
+from testbed.drills import count
 
 CALL = 30.0
 KINDS = {Stream.STDOUT: files.STDOUT, Stream.STDERR: files.STDERR}
@@ -144,6 +145,9 @@ def bound(written: dict[Stream, bytes]) -> int:
     return min(kept, sum(map(len, written.values()))) + (kept + 8) * files.FRAME.size + 8 * files.HEAD.size
 
 
+WRITES = count(600_000, 200_000)
+
+
 @pytest.mark.parametrize(("newest", "limit"), [(False, 2_000_000), (True, 100_000)])
 def test_tiny_writes_take_about_twice_their_bytes_of_the_disk(
     newest: bool, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -152,13 +156,13 @@ def test_tiny_writes_take_about_twice_their_bytes_of_the_disk(
     with working_in(tmp_path):
         make_log_file(0)
         log, written = Log(limit, newest=newest), {Stream.STDOUT: bytearray(), Stream.STDERR: bytearray()}
-        for number in range(600_000):
+        for number in range(WRITES):
             stream = Stream.STDERR if number % 3 else Stream.STDOUT
             written[stream].append(number % 251)
             log.append(KINDS[stream], bytes(written[stream][-1:]))
         log.close()
     taken = [path.stat().st_size for path in tmp_path.iterdir()]
-    assert sum(taken) <= 2 * min(2 * limit, 600_000) + len(taken) * (writing.FREE_FRAMES + 100)
+    assert sum(taken) <= 2 * min(2 * limit, WRITES) + len(taken) * (writing.FREE_FRAMES + 100)
     files = LogFiles(ContainerFolder(tmp_path), cursor=LogCursor(), follow=False)
     lost = {gap.stream: gap.size or 0 for gap in files.lost}
     found = dict.fromkeys(Stream, b"")
@@ -167,7 +171,7 @@ def test_tiny_writes_take_about_twice_their_bytes_of_the_disk(
             found[chunk.stream] += chunk.data
     files.close()
     assert found == {stream: bytes(data[lost.get(stream, 0) :]) for stream, data in written.items()}
-    assert sum(lost.values()) <= 600_000 - min(limit, 600_000)
+    assert sum(lost.values()) <= WRITES - min(limit, WRITES)
 
 
 def long_running(shell_spec: Any, script: str) -> Any:
