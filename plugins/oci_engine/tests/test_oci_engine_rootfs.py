@@ -123,7 +123,8 @@ def test_the_shim_of_a_version_manager_is_no_interpreter(tmp_path: Path, monkeyp
 
 def test_of_a_folder_all_is_shown_but_who_is_who_and_nothing_is_made_in_it(tmp_path: Path) -> None:
     source, made = tmp_path / "image", tmp_path / "c"
-    program(source / "usr" / "bin" / "sh")
+    program(source / "usr" / "bin" / "nosuchbox")
+    (source / "usr" / "bin" / "sh").symlink_to("/bin/nosuchbox")
     (source / "bin").symlink_to("usr/bin")
     for name in ("etc", "opt", "proc", "var"):
         (source / name).mkdir()

@@ -86,7 +86,7 @@ def make_rootfs(new: Path, folder: Path, *, source: str, interpreters: Iterable[
         binds |= {prefix: prefix for prefix in prefixes}
         return RootFs(path=ROOT, binds=binds, search_path=search_path(prefixes))
     root = Path(source)
-    if not (root / "bin" / "sh").exists():
+    if not os.path.lexists(root / "bin" / "sh"):  # it may be a link that leads somewhere in the container alone
         raise _error(f"{source} has no bin/sh, so it is not a root file system", "Name another: options.oci.rootfs.")
     binds = _programs(path, root, sorted({entry.name for entry in root.iterdir()} - OWN))
     binds |= _own_etc(root / "etc", folder / ETC_FOLDER)
