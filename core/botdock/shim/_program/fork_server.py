@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gc
 import os
+from contextlib import suppress
 
+from .files import identity_of
 from .main import run_to_end
 
 MESSAGE_BYTES = 64 * 1024
@@ -29,6 +31,9 @@ def serve() -> None:  # pragma: no cover - runs without site-packages, so where 
     os.closerange(3, requests.fileno())
     os.closerange(requests.fileno() + 1, _LEFT_OPEN)
     os.chdir("/")
+    identity_of(os.getpid())  # loads the codec of what each shim reads
+    with suppress(ImportError):
+        import _ctypes  # noqa: F401 - each shim needs it
     gc.collect()
     gc.freeze()  # so that a collection in a shim copies no page of what it shares with us
     while True:

@@ -7,6 +7,7 @@ network `none`, the runtime sets up the loopback interface, which leads nowhere 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -222,8 +223,12 @@ def _resources(limits: Limits, machine: Machine) -> dict[str, Any]:
     }
 
 
+@cache
 def _seccomp(architecture: str) -> dict[str, Any]:
-    """Return botdock's list of system calls, for one architecture: the calls of others kill the bot."""
+    """Return botdock's list of system calls, for one architecture: the calls of others kill the bot.
+
+    What it returns is shared, and so not to be changed.
+    """
     listed = allow_list()
     rules = [{key: value for key, value in rule.items() if key != "comment"} for rule in listed["syscalls"]]
     return {**listed, "architectures": [ARCHITECTURES[architecture]], "syscalls": rules}
