@@ -35,12 +35,24 @@ ASK = """
 """
 HOLDER = """
 import sys, json, time
-from botdock import Config, DockerRunner
+from botdock import Config, DockerRunner, Executable
 
 runner = DockerRunner(Config.load(environ={}, overrides=json.loads(sys.argv[1])))
 report = runner.warm({"python311": 2})
 print(report.kinds[0].waiting, report.kinds[0].error, flush=True)
+if len(sys.argv) > 2:
+    execution = runner.start(Executable(id="counts", runtime="python311", file_path=sys.argv[2]))
+    print(next(execution.logs(follow=True)).text, flush=True)
 time.sleep(600)
+"""
+COUNTS = """
+import time
+
+def main(id, config):
+    for number in range(30):
+        print(number)
+        time.sleep(0.1)
+    return number
 """
 
 
@@ -111,4 +123,27 @@ def test_what_waited_for_a_runner_that_was_killed_is_removed(
         assert runner.recover() == []
         until(lambda: runner.leftovers() == [])
         assert runner._orchestrator.containers.list_containers({"io.botdock.owner": runner._factory.owner}) == []
+    assert not list(config.home_dir.glob("pool/*"))
+
+
+@pytest.mark.parametrize("engine", [pytest.param("docker", marks=pytest.mark.docker), "oci"])
+def test_what_began_in_one_that_waited_outlives_its_runner_as_any_other(
+    request: pytest.FixtureRequest, make_bot: MakeBot, tmp_path: Path, engine: str
+) -> None:
+    config: Config = request.getfixturevalue(f"{engine}_config")
+    given, code = json.dumps(document(config, show_secrets=True)), make_bot(COUNTS).file_path
+    with subprocess.Popen([sys.executable, "-c", HOLDER, given, code], stdout=subprocess.PIPE, cwd=tmp_path) as holder:
+        assert holder.stdout is not None
+        assert [holder.stdout.readline().split() for _ in range(2)] == [[b"2"], [b"0"]]
+        os.kill(holder.pid, signal.SIGKILL)
+    with DockerRunner(config) as runner:
+        (execution,) = runner.recover()
+        (shown,) = runner.list_managed_containers()
+        assert shown.execution_id == execution.execution_id
+        result = execution.wait(60)
+        assert result is not None
+        assert (result.outcome, result.value) == (Outcome.SUCCEEDED, 29)
+        assert result.output.split() == [str(number) for number in range(30)]
+        assert runner.list_managed_containers() == []
+        assert runner.recover() == []
     assert not list(config.home_dir.glob("pool/*"))
