@@ -57,7 +57,7 @@ images: $(READY)
 	@PYTHONPATH=tests $(BIN)/python -m testbed images
 
 bench: $(READY) ## Measure, each number against what it is compared with
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 docs: $(READY) ## Run every example of the documentation
 	@$(PYTEST) tests/docs

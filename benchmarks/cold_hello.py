@@ -7,7 +7,6 @@ beside those of version 1, it runs in a mount namespace of its own without them,
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import attrs
+from _setup import leave_second_cgroups, machine
 from hello_in_docker import ROOT, check, docker_run, keep_asked
 
 from botdock import Config, DockerRunner, Executable, PluginManager
@@ -29,7 +29,6 @@ from botdock_engine_oci.engine import OciEngine
 from botdock_engine_oci.settings import OciSettings
 from testbed.console import TestbedError
 from testbed.images import ensure_images
-from testbed.oci import second_cgroups
 from testbed.packages import ensure_programs, find_program
 from testbed.provision import Lease, find_engine, may_own_a_daemon
 
@@ -54,9 +53,8 @@ class Compared:
 
 
 def main(rounds: int) -> None:
-    if place := second_cgroups():
-        again = [sys.executable, *sys.argv]
-        os.execvp("unshare", ["unshare", "--mount", "sh", "-c", f'umount {place} && exec "$@"', "sh", *again])
+    leave_second_cgroups()
+    print(machine())
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ways: dict[str, Compared] = {"python -I": Compared(lambda: program(INTERPRETER, "-I", "-c", "print('hello')"))}
