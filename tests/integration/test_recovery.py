@@ -1,4 +1,4 @@
-"""The end of a log and what runs, seen from another runner, on a real Docker."""
+"""The end of a log and what runs, seen from another runner, in real containers."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import pytest
 from botdock import BotdockError, Config, DockerRunner, Executable, Outcome
 from botdock.errors import UserError
 
-pytestmark = pytest.mark.docker
-
 MakeBot = Callable[..., Executable]
 
 
-def test_the_end_of_a_log_is_shown_when_the_container_is_gone(runner: DockerRunner, make_bot: MakeBot) -> None:
-    result = runner.run(make_bot("def main(id, config):\n    for number in range(5):\n        print(number)"))
-    with DockerRunner(runner.config) as other:
+def test_the_end_of_a_log_is_shown_when_the_container_is_gone(
+    contained_runner: DockerRunner, make_bot: MakeBot
+) -> None:
+    result = contained_runner.run(make_bot("def main(id, config):\n    for number in range(5):\n        print(number)"))
+    with DockerRunner(contained_runner.config) as other:
         for name in (result.container_id, result.execution_id, result.execution_id[:20], "probe"):
             assert other.get_container_logs(name, tail=2) == "3\n4"
-    assert runner.get_container_logs("probe").splitlines() == ["0", "1", "2", "3", "4"]
-    assert runner.get_container_logs("probe", tail=0) == ""
+    assert contained_runner.get_container_logs("probe").splitlines() == ["0", "1", "2", "3", "4"]
+    assert contained_runner.get_container_logs("probe", tail=0) == ""
     with pytest.raises(UserError, match="did you mean probe"):
-        runner.get_container_logs("prob")
+        contained_runner.get_container_logs("prob")
 
 
-def test_the_end_of_a_log_is_shown_while_the_bot_runs(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_the_end_of_a_log_is_shown_while_the_bot_runs(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     source = "import time\ndef main(id, config):\n    print('up')\n    time.sleep(600)"
-    execution = runner.start(make_bot(source, is_long_running=True))
+    execution = contained_runner.start(make_bot(source, is_long_running=True))
     assert next(execution.logs(follow=True)).text == "up"
-    with DockerRunner(runner.config) as other:
+    with DockerRunner(contained_runner.config) as other:
         assert other.get_container_logs(execution.container_id) == "up"
         assert other.recover() == [], "its runner lives"
     execution.kill()
