@@ -22,6 +22,8 @@ PART = (
     f"{LIFE}::test_memory_and_processor_time_are_recorded",
     f"{LIFE}::test_a_stop_without_grace_ends_all_of_it_and_a_removal_leaves_nothing",
     f"{LIFE}::test_a_bot_whose_shim_is_killed_is_lost_and_its_removal_leaves_nothing",
+    "tests/faults/test_restart_daemon_away.py",
+    "tests/faults/test_runner_killed.py::test_bots_end_as_if_their_runner_had_not_been_killed_again_and_again[docker-10]",
 )
 """On both engines, the oci engine with crun and with runc."""
 
