@@ -43,12 +43,12 @@ test: lint images ## Check everything, on a real Docker where one can be had
 	@$(PYTEST) $(PARALLEL) --no-loadscope-reorder \
 		--cov --cov-report term --cov-report json --min-branch-coverage $(MIN_BRANCHES)
 
-drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker too
-	@DRILLS=full $(PYTEST) -n 0 $(MACHINE)
+drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker, and on cgroup v2
 	@DRILLS=full $(PYTEST) $(PARALLEL) --ignore $(MACHINE) \
 		tests/faults tests/integration tests/property tests/real_bots core plugins runtimes storage_backends
 	@DRILLS=full BOTDOCK_TEST_DOCKER=trixie $(PYTEST) $(PARALLEL) -m docker \
 		tests/faults tests/integration plugins/docker_engine/tests
+	@DRILLS=full $(PYTEST) -n 0 $(MACHINE)
 
 lint: $(READY) ## Check form, types and the arrows between packages
 	@$(BIN)/ruff check --quiet .
