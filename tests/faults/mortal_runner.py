@@ -265,7 +265,7 @@ class MortalSupervisor(Mortal):
     def _run(self) -> None:
         try:
             self._supervisor.run()
-        except OSError:
+        except (OSError, BotdockError):
             if not self.gate.dead.is_set():  # its state folder is gone
                 raise
 

@@ -21,6 +21,7 @@ ENDING, NOT_ENDED = "ending", "not_ended"
 SIGNAL_BASE = 128
 """Shells and Docker report a program ended by signal n as exit code 128 + n (POSIX, Shell Command Language 2.8.2)."""
 
+_NS = 1_000_000_000
 _OURS = frozenset({signal.SIGTERM, signal.SIGKILL})
 _TOO_LATE = "it had ended before"
 _RUNS_ON = "the engine did not answer, and the bot runs on"
@@ -52,6 +53,14 @@ class _Attempt:
     under_way: bool = False
     unanswered_until: float | None = None
     """When the grace is over, on the monotonic clock, of one that the engine was told of and did not answer."""
+    written_ns: int | None = None
+    """When it was written down, on the wall clock, of one whose runner died and may not have told the engine."""
+
+    def came_too_late_for(self, status: ContainerStatus | None) -> bool:
+        """Tell whether it was made by a runner that died, of an execution that had ended by itself before."""
+        if self.written_ns is None or status is None or status.finished_at is None or _died_of_ours(status):
+            return False
+        return status.finished_at.timestamp() * _NS < self.written_ns
 
 
 class Attempts:
@@ -77,7 +86,9 @@ class Attempts:
             with suppress(KeyError, ValueError, TypeError):
                 if entry["event"] == ENDING:
                     timeout = Timeout(found) if (found := entry.get("timeout")) else None
-                    self._attempts.append(_Attempt(Outcome(entry["why"]), str(entry["failure"]), timeout))
+                    made = _Attempt(Outcome(entry["why"]), str(entry["failure"]), timeout)
+                    made.written_ns = when if isinstance(when := entry.get("time_ns"), int) else None
+                    self._attempts.append(made)
                 elif entry["event"] == NOT_ENDED:
                     _note_failed(self._attempts, Outcome(entry["why"]))
 
@@ -165,7 +176,7 @@ class Attempts:
             self._over = True
             self._lock.wait_for(lambda: not any(one.under_way for one in self._attempts), _IN_A_MOMENT)
             attempts = list(self._attempts)
-        told = [attempt for attempt in attempts if not attempt.failed]
+        told = [attempt for attempt in attempts if not attempt.failed and not attempt.came_too_late_for(status)]
         if not told and status is not None and _died_of_ours(status):
             told = attempts
         failure = next((attempt.failure for attempt in attempts if attempt.failure), "")
