@@ -79,7 +79,7 @@ def with_runtime(name: str, folder: Path, stack: ExitStack) -> dict[str, Compare
     folder.mkdir()
     options = {"oci": OciSettings(runtime=path)}
     runner = open_runner(Config(engine="oci", home=str(folder / "home"), options=options), stack)
-    bundle = keep_bundle(runner, folder / "kept")
+    bundle = keep_bundle(runner, HELLO, folder / "kept")
     state = str(folder / "state")
     alone = f"{name} run"
     return {
@@ -88,7 +88,7 @@ def with_runtime(name: str, folder: Path, stack: ExitStack) -> dict[str, Compare
     }
 
 
-def keep_bundle(runner: DockerRunner, kept: Path) -> Path:
+def keep_bundle(runner: DockerRunner, executable: Executable, kept: Path) -> Path:
     """Run once, and return a copy of the bundle that the runtime was started with."""
     start = OciEngine.start
     home = runner.config.home_dir
@@ -105,7 +105,7 @@ def keep_bundle(runner: DockerRunner, kept: Path) -> Path:
 
     OciEngine.start = keep  # type: ignore[method-assign] # undone below
     try:
-        check(runner.run(HELLO))
+        check(runner.run(executable))
     finally:
         OciEngine.start = start  # type: ignore[method-assign] # as it was
     (kept / "workspace" / "result").chmod(0o666)
