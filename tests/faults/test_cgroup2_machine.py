@@ -12,6 +12,7 @@ from testbed.machine import run_tests
 LIMITS = "tests/integration/test_limits_in_cgroups.py"
 OUTCOMES, APART = "tests/integration/test_outcomes.py", "tests/integration/test_outcomes_apart.py"
 LIFE = "plugins/oci_engine/tests/test_oci_engine_life.py"
+ORDINARY = "tests/integration/test_ordinary_user.py"
 PART = (
     LIMITS,
     f"{OUTCOMES}::test_succeeded",
@@ -22,6 +23,7 @@ PART = (
     f"{LIFE}::test_memory_and_processor_time_are_recorded",
     f"{LIFE}::test_a_stop_without_grace_ends_all_of_it_and_a_removal_leaves_nothing",
     f"{LIFE}::test_a_bot_whose_shim_is_killed_is_lost_and_its_removal_leaves_nothing",
+    f"{ORDINARY}::test_a_bot_is_held_to_all_limits_where_cgroups_were_given_to_the_user[runc]",
     "tests/faults/test_restart_daemon_away.py",
     "tests/faults/test_runner_killed.py::test_bots_end_as_if_their_runner_had_not_been_killed_again_and_again[docker-10]",
 )
