@@ -80,7 +80,7 @@ def fill(runner: DockerRunner, runtime: str, count: int) -> None:
 
 def spread(times: Sequence[float], unit: str = "ms") -> str:
     """Return how many times there are, and what most of them take, in the unit that they are in."""
-    if not times[1:]:
-        return f"n {len(times)}"
-    cuts = statistics.quantiles(times, n=100, method="inclusive")
+    if not times:
+        return "n 0"
+    cuts = statistics.quantiles(times if times[1:] else [*times, *times], n=100, method="inclusive")
     return f"n {len(times)}, p50 {cuts[49]:.1f}, p95 {cuts[94]:.1f}, p99 {cuts[98]:.1f} {unit}"

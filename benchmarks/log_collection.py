@@ -169,7 +169,7 @@ def compare(bench: Bench) -> None:
     report(bench, seconds, "stored")
 
 
-def in_turn(ways: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def in_turn(ways: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name in ways if number % 2 else reversed(ways):

@@ -11,7 +11,9 @@ the records of executions. All of it must be flat.
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import statistics
 import sys
 import tempfile
 import threading
@@ -73,8 +75,12 @@ def main() -> None:
             settled(runner, options.pool)
             places = places_of(home, extra)
             before = taken(home, places)
-            for number, minute in enumerate(sustain(runner, hello, rate * SHARE, options.minutes * 60), 1):
+            minutes = sustain(runner, hello, rate * SHARE, options.minutes * 60)
+            for number, minute in enumerate(minutes, 1):
                 report(number, minute)
+            if minutes[1:] and minutes[0].first and minutes[-1].first:
+                ratio = statistics.median(minutes[-1].first) / statistics.median(minutes[0].first)
+                print(f"the p50 of the first line in the last minute is {ratio:.2f} times that in the first")
             settled(runner, options.pool)
             compare(before, after(before, home, places))
         compare({"folders of the engine": 0, "folders of the pool": 0}, left(home), "of what is left when it is closed")
@@ -103,7 +109,7 @@ def settled(runner: DockerRunner, pool: int) -> None:
 
 
 def sustain(runner: DockerRunner, hello: Executable, rate: float, seconds: float) -> list[Minute]:
-    minutes = [Minute() for _ in range(max(1, round(seconds / 60 + 0.49)))]
+    minutes = [Minute() for _ in range(math.ceil(seconds / 60))]
     began = time.perf_counter()
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for number in range(int(rate * seconds)):
