@@ -37,13 +37,16 @@ def places_of(home: Path, extra: Mapping[str, Any]) -> list[Path]:
 
 
 def belonging(places: list[Path]) -> dict[int, Process]:
-    """Return this process, all whose command line names one of these places, and all below them, by their ids."""
+    """Return this process, all that name or are in one of these places, and all below them, by their ids."""
     found: dict[int, tuple[int, str]] = {}
+    named: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            names = f"{command} {(folder / 'cwd').readlink()}/"  # a forked shim has the command of another process
             found[int(folder.name)] = (int(fields(folder)[1]), command)
-    named = {pid for pid, (_, command) in found.items() if any(str(place) in command for place in places)}
+            if any(f"{place}/" in names for place in places):
+                named.add(int(folder.name))
     ours = {os.getpid(), *named}
     while below := {pid for pid, (parent, _) in found.items() if parent in ours} - ours:
         ours |= below

@@ -80,7 +80,7 @@ def part(pid: int, process: Process) -> str:
     """Return what a process is for."""
     if pid == os.getpid():
         return "runner"
-    if "containerd-shim" in process.command or "botdock/shim" in process.command:
+    if "containerd-shim" in process.command or "_program." in process.command:
         return "shims"
     program = Path(process.command.partition(" ")[0]).name
     return "daemon" if program in {"dockerd", "containerd"} else "bots"
