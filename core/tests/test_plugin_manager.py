@@ -9,7 +9,7 @@ import pytest
 from loguru import logger
 
 from botdock import EnginePlugin, Executable, LogSinkPlugin, Runtime, StorageBackendPlugin, hookimpl
-from botdock.config import PluginsConfig
+from botdock.config import Config, PluginsConfig
 from botdock.errors import NotFoundError, PluginConflictError, PluginLoadError
 from botdock.model import ExecutionResult, MetricsExporterPlugin
 from botdock.plugin_manager import PluginManager, PluginRecord, PluginStage
@@ -97,6 +97,14 @@ def test_an_object_that_cannot_be_used_is_refused(yielded: object, said: str) ->
     reason = reason_of(runtimes(yielded))
     assert reason.startswith("botdock_runtimes ")
     assert said in reason
+
+
+def test_an_engine_says_by_itself_or_of_a_configuration_whether_it_has_images() -> None:
+    odd = EnginePlugin(name="x", factory=NEVER_CALLED, images="yes")  # type: ignore[arg-type] # what is tried
+    assert "its images is a str, not a bool or a Callable" in reason_of(a_plugin("botdock_engines", [odd]))
+    by_home = EnginePlugin(name="x", factory=NEVER_CALLED, images=lambda config: config.home == "/with")
+    assert [by_home.runs_images(Config(home=home)) for home in ("/with", "/without")] == [True, False]
+    assert EnginePlugin(name="x", factory=NEVER_CALLED).runs_images(Config())
 
 
 def test_one_bad_object_takes_the_plugin_with_it() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import re
+import tarfile
 from collections.abc import Mapping
 from contextlib import closing
 from types import MappingProxyType
@@ -53,6 +56,14 @@ IMAGES: Mapping[str, TestImage] = MappingProxyType(
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_SMALL = re.compile(
+    r"\./((bin|sbin|lib|lib64)|usr/bin/(sh|dash|env|python3.*)|usr/lib/python3.*|usr/lib64/.*"
+    r"|usr/lib/[^/]+-linux-gnu/(ld-|libc\.|libm\.|libz\.|libexpat\.|libdl\.|libpthread\.|libutil\.)[^/]*"
+    r"|etc/(passwd|group|nsswitch.conf|hosts))"
+)
+_SHOWN_DEPTH = 2
+"""Folders are kept down to it."""
+
 
 def ensure_images(host: str) -> dict[str, str]:
     """Make sure that the daemon at `host` has every image; return their tags by runtime.
@@ -66,6 +77,27 @@ def ensure_images(host: str) -> dict[str, str]:
             for image in missing:
                 _import(client, image)
     return {runtime: image.tag for runtime, image in IMAGES.items()}
+
+
+def small_python(more: Mapping[str, bytes]) -> bytes:
+    """Return a tar of little more than a shell and Python, out of the tree that the image of Python is built of.
+
+    Args:
+        more: Files to add, by their path.
+
+    Raises:
+        TestbedError: The tree cannot be built here.
+    """
+    small = io.BytesIO()
+    with tarfile.open(rootfs_tar("python")) as whole, tarfile.open(fileobj=small, mode="w") as tar:
+        for entry in whole:
+            if (entry.isdir() and entry.name.count("/") < _SHOWN_DEPTH) or _SMALL.fullmatch(entry.name):
+                tar.addfile(entry, whole.extractfile(entry) if entry.isreg() else None)
+        for name, data in more.items():
+            added = tarfile.TarInfo(name)
+            added.size = len(data)
+            tar.addfile(added, io.BytesIO(data))
+    return small.getvalue()
 
 
 def _is_there(client: docker.APIClient, image: TestImage) -> bool:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from botdock.errors import EngineUnavailableError
+from botdock_engine_oci.fetching import TOOLS
 from botdock_engine_oci.probing import cache_of, probe
 from botdock_engine_oci.settings import RUNTIMES, OciSettings
 from testbed.cache import cache_dir
@@ -50,6 +51,15 @@ def ensure_runtimes() -> None:
     """
     for name in RUNTIMES:
         ensure_runtime(name)
+
+
+def ensure_image_tools() -> None:
+    """Install what the engine fetches and unpacks images with.
+
+    Raises:
+        TestbedError: One cannot be had.
+    """
+    ensure_programs(*TOOLS)
 
 
 def try_runtime(path: str) -> Path:

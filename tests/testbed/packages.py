@@ -18,6 +18,8 @@ PACKAGES = {
     "mke2fs": "e2fsprogs",
     "qemu-system-x86_64": "qemu-system-x86",
     "runc": "runc",
+    "skopeo": "skopeo",
+    "umoci": "umoci",
 }
 """Program, and the package that has it. `docker.io` depends on `tini`, which is `docker-init`."""
 

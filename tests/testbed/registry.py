@@ -12,6 +12,7 @@ import os
 import subprocess
 import tarfile
 import urllib.parse
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -30,6 +31,8 @@ _HTPASSWD = "bot:$2b$04$J8LZO7Ei0U.L8DP4vBiwF.xnN4aY9q8UPTpg//lzn8OJWBEi0.nT.\n"
 """Those, as `htpasswd -nbB -C 4` writes them."""
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _CONFIG = "application/vnd.docker.container.image.v1+json"
+_ARCHITECTURES = {"aarch64": "arm64", "x86_64": "amd64"}
+"""What images call the processors that the kernel names so."""
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
@@ -105,11 +108,22 @@ class Registry:
         if process is not None:
             end_child(process)
 
-    def push(self, name: str, *, tag: str = "1", layers: int = 2, layer_bytes: int = 300_000) -> Pushed:
-        """Add an image of random bytes, so that no daemon has any layer of it yet."""
-        packed = [_layer(layer_bytes) for _ in range(layers)]
-        diffs = {"type": "layers", "diff_ids": [_digest(plain) for plain, _ in packed]}
-        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": diffs}).encode()
+    def push(
+        self,
+        name: str,
+        *,
+        tag: str = "1",
+        layers: int = 2,
+        layer_bytes: int = 300_000,
+        tars: Sequence[bytes] = (),
+        variables: Sequence[str] = (),
+    ) -> Pushed:
+        """Add an image: of these tars, else of random bytes, so that no daemon has any layer of it yet."""
+        plain = tars or [_noise(layer_bytes) for _ in range(layers)]
+        packed = [(tar, gzip.compress(tar, 1)) for tar in plain]
+        diffs = {"type": "layers", "diff_ids": [_digest(tar) for tar in plain]}
+        document = {"architecture": _ARCHITECTURES.get(os.uname().machine, "amd64"), "os": "linux", "rootfs": diffs}
+        config = json.dumps({**document, "config": {"Env": list(variables)} if variables else {}}).encode()
         manifest = json.dumps(
             {
                 "schemaVersion": 2,
@@ -188,14 +202,14 @@ class Registry:
         return True
 
 
-def _layer(size: int) -> tuple[bytes, bytes]:
-    """Return a layer, plain and packed."""
+def _noise(size: int) -> bytes:
+    """Return a tar of random bytes."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as archive:
         entry = tarfile.TarInfo("noise")
         entry.size = size
         archive.addfile(entry, io.BytesIO(os.urandom(size)))
-    return plain.getvalue(), gzip.compress(plain.getvalue(), 1)
+    return plain.getvalue()
 
 
 def _digest(data: bytes) -> str:

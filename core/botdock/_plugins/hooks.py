@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import attrs
 import pluggy
@@ -43,7 +43,7 @@ _SHAPES: dict[str, Any] = {
     "factory": Callable,
     "files": Callable,
     "image": str,
-    "images": bool,
+    "images": bool | Callable,
     "interpreters": tuple,
     "language": str,
     "name": str,
@@ -99,7 +99,8 @@ def _attribute_problems(item: Item) -> Iterator[str]:
     for field in attrs.fields(type(item)):
         value, shape = getattr(item, field.name), _SHAPES.get(field.name, object)
         if not isinstance(value, shape):
-            yield f"its {field.name} is {_shown(value)}, not a {shape.__name__}"
+            shapes = " or a ".join(one.__name__ for one in get_args(shape) or (shape,))
+            yield f"its {field.name} is {_shown(value)}, not a {shapes}"
         elif isinstance(value, tuple) and not all(isinstance(element, str) for element in value):
             yield f"its {field.name} holds something that is not text"
 

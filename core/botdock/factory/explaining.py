@@ -93,15 +93,17 @@ def _facts(
         return EngineFacts(name="", named=False)
     plugin = plugins.engine(name)
     own = limits_of(config.options_for(name, plugin.settings)) if plugin.settings else {}
-    containers = None
+    containers, images = None, plugin.runs_images(config)
     if engine is not None:
         patience = attrs.evolve(config.containers, pull=PullPolicy.NEVER, retries=0)
         unenforced = factory.policies.unenforced_on(name)
-        containers = ContainerService(engine, patience, home=home, unenforced=unenforced, images=plugin.images)
+        containers = ContainerService(
+            engine, patience, home=home, unenforced=unenforced, images=plugin.runs_images(config)
+        )
     return EngineFacts(
         name=name,
         named=bool(config.engine),
-        images=plugin.images,
+        images=images,
         private=containers.capabilities.private_filesystem if containers else plugin.automatic,
         containers=containers,
         settings={limit: f"options.{name}.{key}" for limit, (key, _) in own.items()},

@@ -149,7 +149,7 @@ class ServiceFactory(BaseFactory):
             config or self._config.containers,
             home=self._home,
             unenforced=self.policies.unenforced_on(name),
-            images=self._plugins.engine(name).images,
+            images=self._plugins.engine(name).runs_images(self._config),
             on_operation=self.metrics.record_container_operation,
         )
 

@@ -61,7 +61,8 @@ class EnginePlugin:
         settings: The attrs class of `[options.<name>]`, which the factory gets by `config.options_for(name, settings)`;
             None means that there are none.
         section: Another name of that section, at the top of the file: `docker` for `[docker]`.
-        images: Whether it runs images; one that does not takes interpreters from PATH.
+        images: Whether it runs images, or what tells so of a configuration; one that does not takes interpreters from
+            PATH. What tells may raise `ConfigError`.
     """
 
     name: str
@@ -71,7 +72,15 @@ class EnginePlugin:
     checks: Callable[[Config], Iterable[Check]] = _no_checks
     settings: type | None = None
     section: str = ""
-    images: bool = True
+    images: bool | Callable[[Config], bool] = True
+
+    def runs_images(self, config: Config) -> bool:
+        """Tell whether it runs images under a configuration.
+
+        Raises:
+            ConfigError: The engine's settings are wrong.
+        """
+        return self.images if isinstance(self.images, bool) else self.images(config)
 
 
 @attrs.frozen(kw_only=True)

@@ -8,9 +8,15 @@ import pytest
 
 from botdock.config import Config
 from botdock.errors import EngineUnavailableError
-from botdock_engine_oci import plugin, runtimes
+from botdock.model import CheckStatus, Feature
+from botdock_engine_oci import checks, plugin, runtimes
 from botdock_engine_oci.engine import OciEngine
+from botdock_engine_oci.probing import Probe
+from botdock_engine_oci.runtimes import Runtime
+from botdock_engine_oci.settings import OciSettings
 from botdock_testing.engine import asked
+
+_PROBED = Probe(runtime=Runtime(name="crun", path="/usr/bin/crun"), enforced=frozenset(Feature), missing={})
 
 
 def test_the_engine_is_registered_and_may_be_chosen_by_itself(tmp_path: Path) -> None:
@@ -27,3 +33,21 @@ def test_without_a_runtime_it_says_what_to_install(tmp_path: Path, monkeypatch: 
         OciEngine(tmp_path / "state").create(*asked(tmp_path), timeout=30.0)
     assert "apt-get install crun" in str(caught.value.hint)
     assert not any((tmp_path / "state").iterdir())
+
+
+def test_it_has_images_where_the_operator_wants_them(tmp_path: Path) -> None:
+    (described,) = plugin.botdock_engines()
+    wanted = {"oci": OciSettings(rootfs="image")}
+    assert described.runs_images(Config(home=str(tmp_path), options=wanted))
+    assert not described.runs_images(Config(home=str(tmp_path)))
+
+
+def test_doctor_names_the_tools_of_images_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "missing_tools", lambda: ["umoci"])
+    monkeypatch.setattr(checks, "probe", lambda _state, _settings: _PROBED)
+    wanted = {"oci": OciSettings(rootfs="image")}
+    (found,) = (
+        check for check in checks.checks(Config(home=str(tmp_path), options=wanted)) if check.name == "oci.images"
+    )
+    assert (found.status, found.detail) == (CheckStatus.FAILED, "umoci is not installed, so no image can be fetched")
+    assert "umoci`" in found.remedy

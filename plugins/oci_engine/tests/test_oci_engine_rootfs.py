@@ -148,3 +148,34 @@ def test_a_folder_without_a_shell_is_no_root_file_system(tmp_path: Path) -> None
     (tmp_path / "c").mkdir()
     with pytest.raises(ContainerError, match="has no bin/sh"):
         make_rootfs(tmp_path / "c", tmp_path / "c", source=str(tmp_path), interpreters=(), user=1)
+
+
+def test_of_an_image_all_is_shown_but_what_each_container_has(tmp_path: Path) -> None:
+    source, made = tmp_path / "image", tmp_path / "c"
+    for name in ("bin", "etc", "home", "root", "var", "tmp", "run", "proc", "botdock", "opt"):
+        (source / name).mkdir(parents=True)
+    program(source / "bin" / "sh")
+    (source / "notes").write_text("of the image")
+    (tmp_path / "precious").write_text("of the machine")
+    (source / "etc" / "hosts").symlink_to(tmp_path / "precious")
+    (source / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    rootfs.complete_etc(source)
+    made.mkdir()
+    variables = {"PATH": "/opt/bin", "LANG": "C", "TOOL": "1"}
+    found = make_rootfs(made, Path("/state/c"), source=str(source), interpreters=(), user=5, variables=variables)
+    shown = ("bin", "etc", "home", "notes", "opt", "root", "var")
+    own = ("passwd", "group", "hostname", "resolv.conf")
+    assert found.binds == {
+        **{f"/{name}": f"{source}/{name}" for name in shown},
+        **{f"/etc/{name}": f"/state/c/etc/{name}" for name in own},
+    }
+    assert (found.search_path, found.environment) == ("/opt/bin", {"LANG": "C", "TOOL": "1"})
+    assert (tmp_path / "precious").read_text() == "of the machine", "no link of an image is followed"
+
+
+def test_an_etc_of_an_image_that_is_a_link_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "machine").mkdir()
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image" / "etc").symlink_to(tmp_path / "machine")
+    rootfs.complete_etc(tmp_path / "image")
+    assert list((tmp_path / "machine").iterdir()) == []

@@ -14,6 +14,7 @@ from botdock_engine_oci.settings import OciSettings
         {"runtime": "crun"},
         {"runtime": "/usr/local/bin/youki"},
         {"rootfs": "/srv/bots"},
+        {"rootfs": "image"},
         {"users": "1000:1"},
     ],
 )
@@ -25,8 +26,8 @@ def test_what_can_be_set(fields: dict[str, str]) -> None:
     ("fields", "problem"),
     [
         ({"runtime": "docker"}, "must be crun or runc"),
-        ({"rootfs": "bots"}, "must be 'host', or the path of a folder"),
-        ({"rootfs": "/"}, "must be 'host', or the path of a folder"),
+        ({"rootfs": "bots"}, "must be 'host', 'image', or the path of a folder"),
+        ({"rootfs": "/"}, "must be 'host', 'image', or the path of a folder"),
         ({"users": "0:10"}, "of 1000 to"),
         ({"users": "65000:1000"}, "without 65534"),
         ({"users": "all"}, "must be 'first:count'"),

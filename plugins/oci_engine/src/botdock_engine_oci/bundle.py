@@ -118,7 +118,7 @@ def bundle(
 
 def _process(template: ContainerTemplate, rootfs: RootFs, machine: Machine, ids: Ids) -> dict[str, Any]:
     usual = {"PATH": rootfs.search_path, "HOME": TMP, "TMPDIR": TMP, "USER": NAME, "LOGNAME": NAME, "LANG": "C.UTF-8"}
-    environment = {**usual, **template.environment}
+    environment = {**rootfs.environment, **usual, **template.environment}
     return {
         "terminal": False,
         "user": {"uid": ids.user, "gid": ids.user, "umask": 0o022},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botdock import Check, CheckStatus
 from botdock.errors import BotdockError
+from botdock_engine_oci.fetching import TOOLS, install_hint, missing_tools
 from botdock_engine_oci.ids import Users, find_users
 from botdock_engine_oci.probing import Probe, probe
 from botdock_engine_oci.rootfs import describe, find_interpreter
@@ -40,10 +41,20 @@ def _examine(found: Probe, settings: OciSettings, users: Users) -> Iterator[Chec
         yield _check("isolation", CheckStatus.OK, "a container that was tried was held to the whole strict profile")
     yield _check("users", CheckStatus.OK, _users(users))
     yield _check("rootfs", CheckStatus.OK, f"bots see the programs of {describe(settings.rootfs)}, read-only")
+    if settings.has_images:
+        yield _tools()
     for name in INTERPRETERS if settings.rootfs == HOST else ():
         if find_interpreter(name) is None:
             detail = f"{name} is not among the programs that bots are shown, so bots that need it do not run"
             yield _check(name, CheckStatus.WARNING, detail, f"Install {name} in /usr or /opt.")
+
+
+def _tools() -> Check:
+    if missing := missing_tools():
+        verb = "is" if len(missing) == 1 else "are"
+        detail = f"{' and '.join(missing)} {verb} not installed, so no image can be fetched"
+        return _check("images", CheckStatus.FAILED, detail, install_hint(missing))
+    return _check("images", CheckStatus.OK, f"{' fetches and '.join(TOOLS)} unpacks the images of bots")
 
 
 def _users(users: Users) -> str:

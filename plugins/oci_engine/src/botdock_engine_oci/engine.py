@@ -1,7 +1,5 @@
 """The engine `oci`: an OCI runtime beside a shim, and no daemon."""
 
-# ruff: noqa: ARG002 - the parameters are those of every engine; the machine's own programs need no image
-
 from __future__ import annotations
 
 import json
@@ -27,6 +25,7 @@ from botdock_engine_oci.bundle import bundle
 from botdock_engine_oci.capabilities import capabilities
 from botdock_engine_oci.cgroups import folders_of
 from botdock_engine_oci.ids import Ids, Reservations, find_users
+from botdock_engine_oci.image import Images
 from botdock_engine_oci.probing import Probe, group_for, probe
 from botdock_engine_oci.rootfs import RootFs, describe, make_rootfs
 from botdock_engine_oci.runtimes import SYSTEM_PATH
@@ -54,6 +53,7 @@ class OciEngine(ShimEngine):
     def __init__(self, state: Path, settings: OciSettings | None = None) -> None:
         super().__init__(state)
         self._settings = settings or OciSettings()
+        self._images = Images(state.with_name(f"{state.name}-images"), state)
         self._users = find_users(self._settings.user_range)
         self._reserved = Reservations.of(state)
         self._probing = Lock()
@@ -80,8 +80,14 @@ class OciEngine(ShimEngine):
         timeout: float,
         progress: Callable[[PullProgress], None] | None = None,
     ) -> ImageInfo:
-        """Say that it is there: the bot sees this machine's programs."""
-        return ImageInfo(reference=image)
+        """Have it fetched and unpacked, once; where bots see another root file system, say that it is there."""
+        if not self._settings.has_images:
+            return ImageInfo(reference=image)
+        return self._images.ensure(image, policy=policy, timeout=timeout, progress=progress)
+
+    def remove_image(self, reference: str, image_id: str, *, dry_run: bool, timeout: float) -> int | None:  # noqa: ARG002 - what is done here is bounded by itself
+        """Remove the files of an image that no container uses, and that has no other name."""
+        return self._images.remove(reference, image_id, dry_run=dry_run)
 
     def plan(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
         """Write the bundle, and say how the runtime is started."""
@@ -95,8 +101,14 @@ class OciEngine(ShimEngine):
         ids = self._pick(folder)
         try:
             (new / USER).write_text(str(ids.outside), encoding="ascii")
+            image = self._images.use(template.image, new) if self._settings.has_images else None
             rootfs = make_rootfs(
-                new, folder, source=self._settings.rootfs, interpreters=template.interpreters, user=ids.user
+                new,
+                folder,
+                source=str(image.root) if image else self._settings.rootfs,
+                interpreters=template.interpreters,
+                user=ids.user,
+                variables=image.variables if image else None,
             )
             self._require_program(template, run, rootfs)
             cgroup = group_for(run.name, self._users, found.enforced)

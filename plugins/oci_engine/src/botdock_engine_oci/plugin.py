@@ -32,12 +32,21 @@ def run_checks(config: Config) -> Iterable[Check]:
     return checks(config)
 
 
+def runs_images(config: Config) -> bool:
+    """Tell whether bots run on images, as the operator may want it.
+
+    Raises:
+        ConfigError: The settings are wrong.
+    """
+    return config.options_for("oci", OciSettings).has_images
+
+
 @hookimpl
 def botdock_engines() -> Iterable[EnginePlugin]:
     """Register the engine `oci`."""
     yield EnginePlugin(
         name="oci",
-        images=False,
+        images=runs_images,
         summary="single-use containers of crun or runc, strictly isolated: no daemon",
         factory=open_engine,
         settings=OciSettings,

@@ -154,7 +154,7 @@ def _run(
         made.chmod(0o755)
         template, run = _probed(made, name)
         ids, cgroup = users.pick(), group_for(name, users, enforced)
-        rootfs = make_rootfs(made, made, source=settings.rootfs, interpreters=(), user=ids.user)
+        rootfs = make_rootfs(made, made, source=settings.tried_rootfs, interpreters=(), user=ids.user)
         document = bundle(
             template,
             run,
@@ -213,7 +213,7 @@ def _key(found: tuple[Runtime, ...], settings: OciSettings) -> str:
     """Return what changes whenever the answer may be another."""
     facts: list[Any] = [
         VERSION,
-        settings.rootfs,
+        settings.tried_rootfs,
         os.geteuid(),
         platform.release(),
         *(runtime.state for runtime in found),

@@ -18,7 +18,7 @@ import attrs
 
 from botdock.errors import ContainerError
 from botdock_engine_oci.bundle import HOSTNAME, NAME, TMP
-from botdock_engine_oci.settings import HOST
+from botdock_engine_oci.settings import HOST, IMAGE
 
 ENGINE = "oci"
 ROOT = "rootfs"
@@ -29,6 +29,8 @@ SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
 """Folders of the root that hold programs and libraries, or links to where they lie."""
 OWN = frozenset({"dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "var"})
 """Folders of the root that each container has of its own."""
+OWN_OF_IMAGE = (OWN - {"home", "root", "var"}) | {"bot", "botdock"}
+"""Those where the root is that of an image, in which nothing is private; the last two are of what is shown besides."""
 ETC = (
     *("alternatives", "crypto-policies", "ld.so.cache", "pki/ca-trust/extracted", "pki/tls/certs", "ssl/certs"),
     "ssl/openssl.cnf",
@@ -42,6 +44,9 @@ _FILES = {
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "resolv.conf": "nameserver 127.0.0.1\nsearch .\n",
 }
+_WHO = ("passwd", "group")
+_GIVEN = (*_WHO, "hosts", "hostname", "resolv.conf")
+"""What an image leaves empty, as it is known first where it runs."""
 _ZONES = "/usr/share/zoneinfo/"
 
 
@@ -53,14 +58,24 @@ class RootFs:
         path: The folder that becomes the root, in that of the container.
         binds: What else appears in it, read-only: where, and what of this machine.
         search_path: The bot's PATH.
+        environment: What else it sets.
     """
 
     path: str
     binds: Mapping[str, str]
     search_path: str
+    environment: Mapping[str, str] = attrs.field(factory=dict)
 
 
-def make_rootfs(new: Path, folder: Path, *, source: str, interpreters: Iterable[str], user: int) -> RootFs:
+def make_rootfs(
+    new: Path,
+    folder: Path,
+    *,
+    source: str,
+    interpreters: Iterable[str],
+    user: int,
+    variables: Mapping[str, str] | None = None,
+) -> RootFs:
     """Make a root file system.
 
     Args:
@@ -69,6 +84,7 @@ def make_rootfs(new: Path, folder: Path, *, source: str, interpreters: Iterable[
         source: `host`, or the folder whose programs it has.
         interpreters: Programs one of which must be there; none for any.
         user: The bot's user id in the container.
+        variables: Those that an image sets, if it is the root of one.
 
     Raises:
         ContainerError: It has none of the interpreters, or is not a root file system.
@@ -88,9 +104,12 @@ def make_rootfs(new: Path, folder: Path, *, source: str, interpreters: Iterable[
     root = Path(source)
     if not os.path.lexists(root / "bin" / "sh"):  # it may be a link that leads somewhere in the container alone
         raise _error(f"{source} has no bin/sh, so it is not a root file system", "Name another: options.oci.rootfs.")
-    binds = _programs(path, root, sorted({entry.name for entry in root.iterdir()} - OWN))
-    binds |= _own_etc(root / "etc", folder / ETC_FOLDER)
-    return RootFs(path=ROOT, binds=binds, search_path=search_path(()))
+    is_image = variables is not None
+    names = {entry.name for entry in root.iterdir()} - (OWN_OF_IMAGE if is_image else OWN)
+    binds = _programs(path, root, sorted(names), files=is_image)
+    binds |= _own_etc(root / "etc", folder / ETC_FOLDER, _GIVEN if is_image else _WHO)
+    environment = dict(variables or {})
+    return RootFs(path=ROOT, binds=binds, search_path=environment.pop("PATH", search_path(())), environment=environment)
 
 
 def search_path(prefixes: Iterable[str]) -> str:
@@ -98,14 +117,15 @@ def search_path(prefixes: Iterable[str]) -> str:
     return os.pathsep.join([*SYSTEM_PATH, *(f"{prefix}/bin" for prefix in prefixes)])
 
 
-def _programs(path: Path, root: Path, names: Iterable[str]) -> dict[str, str]:
-    """Make the links of a root, and return which of its folders are shown."""
+def _programs(path: Path, root: Path, names: Iterable[str], *, files: bool = False) -> dict[str, str]:
+    """Make the links of a root, and return which of its folders, and files if they count, are shown."""
     shown: dict[str, str] = {}
     for name in names:
         entry = root / name
         if entry.is_symlink():
-            (path / name).symlink_to(entry.readlink())
-        elif entry.is_dir():
+            with suppress(FileExistsError):  # a folder that each container has
+                (path / name).symlink_to(entry.readlink())
+        elif entry.is_dir() or (files and entry.is_file()):
             shown[f"/{name}"] = str(entry)
     return shown
 
@@ -135,12 +155,21 @@ def _shown_etc(place: Path, etc: Path) -> dict[str, str]:
     return {f"/etc/{name}": str(host / name) for name in ETC if (host / name).exists()}
 
 
-def _own_etc(source: Path, etc: Path) -> dict[str, str]:
-    """Return what is shown as /etc where a folder has one of its own: that, but for who is who."""
+def _own_etc(source: Path, etc: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return what is shown as /etc where a folder has one of its own: that, but for some files."""
     if not source.is_dir() or source.is_symlink():
         return {"/etc": str(etc)}
-    files = {f"/etc/{name}": str(etc / name) for name in ("passwd", "group") if _is_file(source / name)}
+    files = {f"/etc/{name}": str(etc / name) for name in names if _is_file(source / name)}
     return {"/etc": str(source), **files}
+
+
+def complete_etc(root: Path) -> None:
+    """Make the files, in the new root of an image, in whose place a container's own are shown: a mount needs one."""
+    etc = root / "etc"
+    if etc.is_dir() and not etc.is_symlink():
+        for name in _GIVEN:
+            with suppress(FileExistsError):  # a link too, which is not followed
+                os.close(os.open(etc / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
 
 
 def _is_file(path: Path) -> bool:
@@ -190,6 +219,8 @@ def _prefix(program: str) -> str | None:
 
 def describe(source: str) -> str:
     """Return which root file system bots see, in words: this machine's release, or the folder."""
+    if source == IMAGE:
+        return "the image of each bot's runtime"
     if source != HOST:
         return source
     with suppress(OSError):

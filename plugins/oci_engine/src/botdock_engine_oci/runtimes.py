@@ -17,11 +17,11 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where runtimes lie; an ordinary user's PATH may lack the sbin folders, where Debian puts runc."""
 VERSION_TIMEOUT = 10.0
 _MANAGERS = {
-    "apt-get": "apt-get install crun",
-    "dnf": "dnf install crun",
-    "zypper": "zypper install crun",
-    "pacman": "pacman -S crun",
-    "apk": "apk add crun",
+    "apt-get": "apt-get install",
+    "dnf": "dnf install",
+    "zypper": "zypper install",
+    "pacman": "pacman -S",
+    "apk": "apk add",
 }
 """How a package is installed, by the program that does it."""
 _SWITCHES = (
@@ -84,10 +84,11 @@ def with_version(runtime: Runtime) -> Runtime:
     return runtime
 
 
-def how_to_install() -> str:
-    """Return the command that installs a runtime here."""
+def how_to_install(*packages: str, what: str = "") -> str:
+    """Return the sentence with the command that installs packages here; without any, a runtime."""
     known = (command for program, command in _MANAGERS.items() if shutil.which(program, path=SYSTEM_PATH))
-    return f"Install one, as root: `{next(known, 'apt-get install crun')}`."
+    wanted = " ".join(packages) or RUNTIMES[0]
+    return f"{what or 'Install one'}, as root: `{next(known, 'apt-get install')} {wanted}`."
 
 
 def cgroup_version() -> int:

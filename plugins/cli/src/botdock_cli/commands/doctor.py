@@ -76,7 +76,7 @@ def examine(session: Session) -> Iterator[Check]:
     yield from machine.check_strays(manager, config, working)
     yield from machine.check_storages(manager, config)
     yield from machine.check_outboxes(config)
-    yield from check_interpreters(manager)
+    yield from check_interpreters(manager, config)
     yield from check_images(manager, config, working)
 
 
@@ -204,9 +204,9 @@ def _enforcement(capabilities: EngineCapabilities, engine: str, config: Config) 
             yield failed(name, f"not enforced: {reason}", mend)
 
 
-def check_interpreters(manager: PluginManager) -> Iterator[Check]:
+def check_interpreters(manager: PluginManager, config: Config) -> Iterator[Check]:
     """Look for each runtime's interpreter on PATH, where engines without images could run it."""
-    engines = [name for name, plugin in manager.engines().items() if not plugin.images]
+    engines = [name for name, plugin in manager.engines().items() if not plugin.runs_images(config)]
     for engine, (name, runtime) in product(engines, manager.runtimes().items()):
         found = next(filter(None, map(shutil.which, runtime.interpreters)), None)
         wanted = " or ".join(runtime.interpreters)
@@ -240,7 +240,7 @@ def check_images(manager: PluginManager, config: Config, engines: Sequence[str])
     """Ask each engine that works, and has images, which of the runtimes' it has. Nothing is pulled."""
     for name in engines:
         plugin = manager.engines()[name]
-        if not plugin.images:
+        if not plugin.runs_images(config):
             continue
         yield from guarded(f"{name}.images", lambda plugin=plugin: _images(plugin, manager, config))  # type: ignore[misc] # bound at once
 
