@@ -83,7 +83,7 @@ def small_python(more: Mapping[str, bytes]) -> bytes:
     """Return a tar of little more than a shell and Python, out of the tree that the image of Python is built of.
 
     Args:
-        more: Files to add, by their path.
+        more: Files to add, by their path, which every user may write.
 
     Raises:
         TestbedError: The tree cannot be built here.
@@ -95,7 +95,7 @@ def small_python(more: Mapping[str, bytes]) -> bytes:
                 tar.addfile(entry, whole.extractfile(entry) if entry.isreg() else None)
         for name, data in more.items():
             added = tarfile.TarInfo(name)
-            added.size = len(data)
+            added.size, added.mode = len(data), 0o666
             tar.addfile(added, io.BytesIO(data))
     return small.getvalue()
 

@@ -179,3 +179,30 @@ def test_an_etc_of_an_image_that_is_a_link_is_left_alone(tmp_path: Path) -> None
     (tmp_path / "image" / "etc").symlink_to(tmp_path / "machine")
     rootfs.complete_etc(tmp_path / "image")
     assert list((tmp_path / "machine").iterdir()) == []
+
+
+def test_an_image_without_a_shell_or_an_interpreter_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "image"
+    source.mkdir()
+
+    def made(name: str, path: str = "/bin:/opt/bin") -> RootFs:
+        (tmp_path / name).mkdir()
+        return make_rootfs(
+            tmp_path / name,
+            tmp_path / name,
+            source=str(source),
+            user=5,
+            interpreters=("python3", "python"),
+            variables={"PATH": path},
+        )
+
+    with pytest.raises(ContainerError, match="the image has no /bin/sh") as caught:
+        made("a")
+    assert "runtime.images" in str(caught.value.hint)
+    program(source / "bin" / "sh")
+    with pytest.raises(ContainerError, match="the image has no python3 or python"):
+        made("b")
+    (source / "opt").symlink_to("/elsewhere")
+    assert made("c"), "what a link leads to in the container is not known here"
+    (source / "bin" / "python3").symlink_to("/opt/python/bin/python3")
+    assert made("d", "/bin")

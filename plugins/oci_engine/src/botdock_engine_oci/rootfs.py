@@ -47,6 +47,7 @@ _FILES = {
 _WHO = ("passwd", "group")
 _GIVEN = (*_WHO, "hosts", "hostname", "resolv.conf")
 """What an image leaves empty, as it is known first where it runs."""
+_OTHER_IMAGE = "Set runtime.images to an image that has it, and a POSIX shell."
 _ZONES = "/usr/share/zoneinfo/"
 
 
@@ -101,15 +102,19 @@ def make_rootfs(
         binds = {**_programs(path, root, SYSTEM), **_shown_etc(path / "etc", etc)}
         binds |= {prefix: prefix for prefix in prefixes}
         return RootFs(path=ROOT, binds=binds, search_path=search_path(prefixes))
-    root = Path(source)
+    root, is_image = Path(source), variables is not None
     if not os.path.lexists(root / "bin" / "sh"):  # it may be a link that leads somewhere in the container alone
+        if is_image:
+            raise _error("the image has no /bin/sh", _OTHER_IMAGE)
         raise _error(f"{source} has no bin/sh, so it is not a root file system", "Name another: options.oci.rootfs.")
-    is_image = variables is not None
     names = {entry.name for entry in root.iterdir()} - (OWN_OF_IMAGE if is_image else OWN)
     binds = _programs(path, root, sorted(names), files=is_image)
     binds |= _own_etc(root / "etc", folder / ETC_FOLDER, _GIVEN if is_image else _WHO)
     environment = dict(variables or {})
-    return RootFs(path=ROOT, binds=binds, search_path=environment.pop("PATH", search_path(())), environment=environment)
+    places = environment.pop("PATH", search_path(()))
+    if is_image and (wanted := tuple(interpreters)) and not any(_may_have(root, places, name) for name in wanted):
+        raise _error(f"the image has no {' or '.join(wanted)}, which the bot needs", _OTHER_IMAGE)
+    return RootFs(path=ROOT, binds=binds, search_path=places, environment=environment)
 
 
 def search_path(prefixes: Iterable[str]) -> str:
@@ -161,6 +166,13 @@ def _own_etc(source: Path, etc: Path, names: Iterable[str]) -> dict[str, str]:
         return {"/etc": str(etc)}
     files = {f"/etc/{name}": str(etc / name) for name in names if _is_file(source / name)}
     return {"/etc": str(source), **files}
+
+
+def _may_have(root: Path, places: str, name: str) -> bool:
+    """Tell whether a program is in one of the folders of a PATH, or may be where a link leads that was not followed."""
+    folders = [root / place.lstrip("/") for place in places.split(os.pathsep) if place.startswith("/")]
+    inside = os.path.realpath(root)
+    return any(os.path.lexists(folder / name) or not os.path.realpath(folder).startswith(inside) for folder in folders)
 
 
 def complete_etc(root: Path) -> None:
