@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import subprocess
@@ -38,9 +39,14 @@ LOOK = """
 import os, socket, sys
 
 def main(id, config):
+    try:
+        open("/opt/mark", "a")
+    except OSError as error:
+        written = error.errno
     machines = [path for path in config["machine"] if os.path.exists(path)]
     return {
         "mark": open("/opt/mark").read(), "variable": os.environ["FROM_IMAGE"], "home": os.environ["HOME"],
+        "written": written,
         "machine": machines, "localhost": socket.gethostbyname("localhost"), "python": sys.version_info[:2],
     }
 """
@@ -126,6 +132,7 @@ def test_a_bot_runs_on_its_image_and_sees_nothing_of_the_machine(
         "python": [3, 11],
         "machine": [],
         "localhost": "127.0.0.1",
+        "written": errno.EROFS,
     }
     asked = registry_proxy.count("/v2/")
     assert run().outcome is Outcome.SUCCEEDED
