@@ -57,7 +57,8 @@ def belonging(places: list[Path]) -> dict[int, Process]:
     return processes
 
 
-def look(folder: Path, command: str) -> Process:
+def look(folder: Path, command: str = "") -> Process:
+    """Return what a process takes, of its folder in /proc."""
     parts = fields(folder)
     rollup = (folder / "smaps_rollup").read_text().splitlines()
     kib = sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))

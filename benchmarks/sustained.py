@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import attrs
-from _processes import belonging, places_of
+from _processes import belonging, look, places_of
 from _setup import PATIENCE, bot, fill, leave_second_cgroups, machine, settings, spread
 
 from botdock import Config, DockerRunner, Executable
@@ -48,12 +48,14 @@ class Minute:
         end: Until the result.
         misses: Why runs were cold, and how many.
         failures: What failed.
+        kib: Memory of this process when it began, in KiB.
     """
 
     first: list[float] = attrs.field(factory=list)
     end: list[float] = attrs.field(factory=list)
     misses: Counter[str] = attrs.field(factory=Counter)
     failures: list[str] = attrs.field(factory=list)
+    kib: int = 0
 
 
 def main() -> None:
@@ -115,7 +117,9 @@ def sustain(runner: DockerRunner, hello: Executable, rate: float, seconds: float
         for number in range(int(rate * seconds)):
             due = began + number / rate
             time.sleep(max(due - time.perf_counter(), 0.0))
-            threads.submit(run, runner, hello, due, minutes[min(int((due - began) / 60), len(minutes) - 1)])
+            minute = minutes[min(int((due - began) / 60), len(minutes) - 1)]
+            minute.kib = minute.kib or look(Path("/proc/self")).kib
+            threads.submit(run, runner, hello, due, minute)
     return minutes
 
 
@@ -181,7 +185,7 @@ def left(home: Path) -> dict[str, int]:
 
 
 def report(number: int, minute: Minute) -> None:
-    print(f"minute {number:2}  first line: {spread(minute.first)}")
+    print(f"minute {number:2}  first line: {spread(minute.first)}; this process had {minute.kib} KiB as it began")
     misses = ", ".join(f"{count} {reason}" for reason, count in minute.misses.items())
     print(f"           end: {spread(minute.end)}; cold: {misses or 'none'}; {len(minute.failures)} failed")
     for failure in minute.failures[:3]:
