@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from botdock import Config
+from botdock import Config, DockerRunner
 from botdock.config import RuntimeConfig
 from botdock_engine_docker.settings import DockerSettings
 from integration import test_outcomes
@@ -35,6 +35,12 @@ globals().update(
 def docker_host(foreign_daemon: ForeignDaemon) -> str:
     """The daemon's own socket, by which the tests do what other programs would."""
     return foreign_daemon.host
+
+
+@pytest.fixture
+def contained_runner(runner: DockerRunner) -> DockerRunner:
+    """The runner on that daemon, for the tests that run on each engine of containers."""
+    return runner
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -19,6 +20,13 @@ LISTENS = """
 for word; do case "$word" in *docker.sock:*) path=${word%%:*};; esac; done
 python3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()' "$path"
 """
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder for temporary files whose path is as short as a user's."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
@@ -84,10 +92,9 @@ def test_one_failure_stands_for_those_who_ask_at_once(fake_ssh: Callable[[str], 
 
 
 def test_one_ssh_serves_all_until_it_ends_and_its_socket_has_no_path(
-    fake_ssh: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fake_ssh: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, short_folder: Path
 ) -> None:
-    folder = tmp_path / "t"
-    folder.mkdir()
+    folder = short_folder
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     asked = fake_ssh(f"{LISTENS}\nexec sleep 600")
     tunnel = Tunnel(Ssh(host="farm"), connect_timeout=60.0)
@@ -101,6 +108,18 @@ def test_one_ssh_serves_all_until_it_ends_and_its_socket_has_no_path(
     assert process.returncode is not None
     tunnel.address(CALL)
     assert asked.read_text().splitlines().count("farm") == 2
+    tunnel.close()
+
+
+def test_a_long_path_for_temporary_files_is_not_taken_for_the_socket(
+    fake_ssh: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / ("t" * 100)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    fake_ssh(f"{LISTENS}\nexec sleep 600")
+    tunnel = Tunnel(Ssh(host="farm"), connect_timeout=60.0)
+    assert Path(tunnel.address(CALL)).exists()
     tunnel.close()
 
 

@@ -31,6 +31,8 @@ ALIVE_INTERVAL, ALIVE_COUNT = 15, 3
 """A connection of which nothing has come for so many times so many seconds is given up."""
 FAILURE_LIFE = 1.0
 """Seconds for which one failure stands for others: many threads may ask at once."""
+_LONGEST_BASE = 64
+"""Characters of a folder for temporary files; the address of a Unix socket has 107 (unix(7)), 33 of them ours."""
 _POLL = 0.01
 _END = 5.0
 _SHOWN = 400
@@ -133,7 +135,8 @@ class Tunnel:
         if shutil.which("ssh") is None:
             return "there is no program `ssh` on this machine"
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as ssh
-        with tempfile.TemporaryDirectory(prefix="botdock-ssh-") as folder:  # only we may enter it
+        base = None if len(tempfile.gettempdir()) <= _LONGEST_BASE else "/tmp"  # noqa: S108 - for a folder of our own in it
+        with tempfile.TemporaryDirectory(prefix="botdock-ssh-", dir=base) as folder:  # only we may enter it
             path = Path(folder, "docker.sock")
             self._process = subprocess.Popen(
                 ["sh", "-c", _SCRIPT, "sh", *self._arguments(path)],
