@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from botdock import Config
+from botdock.errors import ContainerError
 from botdock.model import Engine
 from botdock_engine_docker.engine import DockerEngine
 from botdock_engine_docker.settings import DockerSettings
@@ -64,3 +68,11 @@ class TestDockerBehindASocketThatLeadsElsewhereKeepsTheContract(RemoteContract):
     @pytest.fixture
     def settings(self, foreign_daemon: ForeignDaemon) -> DockerSettings:
         return DockerSettings(host=foreign_daemon.host)
+
+    def test_what_waits_on_a_fifo_sees_what_is_written_after_its_start(self, engine: Engine, make_spec: Any) -> None:
+        """That it does not is known with the first container, which is refused."""
+        spec = make_spec()
+        os.mkfifo(Path(spec.run.context, "ready"))
+        with pytest.raises(ContainerError, match="cannot deliver"):
+            engine.create(*spec, timeout=60.0)
+        assert not engine.prepare(spec.template, 1, timeout=60.0)

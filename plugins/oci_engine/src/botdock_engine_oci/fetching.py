@@ -104,7 +104,7 @@ class Pull:
             known = total if total >= current else 0
             self.progress(PullProgress(image=self.image, current=current, total=known, layers=layers, note=note))
 
-    def error(self, problem: str, hint: str | None = None, *, transient: bool = False) -> ImageError:
+    def failure(self, problem: str, hint: str | None = None, *, transient: bool = False) -> ImageError:
         """Return the error that says what went wrong with the image."""
         message = f"{ENGINE}: image {self.image!r}: {problem[:SAID]}"
         return ImageError(message, image=self.image, engine=ENGINE, hint=hint, transient=transient)
@@ -135,7 +135,7 @@ def resolve(pull: Pull) -> tuple[str, int]:
     document = _run(["skopeo", *_policy(), "inspect", "--raw", *_access(where), f"docker://{where}"], pull)
     digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
     if reference.digest not in {"", digest}:
-        raise pull.error(
+        raise pull.failure(
             f"the registry has {digest} in its place", "Another image than the one that is pinned is not run."
         )
     return digest, _size_of(document)
@@ -170,7 +170,7 @@ def fetch(pull: Pull, digest: str, draft: Path, total: int) -> tuple[str, ...]:
     try:
         environment = _environment(layout)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise pull.error(f"what came is not an image: {type(error).__name__}: {error}") from error
+        raise pull.failure(f"what came is not an image: {type(error).__name__}: {error}") from error
     fetched, rootless = _bytes_in(layout), ["--rootless"] if os.geteuid() else []
     _run(
         ["umoci", "raw", "unpack", *rootless, "--image", f"{LAYOUT}:{_TAG}", ROOT],
@@ -207,7 +207,7 @@ def _run(
     if program is None:
         missing = missing_tools() or [command[0]]
         verb = "is" if len(missing) == 1 else "are"
-        raise pull.error(f"{' and '.join(missing)} {verb} not installed", install_hint(missing))
+        raise pull.failure(f"{' and '.join(missing)} {verb} not installed", install_hint(missing))
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [*_dies_with_us(), program, *command[1:]],
@@ -257,7 +257,7 @@ def _refusal(said: bytes, code: int, tool: str, pull: Pull) -> ImageError:
         ((hint, transient) for known, hint, transient in _RULES if known in lower),
         (None, False),
     )
-    return pull.error(f"{tool}: {words or f'exit code {code}'}", hint, transient=transient)
+    return pull.failure(f"{tool}: {words or f'exit code {code}'}", hint, transient=transient)
 
 
 def _size_of(document: bytes) -> int:

@@ -91,7 +91,7 @@ class Images:
             return ImageInfo(reference=image, digest=found.digest, id=found.digest)
         if policy is PullPolicy.NEVER:
             hint = 'Let botdock fetch it: containers.pull = "missing".'
-            raise pull.error("it is not there, and containers.pull forbids to pull it", hint)
+            raise pull.failure("it is not there, and containers.pull forbids to pull it", hint)
         try:
             digest, total = resolve(pull)
             with self._locked(digest, pull):
@@ -99,9 +99,9 @@ class Images:
                     self._make(pull, digest, total)
                 self._name(image, digest)
         except OSError as error:
-            raise pull.error(f"it could not be kept: {error}") from error
+            raise pull.failure(f"it could not be kept: {error}") from error
         except ValueError as error:
-            raise pull.error(str(error)) from error
+            raise pull.failure(str(error)) from error
         return ImageInfo(reference=image, digest=digest, id=digest, pulled=True)
 
     def find(self, image: str) -> Image | None:
