@@ -1,6 +1,10 @@
 """Loads the testbed for every test of the repository; a member copied out of it needs nothing of this."""
 
 import signal
+import sys
+from collections.abc import Generator
+
+import pytest
 
 pytest_plugins = [
     "testbed.fixtures",
@@ -16,3 +20,12 @@ pytest_plugins = [
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `make test &`; tests of Ctrl-C would wait for ever
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """Fail a test that leaves botdock's own log on: which test comes next in this process is chance."""
+    yield
+    log = sys.modules.get("botdock._log")
+    if getattr(log, "_enabled", False):
+        pytest.fail(f"{item.nodeid} does not call botdock.logging.disable()")

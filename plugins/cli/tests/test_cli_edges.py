@@ -14,6 +14,7 @@ import click
 import pytest
 
 from botdock._log import logger
+from botdock.logging import disable
 from botdock.model import LogChunk, Stream
 from botdock_cli import main as command_line
 from botdock_cli.commands.run import Relay
@@ -42,7 +43,7 @@ def test_botdock_s_own_log_shows_warnings_with_their_data(capfd: pytest.CaptureF
         named.info("all is well")
     finally:
         logger.remove()
-        logger.disable("botdock")
+        disable()
     assert capfd.readouterr().err == "botdock: warning: not stored (path=/x\\x1b)\n"
 
 
