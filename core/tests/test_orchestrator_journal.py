@@ -106,3 +106,12 @@ def test_a_stop_that_is_just_being_asked_for_outlives_the_taking_over(
     write_stop(journal.directory, 1.0)
     assert read_stop(journal.directory) == StopRequest(grace=1.0)
     assert not (journal.directory / "run.tmp").exists()
+
+
+def test_drafts_that_a_locked_folder_had_kept_go_with_the_end(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "01")
+    journal.open({"id": "bot"}, "runner")
+    for name in ("concluded.tmp", "run.tmp", ".stop.json.1.2.tmp"):
+        (journal.directory / name).touch()
+    journal.finish(ExecutionResult(execution_id="01", id="bot", outcome=Outcome.SUCCEEDED))
+    assert {path.name for path in journal.directory.glob("*.tmp")} == {".stop.json.1.2.tmp"}, "a stop's may be new"

@@ -9,7 +9,7 @@ import pytest
 
 from testbed import machine
 from testbed.branches import branch_coverage
-from testbed.cache import VARIABLE, Slot, cache_dir
+from testbed.cache import VARIABLE, Slot, built, cache_dir
 from testbed.cgroups import prepare_cgroups
 from testbed.console import TestbedError, run
 from testbed.mirror import DEFAULT, deb822_mirrors, find_mirror, one_line_mirrors
@@ -66,6 +66,24 @@ def test_sessions_at_one_time_have_slots_of_their_own(cache: Path) -> None:
     second.free()
     third.free()
     assert cache_dir() == cache
+
+
+def test_one_build_leaves_the_others_alone(cache: Path) -> None:
+    def build(work: Path) -> Path:
+        assert list(work.iterdir()) == [], "what a killed build had left is gone"
+        (work / "made").mkdir()
+        return work / "made"
+
+    def fail(work: Path) -> Path:
+        raise TestbedError(str(work))
+
+    for name in ("one", "another"):
+        (cache / f"build-{name}").mkdir()
+        (cache / f"build-{name}" / "file").touch()
+    assert built("one", build) == built("one", fail) == cache / "one"
+    with pytest.raises(TestbedError):
+        built("third", fail)
+    assert {path.name for path in cache.iterdir() if path.is_dir()} == {"one", "build-another"}
 
 
 def test_branches_are_counted_alone(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +28,25 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def built(name: str, build: Callable[[Path], Path]) -> Path:
+    """Return a folder of the cache, which is built where it is not there, by one process at a time.
+
+    Args:
+        name: Its name in the cache.
+        build: Given an empty folder to work in, returns the one in it that is to be kept.
+    """
+    folder, work = cache_dir() / name, cache_dir() / f"build-{name}"
+    with locked(cache_dir() / f"{name}.lock"):
+        if not folder.is_dir():
+            shutil.rmtree(work, ignore_errors=True)  # of a build that was killed
+            work.mkdir()
+            try:
+                build(work).rename(folder)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    return folder
 
 
 class Slot:

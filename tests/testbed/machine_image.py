@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
-from testbed.cache import cache_dir, locked
+from testbed.cache import built
 from testbed.console import TestbedError, run, say
 from testbed.daemon import PrivateDaemon
 from testbed.images import ensure_images
@@ -45,11 +44,7 @@ def ensure_machine() -> Path:
         raise TestbedError("a machine is emulated by root on x86-64 alone")
     ensure_programs("qemu-system-x86_64", "mke2fs", "debootstrap")
     key = hashlib.sha256(f"{RECIPE} {NEWER} {_PACKAGES} {_FIRST} {recipe_key()}".encode()).hexdigest()[:12]
-    folder = cache_dir() / f"machine-{key}"
-    with locked(cache_dir() / "machine.lock"):
-        if not folder.is_dir():
-            _build(folder)
-    return folder
+    return built(f"machine-{key}", _build)
 
 
 def make_disk(tree: Path, image: Path) -> None:
@@ -62,19 +57,16 @@ def make_disk(tree: Path, image: Path) -> None:
     run([program, "-q", "-t", "ext4", "-d", str(tree), str(image), _DISK_SIZE], timeout=_TIMEOUT)
 
 
-def _build(folder: Path) -> None:
-    for stale in cache_dir().glob("machine-build-*"):
-        shutil.rmtree(stale, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="machine-build-", dir=cache_dir()) as work:
-        tree, made = Path(work) / "tree", Path(work) / "made"
-        made.mkdir()
-        _bootstrap(tree)
-        for name in ("vmlinuz", "initrd"):
-            (found,) = tree.glob(f"boot/{name}*")
-            shutil.move(found, made / name.split(".")[0])
-        _add_images(tree / CACHE.strip("/"))
-        make_disk(tree, made / "root.img")
-        made.rename(folder)
+def _build(work: Path) -> Path:
+    tree, made = work / "tree", work / "made"
+    made.mkdir()
+    _bootstrap(tree)
+    for name in ("vmlinuz", "initrd"):
+        (found,) = tree.glob(f"boot/{name}*")
+        shutil.move(found, made / name.split(".")[0])
+    _add_images(tree / CACHE.strip("/"))
+    make_disk(tree, made / "root.img")
+    return made
 
 
 def _bootstrap(tree: Path) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
-from testbed.cache import cache_dir, locked
+from testbed.cache import built
 from testbed.console import TestbedError, run, say
 from testbed.interpreters import fetch_node
 from testbed.mirror import find_mirror
@@ -40,30 +39,21 @@ def rootfs_tar(kind: str) -> Path:
     Raises:
         TestbedError: They cannot be built here.
     """
-    folder = cache_dir() / f"rootfs-{recipe_key()}"
-    with locked(cache_dir() / "rootfs.lock"):
-        if not folder.is_dir():
-            _build(folder)
-    return folder / f"{kind}.tar"
+    return built(f"rootfs-{recipe_key()}", _build) / f"{kind}.tar"
 
 
-def _build(folder: Path) -> None:
+def _build(work: Path) -> Path:
     if os.geteuid() != 0:
         raise TestbedError("building the images takes root; pull python:3.11-slim, node:20-alpine and bash:5.2 instead")
     ensure_programs("debootstrap")
-    for stale in cache_dir().glob("build-*"):
-        shutil.rmtree(stale, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir()) as temporary:
-        work = Path(temporary)
-        tree = work / "tree"
-        _bootstrap(tree)
-        tars = work / "tars"
-        tars.mkdir()
-        _pack(tree, tars / "python.tar")
-        _pack(tree, tars / "bash.tar", exclude=_WITHOUT_PYTHON)
-        _add_node(tree)
-        _pack(tree, tars / "node.tar", exclude=_WITHOUT_PYTHON)
-        tars.rename(folder)
+    tree, tars = work / "tree", work / "tars"
+    _bootstrap(tree)
+    tars.mkdir()
+    _pack(tree, tars / "python.tar")
+    _pack(tree, tars / "bash.tar", exclude=_WITHOUT_PYTHON)
+    _add_node(tree)
+    _pack(tree, tars / "node.tar", exclude=_WITHOUT_PYTHON)
+    return tars
 
 
 def _bootstrap(tree: Path) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
+from functools import partial
 from pathlib import Path
 
-from testbed.cache import cache_dir, locked
+from testbed.cache import built
 from testbed.console import run, say
 from testbed.mirror import find_mirror
 from testbed.packages import SYSTEM_PATH, ensure_programs, find_program
@@ -33,28 +33,23 @@ def ensure_usr(suite: str) -> Path:
     Raises:
         TestbedError: It cannot be made here.
     """
-    usr = cache_dir() / f"docker-{suite}"
-    with locked(cache_dir() / f"docker-{suite}.lock"):
-        if not usr.is_dir():
-            _build(suite, usr)
-    return usr
+    return built(f"docker-{suite}", partial(_build, suite))
 
 
-def _build(suite: str, usr: Path) -> None:
+def _build(suite: str, work: Path) -> Path:
     ensure_programs("debootstrap")
-    with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir()) as work:
-        mirror, tree = find_mirror(), Path(work) / "tree"
-        say(f"building a Debian {suite} with its Docker from {mirror} (about 40 s)")
-        packages = "--include=docker.io,iptables,ca-certificates"
-        program = find_program("debootstrap") or "debootstrap"
-        run(
-            [program, "--variant=minbase", packages, suite, str(tree), mirror],
-            timeout=_TIMEOUT,
-            env={"PATH": SYSTEM_PATH, "DEBIAN_FRONTEND": "noninteractive"},
-        )
-        for name in _UNUSED:
-            shutil.rmtree(tree / "usr" / name, ignore_errors=True)
-        (tree / "usr").rename(usr)
+    mirror, tree = find_mirror(), work / "tree"
+    say(f"building a Debian {suite} with its Docker from {mirror} (about 40 s)")
+    packages = "--include=docker.io,iptables,ca-certificates"
+    program = find_program("debootstrap") or "debootstrap"
+    run(
+        [program, "--variant=minbase", packages, suite, str(tree), mirror],
+        timeout=_TIMEOUT,
+        env={"PATH": SYSTEM_PATH, "DEBIAN_FRONTEND": "noninteractive"},
+    )
+    for name in _UNUSED:
+        shutil.rmtree(tree / "usr" / name, ignore_errors=True)
+    return tree / "usr"
 
 
 def within(usr: Path, command: list[str]) -> list[str]:

@@ -102,9 +102,7 @@ class Journal:
         """
         self._runner = runner
         hold(self.directory, runner)
-        for draft in self.directory.glob("*.tmp"):
-            if not draft.name.startswith(f".{STOP}"):  # one that is just being written
-                draft.unlink(missing_ok=True)
+        _remove_drafts(self.directory)
         self._append(b"")
         if _is_torn(self.directory / EVENTS):
             self._append(b"\n")
@@ -211,9 +209,18 @@ def _is_torn(path: Path) -> bool:
 
 def tidy(directory: Path) -> None:
     """Remove from the folder of an execution that has an outcome what only a successor would have needed."""
+    with contextlib.suppress(OSError):
+        _remove_drafts(directory)
     for name in _FOR_A_SUCCESSOR:
         with contextlib.suppress(OSError):
             (directory / name).unlink(missing_ok=True)
+
+
+def _remove_drafts(directory: Path) -> None:
+    """Remove what a writer left that was killed, or that could not remove it; a stop may just be written by another."""
+    for draft in directory.glob("*.tmp"):
+        if not draft.name.startswith(f".{STOP}"):
+            draft.unlink(missing_ok=True)
 
 
 def sweep_drafts(home: Path) -> None:

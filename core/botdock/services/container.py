@@ -160,7 +160,7 @@ class ContainerService:
                 f"image {image!r} was asked for, and the engine has {found.digest or 'one of no digest'} in its place",
                 image=image,
                 engine=self.capabilities.engine,
-                hint="Another image than the one that is pinned is not run; `docker pull` fetches that one.",
+                hint="Another image than the pinned one is not run: remove the one that is there, or mend the digest.",
             )
         return found
 

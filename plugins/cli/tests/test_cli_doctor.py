@@ -60,7 +60,7 @@ class Machine:
 
     def _ensure_image(self, image: str, **_: object) -> ImageInfo:
         if image not in self.images:
-            raise ImageError(f"no {image}", image=image)
+            raise ImageError(f"no {image}", image=image, hint="fetch it by hand")
         return ImageInfo(reference=image, digest="sha256:1")
 
     @hookimpl
@@ -234,12 +234,12 @@ def test_an_interpreter_that_stands_for_one_that_is_not_installed_is_told(
     assert doctor()["process.runtime.odd"]["status"] == "warning"
 
 
-def test_an_absent_image_that_is_never_pulled_names_the_command(
+def test_an_absent_image_that_is_never_pulled_is_mended_as_its_engine_says(
     machine: Machine, doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert doctor()["dock.image.odd"]["detail"] == "absent:1 is not here; the first run pulls it"
     monkeypatch.setenv("BOTDOCK_CONTAINERS__PULL", "never")
-    assert doctor()["dock.image.odd"]["remedy"] == "docker pull absent:1"
+    assert doctor()["dock.image.odd"]["remedy"] == "fetch it by hand"
 
 
 def test_a_configured_image_is_the_one_that_is_looked_for(

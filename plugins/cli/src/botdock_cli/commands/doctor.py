@@ -258,8 +258,8 @@ def _images(plugin: EnginePlugin, manager: PluginManager, config: Config) -> Ite
 def _image(engine: Engine, name: str, image: str, config: Config) -> Check:
     try:
         found = engine.ensure_image(image, policy=PullPolicy.NEVER, timeout=config.containers.call_timeout)
-    except BotdockError:
+    except BotdockError as error:
         if config.containers.pull is PullPolicy.NEVER:
-            return warning(name, f"{image} is not here", f"docker pull {image}")
+            return warning(name, f"{image} is not here", error.hint or "")
         return warning(name, f"{image} is not here; the first run pulls it")
     return ok(name, f"{image} {found.digest}".strip())
