@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from botdock.errors import EngineUnavailableError
 from botdock.model import EngineEvents, Executable, Outcome
-from botdock.orchestrator import execution
+from botdock.orchestrator import execution, reading
 from botdock.orchestrator import running as running_module
 from botdock.orchestrator.reading import Work
 from botdock_testing.fake_engine import FakeEngine
@@ -102,3 +103,19 @@ def test_the_wall_time_ends_what_is_only_heard(
 ) -> None:
     running = make_stage(telling).orchestrator.begin(make_bot(timeout=0.1))
     assert running.wait(20).outcome is Outcome.TIMED_OUT
+
+
+def test_who_follows_a_log_is_woken_by_what_comes_and_does_not_look_for_it(
+    make_stage: Callable[..., Any], make_bot: Callable[..., Executable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sleep(_seconds: float) -> None:
+        raise AssertionError("it looks from time to time")
+
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    execution = stage.orchestrator.begin(make_bot())
+    monkeypatch.setattr(reading, "time", SimpleNamespace(sleep=sleep))
+    lines = execution.logs(follow=True)
+    for text in ("one", "two"):
+        stage.engine.emit(execution.container_id, f"{text}\n".encode())
+        assert next(lines).text == text
+    execution.stop()

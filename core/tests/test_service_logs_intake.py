@@ -106,3 +106,17 @@ def test_a_stream_that_brings_little_is_read_no_more_often_than_it_may_rest(tmp_
     assert collector.wait_drained("01", 30)
     assert time.monotonic() - begun >= 19 * REST
     collector.close()
+
+
+def test_a_first_line_is_not_kept_waiting_for_a_look_before_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botdock.services.logs.loop.REST", 60.0)
+    collector = LogCollector(LoggingConfig())
+    stream = ScriptedStream([], LogChunk(Stream.STDOUT, b"hello", NOW), has_fileno=True)
+    collector.start_collection(
+        stream, tmp_path, source=LogSource(execution_id="01", id="bot", runtime="bash"), limit=None
+    )
+    assert collector.wait_drained("01", 30)
+    assert collector.collect_logs("01") == "hello"
+    collector.close()

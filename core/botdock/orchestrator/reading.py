@@ -25,7 +25,7 @@ from botdock.services.log_store.stored import POLL_INTERVAL
 
 Item = LogLine | LogGap
 LONGEST_POLL = 0.1
-"""Seconds between two looks of `alogs` at a log to which nothing comes."""
+"""Seconds between two looks at a log to which nothing comes."""
 _BATCH = 1000
 """Items that are read at once."""
 
@@ -142,11 +142,21 @@ class ExecutionReader:
             UserError: `after` is not a position.
             LogError: Its log cannot be read.
         """
+        seen = -1
         for item in self._read(**options):
             if item is None:
-                time.sleep(POLL_INTERVAL)
+                seen = self._wait_for_more(seen)
             else:
                 yield item
+
+    def _wait_for_more(self, seen: int) -> int:
+        """Wait until more of its log is stored than at `seen`, or for a moment; return what to wait from next."""
+        with suppress(LogError):  # it is collected no more: what is left is its end
+            seen, ended = self._logs.wait_progress(self.execution_id, seen, LONGEST_POLL)
+            if not ended:
+                return seen
+        time.sleep(POLL_INTERVAL)
+        return seen
 
     async def alogs(self, **options: Unpack[LogOptions]) -> AsyncIterator[Item]:
         """`logs`, without blocking the event loop; while nothing comes, it keeps no thread waiting."""

@@ -222,6 +222,17 @@ class LogCollector:
         """
         return self._read(self._collection(execution_id), follow=follow)
 
+    def wait_progress(self, execution_id: str, seen: int, timeout: float) -> tuple[int, bool]:
+        """Wait until more is stored than at `seen`, or the log has ended, at most `timeout` seconds.
+
+        Returns:
+            What to wait from the next time, and whether it has ended; `seen` is -1 at first, which waits for nothing.
+
+        Raises:
+            LogError: No such log is being collected here.
+        """
+        return self._collection(execution_id).wait_progress(seen, timeout)
+
     @staticmethod
     def _read(collection: Collection, *, follow: bool) -> Iterator[LogChunk]:
         try:

@@ -201,6 +201,8 @@ class LogLoop:
             return
         else:
             collection.empty_reads += 1
+        if collection in self._registered and not size and collection.empty_reads == 1:
+            return  # a first look before anything came: the first line is not kept waiting for that
         if size < MUCH:
             pause = POLL_INTERVAL if collection.empty_reads < MAX_EMPTY_READS else LAZY_INTERVAL
             collection.rest_until = now + (REST if collection in self._registered else pause)

@@ -67,6 +67,10 @@ class FakeLogs:
         """Return what there is and, with `follow`, what comes."""
         return self._log(execution_id).read(follow=follow)
 
+    def wait_progress(self, execution_id: str, seen: int, timeout: float) -> tuple[int, bool]:
+        """Look again soon."""
+        return self._log(execution_id).progress(seen, timeout)
+
     def get_collection_status(self, execution_id: str) -> CollectionStatus:
         """Return how it stands."""
         return self._log(execution_id).status()
@@ -203,6 +207,11 @@ class _FakeLog:
             stored_before_ns=self._heard.before_ns,
             read_since=self._heard.since if self._stream else None,
         )
+
+    def progress(self, seen: int, timeout: float) -> tuple[int, bool]:
+        if self._writer.stored == seen:
+            self.ended.wait(min(timeout, _READ_TIMEOUT))
+        return self._writer.stored, self.ended.is_set()
 
     def read(self, *, follow: bool) -> Iterator[LogChunk]:
         with LogReader(self.directory) as reader:
