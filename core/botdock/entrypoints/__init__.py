@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from botdock.entrypoints.context import (
         MAX_ENVIRONMENT_BYTES,
         begin_result,
-        config_text,
-        context_document,
         environment_of,
         write_context,
     )
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from botdock.entrypoints.shell import shell_entrypoint, wrapper_entrypoint
 
 _HOMES = {
-    "context": "MAX_ENVIRONMENT_BYTES begin_result config_text context_document environment_of write_context",
+    "context": "MAX_ENVIRONMENT_BYTES begin_result environment_of write_context",
     "program": "EntrypointManager write_program",
     "result": "ENVELOPE_VERSION NOT_WRITTEN ResultReading most_bytes read_result",
     "shell": "shell_entrypoint wrapper_entrypoint",
@@ -35,8 +33,6 @@ __all__ = [
     "EntrypointManager",
     "ResultReading",
     "begin_result",
-    "config_text",
-    "context_document",
     "environment_of",
     "most_bytes",
     "read_result",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botdock.entrypoints.result import not_written
 from botdock.errors import EntrypointError, ExecutableError
@@ -37,11 +37,6 @@ _POINTER = 8
 """Bytes of the pointer that `execve` keeps for each string, besides the string and its NUL."""
 
 
-def config_text(context: ExecutionContext) -> str:
-    """Return the config as JSON: its keys in their own order, ASCII alone, so that no locale can garble it."""
-    return json.dumps(context.config, allow_nan=False, separators=(",", ":"))
-
-
 def environment_of(context: ExecutionContext) -> dict[str, str]:
     """Return the variables that the contract gives to a bot, those of the caller among them.
 
@@ -52,7 +47,11 @@ def environment_of(context: ExecutionContext) -> dict[str, str]:
     """
     if problems := list(_problems(context.script, context.variables)):
         raise ExecutableError(problems)
-    kind, script = context.entrypoint.upper(), context.script
+    kind, script, config = context.entrypoint.upper(), context.script, _config_text(context)
+    if len(f"{kind}_CONFIG={config}") <= MAX_ENVIRONMENT_STRING:
+        told = {"CONFIG": config, f"{kind}_CONFIG": config}
+    else:
+        told = dict.fromkeys(("CONFIG_FILE", f"{kind}_CONFIG_FILE"), f"{context.context_dir}/{CONFIG_FILE}")
     return {
         **context.variables,
         "ID": context.id,
@@ -62,21 +61,13 @@ def environment_of(context: ExecutionContext) -> dict[str, str]:
         "SCRIPT_PATH": f"./{script}" if script.startswith(("-", "+")) else script,  # no program takes it for an option
         "BOTDOCK_RESULT_FILE": context.result_file,
         **({"BOTDOCK_SECRETS_DIR": context.secrets_dir} if context.secrets else {}),
-        **_config_variables(context, kind),
+        **told,
     }
 
 
-def _config_variables(context: ExecutionContext, kind: str) -> dict[str, str]:
-    text = config_text(context)
-    if fits_a_variable(context, text):
-        return {"CONFIG": text, f"{kind}_CONFIG": text}
-    path = f"{context.context_dir}/{CONFIG_FILE}"
-    return {"CONFIG_FILE": path, f"{kind}_CONFIG_FILE": path}
-
-
-def fits_a_variable(context: ExecutionContext, text: str) -> bool:
-    """Whether the config's text fits the variable with the longest name."""
-    return len(f"{context.entrypoint.upper()}_CONFIG={text}") <= MAX_ENVIRONMENT_STRING
+def _config_text(context: ExecutionContext) -> str:
+    """Return the config as JSON: its keys in their own order, ASCII alone, so that no locale can garble it."""
+    return json.dumps(context.config, allow_nan=False, separators=(",", ":"))
 
 
 def _problems(script: str, variables: Mapping[str, str]) -> Iterator[str]:
@@ -92,27 +83,6 @@ def _problems(script: str, variables: Mapping[str, str]) -> Iterator[str]:
         )
 
 
-def context_document(context: ExecutionContext) -> dict[str, Any]:
-    """Return the content of `context.json`: all that a wrapper must know, and a version.
-
-    Its keys: `version id entrypoint script code_dir config environment result_file result_limit`.
-
-    Raises:
-        ExecutableError: As `environment_of`.
-    """
-    return {
-        "version": CONTEXT_VERSION,
-        "id": context.id,
-        "entrypoint": context.entrypoint,
-        "script": context.script,
-        "code_dir": context.code_dir,
-        "config": context.config,
-        "environment": dict(sorted(environment_of(context).items())),
-        "result_file": context.result_file,
-        "result_limit": context.result_limit,
-    }
-
-
 def begin_result(runtime: Runtime, path: Path) -> None:
     """Write into the result file, which exists, what says that the wrapper has not.
 
@@ -125,17 +95,34 @@ def begin_result(runtime: Runtime, path: Path) -> None:
 def write_context(context: ExecutionContext, directory: Path) -> None:
     """Write what one run is told: `environment`, `context.json`, and `config.json`, `startup`, `secrets` where needed.
 
-    `context.json` appears last, and whole: where it is, all else is.
+    `context.json` appears last, and whole: where it is, all else is. It has a version, and all that a wrapper must know;
+    its keys are `version id entrypoint script code_dir config environment result_file result_limit`.
 
     Raises:
         ExecutableError: As `environment_of`.
         EntrypointError: The files cannot be written.
     """
-    files = _context_files(context)
+    environment = environment_of(context)
+    document = {
+        "version": CONTEXT_VERSION,
+        "id": context.id,
+        "entrypoint": context.entrypoint,
+        "script": context.script,
+        "code_dir": context.code_dir,
+        "config": context.config,
+        "environment": dict(sorted(environment.items())),
+        "result_file": context.result_file,
+        "result_limit": context.result_limit,
+    }
     last, draft = directory / CONTEXT_FILE, directory / f".{CONTEXT_FILE}"
-    write_file(draft, files.pop(CONTEXT_FILE), DATA_MODE)
-    for name, content in files.items():
-        write_file(directory / name, content, DATA_MODE)
+    write_file(draft, json.dumps(document, allow_nan=False, separators=(",", ":")).encode(), DATA_MODE)
+    variables = sorted(environment.items(), key=lambda variable: (variable[0] == _LAST, variable))
+    write_file(directory / ENVIRONMENT_FILE, _lines(variables), DATA_MODE)
+    if context.startup:
+        startup = _lines((name, context.variables[name]) for name in context.startup)
+        write_file(directory / STARTUP_FILE, startup, DATA_MODE)
+    if "CONFIG_FILE" in environment:
+        write_file(directory / CONFIG_FILE, _config_text(context).encode(), DATA_MODE)
     if context.secrets:
         _write_secrets(context, directory / SECRETS_FILE)
     try:
@@ -155,18 +142,6 @@ def _write_secrets(context: ExecutionContext, place: Path) -> None:
         raise _cannot_write(place, error) from error
     for name in context.secrets:
         write_file(place / name, context.variables[name].encode(), _SECRET_MODE)
-
-
-def _context_files(context: ExecutionContext) -> dict[str, bytes]:
-    environment = sorted(environment_of(context).items(), key=lambda variable: (variable[0] == _LAST, variable))
-    files = {
-        ENVIRONMENT_FILE: _lines(environment),
-        CONTEXT_FILE: json.dumps(context_document(context), allow_nan=False, separators=(",", ":")).encode(),
-    }
-    if context.startup:
-        files[STARTUP_FILE] = _lines((name, context.variables[name]) for name in context.startup)
-    text = config_text(context)
-    return files if fits_a_variable(context, text) else {CONFIG_FILE: text.encode(), **files}
 
 
 def _lines(variables: Iterable[tuple[str, str]]) -> bytes:
