@@ -90,7 +90,12 @@ class EntrypointManager:
         self._runtimes = dict(runtimes)
         self._find = find
         self._policies = policies or Policies()
-        self._images = {name.casefold(): image for name, image in images.items()}
+        named = {name.casefold(): image for name, image in images.items()}
+        self._images = {
+            each.name: next((named[name.casefold()] for name in each.names if named.get(name.casefold())), each.image)
+            for each in self._runtimes.values()
+        }
+        self._builtin = {each.image for each in self._runtimes.values()}
 
     def get_supported_runtimes(self) -> tuple[str, ...]:
         """Return the canonical names, sorted."""
@@ -121,8 +126,9 @@ class EntrypointManager:
             NotFoundError: There is no such runtime.
             PolicyError: It is configured, and an operator's file does not allow it.
         """
-        image = self._image_of(self.validate_runtime(name))
-        self._check(image, wish=False)
+        runtime = self.validate_runtime(name)
+        image = self._images.get(runtime.name, runtime.image)
+        self._policies.check_image(image, configured=self._images.values(), builtin=self._builtin, wish=False)
         return image
 
     def get_allowed_image(self, image: str, *, source: str = "") -> str:
@@ -137,23 +143,16 @@ class EntrypointManager:
         Raises:
             PolicyError: It is neither the image of a runtime nor among those that the policy allows.
         """
-        known = [self._image_of(runtime) for runtime in self._runtimes.values()]
-        self._check(image, source=source)
-        return next((one for one in known if same_image(one, image)), str(ImageReference.read(image)))
-
-    def _image_of(self, runtime: Runtime) -> str:
-        configured = (self._images.get(known.casefold()) for known in runtime.names)
-        return next((image for image in configured if image), runtime.image)
-
-    def _check(self, image: str, *, source: str = "", wish: bool = True) -> None:
-        runtimes = self._runtimes.values()
-        configured, builtin = {self._image_of(runtime) for runtime in runtimes}, {runtime.image for runtime in runtimes}
-        self._policies.check_image(image, configured=configured, builtin=builtin, source=source, wish=wish)
+        self._policies.check_image(image, configured=self._images.values(), builtin=self._builtin, source=source)
+        same = (one for one in self._images.values() if same_image(one, image))
+        return next(same, str(ImageReference.read(image)))
 
     def create_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
-        """Return the path of a runtime's `entrypoint.sh`, after writing its program where it is not there yet.
+        """Return the path of a runtime's `entrypoint.sh`, after writing its program where it is not there, and whole, yet.
 
-        The program is the same for every bot. What a run is told is data in another folder: see `write_context`.
+        The program is the same for every bot. What a run is told is data in another folder: see `write_context`. One
+        that a bot or a crash has damaged is replaced. The execution that it is for has its folder already, so that
+        `remove_programs` knows of it.
 
         Args:
             runtime: The runtime.
@@ -162,7 +161,21 @@ class EntrypointManager:
         Raises:
             EntrypointError: The files cannot be generated or written.
         """
-        return keep_program(runtime, programs)
+        files = _program(runtime)
+        content = b"".join(
+            b"%d %s %d " % (len(name), name.encode(), len(data)) + data for name, data in sorted(files.items())
+        )
+        folder = programs / hashlib.sha256(content).hexdigest()
+        try:
+            programs.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with locked(programs.with_suffix(_LOCK), shared=True, timeout=_PATIENCE):
+                if not _is_whole(folder, files):
+                    _replace_folder(folder, files)
+                os.utime(folder)
+        except OSError as error:
+            hint = "Look at the disk that botdock's state folder is on."
+            raise EntrypointError(f"cannot write {folder}: {error.strerror}", hint=hint) from error
+        return folder / ENTRYPOINT_SCRIPT
 
 
 def write_program(runtime: Runtime, directory: Path) -> Path:
@@ -172,33 +185,6 @@ def write_program(runtime: Runtime, directory: Path) -> Path:
         EntrypointError: The runtime does not give what it must, or the files cannot be written.
     """
     return _write_files(_program(runtime), directory)
-
-
-def keep_program(runtime: Runtime, programs: Path) -> Path:
-    """Return the `entrypoint.sh` of a runtime in a folder named by the SHA-256 of the program, which is written once.
-
-    One that a bot or a crash has damaged is replaced. The execution that it is for has its folder already, so that
-    `remove_programs` knows of it.
-
-    Raises:
-        EntrypointError: As `write_program`.
-    """
-    files = _program(runtime)
-    content = b"".join(
-        b"%d %s %d " % (len(name), name.encode(), len(data)) + data for name, data in sorted(files.items())
-    )
-    folder = programs / hashlib.sha256(content).hexdigest()
-    try:
-        programs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(programs.with_suffix(_LOCK), shared=True, timeout=_PATIENCE):
-            if not _is_whole(folder, files):
-                _replace_folder(folder, files)
-            os.utime(folder)
-    except OSError as error:
-        raise EntrypointError(
-            f"cannot write {folder}: {error.strerror}", hint="Look at the disk that botdock's state folder is on."
-        ) from error
-    return folder / ENTRYPOINT_SCRIPT
 
 
 def remove_programs(
