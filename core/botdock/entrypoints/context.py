@@ -9,9 +9,9 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from botdock.entrypoints.result import not_written
+from botdock.entrypoints.result import NOT_WRITTEN
 from botdock.errors import EntrypointError, ExecutableError
-from botdock.model import MAX_ENVIRONMENT_STRING
+from botdock.model import MAX_ENVIRONMENT_STRING, ResultFormat
 from botdock.model.runtime import CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, SECRETS_FILE, STARTUP_FILE
 
 if TYPE_CHECKING:
@@ -89,14 +89,15 @@ def begin_result(runtime: Runtime, path: Path) -> None:
     Raises:
         EntrypointError: It cannot be written.
     """
-    write_file(path, not_written(runtime), None)
+    is_wrapped = runtime.capabilities.result is ResultFormat.ENVELOPE
+    write_file(path, NOT_WRITTEN if is_wrapped else b"", None)
 
 
 def write_context(context: ExecutionContext, directory: Path) -> None:
     """Write what one run is told: `environment`, `context.json`, and `config.json`, `startup`, `secrets` where needed.
 
-    `context.json` appears last, and whole: where it is, all else is. It has a version, and all that a wrapper must know;
-    its keys are `version id entrypoint script code_dir config environment result_file result_limit`.
+    `context.json` appears last, and whole: where it is, all else is. It has a version, and all that a wrapper must
+    know; its keys are `version id entrypoint script code_dir config environment result_file result_limit`.
 
     Raises:
         ExecutableError: As `environment_of`.

@@ -148,7 +148,7 @@ class EntrypointManager:
         return next(same, str(ImageReference.read(image)))
 
     def create_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
-        """Return the path of a runtime's `entrypoint.sh`, after writing its program where it is not there, and whole, yet.
+        """Return the path of a runtime's `entrypoint.sh`, after writing its program where it is not there whole.
 
         The program is the same for every bot. What a run is told is data in another folder: see `write_context`. One
         that a bot or a crash has damaged is replaced. The execution that it is for has its folder already, so that

@@ -101,11 +101,6 @@ def most_bytes(runtime: Runtime, limit: int) -> int:
     return limit + MAX_HEADER if _is_wrapped(runtime) else limit
 
 
-def not_written(runtime: Runtime) -> bytes:
-    """Return what the result file holds before the bot starts."""
-    return NOT_WRITTEN if _is_wrapped(runtime) else b""
-
-
 def _is_wrapped(runtime: Runtime) -> bool:
     return runtime.capabilities.result is ResultFormat.ENVELOPE
 
@@ -144,9 +139,12 @@ def _unwrap(data: bytes) -> tuple[ResultReading, bytes]:
         return _unwrap_version_1(data)
     head, newline, content = data.partition(b"\n")
     try:
-        header = _parse_header(head if newline else b"")
-    except ValueError as error:
-        return ResultReading(lost=f"the result file is {error if data else 'empty'}"), b""
+        header, _ = _parse(head[: MAX_HEADER + 1] if newline else b"")
+    except ValueError:
+        return ResultReading(lost=f"the result file is {'cut off, or damaged' if data else 'empty'}"), b""
+    version = header.get("botdock") if isinstance(header, dict) else None
+    if type(version) is not int or version != ENVELOPE_VERSION:
+        return ResultReading(lost="the result file is not what the runtime's wrapper writes"), b""
     reading = _of_header(header)
     if len(content) == (header.get("value_bytes") or 0):
         return reading, content
@@ -157,27 +155,11 @@ def _unwrap(data: bytes) -> tuple[ResultReading, bytes]:
 def _unwrap_version_1(data: bytes) -> tuple[ResultReading, bytes]:
     """Do the same for a bot that was started before there was version 2: one object, with the value in it."""
     try:
-        document = _Parser().parse(data)
+        document, _ = _parse(data)
     except ValueError as error:
         return ResultReading(lost=f"the result file is {error}"), b""
     value = json.dumps(document.get("value")).encode() if document.get("has_value") else b""
     return _of_header(document), value
-
-
-def _parse_header(head: bytes) -> dict[str, Any]:
-    """Return the header of an envelope.
-
-    Raises:
-        ValueError: Continuing 'the result file is ...'.
-    """
-    try:
-        header = _Parser().parse(head[: MAX_HEADER + 1])
-    except ValueError as error:
-        raise ValueError("cut off, or damaged") from error
-    version = header.get("botdock") if isinstance(header, dict) else None
-    if type(version) is not int or version != ENVELOPE_VERSION:
-        raise ValueError("not what the runtime's wrapper writes")
-    return dict(header)
 
 
 def _of_header(header: dict[str, Any]) -> ResultReading:
@@ -204,16 +186,16 @@ def _with_value(reading: ResultReading, content: bytes, limit: int, mask: Callab
     """
     if len(content) > limit:
         raise ValueError(f"longer than {limit} bytes")
-    parser = _Parser()
-    value = parser.parse(content)
+    value, nonfinite = _parse(content)
     masked = mask(value)
     is_masked = masked is not value and masked != value
-    declared, message = _declared(masked)
+    declared = isinstance(masked, dict) and masked.get("status") == "error"
+    message = (_text(masked.get("message")) or _text(masked.get("error"))) if declared else ""
     return attrs.evolve(
         reading,
-        content=json.dumps(masked).encode() if is_masked or parser.nonfinite else content,
+        content=json.dumps(masked).encode() if is_masked or nonfinite else content,
         value_masked=is_masked,
-        nonfinite=reading.nonfinite + parser.nonfinite,
+        nonfinite=reading.nonfinite + nonfinite,
         declared_error=declared,
         error=reading.error or message,
     )
@@ -223,54 +205,48 @@ class _SyntaxError(ValueError):
     """Says why a text is not JSON at all."""
 
 
-class _Parser:
-    """JSON from a stranger: bounded in nodes and depth, without NaN and infinities, which it counts."""
+def _parse(data: bytes) -> tuple[Any, int]:
+    """Return a document of a stranger's, bounded in nodes and depth, and how many NaN and infinities became null in it.
 
-    def __init__(self) -> None:
-        self.nonfinite = 0
+    Raises:
+        ValueError: Continuing 'the result is ...'.
+    """
+    nonfinite = 0
 
-    def parse(self, data: bytes) -> Any:
-        """Return the document.
-
-        Raises:
-            ValueError: Continuing 'the result is ...'.
-        """
-        if _nodes(data) > MAX_NODES:
-            raise ValueError(f"more than {MAX_NODES:,} values and names: return fewer, or some of them as a text")
-        try:
-            document = json.loads(data.decode(), parse_constant=self._constant, parse_float=self._float)
-        except UnicodeDecodeError as error:
-            raise _SyntaxError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
-        except json.JSONDecodeError as error:
-            raise _SyntaxError(f"not JSON, or cut off: {error}") from None  # the error holds all of the text
-        except ValueError as error:  # an integer of thousands of digits
-            raise ValueError(f"not usable JSON: {error}") from error
-        except RecursionError:
-            document = _DEEP
-        if document is _DEEP or _deeper_than(document, MAX_DEPTH):
-            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
-        return document
-
-    def _constant(self, _token: str) -> None:
-        self.nonfinite += 1
-
-    def _float(self, text: str) -> float | None:
-        number = float(text)
-        if math.isfinite(number):  # `1e999` is JSON, and no number
-            return number
-        self.nonfinite += 1
+    def number(text: str) -> float | None:
+        nonlocal nonfinite
+        found = float(text)
+        if math.isfinite(found):  # `1e999` is JSON, and no number
+            return found
+        nonfinite += 1
         return None
+
+    _check_nodes(data)
+    try:
+        document = json.loads(data.decode(), parse_constant=number, parse_float=number)
+    except UnicodeDecodeError as error:
+        raise _SyntaxError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise _SyntaxError(f"not JSON, or cut off: {error}") from None  # the error holds all of the text
+    except ValueError as error:  # an integer of thousands of digits
+        raise ValueError(f"not usable JSON: {error}") from error
+    except RecursionError:
+        document = _DEEP
+    if document is _DEEP or _deeper_than(document, MAX_DEPTH):
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    return document, nonfinite
 
 
 _DEEP: Any = object()
 
 
-def _nodes(data: bytes) -> int:
+def _check_nodes(data: bytes) -> None:
     """Count the values and names of a document, or a few more; what stands in its texts only if that matters."""
     found = _separators(data)
     if found >= MAX_NODES:
         found -= sum(_separators(text.group()) for text in _TEXT.finditer(data))
-    return found + 1
+    if found >= MAX_NODES:
+        raise ValueError(f"more than {MAX_NODES:,} values and names: return fewer, or some of them as a text")
 
 
 def _separators(data: bytes) -> int:
@@ -283,12 +259,6 @@ def _deeper_than(document: Any, depth: int) -> bool:
         children = (child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent))
         level = [child for child in children if isinstance(child, dict | list)]
     return bool(level)
-
-
-def _declared(value: Any) -> tuple[bool, str]:
-    """Return whether a value says that the bot failed, and why, as it says."""
-    declared = isinstance(value, dict) and value.get("status") == "error"
-    return declared, (_text(value.get("message")) or _text(value.get("error"))) if declared else ""
 
 
 def _integer(value: Any, largest: int) -> int | None:
