@@ -12,7 +12,7 @@ import pytest
 
 from botdock.model import Executable, Outcome
 from botdock.orchestrator import recovery
-from botdock.orchestrator.documents import result_document
+from botdock.orchestrator.journal import result_document
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
 from testbed.waiting import until

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from botdock.model import ContainerRun, ContainerTemplate, Executable, Limits, Outcome
-from botdock.orchestrator import members, recovery
+from botdock.orchestrator import recovery
+from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.strays import without_waiting
 from botdock.pool import Member, _member
 from botdock_testing.fake_engine import FakeEngine
@@ -131,11 +132,8 @@ def test_wherever_its_runner_dies_it_is_adopted_or_was_never_started(
         reached.set()
         for_ever.wait()
 
-    holders = {"collect": preparation, "tell": preparation, "mark": Member, "release": Member}
-    if moment == "save":
-        monkeypatch.setattr(members, "run_document", die)
-    else:
-        monkeypatch.setattr(holders[moment], moment, die)
+    holders = {"collect": preparation, "save": Journal, "tell": preparation, "mark": Member, "release": Member}
+    monkeypatch.setattr(holders[moment], moment, die)
     threading.Thread(target=warm.orchestrator.begin, args=(make_bot(),), daemon=True).start()
     assert reached.wait(PATIENCE)
     monkeypatch.undo()

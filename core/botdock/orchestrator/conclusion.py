@@ -13,7 +13,6 @@ from botdock.entrypoints import ResultReading, most_bytes, read_result
 from botdock.errors import BotdockError, LogError, UserError
 from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase
 from botdock.orchestrator.attempts import Ending
-from botdock.orchestrator.documents import result_document
 from botdock.orchestrator.preparation import Preparation, Setting
 from botdock.orchestrator.run import Created, Run
 from botdock.orchestrator.verdict import judge
@@ -142,8 +141,7 @@ class Conclusion:
     def _write_down(self, run: Run, result: ExecutionResult) -> None:
         run.concluded = result
         try:
-            document = result_document(attrs.evolve(result, phases=dict(run.phases)))
-            run.journal.conclude(document, result.result_file_contents)
+            run.journal.conclude(attrs.evolve(result, phases=dict(run.phases)))
         except OSError as error:  # a full disk; we live, and what is cleaned up may make room for the outcome
             logger.bind(execution_id=run.execution_id, error=str(error)).warning("the end could not be written down")
 

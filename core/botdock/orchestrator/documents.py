@@ -1,4 +1,4 @@
-"""What a successor must know of a run, as JSON, and back: `run.json`, `concluded.json`, and the secrets' one place."""
+"""What a dead runner wrote down of a run, read back: `run.json`, `concluded.json`, and the secrets' one place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from botdock._boot_clock import moment
 from botdock._log import logger
 from botdock.errors import BotdockError
 from botdock.executions._files import CONCLUDED, REQUEST, RUN, load_json, read_json
@@ -30,7 +29,7 @@ from botdock.model import (
 from botdock.model.container import LABEL_EXECUTABLE
 from botdock.model.executable import MAX_TIMEOUT
 from botdock.model.runtime import CONTEXT_FILE
-from botdock.orchestrator.journal import Journal
+from botdock.orchestrator.journal import RUN_VERSION, Journal
 from botdock.orchestrator.plan import Bound, Bounds, Plan
 from botdock.orchestrator.run import Run
 from botdock.services.interfaces import Entrypoints
@@ -38,46 +37,10 @@ from botdock.services.interfaces import Entrypoints
 if TYPE_CHECKING:
     from botdock.orchestrator.preparation import Setting
 
-VERSION = 3
 RECOVERED = "recovered"
 """The event, and the evidence: how often it was taken over, and when."""
 _LATEST_NS = 2**63
 _IN_A_REQUEST = set(attrs.fields_dict(Executable)) - {"code", "secrets", "limits", "restart"}
-
-
-def run_document(run: Run, plan: Plan, program: str) -> dict[str, Any]:
-    """Return what `run.json` holds, with the digest of the program, which is kept as long as it stands there.
-
-    Of secrets it holds nothing.
-    """
-    bounds, workspace = run.bounds, run.workspace
-    return {
-        "version": VERSION,
-        "engine": run.engine,
-        "runtime": plan.runtime.name,
-        "script": plan.script,
-        "program": program,
-        "image": {"reference": plan.image.reference, "digest": plan.image.digest},
-        "bounds": {
-            "limits": attrs.asdict(bounds.limits),
-            "timeout": bounds.timeout,
-            "start_timeout": bounds.start_timeout,
-            "silence_timeout": bounds.silence_timeout,
-            "network": bounds.network,
-            "sources": bounds.evidence(),
-        },
-        "workspace": {name: str(getattr(workspace, name)) for name in ("root", "code", "context", "result", "spool")},
-        "member": run.member and f"{run.member.parent.name}.{run.member.name}",
-        "container_id": run.container_id,  # by which the index finds it
-        "container": run.container and run.container.document,
-        "written": moment(),
-        "started_ns": run.started_ns,
-        "started": run.started,
-        "started_at": run.started_at and run.started_at.isoformat(),
-        "phases": dict(run.phases),
-        "evidence": run.evidence,
-        "metadata": run.metadata,
-    }
 
 
 def read_run(directory: Path, container: ContainerInfo | None, setting: Setting, entrypoints: Entrypoints) -> Run:
@@ -159,7 +122,7 @@ def _restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) ->
         ValueError: It is damaged.
         BotdockError: A newer botdock wrote it; or its runtime is not installed, and it is not over.
     """
-    if isinstance(version := document.get("version"), int) and version > VERSION:
+    if isinstance(version := document.get("version"), int) and version > RUN_VERSION:
         raise BotdockError("a newer botdock wrote its run.json", hint="Recover with that one.")
     with _damage("run.json"):
         bounds = document.get("bounds") or document["allowance"]  # as it is called up to version 2
@@ -217,14 +180,6 @@ def _container(document: Mapping[str, Any]) -> ContainerHandle | None:
     if document.get("version") == 1:
         return ContainerHandle(id=str(document["container_id"])) if document["container_id"] else None
     return ContainerHandle.read(document["container"]) if document["container"] else None
-
-
-def result_document(result: ExecutionResult) -> dict[str, Any]:
-    """Return what `concluded.json` holds: all of a result, and of its value the size."""
-    document = attrs.asdict(result, filter=lambda field, _: field.name not in {"_value", "result_file_contents"})
-    document["result_file_contents"] = len(result.result_file_contents)
-    times = {name: moment.isoformat() for name, moment in document.items() if isinstance(moment, datetime)}
-    return {**document, **times}
 
 
 def read_concluded(run: Run) -> ExecutionResult | None:

@@ -17,10 +17,13 @@ import json
 import os
 import shutil
 import time
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botdock._boot_clock import boot_id
+import attrs
+
+from botdock._boot_clock import boot_id, moment
 from botdock._log import logger
 from botdock._whole_files import publish
 from botdock.archive import remove_tree
@@ -40,7 +43,13 @@ from botdock.executions._files import (
 from botdock.executions._lease import HOLDER, hold, runner_lives
 from botdock.model.execution import ExecutionResult
 
+if TYPE_CHECKING:
+    from botdock.orchestrator.plan import Plan
+    from botdock.orchestrator.run import Run
+
 STORED = "stored.json"
+RUN_VERSION = 3
+"""Of `run.json`."""
 _BEFORE_VALUE, _AFTER_VALUE = b'{"value": ', b"}"
 _FOR_A_SUCCESSOR = (CONCLUDED, STORED, RUN, STOP, HOLDER)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -130,26 +139,57 @@ class Journal:
         with contextlib.suppress(OSError):
             self._append(json.dumps(entry).encode() + b"\n")
 
-    def save(self, run: dict[str, Any]) -> None:
-        """Write `run.json`.
-
-        Raises:
-            OSError: The disk took no more.
-        """
-        _replace(self.directory / RUN, run)
-
-    def conclude(self, result: dict[str, Any], value: bytes) -> None:
-        """Write `result.json` and `concluded.json`; when it returns, not even a power cut takes them away.
+    def save(self, run: Run, plan: Plan, program: str) -> None:
+        """Write `run.json`, which holds nothing of secrets.
 
         Args:
-            result: The document.
-            value: What the bot returned, as JSON text; empty for nothing.
+            run: What a successor must know of it.
+            plan: What runs in its container.
+            program: The digest of the program, which is kept as long as it stands there.
 
         Raises:
             OSError: The disk took no more.
         """
-        self._keep(value)
-        _replace(self.directory / CONCLUDED, result, durable=True)
+        bounds, workspace = run.bounds, run.workspace
+        document = {
+            "version": RUN_VERSION,
+            "engine": run.engine,
+            "runtime": plan.runtime.name,
+            "script": plan.script,
+            "program": program,
+            "image": {"reference": plan.image.reference, "digest": plan.image.digest},
+            "bounds": {
+                "limits": attrs.asdict(bounds.limits),
+                "timeout": bounds.timeout,
+                "start_timeout": bounds.start_timeout,
+                "silence_timeout": bounds.silence_timeout,
+                "network": bounds.network,
+                "sources": bounds.evidence(),
+            },
+            "workspace": {
+                part: str(getattr(workspace, part)) for part in ("root", "code", "context", "result", "spool")
+            },
+            "member": run.member and f"{run.member.parent.name}.{run.member.name}",
+            "container_id": run.container_id,  # by which the index finds it
+            "container": run.container and run.container.document,
+            "written": moment(),
+            "started_ns": run.started_ns,
+            "started": run.started,
+            "started_at": run.started_at and run.started_at.isoformat(),
+            "phases": dict(run.phases),
+            "evidence": run.evidence,
+            "metadata": run.metadata,
+        }
+        _replace(self.directory / RUN, document)
+
+    def conclude(self, result: ExecutionResult) -> None:
+        """Write `result.json` and `concluded.json`; when it returns, not even a power cut takes them away.
+
+        Raises:
+            OSError: The disk took no more.
+        """
+        self._keep(result.result_file_contents)
+        _replace(self.directory / CONCLUDED, result_document(result), durable=True)
 
     def _keep(self, value: bytes) -> None:
         publish(self.directory / RESULT, _BEFORE_VALUE + value + _AFTER_VALUE if value else b"{}")
@@ -197,6 +237,14 @@ class Journal:
     @property
     def _draft(self) -> Path:
         return self.directory.with_name(f"{_DRAFT}{self.directory.name}.{self._runner}")
+
+
+def result_document(result: ExecutionResult) -> dict[str, Any]:
+    """Return what `concluded.json` holds: all of a result, and of its value the size."""
+    document = attrs.asdict(result, filter=lambda field, _: field.name not in {"_value", "result_file_contents"})
+    document["result_file_contents"] = len(result.result_file_contents)
+    times = {name: time.isoformat() for name, time in document.items() if isinstance(time, datetime)}
+    return {**document, **times}
 
 
 def _is_torn(path: Path) -> bool:

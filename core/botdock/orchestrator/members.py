@@ -12,7 +12,6 @@ from botdock._boot_clock import moment
 from botdock._log import logger
 from botdock.config.pool import PoolConfig
 from botdock.model import ENTRYPOINTS, ContainerTemplate, Executable, Phase, new_execution_id
-from botdock.orchestrator.documents import run_document
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.plan import Plan, bounds_of
 from botdock.orchestrator.run import Created, Run, template_of
@@ -95,7 +94,7 @@ class Members:
             proceed()
             with run.phase(Phase.START):
                 run.started_ns, run.started = time.time_ns(), moment()
-                run.journal.save(run_document(run, plan, template.program_digest))
+                run.journal.save(run, plan, template.program_digest)
                 member.mark(run.execution_id)
                 self._preparation.tell(run, plan)
         finally:

@@ -27,7 +27,6 @@ from botdock.model import (
     PullProgress,
 )
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
-from botdock.orchestrator.documents import run_document
 from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, recognise
 from botdock.orchestrator.run import Created, ProgressCallback, Run, container_run, context_of, template_of
 from botdock.services.code import CodeKind, Workspace, code_root
@@ -135,13 +134,13 @@ class Preparation:
         with run.phase(Phase.GENERATE):
             self.tell(run, plan)
         with run.phase(Phase.CREATE):
-            run.journal.save(run_document(run, plan, template.program_digest))
+            run.journal.save(run, plan, template.program_digest)
             run.creating = True
             run.container = containers.create_container(template, container_run(run, plan, owner=self._setting.owner))
             run.creating = False
             created = Created(plan=plan, container=run.container)
             run.journal.event("created", container_id=run.container_id)
-            run.journal.save(run_document(run, plan, template.program_digest))
+            run.journal.save(run, plan, template.program_digest)
         with run.phase(Phase.ATTACH), contextlib.ExitStack() as on_error:
             run.storing = self.storing(run)
             stream = containers.attach(created.container)
@@ -151,7 +150,7 @@ class Preparation:
         proceed()
         with run.phase(Phase.START):
             run.started_ns, run.started = time.time_ns(), moment()
-            run.journal.save(run_document(run, plan, template.program_digest))
+            run.journal.save(run, plan, template.program_digest)
             containers.start_container(created.container)
         return created
 
