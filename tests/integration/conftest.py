@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from botdock import Config, DockerRunner, Executable
+from botdock.config import ContainersConfig, Policy
+from testbed.console import TestbedError
+from testbed.fixtures import shown, unavailable
 
 MakeBot = Callable[..., Executable]
 
@@ -63,6 +67,30 @@ def isolating_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
     with DockerRunner(config) as runner:
         yield runner
         assert left_behind(runner) == []
+
+
+@pytest.fixture(scope="session")
+def image_tools(pytestconfig: pytest.Config) -> None:
+    """What the oci engine fetches and unpacks images with."""
+    from testbed.oci import ensure_image_tools
+
+    try:
+        with shown(pytestconfig):
+            ensure_image_tools()
+    except TestbedError as error:
+        unavailable(error)
+
+
+@pytest.fixture
+def make_image_config(make_oci_config: Callable[..., Config], image_tools: None) -> Callable[..., Config]:
+    """Return a function that makes configurations of the oci engine under which bots run on images."""
+
+    def make(runtime: str = "runc", **sections: Any) -> Config:
+        containers = ContainersConfig(call_timeout=60, retries=0)
+        config = make_oci_config(runtime, policy=Policy(images=("**",)), containers=containers, **sections)
+        return attrs.evolve(config, options={"oci": attrs.evolve(config.options["oci"], rootfs="image")})
+
+    return make
 
 
 def left_behind(runner: DockerRunner) -> list[str]:

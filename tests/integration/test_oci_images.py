@@ -11,22 +11,19 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import attrs
 import pytest
 
 from botdock import Config, DockerRunner, Executable
-from botdock.config import ContainersConfig, Policy
 from botdock.errors import ImageError
 from botdock.factory import ServiceFactory
 from botdock.model import ExecutionResult, Outcome, PullPolicy
 from botdock.plugin_manager import PluginManager
 from botdock_engine_oci.engine import OciEngine
+from botdock_testing.archives import Member, tar_of
 from testbed.console import TestbedError
 from testbed.fixtures import shown, unavailable
 from testbed.images import PATH, small_python
-from testbed.oci import ensure_image_tools
 from testbed.ordinary import ordinary_user
-from testbed.packages import ensure_programs
 from testbed.proxy import Fault, FaultProxy
 from testbed.registry import PASSWORD, USER, Pushed, Registry
 from testbed.waiting import until
@@ -65,17 +62,6 @@ print(engine.ensure_image(sys.argv[2], policy=PullPolicy.MISSING, timeout=120).d
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def tools(pytestconfig: pytest.Config) -> None:
-    """Skopeo and umoci."""
-    try:
-        with shown(pytestconfig):
-            ensure_programs("runc")
-            ensure_image_tools()
-    except TestbedError as error:
-        unavailable(error)
-
-
 @pytest.fixture(scope="module")
 def python_image(registry: Registry, pytestconfig: pytest.Config) -> Pushed:
     """An image with little more than Python, and a file and a variable that no machine has."""
@@ -88,13 +74,9 @@ def python_image(registry: Registry, pytestconfig: pytest.Config) -> Pushed:
 
 
 @pytest.fixture
-def config(make_oci_config: MakeConfig) -> Config:
+def config(make_image_config: MakeConfig) -> Config:
     """A configuration under which bots of the oci engine run on images."""
-    made = make_oci_config(
-        policy=Policy(images=("**",)),
-        containers=ContainersConfig(call_timeout=60, retries=0),
-    )
-    return attrs.evolve(made, options={"oci": attrs.evolve(made.options["oci"], rootfs="image")})
+    return make_image_config()
 
 
 @pytest.fixture
@@ -139,6 +121,16 @@ def test_a_bot_runs_on_its_image_and_sees_nothing_of_the_machine(
     assert registry_proxy.count("/v2/") == asked, "the second run asks the registry nothing"
     (removed,) = ServiceFactory(config, PluginManager.load()).remove_old(executions={}, caches=None, images=0.0)
     assert (removed.name, kept(config)) == (image, [])
+
+
+def test_layers_that_are_packed_by_zstd_are_unpacked_too(engine: OciEngine, config: Config, registry: Registry) -> None:
+    tars = [tar_of([Member("bin/sh", content=b"one")]), tar_of([Member("opt/mark", content=b"two")])]
+    pushed = registry.push("team/zstd", tars=tars, zstd=True)
+    assert ensure(engine, pushed.at(registry.endpoint)) == pushed.digest, (
+        "the registry's, though the layers are repacked"
+    )
+    root = config.home_dir / "oci-images" / pushed.digest.removeprefix("sha256:") / "rootfs"
+    assert ((root / "bin/sh").read_bytes(), (root / "opt/mark").read_bytes()) == (b"one", b"two")
 
 
 def test_an_image_that_cannot_be_had_is_named_and_why(

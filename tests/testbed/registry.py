@@ -17,6 +17,7 @@ from pathlib import Path
 
 import attrs
 
+from botdock_testing.archives import zstd_of
 from testbed.console import TestbedError
 from testbed.minio import _free_port
 from testbed.packages import unpacked_program
@@ -34,6 +35,12 @@ _CONFIG = "application/vnd.docker.container.image.v1+json"
 _ARCHITECTURES = {"aarch64": "arm64", "x86_64": "amd64"}
 """What images call the processors that the kernel names so."""
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+_ZSTD = {
+    _MANIFEST: "application/vnd.oci.image.manifest.v1+json",
+    _CONFIG: "application/vnd.oci.image.config.v1+json",
+    _LAYER: "application/vnd.oci.image.layer.v1.tar+zstd",
+}
+"""What the same is called in an image whose layers are packed by zstd, which Docker's own form has no name for."""
 
 
 def ensure_registry() -> Path:
@@ -117,22 +124,24 @@ class Registry:
         layer_bytes: int = 300_000,
         tars: Sequence[bytes] = (),
         variables: Sequence[str] = (),
+        zstd: bool = False,
     ) -> Pushed:
         """Add an image: of these tars, else of random bytes, so that no daemon has any layer of it yet."""
         plain = tars or [_noise(layer_bytes) for _ in range(layers)]
-        packed = [(tar, gzip.compress(tar, 1)) for tar in plain]
+        packed = [(tar, zstd_of(tar) if zstd else gzip.compress(tar, 1)) for tar in plain]
+        kinds = _ZSTD if zstd else {kind: kind for kind in _ZSTD}
         diffs = {"type": "layers", "diff_ids": [_digest(tar) for tar in plain]}
         document = {"architecture": _ARCHITECTURES.get(os.uname().machine, "amd64"), "os": "linux", "rootfs": diffs}
         config = json.dumps({**document, "config": {"Env": list(variables)} if variables else {}}).encode()
         manifest = json.dumps(
             {
                 "schemaVersion": 2,
-                "mediaType": _MANIFEST,
-                "config": self._blob(name, config, _CONFIG),
-                "layers": [self._blob(name, data, _LAYER) for _, data in packed],
+                "mediaType": kinds[_MANIFEST],
+                "config": self._blob(name, config, kinds[_CONFIG]),
+                "layers": [self._blob(name, data, kinds[_LAYER]) for _, data in packed],
             }
         ).encode()
-        self._ask("PUT", f"/v2/{name}/manifests/{tag}", manifest, {"Content-Type": _MANIFEST})
+        self._ask("PUT", f"/v2/{name}/manifests/{tag}", manifest, {"Content-Type": kinds[_MANIFEST]})
         return Pushed(
             name=name,
             tag=tag,

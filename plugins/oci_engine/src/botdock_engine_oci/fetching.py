@@ -35,6 +35,8 @@ SAID = 500
 POLICIES = (Path("/etc/containers/policy.json"), Path(".config/containers/policy.json"))
 """Where an operator may say whose signatures are wanted; the second lies in the home folder."""
 _TAG = "image"
+_PACKING = ("--dest-compress-format", "gzip")
+"""Layers that are packed otherwise, as by zstd, are packed anew: not every `umoci` reads those."""
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]+){3})(:[0-9]+)?/.*")
 _ABOUT = re.compile(r'^[^:]*"docker://[^"]*": ')
 _FATAL = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
@@ -160,7 +162,7 @@ def fetch(pull: Pull, digest: str, draft: Path, total: int) -> tuple[str, ...]:
     """
     where = f"{ImageReference.read(pull.image).name}@{digest}"
     layout = draft / LAYOUT
-    copy = ["skopeo", *_policy(), "copy", "--quiet", *_access(where, "src-")]
+    copy = ["skopeo", *_policy(), "copy", "--quiet", *_PACKING, *_access(where, "src-")]
     _run(
         [*copy, f"docker://{where}", f"oci:{LAYOUT}:{_TAG}"],
         pull,
