@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ from botdock.shim import _stream
 from botdock.shim._container import ContainerFolder
 from botdock.shim._log import FrameReader
 from botdock.shim._program import files
-from botdock.shim._program.log import Bells
+from botdock.shim._program import log as writing
+from botdock.shim._program.log import HASTY_READS, LARGE_PIPE, MUCH, Bells, Pace
 from botdock.shim._stream import Bell
 from botdock_engine_process.engine import ProcessEngine
 
@@ -141,3 +144,24 @@ def test_a_bell_is_never_seen_before_somebody_listens_to_it(tmp_path: Path, monk
     assert bell.connected
     shim.close()
     bell.close()
+
+
+def test_only_what_a_bot_writes_all_the_time_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, rests = [100.0], list[float]()
+    monkeypatch.setattr(writing, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=rests.append))
+    pace, (pipe, other) = Pace(), os.pipe()
+    for pause, size, reads, rested in [
+        (0.01, 10, 1000, 0),  # line by line, and not soon behind one another
+        (0.0001, 10, HASTY_READS, 0),  # a few at once
+        (0.0001, 10, 5, 5),
+        (0.01, 10, 1, 0),  # silent for a moment
+        (0.0001, MUCH, HASTY_READS + 5, 0),  # there is more
+    ]:
+        rests.clear()
+        for _ in range(reads):
+            now[0] += pause
+            pace.has_read(pipe, size)
+        assert len(rests) == rested
+    assert fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) in {2 * MUCH, LARGE_PIPE}  # a user with many pipes gets no more
+    for descriptor in (pipe, other):
+        os.close(descriptor)

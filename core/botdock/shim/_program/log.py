@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from contextlib import suppress
@@ -16,6 +17,11 @@ OUTPUT_HEADROOM = 1024 * 1024
 """Bytes beyond the limit on output that are logged before the bot is killed: time for the runner to do it itself."""
 BURST = 8 * 1024 * 1024
 """Bytes beyond the limit that are kept of a bot that may write without an end: what a busy runner reads late."""
+MUCH, LARGE_PIPE = 32 * 1024, 1024 * 1024
+"""Bytes of a read after which there is no rest: so much is half of what a pipe of Linux holds; and what one is made to
+hold then, where the system allows it."""
+HASTY_READS, REST = 64, 0.001
+"""So many reads, one soon behind the other, are made without a rest; then it is so many seconds."""
 PARTS = 4
 """How many files hold what is kept of a bot that may write without an end; there is one more while they change."""
 
@@ -134,6 +140,28 @@ class Log:
         self._number, self._file = self._number + 1, following
         while sum(size for _, size in self._full[1:]) >= self._limit:
             os.unlink(log_name(self._full.pop(0)[0]))
+
+
+class Pace:
+    """Gathers what a bot writes all the time, so that neither it nor we wake up for each line of a million.
+
+    What others write is read at once, piece by piece: times, and the order of the two streams, are those of the bot.
+    """
+
+    def __init__(self) -> None:
+        self._hasty, self._read_at = 0, 0.0
+        self._enlarged: set[int] = set()
+
+    def has_read(self, pipe: int, size: int) -> None:
+        """Make the pipe larger, or rest, if need be after a read of so many bytes."""
+        self._hasty = self._hasty + 1 if time.monotonic() - self._read_at < REST else 0
+        if size < MUCH and self._hasty > HASTY_READS:
+            time.sleep(REST)
+        elif size >= MUCH and pipe not in self._enlarged:
+            self._enlarged.add(pipe)
+            with suppress(OSError, AttributeError):  # this user has too many; or it is not Linux
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, LARGE_PIPE)
+        self._read_at = time.monotonic()
 
 
 class Bells:

@@ -17,7 +17,7 @@ from . import files
 from .cgroups import read_usage
 from .child import Child
 from .files import claim_record, identity_of, read_record, write_record
-from .log import Bells, Log
+from .log import Bells, Log, Pace
 from .processes import kill_below, take_in_orphans
 
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import alone would take a third of our start
@@ -51,6 +51,7 @@ class Shim:
         self._plan = plan
         self._log = Log(plan["output"], newest=plan["endless"])
         self._bells = Bells(files.BELLS)
+        self._pace = Pace()
         self._control = os.open(files.CONTROL, os.O_RDWR | os.O_NONBLOCK)  # writing too: so it never ends
         self._unread = b""
         self._kill_at = inf
@@ -158,6 +159,7 @@ class Shim:
             self._close_pipe(pipe)
         elif not self._error:
             self._keep(stream, data)
+            self._pace.has_read(pipe, len(data))
 
     def _keep(self, stream: int, data: bytes) -> None:
         try:
