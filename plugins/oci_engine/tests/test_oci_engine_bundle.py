@@ -20,7 +20,7 @@ from botdock_engine_oci.ids import Ids
 from botdock_engine_oci.rootfs import RootFs
 from botdock_testing.engine import asked, replaced
 
-ROOT = RootFs(path="rootfs", binds={"/usr": "/usr"}, search_path="/usr/bin")
+ROOT = RootFs(binds={"/usr": "/usr"}, search_path="/usr/bin")
 OWN = Ids(user=2_100_005, outside=2_100_005)
 MAPPED = Ids(
     user=65532,

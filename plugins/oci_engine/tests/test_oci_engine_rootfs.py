@@ -10,7 +10,7 @@ import pytest
 
 from botdock.errors import ContainerError
 from botdock_engine_oci import rootfs
-from botdock_engine_oci.rootfs import RootFs, find_interpreter, make_rootfs
+from botdock_engine_oci.rootfs import RootFs, find_interpreter, find_rootfs
 
 SHOWN = (
     "/usr",
@@ -27,7 +27,7 @@ SHOWN = (
 
 def host(folder: Path, *interpreters: str, user: int = 2_100_005) -> RootFs:
     folder.mkdir(exist_ok=True)
-    return make_rootfs(folder, folder, source="host", interpreters=interpreters, user=user)
+    return find_rootfs(folder, folder, source="host", interpreters=interpreters, user=user)
 
 
 def program(path: Path, content: bytes = b"\x7fELF") -> Path:
@@ -40,47 +40,36 @@ def program(path: Path, content: bytes = b"\x7fELF") -> Path:
 def test_nothing_of_the_machine_is_shown_but_its_programs(tmp_path: Path) -> None:
     made = host(tmp_path / "c", "sh")
     assert made.binds["/usr"] == "/usr"
-    assert all(target == source and target.startswith(SHOWN) for target, source in made.binds.items())
-    root = tmp_path / "c" / "rootfs"
-    assert {entry.name for entry in root.iterdir()} >= {"dev", "etc", "proc", "sys", "tmp", "usr"} - {"usr"}
-    for name in ("home", "root", "run", "var"):
-        assert list((root / name).iterdir()) == []
-    assert all(
-        (root / name).readlink() == Path("/", name).readlink()
-        for name in ("bin", "lib")
-        if Path("/", name).is_symlink()
-    )
+    others = {target: source for target, source in made.binds.items() if target != source}
+    assert others == {f"/etc/{name}": f"{tmp_path}/c/{name}" for name in ("passwd", "group")}
+    assert all(target.startswith(SHOWN) for target in made.binds.keys() - others.keys())
+    for name in ("bin", "lib"):
+        if Path("/", name).is_symlink():
+            assert made.links[f"/{name}"] == str(Path("/", name).readlink())
 
 
 def test_its_etc_is_made_up(tmp_path: Path) -> None:
-    host(tmp_path / "c")
-    etc = tmp_path / "c" / "rootfs" / "etc"
-    assert {entry.name for entry in etc.iterdir()} - {"localtime"} == {
-        *("group", "hostname", "hosts", "nsswitch.conf", "passwd", "resolv.conf"),
-    }
-    assert "bot:x:2100005:2100005::/tmp:/bin/sh" in (etc / "passwd").read_text().splitlines()
-    assert "bot:x:2100005:" in (etc / "group").read_text().splitlines()
+    made = host(tmp_path / "c")
+    assert set(made.files) == {f"/etc/{name}" for name in ("hostname", "hosts", "nsswitch.conf", "resolv.conf")}
+    assert set(made.links) <= {"/etc/localtime", *(f"/{name}" for name in rootfs.SYSTEM)}
+    assert "bot:x:2100005:2100005::/tmp:/bin/sh" in (tmp_path / "c" / "passwd").read_text().splitlines()
+    assert "bot:x:2100005:" in (tmp_path / "c" / "group").read_text().splitlines()
 
 
 def test_a_bot_that_is_the_root_of_its_namespace_has_a_name_as_well(tmp_path: Path) -> None:
     host(tmp_path / "c", user=0)
-    names = [
-        line.split(":")[0] for line in (tmp_path / "c/rootfs/etc/passwd").read_text().splitlines() if ":x:0:" in line
-    ]
+    names = [line.split(":")[0] for line in (tmp_path / "c/passwd").read_text().splitlines() if ":x:0:" in line]
     assert names == ["bot"]
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_another_user_may_enter_it_and_write_nothing(tmp_path: Path, umask: int) -> None:
+def test_another_user_may_read_who_is_who(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         host(tmp_path / "c")
     finally:
         os.umask(before)
-    for path in (tmp_path / "c" / "rootfs").rglob("*"):
-        if not path.is_symlink():
-            wanted = 0o1777 if path.name == "tmp" else 0o755 if path.is_dir() else 0o644
-            assert path.stat().st_mode & 0o7777 == wanted, path
+    assert {path.stat().st_mode & 0o7777 for path in (tmp_path / "c").iterdir()} == {0o644}
 
 
 def test_an_interpreter_elsewhere_is_shown_with_its_own_folder_alone(
@@ -133,21 +122,21 @@ def test_of_a_folder_all_is_shown_but_who_is_who_and_nothing_is_made_in_it(tmp_p
     before = sorted(source.rglob("*"))
     made.mkdir()
     final = Path("/state/c")
-    found = make_rootfs(made, final, source=str(source), interpreters=("python3",), user=2_100_005)
+    found = find_rootfs(made, final, source=str(source), interpreters=("python3",), user=2_100_005)
     assert found.binds == {
         "/usr": f"{source}/usr",
         "/opt": f"{source}/opt",
         "/etc": f"{source}/etc",
-        "/etc/passwd": "/state/c/etc/passwd",
+        "/etc/passwd": "/state/c/passwd",
     }
-    assert (made / "rootfs" / "bin").readlink() == Path("usr/bin")
+    assert (found.links, found.files) == ({"/bin": "usr/bin"}, {})
     assert sorted(source.rglob("*")) == before
 
 
 def test_a_folder_without_a_shell_is_no_root_file_system(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     with pytest.raises(ContainerError, match="has no bin/sh"):
-        make_rootfs(tmp_path / "c", tmp_path / "c", source=str(tmp_path), interpreters=(), user=1)
+        find_rootfs(tmp_path / "c", tmp_path / "c", source=str(tmp_path), interpreters=(), user=1)
 
 
 def test_of_an_image_all_is_shown_but_what_each_container_has(tmp_path: Path) -> None:
@@ -162,12 +151,12 @@ def test_of_an_image_all_is_shown_but_what_each_container_has(tmp_path: Path) ->
     rootfs.complete_etc(source)
     made.mkdir()
     variables = {"PATH": "/opt/bin", "LANG": "C", "TOOL": "1"}
-    found = make_rootfs(made, Path("/state/c"), source=str(source), interpreters=(), user=5, variables=variables)
+    found = find_rootfs(made, Path("/state/c"), source=str(source), interpreters=(), user=5, variables=variables)
     shown = ("bin", "etc", "home", "notes", "opt", "root", "var")
     own = ("passwd", "group", "hostname", "resolv.conf")
     assert found.binds == {
         **{f"/{name}": f"{source}/{name}" for name in shown},
-        **{f"/etc/{name}": f"/state/c/etc/{name}" for name in own},
+        **{f"/etc/{name}": f"/state/c/{name}" for name in own},
     }
     assert (found.search_path, found.environment) == ("/opt/bin", {"LANG": "C", "TOOL": "1"})
     assert (tmp_path / "precious").read_text() == "of the machine", "no link of an image is followed"
@@ -187,7 +176,7 @@ def test_an_image_without_a_shell_or_an_interpreter_is_refused(tmp_path: Path) -
 
     def made(name: str, path: str = "/bin:/opt/bin") -> RootFs:
         (tmp_path / name).mkdir()
-        return make_rootfs(
+        return find_rootfs(
             tmp_path / name,
             tmp_path / name,
             source=str(source),

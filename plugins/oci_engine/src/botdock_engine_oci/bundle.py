@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from botdock_engine_oci.ids import Ids
     from botdock_engine_oci.rootfs import RootFs
 
+ROOT = "rootfs"
+"""Where the root is mounted: a folder beside the configuration, unless another one takes its place."""
 SPECIFICATION = "1.0.2"
 """Of the OCI runtime; crun 1.8 and runc 1.1 know it."""
 HOSTNAME = "botdock"
@@ -109,7 +111,7 @@ def bundle(
     return {
         "ociVersion": SPECIFICATION,
         "hostname": HOSTNAME,
-        "root": {"path": rootfs.path, "readonly": True},
+        "root": {"path": ROOT, "readonly": True},
         "process": _process(template, rootfs, machine, ids),
         "mounts": list(_mounts(template, run, rootfs, machine, ids)),
         "linux": _linux(template.limits, machine, cgroup, ids),

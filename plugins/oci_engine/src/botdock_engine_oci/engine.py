@@ -27,7 +27,8 @@ from botdock_engine_oci.cgroups import folders_of
 from botdock_engine_oci.ids import Ids, Reservations, find_users
 from botdock_engine_oci.image import Images
 from botdock_engine_oci.probing import Probe, group_for, probe
-from botdock_engine_oci.rootfs import RootFs, describe, make_rootfs
+from botdock_engine_oci.rootfs import RootFs, describe, find_rootfs
+from botdock_engine_oci.roots import Root, Roots
 from botdock_engine_oci.runtimes import SYSTEM_PATH
 from botdock_engine_oci.settings import OciSettings
 
@@ -54,6 +55,7 @@ class OciEngine(ShimEngine):
         super().__init__(state)
         self._settings = settings or OciSettings()
         self._images = Images(state.with_name(f"{state.name}-images"), state)
+        self._roots = Roots(folder=state.with_name(f"{state.name}-roots"), containers=state)
         self._users = find_users(self._settings.user_range)
         self._reserved = Reservations.of(state)
         self._probing = Lock()
@@ -102,7 +104,7 @@ class OciEngine(ShimEngine):
         try:
             (new / USER).write_text(str(ids.outside), encoding="ascii")
             image = self._images.use(template.image, new) if self._settings.has_images else None
-            rootfs = make_rootfs(
+            rootfs = find_rootfs(
                 new,
                 folder,
                 source=str(image.root) if image else self._settings.rootfs,
@@ -113,6 +115,7 @@ class OciEngine(ShimEngine):
             self._require_program(template, run, rootfs)
             cgroup = group_for(run.name, self._users, found.enforced)
             document = bundle(template, run, rootfs=rootfs, machine=found.machine, cgroup=cgroup, ids=ids)
+            document["root"]["path"] = self._roots.use(Root.of(rootfs, document["mounts"]), new, folder)
             (new / "config.json").write_text(json.dumps(document), encoding="utf-8")
         except BaseException:
             self._reserved.give_back(ids.outside, folder)

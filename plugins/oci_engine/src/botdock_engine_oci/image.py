@@ -10,7 +10,6 @@ Below one folder lie, of the image with the digest `sha256:<hex>`:
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from botdock.model import ImageInfo, PullPolicy
 from botdock.model.image_reference import ImageReference
 from botdock_engine_oci.fetching import ENGINE, INTERVAL, LAYOUT, ROOT, Pull, fetch, resolve
 from botdock_engine_oci.rootfs import complete_etc
+from botdock_engine_oci.roots import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,20 +202,9 @@ class Images:
             pull.report(note=OTHER)
             time.sleep(INTERVAL)
 
-    @contextmanager
-    def _lock(self, digest: str, *, shared: bool = False) -> Iterator[bool]:
+    def _lock(self, digest: str, *, shared: bool = False) -> AbstractContextManager[bool]:
         """Hold the lock of an image if no other does, in this process or another one; say whether it is held."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(f"{self._path(digest)}{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(descriptor)
+        return at_once(Path(f"{self._path(digest)}{LOCK}"), shared=shared)
 
     def _read(self, digest: str) -> Image | None:
         path = self._path(digest)

@@ -21,11 +21,12 @@ import attrs
 from botdock.archive import remove_tree
 from botdock.errors import EngineUnavailableError
 from botdock.model import ContainerRun, ContainerTemplate, Feature
-from botdock_engine_oci.bundle import Machine, bundle
+from botdock_engine_oci.bundle import ROOT, Machine, bundle
 from botdock_engine_oci.capabilities import LIMITS, missing_features
 from botdock_engine_oci.cgroups import group_of
 from botdock_engine_oci.ids import Users, find_users
-from botdock_engine_oci.rootfs import make_rootfs
+from botdock_engine_oci.rootfs import find_rootfs
+from botdock_engine_oci.roots import Root
 from botdock_engine_oci.runtimes import Runtime, advice, cgroup_version, how_to_install, installed, with_version
 from botdock_engine_oci.settings import OciSettings
 
@@ -154,7 +155,7 @@ def _run(
         made.chmod(0o755)
         template, run = _probed(made, name)
         ids, cgroup = users.pick(), group_for(name, users, enforced)
-        rootfs = make_rootfs(made, made, source=settings.tried_rootfs, interpreters=(), user=ids.user)
+        rootfs = find_rootfs(made, made, source=settings.tried_rootfs, interpreters=(), user=ids.user)
         document = bundle(
             template,
             run,
@@ -163,6 +164,7 @@ def _run(
             cgroup=cgroup,
             ids=ids,
         )
+        Root.of(rootfs, document["mounts"]).make(made / ROOT)
         (made / "config.json").write_text(json.dumps(document), encoding="utf-8")
         done = subprocess.run(
             [runtime.path, "--root", str(made / "runtime"), "run", "--bundle", str(made), name],

@@ -1,8 +1,10 @@
 """The root file system: this machine's own programs, or those of a folder, below a made-up root. Read-only, all of it.
 
-A root is a folder of the container with nothing but empty folders, links and a few small files, in which the runtime
-mounts what the bot may see. So nothing is ever made in a folder that is not the container's.
+The root itself has nothing but links, a few small files, and where else the runtime mounts what the bot may see; see
+`roots`. So nothing is ever made in a folder that is not ours.
 """
+
+# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH115, PTH118 - a path takes longer to make than to look at it
 
 from __future__ import annotations
 
@@ -21,10 +23,6 @@ from botdock_engine_oci.bundle import HOSTNAME, NAME, TMP
 from botdock_engine_oci.settings import HOST, IMAGE
 
 ENGINE = "oci"
-ROOT = "rootfs"
-"""The folder of the root, in that of its container."""
-ETC_FOLDER = "etc"
-"""Beside it: files that take the place of a named folder's own."""
 SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
 """Folders of the root that hold programs and libraries, or links to where they lie."""
 OWN = frozenset({"dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "var"})
@@ -53,22 +51,24 @@ _ZONES = "/usr/share/zoneinfo/"
 
 @attrs.frozen(kw_only=True)
 class RootFs:
-    """A root file system that is ready to be mounted.
+    """A root file system, as it is to be made and mounted.
 
     Attributes:
-        path: The folder that becomes the root, in that of the container.
+        links: The links that it has: where they are, and where they lead.
+        files: Its small files, and what is in them.
         binds: What else appears in it, read-only: where, and what of this machine.
         search_path: The bot's PATH.
         environment: What else it sets.
     """
 
-    path: str
+    links: Mapping[str, str] = attrs.field(factory=dict)
+    files: Mapping[str, str] = attrs.field(factory=dict)
     binds: Mapping[str, str]
     search_path: str
     environment: Mapping[str, str] = attrs.field(factory=dict)
 
 
-def make_rootfs(
+def find_rootfs(
     new: Path,
     folder: Path,
     *,
@@ -77,10 +77,10 @@ def make_rootfs(
     user: int,
     variables: Mapping[str, str] | None = None,
 ) -> RootFs:
-    """Make a root file system.
+    """Find what is in a root file system, and write those of its files that are the container's own.
 
     Args:
-        new: The folder of a container; two folders are made in it.
+        new: The folder of a container; files are made in it.
         folder: Where it lies when the container starts.
         source: `host`, or the folder whose programs it has.
         interpreters: Programs one of which must be there; none for any.
@@ -89,32 +89,35 @@ def make_rootfs(
 
     Raises:
         ContainerError: It has none of the interpreters, or is not a root file system.
-        OSError: It cannot be made.
+        OSError: A file cannot be made.
     """
-    path, etc = new / ROOT, new / ETC_FOLDER
-    for place in (path, etc, *(path / name for name in sorted(OWN))):
-        place.mkdir()
-        place.chmod(0o755)  # whatever the umask is: the bot is another user
-    (path / "tmp").chmod(0o1777)  # runc gives a tmpfs the mode of the folder that it is mounted on
-    _write_etc(etc, user)
     if source == HOST:
-        root, prefixes = Path("/"), find_prefixes(interpreters)
-        binds = {**_programs(path, root, SYSTEM), **_shown_etc(path / "etc", etc)}
-        binds |= {prefix: prefix for prefix in prefixes}
-        return RootFs(path=ROOT, binds=binds, search_path=search_path(prefixes))
+        prefixes = find_prefixes(interpreters)
+        links, binds = _programs("/", SYSTEM)
+        links |= _zone()
+        binds |= {f"/etc/{name}": path for name in ETC if os.path.exists(path := f"/etc/{name}")}
+        binds |= {prefix: prefix for prefix in prefixes} | _written(new, folder, _WHO, user)
+        return RootFs(links=links, files=_made_up(), binds=binds, search_path=search_path(prefixes))
     root, is_image = Path(source), variables is not None
     if not os.path.lexists(root / "bin" / "sh"):  # it may be a link that leads somewhere in the container alone
         if is_image:
             raise _error("the image has no /bin/sh", _OTHER_IMAGE)
         raise _error(f"{source} has no bin/sh, so it is not a root file system", "Name another: options.oci.rootfs.")
     names = {entry.name for entry in root.iterdir()} - (OWN_OF_IMAGE if is_image else OWN)
-    binds = _programs(path, root, sorted(names), files=is_image)
-    binds |= _own_etc(root / "etc", folder / ETC_FOLDER, _GIVEN if is_image else _WHO)
+    links, binds = _programs(source, sorted(names), files=is_image)
+    files: dict[str, str] = {}
+    given: tuple[str, ...] = _WHO
+    if (etc := root / "etc").is_dir() and not etc.is_symlink():  # its own is shown, but for some files
+        binds["/etc"] = str(etc)
+        given = tuple(name for name in (_GIVEN if is_image else _WHO) if _is_file(etc / name))
+    else:
+        files = _made_up()
+    binds |= _written(new, folder, given, user)
     environment = dict(variables or {})
     places = environment.pop("PATH", search_path(()))
     if is_image and (wanted := tuple(interpreters)) and not any(_may_have(root, places, name) for name in wanted):
         raise _error(f"the image has no {' or '.join(wanted)}, which the bot needs", _OTHER_IMAGE)
-    return RootFs(path=ROOT, binds=binds, search_path=places, environment=environment)
+    return RootFs(links=links, files=files, binds=binds, search_path=places, environment=environment)
 
 
 def search_path(prefixes: Iterable[str]) -> str:
@@ -122,50 +125,52 @@ def search_path(prefixes: Iterable[str]) -> str:
     return os.pathsep.join([*SYSTEM_PATH, *(f"{prefix}/bin" for prefix in prefixes)])
 
 
-def _programs(path: Path, root: Path, names: Iterable[str], *, files: bool = False) -> dict[str, str]:
-    """Make the links of a root, and return which of its folders, and files if they count, are shown."""
+def _programs(root: str, names: Iterable[str], *, files: bool = False) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the links of a root, and which of its folders, and files if they count, are shown."""
+    links: dict[str, str] = {}
     shown: dict[str, str] = {}
     for name in names:
-        entry = root / name
-        if entry.is_symlink():
-            with suppress(FileExistsError):  # a folder that each container has
-                (path / name).symlink_to(entry.readlink())
-        elif entry.is_dir() or (files and entry.is_file()):
-            shown[f"/{name}"] = str(entry)
-    return shown
+        entry = os.path.join(root, name)
+        if os.path.islink(entry):
+            if name not in OWN:  # a folder that each container has
+                links[f"/{name}"] = os.readlink(entry)
+        elif os.path.isdir(entry) or (files and os.path.isfile(entry)):
+            shown[f"/{name}"] = entry
+    return links, shown
 
 
-def _write_etc(etc: Path, user: int) -> None:
-    files = dict(_FILES)
+def _made_up() -> dict[str, str]:
+    return {f"/etc/{name}": text for name, text in _FILES.items()}
+
+
+def _zone() -> dict[str, str]:
+    """Return the link to this machine's time zone."""
+    zone = os.path.realpath("/etc/localtime")
+    return {"/etc/localtime": zone} if zone.startswith(_ZONES) else {}
+
+
+def _written(new: Path, folder: Path, names: Iterable[str], user: int) -> dict[str, str]:
+    """Write files of /etc into the folder of a container; return where they are shown."""
+    files = {**_FILES, **_who(user)}
+    for name in names:
+        descriptor = os.open(f"{new}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, files[name].encode("ascii"))
+            os.fchmod(descriptor, 0o644)  # whatever the umask is: the bot is another user
+        finally:
+            os.close(descriptor)
+    return {f"/etc/{name}": f"{folder}/{name}" for name in names}
+
+
+def _who(user: int) -> dict[str, str]:
     others = (("root", 0, "/root", "/bin/sh"), ("nobody", 65534, "/", "/bin/false"))
     known = [*((name, number, home, shell) for name, number, home, shell in others if number != user)]
     users = [*known, (NAME, user, TMP, "/bin/sh")]
-    files["passwd"] = "".join(f"{name}:x:{number}:{number}::{home}:{shell}\n" for name, number, home, shell in users)
     groups = [("nogroup" if name == "nobody" else name, number) for name, number, _, _ in users]
-    files["group"] = "".join(f"{name}:x:{number}:\n" for name, number in groups)
-    for name, text in files.items():
-        (etc / name).write_text(text, encoding="ascii")
-        (etc / name).chmod(0o644)
-
-
-def _shown_etc(place: Path, etc: Path) -> dict[str, str]:
-    """Put the made-up files in place; return what of this machine's /etc is shown beside them."""
-    for file in etc.iterdir():
-        file.rename(place / file.name)
-    host = Path("/etc")
-    with suppress(OSError):
-        zone = os.path.realpath(host / "localtime")
-        if zone.startswith(_ZONES):
-            (place / "localtime").symlink_to(zone)
-    return {f"/etc/{name}": str(host / name) for name in ETC if (host / name).exists()}
-
-
-def _own_etc(source: Path, etc: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return what is shown as /etc where a folder has one of its own: that, but for some files."""
-    if not source.is_dir() or source.is_symlink():
-        return {"/etc": str(etc)}
-    files = {f"/etc/{name}": str(etc / name) for name in names if _is_file(source / name)}
-    return {"/etc": str(source), **files}
+    return {
+        "passwd": "".join(f"{name}:x:{number}:{number}::{home}:{shell}\n" for name, number, home, shell in users),
+        "group": "".join(f"{name}:x:{number}:\n" for name, number in groups),
+    }
 
 
 def _may_have(root: Path, places: str, name: str) -> bool:
