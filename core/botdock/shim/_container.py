@@ -199,7 +199,8 @@ class ContainerFolder:
             kill_process(shim)
         if bot := self.record(files.BOT):
             kill_process(bot)
-        kill_all(_cgroups(self.record(MADE)))
+        if cgroups := _cgroups(self.record(MADE)):
+            kill_all(cgroups)
 
     def remove(self) -> None:
         """Remove the folder with all that is in it; it disappears at once, whatever happens after that.

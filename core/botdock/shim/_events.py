@@ -1,8 +1,9 @@
-"""The ends of containers by the ends of their shims: one thread sleeps until the kernel tells of one."""
+"""How a shim is heard of: its end, by the kernel, for one thread that sleeps; and that its log has grown, by a bell."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import select
 import threading
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,9 @@ from typing import Any
 
 from botdock.errors import EngineUnavailableError
 from botdock.model import EngineEvents
+from botdock.shim._container import ContainerFolder, ring
 from botdock.shim._process import is_alive
+from botdock.shim._program import files
 
 
 class ShimEvents(EngineEvents):
@@ -96,3 +99,51 @@ class ShimEvents(EngineEvents):
         """Let go of what a reader may still have slept on when it was closed."""
         self._poll.close()
         os.close(self._closing)
+
+
+class Bell:
+    """A FIFO in the container's folder: readable when the shim has rung, or is gone.
+
+    We hold its writing end ourselves until the shim has connected; a FIFO without a writer would be readable all the
+    time, and a bell is hung up before there is a shim.
+
+    Attributes:
+        descriptor: What becomes readable.
+    """
+
+    def __init__(self, folder: ContainerFolder) -> None:
+        self._path = folder.path / files.BELLS / secrets.token_hex(8)
+        hidden = folder.path / self._path.name  # the shim takes down a bell without a listener, so we listen first
+        os.mkfifo(hidden, 0o600)
+        self.descriptor = os.open(hidden, os.O_RDONLY | os.O_NONBLOCK)
+        self._write: int | None = os.open(hidden, os.O_WRONLY | os.O_NONBLOCK)
+        hidden.rename(self._path)
+        folder.tell(files.BELL)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the end of the shim will be heard."""
+        return self._write is None
+
+    def ring(self) -> None:
+        """Make it readable; another thread may do so."""
+        ring(self._path, files.RUNG)
+
+    def hear(self) -> None:
+        """Take what has been rung."""
+        with suppress(BlockingIOError):
+            if files.CONNECTED in os.read(self.descriptor, 65536):
+                self.let_go()
+
+    def let_go(self) -> None:
+        """Let the shim alone hold the writing end; where that has died, the bell is readable from now on."""
+        if self._write is not None:
+            os.close(self._write)
+            self._write = None
+
+    def close(self) -> None:
+        """Take it down."""
+        with suppress(OSError):
+            self._path.unlink()
+        self.let_go()
+        os.close(self.descriptor)

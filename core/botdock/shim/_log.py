@@ -1,64 +1,26 @@
-"""Reading the files of a log, of which the oldest may go meanwhile."""
+"""The log of a container, live or afterwards: its files are the truth, of which the oldest may go meanwhile."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from threading import Lock
 
 from botdock.errors import ContainerError
-from botdock.model import LogChunk, LogCursor, LogGap, Stream
+from botdock.model import LogChunk, LogCursor, LogGap, LogStream, Stream
 from botdock.shim._container import ContainerFolder
+from botdock.shim._events import Bell
+from botdock.shim._process import wait_readable
 from botdock.shim._program import files
 
 BLOCK = 1024 * 1024
 """Bytes read at a time; holds any frame whole."""
+LOOK_SECONDS = 0.5
+"""How often a reader that no shim has answered yet looks whether there will be one."""
 
 _STREAMS = {files.STDOUT: Stream.STDOUT, files.STDERR: Stream.STDERR}
-
-
-class FrameReader:
-    """Reads whole frames from a file, from a cursor on and up to an end, if there is one.
-
-    Args:
-        descriptor: The file.
-        skip: How many bytes of each stream to skip.
-        position: Where its first frame begins, in bytes of the file.
-        end: Where to stop, in bytes of the file; None for never.
-
-    Attributes:
-        position: Where the next frame begins, in bytes of the file.
-    """
-
-    def __init__(self, descriptor: int, *, skip: dict[Stream, int], position: int = 0, end: int | None = None) -> None:
-        self.position = position
-        self._descriptor = descriptor
-        self._skip = skip
-        self._end = end
-        self._torn = False
-
-    def next_chunks(self) -> list[LogChunk]:
-        """Return the chunks of the next block; nothing where all of it is skipped, or no whole frame is left."""
-        length = BLOCK if self._end is None else min(BLOCK, self._end - self.position)
-        block = b"" if self._torn else os.pread(self._descriptor, length, self.position)
-        if not block and os.fstat(self._descriptor).st_size < self.position:
-            self._torn = True  # shortened under us: what is added from now on begins anywhere
-        chunks: list[LogChunk] = []
-        at, unpack, head, skip = 0, files.FRAME.unpack_from, files.FRAME.size, self._skip
-        while len(block) - at >= head:
-            time_ns, size, number = unpack(block, at)
-            stop = at + head + size
-            if stop > len(block) or number not in _STREAMS:
-                break
-            stream = _STREAMS[number]
-            skipped = min(skip[stream], size)
-            if skipped:
-                skip[stream] -= skipped
-            if skipped < size:
-                chunks.append(LogChunk(stream, block[at + head + skipped : stop], time_ns))
-            at = stop
-        self.position += at
-        return chunks
 
 
 class LogFiles:
@@ -86,9 +48,10 @@ class LogFiles:
             raise FileNotFoundError(folder.path / files.log_name(0))
         self._last = None if follow else numbers[-1]
         self._file: int | None = None
+        self._end: int | None = None
         self.lost: Sequence[LogGap] = ()
         self.activity = 0
-        self._delivered = self._broken = False
+        self._delivered = self._broken = self._torn = False
         self._open(self._first_needed(numbers))
 
     def next_chunks(self) -> list[LogChunk]:
@@ -99,13 +62,12 @@ class LogFiles:
         """
         while not self._broken:
             following = self._following()  # asked first, so that what is read then is all of this file
-            before = self._reader.position
-            chunks = self._reader.next_chunks()
-            self.activity += self._reader.position - before
-            for chunk in chunks:
-                self._at[chunk.stream] += len(chunk.data)
-                self._delivered, self._last_ns = True, chunk.time_ns
-            if self._reader.position != before or following is None:
+            chunks, read = self._read_block()
+            self._position += read
+            self.activity += read
+            if chunks:
+                self._delivered, self._last_ns = True, chunks[-1].time_ns
+            if read or following is None:
                 return chunks
             try:
                 self._open(following)
@@ -114,6 +76,29 @@ class LogFiles:
         name = self._folder.path.name
         message = f"what came next in the log of container {name} was removed before it was read, or damaged"
         raise ContainerError(message, operation="read_logs", container_id=name)
+
+    def _read_block(self) -> tuple[list[LogChunk], int]:
+        """Return what is new in the whole frames of the next block, and how many bytes of the file these take."""
+        if self._torn or self._file is None:
+            return [], 0
+        length = BLOCK if self._end is None else min(BLOCK, self._end - self._position)
+        block = os.pread(self._file, length, self._position)
+        if not block and os.fstat(self._file).st_size < self._position:
+            self._torn = True  # shortened under us: what is added from now on begins anywhere
+        chunks: list[LogChunk] = []
+        read, unpack, head, at, passed = 0, files.FRAME.unpack_from, files.FRAME.size, self._at, self._passed
+        while len(block) - read >= head:
+            time_ns, size, number = unpack(block, read)
+            stop = read + head + size
+            if stop > len(block) or number not in _STREAMS:
+                break
+            stream = _STREAMS[number]
+            passed[stream] += size
+            if (new := passed[stream] - at[stream]) > 0:
+                chunks.append(LogChunk(stream, block[stop - new : stop], time_ns))
+                at[stream] += new
+            read = stop
+        return chunks, read
 
     def check_end(self) -> None:
         """Compare what was found with what the shim has counted, now that the log has ended.
@@ -164,12 +149,8 @@ class LogFiles:
         self._number, self._file = number, descriptor
         before, first_ns = self._begins(number, descriptor)
         self._miss(before, first_ns)
-        self._reader = FrameReader(
-            descriptor,
-            skip={stream: at - before[stream] for stream, at in self._at.items()},
-            position=files.HEAD.size,
-            end=None if self._last is None or number < self._last else os.fstat(descriptor).st_size,
-        )
+        self._passed, self._position, self._torn = before, files.HEAD.size, False
+        self._end = None if self._last is None or number < self._last else os.fstat(descriptor).st_size
 
     def _begins(self, number: int, descriptor: int) -> tuple[dict[Stream, int], int]:
         """Return how many bytes of each stream were logged before a file, and the time of its first frame or 0.
@@ -214,3 +195,84 @@ class LogFiles:
         with suppress(FileNotFoundError):  # the container is being removed
             return next((number for number in self._numbers() if number > self._number), None)
         return None
+
+
+class ShimLogStream(LogStream):
+    """The log from a cursor on.
+
+    Args:
+        folder: The container.
+        cursor: How much of each stream to skip.
+        follow: Whether to go on until the container ends.
+    """
+
+    ended = False
+
+    def __init__(self, folder: ContainerFolder, *, cursor: LogCursor, follow: bool) -> None:
+        self._folder = folder
+        self._follow = follow
+        self._bell = Bell(folder)
+        try:
+            self._files = LogFiles(folder, cursor=cursor, follow=follow)
+        except OSError:
+            self._bell.close()
+            raise
+        self._reading = Lock()
+        self._closing = Lock()
+        self._closed = False
+        if not follow or folder.log_is_final():
+            self._bell.let_go()  # no news will come
+
+    @property
+    def lost(self) -> Sequence[LogGap]:
+        """What is gone before the first byte: of a bot that may write without an end, only the newest is kept."""
+        return self._files.lost
+
+    @property
+    def activity(self) -> int:
+        """Bytes of the log's files that were read, those that are skipped too."""
+        return self._files.activity
+
+    def read(self, timeout: float) -> Sequence[LogChunk]:
+        """Return what has come; see `LogStream.read`."""
+        deadline = time.monotonic() + timeout
+        with self._reading:
+            while not (self._closed or self.ended):
+                before = self._files.activity
+                if chunks := self._look():
+                    return chunks
+                left = deadline - time.monotonic()
+                if self.ended or left <= 0:
+                    break
+                if self._files.activity == before:
+                    wait_readable(self._bell.descriptor, left if self._bell.connected else min(left, LOOK_SECONDS))
+        return []
+
+    def fileno(self) -> int | None:
+        """Return the bell's descriptor, which is readable at the end too."""
+        return None if self._closed else self._bell.descriptor
+
+    def close(self) -> None:
+        """Close everything, once the thread that reads has woken up and left."""
+        with self._closing:
+            closed, self._closed = self._closed, True
+        if not closed:
+            self._bell.ring()
+            with self._reading:
+                self._bell.close()
+                self._files.close()
+
+    def _look(self) -> list[LogChunk]:
+        before = self._files.activity
+        chunks = self._files.next_chunks()
+        if self._files.activity != before:
+            return chunks  # the bell is left as it is: there may be more
+        self._bell.hear()
+        final = self._folder.log_is_final()  # asked first, so that what follows is all there is
+        chunks = self._files.next_chunks()
+        if self._files.activity == before and (final or not self._follow):
+            if final:
+                self._files.check_end()
+            self.ended = True
+            self._bell.let_go()
+        return chunks

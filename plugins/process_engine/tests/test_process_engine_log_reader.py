@@ -14,15 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botdock.errors import ContainerError, ContainerNotFoundError
-from botdock.model import Stream
+from botdock.model import LogCursor, Stream
 from botdock.shim import _log as reading
-from botdock.shim import _stream
 from botdock.shim._container import ContainerFolder
-from botdock.shim._log import FrameReader
+from botdock.shim._events import Bell
+from botdock.shim._log import LogFiles
 from botdock.shim._program import files
 from botdock.shim._program import log as writing
 from botdock.shim._program.log import HASTY_READS, LARGE_PIPE, MUCH, Bells, Pace
-from botdock.shim._stream import Bell
 from botdock_engine_process.engine import ProcessEngine
 
 CALL = 30.0
@@ -42,14 +41,18 @@ def joined(written: Frames, stream: Stream) -> bytes:
     return b"".join(data for kind, data in written if kind is stream)
 
 
-def read_all(content: bytes, *, stdout: int = 0, stderr: int = 0, end: int | None = None) -> Frames:
-    with tempfile.TemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        reader = FrameReader(file.fileno(), skip={Stream.STDOUT: stdout, Stream.STDERR: stderr}, end=end)
-        found: Frames = []
-        while chunks := reader.next_chunks():
-            found += [(chunk.stream, chunk.data) for chunk in chunks]
+def read_all(content: bytes, *, stdout: int = 0, stderr: int = 0, later: bytes = b"") -> Frames:
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / files.log_name(0)
+        file.write_bytes(files.HEAD.pack(0, 0) + content)
+        reader = LogFiles(ContainerFolder(Path(name)), cursor=LogCursor(stdout=stdout, stderr=stderr), follow=False)
+        with file.open("ab") as more:
+            more.write(later)
+        found, activity = Frames(), -1
+        while activity != reader.activity:
+            activity = reader.activity
+            found += [(chunk.stream, chunk.data) for chunk in reader.next_chunks()]
+        reader.close()
         return found
 
 
@@ -69,8 +72,7 @@ def test_a_frame_that_is_not_whole_is_not_read(written: Frames, torn: int) -> No
 
 @given(written=frames, later=frames)
 def test_what_is_written_after_the_end_is_not_read(written: Frames, later: Frames) -> None:
-    end = len(packed(written))
-    assert read_all(packed(written + later), end=end) == written
+    assert read_all(packed(written), later=packed(later)) == written
 
 
 @given(written=frames, block=st.integers(60, 200))
@@ -105,7 +107,7 @@ def test_a_closed_stream_has_no_descriptor_and_leaves_no_bell(
 def test_a_reader_that_no_shim_answers_learns_of_its_death(
     engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_stream, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(reading, "LOOK_SECONDS", 0.01)
     container = engine.create(*shell_spec("true"), timeout=CALL)
     with engine.attach(container, timeout=CALL) as stream:
         assert list(stream.read(0.02)) == []
