@@ -53,8 +53,23 @@ def replacing(
 
 def publish(path: Path, data: bytes, *, durable: bool = True, draft: Path | None = None, mode: int = 0o666) -> None:
     """Write a small file, in place of one that is there; see `replacing`."""
-    with replacing(path, durable=durable, draft=draft, mode=mode) as file:
-        file.write(data)
+    draft = draft or path.with_suffix(".tmp")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

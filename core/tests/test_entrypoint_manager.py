@@ -122,7 +122,10 @@ def test_program_and_context_are_written_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["absent", "other bytes", "a link", "one more"])
 def test_a_program_is_written_once_and_again_where_it_is_damaged(tmp_path: Path, damage: str) -> None:
     shell, programs = runtime(), tmp_path / "programs"
+    place = manager(shell).locate_entrypoint_script(shell, programs)
+    assert not programs.exists()
     script = manager(shell).create_entrypoint_script(shell, programs)
+    assert script == place
     inode, wrapper = script.stat().st_ino, script.with_name("wrapper.sh")
     assert manager(shell).create_entrypoint_script(shell, programs) == script
     assert (script.stat().st_ino, stat.S_IMODE(script.parent.stat().st_mode)) == (inode, 0o755)

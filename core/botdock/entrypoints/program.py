@@ -96,6 +96,7 @@ class EntrypointManager:
             for each in self._runtimes.values()
         }
         self._builtin = {each.image for each in self._runtimes.values()}
+        self._programs: dict[str, tuple[Mapping[str, bytes], str]] = {}
 
     def get_supported_runtimes(self) -> tuple[str, ...]:
         """Return the canonical names, sorted."""
@@ -161,11 +162,8 @@ class EntrypointManager:
         Raises:
             EntrypointError: The files cannot be generated or written.
         """
-        files = _program(runtime)
-        content = b"".join(
-            b"%d %s %d " % (len(name), name.encode(), len(data)) + data for name, data in sorted(files.items())
-        )
-        folder = programs / hashlib.sha256(content).hexdigest()
+        files, digest = self._program(runtime)
+        folder = programs / digest
         try:
             programs.mkdir(parents=True, exist_ok=True, mode=0o700)
             with locked(programs.with_suffix(_LOCK), shared=True, timeout=_PATIENCE):
@@ -177,6 +175,22 @@ class EntrypointManager:
             raise EntrypointError(f"cannot write {folder}: {error.strerror}", hint=hint) from error
         return folder / ENTRYPOINT_SCRIPT
 
+    def locate_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
+        """Return the path that `create_entrypoint_script` returns, without writing anything.
+
+        Raises:
+            EntrypointError: The files cannot be generated.
+        """
+        return programs / self._program(runtime)[1] / ENTRYPOINT_SCRIPT
+
+    def _program(self, runtime: Runtime) -> tuple[Mapping[str, bytes], str]:
+        """Return the files of a runtime, which it is asked for once, and the SHA-256 of them all."""
+        if runtime.name not in self._programs:
+            files = _files_of(runtime)
+            content = (b"%d %s %d " % (len(name), name.encode(), len(data)) + data for name, data in files.items())
+            self._programs[runtime.name] = files, hashlib.sha256(b"".join(content)).hexdigest()
+        return self._programs[runtime.name]
+
 
 def write_program(runtime: Runtime, directory: Path) -> Path:
     """Write the files of a runtime, which are the same for every bot, and return the path of `entrypoint.sh`.
@@ -184,7 +198,7 @@ def write_program(runtime: Runtime, directory: Path) -> Path:
     Raises:
         EntrypointError: The runtime does not give what it must, or the files cannot be written.
     """
-    return _write_files(_program(runtime), directory)
+    return _write_files(_files_of(runtime), directory)
 
 
 def remove_programs(
@@ -252,12 +266,12 @@ def _replace_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _write_files(files: Mapping[str, bytes], directory: Path) -> Path:
-    for name, content in sorted(files.items()):
+    for name, content in files.items():
         write_file(directory / name, content, _PROGRAM_MODE if name == ENTRYPOINT_SCRIPT else DATA_MODE)
     return directory / ENTRYPOINT_SCRIPT
 
 
-def _program(runtime: Runtime) -> Mapping[str, bytes]:
+def _files_of(runtime: Runtime) -> Mapping[str, bytes]:
     try:
         files = dict(runtime.files())
     except BotdockError:
@@ -271,7 +285,7 @@ def _program(runtime: Runtime) -> Mapping[str, bytes]:
             _refuse(runtime, f"its files() give {name!r}, which is not a plain file name or is taken by botdock")
         if not isinstance(content, bytes):
             _refuse(runtime, f"its files() give {type(content).__name__} for {name!r}, not bytes")
-    return files
+    return dict(sorted(files.items()))
 
 
 def _refuse(runtime: Runtime, problem: str, cause: Exception | None = None) -> NoReturn:

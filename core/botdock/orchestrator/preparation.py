@@ -132,6 +132,7 @@ class Preparation:
         if self.pool and (created := self.pool.enter(run, plan, template, end, proceed)):
             return created
         with run.phase(Phase.GENERATE):
+            self._services.entrypoints.create_entrypoint_script(plan.runtime, run.journal.programs)
             self.tell(run, plan)
         with run.phase(Phase.CREATE):
             run.journal.save(run, plan, template.program_digest)
@@ -285,8 +286,8 @@ class Preparation:
         return attrs.evolve(plan, image=self._services.containers.pull_image(plan.image.reference, pulled))
 
     def _template(self, run: Run, plan: Plan) -> ContainerTemplate:
-        """Write what starts the bot; return what its container is made from."""
-        script = self._services.entrypoints.create_entrypoint_script(plan.runtime, run.journal.programs)
+        """Return what the container of the bot is made from."""
+        script = self._services.entrypoints.locate_entrypoint_script(plan.runtime, run.journal.programs)
         capabilities = self._services.containers.capabilities
         faults = {"log_faults": list(capabilities.log_faults)} if capabilities.log_faults else {}
         run.evidence |= {"engine": capabilities.version, **faults}

@@ -99,14 +99,13 @@ class Pool:
             name: Its runtime and entrypoint.
             fill: Puts the code of the run into a member, while that answers; returns whether it could.
         """
-        digest = template.digest
         with self._changed:
-            kind = next((one for one in self._all() if one.digest == digest), None)
+            kind = next((one for one in self._all() if one.template == template), None)
             if kind is None or self._closed:
-                self._learn(template, digest, name)
+                self._learn(template, name)
                 return self._miss(self._misses, CLOSED if self._closed else OTHER, name)
             if kind.learned:
-                self._learned.move_to_end(digest)
+                self._learned.move_to_end(kind.digest)
         while True:
             with self._changed:
                 if not kind.members:
@@ -163,9 +162,12 @@ class Pool:
         self._record("pool.miss", labels=(("reason", reason), ("runtime", name.partition(" ")[0])))
         return reason
 
-    def _learn(self, template: ContainerTemplate, digest: str, name: str) -> None:
+    def _learn(self, template: ContainerTemplate, name: str) -> None:
         if self._settings.learn and not self._closed:
-            self._learned[digest] = Kind(name=name, count=1, make=lambda: template, learned=True, digest=digest)
+            digest = template.digest
+            self._learned[digest] = Kind(
+                name=name, count=1, make=lambda: template, learned=True, template=template, digest=digest
+            )
             while len(self._learned) > self._settings.learn:
                 self._rejected += self._learned.popitem(last=False)[1].members
             self._changed.notify_all()

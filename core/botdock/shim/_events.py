@@ -13,7 +13,7 @@ from typing import Any
 from botdock.errors import EngineUnavailableError
 from botdock.model import EngineEvents
 from botdock.shim._container import ContainerFolder, ring
-from botdock.shim._process import is_alive
+from botdock.shim._process import is_alive, wait_readable
 from botdock.shim._program import files
 
 
@@ -128,6 +128,10 @@ class Bell:
     def ring(self) -> None:
         """Make it readable; another thread may do so."""
         ring(self._path, files.RUNG)
+
+    def has_rung(self) -> bool:
+        """Whether it is readable."""
+        return wait_readable(self.descriptor, 0.0)
 
     def hear(self) -> None:
         """Take what has been rung."""

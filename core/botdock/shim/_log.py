@@ -263,6 +263,8 @@ class ShimLogStream(LogStream):
                 self._files.close()
 
     def _look(self) -> list[LogChunk]:
+        if self._follow and self._bell.connected and not self._bell.has_rung():
+            return []  # nothing has come since it was heard, which is done only where there is nothing more
         before = self._files.activity
         chunks = self._files.next_chunks()
         if self._files.activity != before:
@@ -270,7 +272,9 @@ class ShimLogStream(LogStream):
         self._bell.hear()
         final = self._folder.log_is_final()  # asked first, so that what follows is all there is
         chunks = self._files.next_chunks()
-        if self._files.activity == before and (final or not self._follow):
+        if self._files.activity != before:
+            self._bell.ring()  # it came meanwhile, and there may be more
+        elif final or not self._follow:
             if final:
                 self._files.check_end()
             self.ended = True

@@ -43,11 +43,11 @@ def wait_for_end(process: Mapping[str, Any] | None, timeout: float) -> None:
             os.close(descriptor)
 
 
-def wait_readable(descriptor: int, timeout: float) -> None:
-    """Return when there is something to read, or after `timeout` seconds; unlike `select`, for any descriptor."""
+def wait_readable(descriptor: int, timeout: float) -> bool:
+    """Return whether there is something to read, at most `timeout` seconds later; unlike `select`, of any number."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    poll.poll(math.ceil(max(0.0, min(timeout, LONGEST_POLL)) * 1000))
+    return bool(poll.poll(math.ceil(max(0.0, min(timeout, LONGEST_POLL)) * 1000)))
 
 
 def kill_process(process: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from botdock.config import Policies, Policy
 from botdock.entrypoints import EntrypointManager
-from botdock.errors import BotdockError, CodeError, NotFoundError
+from botdock.errors import BotdockError, CodeError
 from botdock.model import (
     ByteReader,
     ContainerHandle,
@@ -242,8 +242,8 @@ class FakeStorage:
         self.closed = True
 
 
-class FakeEntrypoints:
-    """An entrypoint manager that writes the runtime's files and nothing else.
+class FakeEntrypoints(EntrypointManager):
+    """An entrypoint manager of these runtimes, without a configuration.
 
     Args:
         runtimes: Those that there are.
@@ -251,31 +251,8 @@ class FakeEntrypoints:
     """
 
     def __init__(self, runtimes: Sequence[Runtime], *, images: Sequence[str] = ()) -> None:
-        self._runtimes = {runtime.name: runtime for runtime in runtimes}
-        self._policies = Policies(Policy(images=tuple(images)))
-
-    def get_supported_runtimes(self) -> tuple[str, ...]:
-        """Return their names."""
-        return tuple(sorted(self._runtimes))
-
-    def validate_runtime(self, name: str) -> Runtime:
-        """Return the runtime of that name or alias."""
-        for runtime in self._runtimes.values():
-            if runtime.knows(name):
-                return runtime
-        raise NotFoundError("runtime", name, self._runtimes)
-
-    def get_docker_image(self, name: str) -> str:
-        """Return the runtime's own image."""
-        return self.validate_runtime(name).image
-
-    def get_allowed_image(self, image: str, *, source: str = "") -> str:
-        """Return its name in full, if it is allowed."""
-        return EntrypointManager(self._runtimes, {}, policies=self._policies).get_allowed_image(image, source=source)
-
-    def create_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
-        """Write the runtime's files."""
-        return EntrypointManager(self._runtimes, {}).create_entrypoint_script(runtime, programs)
+        policies = Policies(Policy(images=tuple(images)))
+        super().__init__({runtime.name: runtime for runtime in runtimes}, {}, policies=policies)
 
 
 class FakeMetrics:
