@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from botdock import Config, DockerRunner, Outcome
 from faults.log_bots import Counts, flood_bot, flood_pieces, log_folder, proof, stored_bytes, whole
-from testbed.suites import wanted_suite
 
 pytestmark = pytest.mark.docker
 
@@ -22,26 +19,16 @@ SMALL_FLOOD = {"seed": 7, "bytes": 100_000}
 
 
 @pytest.fixture
-def small_home(tmp_path: Path) -> Iterator[Path]:
+def small_home(tmp_path: Path, mount_small: Callable[..., Path]) -> Path:
     """A state folder on a file system of 4 MiB."""
-    if wanted_suite():
-        pytest.skip("this daemon does not see what is mounted after it was started")
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={4 * MIB},mode=755", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small file system")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
+    return mount_small(tmp_path / "small", 4 * MIB)
 
 
 def test_a_full_disk_ends_the_bot_with_a_clear_error_and_leaves_a_proven_prefix(
-    small_home: Path, make_docker_config: Callable[..., Config]
+    small_home: Path, make_mounted_config: Callable[..., Config]
 ) -> None:
     counts = Counts()
-    with DockerRunner(make_docker_config(home=str(small_home))) as runner:
+    with DockerRunner(make_mounted_config(home=str(small_home))) as runner:
         result = runner.run(flood_bot(FLOOD))
         assert result.outcome is Outcome.INFRASTRUCTURE_ERROR, result.outcome
         assert "No space left on device" in result.error
@@ -64,12 +51,12 @@ def test_a_full_disk_ends_the_bot_with_a_clear_error_and_leaves_a_proven_prefix(
 
 
 def test_another_runner_on_another_disk_notices_nothing(
-    small_home: Path, make_docker_config: Callable[..., Config]
+    small_home: Path, make_mounted_config: Callable[..., Config]
 ) -> None:
     written = whole(flood_pieces(FLOOD))
     counts = Counts()
-    full = make_docker_config(home=str(small_home))
-    with DockerRunner(full) as poor, DockerRunner(make_docker_config()) as rich:
+    full = make_mounted_config(home=str(small_home))
+    with DockerRunner(full) as poor, DockerRunner(make_mounted_config()) as rich:
         execution = poor.start(flood_bot(FLOOD))
         result = rich.run(flood_bot(FLOOD))
         assert result.outcome is Outcome.SUCCEEDED, result.error

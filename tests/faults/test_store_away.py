@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -232,17 +231,9 @@ def test_a_local_folder_that_cannot_be_written_gets_everything_once_it_can(
 
 
 @pytest.fixture
-def small_outbox(tmp_path: Path) -> Iterator[Path]:
+def small_outbox(tmp_path: Path, mount_small: Callable[..., Path]) -> Path:
     """A file system of 256 KiB where the outbox lies."""
-    place = tmp_path / "home/outbox"
-    place.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small file system")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
+    return mount_small(tmp_path / "home/outbox", 256 * 1024)
 
 
 def test_a_disk_that_is_full_under_what_waits_is_evidence_and_changes_nothing(

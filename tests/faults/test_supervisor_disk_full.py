@@ -17,7 +17,6 @@ from botdock.config import SupervisorConfig
 from botdock.model import Outcome
 from faults.supervisors import KEPT, PATIENCE, Place
 from testbed.drills import count
-from testbed.suites import wanted_suite
 from testbed.waiting import until
 
 MIB = 1024 * 1024
@@ -25,17 +24,9 @@ FAILING = "echo once more; sleep 0.3; exit 3"
 
 
 @pytest.fixture
-def small_home(tmp_path: Path) -> Iterator[Path]:
+def small_home(tmp_path: Path, mount_small: Callable[..., Path]) -> Path:
     """A state folder on a file system of 64 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={64 * MIB},mode=755", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small file system")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
+    return mount_small(tmp_path / "small", 64 * MIB)
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -44,9 +35,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, small_home: Path) -> I
     if request.param == "process":
         config = Config(engine="process", home=str(small_home), supervisor=settings)
     else:
-        if wanted_suite():
-            pytest.skip("this daemon does not see what is mounted after it was started")
-        make: Callable[..., Config] = request.getfixturevalue("make_docker_config")
+        make: Callable[..., Config] = request.getfixturevalue("make_mounted_config")
         config = make(home=str(small_home), supervisor=settings)
     made = Place(config, tmp_path)
     yield made

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +21,7 @@ from botdock_engine_docker.settings import DockerSettings
 from botdock_engine_oci.settings import OciSettings
 from testbed.cache import locked
 from testbed.console import TestbedError
+from testbed.suites import wanted_suite
 
 if TYPE_CHECKING:
     from testbed.daemon import PrivateDaemon
@@ -158,6 +160,23 @@ def make_docker_config(docker_host: str, docker_images: Mapping[str, str], tmp_p
         return Config(engine="docker", options=options, **{**defaults, **sections})
 
     return make
+
+
+@pytest.fixture
+def make_mounted_config(
+    request: pytest.FixtureRequest, make_docker_config: Callable[..., Config]
+) -> Callable[..., Config]:
+    """As `make_docker_config`; its daemon sees what was mounted before the first call."""
+
+    @cache
+    def host() -> str:
+        if not wanted_suite():
+            return str(request.getfixturevalue("docker_host"))
+        daemon: PrivateDaemon = request.getfixturevalue("drill_daemon")
+        daemon.restart()  # in a new mount namespace, a copy of ours
+        return daemon.host
+
+    return lambda **sections: make_docker_config(host=host(), **sections)
 
 
 @pytest.fixture
