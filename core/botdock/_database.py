@@ -1,18 +1,19 @@
 """One SQLite file that processes share: each change is there wholly or not at all, also after a kill.
 
 It is opened anew for each transaction: threads need no more than that, and a file that was removed is made again.
+
+What undoes a transaction lies in a journal beside it. SQLite's other way (WAL) has processes share memory that is a
+file, and a write to that ends the process (SIGBUS) where the disk is full, or the file has become read-only.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from weakref import WeakSet
 
 from botdock._locks import locked
 
@@ -37,12 +38,7 @@ class Database:
         self._schema = schema
         self._version = zlib.crc32("\n".join(schema).encode()) >> 1
         self._disposable = disposable
-        self._synchronous = "FULL" if durable else "NORMAL"
-        self._held: sqlite3.Connection | None = None
-
-    def __del__(self) -> None:
-        """Let go of the file."""
-        self.close()
+        self._journal, self._synchronous = ("PERSIST", "FULL") if durable else ("DELETE", "NORMAL")
 
     def exists(self) -> bool:
         """Whether there is one."""
@@ -52,13 +48,12 @@ class Database:
     def transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
         """Hold the file against all others; commit at the end, and change nothing when an error passes through.
 
-        With `write=False` it sees the file as of one instant, and neither waits for others nor keeps them waiting.
+        With `write=False` it sees the file as of one instant, beside others that only look.
         One that is damaged is kept under another name, and a new one begun.
 
         Raises:
             OSError: The disk does not take it, another process held it for too long, or damage was found only now.
         """
-        self._check_writable()
         with _as_os_error(self.path), closing(self._open()) as connection:
             connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
@@ -69,29 +64,6 @@ class Database:
                     self._put_aside()
                 raise
             connection.execute("COMMIT")
-
-    def _check_writable(self) -> None:
-        """Refuse what would end this process by SIGBUS: a write to memory whose file has become read-only since."""
-        mapped = self.path.with_name(f"{self.path.name}-shm")
-        if self._held is not None and mapped.exists() and not os.access(mapped, os.W_OK):
-            raise PermissionError(errno.EACCES, f"it can be written no longer ({mapped})")
-
-    def hold(self) -> None:
-        """Keep the file open until `close`: else each transaction that is alone ends with a longer wait for the disk.
-
-        Raises:
-            OSError: As for `transaction`.
-        """
-        if self._held is None:
-            with _as_os_error(self.path):
-                self._held = self._open()
-            _holding.add(self)
-
-    def close(self) -> None:
-        """Let go of the file; may be called twice, and is not needed where it was not held."""
-        held, self._held = self._held, None
-        if held is not None:
-            held.close()
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -109,6 +81,8 @@ class Database:
                 with locked(self._lock, timeout=BUSY):
                     self._create(connection)
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            with suppress(sqlite3.OperationalError):  # an earlier botdock may hold the file open in a mode of its own
+                connection.execute(f"PRAGMA journal_mode = {self._journal}")
         except BaseException:
             connection.close()
             raise
@@ -124,7 +98,6 @@ class Database:
             return
         if version and not self._disposable:
             raise OSError(errno.EINVAL, f"another version of botdock wrote it: move {self.path} away")
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
         for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
             connection.execute(f"DROP TABLE {table}")
@@ -138,9 +111,7 @@ class Database:
             if not self._is_damaged():  # another process was quicker
                 return
             self.path.replace(self.damaged)
-            for suffix in ("-wal", "-shm"):
-                with suppress(FileNotFoundError):
-                    self.path.with_name(f"{self.path.name}{suffix}").unlink()
+            self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
         if self._disposable:
             self.damaged.unlink()
         else:
@@ -156,18 +127,6 @@ class Database:
             if not _is_damage(error):
                 raise
             return True
-
-
-_holding: WeakSet[Database] = WeakSet()
-
-
-def _let_go() -> None:
-    """Close what is held before a fork: SQLite forbids that a child has a copy of an open connection."""
-    for database in list(_holding):
-        database.close()
-
-
-os.register_at_fork(before=_let_go)
 
 
 def _version_of(connection: sqlite3.Connection) -> int:

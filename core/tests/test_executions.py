@@ -151,8 +151,6 @@ def test_an_index_that_is_of_no_use_is_rebuilt_from_the_folders(tmp_path: Path, 
     executions = Executions(tmp_path)
     assert ids(executions.list()) == made[::-1]
     index = tmp_path / NAME
-    for suffix in ("-wal", "-shm"):
-        (tmp_path / f"{NAME}{suffix}").unlink(missing_ok=True)
     if damage == "garbage":
         index.write_bytes(os.urandom(8192))
     elif damage == "truncated":

@@ -122,7 +122,6 @@ class TestFailing:
 
     def test_a_damaged_queue_is_put_aside_and_its_bytes_are_not_taken_for_rubbish(self, queue: MessageQueue) -> None:
         queue.add(log("a"), b"1")
-        queue.close()
         (queue.folder / "queue.sqlite").write_bytes(b"{" * 600)
         queue.sweep()
         queue.add(log("b"), b"2")

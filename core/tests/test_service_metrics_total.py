@@ -213,11 +213,13 @@ def test_a_folder_that_becomes_read_only_is_told_and_counts_later(folder: Path) 
     program = (
         "import subprocess, sys; from pathlib import Path; from botdock.errors import MetricsError\n"
         "from botdock.services.metrics import MetricsService\n"
-        "def change(how): subprocess.run(['chattr', '-R', '-f', how, sys.argv[1]])\n"
+        "def change(how):\n"
+        "    subprocess.run(['sync', *Path(sys.argv[1]).iterdir()])\n"  # else what is mapped may be written as before
+        "    subprocess.run(['chattr', '-R', '-f', how, sys.argv[1]])\n"
         "s = MetricsService(folder=Path(sys.argv[1])); s.record('x'); s._total.export(); s.record('x')\n"
         "change('+i')\n"
         "try: s._total.export()\n"
-        "except MetricsError: s.record('x')\n"
+        "except MetricsError: s.record('x'); s._total.close()\n"
         "finally: change('-i')\n"
         "s._total.export(); s._total.close()"
     )

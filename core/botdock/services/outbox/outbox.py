@@ -132,7 +132,6 @@ class Outbox:
             self._thread.join(ABORT_TIMEOUT)
             if self._thread.is_alive():
                 self._note_silence()
-        self._queue.close()
 
     def _note_silence(self) -> None:
         """Let the next process know that it need not wait as long."""

@@ -106,7 +106,6 @@ class MessageQueue:
         """
         make_private(self.folder / DATA)
         self.folder.chmod(0o700)  # what bots return is the user's alone
-        self._file.hold()
         token = secrets.token_hex(16)
         path = self.folder / DATA / token
         with locked(self.folder / "writing", timeout=LOCK_TIMEOUT, shared=True):
@@ -202,10 +201,6 @@ class MessageQueue:
         if self.exists():
             with self._file.transaction() as queue:
                 _note_error(queue, error)
-
-    def close(self) -> None:
-        """Let go of the queue's file."""
-        self._file.close()
 
     def _admit(self, message: Message, token: str, size: int) -> tuple[list[Message], list[Message]]:
         """Let a message wait; return what was dropped for it, and what it replaces."""
