@@ -7,8 +7,8 @@ EDITABLE := -e .[yaml,zstd] $(foreach member,$(MEMBERS),-e ./$(member))
 READY := $(VENV)/.ready
 MIN_BRANCHES := 90
 PYTEST := $(BIN)/python -m pytest
-# One more than there are processors: tests wait for daemons and bots.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Two more than there are processors: tests wait for daemons and bots.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 # Another machine is emulated in some minutes where little else runs.
 MACHINE := tests/faults/test_cgroup2_machine.py
@@ -41,7 +41,7 @@ test drills: export PYTHONDONTWRITEBYTECODE =
 # In the order of `testpaths`, where the slow files are the first: else one of them is the last, and its worker alone.
 test: lint images ## Check everything, on a real Docker where one can be had
 	@$(PYTEST) $(PARALLEL) --no-loadscope-reorder \
-		--cov --cov-report term --cov-report json --min-branch-coverage $(MIN_BRANCHES)
+		--cov --cov-report json --min-branch-coverage $(MIN_BRANCHES)
 
 drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker, and on cgroup v2
 	@DRILLS=full $(PYTEST) $(PARALLEL) --ignore $(MACHINE) \
