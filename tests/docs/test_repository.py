@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
@@ -110,13 +108,6 @@ def dir_of(module: ModuleType) -> Iterator[str]:
         home = getattr(value, "__module__", "")
         if not name.startswith("_") and not isinstance(value, ModuleType) and str(home).startswith("botdock"):
             yield name
-
-
-def test_the_arrows_between_packages_point_one_way() -> None:
-    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " 0 broken" in done.stdout
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=name_of)
