@@ -1,4 +1,4 @@
-"""What a newcomer gets: wheels, built without the workspace, installed by pip into a fresh environment."""
+"""What a newcomer gets: wheels, built without the workspace, installed into a fresh environment."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
+UV = str(Path(sys.executable).with_name("uv"))
+"""Installs what pip does, by the same metadata, and takes a fifth of its time."""
 STANDARD = {
     "botdock-cli",
     "botdock-engine-docker",
@@ -43,7 +45,7 @@ class Installation:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
         self._environment = {**environment, "HOME": str(folder), "BOTDOCK_HOME": str(folder / "state")}
-        self.run(sys.executable, "-m", "venv", str(folder))
+        self.run(UV, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder))
 
     def program(self, name: str) -> str:
         """Return the path of one of its programs."""
@@ -58,10 +60,14 @@ class Installation:
         assert done.returncode == exit_code, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def pip_install(self, *requirements: str) -> None:
-        """Install by pip, pinned as everything here."""
-        pip = (self.program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        self.run(*pip, "--constraint", str(CONSTRAINTS), *requirements)
+    def pip(self, command: str, *arguments: str) -> str:
+        """Install, list or check packages, and return what is printed."""
+        return self.run(UV, "pip", command, "--python", self.program("python"), *arguments)
+
+    def install(self, *requirements: str) -> None:
+        """Install packages, pinned as everything here."""
+        pins = ("--constraint", str(CONSTRAINTS), "--build-constraint", str(CONSTRAINTS))
+        self.pip("install", "--quiet", "--compile-bytecode", *pins, *requirements)
 
     def python(self, source: str) -> str:
         """Run a few lines of Python."""
@@ -72,8 +78,7 @@ class Installation:
 def wheels(tmp_path_factory: pytest.TempPathFactory, clean_environment: dict[str, str]) -> list[Path]:
     """The wheel of every distribution, built without the sources of the workspace."""
     folder = tmp_path_factory.mktemp("wheels")
-    uv = str(Path(sys.executable).with_name("uv"))
-    command = [uv, "build", "--quiet", "--all-packages", "--wheel", "--no-sources", "--out-dir", str(folder), str(ROOT)]
+    command = [UV, "build", "--quiet", "--all-packages", "--wheel", "--no-sources", "--out-dir", str(folder), str(ROOT)]
     done = subprocess.run(
         [*command, "--build-constraints", str(CONSTRAINTS)],
         env=clean_environment,
@@ -96,7 +101,7 @@ def installation(
     installed = Installation(tmp_path_factory.mktemp("newcomer") / "venv", clean_environment)
     core = next(wheel for wheel in wheels if wheel.name.startswith("botdock-"))
     members = [str(wheel) for wheel in wheels if distribution(wheel) in STANDARD]
-    installed.pip_install(f"botdock[standard] @ {core.as_uri()}", *members)
+    installed.install(f"botdock[standard] @ {core.as_uri()}", *members)
     return installed
 
 
@@ -130,10 +135,10 @@ def test_each_member_says_what_it_adds(wheels: list[Path]) -> None:
 
 
 def test_standard_is_what_it_says(installation: Installation) -> None:
-    listed = json.loads(installation.run(installation.program("python"), "-m", "pip", "list", "--format", "json"))
+    listed = json.loads(installation.pip("list", "--format", "json"))
     ours = {entry["name"] for entry in listed if entry["name"].startswith("botdock")}
     assert ours == STANDARD | {"botdock"}
-    installation.run(installation.program("python"), "-m", "pip", "check")
+    installation.pip("check")
 
 
 def test_the_command_finds_what_is_installed(installation: Installation) -> None:
@@ -195,7 +200,7 @@ def third_party(installation: Installation, wheels: list[Path]) -> Path:
         if file.is_file():
             file.write_text(renamed(file.read_text()))
     (kit,) = [str(wheel) for wheel in wheels if distribution(wheel) == "botdock-testing"]
-    installation.pip_install(kit, str(copy))
+    installation.install(kit, str(copy))
     return copy
 
 
