@@ -1,4 +1,4 @@
-"""A newer Docker than the installed one: a part of contract, attacks and outcomes; `make drills` runs all on it."""
+"""A newer Docker than the installed one, tried by chance; `make drills` runs contract, attacks and outcomes on it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ PART = (
 @pytest.mark.skipif(bool(wanted_suite()), reason="this session runs on it")
 @pytest.mark.skipif(not may_own_a_daemon(), reason="only root can start a Docker of its own")
 @pytest.mark.docker
+@pytest.mark.sampled(4)
 def test_a_newer_docker_holds_what_the_installed_one_does() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
