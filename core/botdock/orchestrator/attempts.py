@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from datetime import datetime
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import attrs
 
 from botdock._log import hidden
 from botdock.errors import BotdockError, ContainerNotFoundError, EngineTimeoutError, EngineUnavailableError
-from botdock.model import ContainerStatus, Outcome
+from botdock.model import ContainerStatus, Outcome, Phase
 from botdock.orchestrator.deadlines import Timeout
 
 ENDING, NOT_ENDED = "ending", "not_ended"
@@ -22,6 +24,8 @@ SIGNAL_BASE = 128
 """Shells and Docker report a program ended by signal n as exit code 128 + n (POSIX, Shell Command Language 2.8.2)."""
 
 _NS = 1_000_000_000
+_Start: TypeAlias = tuple[int, int] | None
+"""Between which two moments an engine started a container, in nanoseconds of our clock; None where it is not known."""
 _OURS = frozenset({signal.SIGTERM, signal.SIGKILL})
 _TOO_LATE = "it had ended before"
 _RUNS_ON = "the engine did not answer, and the bot runs on"
@@ -56,11 +60,11 @@ class _Attempt:
     written_ns: int | None = None
     """When it was written down, on the wall clock, of one whose runner died and may not have told the engine."""
 
-    def came_too_late_for(self, status: ContainerStatus | None) -> bool:
+    def came_too_late_for(self, status: ContainerStatus | None, start: _Start) -> bool:
         """Tell whether it was made by a runner that died, of an execution that had ended by itself before."""
         if self.written_ns is None or status is None or status.finished_at is None or _died_of_ours(status):
             return False
-        return status.finished_at.timestamp() * _NS < self.written_ns
+        return _ns(status.finished_at) - _offset_ns(status, start) < self.written_ns
 
 
 class Attempts:
@@ -79,9 +83,16 @@ class Attempts:
         self._lock = threading.Condition()
         self._attempts: list[_Attempt] = []
         self._over = False
+        self._start: _Start = None
 
-    def restore(self, events: Iterable[dict[str, Any]]) -> None:
-        """Learn from what was written down which attempts a runner made that died."""
+    def restore(self, events: Sequence[dict[str, Any]], *, member: bool = False) -> None:
+        """Learn from what was written down which attempts a runner made that died.
+
+        Args:
+            events: The steps.
+            member: Whether its container had waited in a pool, and so was started long before it was told to begin.
+        """
+        self._start = None if member else _start_of(events)
         for entry in events:
             with suppress(KeyError, ValueError, TypeError):
                 if entry["event"] == ENDING:
@@ -176,11 +187,31 @@ class Attempts:
             self._over = True
             self._lock.wait_for(lambda: not any(one.under_way for one in self._attempts), _IN_A_MOMENT)
             attempts = list(self._attempts)
-        told = [attempt for attempt in attempts if not attempt.failed and not attempt.came_too_late_for(status)]
+        start = self._start
+        told = [one for one in attempts if not one.failed and not one.came_too_late_for(status, start)]
         if not told and status is not None and _died_of_ours(status):
             told = attempts
         failure = next((attempt.failure for attempt in attempts if attempt.failure), "")
         return Ending(told[0].why, failure, told[0].timeout) if told else Ending(None, failure)
+
+
+def _start_of(events: Iterable[dict[str, Any]]) -> _Start:
+    steps = [entry for entry in events if entry.get("event") == "phase"]
+    starts = [(one, after) for one, after in pairwise(steps) if one.get("phase") == Phase.START]
+    begun, done = (entry.get("time_ns") for entry in starts[-1]) if starts else (None, None)
+    return (begun, done) if isinstance(begun, int) and isinstance(done, int) else None
+
+
+def _offset_ns(status: ContainerStatus, start: _Start) -> float:
+    """Return by how much the engine's clock is ahead of ours, at the least: a daemon may be on another machine."""
+    if start is None or status.started_at is None:
+        return 0.0
+    told = _ns(status.started_at)
+    return told - min(max(told, start[0]), start[1])
+
+
+def _ns(moment: datetime) -> float:
+    return moment.timestamp() * _NS
 
 
 def _note_failed(attempts: list[_Attempt], why: Outcome) -> None:

@@ -207,7 +207,7 @@ class Recovery:
         if run.storing:
             run.storing.restore(read_json(run.journal.marker))
         execution = self._adopt(run)
-        execution.attempts.restore(events)
+        execution.attempts.restore(events, member=bool(run.member))
         created = Created(plan=run.plan, container=run.container) if run.plan and run.container else None
         if (result := read_concluded(run)) is not None:
             execution.attempts.close()
