@@ -170,6 +170,7 @@ def _end_as_the_kernel_does(stage: Any) -> None:
     with pool._changed:
         pool._changed.notify_all()
     pool._keeper.join(PATIENCE)
+    pool._starters.close(PATIENCE)
     stage.die()
     for member in list(_member._members):
         if member.files.root.is_relative_to(stage.home):

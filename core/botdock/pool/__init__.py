@@ -18,8 +18,9 @@ adopted as any other. What belongs to no execution, `sweep` removes when the run
 Whatever differs from each template is a miss, and runs cold, as does a run that a member cannot be told of: variables
 and secrets that must be there when the interpreter starts. A member that is not as it should be is never given out.
 
-One thread of the runner, the keeper, starts members one after the other, so fast at most; after failures it waits
-longer and longer, and in the end gives up, with the reason. It looks at those that wait, and replaces the old.
+One thread of the runner, the keeper, lets members be started, a few at once and so fast at most; after failures it
+waits longer and longer, with one at a time, and in the end gives up, with the reason. It looks at those that wait, and
+replaces the old.
 
 An engine has to do nothing but to say, by `Engine.prepare`, that containers which run see what is written for them.
 """

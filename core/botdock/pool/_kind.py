@@ -31,6 +31,8 @@ class Kind:
         template: The one that its members are of; None as long as none was started.
         digest: Of that.
         members: Those that wait, the oldest first.
+        starting: How many are being started.
+        failed: When the last failure was, on the monotonic clock.
     """
 
     name: str
@@ -44,7 +46,9 @@ class Kind:
     misses: Counter[str] = attrs.field(factory=Counter)
     discarded: Counter[str] = attrs.field(factory=Counter)
     refills: deque[float] = attrs.field(factory=lambda: deque(maxlen=100))
+    starting: int = 0
     failures: int = 0
+    failed: float = 0.0
     not_before: float = 0.0
     error: str = ""
 
@@ -61,31 +65,49 @@ class Kind:
     @property
     def lacks(self) -> bool:
         """Whether another member is to be started, sooner or later."""
-        return len(self.members) < self.count and not self.given_up
+        return self.filled < 1 and not self.given_up
+
+    @property
+    def is_due(self) -> bool:
+        """Whether another one is to be started now.
+
+        As long as one shows first what others need, or whether they can be at all, it is started alone.
+        """
+        alone = self.template is None or self.failures > 0
+        return self.lacks and self.not_before <= time.monotonic() and not (alone and self.starting)
+
+    @property
+    def filled(self) -> float:
+        """The part of those that are to wait which do, or soon will."""
+        return (len(self.members) + self.starting) / self.count if self.count else 1.0
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a member may use; 0 as long as that is not known."""
+        return (self.template.limits.memory or 0) if self.template else 0
 
     def again(self, count: int) -> Self:
         """Keep so many from now on, whatever failed before, and return itself."""
         self.count, self.failures, self.not_before = count, 0, 0.0
         return self
 
-    def renew(self) -> list[Member]:
-        """Take on the template as it is now, and return the members that are of another one.
-
-        Raises:
-            BotdockError: There is none now.
-        """
-        template = self.make()
+    def renew(self, template: ContainerTemplate) -> list[Member]:
+        """Take on the template as it is now, and return the members that are of another one."""
         digest = template.digest
         left = [member for member in self.members if member.digest != digest]
         self.members = deque(member for member in self.members if member.digest == digest)
         self.template, self.digest = template, digest
         return left
 
-    def fail(self, error: str, *, for_good: bool = False) -> None:
-        """Note that a member could not be started."""
-        self.failures = MOST_FAILURES if for_good else self.failures + 1
+    def fail(self, error: str, began: float, *, for_good: bool = False) -> None:
+        """Note that a member, which was begun then, could not be started; those begun together fail once."""
+        if began >= self.failed:
+            self.failed = time.monotonic()
+            self.failures += 1
+        if for_good:
+            self.failures = MOST_FAILURES
         self.error = error
-        self.not_before = time.monotonic() + min(FIRST_PAUSE * 2 ** (self.failures - 1), LONGEST_PAUSE)
+        self.not_before = self.failed + min(FIRST_PAUSE * 2 ** (self.failures - 1), LONGEST_PAUSE)
 
     def status(self, runner: str) -> PoolStatus:
         """Return what is to be told of it."""

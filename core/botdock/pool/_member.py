@@ -18,7 +18,7 @@ from weakref import WeakSet
 import attrs
 
 from botdock._whole_files import publish
-from botdock.errors import BotdockError, ContainerError
+from botdock.errors import BotdockError, CapabilityError, ContainerError
 from botdock.model import ContainerHandle, ContainerRun, ContainerTemplate, LogStream, new_execution_id
 from botdock.model.container import LABEL_OWNER, LABEL_POOL, LABEL_RUNTIME
 from botdock.model.runtime import READY_FIFO, SECRETS_TARGET
@@ -189,7 +189,9 @@ def _look_of(files: Workspace) -> object:
     return number(files.code), number(files.context), number(files.result), inside, os.listdir(files.code)  # noqa: PTH208 - the same
 
 
-def start(containers: Containers, template: ContainerTemplate, folder: Path, *, owner: str, runtime: str) -> Member:
+def start(
+    containers: Containers, template: ContainerTemplate, folder: Path, *, owner: str, runtime: str, count: int
+) -> Member:
     """Start one that waits, and return it when it does; each may be given secrets.
 
     Args:
@@ -198,10 +200,18 @@ def start(containers: Containers, template: ContainerTemplate, folder: Path, *, 
         folder: Of the runner's pool.
         owner: Names the state folder.
         runtime: For people who look at its labels.
+        count: How many are to wait, for the engine.
 
     Raises:
+        CapabilityError: The engine cannot keep any waiting.
         BotdockError: It could not be; nothing of it is left.
     """
+    if not containers.prepare_pool(template, count):
+        engine = containers.capabilities.engine
+        reason = "its containers do not see what is written for them once they run"
+        raise CapabilityError(
+            f"engine {engine!r} keeps none waiting: {reason}", engine=engine, missing={"pool": reason}
+        )
     name = new_execution_id()
     slot = f"{folder.name}.{name}"
     with ExitStack() as undo:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botdock._log import logger
-from botdock._whole_files import publish
+from botdock._threads import Pool as Threads
 from botdock.config.pool import PoolConfig
 from botdock.errors import BotdockError, CapabilityError
 from botdock.executions._files import POOL
@@ -21,7 +21,7 @@ from botdock.model import ContainerTemplate
 from botdock.pool._kind import Kind
 from botdock.pool._leavings import STATUS
 from botdock.pool._member import HUNG, Member, start
-from botdock.pool._status import PoolReport
+from botdock.pool._status import PoolReport, write_report
 
 if TYPE_CHECKING:
     from botdock.services.interfaces import Containers
@@ -30,10 +30,10 @@ EMPTY, OTHER, CODE, CLOSED = "empty", "template", "code", "closed"
 """Why there is no member for a run: none waits; it is of none of these templates; its code is too much; all is over."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at those that wait."""
-_CALM = 0.02
-"""Seconds before another is started: a run that has just been let go is to have the machine for its first line."""
-_AT_ONCE = 8
-"""Members that are removed at once when the runner is closed."""
+_CALM = 0.05
+"""Seconds after a claim before another is started: a run that was just let go is to have the machine for itself."""
+_STARTED, _REMOVED = 4, 8
+"""Members that are started at once; and that are removed at once when the runner is closed."""
 
 
 class Pool:
@@ -69,8 +69,10 @@ class Pool:
         self._learned: OrderedDict[str, Kind] = OrderedDict()
         self._misses: Counter[str] = Counter()
         self._rejected: list[Member] = []
-        self._told = b""
+        self._told: PoolReport | None = None
         self._closed = False
+        self._not_before = 0.0
+        self._starters = Threads("botdock-pool-start", _STARTED)
         self._keeper = threading.Thread(target=self._keep, name="botdock-pool", daemon=True)
 
     def keep(self, kinds: Iterable[Kind]) -> None:
@@ -88,7 +90,7 @@ class Pool:
     def wait(self, timeout: float) -> PoolReport:
         """Wait until all wait that are to, or cannot, at most `timeout` seconds; return how it stands."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not any(map(self._may_grow, self._kinds)), timeout)
+            self._changed.wait_for(lambda: self._closed or not any(map(self._grows, self._kinds)), timeout)
         return self.report()
 
     def claim(self, template: ContainerTemplate, name: str, fill: Callable[[Member], bool]) -> Member | str:
@@ -123,8 +125,10 @@ class Pool:
                     return self._miss(kind.misses, reason, name)
 
     def refill(self) -> None:
-        """Let others take the place of those that were claimed, now that these run."""
+        """Let others take the place of those that were claimed, soon after these run."""
         with self._changed:
+            if (now := time.monotonic()) >= self._not_before:
+                self._not_before = now + _CALM
             self._changed.notify_all()
 
     def miss(self, reason: str, name: str) -> str:
@@ -140,15 +144,17 @@ class Pool:
 
     def close(self, timeout: float) -> None:
         """Remove those that wait, and keep no more; what is left after `timeout` seconds is a later sweep's."""
-        self._closed = True
-        self.refill()  # which wakes the keeper
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
         if self._keeper.is_alive():
             self._keeper.join(timeout)
+        self._starters.close(timeout)
         with self._changed:
             left = [*self._rejected, *(member for kind in self._all() for member in kind.members)]
             self._rejected, self._kinds = [], []
             self._learned.clear()
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
+        with ThreadPoolExecutor(_REMOVED) as threads:
             list(threads.map(self._discard, left))
         with suppress(OSError):  # what could not be removed keeps the folder, for a later sweep
             (self._folder / STATUS).unlink(missing_ok=True)
@@ -186,25 +192,30 @@ class Pool:
         looked = 0.0
         while not self._closed:
             try:
-                for member in self._take_rejected():
+                with self._changed:
+                    rejected, self._rejected = self._rejected, []
+                for member in rejected:
                     self._discard(member)
                 if time.monotonic() - looked >= LOOK_EVERY:
                     looked = time.monotonic()
                     self._look()
                     self._tell()
-                if self._due() is not None and not self._is_closed_in(_CALM) and (kind := self._due()) is not None:
-                    self._refill(kind)
-                    continue
+                self._begin_to_start()
             except Exception as error:  # noqa: BLE001 - what a third party's engine raises must not end the keeper
                 logger.bind(error=repr(error)).error("the keeper of the pool failed, and goes on")
             with self._changed:
-                if not (self._rejected or self._closed or self._due()):
-                    self._changed.wait(LOOK_EVERY)
+                if not (self._rejected or self._closed):
+                    pause = self._not_before - time.monotonic() if self._due() else LOOK_EVERY
+                    self._changed.wait(max(min(pause, LOOK_EVERY), 0.0))
 
-    def _take_rejected(self) -> list[Member]:
+    def _begin_to_start(self) -> None:
+        """Let another member be started, where one is due and it is time for it."""
         with self._changed:
-            rejected, self._rejected = self._rejected, []
-            return rejected
+            now = time.monotonic()
+            if now >= self._not_before and (kind := self._due()) is not None:
+                self._not_before = now + 1 / self._settings.rate
+                kind.starting += 1
+                self._starters.submit(partial(self._refill, kind))
 
     def _look(self) -> None:
         """Take out those that may not be given out any more."""
@@ -221,64 +232,58 @@ class Pool:
                     kind.members.append(member)
                     self._changed.notify_all()
 
-    def _may_grow(self, kind: Kind) -> bool:
-        """Tell whether another member of a kind is to be started, now or later, and may be."""
-        memory = (kind.template.limits.memory or 0) if kind.template else 0
-        used = sum(member.memory for one in self._all() for member in one.members)
-        return kind.lacks and (not self._settings.max_memory or used + memory <= self._settings.max_memory)
+    def _grows(self, kind: Kind) -> bool:
+        """Tell whether another member of a kind is being started, or is to be now or later."""
+        return bool(kind.starting) or (kind.lacks and self._has_room(kind))
+
+    def _has_room(self, kind: Kind) -> bool:
+        """Tell whether the memory of all allows for another one."""
+        used = sum((len(one.members) + one.starting) * one.memory for one in self._all())
+        return not self._settings.max_memory or used + kind.memory <= self._settings.max_memory
 
     def _due(self) -> Kind | None:
-        """Return the kind of which another member is to be started now: that which lacks most."""
-        with self._changed:
-            now = time.monotonic()
-            due = [kind for kind in self._all() if kind.not_before <= now and self._may_grow(kind)]
-            return min(due, key=lambda kind: len(kind.members) / kind.count, default=None)
+        """Return the kind of which another member is to be started next: that which lacks most."""
+        kinds = self._all()
+        if sum(kind.starting for kind in kinds) >= _STARTED:
+            return None
+        due = [kind for kind in kinds if kind.is_due and self._has_room(kind)]
+        return min(due, key=lambda kind: kind.filled, default=None)
 
     def _refill(self, kind: Kind) -> None:
-        began = time.monotonic()
+        """Start a member, in a thread of the starters."""
+        began, member, problem, for_good = time.monotonic(), None, "", False
         try:
             member = self._start(kind)
-        except CapabilityError as error:
-            kind.fail(error.message, for_good=True)
         except Exception as error:  # noqa: BLE001 - what a third party's engine raises counts as any failure
-            kind.fail(error.message if isinstance(error, BotdockError) else repr(error))
-        else:
-            kind.failures, kind.error = 0, ""
-            kind.refills.append(member.since - began)
-            with self._changed:
-                kind.members.append(member)
-        seconds = time.monotonic() - began
-        self._record("pool.refill", labels=(("runtime", kind.runtime),), seconds=seconds, success=not kind.error)
-        if kind.error:
-            logger.bind(kind=kind.name, error=kind.error, given_up=kind.given_up).warning(
+            problem = error.message if isinstance(error, BotdockError) else repr(error)
+            for_good = isinstance(error, CapabilityError)
+        with self._changed:
+            kind.starting -= 1
+            if member is None:
+                kind.fail(problem, began, for_good=for_good)
+            else:
+                kind.failures, kind.error = 0, ""
+                kind.refills.append(member.since - began)
+                fits = member.digest == kind.digest and kind in self._all() and not self._closed
+                (kind.members if fits and len(kind.members) < kind.count else self._rejected).append(member)
+            self._changed.notify_all()
+        seconds, success = time.monotonic() - began, member is not None
+        self._record("pool.refill", labels=(("runtime", kind.runtime),), seconds=seconds, success=success)
+        if problem:
+            logger.bind(kind=kind.name, error=problem, given_up=kind.given_up).warning(
                 "no container could be started to wait"
             )
-        self.refill()
-        self._is_closed_in(max(1 / self._settings.rate - seconds, 0.0))
-
-    def _is_closed_in(self, seconds: float) -> bool:
-        """Wait so long, or until it is closed; return whether it is."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._closed, seconds)
 
     def _start(self, kind: Kind) -> Member:
-        """Start one that waits, and return it when it does.
-
-        Raises:
-            BotdockError: It could not be; nothing of it is left.
-        """
+        """Start one that waits, and return it when it does; of one that could not be, nothing is left."""
+        template = kind.make()
         with self._changed:
-            self._rejected += kind.renew()
-        template = kind.template
-        assert template is not None  # noqa: S101 - `renew` has set it
-        if not self._containers.prepare_pool(template, kind.count):
-            engine = self._containers.capabilities.engine
-            reason = "its containers do not see what is written for them once they run"
-            raise CapabilityError(
-                f"engine {engine!r} keeps none waiting: {reason}", engine=engine, missing={"pool": reason}
-            )
+            self._rejected += kind.renew(template)
+            self._changed.notify_all()  # what it needs is known, so that others may be started beside it
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return start(self._containers, template, self._folder, owner=self._owner, runtime=kind.runtime)
+        return start(
+            self._containers, template, self._folder, owner=self._owner, runtime=kind.runtime, count=kind.count
+        )
 
     def _discard(self, member: Member) -> None:
         bound = logger.bind(container_id=member.container.id)
@@ -289,11 +294,5 @@ class Pool:
 
     def _tell(self) -> None:
         """Write down how it stands, for other processes, where that has changed."""
-        document = json.dumps({"schema": 1, **self.report().document()}).encode()
-        if document != self._told:
-            try:
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                publish(self._folder / STATUS, document, durable=False)
-                self._told = document
-            except OSError as error:
-                logger.bind(error=str(error)).debug("the status of the pool could not be written")
+        if (report := self.report()) != self._told and write_report(self._folder, report):
+            self._told = report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import attrs
 
+from botdock._log import logger
+from botdock._whole_files import publish
 from botdock.executions._files import POOL, read_json
 from botdock.executions._lease import runner_lives
 from botdock.pool._leavings import STATUS
@@ -64,6 +67,17 @@ class PoolReport:
     def document(self) -> dict[str, Any]:
         """Return it as plain data."""
         return attrs.asdict(self)
+
+
+def write_report(folder: Path, report: PoolReport) -> bool:
+    """Write down, for other processes, what a runner keeps waiting; return whether the disk took it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        publish(folder / STATUS, json.dumps({"schema": 1, **report.document()}).encode(), durable=False)
+    except OSError as error:
+        logger.bind(error=str(error)).debug("the status of the pool could not be written")
+        return False
+    return True
 
 
 def read_reports(home: Path) -> list[PoolReport]:
