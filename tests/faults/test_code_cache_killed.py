@@ -99,7 +99,7 @@ def opened(root: Path) -> list[str]:
 def test_a_runner_killed_at_any_line_leaves_nothing_half(tmp_path: Path) -> None:
     found = told_by(Path(__file__).with_name("code_cache_life.py"), tmp_path)
     assert (found["code"], found["wrong"]) == (0, [])
-    assert found["kills"] > 12
+    assert found["kills"] > count(12, 2)
 
 
 def test_what_a_killed_runner_had_mounted_is_kept_until_it_is_recovered(

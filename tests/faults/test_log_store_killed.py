@@ -33,7 +33,7 @@ def test_a_process_killed_at_any_line_loses_nothing_and_stores_nothing_twice(qui
     found = told_by(Path(__file__).with_name("log_store_life.py"), quick_folder, scenario)
     assert found["wrong"] == []
     assert found["code"] == 0
-    assert found["kills"] > count(500, 25)
+    assert found["kills"] > count(500, 8)
 
 
 @pytest.mark.parametrize("retain", [None, 5_000])

@@ -15,4 +15,4 @@ def test_a_process_killed_at_any_line_loses_nothing_that_was_acknowledged(quick_
     found = told_by(Path(__file__).with_name("outbox_life.py"), quick_folder, scenario)
     assert found["wrong"] == []
     assert found["code"] == 0
-    assert found["kills"] > count(500, 25)
+    assert found["kills"] > count(500, 8)

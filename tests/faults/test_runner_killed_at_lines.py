@@ -10,7 +10,7 @@ from testbed.drills import count
 from testbed.every_line import told_by
 
 
-@pytest.mark.parametrize(("scenario", "kills"), [("begin", count(400, 20)), ("recover", count(300, 15))])
+@pytest.mark.parametrize(("scenario", "kills"), [("begin", count(400, 6)), ("recover", count(300, 4))])
 def test_a_runner_killed_at_any_line_leaves_what_its_successor_makes_one_outcome_of(
     quick_folder: Path, scenario: str, kills: int
 ) -> None:

@@ -26,8 +26,10 @@ PATIENCE = 0.02
 SLOW = 10.0
 """Seconds after which the same is said of a process."""
 KILLED = -signal.SIGKILL
-SHARE = 10
+SHARE = 25
 """Of so many lines, a sample has one at which a process is killed or stopped."""
+MET_SHARE = 8
+"""Of so many lines, a sample has one at which a thread meets another."""
 Life = tuple[Callable[[], None], Callable[[], Iterator[str]]]
 """What a process does, and what says afterwards what is wrong with what it left."""
 Made = TypeVar("Made")
@@ -192,7 +194,7 @@ def met_at_every_line(
         BaseExceptionGroup: What they raised.
         AssertionError: The first has too few lines.
     """
-    for number in lines(3):
+    for number in lines(MET_SHARE):
         made = make(number)
         met = interleaved(number, partial(first, made), partial(second, made), traced)
         if not met:
