@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from botdock.model import ByteReader
 
 _CHUNK = 1024 * 1024
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
 """What file systems say that cannot give a file a second name."""
 
@@ -51,14 +52,32 @@ def replacing(
         sync_folder(path.parent)
 
 
-def publish(path: Path, data: bytes, *, durable: bool = True, draft: Path | None = None, mode: int = 0o666) -> None:
-    """Write a small file, in place of one that is there; see `replacing`."""
+def publish(
+    path: Path,
+    data: bytes,
+    *,
+    durable: bool = True,
+    named: bool = True,
+    draft: Path | None = None,
+    mode: int = 0o666,
+) -> None:
+    """Write a small file, in place of one that is there; see `replacing`.
+
+    Args:
+        path: As there.
+        data: What is in it.
+        durable: As there.
+        named: Whether its name, too, is on the disk when this returns; else the next one in its folder brings it there.
+        draft: As there.
+        mode: As there.
+    """
     draft = draft or path.with_suffix(".tmp")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        descriptor = os.open(draft, _NEW, mode)
         try:
-            while data:
-                data = data[os.write(descriptor, data) :]
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
             if durable:
                 os.fsync(descriptor)
         finally:
@@ -68,7 +87,7 @@ def publish(path: Path, data: bytes, *, durable: bool = True, draft: Path | None
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-    if durable:
+    if durable and named:
         sync_folder(path.parent)
 
 

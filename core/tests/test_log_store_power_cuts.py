@@ -51,8 +51,30 @@ def test_a_segment_is_synced_before_it_is_sealed(tmp_path: Path, monkeypatch: py
     writer = LogWriter(tmp_path, segment_bytes=4)
     writer.append(LogChunk(Stream.STDOUT, b"one\n", 1))
     assert writer.seal_closed() == [0]
-    assert seals_there == [False] * 3
+    assert seals_there == [False, False], "of a stream that has bytes, and of the index"
     writer.close()
+
+
+def test_the_end_of_a_log_brings_the_names_of_all_its_files_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, set[str]]] = []
+    real = os.fsync
+
+    def noted(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path.name, {entry.name for entry in path.iterdir()} if path.is_dir() else set()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    writer = LogWriter(tmp_path)
+    writer.append(LogChunk(Stream.STDERR, b"one\n", 1))
+    writer.finish(complete=True)
+    writer.close()
+    *files, (folder, there) = synced
+    assert [name for name, _ in files] == [".segment.0.json.tmp", ".end.json.tmp"]
+    assert folder == tmp_path.name
+    assert there == {"stdout.0", "stderr.0", "index.0", "segment.0.json", "end.json"}
 
 
 def test_what_was_stored_is_synced_after_its_files_were_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +90,7 @@ def test_what_was_stored_is_synced_after_its_files_were_closed(tmp_path: Path, m
     writer.append(LogChunk(Stream.STDOUT, b"one\n", 1))
     writer.close()
     writer.sync()
-    assert synced == ["stdout.0", "stderr.0", "index.0"]
+    assert synced == ["stdout.0", "index.0"]
     writer.close()
     writer.append(LogChunk(Stream.STDOUT, b"two\n", 1))
     writer.close()

@@ -70,6 +70,9 @@ def _move_folders_up(folder: int, top: int, new_names: Iterator[str], deadline: 
         try:
             os.unlink(name, dir_fd=folder)
         except IsADirectoryError:
+            with suppress(OSError):  # it is not empty
+                os.rmdir(name, dir_fd=folder)
+                continue
             os.close(_open(name, folder))  # makes it writable, without which it cannot be moved
             new_name = next(new_names)
             os.rename(name, new_name, src_dir_fd=folder, dst_dir_fd=top)

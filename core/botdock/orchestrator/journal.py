@@ -192,7 +192,8 @@ class Journal:
         _replace(self.directory / CONCLUDED, result_document(result), durable=True)
 
     def _keep(self, value: bytes) -> None:
-        publish(self.directory / RESULT, _BEFORE_VALUE + value + _AFTER_VALUE if value else b"{}")
+        """Write `result.json`; what is written next to the same folder brings its name to the disk."""
+        publish(self.directory / RESULT, _BEFORE_VALUE + value + _AFTER_VALUE if value else b"{}", named=False)
 
     def value(self, size: int) -> bytes | None:
         """Return what the bot returned, which had `size` bytes, from `result.json`; None when it is not there whole."""

@@ -270,9 +270,10 @@ def _packed(document: dict[str, Any]) -> bytes:
     return json.dumps({**document, _CHECK: digest}, indent=1).encode()
 
 
-def write_document(path: Path, document: dict[str, Any]) -> None:
+def write_document(path: Path, document: dict[str, Any], *, named: bool = True) -> None:
     """Write a JSON document so that a crash leaves the old one or the new one, and a power cut too.
 
-    A hash of the rest is added to it, so that it proves itself.
+    A hash of the rest is added to it, so that it proves itself. Unless it is `named`, the next one in the folder brings
+    its name to the disk.
     """
-    publish(path, _packed(document), draft=path.with_name(f".{path.name}{_DRAFT}"))
+    publish(path, _packed(document), named=named, draft=path.with_name(f".{path.name}{_DRAFT}"))

@@ -109,30 +109,34 @@ class Segment:
             self.whole[stream].update(data)
         self.tails[stream] = data[-TAIL:] if len(data) >= TAIL else (self.tails[stream] + data)[-TAIL:]
 
-    def sync(self) -> None:
-        """Make safe from a power cut what was stored so far; waits for the disk, but keeps no `append` waiting."""
+    def sync(self, *, named: bool = True) -> None:
+        """Make safe from a power cut what was stored so far; waits for the disk, but keeps no `append` waiting.
+
+        Unless it is `named`, what is written next to the folder brings the names of new files to the disk.
+        """
         if not self._unsynced:
             return
         self._unsynced = False
         try:
-            for name in (*self._names.values(), self._index_name):  # a record may be there only where its bytes are
+            written = [name for stream, name in self._names.items() if self.tally.streams[stream].bytes]
+            for name in (*written, self._index_name):  # a record may be there only where its bytes are
                 _sync_file(self._directory / name)
-            if not self._named:
+            if named and not self._named:
                 sync_folder(self._directory)
                 self._named = True
         except OSError:
             self._unsynced = True
             raise
 
-    def seal(self) -> None:
-        """Write down, safely, that nothing more comes."""
+    def seal(self, *, named: bool = True) -> None:
+        """Write down, safely, that nothing more comes; see `sync` for `named`."""
         if self.sealed:
             return
-        self.sync()
+        self.sync(named=named)
         hashes = {stream.value: digest.hexdigest() for stream, digest in self._hashes.items()}
         hashes["index"] = self._index_hash.hexdigest()
         document = {"version": VERSION, "segment": self.number, "sha256": hashes, **self.tally.to_json()}
-        write_document(self._directory / seal_name(self.number), document)
+        write_document(self._directory / seal_name(self.number), document, named=named)
         self.sealed = True
 
     def close(self) -> None:

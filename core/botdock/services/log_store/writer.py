@@ -246,7 +246,7 @@ class LogWriter:
         with self._explained(), self._housekeeping:
             self._ended = True
             self.seal_closed()
-            self._segment.seal()
+            self._segment.seal(named=False)  # its name comes to the disk with that of the end, which is written next
             summary = self.summary(complete=complete)
             document = {"version": VERSION, "ended_ns": time.time_ns(), **attrs.asdict(summary)}
             write_document(self.directory / END, document)

@@ -48,6 +48,7 @@ CONNECTED = b"C"
 """The first byte that the shim writes into a bell."""
 RUNG = b"!"
 
+_boot_id = ""
 NO_PROC = "unverified"
 """The identity of a process on a system without /proc."""
 
@@ -77,8 +78,8 @@ def claim_record(path: str, record: dict[str, Any]) -> bool:
 def read_record(path: str) -> dict[str, Any] | None:
     """Return a record; None where it is absent, or a crash of the machine left a part of it."""
     try:
-        with open(path, "rb") as file:
-            record: dict[str, Any] = json.load(file)
+        with open(path, "rb", 0) as file:
+            record: dict[str, Any] = json.loads(file.read())
     except (FileNotFoundError, ValueError):
         return None
     return record
@@ -86,8 +87,10 @@ def read_record(path: str) -> dict[str, Any] | None:
 
 def _write_new(path: str, record: dict[str, Any]) -> str:
     new = f"{path}.{os.getpid()}.new"
-    with open(new, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        json.dump(record, file)
+    with open(new, "wb", 0, opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        rest = memoryview(json.dumps(record).encode())
+        while rest:
+            rest = rest[file.write(rest) :]
     return new
 
 
@@ -98,10 +101,16 @@ def identity_of(pid: int) -> str | None:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return _identity_without_proc(pid)
-    boot = ""
-    with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        boot = file.read().strip()
-    return None if fields[0] in b"ZXx" else f"{boot}:{fields[19].decode()}"
+    return None if fields[0] in b"ZXx" else f"{_boot()}:{fields[19].decode()}"
+
+
+def _boot() -> str:
+    """Return what tells this boot from another one; no process lives to see a second."""
+    global _boot_id  # noqa: PLW0603 - importing functools for its cache would lengthen the start of every bot
+    if not _boot_id:
+        with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            _boot_id = file.read().strip()
+    return _boot_id
 
 
 def _identity_without_proc(pid: int) -> str | None:
