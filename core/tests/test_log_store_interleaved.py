@@ -19,7 +19,6 @@ from botdock.model import LogChunk, LogGap, Stream
 from botdock.services.log_store import (
     LogWriter,
     StoredLog,
-    index,
     layout,
     reader,
     segment,
@@ -47,7 +46,7 @@ NAMING = {"data_name", "index_name", "seal_name", "compressed_name", "draft_name
 PACKING = {"of", "gap", "head", "head_crc", "pack", "_packed", "parse_document"}
 WRITING = {"create", "append", "seal", "compress_segment", "_compress", "remove_segment", "remove_segments"}
 CHECKING = lines_of(layout, tally, verify_segment, verifying)
-WORKING = lines_of(index, layout, reader, segment, tally)
+WORKING = lines_of(layout, reader, segment, tally)
 CHANGING = lines_of(layout, segment, tally)
 
 

@@ -19,8 +19,7 @@ from botdock.orchestrator.run import Run
 from botdock.services.interfaces import Logs
 from botdock.services.log_store import StoredLog
 from botdock.services.log_store.layout import STREAMS
-from botdock.services.log_store.locate import LineQuery
-from botdock.services.log_store.reader import Position
+from botdock.services.log_store.locate import LineQuery, position_of
 from botdock.services.log_store.stored import POLL_INTERVAL
 
 Item = LogLine | LogGap
@@ -186,7 +185,7 @@ class ExecutionReader:
         if self.done and not self._run.journal.logs.is_dir():  # it was stopped before its bot was started
             return iter(())
         try:
-            place = None if after is None else Position.from_text(after)
+            place = None if after is None else position_of(after)
         except ValueError as error:
             raise UserError(str(error), hint="Pass the `position` of an item, as it is.") from error
         query = LineQuery(

@@ -17,9 +17,12 @@ import re
 import secrets
 import shutil
 import struct
+import sys
 import zlib
+from array import array
 from collections.abc import Container, Iterator
 from enum import IntEnum
+from itertools import compress
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
@@ -125,6 +128,20 @@ class Record:
             return LogGap(stream=self.stream, size=None, since_ns=self.time_ns, until_ns=until)
         reason = GapReason.LIMIT if self.kind is Kind.LIMIT else GapReason.LOST
         return LogGap(stream=self.stream, size=self.length, since_ns=self.time_ns, reason=reason)
+
+
+_DATA_TAGS = {stream: Kind.DATA << 1 | number for number, stream in enumerate(STREAMS)}
+_IS_DATA = {stream: bytes(byte == tag for byte in range(256)) for stream, tag in _DATA_TAGS.items()}
+"""By stream, from the lowest byte of a tag to whether the record is of data of it."""
+_WORDS, _LENGTH, _TAG_BYTE = RECORD.size // 4, 3, 8
+
+
+def stream_bytes(packed: bytes, stream: Stream) -> int:
+    """Return how many bytes of a stream these records are about; by columns: a million of them take milliseconds."""
+    words = array("I", packed)
+    if sys.byteorder == "big":
+        words.byteswap()
+    return sum(compress(words[_LENGTH::_WORDS], packed[_TAG_BYTE :: RECORD.size].translate(_IS_DATA[stream])))
 
 
 def records_of(gap: LogGap) -> list[Record]:

@@ -5,19 +5,20 @@ Seals and indexes tell it, and the bytes at the end. What is compressed is read 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
 
 from botdock.model.logs import LogChunk, LogGap, LogLine, Stream
-from botdock.services.log_store.index import OpenSegment
 from botdock.services.log_store.layout import RECORD, STREAMS, data_name, open_data
-from botdock.services.log_store.reader import LogReader, Position, end_position, kept_backwards
+from botdock.services.log_store.reader import LogReader, OpenSegment, Position, end_position, kept_backwards
 from botdock.services.log_store.tally import read_removed, sealed
 
 Item = LogLine | LogGap
+_TEXT = re.compile(r"[0-9a-f]{1,16}(\.[0-9a-f]{1,16}){7}", re.ASCII)
 _WINDOW = 64 * 1024
 """Bytes of the end that are looked at first for the last lines; each time they are not enough, `_GROWTH` times more."""
 _GROWTH = 4
@@ -77,6 +78,36 @@ class LineQuery:
         if self.tail is not None and not self.bounded:
             return tail_position(directory, self, count_open=count_open)
         return None
+
+
+def position_of(text: str) -> Position:
+    """Return what `position_text` made a text of.
+
+    Raises:
+        ValueError: It is not such a text.
+    """
+    if not _TEXT.fullmatch(text):
+        raise ValueError(f"{text[:100]!r} is not a position in a log")
+    segment, record, *told, out, err, out_ns, err_ns = (int(part, 16) for part in text.split("."))
+    times = zip(STREAMS, (out_ns, err_ns), strict=True)
+    return Position(
+        segment=segment,
+        record=record,
+        done=dict(zip(STREAMS, (out, err), strict=True)),
+        told=(told[0], told[1]),
+        in_line={stream: time_ns - 1 for stream, time_ns in times if time_ns},
+    )
+
+
+def position_text(
+    place: tuple[int, int], *, done: Mapping[Stream, int], told: tuple[int, int], in_line: Mapping[Stream, int]
+) -> str:
+    """Return the position of a segment and a record as a short text; the rest is as in `Position`."""
+    out, err = STREAMS
+    return (
+        f"{place[0]:x}.{place[1]:x}.{told[0]:x}.{told[1]:x}.{done[out]:x}.{done[err]:x}."
+        f"{in_line.get(out, -1) + 1:x}.{in_line.get(err, -1) + 1:x}"
+    )
 
 
 def time_position(directory: Path, since_ns: int, *, streams: Collection[Stream] = STREAMS) -> Position:
@@ -154,7 +185,7 @@ def _before_last_lines(
     """
     in_line = _in_line(directory, place, query.streams)
     newlines, is_open = 0, {stream: stream in in_line for stream in STREAMS}
-    with LogReader(directory, place, streams=query.streams) as reader:
+    with closing(LogReader(directory, place, streams=query.streams)) as reader:
         before = dict(reader.seen)
         for chunk in _chunks(reader):
             newlines += chunk.data.count(b"\n")
@@ -168,7 +199,7 @@ def _before_last_lines(
 
 def _behind_lines(directory: Path, place: Position, query: LineQuery, count: int) -> dict[Stream, int]:
     """Return how many bytes of each stream lie before what follows so many lines behind a place."""
-    with LogReader(directory, place, streams=query.streams) as reader:
+    with closing(LogReader(directory, place, streams=query.streams)) as reader:
         done, ends = dict(reader.seen), dict(reader.seen)
         for chunk in _chunks(reader):
             if count <= 0:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Self
 
 import attrs
 
 from botdock.model.logs import GapReason, LogChunk, LogGap, Stream
-from botdock.services.log_store.index import OpenSegment, stream_bytes
-from botdock.services.log_store.layout import RECORD, STREAMS, Kind, Record, index_name, newest_segment
+from botdock.services.log_store.layout import (
+    RECORD,
+    STREAMS,
+    Kind,
+    Record,
+    data_name,
+    index_name,
+    newest_segment,
+    open_data,
+    pieces,
+    stream_bytes,
+)
 from botdock.services.log_store.tally import read_removed, sealed
 
 Entry = LogChunk | LogGap
-_TEXT = re.compile(r"[0-9a-f]{1,16}(\.[0-9a-f]{1,16}){7}", re.ASCII)
+_AT_ONCE = 4096
 
 
 @attrs.frozen(kw_only=True)
@@ -41,35 +50,98 @@ class Position:
     told: tuple[int, int] = (0, 0)
     in_line: Mapping[Stream, int] = attrs.field(factory=dict)
 
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Return what `position_text` made a text of.
+
+class OpenSegment:
+    """The files of one segment, read from a record on.
+
+    Args:
+        directory: Of the log.
+        number: Of the segment.
+        record: How many records lie before; None for all that there are.
+        streams: Of which streams bytes are wanted.
+
+    Attributes:
+        offsets: Bytes of each stream in this segment before that record.
+    """
+
+    def __init__(
+        self, directory: Path, number: int, record: int | None = 0, *, streams: Collection[Stream] = STREAMS
+    ) -> None:
+        self.number = number
+        with ExitStack() as stack:
+            self._index = stack.enter_context((directory / index_name(number)).open("rb", buffering=0))
+            self._files = {
+                stream: stack.enter_context(open_data(directory, data_name(stream, number))) for stream in streams
+            }
+            self.record = self.size if record is None else record
+            before = [packed for _, packed in self.blocks(self.record)]
+            self.offsets = {stream: sum(stream_bytes(packed, stream) for packed in before) for stream in STREAMS}
+            for stream, file in self._files.items():
+                if self.offsets[stream]:
+                    file.seek(self.offsets[stream])
+            self._opened = stack.pop_all()
+
+    @property
+    def removed(self) -> bool:
+        """Whether retention has removed it, although it can still be read here."""
+        return os.fstat(self._index.fileno()).st_nlink == 0
+
+    @property
+    def size(self) -> int:
+        """How many records it has now."""
+        return os.fstat(self._index.fileno()).st_size // RECORD.size
+
+    def blocks(self, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Yield its records, or those before one, in blocks, each with how many lie before it."""
+        end = self.size if end is None else min(end, self.size)
+        return ((first, self._packed(first, min(end - first, _AT_ONCE))) for first in range(0, end, _AT_ONCE))
+
+    def blocks_backwards(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the same, the last block first."""
+        for end in range(self.size, 0, -_AT_ONCE):
+            first = max(end - _AT_ONCE, 0)
+            yield first, self._packed(first, end - first)
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records that have come since the last call, or what can be read of them.
 
         Raises:
-            ValueError: It is not such a text.
+            ValueError: What lies there is not a record.
         """
-        if not _TEXT.fullmatch(text):
-            raise ValueError(f"{text[:100]!r} is not a position in a log")
-        segment, record, *told, out, err, out_ns, err_ns = (int(part, 16) for part in text.split("."))
-        times = zip(STREAMS, (out_ns, err_ns), strict=True)
-        return cls(
-            segment=segment,
-            record=record,
-            done=dict(zip(STREAMS, (out, err), strict=True)),
-            told=(told[0], told[1]),
-            in_line={stream: time_ns - 1 for stream, time_ns in times if time_ns},
-        )
+        while packed := self._packed(self.record, _AT_ONCE):
+            for fields in RECORD.iter_unpack(packed):
+                self.record += 1
+                try:
+                    yield Record.of(*fields)
+                except ValueError:
+                    raise ValueError(f"{index_name(self.number)} is damaged in record {self.record - 1}") from None
 
+    def bytes_of(self, record: Record, skip: int = 0) -> Iterator[bytes]:
+        """Yield the bytes of a record, as a rule in one piece; without those that are skipped.
 
-def position_text(
-    place: tuple[int, int], *, done: Mapping[Stream, int], told: tuple[int, int], in_line: Mapping[Stream, int]
-) -> str:
-    """Return the position of a segment and a record as a short text; the rest is as in `Position`."""
-    out, err = STREAMS
-    return (
-        f"{place[0]:x}.{place[1]:x}.{told[0]:x}.{told[1]:x}.{done[out]:x}.{done[err]:x}."
-        f"{in_line.get(out, -1) + 1:x}.{in_line.get(err, -1) + 1:x}"
-    )
+        The records of a stream must be taken one after the other.
+
+        Raises:
+            ValueError: The file ends before.
+        """
+        file, left = self._files[record.stream], record.length - skip if record.kind is Kind.DATA else 0
+        if skip:
+            file.seek(skip, os.SEEK_CUR)
+        for piece in pieces(file, left):
+            left -= len(piece)
+            yield piece
+        if left > 0:
+            name = data_name(record.stream, self.number)
+            raise ValueError(f"{name} ends {left} bytes before what its index says in record {self.record - 1}")
+
+    def _packed(self, first: int, count: int) -> bytes:
+        """Return so many records, or as many as there are; one that is half there is read next time."""
+        packed = os.pread(self._index.fileno(), count * RECORD.size, first * RECORD.size)
+        return packed[: len(packed) - len(packed) % RECORD.size]
+
+    def close(self) -> None:
+        """Close the files."""
+        self._opened.close()
 
 
 class LogReader:
@@ -138,9 +210,15 @@ class LogReader:
                 yield gap
 
     def _enter(self) -> Iterator[LogGap]:
-        """Open the segment that is to be read, unless it is still to come."""
+        """Open the segment that is to be read, unless it is still to come; yield what was removed before it."""
         while self._open is None:
-            yield from self._skip_removed()
+            segments, removed = read_removed(self._directory)
+            if segments > self.place[0]:
+                self.mark, self.place = self.place, (segments, 0)
+                before, self.seen = self.seen, {stream: tally.bytes for stream, tally in removed.streams.items()}
+                for stream in self._streams:
+                    if (size := self.seen[stream] - max(self.done[stream], before[stream])) > 0:
+                        yield LogGap(stream=stream, size=size, until_ns=removed.last_ns, reason=GapReason.REMOVED)
             try:
                 self._open = OpenSegment(self._directory, *self.place, streams=self._streams)
             except FileNotFoundError as error:
@@ -148,11 +226,7 @@ class LogReader:
                     return
 
     def _is_to_come(self, missing: Path) -> bool:
-        """Return whether a file is missing because the log has not gone on so far; False to look again.
-
-        Raises:
-            ValueError: It is missing for no good reason.
-        """
+        """Return whether a file is missing because the log has not gone on so far; False to look again."""
         number = self.place[0]
         if read_removed(self._directory)[0] > number or missing.exists():
             return False
@@ -160,30 +234,11 @@ class LogReader:
             raise ValueError(f"{missing.name.removesuffix('.gz')} is missing")
         return True
 
-    def _skip_removed(self) -> Iterator[LogGap]:
-        """Go to the first segment that is kept, and yield what lies between."""
-        segments, removed = read_removed(self._directory)
-        if segments <= self.place[0]:
-            return
-        self.mark, self.place = self.place, (segments, 0)
-        before, self.seen = self.seen, {stream: tally.bytes for stream, tally in removed.streams.items()}
-        for stream in self._streams:
-            if (size := self.seen[stream] - max(self.done[stream], before[stream])) > 0:
-                yield LogGap(stream=stream, size=size, until_ns=removed.last_ns, reason=GapReason.REMOVED)
-
     def close(self) -> None:
         """Close the files."""
         if self._open is not None:
             self._open.close()
             self._open = None
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
 
 
 def _bytes_before(directory: Path, place: Position) -> dict[Stream, int]:
@@ -195,22 +250,17 @@ def _bytes_before(directory: Path, place: Position) -> dict[Stream, int]:
     counts = {stream: tally.bytes for stream, tally in removed.streams.items()}
     if segments > place.segment:
         return dict(place.done or counts)
-    try:
-        for number in range(segments, place.segment):
-            for stream, size in segment_bytes(directory, number).items():
-                counts[stream] += size
-        with closing(OpenSegment(directory, place.segment, place.record, streams=())) as segment:
-            return {stream: size + segment.offsets[stream] for stream, size in counts.items()}
-    except FileNotFoundError:  # removed meanwhile, or not begun yet
-        return dict(place.done or counts)
-
-
-def segment_bytes(directory: Path, number: int) -> dict[Stream, int]:
-    """Return how many bytes of each stream a segment holds: by its seal, or by its index where it has none."""
-    if tally := sealed(directory, number):
-        return {stream: counts.bytes for stream, counts in tally.streams.items()}
-    with closing(OpenSegment(directory, number, None, streams=())) as segment:
-        return segment.offsets
+    with suppress(FileNotFoundError):  # removed meanwhile, or not begun yet
+        for number in range(segments, place.segment + 1):
+            is_last = number == place.segment
+            if not is_last and (tally := sealed(directory, number)):
+                sizes = {stream: tally.streams[stream].bytes for stream in STREAMS}
+            else:
+                with closing(OpenSegment(directory, number, place.record if is_last else None, streams=())) as segment:
+                    sizes = segment.offsets
+            counts = {stream: size + sizes[stream] for stream, size in counts.items()}
+        return counts
+    return dict(place.done or counts)
 
 
 def kept_backwards(directory: Path) -> range:

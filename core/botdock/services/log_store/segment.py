@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from botdock._whole_files import sync_folder
 from botdock.model.logs import Stream
-from botdock.services.log_store.index import OpenSegment
 from botdock.services.log_store.layout import (
     RECORD,
     STREAMS,
@@ -27,6 +26,7 @@ from botdock.services.log_store.layout import (
     seal_name,
     write_document,
 )
+from botdock.services.log_store.reader import OpenSegment
 from botdock.services.log_store.tally import Tally, sealed
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +15,8 @@ from botdock.errors import LogError
 from botdock.model.logs import GapReason, LogChunk, LogGap, LogLine, LogSummary, Stream
 from botdock.services.lines import LineSplitter, last_text, parts
 from botdock.services.log_store.layout import END, STREAMS, UNREADABLE, read_document
-from botdock.services.log_store.locate import Item, LineQuery, behind
-from botdock.services.log_store.reader import Entry, LogReader, Position, end_position, position_text
+from botdock.services.log_store.locate import Item, LineQuery, behind, position_of, position_text
+from botdock.services.log_store.reader import Entry, LogReader, end_position
 
 T = TypeVar("T")
 LATE = 1_000_000_000
@@ -64,7 +64,7 @@ class StoredLog:
         Raises:
             LogError: There is no log, or it cannot be read.
         """
-        with self._explained(), LogReader(self.directory) as reader:
+        with self._explained(), closing(LogReader(self.directory)) as reader:
             entries: Iterator[Entry] = _patiently(self._read(reader, alive, follow=follow))
             yield from entries
 
@@ -105,7 +105,7 @@ class StoredLog:
             since_ns=since_ns,
             until_ns=until_ns,
             streams=STREAMS if stream is None else (stream,),
-            after=None if after is None else Position.from_text(after),
+            after=None if after is None else position_of(after),
             positions=positions,
         )
         return _patiently(self.steps(query, alive, follow=follow))
@@ -134,13 +134,13 @@ class StoredLog:
         Raises:
             LogError: There is no log, or it cannot be read.
         """
-        with self._explained(), LogReader(self.directory, end_position(self.directory, size + 1)) as reader:
+        with self._explained(), closing(LogReader(self.directory, end_position(self.directory, size + 1))) as reader:
             chunks = [entry for entry in reader.read() if isinstance(entry, LogChunk)]
         return last_text(chunks, size)
 
     def _lines(self, query: LineQuery, alive: Callable[[], bool], *, follow: bool) -> Iterator[Item | None]:
         start = query.start(self.directory, count_open=not follow)
-        with LogReader(self.directory, start, streams=query.streams) as reader:
+        with closing(LogReader(self.directory, start, streams=query.streams)) as reader:
             reading = _LineReading(reader, self.directory, query)
             yield from reading.items(self._read(reader, lambda: reading.expects() and alive(), follow=follow))
 

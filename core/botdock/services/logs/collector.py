@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from collections.abc import Collection as Some
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -236,7 +237,7 @@ class LogCollector:
     @staticmethod
     def _read(collection: Collection, *, follow: bool) -> Iterator[LogChunk]:
         try:
-            with LogReader(collection.directory) as reader:
+            with closing(LogReader(collection.directory)) as reader:
                 seen = -1
                 while True:
                     seen, ended = collection.wait_progress(seen, FOLLOW_INTERVAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
@@ -214,7 +214,7 @@ class _FakeLog:
         return self._writer.stored, self.ended.is_set()
 
     def read(self, *, follow: bool) -> Iterator[LogChunk]:
-        with LogReader(self.directory) as reader:
+        with closing(LogReader(self.directory)) as reader:
             while True:
                 ended = self.ended.is_set()
                 yield from (entry for entry in reader.read() if isinstance(entry, LogChunk))
