@@ -62,8 +62,8 @@ def test_a_log_is_stored_counted_and_complete(collector: LogCollector, tmp_path:
     assert collector.wait_drained("01", 10)
     summary = collector.stop_collection("01")
     assert (summary.bytes, summary.lines, summary.gaps, summary.complete) == (4, 3, 0, True)
-    assert collector.collect_logs("01") == "a\nbc"
-    assert collector.collect_logs("01", 1) == "c"
+    assert StoredLog(tmp_path).tail(100) == "a\nbc"
+    assert StoredLog(tmp_path).tail(1) == "c"
     assert stream.closed.is_set()
     assert collector.get_collection_status("01").ended
 
@@ -93,7 +93,7 @@ def test_a_bot_that_writes_too_much_is_reported_once_and_its_head_and_tail_are_k
     collector.wait_drained("01", 10)
     summary = collector.stop_collection("01")
     assert (summary.bytes, summary.gaps, summary.gap_bytes, calls) == (6, 1, 3, [1])
-    assert collector.collect_logs("01", 100) == "abcdhi"
+    assert StoredLog(tmp_path).tail(100) == "abcdhi"
     assert collector.get_collection_status("01").gaps == 1
     collector.close()
 
@@ -172,7 +172,7 @@ def test_sinks_get_the_lines_and_the_unterminated_rest(tmp_path: Path) -> None:
 
 def test_an_unknown_execution_is_a_log_error(collector: LogCollector) -> None:
     with pytest.raises(LogError, match="unknown"):
-        collector.collect_logs("unknown")
+        collector.get_collection_status("unknown")
 
 
 def test_a_forgotten_collection_is_unknown_but_its_files_stay(collector: LogCollector, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from botdock.model import (
 from botdock.services.code import CodeService, CodeStore
 from botdock.services.container import ContainerService
 from botdock.services.interfaces import Code, Containers, Entrypoints, Logs, Metrics, Storage
+from botdock.services.log_store import StoredLog
 from botdock.services.logs import LogCollector
 from botdock.services.metrics import MetricsService
 from botdock.services.storage import StorageService
@@ -216,7 +217,7 @@ class TestLogs:
         assert logs.wait_drained("01", 10)
         summary = logs.stop_collection("01")
         assert (summary.bytes, summary.lines, summary.complete, followed) == (7, 2, True, b"one\ntwo")
-        assert logs.collect_logs("01") == "one\ntwo"
+        assert StoredLog(tmp_path / "logs").tail(100) == "one\ntwo"
         logs.forget("01")
         with pytest.raises(LogError):
             logs.stream_logs("01")
@@ -246,7 +247,7 @@ class TestLogs:
         logs.start_collection(None, tmp_path / "logs", source=source, limit=None, reopen=reopen)
         assert logs.wait_drained("02", 10)
         assert (logs.stop_collection("02").bytes, len(cursors)) == (7, 3)
-        assert logs.collect_logs("02", 3) == "two"
+        assert StoredLog(tmp_path / "logs").tail(3) == "two"
 
 
 class TestMetrics:

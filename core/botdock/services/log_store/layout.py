@@ -102,9 +102,10 @@ class Record:
         """Return the CRC of that, and of the bytes of its chunk behind it."""
         return zlib.crc32(data, zlib.crc32(self.head))
 
-    def pack(self, crc: int) -> bytes:
-        """Return it as it lies in the index."""
-        return self.head + crc.to_bytes(4, "little")
+    def pack(self, data: bytes = b"") -> bytes:
+        """Return it as it lies in the index, with the proof of the bytes of its chunk."""
+        head = self.head
+        return head + zlib.crc32(data, zlib.crc32(head)).to_bytes(4, "little")
 
     @classmethod
     def of(cls, time_ns: int, tag: int, length: int, crc: int) -> Self:

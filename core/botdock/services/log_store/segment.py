@@ -24,6 +24,7 @@ from botdock.services.log_store.layout import (
     pieces,
     remove_segments,
     seal_name,
+    segment_of,
     write_document,
 )
 from botdock.services.log_store.reader import OpenSegment
@@ -85,7 +86,7 @@ class Segment:
         """Store a chunk and its record, or one that has no bytes; all of it or nothing."""
         if self._torn:
             self.cut()
-        packed = record.pack(record.proof(data))
+        packed = record.pack(data)
         try:
             if data:
                 _write_all(self._descriptor(self._names[record.stream]), data)
@@ -207,9 +208,9 @@ def take_over(directory: Path, first: int) -> Iterator[Segment]:
         OSError: The disk refused.
         ValueError: What lies there is not what a collector leaves.
     """
-    remove_segments(directory, range(first))
-    for name in filter(is_draft, os.listdir(directory)):  # noqa: PTH208 - only names
-        (directory / name).unlink(missing_ok=True)
+    for name in os.listdir(directory):  # noqa: PTH208 - only names
+        if is_draft(name) or ((number := segment_of(name)) is not None and number < first):
+            (directory / name).unlink(missing_ok=True)
     newest, segment = newest_segment(directory), None
     for number in range(first, first if newest is None else newest + 1):
         tally = sealed(directory, number)
@@ -245,7 +246,7 @@ def _repair(directory: Path, segment: Segment) -> bool:
             unproven.append((record, data))
             if record.proof(data) == record.crc:
                 for one, its_data in unproven:
-                    segment.count(one, one.pack(one.crc), its_data)
+                    segment.count(one, one.head + one.crc.to_bytes(4, "little"), its_data)
                 unproven.clear()
     was_longer = segment.cut()
     segment.close()

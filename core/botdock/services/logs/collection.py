@@ -13,9 +13,8 @@ from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogGap, LogSource, LogStream, LogSummary
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogWriter
-from botdock.services.logs.intake import Intake, condense
+from botdock.services.logs.intake import CollectionStatus, Intake, condense
 from botdock.services.logs.maintenance import Segments
-from botdock.services.logs.status import CollectionStatus, Heard
 
 if TYPE_CHECKING:
     from botdock.services.logs.collector import Options
@@ -36,6 +35,7 @@ class Collection:
         attempts: How often the stream was opened since `away_since`, on the monotonic clock.
         empty_reads: Reads without anything, one after the other.
         rest_until: When the loop reads it again, on the monotonic clock.
+        leaving: Whether nothing more is to be read.
         skipping: Whether the last read brought nothing because the stream goes through what is stored already.
     """
 
@@ -58,20 +58,16 @@ class Collection:
         self.away_since, self.attempts = time.monotonic(), 0
         self.skipping = False
         self._record = record
-        self._heard = Heard(writer)
+        self._current_since = 0.0
+        """Since when nothing that the bot has written is still to come, on the monotonic clock; 0 for ever."""
         self.stream, self._opened, self._delivered = stream, time.monotonic(), False
         self._away, self._was_open = stream is None, stream is not None
         self._storing = threading.Lock()
         self._changed = threading.Condition()
-        self._abandoned = self._ended = self._drained = self._failed = self._limited = False
+        self.leaving = self._ended = self._drained = self._failed = self._limited = False
         self._error, self._reading = "", False
         self._resumed = self._version = self._activity = 0
         self._summary: LogSummary | None = None
-
-    @property
-    def leaving(self) -> bool:
-        """Whether nothing more is to be read."""
-        return self._abandoned or self._failed
 
     @property
     def to_be_read(self) -> bool:
@@ -85,7 +81,7 @@ class Collection:
         if (stream := self.stream) is None or self.leaving:
             return None
         if self.writer.segment - self.segments.sealed > MAX_BACKLOG:
-            self._heard.is_late()
+            self._current_since = time.monotonic()
             return 0
         self._reading = True
         try:
@@ -105,7 +101,7 @@ class Collection:
         if not (chunks or ended):
             self.skipping = self._activity != before
             if self.skipping:
-                self._heard.is_late()
+                self._current_since = time.monotonic()
             return 0
         return self._take(chunks, lost, ended=ended)
 
@@ -116,7 +112,6 @@ class Collection:
                     return None
                 if chunks:
                     self._delivered = True
-                    self._heard.came()
                 self.intake.store(chunks, lost, ended=ended)
         except Exception as error:  # noqa: BLE001 - our own disk, or our own defect: reading again would not help
             self.fail(error)
@@ -143,7 +138,7 @@ class Collection:
         with self._changed:
             if self._failed:
                 return
-            self._failed = True
+            self._failed = self.leaving = True
             self._error = error.message
             self._end_if_away()
         self.log.bind(error=error.message).warning("the log can be stored no longer")
@@ -179,7 +174,7 @@ class Collection:
                 return False
             self.stream, self.intake.lost, self._error = stream, None, ""
             self._opened, self._away, self._delivered = time.monotonic(), False, False
-            self._heard.is_late()
+            self._current_since = time.monotonic()
             is_resumed, self._was_open = self._was_open, True
             self._resumed += is_resumed
         if is_resumed:
@@ -214,7 +209,7 @@ class Collection:
     def abandon(self) -> None:
         """Ask for the end: nothing more is stored."""
         with self._changed:
-            self._abandoned = True
+            self.leaving = True
             self._end_if_away()
 
     def _end_if_away(self) -> None:
@@ -280,9 +275,9 @@ class Collection:
                 error=self._error,
                 resumed=self._resumed,
                 gaps=self.intake.gaps + int(self._limited),
-                last_output=self._heard.last,
-                stored_before_ns=self._heard.before_ns,
-                read_since=None if self._away or (self._ended and not self._drained) else self._heard.since,
+                last_output=self.intake.last_output,
+                stored_before_ns=self.intake.stored_before_ns,
+                read_since=None if self._away or (self._ended and not self._drained) else self._current_since,
             )
 
 

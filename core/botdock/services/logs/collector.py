@@ -15,11 +15,11 @@ from botdock.config.sections import LoggingConfig
 from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogCursor, LogSource, LogStream, LogSummary
 from botdock.services.log_sinks import SinkFanOut
-from botdock.services.log_store import LogReader, LogWriter, StoredLog
+from botdock.services.log_store import LogReader, LogWriter
 from botdock.services.logs.collection import Collection
+from botdock.services.logs.intake import CollectionStatus
 from botdock.services.logs.loop import LogLoop
 from botdock.services.logs.maintenance import Maintenance
-from botdock.services.logs.status import CollectionStatus
 
 FOLLOW_INTERVAL = 1.0
 """Seconds after which a follower looks again even if nothing woke it."""
@@ -201,19 +201,6 @@ class LogCollector:
         """Drop what is remembered of a stopped collection; its files stay."""
         with self._lock:
             self._collections.pop(execution_id, None)
-
-    def collect_logs(self, execution_id: str, size: int | None = None) -> str:
-        """Return the end of what is stored so far, both streams as they came, as text.
-
-        Args:
-            execution_id: Whose.
-            size: Bytes; None means `LoggingConfig.output_tail`.
-
-        Raises:
-            LogError: No such log is being collected here, or it cannot be read.
-        """
-        directory = self._collection(execution_id).directory
-        return StoredLog(directory).tail(self._config.output_tail if size is None else size)
 
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
         """Return what is stored, from the first byte on; with `follow` what comes as well, until the log has ended.

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import attrs
+
 from botdock._log import logger
 from botdock.model.logs import LogChunk, LogGap, LogSource, Stream
 from botdock.services.lines import LineSplitter, parts
@@ -17,6 +19,33 @@ MAX_CHUNKS = 64
 MOMENT_NS = 5_000_000
 """Nanoseconds within which the order of bytes is that of two pipes, which have none."""
 _LATEST_NS = 2**63 - 1
+
+
+@attrs.frozen(kw_only=True)
+class CollectionStatus:
+    """How a collection stands.
+
+    Attributes:
+        bytes: Bytes stored so far, both streams.
+        ended: Whether nothing more will come.
+        error: Why it broke, or an empty text.
+        resumed: How often a broken stream was continued.
+        gaps: How often bytes were found missing, since this collection began.
+        last_output: When this collection last stored something, on the monotonic clock; None for not yet.
+        stored_before_ns: The time of the last chunk that lay there when it began, in nanoseconds since the epoch; None
+            for none.
+        read_since: Since when what the bot writes comes as it is written, on the monotonic clock; 0 for from the first
+            byte on; None while it does not come, since the stream is being opened again, or cannot be any more.
+    """
+
+    bytes: int
+    ended: bool
+    error: str
+    resumed: int
+    gaps: int
+    last_output: float | None = None
+    stored_before_ns: int | None = None
+    read_since: float | None = 0.0
 
 
 class Intake:
@@ -31,6 +60,8 @@ class Intake:
     Attributes:
         gaps: How many gaps were noted.
         lost: What the stream has lost and is not noted yet; None until the stream is known to tell.
+        last_output: When it last stored something, on the monotonic clock; None for not yet.
+        stored_before_ns: As of `CollectionStatus`.
     """
 
     def __init__(
@@ -46,7 +77,9 @@ class Intake:
         self._source = source
         self._sinks = sinks
         self._record = record
+        self.last_output: float | None = None
         last_ns = writer.cursor.last_ns
+        self.stored_before_ns = last_ns if writer.written else None
         self._lines = LineSplitter({stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest})
         self.lost: dict[Stream, LogGap] | None = None
         self._counted, self._counting = writer.written, threading.Lock()
@@ -59,6 +92,8 @@ class Intake:
         """
         if self.lost is None:
             self.lost = {gap.stream: gap for gap in lost}
+        if chunks:
+            self.last_output = time.monotonic()
         for chunk in chunks:
             if self.lost:
                 self._note_gap(chunk.stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -11,9 +12,8 @@ import attrs
 
 from botdock.errors import BotdockError, LogError
 from botdock.model import LogChunk, LogCursor, LogSource, LogStream, LogSummary
-from botdock.services.log_store import LogReader, LogWriter, StoredLog
+from botdock.services.log_store import LogReader, LogWriter
 from botdock.services.logs import CollectionStatus
-from botdock.services.logs.status import Heard
 
 _JOIN_TIMEOUT = 10.0
 _READ_TIMEOUT = 0.01
@@ -59,10 +59,6 @@ class FakeLogs:
         self._log(execution_id).release()
         self.forget(execution_id)
 
-    def collect_logs(self, execution_id: str, size: int | None = None) -> str:
-        """Return the end of it."""
-        return StoredLog(self._log(execution_id).directory).tail(_TAIL if size is None else size)
-
     def stream_logs(self, execution_id: str, *, follow: bool = True) -> Iterator[LogChunk]:
         """Return what there is and, with `follow`, what comes."""
         return self._log(execution_id).read(follow=follow)
@@ -106,7 +102,9 @@ class _FakeLog:
         self.ended = threading.Event()
         self._stream = stream
         self._writer = writer
-        self._heard = Heard(writer)
+        self._last_output: float | None = None
+        self._stored_before_ns = writer.cursor.last_ns if writer.written else None
+        self._current_since = 0.0
         self._calls = calls
         self._stopping = threading.Event()
         self._drained = False
@@ -154,7 +152,7 @@ class _FakeLog:
         else:
             self._stream = self._calls.reopen(self._writer.cursor)
         self._lost_noted = False
-        self._heard.is_late()
+        self._current_since = time.monotonic()
         return self._stream
 
     def _store(self, stream: LogStream, chunks: Collection[LogChunk]) -> None:
@@ -165,7 +163,7 @@ class _FakeLog:
                 self._gaps += 1
         for chunk in chunks:
             self._writer.append(chunk)
-            self._heard.came()
+            self._last_output = time.monotonic()
         if stream.ended:
             self._writer.flush()
             self._drained = True
@@ -203,9 +201,9 @@ class _FakeLog:
             error=self._error,
             resumed=self._resumed,
             gaps=self._gaps,
-            last_output=self._heard.last,
-            stored_before_ns=self._heard.before_ns,
-            read_since=self._heard.since if self._stream else None,
+            last_output=self._last_output,
+            stored_before_ns=self._stored_before_ns,
+            read_since=self._current_since if self._stream else None,
         )
 
     def progress(self, seen: int, timeout: float) -> tuple[int, bool]:
