@@ -188,11 +188,11 @@ class LogReader:
             yield from self._enter()
             if self._open is None:
                 return
-            yield from self._rest(self._open)
             next_index = self._directory / index_name(self._open.number + 1)
-            if not (next_index.exists() or self._open.removed):
+            is_closed = next_index.exists() or self._open.removed  # asked first: what is read then is all of it
+            yield from self._rest(self._open)
+            if not is_closed:
                 return
-            yield from self._rest(self._open)  # what came before the log went on there: nothing can come behind it
             self.place = (self._open.number + 1, 0)
             self.close()
 

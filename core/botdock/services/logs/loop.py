@@ -57,7 +57,8 @@ class LogLoop:
         self._lock = threading.Lock()
         self._inbox: list[Collection] = []
         self._selector = selectors.DefaultSelector()
-        self._registered: dict[Collection, int] = {}
+        self._served: dict[Collection, int | None] = {}
+        """What is read, by the descriptor to wait on; those that have none are polled."""
         self._polled: dict[Collection, None] = {}
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -97,7 +98,7 @@ class LogLoop:
                 self._watch.submit(stuck.close)
                 self._dismiss(read[0])
                 self._start_thread()
-            self._watching = bool(self._inbox or self._registered or self._polled)
+            self._watching = bool(self._inbox or self._served)
             if self._watching:
                 self._watch.submit(self._look_for_stuck, delay=LONGEST_READ / 2)
 
@@ -146,7 +147,7 @@ class LogLoop:
             longest = max((collection.rest_until - now for collection in ready), default=0.0)
             self._wake_only.poll(min(longest, REST) * 1000)
         for collection in due:
-            if self._is_served(collection):  # not left while the mail was opened
+            if collection in self._served:  # not left while the mail was opened
                 self._serve(collection, now)
 
     def _open_mail(self) -> None:
@@ -156,13 +157,10 @@ class LogLoop:
         with self._lock:
             inbox, self._inbox = self._inbox, []
         for collection in inbox:
-            if collection.to_be_read and not self._is_served(collection):
+            if collection.to_be_read and collection not in self._served:
                 self._admit(collection)
-            if self._is_served(collection):
+            if collection in self._served:
                 self._serve(collection, time.monotonic())  # what came before it was registered
-
-    def _is_served(self, collection: Collection) -> bool:
-        return collection in self._registered or collection in self._polled
 
     def _admit(self, collection: Collection) -> None:
         collection.rest_until = 0.0
@@ -172,11 +170,11 @@ class LogLoop:
             descriptor = stream.fileno() if stream else None
             if descriptor is not None:
                 self._selector.register(descriptor, selectors.EVENT_READ, collection)
-                self._registered[collection] = descriptor
+                self._served[collection] = descriptor
                 return
         except Exception as error:  # noqa: BLE001 - a third party's stream; it may still be read
             collection.log.bind(error=repr(error)).debug("the log stream has no descriptor to wait on")
-        self._polled[collection] = None
+        self._served[collection] = self._polled[collection] = None
 
     def _serve(self, collection: Collection, now: float) -> None:
         self._read = collection, now
@@ -201,16 +199,16 @@ class LogLoop:
             return
         else:
             collection.empty_reads += 1
-        if collection in self._registered and not size and collection.empty_reads == 1:
+        if collection not in self._polled and not size and collection.empty_reads == 1:
             return  # a first look before anything came: the first line is not kept waiting for that
         if size < MUCH:
             pause = POLL_INTERVAL if collection.empty_reads < MAX_EMPTY_READS else LAZY_INTERVAL
-            collection.rest_until = now + (REST if collection in self._registered else pause)
+            collection.rest_until = now + (pause if collection in self._polled else REST)
 
     def _dismiss(self, collection: Collection) -> None:
         self._polled.pop(collection, None)
         self._written.pop(collection, None)
-        descriptor = self._registered.pop(collection, None)
+        descriptor = self._served.pop(collection, None)
         if descriptor is not None:
             with contextlib.suppress(KeyError, ValueError, OSError):
                 self._selector.unregister(descriptor)
