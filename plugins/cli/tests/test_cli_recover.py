@@ -147,8 +147,24 @@ def test_an_engine_that_does_not_answer_is_told(cli: Callable[..., Any], fake_ru
         raise EngineUnavailableError("Docker does not answer", hint="Start it.")
 
     fake_runner.recover = fail
-    told = cli("recover")
+    told = cli("recover", "--engine", "docker")
     assert (told.code, told.err) == (125, "botdock: Docker does not answer\n  Start it.\n")
+
+
+def test_nothing_to_recover_needs_no_engine_unless_one_is_named(
+    cli: Callable[..., Any], fake_runner: Any, own_home: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*, only: object = None) -> Any:
+        raise EngineUnavailableError("no engine to run on", hint="Start one.")
+
+    fake_runner.recover = fake_runner.leftovers = fail
+    unseen = "containers of no execution were not looked for: no engine to run on"
+    said = f"botdock: {unseen}\nbotdock: nothing to recover in {own_home}\n"
+    for options in ((), ("--dry-run",)):
+        told = cli("recover", *options)
+        assert (told.code, told.out, told.err) == (0, "", said)
+    monkeypatch.setenv("BOTDOCK_ENGINE", "docker")
+    assert cli("recover").code == 125
 
 
 def pressing(execution: Recovered, *numbers: int) -> None:

@@ -157,7 +157,7 @@ def _by_each(
     """Open a runner for each engine, and return what comes of it; say which engines could not be reached.
 
     Raises:
-        BotdockError: There was only one.
+        BotdockError: There was only one, and it was named, or has executions to recover.
     """
     found: list[T] = []
     said = set()
@@ -165,11 +165,12 @@ def _by_each(
         try:
             found += act(opened.enter_context(session.open_runner(engine)), own if len(shares) > 1 else None)
         except BotdockError as error:
-            if len(shares) == 1:
+            if len(shares) == 1 and (engine or own):
                 raise
             if error.message not in said:
                 said.add(error.message)
-                say(f"nothing was recovered of {engine or 'the configured engine'}: {error.message}")
+                about = f"nothing was recovered of {engine or 'the configured engine'}"
+                say(f"{about if engine or own else 'containers of no execution were not looked for'}: {error.message}")
     return found
 
 
