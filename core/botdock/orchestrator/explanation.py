@@ -14,9 +14,11 @@ from botdock.errors import BotdockError, CapabilityError, ImageError, UserError
 from botdock.model import ContainerTemplate, EngineCapabilities, Executable, ImageInfo, Limits, Runtime
 from botdock.model.execution import new_execution_id
 from botdock.orchestrator.journal import Journal
+from botdock.orchestrator.members import SECRETS, STARTUP, unfit
 from botdock.orchestrator.plan import Bound, Plan, Source, breaches, check_variables, held_bounds, runtime_of
 from botdock.orchestrator.preparation import Setting
 from botdock.orchestrator.run import Run, template_of
+from botdock.pool import read_reports
 from botdock.services.code import CodeKind, Manifest, code_root, read_manifest
 from botdock.services.code.workspace import Workspace
 from botdock.services.interfaces import Code, Containers, Entrypoints
@@ -32,6 +34,7 @@ class Explanation:
         ceilings: The largest values that callers may ask for, by the same names.
         variables: Names of the variables that it would get from its caller, each with `env` or `secret`.
         template: What its container would be made from; None where that could not be found out.
+        cold: Why no container that waits now would take it, in words; empty where one would.
         capabilities: What the engine enforces; None where it was not asked.
         refusals: All that would refuse it, by what found it: the policy, the code, the engine.
         unknown: What could not be asked, in words.
@@ -43,6 +46,7 @@ class Explanation:
     ceilings: Mapping[str, Ceiling]
     variables: Mapping[str, str]
     template: ContainerTemplate | None
+    cold: str
     capabilities: EngineCapabilities | None
     refusals: tuple[BotdockError, ...]
     unknown: tuple[str, ...]
@@ -56,6 +60,7 @@ class Explanation:
             "values": {name: self._value(name) for name in self.values},
             "variables": dict(self.variables),
             "template": template,
+            "pool": {"warm": not self.cold, "why": self.cold or None},
             "enforced": sorted(self.capabilities.enforced) if self.capabilities else None,
             "refusals": [
                 {
@@ -115,6 +120,7 @@ class Explainer:
         self, setting: Setting, *, code: Code, entrypoints: Entrypoints, engine: EngineFacts, home: Path
     ) -> None:
         self._setting = setting
+        self._home = home
         self._programs = Journal(home, new_execution_id()).programs
         self._code = code
         self._entrypoints = entrypoints
@@ -151,17 +157,39 @@ class Explainer:
             executable, setting.config, setting.policies, defaults=setting.limits, manifest=manifest
         )
         self._values |= run.bounds.sources
-        template = None
+        template, cold = None, "its template is not known"
         if plan is not None:
             script = self._entrypoints.create_entrypoint_script(plan.runtime, folder / "programs")
             kept = self._programs / script.parent.name / script.name
             template = template_of(run, plan, kept, private=engine.private)
+            cold = self._why_cold(run, plan, template)
         for refusal in self._refusals:
             run.mask.error(refusal)
         self._unknown = run.mask(self._unknown)
-        return self._told(executable, template, plan)
+        return self._told(executable, template, plan, cold)
 
-    def _told(self, executable: Executable, template: ContainerTemplate | None, plan: Plan | None) -> Explanation:
+    def _why_cold(self, run: Run, plan: Plan, template: ContainerTemplate) -> str:
+        if reason := unfit(run.executable, plan.runtime):
+            return _UNFIT[reason]
+        kinds = [kind for report in read_reports(self._home) for kind in report.kinds]
+        waiting = [kind.waiting for kind in kinds if kind.digest == template.digest]
+        if any(waiting):
+            return ""
+        if waiting:
+            return "none of its template is left just now"
+        if not kinds:
+            return "no runner keeps containers waiting; `[pool]` and `Runner.warm` do"
+        usual = Executable(id="pool", entrypoint=run.executable.entrypoint, is_long_running=run.bounds.keeps_newest)
+        bounds = held_bounds(usual, self._setting.config, self._setting.policies, defaults=self._setting.limits)
+        own = [name for name, limit in attrs.asdict(run.bounds.limits).items() if limit != getattr(bounds.limits, name)]
+        own += ["network"] * (run.bounds.network != bounds.network)
+        image = self._values.get("image")
+        own += ["image"] * (image is not None and image.source in {Source.CALLER, Source.MANIFEST})
+        return "none of its template waits" + (f"; other than usual: {', '.join(own)}" if own else "")
+
+    def _told(
+        self, executable: Executable, template: ContainerTemplate | None, plan: Plan | None, cold: str
+    ) -> Explanation:
         policies, containers = self._setting.policies, self._engine.containers
         settings = {name: f"runtime.limits.{name}" for name in attrs.fields_dict(Limits)} | dict(self._engine.settings)
         settings |= {name: f"runtime.{name}" for name in self._values if name not in settings and name not in _OF_CODE}
@@ -173,6 +201,7 @@ class Explainer:
             ceilings=ceilings,
             variables={**dict.fromkeys(executable.env, "env"), **dict.fromkeys(executable.secrets, "secret")},
             template=template,
+            cold=cold,
             capabilities=containers.capabilities if containers else None,
             refusals=tuple(self._refusals),
             unknown=tuple(self._unknown),
@@ -248,6 +277,10 @@ class Explainer:
             self._unknown.append(f"{what}{what and ': '}{error.message}")
 
 
+_UNFIT = {
+    SECRETS: "it has secrets, and its runtime takes none once the interpreter has started",
+    STARTUP: "it has variables that the interpreter reads when it starts",
+}
 _OF_CODE = frozenset({"runtime", "script", "engine", "image"})
 
 

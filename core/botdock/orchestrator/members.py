@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from botdock._boot_clock import moment
 from botdock._log import logger
 from botdock.config.pool import PoolConfig
-from botdock.model import ENTRYPOINTS, ContainerTemplate, Executable, Phase, new_execution_id
+from botdock.model import ENTRYPOINTS, ContainerTemplate, Executable, Phase, Runtime, new_execution_id
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.plan import Plan, bounds_of
 from botdock.orchestrator.run import Created, Run, template_of
@@ -112,10 +112,8 @@ class Members:
     def _claim(self, run: Run, plan: Plan, template: ContainerTemplate) -> tuple[Member | None, str]:
         """Return a member that holds the code of a run, or why there is none."""
         executable, name = run.executable, f"{plan.runtime.name} {run.executable.entrypoint}"
-        if executable.secrets and not plan.runtime.capabilities.late_secrets:
-            return None, self._pool.miss(SECRETS, name)
-        if plan.runtime.startup_names(executable.env):
-            return None, self._pool.miss(STARTUP, name)
+        if reason := unfit(executable, plan.runtime):
+            return None, self._pool.miss(reason, name)
         found = self._pool.claim(template, name, partial(self._fill, run.workspace.code))
         return (None, found) if isinstance(found, str) else (found, "")
 
@@ -154,6 +152,13 @@ class Members:
         plan = Plan(runtime=found, script="", image=image)
         script = services.entrypoints.create_entrypoint_script(found, journal.programs)
         return template_of(run, plan, script, private=services.containers.capabilities.private_filesystem)
+
+
+def unfit(executable: Executable, runtime: Runtime) -> str:
+    """Return why no container that waits can take a run, whatever its template; an empty text where that is not so."""
+    if executable.secrets and not runtime.capabilities.late_secrets:
+        return SECRETS
+    return STARTUP if runtime.startup_names(executable.env) else ""
 
 
 def _since(member: Member) -> float:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from botdock import Config, DockerRunner
+from botdock.pool import read_reports
 from botdock_testing.fake_engine import FakeEngine
+from testbed.waiting import until
 
 Explain = Callable[..., Any]
 
@@ -131,3 +134,19 @@ def test_nothing_is_left_behind_and_no_configuration_is_made(
     for engine in ("process", "docker"):
         cli("explain", bot, "--engine", engine)
     assert sorted(os.walk(tmp_path)) == before
+
+
+def test_it_says_whether_it_would_go_into_one_that_waits_and_why_not(cli: Explain, bot: str, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain/main.sh").write_text("echo hi\n")
+    plain = [str(tmp_path / "plain"), "--engine", "process"]
+    assert "no runner keeps containers waiting" in explained(cli, *plain)["pool"]["why"]
+    config = Config.load(overrides={"engine": "process"})
+    with DockerRunner(config) as runner:
+        assert runner.warm({"bash": 1}).kinds[0].waiting == 1
+        until(lambda: any(kind.waiting for report in read_reports(config.home_dir) for kind in report.kinds))
+        assert explained(cli, *plain)["pool"] == {"warm": True, "why": None}
+        assert "starts warm" in cli("explain", *plain).out
+        differs = explained(cli, bot, "--engine", "process", "--cpus", "0.5")["pool"]["why"]
+        assert differs == "none of its template waits; other than usual: memory, cpus"
+        assert "reads when it starts" in explained(cli, *plain, "--env", "TZ=UTC")["pool"]["why"]

@@ -89,6 +89,7 @@ def _lines(found: Explanation, origin: Callable[[tuple[str, ...]], str]) -> Iter
     yield from aligned(rows)
     if found.template is not None:
         yield f"command: {' '.join(found.template.command)}, in {found.template.code_target}"
+        yield f"starts cold: {found.cold}" if found.cold else "starts warm: a container of its template waits"
     if found.capabilities is not None:
         enforced = ", ".join(sorted(found.capabilities.enforced)) or "nothing"
         yield f"the engine enforces: {enforced}"
