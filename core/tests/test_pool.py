@@ -235,8 +235,12 @@ def test_those_of_another_image_are_replaced_once_a_name_means_it(scene: Scene) 
     assert claimed(pool, scene.template).digest == scene.template.digest
 
 
-def test_an_engine_that_cannot_keep_any_is_not_tried_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeContainers, "prepare_pool", lambda *_: False)
+@pytest.mark.parametrize("learns", ["beforehand", "from the first container"])
+def test_an_engine_that_cannot_keep_any_is_not_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, learns: str
+) -> None:
+    answers = iter([True] if learns == "from the first container" else [])
+    monkeypatch.setattr(FakeContainers, "prepare_pool", lambda *_: next(answers, False))
     (kind,) = scene.pool().report().kinds
     assert kind.given_up
     assert "keeps none waiting" in kind.error

@@ -290,7 +290,8 @@ class Engine(ABC):
     def prepare(self, template: ContainerTemplate, count: int, *, timeout: float) -> bool:  # noqa: ARG002 - for those that can
         """Make ready for `count` containers of a template that are started before there is a run for them: a pool.
 
-        Return whether that can be: whether they see what is written into the folders of a run after their start.
+        Return whether that can be: whether they see what is written into the folders of a run after their start. It is
+        asked before each is created, and after: an engine may learn only from a first one what its containers see.
         """
         return False
 

@@ -206,12 +206,7 @@ def start(
         CapabilityError: The engine cannot keep any waiting.
         BotdockError: It could not be; nothing of it is left.
     """
-    if not containers.prepare_pool(template, count):
-        engine = containers.capabilities.engine
-        reason = "its containers do not see what is written for them once they run"
-        raise CapabilityError(
-            f"engine {engine!r} keeps none waiting: {reason}", engine=engine, missing={"pool": reason}
-        )
+    _require_waiting(containers, template, count)
     name = new_execution_id()
     slot = f"{folder.name}.{name}"
     with ExitStack() as undo:
@@ -228,6 +223,7 @@ def start(
         )
         container = containers.create_container(template, run)
         undo.callback(containers.remove_container, container)
+        _require_waiting(containers, template, count)  # some engines learn only from a container what theirs see
         stream = containers.attach(container)
         undo.callback(stream.close)
         containers.start_container(container)
@@ -254,3 +250,12 @@ def _in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_in_child)
+
+
+def _require_waiting(containers: Containers, template: ContainerTemplate, count: int) -> None:
+    if not containers.prepare_pool(template, count):
+        engine = containers.capabilities.engine
+        reason = "its containers do not see what is written for them once they run"
+        raise CapabilityError(
+            f"engine {engine!r} keeps none waiting: {reason}", engine=engine, missing={"pool": reason}
+        )
