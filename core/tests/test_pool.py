@@ -235,12 +235,9 @@ def test_those_of_another_image_are_replaced_once_a_name_means_it(scene: Scene) 
     assert claimed(pool, scene.template).digest == scene.template.digest
 
 
-@pytest.mark.parametrize("learns", ["beforehand", "from the first container"])
-def test_an_engine_that_cannot_keep_any_is_not_tried_again(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, learns: str
-) -> None:
-    answers = iter([True] if learns == "from the first container" else [])
-    monkeypatch.setattr(FakeContainers, "prepare_pool", lambda *_: next(answers, False))
+@pytest.mark.parametrize("first", [False, True])
+def test_an_engine_that_cannot_keep_any_is_not_tried_again(scene: Scene, monkeypatch: Any, *, first: bool) -> None:
+    monkeypatch.setattr(FakeContainers, "prepare_pool", lambda *_, says=[False, first].pop: says())
     (kind,) = scene.pool().report().kinds
     assert kind.given_up
     assert "keeps none waiting" in kind.error

@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 
 USER = 4_321_001
-"""Of no one."""
+"""Of no other user."""
 ROOT = Path(__file__).parents[2]
 _SEARCH = stat.S_IXOTH
 

@@ -24,7 +24,7 @@ __all__ = ["Bound", "Explanation", "explain"]
 def explain(config: Config, plugins: PluginManager, executable: Executable) -> Explanation:
     """Find out what a run would be, and why; no container is started, and nothing is left behind.
 
-    An engine or a storage that does not answer is no error: what it could not say is told.
+    An engine or a storage that does not answer is not an error: what it could not say is told.
 
     Args:
         config: The configuration.

@@ -108,7 +108,7 @@ class Executable:
         network: Name of an engine's network that the policy allows; None means the configured one, by default `none`.
         timeout: Wall time in seconds, or text such as `"30s"`; None means the configured default.
         start_timeout: Seconds, or such text, from its start to the first byte of its output: a bot that is never ready
-            is ended. None means the configured default, which is no bound.
+            is ended. None means the configured default, which does not bound it.
         silence_timeout: The longest time without output, in the same way. It counts from the first output on, and from
             the start where there is no `start_timeout`.
         restart: When the supervisor starts it again after its end, also as text: `no`, `on-failure`, `on-failure:5`,

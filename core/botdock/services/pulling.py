@@ -28,7 +28,7 @@ Counted = Callable[[Callable[[], ImageInfo]], ImageInfo]
 
 
 class _CalledOffError(BaseException):
-    """Carries what the caller's own `progress` raised through the engine: it is no failure of the pull."""
+    """Carries what the caller's own `progress` raised through the engine: the pull has not failed then."""
 
     def __init__(self, reason: BaseException) -> None:
         super().__init__(reason)

@@ -100,8 +100,8 @@ def test_one_that_has_none_leaves_it_to_the_file(keep: Keep) -> None:
     [
         ("echo the key ring is locked; exit 1", "docker-credential-bad: the key ring is locked"),
         ("exit 3", "exit code 3"),
-        ('echo \'{"Secret": "canary"\'', "what it says are no credentials"),
-        ("echo '[\"canary\"]'", "what it says are no credentials"),
+        ('echo \'{"Secret": "canary"\'', "what it says is not credentials"),
+        ("echo '[\"canary\"]'", "what it says is not credentials"),
     ],
 )
 def test_one_that_fails_is_named_and_no_secret_is_told(keep: Keep, script: str, said: str) -> None:

@@ -42,7 +42,7 @@ def serve() -> None:  # pragma: no cover - runs without site-packages, so where 
             os._exit(0)
         answer, errors = memoryview(passed[0][2]).cast("i")
         if (child := os.fork()) == 0:
-            if os.fork():  # so that the shim is no child of ours
+            if os.fork():  # so that the shim is not a child of ours
                 os._exit(0)
             os.setsid()  # first: who kills a shim kills its group
             os.dup2(answer, 1)

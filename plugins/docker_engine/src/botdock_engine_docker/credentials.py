@@ -128,7 +128,7 @@ def _ask(helper: str, key: str, call: Call, tick: Callable[[], object]) -> dict[
         document = json.loads(out)
         user, secret = str(document["Username"]), str(document["Secret"])
     except (ValueError, KeyError, TypeError):
-        raise fails("what it says are no credentials") from None  # its words may hold the secret
+        raise fails("what it says is not credentials") from None  # its words may hold the secret
     return {"identitytoken": secret} if user == _TOKEN else {"username": user, "password": secret}
 
 

@@ -60,7 +60,7 @@ SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/s
 
 
 def warn_on_stderr(line: str) -> None:
-    """Write a line to stderr, and to nothing else; that it is closed or full is no reason not to run a bot."""
+    """Write a line to stderr, and to nothing else; a bot runs even where it is closed or full."""
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()

@@ -203,7 +203,7 @@ def _packed(
 
 
 def _format_of(target: Path) -> str:
-    """Return what a key says; zip for one that says none, which is no mistake: code is known by its first bytes."""
+    """Return what a key says; zip for one that says none, which is not a mistake: code is known by its first bytes."""
     from botdock.archive import format_for
     from botdock.errors import ArchiveError
 

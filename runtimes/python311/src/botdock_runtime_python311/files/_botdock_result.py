@@ -48,7 +48,7 @@ class Result:
         }
 
     def take(self, value: object) -> int:
-        """Keep what `main` returned (None is no value), and return the exit code that it deserves."""
+        """Keep what `main` returned (None is not a value), and return the exit code that it deserves."""
         if value is not None:
             text, self.facts["nonfinite"], problem = to_json(value)
             self.value, self.facts["problem"] = text.encode(), problem[:MAX_MESSAGE]
