@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from botdock.shim._program.cgroups import read_usage, remove_all
+from botdock.shim._program import cgroups
+from botdock.shim._program.cgroups import kill_all, read_usage, remove_all
 
 EVENTS = "low 0\nhigh 0\nmax 12\noom 3\noom_kill {}\n"
 CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"
@@ -47,3 +48,15 @@ def test_groups_are_removed_and_those_that_are_gone_are_no_error(tmp_path: Path)
     (tmp_path / "there").mkdir()
     remove_all([str(tmp_path / "there"), str(tmp_path / "gone")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_groups_in_which_nothing_runs_need_no_kill_and_go_at_once(tmp_path: Path) -> None:
+    used = folder(tmp_path / "used", cgroup_procs="")
+    kill_all([folder(tmp_path / "unused"), used, str(tmp_path / "gone")])
+    assert [path.name for path in tmp_path.iterdir()] == ["used"]
+
+
+def test_a_group_that_stays_in_use_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "KILL_SECONDS", 0.0)
+    with pytest.raises(OSError, match="used"):
+        remove_all([folder(tmp_path / "used", cgroup_procs="")])

@@ -3,7 +3,7 @@
 A container has one folder on cgroup v2, and one in each hierarchy of v1. What is in none of them is not known.
 """
 
-# ruff: noqa: PTH106, PTH110, PTH123 - importing pathlib would lengthen the start of every bot
+# ruff: noqa: PTH106, PTH123, PTH208 - importing pathlib would lengthen the start of every bot
 
 from __future__ import annotations
 
@@ -34,16 +34,25 @@ def read_usage(folders: Iterable[str]) -> dict[str, Any]:
     """Return `oom_killed`, `memory_peak` in bytes and `cpu_seconds`; what is not known is None."""
     usage: dict[str, Any] = {"oom_killed": None, "memory_peak": None, "cpu_seconds": None}
     for folder in folders:
-        for name in OOM_FILES:
+        there = _names(folder)
+        for name in there.intersection(OOM_FILES):
             if (count := _number(f"{folder}/{name}", "oom_kill")) is not None:
                 usage["oom_killed"] = bool(usage["oom_killed"]) or count > 0
-        for name in PEAK_FILES:
+        for name in there.intersection(PEAK_FILES):
             if (peak := _number(f"{folder}/{name}")) is not None:
                 usage["memory_peak"] = peak
-        for name, (line, units) in CPU_FILES.items():
+        for name in there.intersection(CPU_FILES):
+            line, units = CPU_FILES[name]
             if (used := _number(f"{folder}/{name}", line)) is not None:
                 usage["cpu_seconds"] = used / units
     return usage
+
+
+def _names(folder: str) -> set[str]:
+    """Return the files of a group: most groups of v1 have none that we read, and asking for each takes longer."""
+    with suppress(OSError):
+        return set(os.listdir(folder))
+    return set()
 
 
 def _number(path: str, line: str = "") -> int | None:
@@ -55,9 +64,11 @@ def _number(path: str, line: str = "") -> int | None:
 
 
 def kill_all(folders: Iterable[str]) -> None:
-    """Kill what is in them until nothing is left, or `KILL_SECONDS` are over."""
+    """Kill what is in them until nothing is left, or `KILL_SECONDS` are over; remove those in which nothing is."""
     deadline = time.monotonic() + KILL_SECONDS
     for folder in folders:
+        if _removed(folder):
+            continue
         with suppress(OSError), open(f"{folder}/{KILL}", "w", encoding="ascii") as file:
             file.write("1")
         while (pids := _processes(folder)) and time.monotonic() < deadline:
@@ -81,12 +92,19 @@ def remove_all(folders: Iterable[str]) -> None:
     """
     deadline = time.monotonic() + KILL_SECONDS
     for folder in folders:
-        while os.path.exists(folder):
-            try:
-                os.rmdir(folder)
-            except FileNotFoundError:
-                pass
-            except OSError:  # EBUSY: a process that was killed is not gone yet
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(PAUSE)
+        while not _removed(folder):  # EBUSY: a process that was killed is not gone yet
+            if time.monotonic() >= deadline:
+                with suppress(FileNotFoundError):
+                    os.rmdir(folder)
+            time.sleep(PAUSE)
+
+
+def _removed(folder: str) -> bool:
+    """Remove one, unless it is in use; return whether it is gone."""
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return False
+    return True
