@@ -149,4 +149,6 @@ def test_it_says_whether_it_would_go_into_one_that_waits_and_why_not(cli: Explai
         assert "starts warm" in cli("explain", *plain).out
         differs = explained(cli, bot, "--engine", "process", "--cpus", "0.5")["pool"]["why"]
         assert differs == "none of its template waits; other than usual: memory, cpus"
-        assert "reads when it starts" in explained(cli, *plain, "--env", "TZ=UTC")["pool"]["why"]
+    (tmp_path / "plain/main.py").write_text("def main(id, config): ...\n")
+    python = explained(cli, *plain, "--script", "main.py", "--env", "TZ=UTC")
+    assert "reads when it starts" in python["pool"]["why"]
