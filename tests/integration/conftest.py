@@ -11,9 +11,16 @@ import attrs
 import pytest
 
 from botdock import Config, DockerRunner, Executable
-from botdock.config import ContainersConfig, Policy
-from testbed.console import TestbedError
+from botdock.config import ContainersConfig, Policy, RuntimeConfig
+from botdock.model import PullPolicy
+from botdock_engine_oci.engine import OciEngine
+from botdock_engine_oci.settings import OciSettings
+from testbed.console import TestbedError, run
+from testbed.drills import FULL
 from testbed.fixtures import shown, unavailable
+from testbed.images import PATH
+from testbed.registry import Registry
+from testbed.rootfs import rootfs_tar
 
 MakeBot = Callable[..., Executable]
 
@@ -57,16 +64,57 @@ def contained_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
         assert left_behind(runner) == []
 
 
-@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "runc", "crun"])
+ENGINES = [pytest.param("docker", marks=pytest.mark.docker), "runc", "crun", *(["image", "folder"] if FULL else [])]
+
+
+@pytest.fixture(params=ENGINES)
 def isolating_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
-    """A runner on each engine that isolates, the oci engine with each of its runtimes; nothing may be left behind."""
-    if request.param == "docker":
-        config: Config = request.getfixturevalue("docker_config")
+    """A runner on each engine that isolates, the oci engine with each of its runtimes; nothing may be left behind.
+
+    In drills, the oci engine with each of its root file systems too, `host` being that of the others.
+    """
+    if request.param in {"image", "folder"}:
+        config: Config = request.getfixturevalue(f"{request.param}_config")
+    elif request.param == "docker":
+        config = request.getfixturevalue("docker_config")
     else:
         config = request.getfixturevalue("make_oci_config")(request.param)
     with DockerRunner(config) as runner:
         yield runner
         assert left_behind(runner) == []
+
+
+@pytest.fixture(scope="session")
+def debian_image(registry: Registry) -> str:
+    """An image of Debian with Python and bash in the registry of this worker's own."""
+    pushed = registry.push("team/debian", tars=[rootfs_tar("python").read_bytes()], variables=[f"PATH={PATH}"])
+    return pushed.at(registry.endpoint)
+
+
+@pytest.fixture(scope="session")
+def unpacked_images(debian_image: str, image_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the oci engine's images, with that one in it."""
+    home = tmp_path_factory.mktemp("images")
+    engine = OciEngine(home / "oci", OciSettings(rootfs="image"))
+    engine.ensure_image(debian_image, policy=PullPolicy.MISSING, timeout=300)
+    return home / "oci-images"
+
+
+@pytest.fixture
+def image_config(make_image_config: Callable[..., Config], debian_image: str, unpacked_images: Path) -> Config:
+    """A configuration under which bots of the oci engine run on Debian's image, by runc."""
+    images = dict.fromkeys(("python311", "bash"), debian_image)
+    config = attrs.evolve(make_image_config(), runtime=RuntimeConfig(images=images, timeout=120.0))
+    run(["cp", "-al", str(unpacked_images), str(config.home_dir)], timeout=120)  # unpacking takes longer
+    return config
+
+
+@pytest.fixture
+def folder_config(make_oci_config: Callable[..., Config], unpacked_images: Path) -> Config:
+    """A configuration under which bots of the oci engine run on a folder, by crun."""
+    (folder,) = unpacked_images.glob("*/rootfs")
+    config = make_oci_config("crun")
+    return attrs.evolve(config, options={"oci": attrs.evolve(config.options["oci"], rootfs=str(folder))})
 
 
 @pytest.fixture(scope="session")
