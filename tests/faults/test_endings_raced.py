@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock import Config, DockerRunner, Executable, Execution, Outcome
+from botdock import Config, DockerRunner, Executable, Execution, Limits, Outcome
 from botdock.errors import BotdockError
 from testbed.drills import FULL, SEED, count
 from testbed.waiting import until
@@ -82,6 +82,15 @@ def stopped_as_it_starts(runner: DockerRunner, bot: Executable, chance: random.R
     return started[0]
 
 
+def stopped_as_its_memory_ends(runner: DockerRunner, bot: Executable, chance: random.Random) -> Execution:
+    if runner.config.engine == "process":
+        pytest.skip("it bounds no memory")
+    limits = Limits(memory=64 * 1024 * 1024)
+    execution = runner.start(attrs.evolve(bot, config={"seconds": 0.2, "eats": True}, limits=limits))
+    at_once([(chance.uniform(0.1, 0.9), lambda: execution.stop(grace=chance.choice([0.0, 5.0])))])
+    return execution
+
+
 RACES: dict[Race, set[Outcome]] = {
     stopped_twice: {Outcome.STOPPED},
     stopped_as_it_ends: {Outcome.STOPPED, Outcome.SUCCEEDED},
@@ -89,7 +98,15 @@ RACES: dict[Race, set[Outcome]] = {
     stopped_as_it_times_out: {Outcome.STOPPED, Outcome.TIMED_OUT},
     stopped_by_two_processes: {Outcome.STOPPED},
     stopped_as_it_starts: {Outcome.STOPPED},
+    **({stopped_as_its_memory_ends: {Outcome.STOPPED, Outcome.OOM_KILLED}} if FULL else {}),
 }
+BOT = """
+sleep "$(echo "$CONFIG" | tr -dc 0-9.)" &
+wait
+case $CONFIG in
+*eats*) a=x; while :; do a=$a$a; done ;;
+esac
+"""
 
 
 def at_once(acts: list[tuple[float, Callable[[], object]]]) -> None:
@@ -124,6 +141,8 @@ def wrong_with(execution: Execution, folder: Path, allowed: set[Outcome]) -> Ite
     told = kinds["ending"] - kinds["not_ended"]
     if result.outcome is Outcome.SUCCEEDED and (told or result.exit_code != 0):
         yield f"a success with code {result.exit_code}, after {told} endings"
+    if result.outcome is Outcome.OOM_KILLED and result.evidence["oom_killed"] is not True:
+        yield "out of memory, without evidence of it"
     if result.outcome is Outcome.TIMED_OUT and result.evidence["timeout"] != "wall":
         yield f"timed out by {result.evidence['timeout']}"
     if left := {path.name for path in folder.iterdir()} - {*KEPT}:
@@ -145,7 +164,7 @@ def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DockerRun
 @pytest.mark.parametrize("race", RACES, ids=lambda race: race.__name__)
 def test_of_what_ends_it_at_once_one_is_the_outcome(runner: DockerRunner, tmp_path: Path, race: Race) -> None:
     (tmp_path / "code").mkdir()
-    (tmp_path / "code/main.sh").write_text('sleep "$(echo "$CONFIG" | tr -dc 0-9.)" & wait\n')
+    (tmp_path / "code/main.sh").write_text(BOT)
     bot = Executable(
         id="raced", runtime="bash", file_path=str(tmp_path / "code"), config={"seconds": 600}, timeout=300.0
     )

@@ -1,16 +1,21 @@
-"""Fifty bots at once, each with its own answer."""
+"""Fifty bots at once, and two hundred in drills, each with its own answer; nothing of them is left."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from botdock import DockerRunner, Executable, ExecutionResult, Limits, Outcome
+from botdock_engine_oci.cgroups import folders_of
+from testbed.drills import count
+from testbed.processes import read_or_empty
+from testbed.waiting import until
 
 MakeBot = Callable[..., Executable]
 
-AT_ONCE = 50
+AT_ONCE = count(200, 50)
 SOURCE = """
 def main(id, config):
     print("line of", config["number"])
@@ -18,14 +23,26 @@ def main(id, config):
 """
 
 
-def test_fifty_runs_at_once(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_many_runs_at_once(contained_runner: DockerRunner, make_bot: MakeBot) -> None:
     small = Limits(memory=64 * 1024 * 1024)
     bots = [make_bot(SOURCE, id=f"bot-{n}", config={"number": n}, limits=small, timeout=300.0) for n in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as threads:
         results = list(threads.map(contained_runner.run, bots))
     assert [problem(number, result) for number, result in enumerate(results) if problem(number, result)] == []
     assert len({result.execution_id for result in results}) == AT_ONCE
-    assert len({result.container_id for result in results}) == AT_ONCE
+    names = {result.container_id for result in results}
+    assert len(names) == AT_ONCE
+    if contained_runner.config.engine == "oci":
+        home = contained_runner.config.home_dir
+        assert list((home / "oci").glob("botdock-*")) == []
+        assert str(home) not in Path("/proc/self/mountinfo").read_text()
+        assert [folder for name in names if name for folder in folders_of(name) if Path(folder).exists()] == []
+        until(lambda: not any(name in process for process in processes() for name in names if name))
+
+
+def processes() -> list[str]:
+    """Return the command lines of all processes."""
+    return [read_or_empty(path / "cmdline").decode(errors="replace") for path in Path("/proc").glob("[0-9]*")]
 
 
 def problem(number: int, result: ExecutionResult) -> str:
