@@ -85,22 +85,40 @@ import ctypes, errno, mmap, os, platform, socket
 
 libc = ctypes.CDLL(None, use_errno=True)
 NUMBERS = {  # of x86_64 and of aarch64
+    "acct": (163, 89),
     "add_key": (248, 217),
     "bpf": (321, 280),
     "clone": (56, 220),
     "clone3": (435, 435),
+    "delete_module": (176, 106),
+    "fanotify_init": (300, 262),
+    "finit_module": (313, 273),
+    "fsopen": (430, 430),
+    "init_module": (175, 105),
     "io_setup": (206, 0),
     "io_uring_setup": (425, 425),
+    "kcmp": (312, 272),
+    "kexec_load": (246, 104),
     "keyctl": (250, 219),
     "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
     "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428),
     "perf_event_open": (298, 241),
     "personality": (135, 92),
+    "pidfd_getfd": (438, 438),
+    "pivot_root": (155, 41),
     "process_vm_readv": (310, 270),
     "ptrace": (101, 117),
+    "reboot": (169, 142),
     "request_key": (249, 218),
     "setns": (308, 268),
+    "settimeofday": (164, 170),
     "socket": (41, 198),
+    "swapon": (167, 224),
+    "syslog": (103, 116),
+    "umount2": (166, 39),
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
 }
@@ -142,7 +160,21 @@ def test_no_socket_but_unix_tcp_udp_and_the_routing_table_and_no_call_that_a_bot
         *(["unshare", new_user], ["clone", new_user | 17, 0, 0, 0, 0], ["setns", 0, 0], ["mount", 0, 0, 0, 0, 0]),
         *(["keyctl", 0, -3, 1], ["add_key", 0, 0, 0, 0, 0], ["request_key", 0, 0, 0, 0]),
         *(["bpf", 0, 0, 0], ["perf_event_open", 0, 0, -1, -1, 0], ["open_by_handle_at", 0, 0, 0]),
-        *(["ptrace", 0, 0, 0, 0], ["process_vm_readv", 1, 0, 0, 0, 0, 0], ["personality", 0x40000]),
+        *(
+            ["open_tree", -1, 0, 0],
+            ["move_mount", -1, 0, -1, 0, 0],
+            ["fsopen", 0, 0],
+            ["mount_setattr", -1, 0, 0, 0, 0],
+        ),
+        *(["umount2", 0, 0], ["pivot_root", 0, 0], ["swapon", 0, 0], ["acct", 0], ["settimeofday", 0, 0]),
+        *(["init_module", 0, 0, 0], ["finit_module", -1, 0, 0], ["delete_module", 0, 0], ["kexec_load", 0, 0, 0, 0]),
+        *(["reboot", 0, 0, 0, 0], ["syslog", 3, 0, 0], ["fanotify_init", 0, 0], ["kcmp", 1, 1, 0, 0, 0]),
+        *(
+            ["pidfd_getfd", 0, 0, 0],
+            ["ptrace", 0, 0, 0, 0],
+            ["process_vm_readv", 1, 0, 0, 0, 0, 0],
+            ["personality", 0x40000],
+        ),
     ]
     absent = [["io_uring_setup", 1, 0], ["io_setup", 1, 0], ["clone3", 0, 0], ["userfaultfd", 0]]
     config = {"sockets": [*usable, *refused], "calls": [*denied, *absent]}
@@ -150,3 +182,84 @@ def test_no_socket_but_unix_tcp_udp_and_the_routing_table_and_no_call_that_a_bot
     assert value["sockets"] == {**{str(f): "done" for f in usable}, **{str(f): "EPERM" for f in refused}}
     assert value["calls"] == {**{name: "EPERM" for name, *_ in denied}, **{name: "ENOSYS" for name, *_ in absent}}
     assert set(dict(value["foreign"]).values()) <= {int(signal.SIGSYS)}  # type: ignore[call-overload] # it is a dict
+
+
+def test_nothing_that_steers_the_kernel_can_be_written(runner: DockerRunner, make_bot: MakeBot) -> None:
+    source = """
+    import os
+
+    def attempt(act, path):
+        try:
+            act(path)
+        except OSError:
+            return
+        yield path
+
+    def main(id, config):
+        written, tried = [], 0
+        for place in config["places"]:
+            for folder, _, names in os.walk(place):
+                if folder.startswith("/sys/fs/cgroup/"):
+                    written += attempt(os.mkdir, folder + "/made")
+                for name in names:
+                    tried += 1
+                    written += attempt(lambda path: os.open(path, os.O_WRONLY), os.path.join(folder, name))
+        for path in config["files"]:
+            written += attempt(lambda path: os.open(path, os.O_WRONLY), path)
+        return {"written": written, "tried": tried}
+    """
+    places = ["/proc/sys", "/sys/fs", "/sys/kernel", "/sys/module"]
+    files = ["/proc/sysrq-trigger", "/proc/1/exe", "/proc/self/exe", "/proc/kcore", "/dev/mem"]
+    value = value_of(runner.run(make_bot(source, config={"places": places, "files": files})))
+    assert value["written"] == []
+    assert int(str(value["tried"])) > 100, "it found what there is"
+
+
+MEETING = """
+import ctypes, os, socket, time
+
+libc = ctypes.CDLL(None, use_errno=True)
+KEY = 0x626F74
+ADDRESSES = [(socket.AF_UNIX, "\\0meeting"), (socket.AF_INET, ("127.0.0.1", 47001))]
+PATHS = ["/tmp/meeting", "/dev/shm/meeting"]
+
+def attempt(act, *arguments):
+    try:
+        return act(*arguments) is not None
+    except OSError:
+        return False
+
+def listen(family, address):
+    server = socket.socket(family)
+    server.bind(address)
+    server.listen()
+    return server
+
+def connect(family, address):
+    socket.socket(family).connect(address)
+    return True
+
+def main(id, config):
+    made = os.O_CREAT if config["first"] else 0
+    meet = listen if config["first"] else connect
+    met = {
+        "sockets": [attempt(meet, *address) for address in ADDRESSES],
+        "files": [attempt(os.open, path, made | os.O_RDWR) for path in PATHS],
+        "shared memory": libc.shmget(KEY, 4096, 0o666 | (0o1000 if made else 0)) >= 0,
+        "queue": libc.mq_open(b"/meeting", made | os.O_RDWR, 0o666, None) >= 0,
+        "processes": len([name for name in os.listdir("/proc") if name.isdigit()]) > 4,
+    }
+    print(met, flush=True)
+    while config["first"]:
+        time.sleep(1)
+    return met
+"""
+
+
+def test_two_bots_at_once_have_no_name_in_common(runner: DockerRunner, make_bot: MakeBot) -> None:
+    execution = runner.start(make_bot(MEETING, config={"first": True}))
+    assert next(execution.logs(follow=True)).text.count("True") == 6, "the first has them all"
+    met = value_of(runner.run(make_bot(MEETING, config={"first": False})))
+    execution.stop()
+    execution.wait(timeout=60)
+    assert "True" not in str(met)
