@@ -49,7 +49,7 @@ def gist(exit_code: int, output: str) -> tuple[bool, list[str]]:
     mark=st.sampled_from(["", "", "", "\ufeff"]),
     ending=st.sampled_from(["\n", "\n", "\n", "\r\n"]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @example(shell="/usr/bin/env -S bash", options="-eu -o pipefail", blank="", mark="", ending="\n")
 @example(shell="/bin/sh", options="-u", blank="", mark="", ending="\n")
 @example(shell="/bin/bash", options="-e", blank="", mark="", ending="\r\n")

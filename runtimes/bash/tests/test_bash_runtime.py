@@ -208,7 +208,7 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(WORDS | st.text("-+aes*?'$\\ \t", max_size=5), max_size=6), st.sampled_from(["", " ", "\t "]))
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @example(["/bin/bash", "*"], " ")
 @example(["/usr/bin/env", "-S", "bash", "-euo", "pipefail"], "\t ")
 def test_bash_gets_the_options_of_the_first_line_unless_they_are_refused(words: list[str], blank: str) -> None:

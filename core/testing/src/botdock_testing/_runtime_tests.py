@@ -37,7 +37,7 @@ MEBIBYTE = 1024 * 1024
 MAX_CHECK_MEBIBYTES = 40
 
 PROPERTY = settings(
-    max_examples=20,  # each is a process or two
+    max_examples=max(1, settings().max_examples // 5),  # each is a process or two; 20 where no profile says less
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each step of shrinking would be a process, too
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow, HealthCheck.data_too_large],
