@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -162,16 +161,3 @@ def run(engine: OciEngine, shell_spec: Callable[..., Asked]) -> Callable[..., Ra
         return Ran(container, status, bytes(written[Stream.STDOUT]), bytes(written[Stream.STDERR]))
 
     return run_script
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], object]], None]:
-    """Return a function that waits until a condition holds, and fails when it never does."""
-
-    def wait_until(holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + CALL
-        while not holds():
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.005)  # between two looks; nothing depends on how long it is
-
-    return wait_until

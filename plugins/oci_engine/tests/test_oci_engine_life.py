@@ -14,10 +14,10 @@ import pytest
 from botdock.model import ContainerHandle, ContainerState
 from botdock.shim._program import files
 from botdock_engine_oci.engine import OciEngine
+from testbed.waiting import until
 
 CALL = 60.0
 Start = Callable[..., ContainerHandle]
-Eventually = Callable[[Callable[[], object]], None]
 
 READY = "\nuntil [ -e /tmp/left ]; do sleep 0.01; done; rm /tmp/left; "
 LEFT = READY.join(
@@ -92,22 +92,20 @@ def test_a_removal_kills_and_leaves_nothing(engine: OciEngine, start: Start, mac
 
 
 def test_a_bot_whose_shim_is_killed_is_lost_and_its_removal_leaves_nothing(
-    engine: OciEngine, start: Start, machine: Any, eventually: Eventually
+    engine: OciEngine, start: Start, machine: Any
 ) -> None:
     container = start(f"{LEFT} echo up; exec sleep 600")
     os.kill(machine.record(container, files.SHIM)["pid"], signal.SIGKILL)
-    eventually(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
+    until(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
     assert engine.inspect(container, timeout=CALL).exit_code is None
     engine.remove(container, timeout=CALL)
     assert machine.left(container) == []
 
 
-def test_no_record_of_the_bot_is_needed_to_kill_it(
-    engine: OciEngine, start: Start, machine: Any, eventually: Eventually
-) -> None:
+def test_no_record_of_the_bot_is_needed_to_kill_it(engine: OciEngine, start: Start, machine: Any) -> None:
     container = start(f"{LEFT} echo up; exec sleep 600")
     os.kill(machine.record(container, files.SHIM)["pid"], signal.SIGKILL)
-    eventually(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
+    until(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
     (machine.state / container.id / files.BOT).unlink()
     engine.remove(container, timeout=CALL)
     assert machine.left(container) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -74,16 +73,3 @@ def run(engine: ProcessEngine) -> Callable[[Asked], Ran]:
         return Ran(container, status, bytes(written[Stream.STDOUT]), bytes(written[Stream.STDERR]))
 
     return run_to_end
-
-
-@pytest.fixture
-def eventually() -> Callable[[Callable[[], object]], None]:
-    """Return a function that waits until a condition holds, and fails when it never does."""
-
-    def wait_until(holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + CALL
-        while not holds():
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.005)  # between two looks; nothing depends on how long it is
-
-    return wait_until

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from botdock.shim._program import files
 from botdock.shim._program.files import identity_of
 from botdock.shim._starting import shim_command
 from botdock_engine_process.engine import ProcessEngine
+from testbed.waiting import until
 
 CALL = 30.0
-Eventually = Callable[[Callable[[], object]], None]
 
 RUNNER = """
 import os, pathlib, pickle, signal, sys
@@ -67,17 +66,15 @@ def test_a_bot_outlives_its_runner_and_a_successor_has_all_of_it(
     assert status.exit_code == 9
 
 
-def test_a_bot_that_ended_while_nobody_looked_is_known(
-    engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
-) -> None:
+def test_a_bot_that_ended_while_nobody_looked_is_known(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     spec = shell_spec("echo all there is; exit 5")
     start_and_die(state, spec)
-    eventually(lambda: engine.inspect(ContainerHandle(id=spec.run.name), timeout=CALL).state is ContainerState.EXITED)
+    until(lambda: engine.inspect(ContainerHandle(id=spec.run.name), timeout=CALL).state is ContainerState.EXITED)
     assert engine.inspect(ContainerHandle(id=spec.run.name), timeout=CALL).exit_code == 5
 
 
 def test_a_bot_runs_to_its_end_although_its_runner_died_before_it_heard_of_the_start(
-    engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
+    engine: ProcessEngine, state: Path, shell_spec: Any
 ) -> None:
     container = engine.create(*shell_spec("echo all there is; exit 5"), timeout=CALL)
     unread, answer = os.pipe()
@@ -86,7 +83,7 @@ def test_a_bot_runs_to_its_end_although_its_runner_died_before_it_heard_of_the_s
         subprocess.run(shim_command(state / container.id), stdout=answer, check=True, timeout=CALL)
     finally:
         os.close(answer)
-    eventually(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
+    until(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
     status = engine.inspect(container, timeout=CALL)
     assert (status.exit_code, status.error) == (5, "")
     with engine.read_logs(container, cursor=LogCursor(), follow=False, timeout=CALL) as stream:
@@ -104,9 +101,7 @@ def test_a_successor_removes_the_temporary_folder_of_a_bot(engine: ProcessEngine
     assert not temporary.exists()
 
 
-def test_a_dead_shim_is_noticed_and_its_bot_killed(
-    engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
-) -> None:
+def test_a_dead_shim_is_noticed_and_its_bot_killed(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     container = engine.create(*shell_spec("echo ready; exec sleep 600"), timeout=CALL)
     stream = engine.attach(container, timeout=CALL)
     engine.start(container, timeout=CALL)
@@ -122,7 +117,7 @@ def test_a_dead_shim_is_noticed_and_its_bot_killed(
     assert "shim died" in status.error
     assert is_alive(bot)
     engine.remove(container, timeout=CALL)
-    eventually(lambda: not is_alive(bot))
+    until(lambda: not is_alive(bot))
 
 
 def test_a_shim_that_is_told_to_end_stops_its_bot(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
@@ -134,7 +129,7 @@ def test_a_shim_that_is_told_to_end_stops_its_bot(engine: ProcessEngine, state: 
 
 
 def test_a_shim_that_does_not_answer_is_killed_with_its_bot(
-    engine: ProcessEngine, state: Path, shell_spec: Any, eventually: Eventually
+    engine: ProcessEngine, state: Path, shell_spec: Any
 ) -> None:
     container = started(engine, shell_spec("echo up; exec sleep 600"))
     shim, bot = (record(state, container, name) for name in (files.SHIM, "bot.json"))
@@ -142,7 +137,7 @@ def test_a_shim_that_does_not_answer_is_killed_with_its_bot(
     with pytest.raises(EngineTimeoutError, match="has not ended"):
         engine.stop(container, grace=0.0, timeout=0.1)
     engine.remove(container, timeout=0.1)
-    eventually(lambda: not is_alive(shim) and not is_alive(bot))
+    until(lambda: not is_alive(shim) and not is_alive(bot))
 
 
 def test_a_later_process_of_the_same_number_is_never_killed() -> None:

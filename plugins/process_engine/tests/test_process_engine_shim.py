@@ -23,6 +23,7 @@ from botdock.shim._program.files import identity_of, make_log_file, read_record,
 from botdock.shim._program.log import Bells, LogFile
 from botdock.shim._program.main import run_shim
 from botdock_engine_process.engine import ProcessEngine
+from testbed.waiting import until
 
 SECONDS = 30.0
 
@@ -85,12 +86,10 @@ def test_it_records_the_log_and_the_end(supervised: Any) -> None:
     assert sorted(frames(one.folder)) == [(files.STDOUT, b"out"), (files.STDERR, b"err")]
 
 
-def test_it_stops_with_grace_and_then_kills(
-    supervised: Any, eventually: Callable[[Callable[[], object]], None]
-) -> None:
+def test_it_stops_with_grace_and_then_kills(supervised: Any) -> None:
     one = supervised("trap '' TERM; echo up; while :; do sleep 1 & wait; done")
     assert one.answer() == ""
-    eventually(lambda: frames(one.folder))
+    until(lambda: frames(one.folder))
     one.folder.tell(b"stop 0.05")
     assert one.ending()["signal"] == 9
 
@@ -112,13 +111,13 @@ def test_it_ends_its_bot_when_it_is_told_to_end(supervised: Any) -> None:
 
 
 def test_where_the_kernel_lists_no_children_the_bots_group_is_killed(
-    supervised: Any, monkeypatch: pytest.MonkeyPatch, eventually: Callable[[Callable[[], object]], None]
+    supervised: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("botdock.shim._program.processes._children", lambda _: [])  # the shim is forked from us
     one = supervised("sleep 600 & echo $!")
     one.ending()
     left = int(dict(frames(one.folder))[files.STDOUT])
-    eventually(lambda: identity_of(left) is None)
+    until(lambda: identity_of(left) is None)
 
 
 def test_it_says_why_a_bot_did_not_start(supervised: Any) -> None:
@@ -167,24 +166,20 @@ def disk_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Pa
     return tried, opened
 
 
-def test_an_end_that_cannot_be_written_down_is_once_it_can(
-    supervised: Any, disk_gate: tuple[Path, Path], eventually: Any
-) -> None:
+def test_an_end_that_cannot_be_written_down_is_once_it_can(supervised: Any, disk_gate: tuple[Path, Path]) -> None:
     tried, opened = disk_gate
     one = supervised("exit 7")
     assert one.answer() == ""
-    eventually(tried.exists)
+    until(tried.exists)
     assert one.folder.status().state is ContainerState.RUNNING
     opened.touch()
     assert one.ending()["exit_code"] == 7
 
 
-def test_who_stops_it_need_not_wait_for_the_disk(
-    supervised: Any, disk_gate: tuple[Path, Path], eventually: Any
-) -> None:
+def test_who_stops_it_need_not_wait_for_the_disk(supervised: Any, disk_gate: tuple[Path, Path]) -> None:
     one = supervised("exit 7")
     assert one.answer() == ""
-    eventually(disk_gate[0].exists)
+    until(disk_gate[0].exists)
     one.folder.tell(b"stop 0")
     one.process.join(SECONDS)
     assert (one.process.exitcode, one.folder.status().error) == (1, LOST)

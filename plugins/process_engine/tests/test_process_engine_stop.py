@@ -20,9 +20,9 @@ from botdock.errors import EngineTimeoutError
 from botdock.model import ContainerHandle, ContainerState
 from botdock.shim._program import files, processes
 from botdock_engine_process.engine import ProcessEngine
+from testbed.waiting import until
 
 CALL = 30.0
-Eventually = Callable[[Callable[[], object]], None]
 Start = Callable[..., ContainerHandle]
 
 DAEMON = """
@@ -128,9 +128,7 @@ def test_a_removal_ends_all_of_it(engine: ProcessEngine, start: Start, mark: str
     assert living(mark) == []
 
 
-def test_so_it_does_where_the_shim_does_not_answer(
-    engine: ProcessEngine, state: Path, start: Start, mark: str, eventually: Eventually
-) -> None:
+def test_so_it_does_where_the_shim_does_not_answer(engine: ProcessEngine, state: Path, start: Start, mark: str) -> None:
     container = start(f"{ALL} echo up; exec sleep 600")
     os.kill(shim_of(state, container), signal.SIGSTOP)
     with pytest.raises(EngineTimeoutError, match="has not ended"):
@@ -140,13 +138,13 @@ def test_so_it_does_where_the_shim_does_not_answer(
 
 
 def test_what_is_still_below_the_bot_is_killed_though_its_shim_is_dead(
-    engine: ProcessEngine, state: Path, start: Start, mark: str, eventually: Eventually
+    engine: ProcessEngine, state: Path, start: Start, mark: str
 ) -> None:
     container = start(f"{LEFT['a session of its own']}{WAIT}{LEFT['ignores signals']}{WAIT} echo up; exec sleep 600")
     os.kill(shim_of(state, container), signal.SIGKILL)
-    eventually(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
+    until(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
     engine.remove(container, timeout=CALL)
-    eventually(lambda: not living(mark))
+    until(lambda: not living(mark))
 
 
 def test_each_process_hears_of_a_stop_once(engine: ProcessEngine, start: Start, tmp_path: Path) -> None:
@@ -172,9 +170,9 @@ def test_its_temporary_folder_is_locked_while_it_runs(engine: ProcessEngine, sta
         os.close(folder)
 
 
-def test_orphans_that_end_are_reaped(engine: ProcessEngine, state: Path, start: Start, eventually: Eventually) -> None:
+def test_orphans_that_end_are_reaped(engine: ProcessEngine, state: Path, start: Start) -> None:
     container = start("for n in 1 2 3; do (setsid sh -c 'sleep 0.01' &); done; echo up; exec sleep 600")
-    eventually(lambda: len(processes.processes_below(shim_of(state, container))) == 1)
+    until(lambda: len(processes.processes_below(shim_of(state, container))) == 1)
     assert engine.inspect(container, timeout=CALL).state is ContainerState.RUNNING
 
 
