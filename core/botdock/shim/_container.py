@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import secrets
 import sys
 import time
@@ -16,7 +18,6 @@ import attrs
 
 from botdock.archive import remove_tree
 from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Stream
-from botdock.shim._mounts import unmount_below
 from botdock.shim._process import is_alive, kill_process, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.cgroups import kill_all, remove_all
@@ -40,6 +41,9 @@ STALE_SECONDS = 3600.0
 LEAST_SIGNALED = 128
 """An exit code over this may stand for a signal."""
 STARTED = b"+"
+_MOUNTS = Path("/proc/self/mountinfo")
+_DETACH = 2
+"""`MNT_DETACH`: at once, whatever still uses it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -245,11 +249,21 @@ def _cgroups(made: Mapping[str, Any] | None) -> Sequence[str]:
 def _remove(path: Path) -> None:
     made = files.read_record(str(path / MADE)) or {}
     if cgroups := _cgroups(made):
-        unmount_below(path)  # before anything in it is removed
+        _unmount_below(path)  # before anything in it is removed
         remove_all(cgroups)
     if temporary := made.get("temporary"):  # first: where it is stands here; a container of an earlier version has none
         remove_tree(Path(temporary), timeout=REMOVAL)
     remove_tree(path, timeout=REMOVAL)
+
+
+def _unmount_below(folder: Path) -> None:
+    """Unmount what a runtime that was killed may have left mounted in a folder, the last mounted first."""
+    beginning = os.fsencode(folder.resolve()) + b"/"
+    for line in reversed(_MOUNTS.read_bytes().splitlines()):
+        escaped = line.split()[4]  # proc_pid_mountinfo(5)
+        path = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), escaped)
+        if path.startswith(beginning) and ctypes.CDLL(None, use_errno=True).umount2(path, _DETACH):
+            raise OSError(ctypes.get_errno(), f"cannot unmount {os.fsdecode(path)}")
 
 
 def ring(fifo: Path, message: bytes) -> bool:
