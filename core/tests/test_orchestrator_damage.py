@@ -15,6 +15,7 @@ from botdock.orchestrator import recovery
 from botdock.orchestrator.journal import result_document
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
+from testbed.drills import count
 from testbed.waiting import until
 
 MakeStage = Callable[..., Any]
@@ -45,7 +46,7 @@ def test_a_damaged_record_is_ended_with_what_is_known_of_it(
     first = stage.orchestrator.begin(make_bot()).execution_id
     folder = stage.home / "executions" / first
     made = damages(name, (folder / name).read_bytes())
-    step = 1 + len(made) // 40
+    step = 1 + len(made) // count(40, 15)
     made = made[random.randrange(step) :: step]
     others = [stage.orchestrator.begin(make_bot()).execution_id for _ in made[1:]]
     stage.die()
@@ -96,7 +97,7 @@ def test_an_odd_value_in_a_record_hinders_no_other_and_keeps_nothing_alive(
         model = json.loads((folder / name).read_text())
     elsewhere = {("engine",), ("runtime",), ("version",)}  # they say that it is for another runner
     made = [with_value(model, path, value) for path in leaves(model) if path not in elsewhere for value in ODD]
-    for document in random.sample(made, min(len(made), 30)):
+    for document in random.sample(made, min(len(made), count(30, 10))):
         execution = stage.orchestrator.begin(make_bot(persist_results=True))
         path = stage.home / "executions" / execution.execution_id / name
         path.write_text((path.read_text() if name == "events.jsonl" else "") + json.dumps(document, default=str) + "\n")
