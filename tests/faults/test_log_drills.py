@@ -14,7 +14,7 @@ from botdock.model import Stream
 from faults.log_bots import Counts, cat_bot, differing, flood_bot, flood_pieces, log_folder, stored_bytes, whole
 from testbed.drills import SEED, count
 
-RUNS = {"docker": count(500, 24), "oci": count(500, 8)}
+RUNS = {"docker": count(500, 12), "oci": count(500, 8)}
 AT_ONCE = 4
 MIB = 1024 * 1024
 

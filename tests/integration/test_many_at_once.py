@@ -1,4 +1,4 @@
-"""Fifty bots at once, and two hundred in drills, each with its own answer; nothing of them is left."""
+"""Twenty bots at once, and two hundred in drills, each with its own answer; nothing of them is left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testbed.waiting import until
 
 MakeBot = Callable[..., Executable]
 
-AT_ONCE = count(200, 50)
+AT_ONCE = count(200, 20)
 SOURCE = """
 def main(id, config):
     print("line of", config["number"])
