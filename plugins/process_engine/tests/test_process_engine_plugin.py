@@ -50,13 +50,13 @@ def test_it_enforces_little_and_says_what_to_do_about_the_rest(state: Path) -> N
     said = ProcessEngine(state).capabilities()
     assert said.enforced == {Feature.OPEN_FILES, Feature.FILE_SIZE}
     assert not said.private_filesystem
-    assert all("--engine docker" in reason for reason in said.missing.values())
+    assert all("--engine docker or --engine oci" in reason for reason in said.missing.values())
 
 
 def test_doctor_is_warned_and_told_where_the_interpreters_are() -> None:
     isolation, *interpreters = plugin_checks()
     assert isolation.status is CheckStatus.WARNING
-    assert "--engine docker" in isolation.remedy
+    assert "--engine docker or --engine oci" in isolation.remedy
     (shell,) = (check for check in interpreters if check.name == "process.sh")
     assert (shell.status, shell.detail) == (CheckStatus.OK, shutil.which("sh", path="/usr/bin:/bin"))
 

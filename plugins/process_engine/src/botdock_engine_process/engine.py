@@ -29,9 +29,10 @@ from botdock.model.limits import MIB
 from botdock.shim import Plan, ShimEngine
 
 REMEDY = "use --engine docker"
+ISOLATING = "use --engine docker or --engine oci"
 WARNING = (
     "botdock: the process engine does not isolate: bots run as you, with your files and your network; "
-    f"for code that you do not trust, {REMEDY}"
+    f"for code that you do not trust, {ISOLATING}"
 )
 """The one line that every engine of this kind writes to stderr before its first bot."""
 
@@ -89,7 +90,7 @@ class ProcessEngine(ShimEngine):
             engine=self.name,
             version=f"{system.sysname} {system.release}",
             enforced=frozenset({Feature.OPEN_FILES, Feature.FILE_SIZE}),
-            missing={feature: f"{reason}; {REMEDY}" for feature, reason in _REASONS.items()},
+            missing={feature: f"{reason}; {ISOLATING}" for feature, reason in _REASONS.items()},
             private_filesystem=False,
         )
 

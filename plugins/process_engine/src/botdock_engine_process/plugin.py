@@ -19,13 +19,13 @@ def _open(config: Config) -> Engine:
 
 def check(_config: Config) -> Iterable[Check]:
     """Say that bots are not isolated, and which interpreters were found."""
-    from botdock_engine_process.engine import REMEDY, find_interpreter
+    from botdock_engine_process.engine import ISOLATING, REMEDY, find_interpreter
 
     yield Check(
         name="process.isolation",
         status=CheckStatus.WARNING,
         detail="bots run as you, with your files and your network",
-        remedy=f"for code that you do not trust, {REMEDY}",
+        remedy=f"for code that you do not trust, {ISOLATING}",
     )
     for name in INTERPRETERS:
         if found := find_interpreter(name):
