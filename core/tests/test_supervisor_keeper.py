@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from botdock.config import Config, NotifyConfig, SupervisorConfig
 from botdock.executions import Executions
 from botdock.executions import _queue as queue
+from botdock.executions._files import request_ids
 from botdock.executions._requests import Request, Restart, read_request
 from botdock.model import Executable, Notification, NotificationKind, new_execution_id
+from botdock.supervisor import _succession
 from botdock.supervisor._keeper import Keeper
 
 SECRET = "s3cr3t-s3cr3t"
@@ -105,6 +108,21 @@ def test_an_end_that_is_decided_on_again_is_told_once(stage: Stage) -> None:
     for _ in range(3):  # the disk takes no successor meanwhile
         assert stage.keeper.follow(request, end()) is not None
     assert stage.kinds() == ["outcome"]
+
+
+def test_an_end_over_which_a_supervisor_dies_is_told_again_by_the_next_and_followed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Stage(tmp_path), Stage(tmp_path)
+    name = first.ask(code=b"zip").execution_id
+    with monkeypatch.context() as dying, pytest.raises(SystemExit):
+        dying.setattr(_succession, "forget_request", lambda *_: sys.exit("killed"))
+        _succession.settle(tmp_path, name, end(), first.keeper.follow)
+    _succession.settle(tmp_path, name, end(), second.keeper.follow)
+    assert first.kinds() == second.kinds() == ["outcome"]
+    assert [one.execution_id for one in (*first.told, *second.told)] == [name, name]
+    (follower,) = request_ids(tmp_path)
+    assert follower != name
 
 
 def test_a_crash_loop_is_told_once_and_its_end_too(stage: Stage) -> None:

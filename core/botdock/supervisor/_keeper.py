@@ -31,7 +31,10 @@ _LOOK = 5.0
 _PATIENCE = 5.0
 """Seconds to tell what waits when the supervisor ends."""
 _REMEMBERED = 1024
-"""Ends that are told once, though what follows them is decided again: because the disk took nothing, say."""
+"""Ends that are told once, though what follows them is decided again: because the disk took nothing, say.
+
+The supervisor that comes after a kill knows none of them: an end is told at least once, and not exactly once.
+"""
 _AGAIN = 1.1
 """The disk is no longer low when so many times the bytes are free, so that one file more or less tells nothing."""
 _ENDS = {outcome.value: outcome for outcome in Outcome}
