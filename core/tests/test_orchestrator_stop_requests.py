@@ -87,6 +87,20 @@ def test_a_stop_that_is_asked_for_before_the_start_comes_before_it(
     assert [hook for hook, _ in stage.notices] == ["botdock_before_execution", "botdock_after_execution"]
 
 
+def test_a_stop_that_is_asked_for_while_its_bot_is_started_is_obeyed(
+    make_stage: Callable[..., Any], make_bot: Callable[..., Executable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage(FakeEngine(Script(forever=True)))
+    start = stage.engine.start
+
+    def asked_meanwhile(*arguments: Any, **named: Any) -> None:
+        start(*arguments, **named)
+        write_stop(stage.records()[0], 0.0)  # its runner looks before it watches over the execution, and not again
+
+    monkeypatch.setattr(stage.engine, "start", asked_meanwhile)
+    assert stage.orchestrator.begin(make_bot()).wait(20).outcome is Outcome.STOPPED
+
+
 def test_stop_returns_with_the_outcome(running: Any) -> None:
     _, execution = running
     execution.stop(grace=0)

@@ -11,7 +11,7 @@ import pytest
 
 from botdock.errors import EngineUnavailableError
 from botdock.model import EngineEvents, Executable, Outcome
-from botdock.orchestrator import execution, reading
+from botdock.orchestrator import reading
 from botdock.orchestrator import running as running_module
 from botdock.orchestrator.reading import Work
 from botdock_testing.fake_engine import FakeEngine
@@ -30,7 +30,10 @@ class Told(EngineEvents):
 
     def read(self, timeout: float) -> Sequence[str]:
         self.reads += 1
-        news = self.news.get(timeout=timeout)
+        try:
+            news = self.news.get(timeout=timeout)
+        except queue.Empty:
+            return []
         if isinstance(news, Exception):
             raise news
         return [news] if news else []
@@ -53,7 +56,7 @@ class Telling(FakeEngine):
 @pytest.fixture
 def telling(monkeypatch: pytest.MonkeyPatch) -> Telling:
     """Its containers are looked at only when something is heard."""
-    monkeypatch.setattr(execution, "HEARING_PAUSE", LONG)
+    monkeypatch.setattr(running_module, "LIST_EVERY", LONG)
     monkeypatch.setattr(running_module, "RECONNECT_PAUSES", (0.01, 0.01))
     engine = Telling(Script(forever=True))
     engine.connections = []
@@ -65,7 +68,7 @@ def looks(engine: FakeEngine) -> int:
 
 
 def until_it_is_only_heard(engine: Telling, work: Work) -> None:
-    """Wait for the looks of the begin and of the connection; the next one is due in `LONG` seconds."""
+    """Wait for the looks of the begin and of the connection; none is due then."""
     until(lambda: bool(engine.connections) and engine.connections[0].reads == 1)
     until(lambda: not work.looks._ready and work.looks._idle == len(work.looks._threads))
 
@@ -96,6 +99,59 @@ def test_what_ends_while_nothing_is_heard_is_seen(
     telling.connections[-1].news.put(error)
     assert running.wait(20).outcome is Outcome.SUCCEEDED
     assert wait_until(lambda: len(telling.connections) == 2, timeout=10)
+
+
+def test_an_end_that_no_event_tells_is_found_by_a_listing(
+    telling: Telling,
+    make_stage: Callable[..., Any],
+    make_bot: Callable[..., Executable],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orchestrator = make_stage(telling).orchestrator
+    ends, goes_on = orchestrator.begin(make_bot()), orchestrator.begin(make_bot(id="other"))
+    until_it_is_only_heard(telling, orchestrator._work)
+    telling.finish(ends.container_id)
+    monkeypatch.setattr(running_module, "LIST_EVERY", 0.01)
+    telling.connections[0].news.put("another")
+    assert ends.wait(20).outcome is Outcome.SUCCEEDED
+    looked, listed = looks(telling), telling.operations.count("list")
+    until(lambda: telling.operations.count("list") > listed + 3)
+    assert (looks(telling), goes_on.done) == (looked, False), "one that is listed is not looked at"
+
+
+def test_where_each_end_is_told_for_certain_nothing_is_listed(
+    telling: Telling,
+    make_stage: Callable[..., Any],
+    make_bot: Callable[..., Executable],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running_module, "LIST_EVERY", 0.01)
+    monkeypatch.setattr(Told, "is_certain", True)
+    running = make_stage(telling).orchestrator.begin(make_bot())
+    until(lambda: bool(telling.connections) and telling.connections[0].reads > 3)
+    assert "list" not in telling.operations
+    running.kill()
+
+
+def test_a_stop_that_the_engine_does_not_answer_is_seen_to_have_failed_where_ends_are_only_heard(
+    telling: Telling,
+    make_stage: Callable[..., Any],
+    make_bot: Callable[..., Executable],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise EngineUnavailableError("away")
+
+    orchestrator = make_stage(telling).orchestrator
+    running = orchestrator.begin(make_bot())
+    until_it_is_only_heard(telling, orchestrator._work)
+    monkeypatch.setattr(telling, "stop", away)
+    with pytest.raises(EngineUnavailableError):
+        running.stop(grace=0.0)
+    until(lambda: not running.attempts.is_unanswered)
+    telling.finish(running.container_id)
+    telling.connections[0].news.put(running.container_id)
+    assert running.wait(20).outcome is Outcome.SUCCEEDED
 
 
 def test_the_wall_time_ends_what_is_only_heard(

@@ -50,10 +50,10 @@ QUICK: list[tuple[object, str, object]] = [
     (_watch, "_SHORTEST", 0.02),
     (container_service, "RETRY_PAUSE", 0.001),
     (execution, "END_PAUSE", 0.02),
-    (execution, "HEARING_PAUSE", 0.2),
     (execution, "RECONNECT_PAUSE", 0.01),
     (recovery, "ENGINE_PATIENCE", 0.0),  # no container of the fake appears late
     (running, "FIRST_PAUSE", 0.01),
+    (running, "LIST_EVERY", 0.2),
     (running, "LONGEST_PAUSE", 0.05),
     (running, "RECONNECT_PAUSES", (0.01, 0.05)),
 ]

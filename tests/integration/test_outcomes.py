@@ -14,7 +14,7 @@ from botdock import BotdockError, Config, DockerRunner, Executable, Limits, Outc
 from botdock.config import ContainersConfig, RuntimeConfig
 from botdock.errors import EngineUnavailableError, ImageError
 from botdock.model import PullPolicy, Status, new_execution_id
-from botdock.orchestrator import execution as execution_module
+from botdock.orchestrator import running as running_module
 from botdock_engine_docker.engine import DockerEngine
 from testbed.waiting import until
 
@@ -180,7 +180,7 @@ def test_a_backtest_without_a_usable_value_has_failed(contained_runner: DockerRu
 def test_a_container_that_another_program_removed_is_heard_of_and_no_fault_of_the_bot(
     runner: DockerRunner, make_bot: MakeBot, docker_host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution_module, "HEARING_PAUSE", 3600.0)  # no look by itself comes in time
+    monkeypatch.setattr(running_module, "LIST_EVERY", 3600.0)  # no look by itself comes in time
     source = "import time\ndef main(id, config):\n    print('up')\n    time.sleep(600)"
     execution = runner.start(make_bot(source))
     assert next(execution.logs(follow=True)).text == "up"

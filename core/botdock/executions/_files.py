@@ -41,6 +41,8 @@ OWNER = "owner"
 REMOVED = ".removed"
 """Ends the hidden name of a folder that is being removed; the next runner removes what a crash left of it."""
 
+_COARSEST_NS = 2_000_000_000
+"""Nanoseconds after which a time of change tells every change: file systems count in coarser steps."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 512
 """Bytes of a unit of `st_blocks` (POSIX, sys/stat.h)."""
@@ -77,6 +79,16 @@ def load_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         raise ValueError(f"{path.name} is damaged: it is not a JSON object")  # noqa: TRY004 - of a document, not of a caller
     return document
+
+
+def changed_ns(path: Path) -> int:
+    """Return when a file or folder last changed, in nanoseconds; 0 where that may not tell the next change.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    changed = path.stat().st_mtime_ns
+    return changed if time.time_ns() - changed > _COARSEST_NS else 0
 
 
 def read_events(directory: Path) -> Iterator[dict[str, Any]]:

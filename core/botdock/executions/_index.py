@@ -7,9 +7,7 @@ costs one longer look.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -18,10 +16,9 @@ from typing import Any
 import attrs
 
 from botdock._database import Database
+from botdock.executions._files import changed_ns
 
 NAME = "index.sqlite"
-_COARSEST_NS = 2_000_000_000
-"""Nanoseconds after which a folder's time of change tells every change: file systems count in coarser steps."""
 
 COLUMNS = (
     "execution_id", "id", "entrypoint", "runtime", "engine", "container_id", "outcome", "exit_code", "error",
@@ -78,7 +75,9 @@ class ExecutionIndex:
         return [dict(zip(COLUMNS, row, strict=True)) for row in connection.execute(query, values)]
 
     def _update(self, connection: sqlite3.Connection) -> None:
-        folder_ns = _changed_ns(self._home / "executions")
+        folder_ns = 0
+        with suppress(OSError):
+            folder_ns = changed_ns(self._home / "executions")
         known_ns = connection.execute("SELECT folder_ns FROM look").fetchone()[0]
         columns = ", ".join(COLUMNS)
         known_rows = connection.execute(f"SELECT {columns} FROM execution WHERE outcome IS NULL").fetchall()  # noqa: S608 - no input
@@ -104,12 +103,3 @@ def _storable(value: Any) -> Any:
     with suppress(UnicodeEncodeError):
         return value.encode().decode() if isinstance(value, str) else None
     return None
-
-
-def _changed_ns(folder: Path) -> int:
-    """Return when the folder last changed, nanoseconds since the epoch; 0 where that may not tell the next change."""
-    try:
-        changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - the nanoseconds alone
-    except OSError:
-        return 0
-    return changed if time.time_ns() - changed > _COARSEST_NS else 0

@@ -31,7 +31,8 @@ HOLDER = "runner"
 
 SOCKET = ".sock"
 """How the name of the socket ends that wakes a runner; see `_stops`."""
-_LOCKED = ".lock"
+LOCKED = ".lock"
+"""How the name of a lease ends."""
 _NEW = ".new"
 """How the file of a runner ends as long as it may not be locked yet."""
 _ATTEMPTS = 10
@@ -86,7 +87,7 @@ class Lease:
 
     @property
     def _path(self) -> Path:
-        return self._folder / f"{self._runner}{_LOCKED}"
+        return self._folder / f"{self._runner}{LOCKED}"
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -101,7 +102,7 @@ class Lease:
     def sweep(self) -> None:
         """Remove the files of runners that are dead."""
         for path in _files(self._folder):
-            if not _is_locked(path.with_suffix(_LOCKED) if path.suffix == SOCKET else path):
+            if not _is_locked(path.with_suffix(LOCKED) if path.suffix == SOCKET else path):
                 with suppress(OSError):
                     path.unlink()
                     from botdock._log import logger  # imports loguru, which a look at a lease does not need
@@ -168,14 +169,14 @@ def count_runners(home: Path) -> tuple[int, int]:
         >>> count_runners(Path("/nowhere"))
         (0, 0)
     """
-    leases = [path for path in _files(home / RUNNERS) if path.suffix == _LOCKED]
+    leases = [path for path in _files(home / RUNNERS) if path.suffix == LOCKED]
     living = sum(map(_is_locked, leases))
     return living, len(leases) - living
 
 
 def runner_lives(home: Path, runner: str) -> bool:
     """Tell whether the runner of that id lives, or may live."""
-    return _is_locked(home / RUNNERS / f"{runner}{_LOCKED}")
+    return _is_locked(home / RUNNERS / f"{runner}{LOCKED}")
 
 
 @contextmanager
@@ -202,7 +203,7 @@ def _take(folder: Path) -> tuple[str, int]:
         descriptor = os.open(draft, _MAKE, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            draft.rename(folder / f"{runner}{_LOCKED}")
+            draft.rename(folder / f"{runner}{LOCKED}")
         except (BlockingIOError, FileNotFoundError):  # a runner that removes dead ones was quicker
             os.close(descriptor)
         except BaseException:
@@ -216,7 +217,7 @@ def _take(folder: Path) -> tuple[str, int]:
 
 def _files(folder: Path) -> list[Path]:
     with suppress(FileNotFoundError):
-        return [path for path in folder.iterdir() if path.suffix in {_LOCKED, _NEW, SOCKET}]
+        return [path for path in folder.iterdir() if path.suffix in {LOCKED, _NEW, SOCKET}]
     return []
 
 

@@ -2,6 +2,7 @@
 
 executions/<id>/stop.json      the request; obeyed by the runner that holds the execution, or recovers it
 runners/<runner id>.sock       the runner's socket, 0600; a datagram means: look for requests now
+runners/<runner id>.lock       the runner's lease; its time of change, which each request sets, means the same
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import attrs
 
 from botdock._whole_files import publish
 from botdock.errors import BotdockError
-from botdock.executions._files import OUTCOME, STOP, read_json
-from botdock.executions._lease import RUNNERS, SOCKET, holder_of
+from botdock.executions._files import OUTCOME, STOP, changed_ns, read_json
+from botdock.executions._lease import LOCKED, RUNNERS, SOCKET, holder_of
 from botdock.model.execution import Outcome
 
 _MOST = 1e9
 """Seconds of grace from which on a request is damaged: some thirty years."""
-_LOOK, _RARE_LOOK = 1.0, 10.0
-"""Seconds between two looks for requests when no datagram comes: where none can come, and where one should."""
+_LOOK = 1.0
+"""Seconds between two looks at the time of change, should a datagram not come."""
 
 
 @attrs.frozen(kw_only=True)
@@ -84,9 +85,11 @@ def read_stop(directory: Path) -> StopRequest | None:
 
 
 def wake(home: Path, directory: Path) -> None:
-    """Let the runner that holds an execution look for requests now; one that cannot be reached looks by itself."""
+    """Let the runner that holds an execution look for requests now; in a moment, where no datagram reaches it."""
     with suppress(OSError):
-        send(home / RUNNERS, f"{holder_of(directory)}{SOCKET}", b"stop")
+        runner = holder_of(directory)
+        os.utime(home / RUNNERS / f"{runner}{LOCKED}")
+        send(home / RUNNERS, f"{runner}{SOCKET}", b"stop")
 
 
 class Doorbell:
@@ -100,21 +103,26 @@ class Doorbell:
     def __init__(self, home: Path, runner: str) -> None:
         self._home = home
         self._name = f"{runner}{SOCKET}"
+        self._lease = home / RUNNERS / f"{runner}{LOCKED}"
+        self._seen_ns = 0
         self._closed = False
         self._socket = datagrams()
         self._socket.settimeout(_LOOK)
-        with (
-            suppress(OSError),
-            address_in(home / RUNNERS, self._name) as address,
-        ):  # without a name, it looks now and then
+        with suppress(OSError), address_in(home / RUNNERS, self._name) as address:
             self._socket.bind(address)
             (home / RUNNERS / self._name).chmod(0o600)
-            self._socket.settimeout(_RARE_LOOK)
 
     def wait(self) -> bool:
         """Wait until there may be a request; return whether it is still open."""
         with suppress(OSError):
-            self._socket.recv(64)
+            while not self._closed:
+                try:
+                    self._socket.recv(64)
+                    break
+                except TimeoutError:
+                    before, self._seen_ns = self._seen_ns, changed_ns(self._lease)
+                    if before != self._seen_ns or not before:
+                        break
         return not self._closed
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
@@ -127,7 +127,14 @@ class PullProgress:
 
 
 class EngineEvents(ABC):
-    """The ends of containers as they come, over one connection. Read by one thread; another may close it."""
+    """The ends of containers as they come, over one connection. Read by one thread; another may close it.
+
+    Attributes:
+        is_certain: Whether no end can go untold, as where the kernel tells. Else a listing of the containers, every
+            half minute, finds what a connection that died in silence did not tell.
+    """
+
+    is_certain: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, timeout: float) -> Sequence[str]:

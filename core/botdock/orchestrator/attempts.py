@@ -165,6 +165,12 @@ class Attempts:
             attempt.unanswered_until = None
             self._fail(attempt, _RUNS_ON)
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the engine did not answer one, so that it is still to be seen whether the bot runs on."""
+        with self._lock:
+            return any(one.unanswered_until is not None for one in self._attempts)
+
     def close(self) -> None:
         """Note that it has ended: an attempt from now on comes too late."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -26,10 +27,8 @@ from botdock.orchestrator.reading import ExecutionReader, Work
 from botdock.orchestrator.run import Created, Run
 from botdock.services.interfaces import Services
 
-HEARING_PAUSE = 30.0
-"""Seconds between two looks at a container whose end is heard."""
 PAUSES = (0.002, 0.5)
-"""Seconds between two looks at another one: a twentieth of what it has run, but no less and no more."""
+"""Seconds between two looks at a container whose end is not heard: a twentieth of what it has run, in these bounds."""
 RECONNECT_PAUSE = 0.25
 """Seconds between attempts to reach an engine that went away."""
 END_PAUSE = 2.0
@@ -96,6 +95,7 @@ class Execution(ExecutionReader):
         self._run.journal.event("phase", phase=Phase.WAIT.value)
         self._watched = created
         self.look_soon()
+        self.obey()  # what was asked for since the last look of its start
 
     def finish_by(self, course: Course) -> None:
         """Let `course` see it to its end, in another thread."""
@@ -168,8 +168,10 @@ class Execution(ExecutionReader):
             self._look()  # one that has ended by itself was not ended by us
         with about(self.execution_id):  # the caller may be about another one
             stop = partial(self._containers.stop_container, container, grace=grace)
-            self.attempts.attempt(why, stop, is_over=is_over, grace=grace, failure=failure, timeout=timeout)
-        self.look_soon()
+            try:
+                self.attempts.attempt(why, stop, is_over=is_over, grace=grace, failure=failure, timeout=timeout)
+            finally:
+                self.look_soon()
 
     def _finish(self, course: Course) -> None:
         """See it to its end; there is a result afterwards in any case, and no caller waits for ever."""
@@ -209,7 +211,7 @@ class Execution(ExecutionReader):
         self._work.looks.submit(self._look)
 
     def _look(self, turn: int | None = None) -> None:
-        """End it when its time is over; see it to its end when it has ended; else look again in a while."""
+        """End it when its time is over; see it to its end when it has ended; else look again when that may be so."""
         with about(self.execution_id), self._looking:
             if (created := self._watched) is None or turn not in {None, self._turn}:
                 return
@@ -220,7 +222,8 @@ class Execution(ExecutionReader):
                 if (timeout := self._deadlines.passed(hears=self._away_since is None)) is not None:
                     self.end_soon(Outcome.TIMED_OUT, grace=None, timeout=timeout)
                 self._turn += 1
-                self._work.looks.submit(partial(self._look, self._turn), delay=self._pause())
+                if math.isfinite(pause := self._pause()):
+                    self._work.looks.submit(partial(self._look, self._turn), delay=pause)
                 return
             self._watched = None
         self.ended(created, status, duration=time.monotonic() - self._started, lost=lost)
@@ -244,11 +247,13 @@ class Execution(ExecutionReader):
         return status, None
 
     def _pause(self) -> float:
-        """Return after how many seconds to look again."""
-        now, (shortest, longest) = time.monotonic(), PAUSES
-        pause = HEARING_PAUSE if self._hears() else min(max((now - self._started) / 20, shortest), longest)
+        """Return after how many seconds to look again; for ever, where its end is heard and no deadline is near."""
+        shortest, longest = PAUSES
+        pause = math.inf
         if self._away_since is not None:
             pause = RECONNECT_PAUSE
+        elif self.attempts.is_unanswered or not self._hears():
+            pause = min(max((time.monotonic() - self._started) / 20, shortest), longest)
         return min(pause, self._deadlines.left(hears=self._away_since is None))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import wait
 from contextlib import closing, contextmanager
@@ -13,7 +14,7 @@ from botdock._log import about, logger
 from botdock._threads import Pool
 from botdock.errors import UserError
 from botdock.executions._stops import Doorbell
-from botdock.model import EngineEvents
+from botdock.model import ContainerState, EngineEvents
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.run import Run
@@ -25,7 +26,8 @@ LOOK_EVERY = 600.0
 """Seconds between two looks for what other runners left."""
 RECONNECT_PAUSES = (0.25, 4.0)
 """Seconds between attempts to hear an engine's events again: the first ones, and the longest."""
-READ_TIMEOUT = 60.0
+LIST_EVERY = 30.0
+"""Seconds between two listings that find what an engine's events did not tell."""
 
 
 class ClosedError(UserError):
@@ -94,10 +96,10 @@ class Running:
         for execution in self.all():
             execution.obey()
 
-    def look(self, ended: Collection[str] | None) -> None:
-        """Look whether the executions in these containers have ended; None means at all."""
+    def look(self, ended: Collection[str] | None = None, *, but: Collection[str] = ()) -> None:
+        """Look whether the executions in these containers have ended; None means in all but those."""
         for execution in self.all():
-            if ended is None or execution.container_id in ended:
+            if execution.container_id not in but if ended is None else execution.container_id in ended:
                 execution.look_soon()
 
     def close(self, timeout: float) -> bool:
@@ -114,15 +116,13 @@ class Watch:
     Args:
         containers: The container service.
         selectors: Of the containers whose ends are told.
-        look: Looks whether the executions in these containers have ended; None means at all of them.
+        look: Looks whether executions have ended; see `Running.look`.
 
     Attributes:
         hears: Whether the end of a container will be heard; else it has to be looked for.
     """
 
-    def __init__(
-        self, containers: Containers, selectors: Mapping[str, str], look: Callable[[Collection[str] | None], None]
-    ) -> None:
+    def __init__(self, containers: Containers, selectors: Mapping[str, str], look: Callable[..., None]) -> None:
         self._containers = containers
         self._selectors = selectors
         self._look = look
@@ -161,7 +161,7 @@ class Watch:
             if self.hears:
                 pause = shortest
                 self.hears = False
-                self._look(None)  # from now on they look by themselves, until there are events again
+                self._look()  # from now on they look by themselves, until there are events again
             self._closed.wait(pause)
             pause = min(2 * pause, longest)
 
@@ -174,13 +174,21 @@ class Watch:
             self._events = events
         with closing(events):
             self.hears = True
-            self._look(None)  # at what ended while nothing was heard
+            self._look()  # at what ended while nothing was heard
+            listed = time.monotonic()
             while not self._closed.is_set():
-                self._look(set(events.read(READ_TIMEOUT)))
+                self._look(set(events.read(LIST_EVERY)))
+                if not events.is_certain and time.monotonic() - listed >= LIST_EVERY:
+                    self._look(but=self._that_run())
+                    listed = time.monotonic()
+
+    def _that_run(self) -> set[str]:
+        found = self._containers.list_containers(self._selectors)
+        return {info.container_id for info in found if info.state is ContainerState.RUNNING}
 
 
 class StopRequests:
-    """A thread that has requests to stop obeyed when it is woken, and each second.
+    """A thread that has requests to stop obeyed when it is woken.
 
     Args:
         home: The state folder.

@@ -144,6 +144,8 @@ class ShimEngine(Engine):
             status = folder.wait(timeout=timeout)
             if status is None and events is not None:
                 events.watch(container.id, folder.record(files.SHIM))
+                if not events.watches(container.id):  # its shim may just have ended
+                    status = folder.wait(timeout=0.0)
             return status
 
     def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:

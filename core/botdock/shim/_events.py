@@ -27,6 +27,8 @@ class ShimEvents(EngineEvents):
         OSError: There are no descriptors left.
     """
 
+    is_certain = True
+
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._lock = threading.Lock()

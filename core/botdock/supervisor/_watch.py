@@ -10,7 +10,16 @@ from pathlib import Path
 from botdock._log import about, logger
 from botdock.config import Config
 from botdock.errors import BotdockError
-from botdock.executions._files import EXECUTIONS, OUTCOME, REQUESTS, is_orphan, is_waiting, read_json, request_ids
+from botdock.executions._files import (
+    EXECUTIONS,
+    OUTCOME,
+    REQUESTS,
+    changed_ns,
+    is_orphan,
+    is_waiting,
+    read_json,
+    request_ids,
+)
 from botdock.executions._lease import holder_lives
 from botdock.executions._queue import withdraw
 from botdock.executions._requests import read_request
@@ -23,8 +32,6 @@ from botdock.supervisor._work import Work
 
 _LOOK = 1.0
 """Seconds between two turns when nothing rings."""
-_COARSEST_NS = 2_000_000_000
-"""Nanoseconds after which the time of change of a folder tells each change."""
 _RECOVER_EVERY = 600.0
 _SHORTEST, _LONGEST = 1.0, 60.0
 """Seconds until what failed for want of an engine or a disk is tried again; each pause is twice the one before."""
@@ -124,15 +131,15 @@ class Watch:
     def _look(self) -> None:
         """Read which requests there are, if that can have changed."""
         try:
-            changed = (self._home / REQUESTS).stat().st_mtime_ns
-            if changed == self._looked_ns:
+            changed = changed_ns(self._home / REQUESTS)
+            if changed == self._looked_ns != 0:
                 return
             found = set(request_ids(self._home))
         except OSError as error:  # another program removed it, or took our right to read it
             self._looked_ns = 0
             logger.bind(error=str(error)).warning("what is asked for cannot be read now")
             return
-        self._looked_ns = changed if time.time_ns() - changed > _COARSEST_NS else 0
+        self._looked_ns = changed
         self._unsettled |= set(self._queue) - found
         self._queue = {name: one for name, one in self._queue.items() if name in found}
         self._unsettled |= found - set(self._queue) - set(self._active)
