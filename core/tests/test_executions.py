@@ -16,15 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botdock.errors import UserError
-from botdock.executions import Executions, ExecutionState, _stops
-from botdock.executions._files import changed_ns, owner_of
+from botdock.executions import Executions, ExecutionState
+from botdock.executions._files import owner_of
 from botdock.executions._index import NAME
 from botdock.executions._lease import Lease, hold
 from botdock.executions._stops import Doorbell, read_stop
 from botdock.model import LogChunk, Outcome, Stream, new_execution_id
 from botdock.model.execution import first_id_at, time_of
 from botdock.services.log_store import LogWriter
-from testbed.waiting import until
 
 Make = Callable[..., Path]
 
@@ -268,34 +267,6 @@ def test_a_request_to_stop_rings_at_the_runner_that_holds_the_execution(
         doorbell.close()
     assert not doorbell.wait()
     assert sorted(path.suffix for path in (tmp_path / "runners").iterdir()) == [".lock"]
-
-
-def test_a_request_is_heard_of_where_no_datagram_comes_and_nothing_else_is(
-    tmp_path: Path, make: Make, lease: Lease, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looks: list[Path] = []
-
-    def counted(path: Path) -> int:
-        looks.append(path)
-        return changed_ns(path)
-
-    monkeypatch.setattr(_stops, "_LOOK", 0.01)
-    monkeypatch.setattr(_stops, "changed_ns", counted)
-    directory = make()
-    hold(directory, lease.hold())
-    doorbell = Doorbell(tmp_path, lease.hold())
-    try:
-        (tmp_path / "runners" / f"{lease.hold()}.sock").unlink()  # by another program
-        os.utime(tmp_path / "runners" / f"{lease.hold()}.lock", (1.0, 1.0))
-        assert doorbell.wait(), "the first look"
-        with ThreadPoolExecutor(1) as pool:
-            heard, before = pool.submit(doorbell.wait), len(looks)
-            until(lambda: len(looks) > before + 2)
-            assert not heard.done(), "the lease has not changed"
-            Executions(tmp_path).request_stop(directory.name)
-            assert heard.result(20)
-    finally:
-        doorbell.close()
 
 
 @given(moment=st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - the zone is drawn

@@ -18,7 +18,7 @@ import pytest
 from botdock.errors import UserError
 from botdock.executions import Executions, ExecutionState, _stops
 from botdock.executions import _queue as queue
-from botdock.executions._files import forget_request, is_orphan, request_ids
+from botdock.executions._files import forget_request, is_orphan, remove_folder, request_ids
 from botdock.executions._lease import Lease, hold
 from botdock.executions._requests import Request, Restart, read_request, write_request
 from botdock.executions._stops import write_stop
@@ -137,6 +137,26 @@ def test_a_bot_that_is_restarted_twice_while_it_is_asked_to_stop_is_stopped(
     monkeypatch.setattr(_stops, "request_stop", meanwhile)
     assert Executions(tmp_path).request_stop("sma").execution_id == row[-1].name
     assert Executions(tmp_path).get(row[-1].name).outcome is Outcome.STOPPED
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_is_removed_as_soon_as_it_is_asked_to_stop_has_stopped(
+    tmp_path: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    name, whole = ask().name, _stops.request_stop
+
+    def removing(directory: Path, grace: float | None) -> Path:
+        if when == "before":
+            remove_folder(directory)
+            forget_request(tmp_path, directory.name)
+        asked = whole(directory, grace)
+        if when == "after":
+            remove_folder(directory)
+        return asked
+
+    monkeypatch.setattr(_stops, "request_stop", removing)
+    record = Executions(tmp_path).stop(name, timeout=1)
+    assert (record.execution_id, record.state, record.outcome) == (name, ExecutionState.ENDED, None)
 
 
 @pytest.mark.parametrize("removed", [(), (0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from botdock.errors import BotdockError, ContainerNotFoundError
-from botdock.executions import Executions, ExecutionState
+from botdock.executions import Executions, ExecutionState, _stops
+from botdock.executions._files import changed_ns
+from botdock.executions._lease import Lease, hold
 from botdock.executions._stops import write_stop
-from botdock.model import Executable, Outcome, Status
+from botdock.model import Executable, Outcome, Status, new_execution_id
+from botdock.orchestrator.running import Running
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
 from testbed.waiting import until
@@ -90,12 +97,13 @@ def test_a_stop_that_is_asked_for_before_the_start_comes_before_it(
 def test_a_stop_that_is_asked_for_while_its_bot_is_started_is_obeyed(
     make_stage: Callable[..., Any], make_bot: Callable[..., Executable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Running, "obey", lambda _: None)  # the runner has looked before it watches over the execution
     stage = make_stage(FakeEngine(Script(forever=True)))
     start = stage.engine.start
 
     def asked_meanwhile(*arguments: Any, **named: Any) -> None:
         start(*arguments, **named)
-        write_stop(stage.records()[0], 0.0)  # its runner looks before it watches over the execution, and not again
+        write_stop(stage.records()[0], 0.0)
 
     monkeypatch.setattr(stage.engine, "start", asked_meanwhile)
     assert stage.orchestrator.begin(make_bot()).wait(20).outcome is Outcome.STOPPED
@@ -147,3 +155,29 @@ def test_a_request_that_comes_after_the_end_leaves_nothing(running: Any) -> None
     until((folder / "outcome.json").exists)
     write_stop(folder, 1.0)  # by a process that had seen it run
     assert not (folder / "stop.json").exists()
+
+
+def test_a_request_is_heard_of_where_no_datagram_comes_and_nothing_else_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+
+    def counted(path: Path) -> int:
+        looks.append(path)
+        return changed_ns(path)
+
+    monkeypatch.setattr(_stops, "_LOOK", 0.01)
+    monkeypatch.setattr(_stops, "changed_ns", counted)
+    lease, directory = Lease(tmp_path), tmp_path / "executions" / new_execution_id()
+    directory.mkdir(parents=True)
+    hold(directory, lease.hold())
+    with closing(_stops.Doorbell(tmp_path, lease.hold())) as doorbell, ThreadPoolExecutor(1) as pool:
+        (tmp_path / "runners" / f"{lease.hold()}.sock").unlink()  # by another program
+        os.utime(tmp_path / "runners" / f"{lease.hold()}.lock", (1.0, 1.0))
+        assert doorbell.wait(), "the first look"
+        heard, before = pool.submit(doorbell.wait), len(looks)
+        until(lambda: len(looks) > before + 2)
+        assert not heard.done(), "the lease has not changed"
+        _stops.request_stop(directory, None)
+        assert heard.result(20)
+    lease.give_up()

@@ -115,9 +115,10 @@ def test_an_end_over_which_a_supervisor_dies_is_told_again_by_the_next_and_follo
 ) -> None:
     first, second = Stage(tmp_path), Stage(tmp_path)
     name = first.ask(code=b"zip").execution_id
-    with monkeypatch.context() as dying, pytest.raises(SystemExit):
+    with monkeypatch.context() as dying:
         dying.setattr(_succession, "forget_request", lambda *_: sys.exit("killed"))
-        _succession.settle(tmp_path, name, end(), first.keeper.follow)
+        with pytest.raises(SystemExit):
+            _succession.settle(tmp_path, name, end(), first.keeper.follow)
     _succession.settle(tmp_path, name, end(), second.keeper.follow)
     assert first.kinds() == second.kinds() == ["outcome"]
     assert [one.execution_id for one in (*first.told, *second.told)] == [name, name]

@@ -9,6 +9,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
+
 from botdock._ownership import part_fault
 from botdock.errors import UserError, nearest
 from botdock.executions._files import (
@@ -36,6 +38,10 @@ _NO_EXIT_CODE = 2**32
 _OUTCOMES = frozenset(Outcome)
 _NEWEST_FIRST = "ORDER BY execution_id DESC"
 _NEWEST_OF_EACH_BOT = "execution_id IN (SELECT max(execution_id) FROM execution GROUP BY id)"
+_LAST_OF_ITS_ROW = """execution_id IN (
+    WITH RECURSIVE later(one) AS (VALUES (?) UNION SELECT execution_id FROM execution JOIN later ON previous = one)
+    SELECT one FROM later WHERE one NOT IN (SELECT previous FROM execution JOIN later ON previous = one)
+)"""
 _LOOKED_AT = 200
 """Bots among which the one that may have been meant is looked for."""
 
@@ -128,11 +134,17 @@ class Catalogue:
 
     def _latest(self, record: ExecutionRecord) -> ExecutionRecord:
         """Return the last of the row of restarts that an execution is in, as far as those between are there."""
-        restarts = self._index.select("id = ? AND previous != ''", (record.id,), tail=_NEWEST_FIRST)
-        followers = {row["previous"]: row for row in restarts}
-        while (row := followers.pop(record.execution_id, None)) is not None:
-            record = self._record(row)
-        return record
+        found = self._index.select(_LAST_OF_ITS_ROW, (record.execution_id,), tail=f"{_NEWEST_FIRST} LIMIT 1")
+        return self._record(found[0]) if found and found[0]["execution_id"] != record.execution_id else record
+
+    def _again(self, record: ExecutionRecord, execution_id: str) -> ExecutionRecord:
+        """Return the last of the row that an execution is in now; `record`, as ended, where that is removed by now."""
+        try:
+            return self._latest(self.get(execution_id))
+        except UserError:
+            if (self.home / EXECUTIONS / execution_id).exists():
+                raise
+            return attrs.evolve(record, state=ExecutionState.ENDED)
 
     def _begun(self, prefix: str) -> Sequence[Row]:
         return self._index.select(

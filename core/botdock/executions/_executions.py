@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
@@ -33,7 +34,6 @@ class Executions(Catalogue):
     Example:
         ```python
         from botdock.executions import Executions
-
         for record in Executions().list(limit=20):
             print(record.execution_id, record.id, record.state, record.outcome)
         ```
@@ -151,8 +151,7 @@ class Executions(Catalogue):
         Raises:
             UserError: There is no such execution.
         """
-        record = self.get(name)
-        directory = record.directory
+        directory = (record := self.get(name)).directory
         return {
             **record.to_json(),
             "directory": str(directory),
@@ -206,11 +205,11 @@ class Executions(Catalogue):
         asked, latest = "", self._latest(self.get(name))
         while latest.execution_id != asked:  # others may have followed meanwhile
             asked = request_stop(latest.directory, grace).name
-            latest = self._latest(self.get(asked))
+            latest = self._again(latest, asked)
         return latest
 
     def stop(self, name: str, *, grace: float | None = None, timeout: float | None = None) -> ExecutionRecord:
-        """Ask an execution to stop, and wait for its end.
+        """Ask an execution to stop, and wait for its end; of one that is removed by then the outcome is not known.
 
         Args:
             name: As in `get`.
@@ -221,8 +220,10 @@ class Executions(Catalogue):
             UserError: There is no such execution.
             BotdockError: Its runner is dead, or it has not ended in time; the request stays.
         """
-        record = self.wait(self.request_stop(name, grace=grace).execution_id, timeout=timeout)
-        if record.outcome is None:
+        record = self.request_stop(name, grace=grace)
+        with suppress(UserError):  # it is removed by then
+            self.wait(record.execution_id, timeout=timeout)
+        if (record := self._again(record, record.execution_id)).state is not ExecutionState.ENDED:
             raise BotdockError(
                 f"execution {record.execution_id} has not stopped: it is {record.state}",
                 hint="Its runner is dead; `botdock recover` stops the bot and finishes the execution."
@@ -284,9 +285,8 @@ class Executions(Catalogue):
             sizes = accumulate(files.folder_bytes(record.directory) for record in left)
             chosen |= {record.execution_id for record, size in zip(left, sizes, strict=True) if size > max_bytes}
         removed = [record for record in reversed(ended) if record.execution_id in chosen]
-        if not dry_run:
-            for record in removed:
-                files.remove_folder(record.directory)
+        for record in () if dry_run else removed:
+            files.remove_folder(record.directory)
         return removed
 
 

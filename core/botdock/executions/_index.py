@@ -28,6 +28,7 @@ COLUMNS = (
 _SCHEMA = (
     f"CREATE TABLE execution ({', '.join(COLUMNS)}, PRIMARY KEY (execution_id)) WITHOUT ROWID",
     "CREATE INDEX by_id ON execution (id, execution_id)",
+    "CREATE INDEX by_previous ON execution (previous)",
     "CREATE INDEX by_container ON execution (container_id)",
     "CREATE INDEX unfinished ON execution (execution_id) WHERE outcome IS NULL",
     "CREATE TABLE look (folder_ns INTEGER NOT NULL)",

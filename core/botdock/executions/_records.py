@@ -47,7 +47,7 @@ class ExecutionRecord:
         engine: Name of the engine.
         container_id: The engine's identity of its container; empty while there is none.
         state: Where it stands.
-        outcome: How it ended; None while it has not.
+        outcome: How it ended; None while it has not, or where it was removed before that was read.
         exit_code: The bot's own; None when it is not known.
         error: Why it did not succeed, or an empty text.
         requested_at: When it was asked for.

@@ -73,6 +73,8 @@ def write_stop(directory: Path, grace: float | None) -> None:
         if (directory / OUTCOME).exists():  # it ended meanwhile, and may have been tidied up already
             (directory / STOP).unlink(missing_ok=True)
     except OSError as error:
+        if not directory.exists():  # it has ended, and was removed
+            return
         raise BotdockError(f"cannot write {directory / STOP}: {error.strerror or error}") from error
 
 

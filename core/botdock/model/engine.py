@@ -51,8 +51,7 @@ class EngineCapabilities:
         version: Of the engine and its interface, for people.
         enforced: What of the strict profile it enforces.
         missing: Each feature it does not enforce, with the reason and the command or setting that mends it.
-        private_filesystem: Whether the bot sees things where the template says; without, where they are on this
-            machine.
+        private_filesystem: Whether the bot sees things where the template says; without, where they are here.
         separate_streams: Whether stdout and stderr can be told apart; without, all is stdout.
         exact_bytes: Whether logs hold every byte as it was written.
         resumable_logs: Whether `read_logs` can continue from a cursor; without, it is only read from its beginning.
@@ -127,14 +126,10 @@ class PullProgress:
 
 
 class EngineEvents(ABC):
-    """The ends of containers as they come, over one connection. Read by one thread; another may close it.
-
-    Attributes:
-        is_certain: Whether no end can go untold, as where the kernel tells. Else a listing of the containers, every
-            half minute, finds what a connection that died in silence did not tell.
-    """
+    """The ends of containers as they come, over one connection. Read by one thread; another may close it."""
 
     is_certain: ClassVar[bool] = False
+    """Whether no end can go untold, as where the kernel tells; else a listing each half minute finds what did."""
 
     @abstractmethod
     def read(self, timeout: float) -> Sequence[str]:
@@ -157,13 +152,11 @@ class Engine(ABC):
     an exit code, and it never leaves a container behind when `create` raises.
 
     The life of a container: `create`, `attach`, `start`, `wait`, `fetch_result`, `remove`. Each takes the handle that
-    `create` returned, in this process or in one that died since: so an engine need not keep a table of its own, and
-    reattaches by what the handle says. A handle that has the id and no state works too, if not as fast: it is what is
-    left of a container that was found by `list`, or that a user names. Times are in seconds.
+    `create` returned, in this process or in one that died since: so an engine need not keep a table of its own. A
+    handle that has the id and no state works too, if not as fast: what `list` or a user names. Times are in seconds.
 
     Example:
-        The fake in `botdock_testing` is a complete engine of about a hundred lines; `botdock_testing.EngineContract`
-        holds any engine to what is written here.
+        The fake in `botdock_testing` is a complete one; `EngineContract` there holds any to what is written here.
     """
 
     @abstractmethod

@@ -9,8 +9,8 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 from botdock.errors import EngineTimeoutError
 from botdock.model import ContainerHandle, ContainerState
+from botdock.shim._events import ShimEvents
 from botdock.shim._program import files, processes
 from botdock_engine_process.engine import ProcessEngine
 from testbed.waiting import until
@@ -203,3 +204,21 @@ def test_what_cannot_be_killed_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_without_the_kernels_list_there_is_nothing_below() -> None:
     assert processes.processes_below(4_194_305) == []  # above the kernel's largest number
+
+
+def test_an_end_between_a_look_and_its_watch_is_seen_by_that_look(
+    engine: ProcessEngine, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = ShimEvents.watch
+
+    def late(events: ShimEvents, name: str, shim: Mapping[str, Any] | None) -> None:
+        engine.stop(container, grace=0.0, timeout=CALL)
+        watch(events, name, shim)
+
+    events = engine.events({}, timeout=CALL)
+    assert events is not None
+    with closing(events):
+        container = engine.create(*shell_spec("sleep 600"), timeout=CALL)
+        engine.start(container, timeout=CALL)
+        monkeypatch.setattr(ShimEvents, "watch", late)
+        assert engine.wait(container, timeout=0.0) is not None, "no event will tell of it"

@@ -46,13 +46,14 @@ def command(session: Session, *, ids: Sequence[str], grace: str | None) -> int:
     executions = session.executions()
     for name in ids:  # all of them are there, or none is stopped
         executions.get(name)
-    found = [executions.request_stop(name, grace=seconds).execution_id for name in ids]  # of a bot, its newest one
+    found = [executions.request_stop(name, grace=seconds) for name in ids]  # of a bot, its newest one
     code = 0
-    for execution_id in found:
+    for record in found:
         try:
-            executions.stop(execution_id, grace=seconds, timeout=(seconds or 0.0) + PATIENCE)
+            executions.stop(record.execution_id, grace=seconds, timeout=(seconds or 0.0) + PATIENCE)
         except BotdockError as error:  # the others are waited for all the same
-            code = report(error, debug=False)
-        else:
-            code = print_text([execution_id]) or code
+            if record.directory.exists():  # else it has ended, and retention has removed it
+                code = report(error, debug=False)
+                continue
+        code = print_text([record.execution_id]) or code
     return code
