@@ -209,7 +209,7 @@ def test_a_full_disk_behind_stdout_is_told(
         from botdock_cli.main import main
 
         assert main(["logs", "sma"]) == 125
-    assert b"No space left on device" in capfdbinary.readouterr().err
+    assert b"No space left on device: stdout" in capfdbinary.readouterr().err
 
 
 def test_a_reader_that_is_gone_is_quiet(

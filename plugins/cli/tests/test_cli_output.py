@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,13 @@ def test_listings_are_columns_without_trailing_blanks() -> None:
 def test_a_closed_stdout_is_a_broken_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     assert print_text(["lost"]) == 141
+
+
+def test_a_full_disk_behind_stdout_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(OSError, match="No space left on device: 'stdout'"):
+            print_text(["lost"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botdock.errors import ExecutableError
+from botdock.errors import ExecutableError, UserError
 from botdock.model import Executable, Limits, RestartPolicy
 from botdock_cli.request import OPTION_OF_FIELD, BotConfigError, RunRequest, default_id, read_bot_config
 from botdock_cli.values import OptionError
@@ -197,6 +197,9 @@ def test_the_config_may_come_from_a_file_or_from_stdin(monkeypatch: pytest.Monke
     with Path("piped.json").open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert read_bot_config("@-") == {"b": 2}
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UserError, match="stdin is closed"):
+        read_bot_config("@-")
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,8 @@ def test_what_is_no_key_is_refused_before_anything_is_read(cli: Callable[..., An
 
 def test_a_closed_stdin_is_told(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    assert "stdin is closed" in cli("storage", "put", "-", "a").err
+    told = cli("storage", "put", "-", "a")
+    assert (told.code, told.err) == (2, "botdock: stdin is closed\n  Name a file in place of `-`.\n")
 
 
 def test_a_storage_that_takes_nothing_is_125_with_its_cure(cli: Callable[..., Any], over: Callable[..., None]) -> None:

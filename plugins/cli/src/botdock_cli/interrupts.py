@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from botdock.errors import BotdockError
+from botdock.errors import BotdockError, UserError
 from botdock_cli.report import EXIT_INTERRUPTED, say
 
 if TYPE_CHECKING:
@@ -143,7 +143,12 @@ def interruptible_stdin() -> Iterator[BinaryIO]:
 
     Python obeys a signal between two of its steps. One that comes in the last moment before a read blocks waits for
     the next byte, which a slow program may never write. So this one waits for a byte or a signal; a file never blocks.
+
+    Raises:
+        UserError: There is none: it was closed before we started.
     """
+    if sys.stdin is None:
+        raise UserError("stdin is closed", hint="Name a file in place of `-`.")
     if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
         yield sys.stdin.buffer
         return

@@ -76,7 +76,15 @@ def _print(pieces: Iterable[str]) -> int:
     except BrokenPipeError:
         abandon_stdout()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        raise unwritable(error) from error
     return 0
+
+
+def unwritable(error: OSError) -> OSError:
+    """Return the error of a write to stdout that took no more, and names no file; let go of stdout."""
+    abandon_stdout()
+    return error if error.filename else OSError(error.errno, error.strerror, "stdout")
 
 
 def _plain(value: Any) -> Any:

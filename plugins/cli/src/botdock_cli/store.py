@@ -6,7 +6,6 @@ import os
 import secrets
 import shlex
 import stat
-import sys
 from contextlib import closing, contextmanager
 from datetime import UTC
 from itertools import islice
@@ -223,10 +222,9 @@ def open_source(file: str) -> Iterator[BinaryIO]:
 
     Raises:
         SourceError: It cannot be read.
+        UserError: The same of stdin.
     """
     if file == "-":
-        if sys.stdin is None:
-            raise SourceError("stdin is closed", hint="Name a file in place of `-`.")
         with interruptible_stdin() as stdin:
             yield stdin
         return

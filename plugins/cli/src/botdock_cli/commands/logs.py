@@ -84,7 +84,7 @@ def command(session: Session, **given: Any) -> int:
         from botdock_cli.log_checking import verify_log
 
         return verify_log(session, given["id"], as_json=given["as_json"])
-    from botdock_cli.output import abandon_stdout
+    from botdock_cli.output import abandon_stdout, unwritable
     from botdock_cli.report import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED
 
     wanted = _wanted(given)
@@ -95,9 +95,8 @@ def command(session: Session, **given: Any) -> int:
         return EXIT_BROKEN_PIPE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except OSError:
-        abandon_stdout()
-        raise
+    except OSError as error:
+        raise unwritable(error) from error
 
 
 def _check_alone(name: str, given: dict[str, Any], *others: str, hint: str | None = None) -> None:

@@ -25,6 +25,7 @@ from botdock_cli.output import (
     print_text,
     stream_json,
     stream_text,
+    unwritable,
 )
 from botdock_cli.report import EXIT_BROKEN_PIPE, printable, say
 from botdock_cli.session import Session, is_terminal
@@ -188,6 +189,8 @@ def _to_stdout(session: Session, key: str, **place: Any) -> int:
     except BrokenPipeError:
         abandon_stdout()
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        raise unwritable(error) from error
     return 0
 
 
