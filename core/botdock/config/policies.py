@@ -56,11 +56,17 @@ class _Ruling:
         policy: What it allows.
         file: The operator's file that holds it; empty for the configuration's own.
         images: Images that the operator has set for runtimes.
+        ceilings: Those of the policy: each start of a bot asks for all of them.
     """
 
     policy: Policy
     file: str = ""
     images: frozenset[str] = frozenset()
+    ceilings: Mapping[str, tuple[str, float]] = attrs.field(init=False)
+
+    @ceilings.default
+    def _of_the_policy(self) -> Mapping[str, tuple[str, float]]:
+        return self.policy.ceilings()
 
     def refuse(self, message: str, setting: str, *, hint: str = "") -> PolicyError:
         return PolicyError(message, setting=f"policy.{setting}", file=self.file, hint=hint or None)
@@ -110,7 +116,7 @@ class Policies:
         """
         found: Ceiling | None = None
         for ruling in self._rulings:
-            setting, value = ruling.policy.ceilings().get(name, ("", None))
+            setting, value = ruling.ceilings.get(name, ("", None))
             if value is not None and (found is None or value < found.value):
                 found = Ceiling(value=value, setting=f"policy.{setting}", file=ruling.file)
         return found

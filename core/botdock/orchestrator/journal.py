@@ -229,7 +229,7 @@ class Journal:
 
     def _append(self, line: bytes) -> None:
         """Add to the list of steps; steps are few, and a runner of many bots cannot keep a file open for each."""
-        descriptor = os.open(self.directory / EVENTS, _APPEND, 0o600)
+        descriptor = os.open(f"{self.directory}/{EVENTS}", _APPEND, 0o600)
         try:
             os.write(descriptor, line)
         finally:

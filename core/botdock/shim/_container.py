@@ -84,7 +84,7 @@ class ContainerFolder:
 
     def record(self, name: str) -> dict[str, Any] | None:
         """Return a record, or None where it is absent."""
-        return files.read_record(str(self.path / name))
+        return files.read_record(f"{self.path}/{name}")
 
     def info(self) -> ContainerInfo:
         """Return its line of a listing.
