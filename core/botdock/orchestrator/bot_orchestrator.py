@@ -231,11 +231,11 @@ class BotOrchestrator:
         self._work.forget()
         self._retries.close(timeout)
         ours = self._services
+        prune(self._home, self._setting.config, [ours.containers])
         for service in (ours.logs, ours.storage, ours.containers, ours.metrics):
             service.close()  # metrics last: the others still report to it
         reveal(self)
         self._give_up_lease()
-        prune(self._home, self._setting.config)
 
     def _begin_to_watch(self) -> None:
         self._stop_requests.begin(self._lease.hold())
@@ -297,4 +297,5 @@ class BotOrchestrator:
         with self._running.admission():
             for execution in self._recovery.look(strays=strays):
                 execution.wait(self._setting.config.containers.call_timeout)
-        prune(self._home, self._setting.config, [self._services.containers])
+        if strays:  # it has lived for a while; what is old goes at its end in any case
+            prune(self._home, self._setting.config, [self._services.containers])

@@ -112,8 +112,8 @@ def _cached(kind: str, name: str, cached: CachedTree | CachedProgram) -> Removed
     return Removed(kind=kind, name=name, bytes=cached.bytes, used_at=used, about=about)
 
 
-def prune(home: Path, config: Config, containers: Iterable[Containers] = ()) -> None:
-    """Remove what the configuration does not keep, as a runner does by itself."""
+def prune(home: Path, config: Config, containers: Iterable[Containers]) -> None:
+    """Remove what the configuration does not keep, as a runner does by itself: now and then, and at its end."""
     try:
         for _ in remove_old(home, config, **config.retention.bounds(), containers=containers):
             pass
