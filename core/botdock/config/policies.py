@@ -246,17 +246,14 @@ class Policies:
         """
         for ruling in self._rulings:
             known = {*builtin, *ruling.images} if ruling.file else configured
-            if not _is_one_of(image, known) and not _matches(image, ruling.policy.images):
+            named = image in known or any(same_image(image, one) for one in known)
+            if not named and not _matches(image, ruling.policy.images):
                 raise _image_refusal(ruling, image, source, wish=wish)
 
 
 def _matching(names: Iterable[str], patterns: Iterable[str]) -> Iterator[str]:
     patterns = tuple(patterns)
     return (name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
-
-
-def _is_one_of(image: str, known: Iterable[str]) -> bool:
-    return any(image == one or same_image(image, one) for one in known)
 
 
 def same_image(one: str, other: str) -> bool:

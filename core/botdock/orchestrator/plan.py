@@ -123,7 +123,11 @@ def recognise(run: Run, services: Services, setting: Setting) -> Plan:
     check_variables(runtime, executable)
     if manifest:
         run.bounds = bounds_of(executable, setting.config, setting.policies, defaults=setting.limits, manifest=manifest)
-    image = _named_image(executable, manifest, services)
+    image = ""
+    if executable.image:
+        image = allowed_image(executable.image, services)
+    elif manifest and manifest.image:
+        image = allowed_image(manifest.image, services, source=manifest.source)
     # a check knows the language as the runtime's own image has it
     checked = attrs.evolve(runtime, check=lambda *_: ()) if image else runtime
     script = services.code.validate_code_structure(tree, checked, executable.entrypoint, named_script)
@@ -145,14 +149,6 @@ def allowed_image(image: str, services: Services, *, source: str = "") -> str:
     """
     services.containers.check_image(image, source=source)
     return services.entrypoints.get_allowed_image(image, source=source)
-
-
-def _named_image(executable: Executable, manifest: Manifest | None, services: Services) -> str:
-    if executable.image:
-        return allowed_image(executable.image, services)
-    if manifest and manifest.image:
-        return allowed_image(manifest.image, services, source=manifest.source)
-    return ""
 
 
 def runtime_of(
