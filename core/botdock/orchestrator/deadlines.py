@@ -66,35 +66,30 @@ class Deadlines:
         """Let its silence begin anew: what it wrote meanwhile may not have come yet."""
         self._counts_from = time.monotonic()
 
-    def passed(self, *, hears: bool) -> Timeout | None:
-        """Return which deadline has passed, if one has, and only the first time.
+    def left(self, *, hears: bool) -> tuple[float, Timeout | None]:
+        """Return after how many seconds to ask again, and which deadline has passed, but only the first time.
 
         Args:
             hears: Whether the engine answers, so that silence can be the bot's.
         """
-        now = time.monotonic()
-        ends = [(self._wall(), Timeout.WALL), self._quiet(now, hears=hears)]
-        which = next((which for end, which in sorted(ends, key=lambda entry: entry[0]) if end <= now), None)
-        self._over = self._over or which is not None
-        return which
-
-    def left(self, *, hears: bool) -> float:
-        """Return after how many seconds the next deadline may pass, as `passed` will say."""
-        now = time.monotonic()
-        return max(min(self._wall(), self._quiet(now, hears=hears)[0]) - now, 0.0)
+        if self._over:
+            return _NEVER, None
+        now, timeout = time.monotonic(), self._bounds().timeout
+        wall = (_NEVER if timeout is None else self._started + timeout, Timeout.WALL)
+        end, which = min(wall, self._quiet(now, hears=hears), key=lambda deadline: deadline[0])
+        if end > now:
+            return end - now, None
+        self._over = True
+        return _NEVER, which
 
     @property
     def _listens(self) -> bool:
         bounds = self._bounds()
         return not (bounds.start_timeout is None and bounds.silence_timeout is None)
 
-    def _wall(self) -> float:
-        timeout = self._bounds().timeout
-        return _NEVER if timeout is None or self._over else self._started + timeout
-
     def _quiet(self, now: float, *, hears: bool) -> tuple[float, Timeout | None]:
         """Return when its silence will be too long, and for which of the two; None where that is not known now."""
-        if self._over or not (hears and self._listens):
+        if not (hears and self._listens):
             return _NEVER, None
         try:
             log = self._log()

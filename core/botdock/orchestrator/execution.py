@@ -219,10 +219,11 @@ class Execution(ExecutionReader):
             if status is None and lost is None:
                 if self._away_since is None:
                     self.attempts.runs_on()
-                if (timeout := self._deadlines.passed(hears=self._away_since is None)) is not None:
+                left, timeout = self._deadlines.left(hears=self._away_since is None)
+                if timeout is not None:
                     self.end_soon(Outcome.TIMED_OUT, grace=None, timeout=timeout)
                 self._turn += 1
-                if math.isfinite(pause := self._pause()):
+                if math.isfinite(pause := self._pause(left)):
                     self._work.looks.submit(partial(self._look, self._turn), delay=pause)
                 return
             self._watched = None
@@ -246,7 +247,7 @@ class Execution(ExecutionReader):
             self._deadlines.engine_is_back()
         return status, None
 
-    def _pause(self) -> float:
+    def _pause(self, left: float) -> float:
         """Return after how many seconds to look again; for ever, where its end is heard and no deadline is near."""
         shortest, longest = PAUSES
         pause = math.inf
@@ -254,7 +255,7 @@ class Execution(ExecutionReader):
             pause = RECONNECT_PAUSE
         elif self.attempts.is_unanswered or not self._hears():
             pause = min(max((time.monotonic() - self._started) / 20, shortest), longest)
-        return min(pause, self._deadlines.left(hears=self._away_since is None))
+        return min(pause, left)
 
 
 def _left() -> ExecutionResult:
