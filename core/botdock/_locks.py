@@ -28,7 +28,12 @@ def locked(path: Path, *, timeout: float, shared: bool = False) -> Iterator[None
         TimeoutError: Another holder kept it for `timeout` seconds.
         OSError: The file system has no locks, or takes no file.
     """
-    descriptor = _acquire(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, timeout)
+    how, deadline, pause = fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + timeout, _SHORTEST
+    while (descriptor := _attempt(path, how, _FILE)) is None:
+        if time.monotonic() >= deadline:
+            raise TimeoutError(errno.ETIMEDOUT, f"another process has been busy with it for {timeout:g} seconds")
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST)
     try:
         yield
     finally:
@@ -54,33 +59,15 @@ def lock_folder(path: Path) -> int | None:
         return None
 
 
-def _acquire(path: Path, how: int, timeout: float) -> int:
-    deadline, pause = time.monotonic() + timeout, _SHORTEST
-    while (descriptor := _attempt(path, how, _FILE)) is None:
-        if time.monotonic() >= deadline:
-            raise TimeoutError(errno.ETIMEDOUT, f"another process has been busy with it for {timeout:g} seconds")
-        time.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST)
-    return descriptor
-
-
 def _attempt(path: Path, how: int, flags: int) -> int | None:
     descriptor = os.open(path, flags, 0o600)
     held = False
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        held = _is_still(descriptor, path)
-    except BlockingIOError:
+        held = os.path.samestat(os.fstat(descriptor), path.lstat())
+    except (BlockingIOError, FileNotFoundError):  # who held it before may have removed it, or put another in its place
         return None
     finally:
         if not held:
             os.close(descriptor)
     return descriptor if held else None
-
-
-def _is_still(descriptor: int, path: Path) -> bool:
-    """Tell whether `path` is still what was opened: who held the lock before may have removed it."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
-        return False

@@ -111,31 +111,22 @@ class Request:
     storage: str = ""
 
 
-def request_document(
-    executable: Executable, *, execution_id: str, engine: str, storage: str, restart: Restart
-) -> dict[str, Any]:
-    """Return what was asked for, of secrets only their names, and of code given as bytes only its digest."""
-    document = _fields(executable)
-    document["secrets"] = sorted(executable.secrets)
-    document["code"] = hashlib.sha256(executable.code).hexdigest() if executable.code else None
-    named = {"execution_id": execution_id, "engine": engine, "storage": storage, "restart": restart.document()}
-    return {**document, **named}
+def visible_request(request: Request) -> dict[str, Any]:
+    """Return what `request.json` holds: of secrets only their names, and of code given as bytes only its digest."""
+    executable = request.executable
+    return _fields(executable) | {
+        "secrets": sorted(executable.secrets),
+        "code": hashlib.sha256(executable.code).hexdigest() if executable.code else None,
+        "execution_id": request.execution_id,
+        "engine": request.engine,
+        "storage": request.storage,
+        "restart": request.restart.document(),
+    }
 
 
 def _fields(executable: Executable) -> dict[str, Any]:
     document = attrs.asdict(attrs.evolve(executable, code=b""))
     return document | {"code": "", "restart": executable.restart and str(executable.restart)}
-
-
-def visible_request(request: Request) -> dict[str, Any]:
-    """Return what `request.json` holds of a request."""
-    return request_document(
-        request.executable,
-        execution_id=request.execution_id,
-        engine=request.engine,
-        storage=request.storage,
-        restart=request.restart,
-    )
 
 
 def write_request(home: Path, request: Request) -> None:

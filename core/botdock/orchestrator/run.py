@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from botdock.errors import BotdockError
-from botdock.executions._requests import Restart, request_document
+from botdock.executions._requests import Request, Restart, visible_request
 from botdock.model import (
     ContainerHandle,
     ContainerRun,
@@ -159,13 +159,14 @@ class Run:
 
     def request(self) -> dict[str, Any]:
         """Return what was asked for, of secrets only their names, and of code given as bytes only its digest."""
-        return request_document(
-            self.executable,
+        request = Request(
             execution_id=self.execution_id,
+            executable=self.executable,
+            restart=self.restart,
             engine=self.engine,
             storage=self.storage,
-            restart=self.restart,
         )
+        return visible_request(request)
 
     def digest(self) -> str:
         """Return the SHA-256 of the executable as it was asked for, secrets left out."""
