@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,13 +20,13 @@ from botdock.executions._files import (
     REQUEST,
     RUN,
     STOP,
+    SUPERVISOR,
     execution_ids,
     is_waiting,
     read_json,
 )
 from botdock.executions._index import COLUMNS, ExecutionIndex, Row
 from botdock.executions._lease import holder_lives
-from botdock.executions._liveness import Liveness
 from botdock.executions._records import ExecutionRecord, ExecutionState
 from botdock.model import Outcome
 from botdock.model.execution import EXECUTION_ID, container_name, first_id_at, time_of
@@ -45,6 +46,9 @@ _LAST_OF_ITS_ROW = """execution_id IN (
 _LOOKED_AT = 200
 """Bots among which the one that may have been meant is looked for."""
 
+TAKEOVER = 15.0
+"""Seconds that a supervisor has to go on where the one before it stopped."""
+
 
 class Catalogue:
     """Lists the executions of one state folder, and finds one by any of its names.
@@ -59,8 +63,25 @@ class Catalogue:
 
             home = load_home()
         self.home = Path(home)
-        self._liveness = Liveness(self.home)
+        self._seen: dict[str, float] = {}
         self._index = ExecutionIndex(self.home, lambda: execution_ids(self.home), self._row)
+
+    def is_alive(self, record: ExecutionRecord) -> bool:
+        """Tell whether it is still under way; asks anew.
+
+        One that has lost its runner counts as alive for some more seconds where a supervisor may just be replaced.
+        """
+        directory = record.directory
+        waits, held = is_waiting(directory), holder_lives(directory)
+        if (directory / OUTCOME).exists():
+            self._seen.pop(directory.name, None)
+            return False
+        now = time.monotonic()
+        seen = self._seen.setdefault(directory.name, now)
+        if waits or held:
+            self._seen[directory.name] = now
+            return True
+        return now - seen < TAKEOVER and (self.home / SUPERVISOR).exists()
 
     def list(
         self,

@@ -180,13 +180,6 @@ class Executions(Catalogue):
             record = self.get(record.execution_id)
         return record
 
-    def is_alive(self, record: ExecutionRecord) -> bool:
-        """Tell whether an execution is under way now: it has no outcome, and its runner lives, or it waits for one.
-
-        One that has lost its runner counts as alive for some more seconds where a supervisor may just be replaced.
-        """
-        return self._liveness.is_alive(record.directory)
-
     def request_stop(self, name: str, *, grace: float | None = None) -> ExecutionRecord:
         """Ask an execution to stop; its runner obeys, or, if that has died, the one that recovers it.
 

@@ -11,9 +11,10 @@ import attrs
 from botdock.config import Config
 from botdock.config.options import limits_of
 from botdock.errors import BotdockError, PolicyError
+from botdock.factory.explanation import EngineFacts, Explainer, Explanation
 from botdock.factory.service_factory import ServiceFactory
 from botdock.model import Engine, Executable, PullPolicy
-from botdock.orchestrator import EngineFacts, Explainer, Explanation, Setting
+from botdock.orchestrator import Setting
 from botdock.orchestrator.plan import Bound
 from botdock.plugin_manager import PluginManager
 from botdock.services.container import ContainerService

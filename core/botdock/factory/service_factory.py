@@ -14,15 +14,12 @@ from typing import Any
 
 import attrs
 
-from botdock.config import (
-    ContainersConfig,
-    LoggingConfig,
-)
+from botdock.config import ContainersConfig, LoggingConfig
 from botdock.config.options import default_limits
+from botdock.errors import BotdockError, EngineUnavailableError
 from botdock.executions._files import owner_of
 from botdock.factory.base import BaseFactory
-from botdock.factory.engine_choice import open_engine
-from botdock.model import Engine, ExecutionResult, Limits
+from botdock.model import Engine, EnginePlugin, ExecutionResult, Limits
 from botdock.model.container import LABEL_OWNER
 from botdock.model.metrics import Labels
 from botdock.orchestrator import BotOrchestrator, Services, Setting
@@ -103,7 +100,36 @@ class ServiceFactory(BaseFactory):
             PolicyError: The policy does not allow it, or its settings.
             EngineUnavailableError: None answers.
         """
-        return open_engine(self._config, self._plugins, self.policies)
+        if not (wanted := self._config.engine):
+            return self._first_that_answers()
+        plugin = self._plugins.engine(wanted)
+        self.policies.check_engine(plugin.name)
+        self._check_settings(plugin)
+        return plugin.name, plugin.factory(self._config)
+
+    def _check_settings(self, plugin: EnginePlugin) -> None:
+        if plugin.settings is not None:
+            self.policies.check_settings(plugin.name, self._config.options_for(plugin.name, plugin.settings))
+
+    def _first_that_answers(self) -> tuple[str, Engine]:
+        refusals: list[tuple[str, BotdockError]] = []
+        engines = self._plugins.engines()
+        for name, plugin in sorted(engines.items()):
+            if not plugin.automatic or not self.policies.allows_engine(name):
+                continue
+            self._check_settings(plugin)
+            try:
+                engine = plugin.factory(self._config)
+                engine.capabilities()
+            except BotdockError as error:
+                refusals.append((name, error))
+            else:
+                return name, engine
+        mends = [error.hint for _, error in refusals if error.hint] or ["`botdock doctor` says what is missing."]
+        if others := " or ".join(f"`--engine {name}`" for name, plugin in engines.items() if not plugin.automatic):
+            mends.append(f"Or name an engine: {others} does not isolate.")
+        reasons = "; ".join(f"{name}: {error.message}" for name, error in refusals) or "none that isolates is installed"
+        raise EngineUnavailableError(f"no engine to run on ({reasons})", operation="open", hint=" ".join(mends))
 
     def strays(self, engine: str) -> list[Leftover]:
         """Return the containers of an engine, and the workspaces, that belong to no execution.

@@ -10,7 +10,6 @@ from botdock._lazy import importing as _importing
 if TYPE_CHECKING:
     from botdock.orchestrator.bot_orchestrator import BotOrchestrator
     from botdock.orchestrator.execution import Execution
-    from botdock.orchestrator.explanation import EngineFacts, Explainer, Explanation
     from botdock.orchestrator.preparation import Setting
     from botdock.orchestrator.strays import Leftover
     from botdock.services.interfaces import Services
@@ -18,12 +17,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "bot_orchestrator": "BotOrchestrator",
     "execution": "Execution",
-    "explanation": "EngineFacts Explainer Explanation",
     "preparation": "Services Setting",
     "strays": "Leftover",
 }
 
-__all__ = ["BotOrchestrator", "EngineFacts", "Execution", "Explainer", "Explanation", "Leftover", "Services", "Setting"]
+__all__ = ["BotOrchestrator", "Execution", "Leftover", "Services", "Setting"]
 
 if not TYPE_CHECKING:  # a type checker is to see unknown names as errors
     __getattr__ = _importing(__name__, _HOMES)
