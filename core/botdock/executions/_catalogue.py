@@ -67,7 +67,7 @@ class Catalogue:
         self._index = ExecutionIndex(self.home, lambda: execution_ids(self.home), self._row)
 
     def is_alive(self, record: ExecutionRecord) -> bool:
-        """Tell whether it is still under way; asks anew.
+        """Tell whether an execution is under way now: it has no outcome, and its runner lives, or it waits for one.
 
         One that has lost its runner counts as alive for some more seconds where a supervisor may just be replaced.
         """

@@ -72,6 +72,9 @@ class Conclusion:
         if len(times) == 2:  # noqa: PLR2004 - the engine knows the container's own time, by a clock that may be set
             own, passed = (times["finished_at"] - times["started_at"]).total_seconds(), seconds_since(run.started)
             duration = own if own >= 0 and (passed is None or own <= passed) else duration
+        output = ""
+        with suppress(LogError):  # it cannot be read: `logs --verify` says why
+            output = StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail)
         succeeded = verdict.outcome is Outcome.SUCCEEDED
         result = run.result(
             status=verdict.outcome.status,
@@ -79,7 +82,7 @@ class Conclusion:
             exit_code=exit_code,
             message="the bot ended by itself, successfully" if succeeded else verdict.error,
             error=verdict.error,
-            output=self._output(run),
+            output=output,
             duration=duration,
             **times,
             evidence=verdict.evidence,
@@ -171,11 +174,6 @@ class Conclusion:
         run.collecting = False
         self._services.logs.forget(run.execution_id)
         return summary
-
-    def _output(self, run: Run) -> str:
-        with suppress(LogError):  # it cannot be read: `logs --verify` says why
-            return StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail)
-        return ""
 
     def _read_result(self, run: Run, created: Created) -> ResultReading:
         """Fetch what the bot returned; secrets in it are masked: it will be stored, printed and sent."""

@@ -206,7 +206,7 @@ class CodeService:
             return attrs.evolve(workspace, code=tree)
         limits, is_project = archive_limits(self._config), source.kind is CodeKind.FOLDER
         report = copy_tree(tree, workspace.code, limits=limits, progress=progress, ignore=is_project)
-        return attrs.evolve(workspace, note=_left_out(report.left_out), digest=report.sha256)
+        return attrs.evolve(workspace, note=_told(report.left_out) if report.left_out else "", digest=report.sha256)
 
     def validate_code_structure(self, tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
         """Return the script to run, relative to the tree, after the runtime has looked at it.
@@ -288,9 +288,7 @@ class CodeService:
         return CodeError(said, source=file_path, hint=hint)
 
 
-def _left_out(paths: tuple[str, ...]) -> str:
-    """Say in one line what of a folder was left out; empty where nothing was."""
-    if not paths:
-        return ""
+def _told(paths: tuple[str, ...]) -> str:
+    """Say in one line what of a folder was left out."""
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     return f"left out, since it is not code: {', '.join(map(ascii, paths[:_SHOWN]))}{more}"

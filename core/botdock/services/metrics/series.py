@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ from botdock.model.metrics import DURATION_BUCKETS, OTHER, OperationStats, Serie
 MAX_SERIES = 1000
 """Series of one kind: enough for ten runtimes on five engines with each of their phases, and still a small file."""
 MAX_TEXT = 100
-"""Characters of a name, or of a label's name or value."""
+"""Characters of a name, or of a label's name or value; and of all of these together, how many there are."""
 KINDS = frozenset({"execution", "phase", "container", "storage", "log", "cache"})
 """First words of botdock's own names; all other names share one limit, so that they cannot crowd these out."""
 
@@ -52,24 +51,12 @@ class Admission:
             return key
         kind = key[0].partition(".")[0]
         kind = kind if kind in KINDS else ""
-        if self._counts.get(kind, 0) >= MAX_SERIES or not _is_short(key):
+        texts = [key[0], *(text for pair in key[1] for text in pair)]
+        if self._counts.get(kind, 0) >= MAX_SERIES or len(texts) > MAX_TEXT or max(map(len, texts)) > MAX_TEXT:
             return OTHER
         self._counts[kind] = self._counts.get(kind, 0) + 1
         self._known.add(key)
         return key
-
-
-def _is_short(key: Series) -> bool:
-    name, labels = key
-    return len(labels) <= MAX_TEXT and all(
-        len(text) <= MAX_TEXT for text in (name, *(t for pair in labels for t in pair))
-    )
-
-
-@lru_cache(MAX_SERIES)
-def plain_series(kind: str, operation: str) -> Series:
-    """Return the series of an operation of one kind, without labels: found quicker than made anew for each record."""
-    return f"{kind}.{operation}", ()
 
 
 class LiveSeries:

@@ -15,7 +15,7 @@ from botdock._log import logger
 from botdock.errors import UserError
 from botdock.model.execution import ExecutionResult
 from botdock.model.metrics import Labels, MetricsExporter, MetricsSnapshot
-from botdock.services.metrics.series import LiveSeries, Operations, add_counters, plain_series
+from botdock.services.metrics.series import LiveSeries, Operations, add_counters
 from botdock.services.metrics.table import summary_table
 from botdock.services.metrics.total import TotalExporter
 
@@ -67,11 +67,11 @@ class MetricsService:
 
     def record_container_operation(self, operation: str, duration: float, success: bool) -> None:  # noqa: FBT001 - the seed's signature
         """Record one call to an engine, such as `create`, that took `duration` seconds."""
-        self._live.record(plain_series("container", operation), duration, 0, success)
+        self._live.record((f"container.{operation}", ()), duration, 0, success)
 
     def record_log_operation(self, operation: str, success: bool, size: int = 0) -> None:  # noqa: FBT001 - the seed's signature
         """Record one step of collecting logs, such as `collect`, over `size` bytes."""
-        self._live.record(plain_series("log", operation), None, size, success)
+        self._live.record((f"log.{operation}", ()), None, size, success)
 
     def record_storage_operation(
         self,
@@ -81,7 +81,7 @@ class MetricsService:
         duration: float | None = None,
     ) -> None:
         """Record one call to a storage, such as `put`, that moved `size` bytes in `duration` seconds."""
-        self._live.record(plain_series("storage", operation), duration, size, success)
+        self._live.record((f"storage.{operation}", ()), duration, size, success)
 
     def record_execution(self, result: ExecutionResult) -> None:
         """Record a finished execution and each of its phases, and let the exporters know."""
