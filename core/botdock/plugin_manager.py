@@ -205,7 +205,7 @@ class PluginManager:
         if hook not in HOOK_NAMES:
             raise ValueError(f"{hook!r} is not a hook of botdock")
         for plugin in self._plugins:
-            if plugin.has(hook):
+            if plugin.hooks is not None and hook in plugin.hooks.names:
                 plugin.notify(hook, arguments)
 
 

@@ -76,10 +76,6 @@ class Plugin:
             return cls(origin=origin, stage=error.stage, reason=error.reason)
         return cls(origin=origin, hooks=hooks, claims=claims)
 
-    def has(self, hook: str) -> bool:
-        """Whether it is loaded, and has a hook."""
-        return self.hooks is not None and hook in self.hooks.names
-
     def notify(self, hook: str, arguments: dict[str, object]) -> None:
         """Call an event hook that it has; a failure is logged and noted."""
         assert self.hooks is not None  # noqa: S101 - else it has none

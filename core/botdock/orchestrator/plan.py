@@ -14,6 +14,7 @@ from botdock.config import Ceiling, Config, Policies, RuntimeConfig
 from botdock.config.sections import TIMES
 from botdock.errors import ExecutableError, PolicyError
 from botdock.model import DEFAULT_LIMITS, Executable, ImageInfo, Limits, RestartPolicy, Runtime
+from botdock.model.restart import RestartOn
 from botdock.services.code import Manifest, detect_runtime, read_manifest
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ def _restart(wanted: RestartPolicy | None, asked: RestartPolicy | None, policies
     if wanted is not None:
         return Bound(value=str(wanted), source=Source.CALLER)
     if asked is None:
-        return Bound(value=str(RestartPolicy()), source=Source.DEFAULT)
+        return Bound(value=RestartOn.NO.value, source=Source.DEFAULT)
     held, file = policies.restart_of_manifest(asked)
     if held == asked:
         return Bound(value=str(held), source=Source.MANIFEST)
