@@ -186,8 +186,7 @@ class DockerRunner:
 
     def start_container(self, executable: Executable) -> ExecutionResult:
         """Run an executable: return its result or, when it is long-running, at once, with the status `running`."""
-        execution = self.start(executable)
-        return execution.result if executable.is_long_running else self._orchestrator.finish(execution)
+        return self._orchestrator.execute_bot(executable)
 
     def stop_container(self, container_id: str, executable: Executable | None = None) -> None:  # noqa: ARG002 - the old runner's signature
         """Stop the execution of that container id or execution id, within the configured grace period."""

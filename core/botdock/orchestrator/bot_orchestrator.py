@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from botdock._log import carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions import Executions
+from botdock.executions._files import owed_folders
 from botdock.executions._lease import Lease
 from botdock.executions._requests import Request
 from botdock.model import ContainerHandle, Executable, ExecutionResult
@@ -171,11 +172,7 @@ class BotOrchestrator:
         return execution.result if executable.is_long_running else self.finish(execution)
 
     def execute_backtest(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
-        """Run a backtest to its end, and return its result.
-
-        Raises:
-            ExecutableError: It is not a backtest.
-        """
+        """Run a backtest to its end, and return its result; raises an `ExecutableError` where it is none."""
         if executable.entrypoint != "backtest":
             raise ExecutableError([f"entrypoint: {executable.entrypoint!r} is not a backtest"])
         return self.finish(self.begin(executable, progress))
@@ -232,10 +229,16 @@ class BotOrchestrator:
         self._retries.close(timeout)
         ours = self._services
         prune(self._home, self._setting.config, [ours.containers])
-        for service in (ours.logs, ours.storage, ours.containers, ours.metrics):
-            service.close()  # metrics last: the others still report to it
+        for service in (
+            ours.logs,
+            ours.storage,
+            ours.containers,
+            ours.metrics,
+        ):  # metrics last: the others report to it
+            service.close()
         reveal(self)
-        self._give_up_lease()
+        if self._running.is_over:
+            self._lease.give_up()
 
     def _begin_to_watch(self) -> None:
         self._stop_requests.begin(self._lease.hold())
@@ -287,15 +290,13 @@ class BotOrchestrator:
         finally:
             self._retries.add(run)  # nothing, where it was left
             reveal(run.execution_id)
-            self._give_up_lease()
-
-    def _give_up_lease(self) -> None:
-        if self._running.is_over:
-            self._lease.give_up()
+            if self._running.is_over:
+                self._lease.give_up()
 
     def _look_at_others(self, strays: bool) -> None:  # noqa: FBT001 - a callback's form
-        with self._running.admission():
-            for execution in self._recovery.look(strays=strays):
-                execution.wait(self._setting.config.containers.call_timeout)
+        if (owed := owed_folders(self._home)) or strays:
+            with self._running.admission():
+                for execution in self._recovery.look(owed, strays=strays):
+                    execution.wait(self._setting.config.containers.call_timeout)
         if strays:  # it has lived for a while; what is old goes at its end in any case
             prune(self._home, self._setting.config, [self._services.containers])

@@ -32,7 +32,6 @@ from botdock.executions._files import (
     POOL,
     execution_ids,
     is_orphan,
-    owed_folders,
     read_events,
     read_json,
 )
@@ -122,13 +121,13 @@ class Recovery:
         sweep(self._services, self._home, self._setting.engine, containers)
         return executions
 
-    def look(self, *, strays: bool) -> list[Execution]:
-        """Take over what is over, so that only clean-up is left of it, and, if wanted, remove strays.
+    def look(self, owed: Iterable[Path], *, strays: bool) -> list[Execution]:
+        """Take over those that are over, so that only clean-up is left of them, and, if wanted, remove strays.
 
         Raises:
             BotdockError: The engine does not answer.
         """
-        owed = [one for one in owed_folders(self._home) if is_orphan(one) and self._is_ours(one)]
+        owed = [one for one in owed if is_orphan(one) and self._is_ours(one)]
         containers = self.containers() if owed or strays else ()
         executions = self._take(owed, containers)
         if strays:
