@@ -229,12 +229,7 @@ class BotOrchestrator:
         self._retries.close(timeout)
         ours = self._services
         prune(self._home, self._setting.config, [ours.containers])
-        for service in (
-            ours.logs,
-            ours.storage,
-            ours.containers,
-            ours.metrics,
-        ):  # metrics last: the others report to it
+        for service in (ours.logs, ours.storage, ours.containers, ours.metrics):  # all report to metrics
             service.close()
         reveal(self)
         if self._running.is_over:
