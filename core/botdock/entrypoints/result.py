@@ -98,11 +98,7 @@ class ResultReading:
 
 def most_bytes(runtime: Runtime, limit: int) -> int:
     """Return how many bytes a result file may have whose value has `limit`."""
-    return limit + MAX_HEADER if _is_wrapped(runtime) else limit
-
-
-def _is_wrapped(runtime: Runtime) -> bool:
-    return runtime.capabilities.result is ResultFormat.ENVELOPE
+    return limit + MAX_HEADER if runtime.capabilities.result is ResultFormat.ENVELOPE else limit
 
 
 def read_result(
@@ -117,7 +113,7 @@ def read_result(
         entrypoint: Named in `ResultReading.problem`.
         mask: Returns a value without secrets.
     """
-    is_wrapped = _is_wrapped(runtime)
+    is_wrapped = runtime.capabilities.result is ResultFormat.ENVELOPE
     reading, content = _unwrap(data) if is_wrapped else (ResultReading(), data.strip())
     if not content:
         return reading

@@ -168,11 +168,6 @@ class Run:
         )
         return visible_request(request)
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the executable as it was asked for, secrets left out."""
-        document = {**self.request(), "execution_id": "", "engine": "", "storage": "", "restart": self.restart.policy}
-        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-
     def note_code(self, digest: str) -> None:
         """Take note of the digest of its code, and write down, of a bot that is restarted, that it is another one."""
         self.metadata["code_digest"] = self.evidence["code_digest"] = digest
@@ -261,6 +256,7 @@ def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
         owner: Names the state folder.
     """
     workspace, executable = run.workspace, run.executable
+    asked = {**run.request(), "execution_id": "", "engine": "", "storage": "", "restart": run.restart.policy}
     selectors = {LABEL_OWNER: owner, LABEL_EXECUTION: run.execution_id}
     if executable.segment is not None:
         selectors[LABEL_SEGMENT] = segment_selector(executable.segment)
@@ -269,7 +265,7 @@ def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
         selectors=selectors,
         annotations={
             LABEL_EXECUTABLE: executable.id,
-            LABEL_DIGEST: run.digest(),
+            LABEL_DIGEST: hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest(),
             LABEL_ENTRYPOINT: executable.entrypoint,
             LABEL_RUNTIME: plan.runtime.name,
         },

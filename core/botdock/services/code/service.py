@@ -79,6 +79,7 @@ class CodeService:
         on_operation: Report | None = None,
     ) -> None:
         self._config = config
+        self._limits = archive_limits(config)
         self._store = store
         self._policies = policies or Policies()
         self._local_code = not self._policies.only_storage
@@ -204,8 +205,8 @@ class CodeService:
             return workspace
         if shared and source.kind is not CodeKind.FOLDER:
             return attrs.evolve(workspace, code=tree)
-        limits, is_project = archive_limits(self._config), source.kind is CodeKind.FOLDER
-        report = copy_tree(tree, workspace.code, limits=limits, progress=progress, ignore=is_project)
+        is_project = source.kind is CodeKind.FOLDER
+        report = copy_tree(tree, workspace.code, limits=self._limits, progress=progress, ignore=is_project)
         return attrs.evolve(workspace, note=_told(report.left_out) if report.left_out else "", digest=report.sha256)
 
     def validate_code_structure(self, tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
@@ -269,7 +270,7 @@ class CodeService:
     def _unpack(self, source: CodeSource, destination: Path, progress: Meter | None) -> None:
         """Unpack spooled bytes, which are removed then; a refusal names what the user named, not the spool."""
         try:
-            extract(source.path, destination, limits=archive_limits(self._config), progress=progress)
+            extract(source.path, destination, limits=self._limits, progress=progress)
         except ArchiveError as error:
             message = error.message.replace(str(source.path), source.origin)
             raise ArchiveError(message, entry=error.entry, limit=error.limit, hint=error.hint) from error

@@ -90,7 +90,7 @@ class MetricsService:
         labels = (engine, ("outcome", outcome), runtime)
         self._live.record(("execution", labels), result.duration, result.log.bytes, result.succeeded)
         for phase, seconds in result.phases.items():
-            self.record(f"phase.{phase}", labels=(engine, runtime), seconds=seconds)
+            self._live.record((f"phase.{phase}", (engine, runtime)), seconds, 0, True)  # noqa: FBT003 - as declared
         self.export()
 
     def record(
