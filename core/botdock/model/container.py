@@ -33,8 +33,6 @@ LABEL_SEGMENT = LABEL_PREFIX + "segment"
 """The last of the selectors; those below are annotations."""
 LABEL_EXECUTABLE = LABEL_PREFIX + "executable"
 """The id of the executable."""
-LABEL_DIGEST = LABEL_PREFIX + "digest"
-"""SHA-256 of the executable's request, secrets left out."""
 LABEL_RUNTIME = LABEL_PREFIX + "runtime"
 LABEL_ENTRYPOINT = LABEL_PREFIX + "entrypoint"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +26,6 @@ from botdock.model import (
     Status,
 )
 from botdock.model.container import (
-    LABEL_DIGEST,
     LABEL_ENTRYPOINT,
     LABEL_EXECUTABLE,
     LABEL_EXECUTION,
@@ -256,7 +253,6 @@ def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
         owner: Names the state folder.
     """
     workspace, executable = run.workspace, run.executable
-    asked = {**run.request(), "execution_id": "", "engine": "", "storage": "", "restart": run.restart.policy}
     selectors = {LABEL_OWNER: owner, LABEL_EXECUTION: run.execution_id}
     if executable.segment is not None:
         selectors[LABEL_SEGMENT] = segment_selector(executable.segment)
@@ -265,7 +261,6 @@ def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
         selectors=selectors,
         annotations={
             LABEL_EXECUTABLE: executable.id,
-            LABEL_DIGEST: hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest(),
             LABEL_ENTRYPOINT: executable.entrypoint,
             LABEL_RUNTIME: plan.runtime.name,
         },
