@@ -74,6 +74,8 @@ class Mask:
 
     def message(self, text: str) -> str:
         """Return a message masked, and what a cut has left of a secret at its end."""
+        if not self._forms:
+            return text
         return self._text(text, cut=len(text.encode("utf-16-le", "surrogatepass")) >= 2 * _CUT)
 
     def error(self, error: BaseException | None) -> None:
