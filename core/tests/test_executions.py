@@ -81,8 +81,8 @@ def test_executions_are_picked_by_what_they_are(tmp_path: Path, make: Make, leas
     assert ids(executions.list(running=True, engine="process")) == [running.name]
     assert executions.list(engine="docker") == []
     now = datetime.now(UTC)
-    assert len(executions.list(since=now - timedelta(minutes=1), until=now + timedelta(minutes=1))) == 2
-    assert executions.list(since=now + timedelta(minutes=1)) == []
+    assert len(executions.list(since=now - timedelta(hours=1), until=now + timedelta(hours=1))) == 2
+    assert executions.list(since=now + timedelta(hours=1)) == []
 
 
 @pytest.mark.parametrize("odd", [10**400, [], object(), "\udcff", -1])
