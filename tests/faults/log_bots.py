@@ -74,7 +74,7 @@ def whole(pieces: Iterable[tuple[Stream, bytes]]) -> dict[Stream, bytes]:
 
 def flood_bot(config: Mapping[str, Any], **fields: Any) -> Executable:
     """Return the flood example with a configuration."""
-    defaults: dict[str, Any] = {"id": "flood", "timeout": 120.0, "limits": SMALL}
+    defaults: dict[str, Any] = {"id": "flood", "timeout": 900.0, "limits": SMALL}
     return Executable(runtime="python311", file_path=str(FLOOD_FOLDER), config=dict(config), **{**defaults, **fields})
 
 
@@ -84,7 +84,7 @@ def cat_bot(folder: Path, pieces: Iterable[tuple[Stream, bytes]], **fields: Any)
     (folder / "main.sh").write_text(BASH)
     for number, (stream, piece) in enumerate(pieces):
         (folder / f"pieces/{number:06}.{_NUMBERS[stream]}").write_bytes(piece)
-    defaults: dict[str, Any] = {"id": "cat", "timeout": 120.0, "limits": SMALL}
+    defaults: dict[str, Any] = {"id": "cat", "timeout": 900.0, "limits": SMALL}
     return Executable(runtime="bash", file_path=str(folder), **{**defaults, **fields})
 
 
@@ -96,7 +96,7 @@ def slow_bot(
     (folder / "flood.py").write_text((FLOOD_FOLDER / "main.py").read_text())
     (folder / "main.py").write_text(SLOW)
     settings = {**FLOOD["SETTINGS"], **config, "pause": pause, "by_line": by_line}
-    defaults: dict[str, Any] = {"id": "slow", "timeout": 120.0, "limits": SMALL}
+    defaults: dict[str, Any] = {"id": "slow", "timeout": 900.0, "limits": SMALL}
     return Executable(runtime="python311", file_path=str(folder), config=settings, **{**defaults, **fields})
 
 
