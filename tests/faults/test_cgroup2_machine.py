@@ -13,6 +13,7 @@ LIMITS = "tests/integration/test_limits_in_cgroups.py"
 OUTCOMES, APART = "tests/integration/test_outcomes.py", "tests/integration/test_outcomes_apart.py"
 LIFE = "plugins/oci_engine/tests/test_oci_engine_life.py"
 ORDINARY = "tests/integration/test_ordinary_user.py"
+ATTACKS, KERNEL = "tests/integration/test_attacks.py", "tests/integration/test_kernel_attacks.py"
 PART = (
     LIMITS,
     f"{OUTCOMES}::test_succeeded",
@@ -23,6 +24,12 @@ PART = (
     f"{LIFE}::test_memory_and_processor_time_are_recorded",
     f"{LIFE}::test_a_stop_without_grace_ends_all_of_it_and_a_removal_leaves_nothing",
     f"{LIFE}::test_a_bot_whose_shim_is_killed_is_lost_and_its_removal_leaves_nothing",
+    f"{ATTACKS}::test_a_fork_bomb_ends_at_the_limit[crun]",
+    f"{ATTACKS}::test_a_memory_bomb_of_many_processes_stays_within_the_limit[runc]",
+    f"{ATTACKS}::test_nothing_but_tmp_can_be_written[crun]",
+    f"{ATTACKS}::test_nothing_of_the_host_is_to_be_seen[runc]",
+    f"{KERNEL}::test_what_one_bot_takes_of_the_kernel_its_neighbour_does_not_miss[crun]",
+    f"{ORDINARY}::test_a_bot_is_isolated_where_the_policy_accepts_what_is_missing[crun]",
     f"{ORDINARY}::test_a_bot_is_held_to_all_limits_where_cgroups_were_given_to_the_user[runc]",
     "tests/faults/test_restart_daemon_away.py",
     "tests/faults/test_runner_killed.py::test_bots_end_as_if_their_runner_had_not_been_killed_again_and_again[docker-10]",
@@ -33,7 +40,7 @@ PART = (
 @pytest.mark.skipif(not FULL, reason="booting another machine takes minutes: `make drills`")
 def test_a_machine_with_cgroup_v2_alone_holds_what_this_one_does() -> None:
     try:
-        ended = run_tests(*PART)
+        ended = run_tests(*PART, timeout=1800)
     except TestbedError as error:
         unavailable(error)
     if ended.is_late and " FAILED" not in ended.output:

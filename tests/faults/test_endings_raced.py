@@ -152,7 +152,7 @@ def wrong_with(execution: Execution, folder: Path, allowed: set[Outcome]) -> Ite
 KEPT = ("request.json", "events.jsonl", "result.json", "outcome.json", "logs")
 
 
-@pytest.fixture(params=["process", "oci", "docker"] if FULL else ["process"])
+@pytest.fixture(params=["process", pytest.param("oci", marks=pytest.mark.sampled(6)), *(["docker"] if FULL else [])])
 def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DockerRunner]:
     config: Any = Config(engine="process", home=str(tmp_path / "home"))
     if request.param != "process":
@@ -168,7 +168,7 @@ def test_of_what_ends_it_at_once_one_is_the_outcome(runner: DockerRunner, tmp_pa
     bot = Executable(
         id="raced", runtime="bash", file_path=str(tmp_path / "code"), config={"seconds": 600}, timeout=300.0
     )
-    rounds = ROUNDS if runner.config.engine == "process" else ROUNDS // 5
+    rounds = ROUNDS if runner.config.engine == "process" else count(20, 1)
     for number in range(rounds):
         execution = race(runner, bot, random.Random(f"{SEED} {race.__name__} {number}"))
         assert execution.wait(120) is not None
