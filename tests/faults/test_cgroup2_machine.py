@@ -29,7 +29,6 @@ PART = (
     f"{ATTACKS}::test_nothing_but_tmp_can_be_written[crun]",
     f"{ATTACKS}::test_nothing_of_the_host_is_to_be_seen[runc]",
     f"{KERNEL}::test_what_one_bot_takes_of_the_kernel_its_neighbour_does_not_miss[crun]",
-    f"{ORDINARY}::test_a_bot_is_isolated_where_the_policy_accepts_what_is_missing[crun]",
     f"{ORDINARY}::test_a_bot_is_held_to_all_limits_where_cgroups_were_given_to_the_user[runc]",
     "tests/faults/test_restart_daemon_away.py",
     "tests/faults/test_runner_killed.py::test_bots_end_as_if_their_runner_had_not_been_killed_again_and_again[docker-10]",
