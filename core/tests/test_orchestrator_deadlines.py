@@ -15,6 +15,7 @@ import pytest
 
 from botdock.errors import LogError
 from botdock.model import ContainerState, ContainerStatus, Executable, Outcome
+from botdock.model import execution as execution_ids
 from botdock.orchestrator import deadlines as module
 from botdock.orchestrator.deadlines import Deadlines, Timeout, elapsed_of
 from botdock.orchestrator.plan import Bounds
@@ -55,6 +56,12 @@ class Bot:
     def passed_after(self, seconds: float, *, hears: bool = True) -> Timeout | None:
         self.clock.now += seconds
         return self.deadlines.left(hears=hears)[1]
+
+
+@pytest.fixture(autouse=True)
+def ids_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a clock that a test sets forward not make the ids of all later tests later."""
+    monkeypatch.setattr(execution_ids, "_last", 0)
 
 
 @pytest.fixture
