@@ -131,6 +131,14 @@ def test_every_name_of_an_execution_finds_it(tmp_path: Path, make: Make) -> None
         assert executions.get(name).execution_id == newest, name
 
 
+def test_a_stop_by_a_bots_id_is_of_the_newest_that_has_not_ended(tmp_path: Path, make: Make) -> None:
+    runs, ended = make(), make(outcome="failed")
+    executions = Executions(tmp_path)
+    assert [executions.request_stop(name).execution_id for name in ("sma", ended.name)] == [runs.name, ended.name]
+    end(runs, "stopped")
+    assert executions.request_stop("sma").execution_id == ended.name
+
+
 @pytest.mark.parametrize(
     "name", ["0", "", "nothing", "01zzzzzzzzzzzzzzzzzzzzzzzz", "../..", "a'b", "%", "\0", "\udcff"]
 )

@@ -38,6 +38,7 @@ _AFTER = "~"
 _NO_EXIT_CODE = 2**32
 _OUTCOMES = frozenset(Outcome)
 _NEWEST_FIRST = "ORDER BY execution_id DESC"
+_RUNNING_FIRST = "ORDER BY outcome IS NOT NULL, execution_id DESC"
 _NEWEST_OF_EACH_BOT = "execution_id IN (SELECT max(execution_id) FROM execution GROUP BY id)"
 _LAST_OF_ITS_ROW = """execution_id IN (
     WITH RECURSIVE later(one) AS (VALUES (?) UNION SELECT execution_id FROM execution JOIN later ON previous = one)
@@ -134,21 +135,28 @@ class Catalogue:
             UserError: There is none, or several executions' ids begin so; or its folder, or that of its log, is a link
                 or another user's, so nothing there is to be believed.
         """
-        record = self._record(self._find(name))
+        return self._get(name, _NEWEST_FIRST)
+
+    def _to_stop(self, name: str) -> ExecutionRecord:
+        """Return the execution that a stop is meant for: of a bot the newest that has not ended, if there is one."""
+        return self._latest(self._get(name, _RUNNING_FIRST))
+
+    def _get(self, name: str, order: str) -> ExecutionRecord:
+        record = self._record(self._find(name, order))
         for path in (record.directory, record.logs):
             if fault := part_fault(path):
                 hint = f"{fault.remedy}, or remove {record.directory}."
                 raise UserError(f"an execution is not read: {fault}", hint=hint)
         return record
 
-    def _find(self, name: str) -> Row:
+    def _find(self, name: str, order: str) -> Row:
         wanted = name.removeprefix(container_name(""))
         if EXECUTION_ID.fullmatch(wanted) and (row := self._row(wanted)) is not None:
             return row
         begun = self._begun(wanted) if _PREFIX.fullmatch(wanted) else []
         if len(begun) == 1:
             return begun[0]
-        found = self._index.select("id = ? OR container_id = ?", (name, name), tail=f"{_NEWEST_FIRST} LIMIT 1")
+        found = self._index.select("id = ? OR container_id = ?", (name, name), tail=f"{order} LIMIT 1")
         if found and name:
             return found[0]
         raise self._ambiguous(name, begun) if begun else self._unknown(name)

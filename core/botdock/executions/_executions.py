@@ -186,7 +186,7 @@ class Executions(Catalogue):
         The request is on disk when this returns. One that was restarted passes it on; one that is queued ends.
 
         Args:
-            name: As in `get`.
+            name: As in `get`, but that the id of a bot means the newest of it that has not ended, if there is one.
             grace: Seconds between asking the bot and killing it; None means the runner's own.
 
         Raises:
@@ -195,7 +195,7 @@ class Executions(Catalogue):
         """
         from botdock.executions._stops import request_stop  # which a stop alone needs
 
-        asked, latest = "", self._latest(self.get(name))
+        asked, latest = "", self._to_stop(name)
         while latest.execution_id != asked:  # others may have followed meanwhile
             asked = request_stop(latest.directory, grace).name
             latest = self._again(latest, asked)
@@ -205,7 +205,7 @@ class Executions(Catalogue):
         """Ask an execution to stop, and wait for its end; of one that is removed by then the outcome is not known.
 
         Args:
-            name: As in `get`.
+            name: As in `request_stop`.
             grace: As in `request_stop`.
             timeout: Seconds to wait; None for no bound.
 

@@ -11,9 +11,9 @@ from botdock_cli.options import complete_running, ids_argument
 from botdock_cli.session import Session
 
 HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
-execution. The bot gets SIGTERM and, after the grace period, SIGKILL; log, result and outcome (`stopped`) are kept.
-The request is on disk before this waits: Ctrl-C ends the wait, not the stop. One that has ended already is left alone,
-but for its restart: that is stopped in its place.
+execution that has not ended. The bot gets SIGTERM and, after the grace period, SIGKILL; log, result and outcome
+(`stopped`) are kept. The request is on disk before this waits: Ctrl-C ends the wait, not the stop. One that has ended
+already is left alone, but for its restart: that is stopped in its place.
 
 \b
 Examples:
@@ -46,7 +46,7 @@ def command(session: Session, *, ids: Sequence[str], grace: str | None) -> int:
     executions = session.executions()
     for name in ids:  # all of them are there, or none is stopped
         executions.get(name)
-    found = [executions.request_stop(name, grace=seconds) for name in ids]  # of a bot, its newest one
+    found = [executions.request_stop(name, grace=seconds) for name in ids]  # of a bot, the newest that runs
     code = 0
     for record in found:
         try:
