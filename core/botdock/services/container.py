@@ -110,7 +110,7 @@ class ContainerService:
                 engine=capabilities.engine,
                 missing=missing,
                 hint="`botdock doctor` says how to mend it; an operator can accept the risk "
-                f'with policy.unenforced = {{{capabilities.engine} = ["{min(missing)}"]}}.',
+                f"with policy.unenforced = {{{capabilities.engine} = {sorted(missing)}}}.",
             )
 
     def check_image(self, image: str, *, source: str = "") -> None:

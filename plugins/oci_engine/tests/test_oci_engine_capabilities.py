@@ -131,6 +131,18 @@ def test_each_runtime_that_does_not_work_is_named_with_its_own_words(
     assert not cache_of(tmp_path / "oci").exists()
 
 
+def test_a_probe_that_fails_leaves_no_control_group(
+    nothing_works: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing_works("crun", "no such luck")
+    group = tmp_path / "group"
+    group.mkdir()
+    monkeypatch.setattr(probing, "folders_of", lambda name: [str(group)])
+    with pytest.raises(EngineUnavailableError):
+        probe(tmp_path / "oci", OciSettings())
+    assert not group.exists()
+
+
 def test_doctor_says_what_to_install(nothing_works: Callable[[str, str], Path], tmp_path: Path) -> None:
     del nothing_works
     (check,) = plugin.run_checks(Config(home=str(tmp_path)))

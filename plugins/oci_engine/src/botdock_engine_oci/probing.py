@@ -21,9 +21,10 @@ import attrs
 from botdock.archive import remove_tree
 from botdock.errors import EngineUnavailableError
 from botdock.model import ContainerRun, ContainerTemplate, Feature
+from botdock.shim import kill_all, remove_all
 from botdock_engine_oci.bundle import ROOT, Machine, bundle
 from botdock_engine_oci.capabilities import LIMITS, missing_features
-from botdock_engine_oci.cgroups import group_of
+from botdock_engine_oci.cgroups import folders_of, group_of
 from botdock_engine_oci.ids import Users, find_users
 from botdock_engine_oci.rootfs import find_rootfs
 from botdock_engine_oci.roots import Root
@@ -177,7 +178,7 @@ def _run(
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
     finally:
-        remove_tree(made, timeout=TIMEOUT)
+        _clear(name, made)
     if done.returncode:
         return " ".join(done.stderr.decode("utf-8", "replace").split())[-SAID:] or f"exit code {done.returncode}"
     seen: dict[str, list[str]] = {}
@@ -185,6 +186,15 @@ def _run(
         topic, _, rest = line.partition(" ")
         seen.setdefault(topic, []).append(rest)
     return seen
+
+
+def _clear(name: str, made: Path) -> None:
+    """Leave nothing of a probe, not even of one that was killed with its runtime."""
+    groups = folders_of(name)
+    kill_all(groups)
+    with suppress(OSError):  # in use for longer than a kill takes: the next start of the machine removes it
+        remove_all(groups)
+    remove_tree(made, timeout=TIMEOUT)
 
 
 def _probed(made: Path, name: str) -> tuple[ContainerTemplate, ContainerRun]:
