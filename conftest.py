@@ -18,8 +18,9 @@ pytest_plugins = [
     "testbed.interpreters",
 ]
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `make test &`; tests of Ctrl-C would wait for ever
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:  # a shell's `make test &`, or nohup: tests would wait for ever
+        signal.signal(_number, _usual)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -152,15 +152,21 @@ def test_wherever_its_runner_dies_it_is_adopted_or_was_never_started(
     assert not list(warm.home.glob("pool/*"))
 
 
-def test_what_waited_for_a_runner_that_died_is_removed_at_once(warm: Any) -> None:
+@pytest.mark.parametrize("begins", ["recover", "warm"])
+def test_what_waited_for_a_runner_that_died_is_removed_at_once(warm: Any, begins: str) -> None:
     _end_as_the_kernel_does(warm)
+    dead = list(warm.home.glob("pool/*"))
     second = warm.successor()
     assert [one.reason for one in second.orchestrator.leftovers()] == [
         "it waited in the pool of a runner that died, or its execution is finished"
     ] * 2
-    assert second.orchestrator.recover() == []
-    assert second.leftovers == []
-    assert not list(warm.home.glob("pool/*"))
+    if begins == "recover":
+        assert second.orchestrator.recover() == []
+    else:
+        second.orchestrator.warm({"sh": 1}, timeout=PATIENCE)
+    assert second.orchestrator.leftovers() == []
+    assert dead
+    assert not any(path.exists() for path in dead)
 
 
 def _end_as_the_kernel_does(stage: Any) -> None:

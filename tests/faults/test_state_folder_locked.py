@@ -22,6 +22,7 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable
 from botdock.config import SupervisorConfig
+from botdock.errors import BotdockError
 from botdock.model import ExecutionResult, Outcome
 from faults.supervisors import COUNTING, KEPT, PATIENCE, Place
 from testbed.drills import SEED, count
@@ -72,8 +73,11 @@ def check_left(home: Path) -> None:
     assert [path.name for path in home.glob("process/*")] == []
 
 
-def run(runner: DockerRunner, bot: Executable, results: list[ExecutionResult]) -> None:
-    results.append(runner.run(bot))
+def run(runner: DockerRunner, bot: Executable, results: list[ExecutionResult | BotdockError]) -> None:
+    try:
+        results.append(runner.run(bot))
+    except BotdockError as error:  # the lock came before the bot
+        results.append(error)
 
 
 @pytest.mark.sampled(2)
@@ -83,7 +87,7 @@ def test_a_runner_ends_its_bot_honestly_and_goes_on_afterwards(config: Config, t
     bot = Executable(id="sma", runtime="python311", file_path=str(tmp_path / "main.py"), config={"seconds": 1.5})
     with DockerRunner(config) as runner:
         for _ in range(count(20, 1)):
-            results: list[ExecutionResult] = []
+            results: list[ExecutionResult | BotdockError] = []
             before = len(runner.executions.list())
             thread = threading.Thread(target=run, args=(runner, bot, results))
             thread.start()
@@ -93,6 +97,10 @@ def test_a_runner_ends_its_bot_honestly_and_goes_on_afterwards(config: Config, t
                 time.sleep(chance.uniform(0.0, 3.0))
             thread.join(PATIENCE)
             (result,) = results
+            if isinstance(result, BotdockError):
+                outcomes["refused"] += 1
+                assert str(config.home_dir) in str(result)
+                continue
             outcomes[str(result.outcome)] += 1
             if result.outcome is not Outcome.SUCCEEDED:
                 assert "Traceback" not in result.error

@@ -29,7 +29,6 @@ from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.executions._files import (
     EXECUTIONS,
     OUTCOME,
-    POOL,
     execution_ids,
     is_orphan,
     read_events,
@@ -114,10 +113,6 @@ class Recovery:
                 bound.warning("an execution was not recovered: it was run on another engine")
         executions = self._take(orphans, containers)
         self._lease.sweep()
-        if (self._home / POOL).exists():
-            from botdock.pool import sweep as sweep_pools  # few state folders have any
-
-            sweep_pools(self._home, containers, self._services.containers)
         sweep(self._services, self._home, self._setting.engine, containers)
         return executions
 

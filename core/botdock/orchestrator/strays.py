@@ -177,8 +177,11 @@ def _sighting(stray: Leftover, engine: str) -> str:
     return f"{engine} container {stray.name}" if stray.kind == "container" else f"workspace {stray.name}"
 
 
-def sweep(services: Services, home: Path, engine: str, containers: Iterable[ContainerInfo]) -> None:
-    """Remove the strays that were seen long enough ago, and note the others, beside what is of other engines."""
+def sweep(services: Services, home: Path, engine: str, containers: Sequence[ContainerInfo]) -> None:
+    """Remove the strays that were seen long enough ago, and note the others, beside what is of other engines.
+
+    What waited in the pools of runners that died goes at once: its folder says whose it was.
+    """
     seen, now = _sightings(home), moment()
     left = {name: since for name, since in seen.items() if not name.startswith((f"{engine} container ", "workspace "))}
     for stray in list(strays(home, containers)):
@@ -195,6 +198,10 @@ def sweep(services: Services, home: Path, engine: str, containers: Iterable[Cont
             publish(home / SIGHTINGS, json.dumps({"schema": 1, "seen": left}).encode())
         except OSError as error:
             logger.bind(error=str(error)).warning("what belongs to no execution could not be noted")
+    if (home / POOL).exists():
+        from botdock.pool import sweep as sweep_pools  # few state folders have any
+
+        sweep_pools(home, containers, services.containers)
 
 
 def _removed(services: Services, stray: Leftover) -> bool:
