@@ -30,7 +30,8 @@ LEFT = READY.join(
     )
 )
 """Leaves processes behind that do much not to be found."""
-FORKS = "forks() { forks & forks; }; echo up; forks 2>/dev/null"
+FORKS = "forks() { forks & forks; }; forks 2>/dev/null & echo up; exec sleep 600"
+"""Forks without end, but for the main program: a shell that may not fork ends by itself, with 2."""
 
 
 def test_a_signal_of_its_own_ends_a_plain_bot(run: Any) -> None:
