@@ -34,7 +34,7 @@ from flood import pieces
 
 
 def main(id, config):
-    pause, by_line = config.pop("pause"), config.pop("by_line")
+    pause, by_line, stays = config.pop("pause"), config.pop("by_line"), config.pop("stays")
     open_lines = {"stdout": b"", "stderr": b""}
     for stream, piece in pieces(**config):
         lines = (open_lines[stream] + piece).splitlines(keepends=True) if by_line else [piece]
@@ -44,6 +44,8 @@ def main(id, config):
         time.sleep(pause)
     for stream, line in open_lines.items():
         write(stream, line)
+    while stays:
+        time.sleep(60)
 
 
 def write(stream, data):
@@ -51,7 +53,10 @@ def write(stream, data):
     output.write(data)
     output.flush()
 """
-"""Writes what the flood example does, with a pause of some seconds now and then; with `by_line`, line by line."""
+"""Writes what the flood example does, with a pause of some seconds now and then; with `by_line`, line by line.
+
+One that `stays` does not end by itself.
+"""
 _PROBE = 32
 """Bytes by which two streams are found to go on alike."""
 _NOWHERE = 2**62
@@ -89,13 +94,19 @@ def cat_bot(folder: Path, pieces: Iterable[tuple[Stream, bytes]], **fields: Any)
 
 
 def slow_bot(
-    folder: Path, config: Mapping[str, Any], *, pause: float, by_line: bool = False, **fields: Any
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    pause: float,
+    by_line: bool = False,
+    stays: bool = False,
+    **fields: Any,
 ) -> Executable:
     """Write a bot that writes what the flood example does, with pauses, and return it."""
     folder.mkdir(parents=True)
     (folder / "flood.py").write_text((FLOOD_FOLDER / "main.py").read_text())
     (folder / "main.py").write_text(SLOW)
-    settings = {**FLOOD["SETTINGS"], **config, "pause": pause, "by_line": by_line}
+    settings = {**FLOOD["SETTINGS"], **config, "pause": pause, "by_line": by_line, "stays": stays}
     defaults: dict[str, Any] = {"id": "slow", "timeout": 900.0, "limits": SMALL}
     return Executable(runtime="python311", file_path=str(folder), config=settings, **{**defaults, **fields})
 

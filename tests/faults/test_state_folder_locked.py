@@ -66,6 +66,11 @@ def has_more(runner: DockerRunner, before: int) -> bool:
     return len(runner.executions.list()) > before
 
 
+def has_said_something(runner: DockerRunner) -> bool:
+    (newest,) = runner.executions.list(limit=1)
+    return any(path.stat().st_size for path in newest.logs.glob("stdout.*"))
+
+
 def check_left(home: Path) -> None:
     """Check that of what has ended nothing is left, but what is kept, and drafts that the lock came upon."""
     for folder in (home / "executions").glob("0*"):  # not what was just being removed: the next supervisor's
@@ -86,12 +91,14 @@ def test_a_runner_ends_its_bot_honestly_and_goes_on_afterwards(config: Config, t
     (tmp_path / "main.py").write_text(COUNTING)
     bot = Executable(id="sma", runtime="python311", file_path=str(tmp_path / "main.py"), config={"seconds": 1.5})
     with DockerRunner(config) as runner:
-        for _ in range(count(20, 1)):
+        for number in range(count(20, 1)):
             results: list[ExecutionResult | BotdockError] = []
             before = len(runner.executions.list())
             thread = threading.Thread(target=run, args=(runner, bot, results))
             thread.start()
             until(partial(has_more, runner, before), timeout=PATIENCE)
+            if number == 0:  # the others may be refused, as the lock may come before the bot
+                until(partial(has_said_something, runner), timeout=PATIENCE)
             time.sleep(chance.uniform(0.0, 1.5))  # a moment by chance
             with locked(config.home_dir):
                 time.sleep(chance.uniform(0.0, 3.0))
@@ -109,6 +116,7 @@ def test_a_runner_ends_its_bot_honestly_and_goes_on_afterwards(config: Config, t
         assert runner.run(bot).outcome is Outcome.SUCCEEDED
         until(lambda: runner.list_managed_containers() == [], timeout=PATIENCE)
     print(f"\n{outcomes}")
+    assert outcomes.total() > outcomes["refused"]
     check_left(config.home_dir)
 
 
@@ -160,3 +168,21 @@ def test_a_supervisor_goes_on_with_all_its_bots_afterwards(place: Place, tmp_pat
     assert "Traceback" not in place.said(supervisor)
     assert supervisor.poll() is None
     check_left(place.home)
+
+
+def test_the_next_supervisor_removes_a_record_that_a_lock_left_half_removed(place: Place) -> None:
+    place.settled(first := place.supervise())
+    (record,) = place.ended([place.start(config={"seconds": 0.1})])
+    change_all("+i", record.logs)
+    try:
+        code, said = said_by(place, "rm", record.execution_id)
+        assert code == 125, said
+        assert "cannot remove" in said
+        (draft,) = (place.home / "executions").glob(f".{record.execution_id}.*")
+    finally:
+        change_all("-i", place.home)
+    assert place.executions.list() == []
+    first.terminate()
+    first.wait(PATIENCE)
+    place.settled(place.supervise())
+    until(lambda: not draft.exists(), timeout=PATIENCE)

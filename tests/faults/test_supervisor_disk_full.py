@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -44,13 +45,22 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, small_home: Path) -> I
 
 @contextmanager
 def full(home: Path) -> Iterator[None]:
-    """Let a file take all the room that there is, to the last byte."""
-    ballast = home / "ballast"
+    """Let a file take all the room that there is, to the last byte, and what ends and is removed leaves meanwhile."""
+    ballast, is_over = home / "ballast", threading.Event()
+
+    def keep_full(descriptor: int) -> None:
+        while not is_over.wait(0.002):
+            fill(descriptor)
+
     with ballast.open("ab", buffering=0) as file:
         fill(file.fileno())
+        keeper = threading.Thread(target=keep_full, args=(file.fileno(),))
+        keeper.start()
         try:
             yield
         finally:
+            is_over.set()
+            keeper.join()
             ballast.unlink()
 
 
@@ -66,6 +76,15 @@ def said_by(place: Place, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "botdock_cli", *arguments, "--config-file", str(place.config_file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     return done.returncode, done.stderr
+
+
+def is_refused(place: Place) -> bool:
+    """Ask for another bot, and say whether it is refused: it may come upon room that was left a moment ago."""
+    code, said = said_by(place, "start", str(place.code))
+    assert code in {0, 125}, said
+    assert ("No space left on device" in said) is (code == 125)
+    assert "Traceback" not in said
+    return code == 125
 
 
 def is_restarted(place: Place, known: set[str]) -> bool:
@@ -89,10 +108,7 @@ def test_a_supervisor_goes_on_once_there_is_room(place: Place, tmp_path: Path) -
         until(partial(is_restarted, place, {failing}), timeout=PATIENCE)
         until(partial(is_running, place, silent), timeout=PATIENCE)
         with full(place.home):
-            code, said = said_by(place, "start", str(place.code))
-            assert code in {0, 125}, said  # what ended meanwhile may have left room for it
-            assert ("No space left on device" in said) is (code == 125)
-            assert "Traceback" not in said
+            until(partial(is_refused, place), timeout=PATIENCE)
             assert said_by(place, "ps", "-a")[0] == 0
             known = {one.execution_id for one in place.executions.list()}
         until(partial(is_restarted, place, known), timeout=PATIENCE)
