@@ -1,0 +1,1 @@
+"""The engine `kubernetes`: bots as Jobs of a cluster."""
