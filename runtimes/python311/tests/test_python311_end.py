@@ -165,6 +165,27 @@ def test_threads_are_waited_for_and_exit_handlers_run() -> None:
     assert ended.reading.value == 1
 
 
+def test_only_what_was_loaded_before_the_bot_is_never_collected() -> None:
+    ended = run("""
+        import gc, sys
+
+        class Told:
+            def __init__(self, name):
+                self.name, self.me = name, self
+            def __del__(self):
+                sys.stdout.write(self.name + "\\n")
+
+        last = Told("at the end")
+
+        def main(id, config):
+            print(gc.get_freeze_count() > 0)
+            Told("by a collection")
+            gc.collect()
+            print("main")
+    """)
+    assert ended.stdout == b"True\nby a collection\nmain\nat the end\n"
+
+
 def test_an_end_that_python_does_not_see_leaves_no_result() -> None:
     ended = run("import os\ndef main(id, config):\n    os._exit(5)")
     assert (ended.exit_code, ended.reading.exit_code) == (5, None)
