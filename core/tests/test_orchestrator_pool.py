@@ -152,8 +152,8 @@ def test_wherever_its_runner_dies_it_is_adopted_or_was_never_started(
     assert not list(warm.home.glob("pool/*"))
 
 
-@pytest.mark.parametrize("begins", ["recover", "warm"])
-def test_what_waited_for_a_runner_that_died_is_removed_at_once(warm: Any, begins: str) -> None:
+@pytest.mark.parametrize("begins", ["recover", "warm", "run"])
+def test_what_waited_for_a_runner_that_died_is_removed_at_once(warm: Any, make_bot: MakeBot, begins: str) -> None:
     _end_as_the_kernel_does(warm)
     dead = list(warm.home.glob("pool/*"))
     second = warm.successor()
@@ -162,11 +162,13 @@ def test_what_waited_for_a_runner_that_died_is_removed_at_once(warm: Any, begins
     ] * 2
     if begins == "recover":
         assert second.orchestrator.recover() == []
-    else:
+    elif begins == "warm":
         second.orchestrator.warm({"sh": 1}, timeout=PATIENCE)
-    assert second.orchestrator.leftovers() == []
+    else:
+        second.orchestrator.execute_bot(make_bot())
+    until(lambda: second.orchestrator.leftovers() == [])
     assert dead
-    assert not any(path.exists() for path in dead)
+    until(lambda: not any(path.exists() for path in dead))
 
 
 def _end_as_the_kernel_does(stage: Any) -> None:

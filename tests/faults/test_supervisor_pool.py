@@ -71,3 +71,25 @@ def test_the_pool_of_a_supervisor_that_was_killed_goes_and_the_next_one_fills_it
         assert runner.leftovers() == []
         assert runner._orchestrator.containers.list_containers({"io.botdock.owner": runner._factory.owner}) == []
     assert not list(place.home.glob("pool/*"))
+
+
+def test_a_supervisor_without_a_pool_removes_what_waited_for_one_that_was_killed(
+    oci_config: Config, quick_folder: Path
+) -> None:
+    (quick_folder / "without").mkdir()
+    place = Place(attrs.evolve(oci_config, pool=PoolConfig(sizes={"python311": WAITING})), quick_folder)
+    without = Place(oci_config, quick_folder / "without")
+    try:
+        first = place.supervise()
+        until(partial(_is_filled, place.home, set()), timeout=PATIENCE)
+        first.kill()
+        first.wait()
+        assert _members(place.home)
+        without.settled(without.supervise())
+        until(lambda: not list(place.home.glob("pool/*")), timeout=PATIENCE)
+    finally:
+        place.close()
+        without.close()
+    with DockerRunner(oci_config) as runner:
+        assert runner.leftovers() == []
+        assert runner._orchestrator.containers.list_containers({"io.botdock.owner": runner._factory.owner}) == []

@@ -164,6 +164,7 @@ class BotOrchestrator:
             members = preparation.pool or Members(*ours, preparation, home=self._home, runner=self._lease.hold())
             preparation.pool = members
             members.keep(sizes)
+            self._begin_to_watch()
         return members.wait(timeout)
 
     def execute_bot(self, executable: Executable, progress: ProgressCallback | None = None) -> ExecutionResult:
@@ -289,9 +290,8 @@ class BotOrchestrator:
                 self._lease.give_up()
 
     def _look_at_others(self, strays: bool) -> None:  # noqa: FBT001 - a callback's form
-        if (owed := owed_folders(self._home)) or strays:
-            with self._running.admission():
-                for execution in self._recovery.look(owed, strays=strays):
-                    execution.wait(self._setting.config.containers.call_timeout)
+        with self._running.admission():
+            for execution in self._recovery.look(owed_folders(self._home), strays=strays):
+                execution.wait(self._setting.config.containers.call_timeout)
         if strays:  # it has lived for a while; what is old goes at its end in any case
             prune(self._home, self._setting.config, [self._services.containers])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,11 @@ from typing import TYPE_CHECKING
 from botdock._boot_clock import moment
 from botdock._log import logger
 from botdock.config.pool import PoolConfig
-from botdock.errors import BotdockError
 from botdock.model import ENTRYPOINTS, ContainerTemplate, Executable, Phase, Runtime, new_execution_id
-from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.plan import Plan, bounds_of
 from botdock.orchestrator.run import Created, Run, template_of
-from botdock.pool import Kind, Member, Pool, PoolReport, deliver, sweep
+from botdock.pool import Kind, Member, Pool, PoolReport, deliver
 
 if TYPE_CHECKING:
     from botdock.orchestrator.preparation import End, Preparation, Setting
@@ -64,17 +61,11 @@ class Members:
     def keep(self, sizes: Mapping[str, int]) -> None:
         """Keep so many waiting, by the name of a runtime, with `-backtest` or `-long-running` behind it for such runs.
 
-        What runners that died kept waiting goes first, for they may have left nothing else to recover.
-
         Raises:
             NotFoundError: There is no such runtime.
             PolicyError: The policy does not allow it.
         """
-        kinds = [self._kind(name, count) for name, count in sizes.items() if count]
-        containers = self._services.containers
-        with suppress(BotdockError):  # where the engine does not answer, nothing is kept waiting either, which is told
-            sweep(self._home, containers.list_containers({LABEL_OWNER: self._setting.owner}), containers)
-        self._pool.keep(kinds)
+        self._pool.keep([self._kind(name, count) for name, count in sizes.items() if count])
 
     def wait(self, timeout: float) -> PoolReport:
         """Wait until they wait, or cannot, at most `timeout` seconds; return how it stands."""

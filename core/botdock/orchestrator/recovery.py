@@ -44,7 +44,7 @@ from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import sweep_drafts, tidy
 from botdock.orchestrator.preparation import Preparation, Setting
 from botdock.orchestrator.run import Created, Run
-from botdock.orchestrator.strays import engine_of, sweep
+from botdock.orchestrator.strays import dead_members, engine_of, sweep, sweep_pools
 from botdock.services.interfaces import Services
 from botdock.services.log_store import LogWriter, StoredLog
 
@@ -114,17 +114,23 @@ class Recovery:
         executions = self._take(orphans, containers)
         self._lease.sweep()
         sweep(self._services, self._home, self._setting.engine, containers)
+        sweep_pools(self._services, self._home, containers)
         return executions
 
     def look(self, owed: Iterable[Path], *, strays: bool) -> list[Execution]:
-        """Take over those that are over, so that only clean-up is left of them, and, if wanted, remove strays.
+        """Take over those that are over, so that only clean-up is left of them; remove what dead runners kept waiting.
+
+        With `strays`, look for those, too.
 
         Raises:
             BotdockError: The engine does not answer.
         """
         owed = [one for one in owed if is_orphan(one) and self._is_ours(one)]
-        containers = self.containers() if owed or strays else ()
+        if not (owed or strays or dead_members(self._home)):
+            return []
+        containers = self.containers()
         executions = self._take(owed, containers)
+        sweep_pools(self._services, self._home, containers)
         if strays:
             sweep(self._services, self._home, self._setting.engine, containers)
         return executions

@@ -86,13 +86,8 @@ def leftovers(home: Path, engine: str, containers: Sequence[ContainerInfo]) -> l
         if is_owed(directory) or is_orphan(directory):
             reason, action = _intention(directory, engine, known.get(name))
             found.append(Leftover(kind="execution", name=name, execution_id=name, reason=reason, action=action))
-    if (home / POOL).exists():
-        from botdock.pool import left_by_the_dead  # few state folders have any
-
-        reason = "it waited in the pool of a runner that died, or its execution is finished"
-        found += [
-            _stray("workspace", str(one), "", reason, "remove it, and its container") for one in left_by_the_dead(home)
-        ]
+    reason = "it waited in the pool of a runner that died, or its execution is finished"
+    found += [_stray("workspace", str(one), "", reason, "remove it, and its container") for one in dead_members(home)]
     seen = _sightings(home)
     for stray in strays(home, containers):
         due = STRAY_GRACE - (seconds_since(seen.get(_sighting(stray, engine))) or 0.0)
@@ -150,6 +145,29 @@ def strays(home: Path, containers: Iterable[ContainerInfo]) -> Iterator[Leftover
             yield _stray("workspace", str(directory / "workspace"), execution_id, "its execution is finished")
 
 
+def dead_members(home: Path) -> list[Path]:
+    """Return the folders of what waits in the pools of runners that died; see `sweep_pools`."""
+    if not (home / POOL).exists():
+        return []
+    from botdock.pool import left_by_the_dead  # few state folders have any
+
+    return list(left_by_the_dead(home))
+
+
+def sweep_pools(services: Services, home: Path, containers: Iterable[ContainerInfo]) -> None:
+    """Remove what waits in the pools of runners that died, at once: its folder says whose it was.
+
+    Args:
+        services: What does the work.
+        home: The state folder.
+        containers: Its containers on the engine.
+    """
+    if (home / POOL).exists():
+        from botdock.pool import sweep as sweep_members  # few state folders have any
+
+        sweep_members(home, containers, services.containers)
+
+
 def without_waiting(home: Path, containers: Sequence[ContainerInfo]) -> Sequence[ContainerInfo]:
     """Return the containers without those that wait in a pool; such as did have the labels of their executions."""
     if not any(LABEL_POOL in info.labels for info in containers):
@@ -178,10 +196,7 @@ def _sighting(stray: Leftover, engine: str) -> str:
 
 
 def sweep(services: Services, home: Path, engine: str, containers: Sequence[ContainerInfo]) -> None:
-    """Remove the strays that were seen long enough ago, and note the others, beside what is of other engines.
-
-    What waited in the pools of runners that died goes at once: its folder says whose it was.
-    """
+    """Remove the strays that were seen long enough ago, and note the others, beside what is of other engines."""
     seen, now = _sightings(home), moment()
     left = {name: since for name, since in seen.items() if not name.startswith((f"{engine} container ", "workspace "))}
     for stray in list(strays(home, containers)):
@@ -198,10 +213,6 @@ def sweep(services: Services, home: Path, engine: str, containers: Sequence[Cont
             publish(home / SIGHTINGS, json.dumps({"schema": 1, "seen": left}).encode())
         except OSError as error:
             logger.bind(error=str(error)).warning("what belongs to no execution could not be noted")
-    if (home / POOL).exists():
-        from botdock.pool import sweep as sweep_pools  # few state folders have any
-
-        sweep_pools(home, containers, services.containers)
 
 
 def _removed(services: Services, stray: Leftover) -> bool:

@@ -11,7 +11,7 @@ import attrs
 from botdock.executions._files import EXECUTIONS, OUTCOME, REQUEST, execution_ids, is_orphan, read_json
 from botdock.executions._lease import HOLDER, Lease
 from botdock.orchestrator.journal import sweep_drafts, tidy
-from botdock.orchestrator.strays import engine_of
+from botdock.orchestrator.strays import dead_members, engine_of
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +28,7 @@ class Group:
 
 
 def groups(home: Path, only: Collection[str] | None, known: Collection[str]) -> Iterator[Group]:
-    """Yield the executions whose runner has died, by engine and storage.
+    """Yield the executions whose runner has died, by engine and storage; no execution where only a pool is left.
 
     Args:
         home: The state folder.
@@ -45,6 +45,8 @@ def groups(home: Path, only: Collection[str] | None, known: Collection[str]) -> 
         overrides = {key: value for key, value in named.items() if value}
         group = found.setdefault((named["engine"], named["storage"]), Group(overrides=overrides))
         group.bots[name] = str(request.get("id") or "")
+    if only is None and not found and dead_members(home):
+        found["", ""] = Group(overrides={})
     yield from found.values()
 
 
