@@ -62,7 +62,7 @@ def test_all_is_exact_and_sorted() -> None:
     assert botdock.archive.__all__ == sorted(botdock.archive.__all__)
     assert set(botdock.archive.__all__) == {
         *("ArchiveFormat", "ArchiveLimits", "ExtractReport", "PackReport"),
-        *("copy_tree", "detect", "extract", "format_for", "pack", "remove_tree"),
+        *("copy_tree", "detect", "end_of_tar", "extract", "format_for", "pack", "remove_tree", "tree_as_tar"),
     }
 
 

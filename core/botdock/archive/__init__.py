@@ -1,8 +1,8 @@
 """Safe archives: zip and tar into a new folder, a folder into a zip or a tar, and a folder into a folder.
 
 Nothing that a hostile archive can say makes a file appear outside the folder, takes more than the limits allow, or
-leaves anything behind once it is refused. `remove_tree` removes a folder, whatever a bot made of it. Useful alone;
-`ArchiveError` and `StorageError` are in `botdock.errors`.
+leaves anything behind once it is refused. `remove_tree` removes a folder, whatever a bot made of it; `tree_as_tar` is
+how an engine sends one that is ours. Useful alone; `ArchiveError` and `StorageError` are in `botdock.errors`.
 
 Example:
     >>> from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from botdock.archive._limits import ArchiveLimits
     from botdock.archive._pack import PackReport, pack
     from botdock.archive._remove import remove_tree
+    from botdock.archive._tree import end_of_tar, tree_as_tar
 
 _HOMES = {
     "_extract": "ExtractReport copy_tree detect extract",
@@ -34,6 +35,7 @@ _HOMES = {
     "_limits": "ArchiveLimits",
     "_pack": "PackReport pack",
     "_remove": "remove_tree",
+    "_tree": "end_of_tar tree_as_tar",
 }
 
 __all__ = [
@@ -43,10 +45,12 @@ __all__ = [
     "PackReport",
     "copy_tree",
     "detect",
+    "end_of_tar",
     "extract",
     "format_for",
     "pack",
     "remove_tree",
+    "tree_as_tar",
 ]
 
 if not TYPE_CHECKING:  # a type checker is to see unknown names as errors

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from botdock.archive import end_of_tar, tree_as_tar
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock.logging import logger_of
 from botdock.model import ContainerInfo, ContainerState
@@ -27,7 +28,7 @@ from botdock.model.container import LABEL_EXECUTION, LABEL_PREFIX
 from botdock_engine_docker.client import path
 from botdock_engine_docker.containers import CLEAN_UP
 from botdock_engine_docker.profile import VOLUME, volume_mount
-from botdock_engine_docker.tars import closed_folder, end_of_tar, read_file, tree
+from botdock_engine_docker.tars import closed_folder, read_file
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
@@ -251,10 +252,10 @@ def _carrier(template: ContainerTemplate, volume: str, labels: Mapping[str, str]
 def _pieces(template: ContainerTemplate, run: ContainerRun, user: int) -> Iterator[bytes]:
     root = VOLUME.removeprefix("/")
     yield closed_folder(root)
-    yield from tree(template.program, f"{root}/program")
-    yield from tree(run.code, f"{root}/code")
-    yield from tree(run.context, f"{root}/context")
-    yield from tree(run.result, f"{root}/result", owner=user)
+    yield from tree_as_tar(template.program, f"{root}/program")
+    yield from tree_as_tar(run.code, f"{root}/code")
+    yield from tree_as_tar(run.context, f"{root}/context")
+    yield from tree_as_tar(run.result, f"{root}/result", owner=user)
     yield end_of_tar()
 
 
