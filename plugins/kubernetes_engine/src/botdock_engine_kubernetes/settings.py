@@ -45,6 +45,8 @@ class KubernetesSettings(Section):
         context: The context of it; empty means its current one.
         namespace: Where the Jobs are made; empty means the context's.
         helper_image: Image with a shell, tar and gzip that delivers code and fetches results; empty means the bot's.
+        probe_image: Image by which is tried what the cluster enforces; it has a shell and python3, node, bash or nc;
+            empty means `helper_image`, else the first of `runtime.images`, else `bash:5.2`.
         node_selector: Labels that a node must have for bots.
         tolerations: Taints of nodes for bots: `key`, `key=value`, either with `:NoSchedule` or `:NoExecute`.
         runtime_class: Such as `gvisor` or `kata`; empty means the cluster's default.
@@ -62,6 +64,7 @@ class KubernetesSettings(Section):
     context: str = ""
     namespace: str = ""
     helper_image: str = ""
+    probe_image: str = ""
     node_selector: Mapping[str, str] = attrs.field(factory=dict)
     tolerations: tuple[str, ...] = setting((), rule=Rule(_tolerations_problem))
     runtime_class: str = ""

@@ -1,0 +1,143 @@
+"""What `botdock doctor` says of a cluster: who answers, what the account may, and what of the profile is enforced."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from botdock import Check, CheckStatus
+from botdock.errors import BotdockError
+from botdock_engine_kubernetes.rights import missing_rights
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from botdock import EngineCapabilities
+    from botdock_engine_kubernetes.cluster import Cluster
+
+CHECK_TIMEOUT = 10.0
+"""Seconds for the API server to answer."""
+OLDEST = 29
+"""Minor version of Kubernetes 1 from which on a container can stay beside another and end after it."""
+TRIED = "1.32"
+CLOCKS = 60.0
+"""Seconds by which two clocks may differ until times of logs are hard to read."""
+LEVEL = "pod-security.kubernetes.io/enforce"
+_ROLE = "`python3 -m botdock_engine_kubernetes | kubectl apply -n {namespace} -f -` makes an account that may."
+
+
+def look_at(cluster: Cluster) -> Iterator[Check]:
+    """Yield what is found without running anything there; never raises."""
+    try:
+        yield from _server(cluster)
+        yield from _rights(cluster)
+        yield from _namespace(cluster)
+        yield from _nodes(cluster)
+        yield from _quota(cluster)
+    except BotdockError as error:
+        yield _failed("engine", error.message, error.hint or "")
+
+
+def tell(capabilities: EngineCapabilities) -> Iterator[Check]:
+    """Yield what of the profile is not enforced, and what logs lack."""
+    for feature, reason in capabilities.missing.items():
+        yield _failed(feature.value, reason)
+    if not capabilities.missing:
+        yield _ok("isolation", "a container that was tried was held to the whole strict profile")
+    if capabilities.log_faults:
+        yield _ok("logs", "; ".join(capabilities.log_faults))
+
+
+def _server(cluster: Cluster) -> Iterator[Check]:
+    answer = _ask(cluster, "/version")
+    document = answer.json()
+    name, minor = str(document["gitVersion"]), "".join(filter(str.isdigit, str(document["minor"])))
+    tried = "" if name.startswith(f"v{TRIED}.") else f"; botdock was tried on {TRIED}"
+    models = ".".join(version("lightkube-models").split(".")[:2])
+    detail = f"Kubernetes {name} at {cluster.url}, namespace {cluster.namespace}; client of {models}{tried}"
+    if int(minor) < OLDEST:
+        remedy = f"Use Kubernetes 1.{OLDEST} or newer, where a container can stay beside another and end after it."
+        yield _failed("engine", detail, remedy)
+    else:
+        yield _ok("engine", detail)
+    with suppress(ValueError, TypeError):  # what stands between may leave the date out
+        ahead = time.time() - parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        if abs(ahead) > CLOCKS:
+            remedy = "Let both follow the network's time: `timedatectl set-ntp true`."
+            yield _warning("clock", f"this machine's clock is {ahead:+.0f} s ahead of the API server's", remedy)
+
+
+def _rights(cluster: Cluster) -> Iterator[Check]:
+    missing, remedy = missing_rights(cluster, timeout=CHECK_TIMEOUT), _ROLE.format(namespace=cluster.namespace)
+    if needed := ", ".join(str(right) for right in missing if right.is_needed):
+        yield _failed("rights", f"the account may not {needed} in {cluster.namespace}", remedy)
+    if others := ", ".join(str(right) for right in missing if not right.is_needed):
+        detail = f"the account may not {others} in {cluster.namespace}; bots run without"
+        yield _warning("rights.optional", detail, remedy)
+    if not missing:
+        yield _ok("rights", "the account may do all that a runner does")
+
+
+def _namespace(cluster: Cluster) -> Iterator[Check]:
+    if found := _document(cluster, f"/api/v1/namespaces/{cluster.namespace}"):
+        level = found["metadata"].get("labels", {}).get(LEVEL, "privileged")
+        other = "" if level == "restricted" else "; what botdock makes would pass `restricted`"
+        yield _ok("pod_security", f"the level of Pod Security is `{level}`{other}")
+
+
+def _nodes(cluster: Cluster) -> Iterator[Check]:
+    if found := _document(cluster, "/api/v1/nodes"):  # a right on the whole cluster, which a runner need not have
+        nodes = found["items"]
+        ready = sum(map(_is_ready, nodes))
+        detail = f"{ready} of {len(nodes)} nodes are ready"
+        yield _ok("nodes", detail) if ready else _failed("nodes", detail, "`kubectl describe nodes` says why.")
+
+
+def _quota(cluster: Cluster) -> Iterator[Check]:
+    found = _document(cluster, f"/api/v1/namespaces/{cluster.namespace}/resourcequotas") or {"items": ()}
+    for quota in found["items"]:
+        name, status = quota["metadata"]["name"], quota.get("status", {})
+        hard, used = status.get("hard", {}), status.get("used", {})
+        detail = f"{name}: " + ", ".join(f"{kind} {used.get(kind, '0')} of {bound}" for kind, bound in hard.items())
+        if any(used.get(kind) == bound for kind, bound in hard.items()):
+            remedy = f"Remove what has ended, or raise it: `kubectl edit resourcequota {name} -n {cluster.namespace}`."
+            yield _warning("quota", f"nothing more fits: {detail}", remedy)
+        else:
+            yield _ok("quota", detail)
+
+
+def _is_ready(node: Mapping[str, Any]) -> bool:
+    conditions = node.get("status", {}).get("conditions", ())
+    is_ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return is_ready and not node.get("spec", {}).get("unschedulable", False)
+
+
+def _document(cluster: Cluster, path: str) -> dict[str, Any] | None:
+    """Return an object or a list; None where the account may not see it."""
+    answer = _ask(cluster, path)
+    return None if answer.status_code == HTTPStatus.FORBIDDEN else dict(answer.json())
+
+
+def _ask(cluster: Cluster, path: str) -> httpx2.Response:
+    async def ask() -> httpx2.Response:
+        answer = await cluster.http.get(path)
+        return answer if answer.status_code == HTTPStatus.FORBIDDEN else answer.raise_for_status()
+
+    return cluster.call("capabilities", ask, timeout=CHECK_TIMEOUT, repeatable=True)
+
+
+def _ok(name: str, detail: str) -> Check:
+    return Check(name=f"kubernetes.{name}", status=CheckStatus.OK, detail=detail)
+
+
+def _warning(name: str, detail: str, remedy: str) -> Check:
+    return Check(name=f"kubernetes.{name}", status=CheckStatus.WARNING, detail=detail, remedy=remedy)
+
+
+def _failed(name: str, detail: str, remedy: str = "") -> Check:
+    return Check(name=f"kubernetes.{name}", status=CheckStatus.FAILED, detail=detail, remedy=remedy)

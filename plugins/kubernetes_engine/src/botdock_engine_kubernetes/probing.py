@@ -1,0 +1,209 @@
+"""What a cluster enforces of the strict profile: seen from within a container that is held to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from importlib.resources import files
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from botdock.errors import EngineUnavailableError
+from botdock.model import ContainerHandle, ContainerRun, ContainerTemplate, EngineCapabilities, Feature, LogCursor
+from botdock_engine_kubernetes.capabilities import LIMITS, PROCESSES, Seen, missing_features
+from botdock_engine_kubernetes.network import ensure_policy
+
+if TYPE_CHECKING:
+    from botdock.config import Config
+    from botdock.model import Engine
+    from botdock_engine_kubernetes.cluster import Cluster
+    from botdock_engine_kubernetes.settings import KubernetesSettings
+
+VERSION = 1
+"""Of what is kept of a probe; it changes with what is looked at."""
+LIFE = 24 * 3600.0
+"""Seconds that an answer is believed: nodes come and go."""
+TIMEOUT = 120.0
+"""Seconds for a pod that does next to nothing, its image pulled."""
+CALL_TIMEOUT = 30.0
+IMAGE = "bash:5.2"
+"""Tried where no image is configured; small, with a shell that can open connections."""
+FREE = "probe"
+"""The network of the container that is not closed in, to know what could be reached."""
+SAID = 300
+_HINT = "`kubectl get events` in its namespace shows more; options.kubernetes.probe_image names another image."
+
+
+@attrs.frozen(kw_only=True)
+class Probe:
+    """What was found.
+
+    Attributes:
+        missing: Each feature that is not enforced, with the reason and what mends it.
+        image: What was run for it.
+        at: When, in seconds since 1970.
+    """
+
+    missing: Mapping[Feature, str]
+    image: str
+    at: float
+
+    @property
+    def enforced(self) -> frozenset[Feature]:
+        """What of the strict profile is enforced."""
+        return frozenset(Feature) - set(self.missing)
+
+    def capabilities(self, version: str, *, separate_streams: bool) -> EngineCapabilities:
+        """Return what botdock's users are told.
+
+        Args:
+            version: Of the cluster, for people.
+            separate_streams: Whether the cluster tells a bot's stdout from its stderr.
+        """
+        return EngineCapabilities(
+            engine="kubernetes",
+            version=version,
+            enforced=self.enforced,
+            missing=dict(self.missing),
+            separate_streams=separate_streams,
+        )
+
+
+def probe_image(config: Config, settings: KubernetesSettings) -> str:
+    """Return the image that is run for a probe: one that bots need anyway, if one is configured."""
+    return settings.probe_image or settings.helper_image or next(iter(config.runtime.images.values()), IMAGE)
+
+
+def probe(
+    engine: Engine, cluster: Cluster, settings: KubernetesSettings, *, image: str, home: Path, anew: bool = False
+) -> Probe:
+    """Return what is enforced; kept in the state folder for a day, unless cluster, policy or settings change.
+
+    Args:
+        engine: What runs the containers that are tried: they are what bots get.
+        cluster: Where.
+        settings: The engine's.
+        image: To run for it, with a POSIX shell and one of python3, node, bash and nc.
+        home: The engine's folder of the state folder.
+        anew: Whether to look again, whatever is kept.
+
+    Raises:
+        EngineUnavailableError: The API server does not answer, or the container that is tried does not run.
+        ContainerError: It is refused.
+    """
+    key = _key(cluster, settings, image, ensure_policy(cluster, timeout=CALL_TIMEOUT))
+    kept = home / f"probe-{key[:16]}.json"
+    if not anew:
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            return _read(json.loads(kept.read_bytes()), key)
+    targets = _targets(cluster.url)
+    with ThreadPoolExecutor(2) as pool:
+        free = pool.submit(_look, engine, image, targets, network=FREE)
+        seen = _look(engine, image, targets)
+        found = Probe(missing=missing_features(seen, free.result()), image=image, at=time.time())
+    _keep(found, kept, key)
+    return found
+
+
+def _key(cluster: Cluster, settings: KubernetesSettings, image: str, policy: str) -> str:
+    """Return what changes whenever the answer may be another."""
+    facts = [VERSION, cluster.url, cluster.namespace, image, policy, attrs.asdict(settings)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _targets(url: str) -> str:
+    """Return the API server's own address, where that means the same within a pod."""
+    parts = urlsplit(url)
+    with suppress(ValueError):
+        if not ip_address(parts.hostname or "").is_loopback:
+            return f"{parts.hostname}:{parts.port or 443}"
+    return ""
+
+
+def _look(engine: Engine, image: str, targets: str, *, network: str = "none") -> Seen:
+    """Run the script in a container of that network, and return what it wrote."""
+    deadline = time.monotonic() + TIMEOUT
+    with TemporaryDirectory(prefix="botdock-kubernetes-") as made:
+        template, run = _probed(Path(made), image, targets, network)
+        handle = engine.create(template, run, timeout=CALL_TIMEOUT)
+        try:
+            engine.start(handle, timeout=CALL_TIMEOUT)
+            status = engine.wait(handle, timeout=deadline - time.monotonic())
+            if status is None:
+                words = engine.inspect(handle, timeout=CALL_TIMEOUT).error or "it has not ended"
+                raise _unavailable(f"the container that tries the profile did not end within {TIMEOUT:g} s: {words}")
+            if status.exit_code != 0:
+                log = _log(engine, handle).decode("utf-8", "replace")
+                words = " ".join(f"{status.error} {log}".split())[-SAID:]
+                raise _unavailable(f"the container that tries the profile failed: {words or status.exit_code}")
+            lines = _log(engine, handle).decode("utf-8", "replace").splitlines()
+        finally:
+            engine.remove(handle, timeout=CALL_TIMEOUT)
+    seen: dict[str, list[str]] = {}
+    for line in lines:
+        topic, _, rest = line.partition(" ")
+        seen.setdefault(topic, []).append(rest)
+    return seen
+
+
+def _log(engine: Engine, handle: ContainerHandle) -> bytes:
+    read, deadline = bytearray(), time.monotonic() + CALL_TIMEOUT
+    with closing(engine.read_logs(handle, cursor=LogCursor(), follow=True, timeout=CALL_TIMEOUT)) as stream:
+        while not stream.ended and time.monotonic() < deadline:
+            for chunk in stream.read(1.0):
+                read += chunk.data
+    return bytes(read)
+
+
+def _probed(made: Path, image: str, targets: str, network: str) -> tuple[ContainerTemplate, ContainerRun]:
+    for folder in ("code", "program", "context"):
+        (made / folder).mkdir()
+    (made / "result").touch()
+    script = files("botdock_engine_kubernetes").joinpath("scripts", "probe.sh").read_text(encoding="utf-8")
+    only = ("network",) if network == FREE else ()
+    template = ContainerTemplate(
+        image=image,
+        command=("/bin/sh", "-c", script, "probe", *only),
+        program=str(made / "program"),
+        program_digest="",
+        program_target="/botdock/program",
+        environment={"BOTDOCK_TARGETS": targets, "BOTDOCK_PROCESSES": str(PROCESSES)},
+        code_target="/bot",
+        context_target="/botdock/context",
+        result_target="/botdock/result",
+        limits=LIMITS,
+        network=network,
+    )
+    code, context, result = (str(made / part) for part in ("code", "context", "result"))
+    name = f"botdock-probe-{secrets.token_hex(6)}"
+    return template, ContainerRun(name=name, selectors={}, code=code, context=context, result=result)
+
+
+def _keep(found: Probe, path: Path, key: str) -> None:
+    document = {"key": key, "missing": dict(found.missing), "image": found.image, "at": found.at}
+    with suppress(OSError):  # then the next one looks again
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
+        draft.write_text(json.dumps(document), encoding="utf-8")
+        draft.replace(path)
+
+
+def _read(document: Mapping[str, Any], key: str) -> Probe:
+    if document["key"] != key or not 0 <= time.time() - document["at"] < LIFE:
+        raise ValueError("it was something else that was looked at, or too long ago")
+    missing = {Feature(name): str(reason) for name, reason in document["missing"].items()}
+    return Probe(missing=missing, image=document["image"], at=document["at"])
+
+
+def _unavailable(message: str) -> EngineUnavailableError:
+    return EngineUnavailableError(message, engine="kubernetes", operation="capabilities", hint=_HINT)
