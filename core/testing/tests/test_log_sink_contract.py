@@ -154,11 +154,6 @@ def test_a_sink_that_is_bound_to_the_thread_that_made_it_is_found() -> None:
     sink.database.close()
 
 
-def test_a_test_of_the_contract_cannot_be_lost() -> None:
-    with pytest.raises(TypeError, match="overrides test_any_bytes_are_one_line of the contract"):
-        type("Lax", (LogSinkContract,), {"test_any_bytes_are_one_line": lambda self: None})
-
-
 def test_reading_back_is_given_up_on_purpose_only() -> None:
     with pytest.raises(pytest.fail.Exception, match="declare `reads_back = False`"):
         LogSinkContract.delivered.__wrapped__(LogSinkContract())  # type: ignore[attr-defined]  # pytest's own wrapper

@@ -131,8 +131,3 @@ def test_a_breach_is_found(
 def test_the_walk_at_random_finds_it_too(breach: type[MemoryBackend]) -> None:
     with pytest.raises(AssertionError):
         StorageContract().test_it_behaves_like_a_dictionary(breach())
-
-
-def test_no_test_of_the_contract_can_be_dropped() -> None:
-    with pytest.raises(TypeError, match="overrides test_the_longest_key_is_held"):
-        type("Partly", (StorageContract,), {"test_the_longest_key_is_held": None})

@@ -67,8 +67,3 @@ def test_the_contract_finds_an_exporter_that_adds_up_what_is_a_sum_already(tmp_p
 def test_the_contract_finds_an_exporter_that_keeps_everything(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="fill the memory"):
         MetricsExporterContract().test_it_changes_no_snapshot_and_keeps_but_the_newest(Hoarding(tmp_path / "x"))
-
-
-def test_a_test_of_the_contract_cannot_be_lost() -> None:
-    with pytest.raises(TypeError, match="overrides test_it_takes_a_snapshot_of_nothing"):
-        type("Sloppy", (MetricsExporterContract,), {"test_it_takes_a_snapshot_of_nothing": lambda self: None})

@@ -29,7 +29,15 @@ from botdock.model.runtime import (
     STARTUP_FILE,
 )
 from botdock_testing._bot import PATIENCE, Bot, Ended, bot
-from botdock_testing.strategies import AWKWARD_NAMES, configs, entrypoints, environments, ids, script_names
+from botdock_testing.strategies import (
+    AWKWARD_NAMES,
+    DOUBLE_DIGITS,
+    configs,
+    entrypoints,
+    environments,
+    ids,
+    script_names,
+)
 
 EXIT_CODE = 7
 STOPPED_CODE = 3
@@ -52,6 +60,8 @@ class RuntimeTests:
     echo: ClassVar[str]
     exits: ClassVar[str]
     waits: ClassVar[str]
+    digits: ClassVar[int] = DOUBLE_DIGITS
+    surrogates: ClassVar[bool] = True
 
     def test_it_says_what_it_is(self) -> None:
         runtime = self.runtime
@@ -203,7 +213,7 @@ class RuntimeTests:
             script=data.draw(script_names(self.runtime.suffixes[0]), label="script"),
             id=data.draw(ids(), label="id"),
             entrypoint=data.draw(entrypoints(), label="entrypoint"),
-            config=data.draw(configs(), label="config"),
+            config=data.draw(configs(digits=self.digits, surrogates=self.surrogates), label="config"),
             variables=data.draw(environments(), label="variables"),
         ) as drawn:
             yield drawn

@@ -31,6 +31,7 @@ from botdock_testing._engine_support import (  # noqa: E402 - after their assert
     asked,
     replaced,
 )
+from botdock_testing._kept import Contract  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing.program import Program  # noqa: E402 - after their assertions are to be rewritten
 
 __all__ = ["Asked", "EngineContract", "MakeSpec", "Program", "asked", "replaced"]
@@ -41,11 +42,12 @@ EVERYBODY_READS = 0o755
 EVERYBODY_WRITES = 0o666
 
 
-class EngineContract(EndingTests, LifeTests, LogTests, DeliveryTests):
+class EngineContract(EndingTests, LifeTests, LogTests, DeliveryTests, Contract, contract=True):
     """Holds an engine to every sentence of `Engine` and `LogStream`.
 
     A subclass has one fixture to write, `engine`; `reopened`, `image`, `absent_image` and `basic_environment` say
-    what is particular about it. A test that the declared capabilities rule out is skipped by name.
+    what is particular about it. A test that the declared capabilities rule out is skipped by name; one that does not
+    hold can be overridden only by one that is marked `xfail` with a reason.
 
     Example:
         ```python

@@ -18,6 +18,7 @@ import pytest
 from botdock.model import ExecutionResult, MetricsExporter, MetricsSnapshot, OperationStats, Outcome
 from botdock.model.metrics import Series
 from botdock.services.metrics import MetricsService
+from botdock_testing._kept import Contract
 
 Seen = Callable[[], float | None]
 
@@ -54,7 +55,7 @@ def odd_snapshot() -> MetricsSnapshot:
     return attrs.evolve(make_snapshot(0), operations={key: OperationStats(count=1, errors=1, bytes=1) for key in keys})
 
 
-class MetricsExporterContract:
+class MetricsExporterContract(Contract, contract=True):
     """Tests that hold for every `MetricsExporter`.
 
     Subclass it with the fixture `exporter`, which gives a fresh one, and does not close it: the contract does. With
@@ -84,13 +85,6 @@ class MetricsExporterContract:
 
     seconds: ClassVar[float] = 5.0
     series: ClassVar[int] = 2000
-
-    def __init_subclass__(cls) -> None:
-        """Refuse to lose a test of the contract."""
-        super().__init_subclass__()
-        lost = [name for name in vars(cls) if name.startswith("test_") and hasattr(MetricsExporterContract, name)]
-        if lost:
-            raise TypeError(f"{cls.__name__} overrides {', '.join(lost)} of the contract; give it another name")
 
     @pytest.fixture
     def seen(self) -> Seen:

@@ -16,6 +16,7 @@ pytest.register_assert_rewrite(
 from botdock.errors import StorageKeyError  # noqa: E402 - what follows must be imported after pytest was told of it
 from botdock.model.storage import MAX_KEY_BYTES  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing._byte_sources import DribblingSource, listed, put_bytes, read_bytes  # noqa: E402 - after their assertions are to be rewritten
+from botdock_testing._kept import Contract  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing._storage_keys import storage_keys  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing._storage_listing import ListingTests  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing._storage_machine import StorageMachine  # noqa: E402 - after their assertions are to be rewritten
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 __all__ = ["StorageContract", "storage_keys"]
 
 
-class StorageContract(ObjectTests, ListingTests):
+class StorageContract(ObjectTests, ListingTests, Contract, contract=True):
     """Tests that hold for every `StorageBackend`.
 
     Subclass it with one fixture, `backend`, that gives an empty storage; and declare what yours cannot do. A declared
     limit is tested too: what cannot be held must be refused with a `StorageKeyError`, never be mixed up. A test that
-    does not hold cannot be overridden, so that no limit goes unseen; mark it `xfail` in a `conftest.py` if you must.
+    does not hold can be overridden only by one that is marked `xfail` with a reason, so that no limit goes unseen.
 
     Example:
         ```python
@@ -61,13 +62,6 @@ class StorageContract(ObjectTests, ListingTests):
     memory: ClassVar[int] = 24 * 1024 * 1024
     examples: ClassVar[int] = 15
     steps: ClassVar[int] = 20
-
-    def __init_subclass__(cls) -> None:
-        """Refuse to lose a test of the contract."""
-        super().__init_subclass__()
-        lost = [name for name in vars(cls) if name.startswith("test_") and hasattr(StorageContract, name)]
-        if lost:
-            raise TypeError(f"{cls.__name__} overrides {', '.join(lost)} of the contract; give it another name")
 
     def test_the_longest_key_is_held(self, backend: StorageBackend) -> None:
         key = "/".join(["n" * 200] * 6)[: self.max_key_bytes].rstrip("/")

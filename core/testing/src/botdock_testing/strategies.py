@@ -10,7 +10,8 @@ Example:
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from typing import Any, Literal
 
 from hypothesis import strategies as st
 
@@ -19,6 +20,10 @@ from botdock.model.storage import MAX_SEGMENT_BYTES
 
 SAFE_INTEGER = 2**53 - 1
 """The largest integer that survives in a language whose numbers are doubles (ECMAScript's MAX_SAFE_INTEGER)."""
+DOUBLE_DIGITS = 17
+"""Significant digits that tell every two doubles apart (IEEE 754)."""
+_WRITTEN_OUT = 1e16
+"""Below it Python writes a number without an exponent, with zeros that a reader takes for digits."""
 
 AWKWARD_NAMES = (
     "-n",
@@ -61,34 +66,68 @@ def entrypoints() -> st.SearchStrategy[str]:
     return st.sampled_from(ENTRYPOINTS)
 
 
-def texts(*, max_size: int = 40) -> st.SearchStrategy[str]:
-    """Return texts of JSON: any characters at all, lone surrogates among them."""
-    return st.sampled_from(AWKWARD_TEXTS) | st.text(st.characters(exclude_categories=()), max_size=max_size)
+def texts(*, max_size: int = 40, surrogates: bool = True) -> st.SearchStrategy[str]:
+    """Return texts of JSON: any characters at all, lone surrogates among them unless `surrogates` is False."""
+    excluded: tuple[Literal["Cs"], ...] = () if surrogates else ("Cs",)
+    return st.sampled_from(AWKWARD_TEXTS) | st.text(st.characters(exclude_categories=excluded), max_size=max_size)
 
 
-def json_values(*, largest_integer: int = SAFE_INTEGER, max_leaves: int = 12) -> st.SearchStrategy[Any]:
+def numbers(*, largest_integer: int = SAFE_INTEGER, digits: int = DOUBLE_DIGITS) -> st.SearchStrategy[int | float]:
+    """Return the numbers of JSON.
+
+    Args:
+        largest_integer: Of the integers, by absolute value.
+        digits: Significant digits that a number is written with at most.
+    """
+    largest_integer = min(largest_integer, 10**digits - 1)
+    floats = st.floats(allow_nan=False, allow_infinity=False)
+    if digits < DOUBLE_DIGITS:
+        rounded = floats.map(lambda number: float(f"{number:.{digits}g}")).filter(math.isfinite)
+        floats = rounded.filter(lambda number: not 10**digits <= abs(number) < _WRITTEN_OUT)
+    return st.integers(-largest_integer, largest_integer) | floats
+
+
+def json_values(
+    *,
+    largest_integer: int = SAFE_INTEGER,
+    max_leaves: int = 12,
+    digits: int = DOUBLE_DIGITS,
+    surrogates: bool = True,
+) -> st.SearchStrategy[Any]:
     """Return JSON values as `json.loads` gives them.
 
     Args:
         largest_integer: Of the integers, by absolute value.
         max_leaves: Values that are neither array nor object.
+        digits: Significant digits that a number is written with at most.
+        surrogates: Whether texts may hold half a surrogate pair.
     """
-    numbers = st.integers(-largest_integer, largest_integer) | st.floats(allow_nan=False, allow_infinity=False)
-    leaves = st.none() | st.booleans() | numbers | texts()
+    leaves = st.none() | st.booleans() | numbers(largest_integer=largest_integer, digits=digits)
     values = st.recursive(
-        leaves, lambda inner: st.lists(inner, max_size=4) | _objects(inner, max_size=4), max_leaves=max_leaves
+        leaves | texts(surrogates=surrogates),
+        lambda inner: st.lists(inner, max_size=4) | _objects(inner, max_size=4, surrogates=surrogates),
+        max_leaves=max_leaves,
     )
     return values.map(_read_back)
 
 
-def configs(*, largest_integer: int = SAFE_INTEGER, max_size: int = 5) -> st.SearchStrategy[dict[str, Any]]:
+def configs(
+    *,
+    largest_integer: int = SAFE_INTEGER,
+    max_size: int = 5,
+    digits: int = DOUBLE_DIGITS,
+    surrogates: bool = True,
+) -> st.SearchStrategy[dict[str, Any]]:
     """Return configs: JSON objects.
 
     Args:
         largest_integer: Of the integers in them, by absolute value.
         max_size: Keys of the object itself.
+        digits: Significant digits that a number is written with at most.
+        surrogates: Whether texts may hold half a surrogate pair.
     """
-    return _objects(json_values(largest_integer=largest_integer), max_size=max_size).map(_read_back)
+    values = json_values(largest_integer=largest_integer, digits=digits, surrogates=surrogates)
+    return _objects(values, max_size=max_size, surrogates=surrogates).map(_read_back)
 
 
 def environments(*, max_size: int = 5) -> st.SearchStrategy[dict[str, str]]:
@@ -123,8 +162,10 @@ def _encodable(without: str) -> st.SearchStrategy[str]:
     return st.characters(codec="utf-8", exclude_characters=without)
 
 
-def _objects(values: st.SearchStrategy[Any], *, max_size: int) -> st.SearchStrategy[dict[str, Any]]:
-    keys = st.sampled_from(("__proto__", "constructor", "status", "1")) | texts(max_size=10)
+def _objects(
+    values: st.SearchStrategy[Any], *, max_size: int, surrogates: bool = True
+) -> st.SearchStrategy[dict[str, Any]]:
+    keys = st.sampled_from(("__proto__", "constructor", "status", "1")) | texts(max_size=10, surrogates=surrogates)
     return st.dictionaries(keys, values, max_size=max_size)
 
 

@@ -1,0 +1,1 @@
+"""Run Perl programs with botdock."""
