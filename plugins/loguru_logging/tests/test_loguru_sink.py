@@ -20,8 +20,6 @@ from botdock.errors import ConfigError
 from botdock.model import LogLine, LogSource, Stream
 from botdock.plugin_manager import PluginManager
 from botdock_logging_loguru.sink import printable
-from botdock_testing import LogSinkContract
-from botdock_testing.log_sink import Arrived, Delivered
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -105,28 +103,6 @@ def test_bots_are_heard_while_botdock_itself_is_silent(records: list[Any]) -> No
     botdock.logging.disable()
     open_sink().write(SOURCE, [LogLine(Stream.STDOUT, b"still heard")])
     assert [record["message"] for record in records] == ["heard", "still heard"]
-
-
-class TestLoguruSink(LogSinkContract):
-    @pytest.fixture
-    def records(self) -> Iterator[list[Any]]:
-        found: list[Any] = []
-        handler = logger.add(lambda message: found.append(message.record), level=0, catch=False)
-        yield found
-        logger.remove(handler)
-
-    @pytest.fixture
-    def sink(self, records: list[Any]) -> LogSink:
-        return open_sink()
-
-    @pytest.fixture
-    def delivered(self, records: list[Any]) -> Delivered:
-        return lambda: [
-            Arrived(record["extra"]["execution_id"], record["extra"]["stream"], record["message"]) for record in records
-        ]
-
-    def shown(self, line: LogLine) -> str:
-        return printable(line.text)
 
 
 def test_the_levels_can_be_chosen(records: list[Any]) -> None:

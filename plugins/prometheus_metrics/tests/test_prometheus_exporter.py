@@ -14,12 +14,10 @@ from typing import Any
 import attrs
 import pytest
 
-from botdock import Config, MetricsExporter
+from botdock import MetricsExporter
 from botdock.errors import ConfigError, MetricsError
 from botdock.model import MetricsSnapshot
-from botdock.plugin_manager import PluginManager
 from botdock.services.metrics import MetricsService
-from botdock_testing import MetricsExporterContract
 
 EXECUTION = {"engine": "docker", "outcome": "failed", "runtime": "bash"}
 
@@ -191,34 +189,3 @@ def test_discovery_does_not_import_the_client() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     assert "botdock_metrics_prometheus.plugin" in done.stdout
     assert "'prometheus_client'" not in done.stdout
-
-
-class Contract(MetricsExporterContract):
-    """The contract, and how many executions the text says there were."""
-
-    @staticmethod
-    def executions(text: str) -> float:
-        lines = [line for line in text.splitlines() if line.startswith("botdock_executions_total{")]
-        return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-
-class TestEndpoint(Contract):
-    @pytest.fixture
-    def exporter(self, port: int) -> MetricsExporter:
-        plugin = PluginManager.load().metrics_exporter("prometheus")
-        return plugin.factory(Config(options={"prometheus": {"port": port}}))
-
-    @pytest.fixture
-    def seen(self, scrape: Callable[[], str]) -> Callable[[], float]:
-        return lambda: self.executions(scrape())
-
-
-class TestTextfile(Contract):
-    @pytest.fixture
-    def exporter(self, tmp_path: Path) -> MetricsExporter:
-        plugin = PluginManager.load().metrics_exporter("prometheus")
-        return plugin.factory(Config(options={"prometheus": {"textfile": str(tmp_path / "x.prom")}}))
-
-    @pytest.fixture
-    def seen(self, tmp_path: Path) -> Callable[[], float]:
-        return lambda: self.executions((tmp_path / "x.prom").read_text())

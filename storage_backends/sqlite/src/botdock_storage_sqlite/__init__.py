@@ -1,0 +1,1 @@
+"""Keep what botdock stores in one SQLite file."""

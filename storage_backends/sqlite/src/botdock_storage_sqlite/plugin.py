@@ -1,0 +1,21 @@
+"""The plugin: registers the storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from botdock import Config, StorageBackend, StorageBackendPlugin, hookimpl
+from botdock.model import StorageArea
+
+
+def _open(config: Config, area: StorageArea) -> StorageBackend:
+    from botdock_storage_sqlite.backend import SqliteBackend
+
+    config.home_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SqliteBackend(config.home_dir / "storage.sqlite", area)
+
+
+@hookimpl
+def botdock_storage_backends() -> Iterable[StorageBackendPlugin]:
+    """Register the storage `sqlite`."""
+    yield StorageBackendPlugin(name="sqlite", summary="Objects are rows of one SQLite file.", factory=_open)
