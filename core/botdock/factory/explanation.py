@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,15 @@ import attrs
 
 from botdock.config import Ceiling
 from botdock.errors import BotdockError, CapabilityError, ImageError, UserError
-from botdock.model import ContainerTemplate, EngineCapabilities, Executable, ImageInfo, Limits, Runtime
+from botdock.model import ContainerTemplate, EngineCapabilities, Executable, ImageInfo, Limits
 from botdock.model.execution import new_execution_id
 from botdock.orchestrator.journal import Journal
-from botdock.orchestrator.members import SECRETS, STARTUP, unfit
-from botdock.orchestrator.plan import Bound, Plan, Source, breaches, check_variables, held_bounds, runtime_of
-from botdock.orchestrator.preparation import Setting
+from botdock.orchestrator.members import SECRETS, STARTUP, unfit, usual_template
+from botdock.orchestrator.plan import Bound, Plan, Source, breaches, held_bounds, recognise
+from botdock.orchestrator.preparation import Setting, bring
 from botdock.orchestrator.run import Run, template_of
 from botdock.pool import read_reports
-from botdock.services.code import CodeKind, Manifest, code_root, read_manifest
-from botdock.services.code.workspace import Workspace
+from botdock.services.code import read_manifest
 from botdock.services.interfaces import Code, Containers, Entrypoints
 
 
@@ -140,35 +139,30 @@ class Explainer:
         source = Source.CONFIGURATION if engine.named else Source.DEFAULT
         self._values["engine"] = Bound(value=engine.name or None, source=source)
         run = Run(executable=executable, engine=engine.name, storage="", journal=Journal(folder, new_execution_id()))
+        run.bounds = held_bounds(executable, setting.config, setting.policies, defaults=setting.limits)
         self._refusals += breaches(executable, setting.config, setting.policies)
         with self._refusing():
             if engine.containers is not None:
                 engine.containers.check_enforcement()
-        plan, manifest = None, None
         with self._refusing("the code"):
-            run.workspace = self._code.prepare_workspace(folder / "workspace")
             try:
-                run.workspace = self._fetched(executable, run.workspace)
-                manifest = read_manifest(run.workspace.code)
-                plan = self._plan(run, manifest)
+                bring(run, self._code, shared=True)
+                run.plan = self._plan(run)
             finally:
                 self._code.cleanup_workspace(run.workspace)
-        run.bounds = held_bounds(
-            executable, setting.config, setting.policies, defaults=setting.limits, manifest=manifest
-        )
         self._values |= run.bounds.sources
         template, cold = None, "its template is not known"
-        if plan is not None:
-            script = self._entrypoints.create_entrypoint_script(plan.runtime, folder / "programs")
+        if run.plan is not None and run.plan.script:
+            script = self._entrypoints.create_entrypoint_script(run.plan.runtime, folder / "programs")
             kept = self._programs / script.parent.name / script.name
-            template = template_of(run, plan, kept, private=engine.private)
-            cold = self._why_cold(run, plan, template)
+            template = template_of(executable, run.bounds, run.plan, kept, private=engine.private)
+            cold = self._why_cold(run, run.plan, template, kept)
         for refusal in self._refusals:
             run.mask.error(refusal)
         self._unknown = run.mask(self._unknown)
-        return self._told(executable, template, plan, cold)
+        return self._told(executable, template, run.plan, cold)
 
-    def _why_cold(self, run: Run, plan: Plan, template: ContainerTemplate) -> str:
+    def _why_cold(self, run: Run, plan: Plan, template: ContainerTemplate, script: Path) -> str:
         if reason := unfit(run.executable, plan.runtime):
             return _UNFIT[reason]
         kinds = [kind for report in read_reports(self._home) for kind in report.kinds]
@@ -179,12 +173,19 @@ class Explainer:
             return "none of its template is left just now"
         if not kinds:
             return "no runner keeps containers waiting; `[pool]` and `Runner.warm` do"
-        usual = Executable(id="pool", entrypoint=run.executable.entrypoint, is_long_running=run.bounds.keeps_newest)
-        bounds = held_bounds(usual, self._setting.config, self._setting.policies, defaults=self._setting.limits)
-        own = [name for name, limit in attrs.asdict(run.bounds.limits).items() if limit != getattr(bounds.limits, name)]
-        own += ["network"] * (run.bounds.network != bounds.network)
-        image = self._values.get("image")
-        own += ["image"] * (image is not None and image.source in {Source.CALLER, Source.MANIFEST})
+        own = list[str]()
+        with suppress(BotdockError):  # where that has none, there is no usual template
+            reference = self._entrypoints.get_docker_image(plan.runtime.name)
+            other = self._engine.images and reference != plan.image.reference
+            usual = usual_template(
+                self._setting,
+                attrs.evolve(plan, image=ImageInfo(reference=reference)) if other else plan,
+                script,
+                entrypoint=run.executable.entrypoint,
+                is_long_running=run.executable.is_long_running,
+                private=self._engine.private,
+            )
+            own = _differing(attrs.asdict(template), attrs.asdict(usual))
         return "none of its template waits" + (f"; other than usual: {', '.join(own)}" if own else "")
 
     def _told(
@@ -208,55 +209,33 @@ class Explainer:
             policies=tuple(one.path for one in policies.operators),
         )
 
-    def _fetched(self, executable: Executable, workspace: Workspace) -> Workspace:
-        source = self._code.download_code(
-            executable.file_path, workspace, code=executable.code, code_digest=executable.code_digest
+    def _plan(self, run: Run) -> Plan:
+        """Return what the code tells of the run, and note who said so."""
+        executable, engine, manifest = run.executable, self._engine, read_manifest(run.workspace.code)
+        plan = recognise(
+            run,
+            self._setting,
+            code=self._code,
+            entrypoints=self._entrypoints,
+            containers=engine.containers,
+            tolerate=self._refusing,
         )
-        workspace = self._code.extract_code(source, workspace, shared=True)
-        if source.kind in {CodeKind.FOLDER, CodeKind.SCRIPT}:
-            return workspace
-        return attrs.evolve(workspace, code=code_root(workspace.code, _script_of(executable)))
+        asked, theirs, wish = None, None, None
+        if manifest:
+            asked, theirs, wish = manifest.runtime, manifest.entrypoints.get(executable.entrypoint), manifest.image
+        self._values["runtime"] = _first(plan.runtime.name, caller=executable.runtime, manifest=asked)
+        if plan.script:
+            named = executable.entrypoint_files.get(executable.entrypoint)
+            self._values["script"] = _first(plan.script, caller=named, manifest=theirs)
+        if (reference := plan.image.reference) and engine.images:
+            usual = Source.DEFAULT if reference == plan.runtime.image else Source.CONFIGURATION
+            self._values["image"] = _first(reference, caller=executable.image, manifest=wish, other=usual)
+        return attrs.evolve(plan, image=self._image(reference))
 
-    def _plan(self, run: Run, manifest: Manifest | None) -> Plan | None:
-        executable, tree, entrypoint = run.executable, run.workspace.code, run.executable.entrypoint
-        theirs = manifest.entrypoints.get(entrypoint) if manifest else None
-        named = _script_of(executable) or theirs or run.workspace.script or None
-        runtime = runtime_of(tree, executable, manifest, named, self._entrypoints)
-        asked = manifest.runtime if manifest else None
-        self._values["runtime"] = _first(runtime.name, caller=executable.runtime, manifest=asked)
-        with self._refusing():
-            self._setting.policies.check_runtime(runtime)
-        with self._refusing():
-            check_variables(runtime, executable)
-        image = self._image(executable, manifest, runtime)
-        wished = bool(executable.image or (manifest and manifest.image))
-        checked = attrs.evolve(runtime, check=lambda *_: ()) if wished else runtime
-        script = self._code.validate_code_structure(tree, checked, entrypoint, named)
-        self._values["script"] = _first(script, caller=_script_of(executable), manifest=theirs)
-        return Plan(runtime=runtime, script=script, image=image)
-
-    def _image(self, executable: Executable, manifest: Manifest | None, runtime: Runtime) -> ImageInfo:
-        """Return the image that is named, or the runtime's, with its digest where the engine has it."""
-        entrypoints, containers = self._entrypoints, self._engine.containers
-        wish, source = executable.image, ""
-        if wish is None and manifest and manifest.image:
-            wish, source = manifest.image, manifest.source
-        reference = wish or ""
-        with self._refusing():
-            if wish is None:
-                reference = entrypoints.get_docker_image(runtime.name) if self._engine.images else ""
-            else:
-                if containers is not None:
-                    containers.check_image(wish, source=source)
-                reference = entrypoints.get_allowed_image(wish, source=source)
+    def _image(self, reference: str) -> ImageInfo:
+        """Return an image as the engine has it; without its digest where that does not say."""
         if not (reference and self._engine.images):
-            return ImageInfo(reference=reference)
-        usual = Source.DEFAULT if reference == runtime.image else Source.CONFIGURATION
-        named = Source.MANIFEST if source else Source.CALLER
-        self._values["image"] = Bound(value=reference, source=usual if wish is None else named)
-        return self._there(reference)
-
-    def _there(self, reference: str) -> ImageInfo:
+            return ImageInfo(reference="")
         try:
             if self._engine.containers is not None:
                 return self._engine.containers.pull_image(reference)
@@ -284,9 +263,11 @@ _UNFIT = {
 _OF_CODE = frozenset({"runtime", "script", "engine", "image"})
 
 
-def _script_of(executable: Executable) -> str | None:
-    return executable.entrypoint_files.get(executable.entrypoint)
+def _first(value: str, *, caller: str | None, manifest: str | None, other: Source = Source.CODE) -> Bound:
+    return Bound(value=value, source=Source.CALLER if caller else Source.MANIFEST if manifest else other)
 
 
-def _first(value: str, *, caller: str | None, manifest: str | None) -> Bound:
-    return Bound(value=value, source=Source.CALLER if caller else Source.MANIFEST if manifest else Source.CODE)
+def _differing(template: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
+    """Return by which of what a run may ask for two templates differ."""
+    limits = [name for name, limit in template["limits"].items() if limit != usual["limits"][name]]
+    return limits + [name for name in ("network", "image") if template[name] != usual[name]]

@@ -53,7 +53,7 @@ class BotOrchestrator:
         self._home = home
         self._notify = notify
         self._preparation = Preparation(services, setting)
-        self._conclusion = Conclusion(services, setting, self._preparation)
+        self._conclusion = Conclusion(services, setting)
         self._lease = Lease(home)
         self._running = Running()
         self._work = Work()

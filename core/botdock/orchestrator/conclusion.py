@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -12,10 +13,12 @@ from botdock._log import logger
 from botdock.entrypoints import ResultReading, most_bytes, read_result
 from botdock.errors import BotdockError, LogError, UserError
 from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase
+from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.attempts import Ending
-from botdock.orchestrator.preparation import Preparation, Setting
+from botdock.orchestrator.preparation import Setting
 from botdock.orchestrator.run import Created, Run
 from botdock.orchestrator.verdict import judge
+from botdock.services.code import Workspace
 from botdock.services.interfaces import Services
 from botdock.services.log_store import StoredLog
 
@@ -38,13 +41,11 @@ class Conclusion:
     Args:
         services: What does the work.
         setting: What is the same for every execution.
-        preparation: Knows what it made, and so how to remove it.
     """
 
-    def __init__(self, services: Services, setting: Setting, preparation: Preparation) -> None:
+    def __init__(self, services: Services, setting: Setting) -> None:
         self._services = services
         self._setting = setting
-        self._preparation = preparation
 
     def conclude(
         self,
@@ -118,7 +119,7 @@ class Conclusion:
         ours = isinstance(error, BotdockError) and not isinstance(error, UserError)
         if not (ours and run.journal.made):
             with run.phase(Phase.CLEAN_UP):
-                problems = self._preparation.undo(run)
+                problems = self.undo(run)
             if not problems:
                 run.journal.discard()
                 return None
@@ -129,10 +130,40 @@ class Conclusion:
             run.journal.discard()
         return result
 
+    def undo(self, run: Run) -> list[str]:
+        """Remove container, log collection and workspace, each also where another one stays.
+
+        Returns:
+            What could not be removed, in words.
+        """
+        services, problems = self._services, []
+        removals: list[tuple[str, Callable[[], object]]] = []
+        if (container := run.container) is not None:
+            removals.append(("container", lambda: services.containers.remove_container(container)))
+        elif run.creating:  # the engine may have created one although it answered with an error, or not at all
+            ours = {LABEL_OWNER: self._setting.owner, LABEL_EXECUTION: run.execution_id}
+            removals.append(("container", lambda: services.containers.remove_containers(ours)))
+        if run.collecting:
+            run.collecting = False
+            removals.append(
+                ("log collection", lambda: services.logs.stop_collection(run.execution_id, exit_known=False))
+            )
+            removals.append(("log collection", lambda: services.logs.forget(run.execution_id)))
+        if (member := run.member) is not None:
+            removals.append(("workspace", lambda: services.code.cleanup_workspace(Workspace.at(member))))
+        removals.append(("workspace", lambda: services.code.cleanup_workspace(run.workspace)))
+        for what, remove in removals:
+            try:
+                remove()
+            except (BotdockError, OSError) as error:
+                problems.append(f"{what}: {error}")
+                logger.bind(what=what, error=str(error)).warning("clean-up left something behind")
+        return problems
+
     def retry(self, run: Run) -> None:
         """Try once more to finish a run that is over."""
         if run.concluded is not None:
-            self._finish(run, run.concluded, self._preparation.undo(run))
+            self._finish(run, run.concluded, self.undo(run))
 
     def resume(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Do what is left to do of an execution whose end is written down: store, clean up."""
@@ -197,7 +228,7 @@ class Conclusion:
     def _clean_up(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Clean up, and write what is left: the record."""
         with run.phase(Phase.CLEAN_UP):
-            problems = self._preparation.undo(run)
+            problems = self.undo(run)
         return self._finish(run, attrs.evolve(result, phases=dict(run.phases)), problems)
 
     def _finish(self, run: Run, known: ExecutionResult, problems: list[str]) -> ExecutionResult:

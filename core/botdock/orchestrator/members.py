@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from botdock._boot_clock import moment
 from botdock._log import logger
 from botdock.config.pool import PoolConfig
-from botdock.model import ENTRYPOINTS, ContainerTemplate, Executable, Phase, Runtime, new_execution_id
-from botdock.orchestrator.journal import Journal
+from botdock.executions._files import PROGRAMS
+from botdock.model import ENTRYPOINTS, ContainerTemplate, Executable, Phase, Runtime
 from botdock.orchestrator.plan import Plan, bounds_of
 from botdock.orchestrator.run import Created, Run, template_of
 from botdock.pool import Kind, Member, Pool, PoolReport, deliver
@@ -142,16 +142,26 @@ class Members:
         found = services.entrypoints.validate_runtime(runtime)
         setting.policies.check_runtime(found)
         services.containers.check_enforcement()
-        executable = Executable(
-            id="pool", file_path="pool", runtime=runtime, entrypoint=entrypoint, is_long_running=is_long_running
-        )
-        journal = Journal(self._home, new_execution_id())  # of which nothing comes to be on disk
-        run = Run(executable=executable, engine=setting.engine, storage=setting.config.storage, journal=journal)
-        run.bounds = bounds_of(executable, setting.config, setting.policies, defaults=setting.limits)
         image = services.containers.pull_image(services.entrypoints.get_docker_image(runtime))
         plan = Plan(runtime=found, script="", image=image)
-        script = services.entrypoints.create_entrypoint_script(found, journal.programs)
-        return template_of(run, plan, script, private=services.containers.capabilities.private_filesystem)
+        script = services.entrypoints.create_entrypoint_script(found, self._home / PROGRAMS)
+        private = services.containers.capabilities.private_filesystem
+        return usual_template(
+            setting, plan, script, entrypoint=entrypoint, is_long_running=is_long_running, private=private
+        )
+
+
+def usual_template(
+    setting: Setting, plan: Plan, script: Path, *, entrypoint: str, is_long_running: bool, private: bool
+) -> ContainerTemplate:
+    """Return the template of a run that asks for nothing; see `template_of`.
+
+    Raises:
+        PolicyError: There can be no such run.
+    """
+    usual = Executable(id="pool", entrypoint=entrypoint, is_long_running=is_long_running)
+    bounds = bounds_of(usual, setting.config, setting.policies, defaults=setting.limits)
+    return template_of(usual, bounds, plan, script, private=private)
 
 
 def unfit(executable: Executable, runtime: Runtime) -> str:

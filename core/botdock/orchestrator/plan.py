@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from botdock.services.code import Manifest, detect_runtime, read_manifest
 if TYPE_CHECKING:
     from botdock.orchestrator.preparation import Setting
     from botdock.orchestrator.run import Run
-    from botdock.services.interfaces import Entrypoints, Services
+    from botdock.services.interfaces import Code, Containers, Entrypoints
 
 BUILT_IN = RuntimeConfig()
 
@@ -108,8 +109,24 @@ class Plan:
     image: ImageInfo = attrs.field(factory=lambda: ImageInfo(reference=""))
 
 
-def recognise(run: Run, services: Services, setting: Setting) -> Plan:
+def recognise(
+    run: Run,
+    setting: Setting,
+    *,
+    code: Code,
+    entrypoints: Entrypoints,
+    containers: Containers | None,
+    tolerate: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Plan:
     """Find out runtime, script and image, and tighten the limits, now that the code's own manifest can be read.
+
+    Args:
+        run: The run, whose code is in its workspace, and in whose request nothing is refused.
+        setting: That of its runner.
+        code: Knows where the script is.
+        entrypoints: Know the runtimes, and which images are allowed.
+        containers: Know whether the engine has images; None where it does not answer.
+        tolerate: What is refused passes through it: one that keeps it lets all be found that would be refused.
 
     Raises:
         UserError: The code cannot be run, or asks for what the policy does not allow.
@@ -119,37 +136,47 @@ def recognise(run: Run, services: Services, setting: Setting) -> Plan:
     manifest = read_manifest(tree)
     scripts = {**(manifest.entrypoints if manifest else {}), **executable.entrypoint_files}
     named_script = scripts.get(executable.entrypoint) or run.workspace.script or None
-    runtime = runtime_of(tree, executable, manifest, named_script, services.entrypoints)
-    setting.policies.check_runtime(runtime)
-    check_variables(runtime, executable)
     if manifest:
-        run.bounds = bounds_of(executable, setting.config, setting.policies, defaults=setting.limits, manifest=manifest)
-    image = ""
-    if executable.image:
-        image = allowed_image(executable.image, services)
-    elif manifest and manifest.image:
-        image = allowed_image(manifest.image, services, source=manifest.source)
+        run.bounds = held_bounds(
+            executable, setting.config, setting.policies, defaults=setting.limits, manifest=manifest
+        )
+    runtime = runtime_of(tree, executable, manifest, named_script, entrypoints)
+    with tolerate():
+        setting.policies.check_runtime(runtime)
+    with tolerate():
+        check_variables(runtime, executable)
+    wish, source = executable.image or "", ""
+    if not wish and manifest and manifest.image:
+        wish, source = manifest.image, manifest.source
     # a check knows the language as the runtime's own image has it
-    checked = attrs.evolve(runtime, check=lambda *_: ()) if image else runtime
-    script = services.code.validate_code_structure(tree, checked, executable.entrypoint, named_script)
-    reference = image or services.entrypoints.get_docker_image(runtime.name)
+    checked = attrs.evolve(runtime, check=lambda *_: ()) if wish else runtime
+    script = reference = ""
+    with tolerate():
+        script = code.validate_code_structure(tree, checked, executable.entrypoint, named_script)
+    with tolerate():
+        if wish:
+            reference = allowed_image(wish, entrypoints, containers, source=source)
+        else:
+            reference = entrypoints.get_docker_image(runtime.name)
     return Plan(runtime=runtime, script=script, image=ImageInfo(reference=reference))
 
 
-def allowed_image(image: str, services: Services, *, source: str = "") -> str:
+def allowed_image(image: str, entrypoints: Entrypoints, containers: Containers | None, *, source: str = "") -> str:
     """Return what the engine is to be asked for where the caller, or a manifest, names an image.
 
     Args:
         image: The name.
-        services: Know what is allowed, and whether the engine has images.
+        entrypoints: Know what is allowed.
+        containers: Know whether the engine has images; None where it does not answer.
         source: The manifest that names it; empty for the caller.
 
     Raises:
         CapabilityError: The engine has no images.
         PolicyError: The policy does not allow it.
     """
-    services.containers.check_image(image, source=source)
-    return services.entrypoints.get_allowed_image(image, source=source)
+    if containers is not None:
+        containers.check_image(image, source=source)
+    return entrypoints.get_allowed_image(image, source=source)
 
 
 def runtime_of(

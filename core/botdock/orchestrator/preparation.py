@@ -1,4 +1,4 @@
-"""From an executable to a container that runs: the phases before the bot's own time, and how they are undone."""
+"""From an executable to a container that runs: the phases before the bot's own time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock._boot_clock import moment
-from botdock._log import logger
 from botdock.config import Config, Policies, secrets_of
 from botdock.entrypoints import begin_result, write_context
 from botdock.errors import BotdockError, ExecutableError
@@ -26,11 +25,10 @@ from botdock.model import (
     Progress,
     PullProgress,
 )
-from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, recognise
 from botdock.orchestrator.run import Created, ProgressCallback, Run, container_run, context_of, template_of
-from botdock.services.code import CodeKind, Workspace, code_root
-from botdock.services.interfaces import Meter, Services
+from botdock.services.code import CodeKind, code_root
+from botdock.services.interfaces import Code, Meter, Services
 from botdock.services.masking import forms
 from botdock.services.storing import Storing
 
@@ -97,7 +95,7 @@ class Preparation:
                 setting.policies.check_runtime(self._services.entrypoints.validate_runtime(executable.runtime))
             self._services.containers.check_enforcement()
             if executable.image is not None:
-                allowed_image(executable.image, self._services)
+                allowed_image(executable.image, self._services.entrypoints, self._services.containers)
 
     def prepare(
         self, run: Run, end: End, *, proceed: Callable[[], None], progress: ProgressCallback | None = None
@@ -113,7 +111,7 @@ class Preparation:
             progress: Told how far long steps are.
 
         Raises:
-            BotdockError: With the phase that failed; `undo` removes what was made until then.
+            BotdockError: With the phase that failed; `Conclusion.undo` removes what was made until then.
         """
 
         def report(made: Progress) -> None:
@@ -210,71 +208,24 @@ class Preparation:
         )
         run.collecting = True
 
-    def undo(self, run: Run) -> list[str]:
-        """Remove container, log collection and workspace, each also where another one stays.
-
-        Returns:
-            What could not be removed, in words.
-        """
-        services, problems = self._services, []
-        removals: list[tuple[str, Callable[[], object]]] = []
-        if (container := run.container) is not None:
-            removals.append(("container", lambda: services.containers.remove_container(container)))
-        elif run.creating:  # the engine may have created one although it answered with an error, or not at all
-            ours = {LABEL_OWNER: self._setting.owner, LABEL_EXECUTION: run.execution_id}
-            removals.append(("container", lambda: services.containers.remove_containers(ours)))
-        if run.collecting:
-            run.collecting = False
-            removals.append(
-                ("log collection", lambda: services.logs.stop_collection(run.execution_id, exit_known=False))
-            )
-            removals.append(("log collection", lambda: services.logs.forget(run.execution_id)))
-        if (member := run.member) is not None:
-            removals.append(("workspace", lambda: services.code.cleanup_workspace(Workspace.at(member))))
-        removals.append(("workspace", lambda: services.code.cleanup_workspace(run.workspace)))
-        for what, remove in removals:
-            try:
-                remove()
-            except (BotdockError, OSError) as error:
-                problems.append(f"{what}: {error}")
-                logger.bind(what=what, error=str(error)).warning("clean-up left something behind")
-        return problems
-
     def _fetch(self, run: Run, report: ProgressCallback) -> Plan:
         """Bring the code, and read from it what is to run."""
 
         def meter(phase: Phase) -> Meter:
             return lambda current, total: report(
-                Progress(phase=phase, what=executable.file_path, current=current, total=total)
+                Progress(phase=phase, what=run.executable.file_path, current=current, total=total)
             )
 
-        code, executable = self._services.code, run.executable
-        with run.phase(Phase.FETCH):
-            run.workspace = code.prepare_workspace(run.journal.workspace)
-            source = code.download_code(
-                executable.file_path,
-                run.workspace,
-                code=executable.code,
-                code_digest=executable.code_digest,
-                progress=meter(Phase.FETCH),
-            )
-            run.journal.event("fetched", kind=source.kind.value, sha256=source.sha256, cached=source.cached)
-            if source.sha256:
-                run.note_code(f"sha256:{source.sha256}")
-            if source.note:
-                run.evidence["code"] = source.note
-        with run.phase(Phase.EXTRACT):
-            shared = self._services.containers.capabilities.private_filesystem
-            run.workspace = code.extract_code(source, run.workspace, shared=shared, progress=meter(Phase.EXTRACT))
-            if run.workspace.digest and not source.sha256:
-                run.note_code(f"tree:{run.workspace.digest}")
-            if run.workspace.note:
-                run.evidence["code"] = run.workspace.note
-            if source.kind not in {CodeKind.FOLDER, CodeKind.SCRIPT}:
-                named = executable.entrypoint_files.get(executable.entrypoint)
-                run.workspace = attrs.evolve(run.workspace, code=code_root(run.workspace.code, named))
+        services = self._services
+        bring(run, services.code, shared=services.containers.capabilities.private_filesystem, meter=meter)
         with run.phase(Phase.VALIDATE):
-            run.plan = recognise(run, self._services, self._setting)
+            run.plan = recognise(
+                run,
+                self._setting,
+                code=services.code,
+                entrypoints=services.entrypoints,
+                containers=services.containers,
+            )
             return run.plan
 
     def _pull(self, plan: Plan, report: ProgressCallback) -> Plan:
@@ -291,10 +242,45 @@ class Preparation:
         capabilities = self._services.containers.capabilities
         faults = {"log_faults": list(capabilities.log_faults)} if capabilities.log_faults else {}
         run.evidence |= {"engine": capabilities.version, **faults}
-        return template_of(run, plan, script, private=capabilities.private_filesystem)
+        return template_of(run.executable, run.bounds, plan, script, private=capabilities.private_filesystem)
 
     def tell(self, run: Run, plan: Plan) -> None:
         """Write what the bot is told."""
         begin_result(plan.runtime, run.workspace.result)
         private = self._services.containers.capabilities.private_filesystem
         write_context(context_of(run, plan, private=private), run.workspace.context)
+
+
+def bring(run: Run, code: Code, *, shared: bool, meter: Callable[[Phase], Meter | None] = lambda _: None) -> None:
+    """Bring the code of a run into its workspace.
+
+    Args:
+        run: The run.
+        code: Fetches and unpacks it.
+        shared: Whether a tree may be one that others see, too.
+        meter: What is told of how far a phase is.
+    """
+    executable = run.executable
+    with run.phase(Phase.FETCH):
+        run.workspace = code.prepare_workspace(run.journal.workspace)
+        source = code.download_code(
+            executable.file_path,
+            run.workspace,
+            code=executable.code,
+            code_digest=executable.code_digest,
+            progress=meter(Phase.FETCH),
+        )
+        run.journal.event("fetched", kind=source.kind.value, sha256=source.sha256, cached=source.cached)
+        if source.sha256:
+            run.note_code(f"sha256:{source.sha256}")
+        if source.note:
+            run.evidence["code"] = source.note
+    with run.phase(Phase.EXTRACT):
+        run.workspace = code.extract_code(source, run.workspace, shared=shared, progress=meter(Phase.EXTRACT))
+        if run.workspace.digest and not source.sha256:
+            run.note_code(f"tree:{run.workspace.digest}")
+        if run.workspace.note:
+            run.evidence["code"] = run.workspace.note
+        if source.kind not in {CodeKind.FOLDER, CodeKind.SCRIPT}:
+            named = executable.entrypoint_files.get(executable.entrypoint)
+            run.workspace = attrs.evolve(run.workspace, code=code_root(run.workspace.code, named))

@@ -218,12 +218,15 @@ class Run:
         return ExecutionResult(**(facts | known | said), evidence=evidence)
 
 
-def template_of(run: Run, plan: Plan, script: Path, *, private: bool) -> ContainerTemplate:
+def template_of(
+    executable: Executable, bounds: Bounds, plan: Plan, script: Path, *, private: bool
+) -> ContainerTemplate:
     """Return what the container of a run has in common with others.
 
     Args:
-        run: The run.
-        plan: What runs in it.
+        executable: What is run.
+        bounds: What it may use.
+        plan: What the code tells of it.
         script: The program's `entrypoint.sh`, in a folder that is named by its digest.
         private: Whether the bot sees things at their targets; without, where they are.
     """
@@ -234,12 +237,12 @@ def template_of(run: Run, plan: Plan, script: Path, *, private: bool) -> Contain
         program=str(program),
         program_digest=program.name,
         program_target=PROGRAM_TARGET,
-        code_target=f"/{run.executable.entrypoint}",
+        code_target=f"/{executable.entrypoint}",
         context_target=CONTEXT_TARGET,
         result_target=RESULT_TARGET,
-        limits=run.bounds.limits,
-        keeps_newest=run.bounds.keeps_newest,
-        network=run.bounds.network,
+        limits=bounds.limits,
+        keeps_newest=bounds.keeps_newest,
+        network=bounds.network,
         interpreters=plan.runtime.interpreters,
     )
 

@@ -174,7 +174,7 @@ class Starting:
 
     def _put_back(self, run: Run) -> None:
         """Let an execution be queued again, of which nothing is left."""
-        for problem in self._preparation.undo(run):
+        for problem in self._conclusion.undo(run):
             logger.bind(problem=problem).warning("the next runner removes what a start has left behind")
         run.journal.event("put_back")
         run.journal.let_go()
