@@ -8,7 +8,9 @@ import pytest
 
 from botdock.errors import ConfigError, PolicyError
 from botdock.model import Limits
-from botdock_engine_kubernetes.job import BOT, DELIVER, RESULT, Delivery, job, literal
+from botdock_engine_kubernetes.delivery import Delivery
+from botdock_engine_kubernetes.job import job
+from botdock_engine_kubernetes.pod import BOT, DELIVER, RESULT, literal
 from botdock_engine_kubernetes.settings import KubernetesSettings
 from botdock_testing.engine import asked
 
@@ -56,7 +58,7 @@ def test_every_container_is_held_to_the_profile() -> None:
     found = document()
     pod = pod_of(found)
     assert (pod["automountServiceAccountToken"], pod["enableServiceLinks"], pod["hostNetwork"]) == (False,) * 3
-    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == USER
+    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["runAsGroup"] == USER
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert list(containers(found)) == [DELIVER, RESULT, BOT]
     for container in containers(found).values():
@@ -69,7 +71,7 @@ def test_every_container_is_held_to_the_profile() -> None:
 def test_a_bot_writes_its_tmp_its_secrets_and_its_result_alone() -> None:
     bot = containers(document(secrets_target="/run/secrets"))[BOT]
     written = {mount["mountPath"] for mount in bot["volumeMounts"] if not mount.get("readOnly")}
-    assert written == {"/tmp", "/botdock/result", "/run/secrets"}
+    assert written == {"/tmp", "/dev/shm", "/botdock/result", "/run/secrets"}
 
 
 def test_what_only_the_helper_needs_the_bot_does_not_see() -> None:

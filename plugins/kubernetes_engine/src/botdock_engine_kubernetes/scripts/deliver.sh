@@ -1,14 +1,18 @@
-# Unpacks what a run needs. $1: the bot's program, or nothing; $2, $3: where the bot will see program and code.
-set -eu
-umask 022
-cat /botdock/delivery/archive.* | gzip -dc | tar -x -f - -C /botdock -o
-user=$(id -u)
-printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nbot:x:%s:%s::/tmp:/bin/sh\n' "$user" "$user" >/botdock/context/passwd
-printf 'root:x:0:\nnogroup:x:65534:\nbot:x:%s:\n' "$user" >/botdock/context/group
-: >/botdock/results/result
-case $1 in
-'') ;;
-"$2"/*) test -e "/botdock/program/${1#"$2"/}" || { echo "the image has no program $1" >&2; exit 127; } ;;
-"$3"/*) test -e "/botdock/code/${1#"$3"/}" || { echo "the image has no program $1" >&2; exit 127; } ;;
-*) command -v "$1" >/dev/null || { echo "the image has no program $1" >&2; exit 127; } ;;
-esac
+# Unpacks what a run needs: the parts of a tar.gz, which lie in the folder $1, into the folder $2. $3 is the bot's program,
+# or empty where this is not the bot's image; $4 and $5 are where the bot will see `program` and `code`.
+umask 0
+cd -- "$2" || exit 1
+cat -- "$1"/part* | gzip -dc | tar -xpf - || exit 1
+[ -f private/whole ] || { # the last entry
+    echo "what was delivered is cut off" >&2
+    exit 1
+}
+case $3 in
+'') exit 0 ;;
+"$4"/*) [ -e "files/program/${3#"$4"/}" ] ;;
+"$5"/*) [ -e "files/code/${3#"$5"/}" ] ;;
+*) command -v "$3" >/dev/null ;;
+esac || {
+    echo "the image has no program $3" >&2
+    exit 127
+}
