@@ -66,6 +66,11 @@ class Pods:
         """Return how a pod was last seen that is gone."""
         return self._gone.get(job)
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether all pods have been told."""
+        return bool(self._version)
+
     def users(self) -> set[int]:
         """Return the user ids of the pods that are known."""
         labels = [(pod.metadata and pod.metadata.labels) or {} for pod in list(self._pods.values())]
