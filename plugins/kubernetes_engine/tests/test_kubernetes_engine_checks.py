@@ -16,6 +16,7 @@ from botdock.model import Check, CheckStatus
 from botdock_engine_kubernetes.checks import look_at
 from botdock_engine_kubernetes.cluster import Cluster
 from botdock_engine_kubernetes.network import ensure_policy
+from botdock_engine_kubernetes.probing import server_version
 from botdock_engine_kubernetes.rights import rights
 from botdock_engine_kubernetes.settings import KubernetesSettings
 
@@ -168,3 +169,7 @@ def test_without_the_right_to_it_the_policy_is_left_to_the_operator(
     path = f"{POLICIES}/botdock-deny-all"
     server.answers |= {f"GET {path}": FORBIDDEN if verb == "GET" else ABSENT, f"POST {POLICIES}": FORBIDDEN}
     assert ensure_policy(cluster, timeout=60) == ""
+
+
+def test_the_version_of_the_cluster_is_told(cluster: Cluster) -> None:
+    assert server_version(cluster) == "Kubernetes v1.32.2"

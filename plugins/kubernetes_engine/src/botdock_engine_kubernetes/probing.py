@@ -79,6 +79,20 @@ class Probe:
         )
 
 
+def server_version(cluster: Cluster) -> str:
+    """Return what answers, for people: `Kubernetes v1.32.2`.
+
+    Raises:
+        ContainerError: It does not answer.
+    """
+
+    async def ask() -> str:
+        answer = await cluster.http.get("/version")
+        return f"Kubernetes {answer.raise_for_status().json()['gitVersion']}"
+
+    return cluster.call("capabilities", ask, timeout=CALL_TIMEOUT, repeatable=True)
+
+
 def probe_image(config: Config, settings: KubernetesSettings) -> str:
     """Return the image that is run for a probe: one that bots need anyway, if one is configured."""
     return settings.probe_image or settings.helper_image or next(iter(config.runtime.images.values()), IMAGE)

@@ -17,8 +17,8 @@ from lightkube.resources.rbac_authorization_v1 import Role
 if TYPE_CHECKING:
     from botdock_engine_kubernetes.cluster import Cluster
 
-_OPTIONAL = {"events", "namespaces", "networkpolicies", "resourcequotas"}
-"""Without them bots run as well: less is explained, and an operator has to make the policy of the network."""
+_OPTIONAL = {"events", "namespaces", "networkpolicies", "pods/exec", "resourcequotas"}
+"""Without them bots run as well: less is explained, a kill takes longer, the policy of the network is an operator's."""
 
 
 class Right(NamedTuple):
