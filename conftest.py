@@ -9,6 +9,7 @@ import pytest
 pytest_plugins = [
     "testbed.fixtures",
     "testbed.foreign_fixtures",
+    "testbed.kubernetes_fixtures",
     "testbed.minio_fixtures",
     "testbed.prometheus_fixtures",
     "testbed.registry_fixtures",

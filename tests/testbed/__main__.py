@@ -13,6 +13,9 @@ from testbed.console import TestbedError, say
 from testbed.daemon import PrivateDaemon
 from testbed.images import ensure_images
 from testbed.interpreters import ensure_node22
+from testbed.kubernetes import KubernetesCluster
+from testbed.kubernetes_parts import ensure_parts
+from testbed.kubernetes_program import HELP, ensure_kubernetes
 from testbed.minio import MinioServer
 from testbed.minio_program import ensure_minio
 from testbed.oci import ensure_runtimes
@@ -29,6 +32,7 @@ def prepare() -> None:
     _prepare("an OCI runtime", ensure_runtimes)
     _prepare("MinIO", ensure_minio)
     _prepare("Node.js 22", ensure_node22)
+    _prepare("Kubernetes", _prepare_kubernetes)
     _prepare("a registry of images", ensure_registry)
     say(f"ready; what was built is kept in {cache_dir()}")
 
@@ -51,6 +55,13 @@ def _prepare_images(suite: str | None = None) -> None:
             lease.give_back()
 
 
+def _prepare_kubernetes() -> None:
+    if not may_own_a_daemon():
+        raise TestbedError(f"no Kubernetes: only root can start one of our own; {HELP}")
+    ensure_kubernetes()
+    ensure_parts()
+
+
 def up() -> None:
     """Start a private daemon with the images, and print how to use it."""
     daemon = _manual_daemon()
@@ -68,6 +79,8 @@ def clean() -> None:
     """Delete the cache folder with all that was built."""
     for folder in cache_dir().glob("daemon-*"):
         PrivateDaemon(folder).delete()
+    for folder in cache_dir().glob("kubernetes-[0-9]*"):
+        KubernetesCluster(folder).delete()
     for folder in cache_dir().glob("minio-*"):
         MinioServer(folder).delete()
     shutil.rmtree(cache_dir())

@@ -11,11 +11,14 @@ from testbed.cache import cache_dir, locked
 from testbed.console import TestbedError, run, say
 
 PACKAGES = {
+    "containerd": "containerd",
     "crun": "crun",
     "debootstrap": "debootstrap",
     "dockerd": "docker.io",
+    "ip": "iproute2",
     "iptables": "iptables",
     "mke2fs": "e2fsprogs",
+    "openssl": "openssl",
     "qemu-system-x86_64": "qemu-system-x86",
     "runc": "runc",
     "skopeo": "skopeo",
