@@ -55,6 +55,11 @@ class KubernetesCluster:
         return self._namespaces.address, 443
 
     @property
+    def device(self) -> str:
+        """The network device of this machine that leads to it."""
+        return self._namespaces.device
+
+    @property
     def certificate(self) -> Path:
         """The authority for the API server's certificate, which is also good for 127.0.0.1."""
         return self._parts.certificates / "ca.crt"

@@ -11,17 +11,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
+from botdock.config import Config, Policy, RuntimeConfig
+from botdock_engine_kubernetes.settings import KubernetesSettings
 from testbed.cache import Slot, locked
 from testbed.console import TestbedError
 from testbed.fixtures import shown, unavailable
-from testbed.images import IMAGES
 from testbed.kubernetes_namespaces import Kubernetes, left_in, made_namespace
 
 if TYPE_CHECKING:
     from testbed.kubernetes import KubernetesCluster
 
+UNENFORCED = ("network", "pids", "swap", "tmpfs")
+"""What a cluster of ours does not enforce."""
 VARIABLE = "BOTDOCK_TEST_NAMESPACE"
 _LEASE = pytest.StashKey["KubernetesLease"]()
 _WORKER_FOLDER = "testbed_kubernetes_folder"
@@ -85,6 +89,8 @@ def _started(cluster: KubernetesCluster, config: pytest.Config) -> Kubernetes:
             cluster.start()
     except TestbedError as error:
         unavailable(error)
+    from testbed.images import IMAGES
+
     images = {runtime: f"docker.io/{image.tag}" for runtime, image in IMAGES.items()}
     return Kubernetes(kubeconfig=cluster.kubeconfig, images=images, cluster=cluster)
 
@@ -92,6 +98,7 @@ def _started(cluster: KubernetesCluster, config: pytest.Config) -> Kubernetes:
 @pytest.fixture(scope="session")
 def kubernetes(pytestconfig: pytest.Config) -> Kubernetes:
     """A Kubernetes, shared by all tests, so not to be killed; `kubernetes_namespace` is a test's own place in it."""
+    from testbed.images import IMAGES
     from testbed.kubernetes import KubernetesCluster
 
     if _is_users():
@@ -147,3 +154,32 @@ def make_kubernetes_namespace(tmp_path: Path) -> Iterator[Callable[[Kubernetes],
 def kubernetes_namespace(kubernetes: Kubernetes, make_kubernetes_namespace: Callable[[Kubernetes], str]) -> str:
     """A fresh namespace in which Pod Security `restricted` is enforced; nothing may be left in it in the end."""
     return make_kubernetes_namespace(kubernetes)
+
+
+@pytest.fixture
+def make_kubernetes_config(
+    kubernetes: Kubernetes, request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[..., Config]:
+    """Return a function that makes configurations of the engine; its arguments are settings of it, and `Config`'s.
+
+    Without a `kubeconfig` it is for `kubernetes`, and without a `namespace` for `kubernetes_namespace`.
+    """
+    own = {field.name for field in attrs.fields(KubernetesSettings)}
+
+    def make(**sections: Any) -> Config:
+        given = {name: sections.pop(name) for name in own & sections.keys()}
+        namespace = given.pop("namespace", None) or request.getfixturevalue("kubernetes_namespace")
+        settings = KubernetesSettings(namespace=namespace, **{"kubeconfig": str(kubernetes.kubeconfig), **given})
+        options = {"kubernetes": settings, **sections.pop("options", {})}
+        runtime = RuntimeConfig(images=dict(kubernetes.images), timeout=240.0)
+        policy = Policy(unenforced={"kubernetes": UNENFORCED})
+        defaults = {"runtime": runtime, "policy": policy, "home": str(tmp_path / "home")}
+        return Config(engine="kubernetes", options=options, **{**defaults, **sections})
+
+    return make
+
+
+@pytest.fixture
+def kubernetes_config(make_kubernetes_config: Callable[..., Config]) -> Config:
+    """A configuration of the engine for a namespace and a state folder of the test's own."""
+    return make_kubernetes_config()

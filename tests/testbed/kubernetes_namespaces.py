@@ -18,7 +18,7 @@ from testbed.waiting import wait_until
 if TYPE_CHECKING:
     from testbed.kubernetes import KubernetesCluster
 
-_TIMEOUT = 120.0
+_TIMEOUT = 60.0
 _KINDS = "jobs,pods,secrets"
 """What executions consist of; a policy for all of them stays."""
 _STRICT = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -67,7 +67,7 @@ def made_namespace(cluster: Kubernetes, folder: Path) -> str:
     ]
     file = folder / f"{name}.json"
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": wanted}))
-    cluster.kubectl("create", "--validate=false", "-f", str(file))
+    cluster.kubectl("apply", "--server-side", "--validate=false", "-f", str(file))
     return name
 
 

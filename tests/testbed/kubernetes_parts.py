@@ -89,6 +89,7 @@ class Parts:
             *(f"--tls-cert-file={keys}/api.crt", f"--tls-private-key-file={keys}/api.key"),
             *(f"--client-ca-file={keys}/ca.crt", f"--token-auth-file={keys}/tokens.csv", "--authorization-mode=RBAC"),
             *(f"--kubelet-client-certificate={keys}/api.crt", f"--kubelet-client-key={keys}/api.key"),
+            "--kubelet-preferred-address-types=InternalIP",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={keys}/accounts.pub",
             f"--service-account-signing-key-file={keys}/accounts.key",
