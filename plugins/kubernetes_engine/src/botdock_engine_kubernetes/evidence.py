@@ -1,0 +1,30 @@
+"""What a pod says of one of its containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightkube.models.core_v1 import ContainerStatus
+    from lightkube.resources.core_v1 import Pod
+
+
+def container_status(pod: Pod, container: str) -> ContainerStatus | None:
+    """Return what is known of a container; None before the kubelet has told."""
+    status = pod.status
+    found = [*((status and status.containerStatuses) or ()), *((status and status.initContainerStatuses) or ())]
+    return next((status for status in found if status.name == container), None)
+
+
+def has_begun(pod: Pod, container: str) -> bool:
+    """Whether the container has begun, so that there is or was a log."""
+    status = container_status(pod, container)
+    return bool(status and status.containerID)
+
+
+def is_over(pod: Pod | None, container: str) -> bool:
+    """Whether the container has ended or never will begin: nothing will be added to its log."""
+    if pod is None or (pod.status and pod.status.phase in {"Succeeded", "Failed"}):
+        return True
+    status = container_status(pod, container)
+    return bool(status and status.state and status.state.terminated)

@@ -1,0 +1,295 @@
+"""The log of a container, as the API server gives it: followed in the cluster's thread, taken by another.
+
+Measured on Kubernetes 1.32: the kubelet's follower leaps over a file that was rotated away before it was read, and one
+that meets a rotation before it has read a long log to its end waits at the end of that file for ever; nothing tells of
+either. So what comes is looked at for both, and the end is believed when a reading agrees that began after the
+container had ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeAlias
+
+import httpx2
+
+from botdock.errors import ContainerError
+from botdock.model import LogCursor, LogStream
+from botdock_engine_kubernetes.entries import NANO, EntryReader, chunks_of
+from botdock_engine_kubernetes.errors import FOREIGN, Call, code_of, translate
+from botdock_engine_kubernetes.evidence import has_begun, is_over
+from botdock_engine_kubernetes.flow import Flow, begun_at
+from botdock_engine_kubernetes.handover import Handover
+from botdock_engine_kubernetes.job import BOT
+from botdock_engine_kubernetes.resuming import OVERLAP_NS, Position, ToEnd, ToMark, lost
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lightkube.resources.core_v1 import Pod
+
+    from botdock.model import LogChunk, LogGap
+    from botdock_engine_kubernetes.cluster import Cluster
+    from botdock_engine_kubernetes.entries import Entry
+    from botdock_engine_kubernetes.pods import Pods
+
+    Skip: TypeAlias = ToMark | ToEnd
+
+END_TOLD = 10.0
+"""Seconds until the watch tells of a container's end after its log has ended."""
+ANSWER = 30.0
+"""Seconds for the next bytes of a log that is not followed."""
+_GONE = b"unable to retrieve container logs"
+"""What the kubelet answers in place of the log of a container that it has removed; with status 200."""
+
+
+class PodLog(LogStream):
+    """The log of one container of a Job's pod, in one stream: Kubernetes gives stdout and stderr merged, as stdout.
+
+    It may be opened before there is a pod. Where reading breaks, `read` raises, and a new one goes on from the cursor.
+
+    Args:
+        cluster: The API server, and the thread.
+        pods: Tells of the pod.
+        job: The name of the Job.
+        container: Which container of its pod.
+        cursor: What is stored already.
+        follow: Whether to go on until the container ends.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        pods: Pods,
+        job: str,
+        *,
+        container: str = BOT,
+        cursor: LogCursor | None = None,
+        follow: bool = True,
+    ) -> None:
+        self._cluster = cluster
+        self._pods = pods
+        self._job = job
+        self._container = container
+        self._cursor = cursor or LogCursor()
+        self._follow = follow
+        self._call = Call(operation="read_logs", url=cluster.url, timeout=ANSWER, container_id=job)
+        self._handover = Handover()
+        self._position = Position()
+        self._lost: tuple[LogGap, ...] = ()
+        self._activity = 0
+        self._is_behind = self._is_followed = False
+        self._reading = cluster.spawn(self._read)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end of the log has been read."""
+        return self._handover.ended
+
+    @property
+    def lost(self) -> Sequence[LogGap]:
+        """What lies between the cursor and the first byte, and may be gone."""
+        return self._lost
+
+    @property
+    def activity(self) -> int:
+        """Bytes that came, also those that are stored already."""
+        return self._activity
+
+    def read(self, timeout: float) -> Sequence[LogChunk]:
+        """Return what has come, waiting at most `timeout` seconds for the first byte."""
+        return chunks_of(self._handover.take(timeout))
+
+    def fileno(self) -> int | None:
+        """Return what is readable when there is something to read."""
+        return self._handover.fileno()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._reading.cancel()
+        self._handover.close()
+
+    async def _read(self) -> None:
+        try:
+            await self._read_to_end()
+            self._handover.end()
+        except (ContainerError, *FOREIGN) as error:
+            self._handover.end(translate(error, self._call))
+        except Exception as error:
+            self._handover.end(self._call.error(ContainerError, f"reading the log failed: {error!r}"))
+            raise
+        except asyncio.CancelledError:
+            self._handover.end(self._call.error(ContainerError, "the engine was closed"))
+            raise
+
+    async def _read_to_end(self) -> None:
+        pod = await self._pod_with_log()
+        if pod is None or not has_begun(pod, self._container):
+            return
+        name = pod.metadata.name if pod.metadata and pod.metadata.name else self._job
+        skip: Skip = self._first_skip()
+        while True:
+            is_last = not self._follow or is_over(self._pods.look(self._job), self._container)
+            try:
+                has_ended = await self._take(name, skip, follow=not is_last)
+            except _GoneError:
+                self._note_gone()
+                return
+            if is_last and has_ended and (skip.found or self._has_all(skip)):
+                return
+            skip = self._next_skip(skip)
+            if has_ended and not is_last:
+                self._is_followed = True
+                await self._await_end()
+
+    def _first_skip(self) -> Skip:
+        cursor = self._cursor
+        if cursor.stdout and cursor.last_ns and cursor.stdout_tail:
+            return ToMark(cursor.last_ns, size=None, tail=cursor.stdout_tail)
+        return ToEnd(cursor)
+
+    def _next_skip(self, before: Skip) -> Skip:
+        """Return how the next answer is read: what was not found is looked for in all that there is."""
+        time_ns = self._position.time_ns
+        if time_ns and before.found:
+            return ToMark(time_ns, size=self._position.size)
+        if time_ns:
+            raise self._call.error(ContainerError, "the log was rotated before it was read to its end")
+        return ToEnd(self._cursor)
+
+    def _has_all(self, skip: Skip) -> bool:
+        """Whether a follower in time read a file to its end that was then rotated, with nothing in the next one."""
+        return bool(self._position.time_ns) and not (skip.passed or self._is_behind)
+
+    def _note_gone(self) -> None:
+        """Take the end of a log that is not there: it was followed to it, or what is behind the cursor is lost."""
+        if not (self._position.time_ns or self._is_followed):
+            self._lost = (lost(self._cursor),)
+
+    async def _pod_with_log(self) -> Pod | None:
+        """Return the pod once its container has begun or never will; None where there is no pod any more, or yet."""
+
+        def is_ready(pod: Pod | None) -> bool:
+            if pod is None:
+                return not self._follow or self._pods.last(self._job) is not None
+            return not self._follow or has_begun(pod, self._container) or is_over(pod, self._container)
+
+        await self._pods.until(self._job, lambda _pod: True)  # the watch has listed them
+        if self._pods.look(self._job) is None and await self._job_has_ended():
+            return None
+        return await self._pods.until(self._job, is_ready)
+
+    async def _job_has_ended(self) -> bool:
+        """Ask whether the Job, of which there is no pod, will not have one again."""
+        path = f"/apis/batch/v1/namespaces/{self._cluster.namespace}/jobs/{self._job}"
+        answer = await self._cluster.send(lambda: self._cluster.http.get(path, timeout=ANSWER))
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return True
+        answer.raise_for_status()
+        conditions = answer.json().get("status", {}).get("conditions", ())
+        return any(found["type"] in {"Complete", "Failed"} and found["status"] == "True" for found in conditions)
+
+    async def _await_end(self) -> None:
+        try:
+            async with asyncio.timeout(END_TOLD):
+                await self._pods.until(self._job, lambda pod: is_over(pod, self._container))
+        except TimeoutError as error:
+            raise self._call.error(ContainerError, "the log ended while the container runs") from error
+
+    async def _take(self, pod: str, skip: Skip, *, follow: bool) -> bool:
+        """Read one answer, as far as it is of use; return whether it has ended by itself."""
+        since_ns = max(0, skip.time_ns - OVERLAP_NS) if isinstance(skip, ToMark) else 0
+        entries = EntryReader(continues=since_ns > 0)
+        answer = await self._open(pod, since_ns, follow=follow)
+        try:
+            if follow:
+                return await self._follow_answer(answer, entries, skip)
+            return await self._read_answer(answer, entries, skip, None)
+        except ValueError as error:
+            if entries.words.startswith(_GONE):
+                raise _GoneError from error
+            raise self._call.error(ContainerError, str(error)) from error
+        finally:
+            await answer.aclose()
+
+    async def _follow_answer(self, answer: httpx2.Response, entries: EntryReader, skip: Skip) -> bool:
+        self._is_behind = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as bound:
+                flow = Flow(bound, begun_at(answer.headers.get("Date", "")))
+                stop_listening = self._pods.listen(lambda _job, _pod: self._tell_end(flow))
+                try:
+                    self._tell_end(flow)
+                    has_ended = await self._read_answer(answer, entries, skip, flow)
+                    self._is_behind = flow.is_behind
+                    return has_ended
+                finally:
+                    stop_listening()
+        return False
+
+    async def _read_answer(self, answer: httpx2.Response, entries: EntryReader, skip: Skip, flow: Flow | None) -> bool:
+        async for piece in answer.aiter_raw():
+            self._activity += len(piece)
+            if flow:
+                flow.come(len(piece))
+            await self._deliver(skip.feed(entries.feed(piece)), skip, flow)
+            if skip.passed:
+                return False
+            if flow:
+                flow.wait()
+        await self._deliver([*skip.feed(entries.finish()), *skip.finish()], skip, None)
+        if entries.words.startswith(_GONE):
+            raise _GoneError
+        return True
+
+    def _tell_end(self, flow: Flow) -> None:
+        if is_over(self._pods.look(self._job), self._container):
+            flow.end()
+
+    async def _open(self, pod: str, since_ns: int, *, follow: bool) -> httpx2.Response:
+        parameters = {"container": self._container, "timestamps": "true"}
+        if follow:
+            parameters["follow"] = "true"
+        if since_ns:
+            since = datetime.fromtimestamp(since_ns // NANO, tz=UTC)
+            parameters["sinceTime"] = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        http = self._cluster.http
+        timeout = httpx2.Timeout(ANSWER, read=None if follow else ANSWER, pool=None)
+        path = f"/api/v1/namespaces/{self._cluster.namespace}/pods/{pod}/log"
+
+        async def send() -> httpx2.Response:
+            answer = await http.send(http.build_request("GET", path, params=parameters, timeout=timeout), stream=True)
+            if answer.is_error:
+                await answer.aread()
+                answer.raise_for_status()
+            return answer
+
+        try:
+            return await self._cluster.send(send)
+        except httpx2.HTTPStatusError as error:
+            if code_of(error) == HTTPStatus.NOT_FOUND:
+                raise _GoneError from error
+            raise
+
+    async def _deliver(self, new: list[Entry], skip: Skip, flow: Flow | None) -> None:
+        """Hand over what is new, up to where a file may have been leapt over.
+
+        Raises:
+            ContainerError: There is such a place: the one who reads next finds out.
+        """
+        if isinstance(skip, ToEnd) and skip.lost and not self._position.time_ns:
+            self._lost = skip.lost
+        if skip.found and isinstance(skip, ToMark) and not self._position.time_ns:
+            self._position.advance([(skip.time_ns, skip.matched)])
+        trusted = flow.split(new) if flow else len(new)
+        self._position.advance(new[:trusted])
+        await self._handover.put(new[:trusted])
+        if trusted < len(new):
+            raise self._call.error(ContainerError, "the log may have been rotated before it was read")
+
+
+class _GoneError(Exception):
+    """The log is not there any more."""
