@@ -14,8 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from botdock import Config, PluginManager
+from botdock import Config, Executable, PluginManager
 from botdock.errors import BotdockError
+from botdock.factory import explain
 
 EXAMPLES = Path(__file__).parent
 COMMAND = Path(sys.executable).with_name("botdock")
@@ -97,15 +98,18 @@ def show(document: bytes) -> bool:
 
 
 def isolates(name: str) -> bool:
-    """Whether an engine works here; says why not in a line."""
+    """Whether an engine works here, and is allowed to; says why not in a line."""
+    bot = Executable(id="demo", file_path=EXAMPLES / "hello-python")
     try:
-        engine = PluginManager.load().engine(name).factory(Config.load())
-        engine.capabilities()
-        engine.close()
+        found = explain(Config.load(overrides={"engine": name}), PluginManager.load(), bot)
     except BotdockError as error:
-        print(f"\nThe engine {name}: {error.message.splitlines()[0]}")
-        return False
-    return True
+        reasons = [f"the engine {name}: {error.message}"]
+    else:
+        reasons = [f"the engine {name}: {error.message}" for error in found.refusals]
+        reasons += found.unknown if found.capabilities is None else ()
+    for reason in reasons[:1]:
+        print(f"\nLeft out: {reason.splitlines()[0]}")
+    return not reasons
 
 
 if __name__ == "__main__":

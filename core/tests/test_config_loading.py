@@ -96,14 +96,14 @@ def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: P
     environ = {"BOTDOCK_DOCKER__HOTS": "x", "BOTDOCK_CODE__RATIO": "many", "MINIO_SSL": "maybe"}
     found = problems(environ=environ, containers={"retries": -1}, policy={"unenforced": {"docker": ["memry"]}})
     assert sorted(found) == [
-        "arguments: containers.retries: -1 must be 0 to 100",
-        "arguments: policy.unenforced: 'memry' is not a feature; did you mean memory?",
         "botdock.toml: contaners: unknown; did you mean containers?",
         "botdock.toml: docker.users: '0:9' must be at least one user id, of 1000 to 2147483647 without 65534",
         "botdock.toml: runtime.limits.memory: 'lots' is not a size; write bytes, or for example '512MiB' or '1.5GB'",
         "environment BOTDOCK_CODE__RATIO: must be a whole number, not 'many'",
         "environment BOTDOCK_DOCKER__HOTS: unknown; did you mean BOTDOCK_DOCKER__HOST?",
         "environment MINIO_SSL: must be true or false, not 'maybe'",
+        "overrides (options, --set): containers.retries: -1 must be 0 to 100",
+        "overrides (options, --set): policy.unenforced: 'memry' is not a feature; did you mean memory?",
     ]
 
 
@@ -168,7 +168,7 @@ def test_every_problem_of_every_source_is_told_at_once_with_its_source(folder: P
 )
 def test_a_wrong_value_is_told(overrides: dict[str, Any], said: str) -> None:
     (problem,) = problems(**overrides)
-    assert problem.startswith(f"arguments: {said}")
+    assert problem.startswith(f"overrides (options, --set): {said}")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_wrong_value_is_told(overrides: dict[str, Any], said: str) -> None:
     ],
 )
 def test_settings_that_contradict_each_other_are_told(overrides: dict[str, Any], said: str) -> None:
-    assert problems(**overrides) == [f"arguments: {said}"]
+    assert problems(**overrides) == [f"overrides (options, --set): {said}"]
 
 
 def test_limits_that_nobody_names_keep_their_defaults(folder: Path) -> None:

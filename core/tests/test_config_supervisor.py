@@ -70,7 +70,7 @@ def test_a_wrong_value_is_told_with_what_mends_it(overrides: dict[str, Any], sai
     with pytest.raises(ConfigError) as caught:
         Config.load(environ={}, overrides=overrides)
     (problem,) = caught.value.problems
-    assert problem.startswith(f"arguments: {said}")
+    assert problem.startswith(f"overrides (options, --set): {said}")
 
 
 def test_the_address_of_a_webhook_is_a_secret_since_it_lets_others_write_there() -> None:

@@ -122,7 +122,7 @@ class _Sources:
             ),
             untrusted=folder is not None and not is_trusted(folder, contents[folder]),
             environ=environ,
-            arguments=Layer(data=dict(overrides), source="arguments"),
+            arguments=Layer(data=dict(overrides), source="overrides (options, --set)"),
         )
 
     def plugins_config(self, cls: type[Config]) -> PluginsConfig:

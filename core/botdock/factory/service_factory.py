@@ -24,7 +24,7 @@ from botdock.model.container import LABEL_OWNER
 from botdock.model.metrics import Labels
 from botdock.orchestrator import BotOrchestrator, Services, Setting
 from botdock.orchestrator.retention import Removed, remove_old
-from botdock.orchestrator.strays import Leftover, strays
+from botdock.orchestrator.strays import Leftover, leftovers
 from botdock.services.container import ContainerService
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.logs import LogCollector
@@ -131,15 +131,16 @@ class ServiceFactory(BaseFactory):
         reasons = "; ".join(f"{name}: {error.message}" for name, error in refusals) or "none that isolates is installed"
         raise EngineUnavailableError(f"no engine to run on ({reasons})", operation="open", hint=" ".join(mends))
 
-    def strays(self, engine: str) -> list[Leftover]:
-        """Return the containers of an engine, and the workspaces, that belong to no execution.
+    def leftovers(self) -> list[Leftover]:
+        """Return what `recover` would take over or remove, as `DockerRunner.leftovers` does, without a runner.
 
         Raises:
             BotdockError: The engine does not answer.
         """
-        with closing(self._plugins.engine(engine).factory(self._config)) as opened:
-            containers = opened.list({LABEL_OWNER: self.owner}, timeout=self._config.containers.call_timeout)
-        return list(strays(self._home, containers))
+        name, engine = self.open_engine()
+        with closing(engine):
+            containers = engine.list({LABEL_OWNER: self.owner}, timeout=self._config.containers.call_timeout)
+        return leftovers(self._home, name, containers)
 
     def remove_old(
         self, *, executions: Mapping[str, Any], caches: float | None, images: float | None, dry_run: bool = False

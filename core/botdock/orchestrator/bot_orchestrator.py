@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from botdock._log import carried, hide, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions import Executions
-from botdock.executions._files import owed_folders
+from botdock.executions._files import POOL, owed_folders
 from botdock.executions._lease import Lease
 from botdock.executions._requests import Request
 from botdock.model import ContainerHandle, Executable, ExecutionResult
@@ -290,8 +290,9 @@ class BotOrchestrator:
                 self._lease.give_up()
 
     def _look_at_others(self, strays: bool) -> None:  # noqa: FBT001 - a callback's form
-        with self._running.admission():
-            for execution in self._recovery.look(owed_folders(self._home), strays=strays):
-                execution.wait(self._setting.config.containers.call_timeout)
+        if (owed := owed_folders(self._home)) or strays or (self._home / POOL).exists():
+            with self._running.admission():
+                for execution in self._recovery.look(owed, strays=strays):
+                    execution.wait(self._setting.config.containers.call_timeout)
         if strays:  # it has lived for a while; what is old goes at its end in any case
             prune(self._home, self._setting.config, [self._services.containers])

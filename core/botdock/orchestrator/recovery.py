@@ -126,9 +126,7 @@ class Recovery:
             BotdockError: The engine does not answer.
         """
         owed = [one for one in owed if is_orphan(one) and self._is_ours(one)]
-        if not (owed or strays or dead_members(self._home)):
-            return []
-        containers = self.containers()
+        containers = self.containers() if owed or strays or dead_members(self._home) else ()
         executions = self._take(owed, containers)
         sweep_pools(self._services, self._home, containers)
         if strays:

@@ -32,7 +32,7 @@ STATUS = "status.json"
 
 
 def folder_of(home: Path, slot: str) -> Path | None:
-    """Return the folder of a member by its place, `<runner>.<name>`; None where that is no such place."""
+    """Return the folder of a member by its place, `<runner>.<name>`; None where it does not name one."""
     runner, _, name = slot.partition(".")
     both = EXECUTION_ID.fullmatch(runner) and EXECUTION_ID.fullmatch(name)
     return home / POOL / runner / name if both else None

@@ -29,6 +29,7 @@ from botdock.model import (
     new_execution_id,
 )
 from botdock.model.limits import MIB
+from botdock.orchestrator import Leftover
 from botdock.services import MetricsService, StorageService
 from botdock.services.log_store import LogWriter
 from botdock_cli import main as command_line
@@ -76,6 +77,7 @@ class FakeRunner:
         self.executable: Executable | None = None
         self.execution: FakeExecution | None = None
         self.closed = False
+        self.leftovers: Callable[[], list[Leftover]] = list
 
     def start(self, executable: Executable, *, progress: Callable[[Progress], None] | None = None) -> FakeExecution:
         self.executable = executable
@@ -156,6 +158,7 @@ def fake_runner(monkeypatch: pytest.MonkeyPatch) -> FakeRunner:
         return runner
 
     monkeypatch.setattr(Session, "open_runner", open_runner)
+    monkeypatch.setattr(Session, "leftovers", lambda *_: runner.leftovers())
     return runner
 
 

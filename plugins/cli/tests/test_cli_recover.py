@@ -142,6 +142,12 @@ def test_a_dry_run_only_says_what_would_be_done(cli: Callable[..., Any], fake_ru
     assert json.loads(cli("recover", "--dry-run", "--json").stdout) == [attrs.asdict(stray)]
 
 
+def test_a_dry_run_makes_nothing(cli: Callable[..., Any], own_home: Any) -> None:
+    told = cli("recover", "--dry-run", "--engine", "process")
+    assert (told.code, told.err) == (0, f"botdock: nothing to recover in {own_home}\n")
+    assert not own_home.exists()
+
+
 def test_an_engine_that_does_not_answer_is_told(cli: Callable[..., Any], fake_runner: Any) -> None:
     def fail(*, only: object) -> None:
         raise EngineUnavailableError("Docker does not answer", hint="Start it.")

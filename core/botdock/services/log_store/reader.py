@@ -56,7 +56,7 @@ class OpenSegment:
 
     Args:
         directory: Of the log.
-        number: Of the segment.
+        number: Of the segment; a `FileNotFoundError` says that it is not there, or no longer.
         record: How many records lie before; None for all that there are.
         streams: Of which streams bytes are wanted.
 

@@ -202,10 +202,10 @@ def _strays(manager: PluginManager, config: Config, name: str) -> Iterator[Check
     from botdock.factory import ServiceFactory
 
     try:
-        found = [f"{stray.kind} {stray.name}" for stray in ServiceFactory(config, manager).strays(name)]
+        left = ServiceFactory(attrs.evolve(config, engine=name), manager).leftovers()
     except BotdockError:  # its own checks say so
         return
-    if found:
+    if found := [f"{one.kind} {one.name}" for one in left if one.kind != "execution"]:
         yield warning(f"{name}.strays", f"{len(found)} that belong to no execution: {_some(found)}", _RECOVER)
 
 

@@ -96,6 +96,14 @@ class Session:
         config = attrs.evolve(self.config, engine=engine) if engine else self.config
         return DockerRunner(config, plugins=self.plugins)
 
+    def leftovers(self, engine: str = "") -> list[Any]:
+        """Return what `recover` would do on an engine, the configured one if none is named; changes nothing."""
+        import attrs
+
+        from botdock.factory import ServiceFactory
+
+        return ServiceFactory(attrs.evolve(self.config, engine=engine or self.config.engine), self.plugins).leftovers()
+
     def show_log(self, level: str = "WARNING") -> None:
         """Send the log of botdock and its plugins to stderr: of that level and worse, or with `debug` all of it."""
         from loguru import logger

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeVar
 
-    from botdock import DockerRunner, Execution
+    from botdock import Execution
     from botdock.executions import ExecutionRecord
     from botdock.model import ExecutionResult
 
@@ -127,13 +127,12 @@ def _foresee(session: Session, shares: Shares, *, as_json: bool) -> int:
         BotdockError: Botdock could not do its part.
     """
 
-    def foreseen(runner: DockerRunner, own: set[str] | None) -> list[Any]:
+    def foreseen(engine: str, own: set[str] | None) -> list[Any]:
         """Return what one engine says: of an execution, the one that ran it says what becomes of it."""
         others = set().union(*shares.values()) - (own or set()) if own is not None else ()
-        return [one for one in runner.leftovers() if one.name not in others]
+        return [one for one in session.leftovers(engine) if one.name not in others]
 
-    with ExitStack() as opened:
-        listed = _by_each(session, shares, opened, foreseen)
+    listed = _by_each(shares, foreseen)
     found = list({(one.kind, one.name): one for one in listed}.values())  # a workspace is each engine's to see
     if as_json:
         return print_json([attrs.asdict(one) for one in found])
@@ -151,10 +150,8 @@ def _orphans(session: Session) -> set[str]:
     return {record.execution_id for record in _abandoned(session)}
 
 
-def _by_each(
-    session: Session, shares: Shares, opened: ExitStack, act: Callable[[DockerRunner, set[str] | None], Sequence[T]]
-) -> list[T]:
-    """Open a runner for each engine, and return what comes of it; say which engines could not be reached.
+def _by_each(shares: Shares, act: Callable[[str, set[str] | None], Sequence[T]]) -> list[T]:
+    """Act on each engine, and return what comes of it; say which engines could not be reached.
 
     Raises:
         BotdockError: There was only one, and it was named, or has executions to recover.
@@ -163,7 +160,7 @@ def _by_each(
     said = set()
     for engine, own in shares.items():
         try:
-            found += act(opened.enter_context(session.open_runner(engine)), own if len(shares) > 1 else None)
+            found += act(engine, own if len(shares) > 1 else None)
         except BotdockError as error:
             if len(shares) == 1 and (engine or own):
                 raise
@@ -177,7 +174,9 @@ def _by_each(
 def _see_to_their_end(session: Session, shares: Shares, interrupts: Interrupts, tell: Tell) -> list[ExecutionResult]:
     stopping = threading.Event()
     with ExitStack() as opened:
-        executions = _by_each(session, shares, opened, lambda runner, own: runner.recover(only=own))
+        executions = _by_each(
+            shares, lambda engine, own: opened.enter_context(session.open_runner(engine)).recover(only=own)
+        )
         interrupts.lead(*_steps(executions, stopping))
         waiting = list(executions)
         for execution in executions:
