@@ -7,6 +7,11 @@ A plugin is a module that holds only functions marked with `hookimpl`, named in 
 
 A `botdock_<plural>` hook registers: it yields frozen descriptions, whose factories import what is heavy.
 The event hooks observe: what they return is ignored, and one that raises is reported and changes nothing.
+
+What a plugin may rely on has a version, `INTERFACE`: the hooks, and the names in `__all__` of the public modules. A
+name or a parameter is added without a new one. What is to go works on, with a DeprecationWarning that names what takes
+its place, for at least one minor version of botdock, and goes with the next `INTERFACE`. A module that sets
+`BOTDOCK_INTERFACE = 1` says which one it was written for: under another it is not loaded, and the reason is shown.
 """
 
 from __future__ import annotations
@@ -32,6 +37,9 @@ if TYPE_CHECKING:
 
 PROJECT = "botdock"
 """Name of the project for pluggy, and of the entry-point group."""
+
+INTERFACE = 1
+"""The version of what a plugin may rely on."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -11,6 +11,7 @@ from loguru import logger
 from botdock import EnginePlugin, Executable, LogSinkPlugin, Runtime, StorageBackendPlugin, hookimpl
 from botdock.config import Config, PluginsConfig
 from botdock.errors import NotFoundError, PluginConflictError, PluginLoadError
+from botdock.hookspecs import INTERFACE
 from botdock.model import ExecutionResult, MetricsExporterPlugin
 from botdock.plugin_manager import PluginManager, PluginRecord, PluginStage
 
@@ -40,6 +41,14 @@ def reason_of(plugin: object) -> str:
     assert record.provides == ()
     assert record.reason == caught.value.reason
     return record.reason
+
+
+@pytest.mark.parametrize("version", [0, 2, "1"])
+def test_a_plugin_for_another_version_of_the_interface_is_not_loaded_and_that_is_said(version: object) -> None:
+    plugin = runtimes(a_runtime("x11"))
+    PluginManager().register(SimpleNamespace(BOTDOCK_INTERFACE=INTERFACE, **vars(plugin)), name="fits")
+    reason = reason_of(SimpleNamespace(BOTDOCK_INTERFACE=version, **vars(plugin)))
+    assert f"written for version {version} of the plugin interface, and this botdock has version 1" in reason
 
 
 def test_every_kind_of_object_is_found_by_its_name() -> None:

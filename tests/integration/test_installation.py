@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
+import shlex
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
+from botdock import Config
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -30,8 +32,6 @@ STANDARD = {
     "botdock-runtime-python313",
     "botdock-storage-local-fs",
 }
-LANGUAGE = "acmeshell"
-"""Name of the runtime that a third party makes of a copy of `runtimes/bash`."""
 
 
 class Installation:
@@ -51,11 +51,11 @@ class Installation:
         """Return the path of one of its programs."""
         return str(self.folder / "bin" / name)
 
-    def run(self, *command: str, exit_code: int = 0) -> str:
+    def run(self, *command: str, exit_code: int = 0, folder: Path | None = None) -> str:
         """Run a command in a folder that is not the repository, and return its stdout."""
         self.folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False
+            command, cwd=folder or self.folder, env=self._environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == exit_code, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -72,6 +72,13 @@ class Installation:
     def python(self, source: str) -> str:
         """Run a few lines of Python."""
         return self.run(self.program("python"), "-c", source)
+
+    def check_types(self, *code: Path, exit_code: int = 0) -> str:
+        """Check code with mypy as a third party would, and return what it says."""
+        config, cache = self.folder / "mypy.ini", self.folder / "mypy"
+        config.write_text("[mypy]\n")
+        mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file", str(config), "--cache-dir", str(cache))
+        return self.run(*mypy, "--python-executable", self.program("python"), *map(str, code), exit_code=exit_code)
 
 
 @pytest.fixture(scope="module")
@@ -177,62 +184,65 @@ def test_help_imports_nothing_heavy(installation: Installation) -> None:
 
 
 def test_a_third_partys_types_are_checked_against_what_is_installed(installation: Installation) -> None:
-    python = installation.program("python")
-    code = str(ROOT / "tests/typing/third_party.py")
-    config = installation.folder / "mypy.ini"
-    config.write_text("[mypy]\n")
-    mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file", str(config), "--python-executable", python)
-    installation.run(*mypy, "--cache-dir", str(installation.folder / "mypy"), code)
+    installation.check_types(ROOT / "tests/typing/third_party.py")
     wrong = installation.folder / "wrong.py"
     wrong.write_text("from botdock import Executable\nExecutable(id=1)\n")
-    said = installation.run(*mypy, "--cache-dir", str(installation.folder / "mypy"), str(wrong), exit_code=1)
-    assert "arg-type" in said
+    assert "arg-type" in installation.check_types(wrong, exit_code=1)
 
 
-@pytest.fixture(scope="module")
-def third_party(installation: Installation, wheels: list[Path]) -> Path:
-    """A copy of `runtimes/bash` outside the repository, renamed in every file, and installed."""
-    copy = installation.folder / "acme-shell"
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache")
-    shutil.copytree(ROOT / "runtimes/bash", copy, ignore=ignored)
-    (copy / "src/botdock_runtime_bash").rename(copy / "src/acme_shell")
-    for file in copy.rglob("*"):
-        if file.is_file():
-            file.write_text(renamed(file.read_text()))
-    (kit,) = [str(wheel) for wheel in wheels if distribution(wheel) == "botdock-testing"]
-    installation.install(kit, str(copy))
-    return copy
+def kit(wheels: list[Path]) -> str:
+    return next(str(wheel) for wheel in wheels if distribution(wheel) == "botdock-testing")
 
 
-def renamed(text: str) -> str:
-    text = text.replace("botdock_runtime_bash", "acme_shell").replace("botdock-runtime-bash", "acme-shell")
-    text = text.replace('name="bash"', f'name="{LANGUAGE}"').replace('runtime = "bash"', f'runtime = "{LANGUAGE}"')
-    return re.sub(r"aliases=\([^)]*\)", f'aliases=("{LANGUAGE}5",)', text)
+def test_the_wheel_of_the_command_holds_the_members_that_new_plugins_start_from(wheels: list[Path]) -> None:
+    (wheel,) = [wheel for wheel in wheels if distribution(wheel) == "botdock-cli"]
+    with zipfile.ZipFile(wheel) as archive:
+        for name, member in {
+            "runtime/package/runtime.py": "runtimes/perl/src/botdock_runtime_perl/runtime.py",
+            "runtime/example/main.pl": "runtimes/perl/example/main.pl",
+            "storage/package/backend.py": "storage_backends/sqlite/src/botdock_storage_sqlite/backend.py",
+            "engine/contract": "plugins/process_engine/tests/test_process_engine_contract.py",
+            "bot/bot.toml": "examples/hello-python/bot.toml",
+        }.items():
+            assert archive.read(f"botdock_cli/templates/{name}") == (ROOT / member).read_bytes()
 
 
-def test_a_copy_of_a_runtime_is_a_third_partys_plugin(installation: Installation, third_party: Path) -> None:
-    assert third_party.is_dir()
-    said = installation.run(installation.program("botdock"), "plugins", "--json")
-    assert LANGUAGE in said
-    assert "acme-shell" in said
+def test_a_strangers_path_leads_to_a_bot_that_runs_isolated(
+    installation: Installation, wheels: list[Path], make_oci_config: Callable[..., Config]
+) -> None:
+    """The commands of the page, in their order, in an environment of wheels alone."""
+    page = (ROOT / "docs/how-to/start-a-plugin.md").read_text()
+    commands = [shlex.split(line)[1:] for line in page.splitlines() if line.startswith("$ ")]
+    assert len(commands) == 6, "the page says how many there are"
+    folder, said = installation.folder, ""
+    for program, *arguments in commands:
+        if program == "cd":
+            folder /= arguments[0]
+        elif "pip" in arguments:
+            installation.install("--editable", f"{folder}[test]", kit(wheels))
+        else:
+            isolated = ("--engine", make_oci_config().engine, "--json") if arguments[0] == "run" else ()
+            said = installation.run(installation.program(program), *arguments, *isolated, folder=folder)
+    result = json.loads(said)
+    assert (result["runtime"], result["engine"], result["value"]) == ("perl", "oci", {"sum": 3})
+    installation.check_types(folder / "src", folder / "tests")
 
 
-def test_its_contract_test_of_five_lines_passes(installation: Installation, third_party: Path) -> None:
-    contract = third_party / "tests" / "test_contract.py"
-    candidates = [path for path in third_party.glob("tests/test_*.py") if "RuntimeContract" in path.read_text()]
-    assert candidates, f"no contract test beside {contract}"
-    code = [
-        line for line in candidates[0].read_text().splitlines() if line.strip() and not line.startswith(('"""', "#"))
-    ]
-    assert len(code) <= 10
-    said = installation.run(
-        installation.program("python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(candidates[0])
-    )
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("storage", "onefile"),
+        *(pytest.param(kind, "acme", marks=pytest.mark.sampled(3)) for kind in ("engine", "sink", "exporter")),
+    ],
+)
+def test_a_new_plugin_installs_passes_its_contract_and_its_types_are_right(
+    installation: Installation, wheels: list[Path], kind: str, name: str
+) -> None:
+    written = json.loads(installation.run(installation.program("botdock"), "new", kind, name, "--json"))
+    folder = installation.folder / written["folder"]
+    installation.install("--editable", f"{folder}[test]", kit(wheels))
+    plugins = json.loads(installation.run(installation.program("botdock"), "plugins", "--json"))
+    assert f"{kind}:{name}" in [provided for plugin in plugins for provided in plugin["provides"]]
+    said = installation.run(installation.program("python"), "-m", "pytest", "-q", folder=folder)
     assert " passed" in said
-
-
-def test_it_runs_a_bot(installation: Installation, third_party: Path, tmp_path: Path) -> None:
-    assert third_party.is_dir()
-    (tmp_path / "main.sh").write_text('echo "hello from $BOT_ID"\n')
-    command = (installation.program("botdock"), "run", str(tmp_path), "--engine", "process", "--runtime", LANGUAGE)
-    assert installation.run(*command, "--id", "acme") == "hello from acme\n"
+    installation.check_types(folder / "src", folder / "tests")

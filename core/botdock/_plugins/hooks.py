@@ -14,7 +14,7 @@ import pluggy
 from botdock._plugins.records import PluginStage, RejectedError, guarded
 from botdock.config.converter import reader_of
 from botdock.errors import nearest
-from botdock.hookspecs import PROJECT, BotdockSpecs
+from botdock.hookspecs import INTERFACE, PROJECT, BotdockSpecs
 from botdock.model import (
     EnginePlugin,
     LogSinkPlugin,
@@ -159,6 +159,12 @@ class PluginHooks:
             raise RejectedError(PluginStage.VALIDATE, "; ".join(lines[1:])) from error
 
     def _problems(self, plugin: object) -> Iterator[str]:
+        if (interface := getattr(plugin, "BOTDOCK_INTERFACE", INTERFACE)) != INTERFACE:
+            yield (
+                f"it is written for version {interface} of the plugin interface, and this botdock has version "
+                f"{INTERFACE}; install versions of the two that fit"
+            )
+            return
         for name in dir(plugin):
             options = self._manager.parse_hookimpl_opts(plugin, name)
             if options is None:

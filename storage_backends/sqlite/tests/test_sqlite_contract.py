@@ -16,4 +16,4 @@ class TestSqlite(StorageContract):
 
     @pytest.fixture
     def backend(self, tmp_path: Path) -> StorageBackend:
-        return SqliteBackend(tmp_path / "storage.sqlite", "code")
+        return SqliteBackend(tmp_path / "objects.db", "code")

@@ -24,7 +24,7 @@ def test_areas_share_the_file_of_the_state_folder_and_are_kept_apart(tmp_path: P
         assert reader.read() == b"code"
     assert list(logs.delete(["same"])) == []
     assert [info.key for info in code.list()] == ["same"]
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["storage.sqlite"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["sqlite.db"]
 
 
 def test_a_file_that_cannot_be_opened_or_is_another_kind_is_told_as_what_may_pass(tmp_path: Path) -> None:

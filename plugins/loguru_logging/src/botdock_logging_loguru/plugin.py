@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from botdock import Config, LogSink, LogSinkPlugin, hookimpl
 from botdock_logging_loguru.settings import LoguruSettings
 
+BOTDOCK_INTERFACE = 1
+"""The version of the plugin interface that this is written for."""
+
 
 def _open(config: Config) -> LogSink:
     from botdock_logging_loguru.sink import LoguruSink

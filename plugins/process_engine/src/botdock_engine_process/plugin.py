@@ -10,11 +10,14 @@ from botdock.config import Config
 INTERPRETERS = ("sh", "bash", "python3", "node")
 """Of the bundled runtimes; every bot needs the first."""
 
+BOTDOCK_INTERFACE = 1
+"""The version of the plugin interface that this is written for."""
+
 
 def _open(config: Config) -> Engine:
     from botdock_engine_process.engine import ProcessEngine
 
-    return ProcessEngine(config.home_dir / "process")
+    return ProcessEngine(config.home_dir / ProcessEngine.name)
 
 
 def check(_config: Config) -> Iterable[Check]:

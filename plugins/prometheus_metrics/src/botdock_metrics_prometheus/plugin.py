@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from botdock import Config, MetricsExporter, MetricsExporterPlugin, hookimpl
 from botdock_metrics_prometheus.settings import PrometheusSettings, read_settings
 
+BOTDOCK_INTERFACE = 1
+"""The version of the plugin interface that this is written for."""
+
 
 def _open(config: Config) -> MetricsExporter:
     from botdock_metrics_prometheus.exporter import PrometheusExporter

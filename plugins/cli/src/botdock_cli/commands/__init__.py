@@ -31,6 +31,7 @@ SUMMARIES = {
     "explain": "Say what a run would be, why each of its bounds is so, and what refuses it.",
     "doctor": "Say what works here, what this machine cannot enforce, and what mends it.",
     "config": "Show the configuration that is in force, secrets masked.",
+    "new": "Write a new plugin, or a new bot, that works before anything is changed.",
     "pack": "Make an archive of a bot's folder: the same folder gives the same bytes.",
     "storage": "List, fetch, store and delete what the storage holds.",
     "metrics": "Show what was counted: executions, phases, containers, logs, storage.",
