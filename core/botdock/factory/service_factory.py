@@ -126,8 +126,13 @@ class ServiceFactory(BaseFactory):
             else:
                 return name, engine
         mends = [error.hint for _, error in refusals if error.hint] or ["`botdock doctor` says what is missing."]
-        if others := " or ".join(f"`--engine {name}`" for name, plugin in engines.items() if not plugin.automatic):
-            mends.append(f"Or name an engine: {others} does not isolate.")
+        others = [
+            f"`--engine {name}`" + ("" if plugin.runs_images(self._config) else ", which does not isolate")
+            for name, plugin in sorted(engines.items())
+            if not plugin.automatic
+        ]
+        if others:
+            mends.append(f"Or name an engine: {' or '.join(others)}.")
         reasons = "; ".join(f"{name}: {error.message}" for name, error in refusals) or "none that isolates is installed"
         raise EngineUnavailableError(f"no engine to run on ({reasons})", operation="open", hint=" ".join(mends))
 

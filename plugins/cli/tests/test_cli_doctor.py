@@ -176,8 +176,7 @@ def test_what_cannot_be_enforced_fails_until_the_policy_allows_it(
 def test_an_engine_that_speaks_for_itself_is_not_repeated(machine: Machine, doctor: Callable[..., Any]) -> None:
     machine.add("dock", check("dock.engine", "ok", "its own words"), automatic=True)
     found = doctor()
-    assert found["dock.engine"]["detail"] == "its own words"
-    assert "dock" not in found
+    assert (found["dock.engine"]["detail"], "dock" in found) == ("its own words", False)
 
 
 def test_the_policy_counts_for_what_an_engine_itself_says(
@@ -202,13 +201,14 @@ def test_a_failing_engine_that_nobody_needs_is_a_warning(machine: Machine, docto
     assert (found["pod"]["status"], found["bare"]["status"]) == ("warning", "warning")
 
 
-def test_the_configured_engine_is_needed(
+def test_the_configured_engine_is_needed_and_counts_though_it_runs_only_when_it_is_named(
     machine: Machine, doctor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.add("pod", check("pod", "failed", "no socket"), automatic=True)
     monkeypatch.setenv("BOTDOCK_ENGINE", "pod")
-    found = doctor(healthy=False)
-    assert found["pod"]["status"] == "failed"
+    assert doctor(healthy=False)["pod"]["status"] == "failed"
+    machine.add("pod", check("pod.engine"))
+    assert doctor()["isolation"]["detail"] == "dock, pod isolates bots"
 
 
 def test_interpreters_matter_where_there_is_a_process_engine(machine: Machine, doctor: Callable[..., Any]) -> None:

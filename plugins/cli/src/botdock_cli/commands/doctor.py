@@ -151,7 +151,9 @@ def _not_needed(found: EngineFindings) -> EngineFindings:
 def _examine(plugin: EnginePlugin, config: Config) -> EngineFindings:
     checks = _tolerating(guarded(plugin.name, lambda: plugin.checks(config)), plugin, config)
     failed = any(check.status is CheckStatus.FAILED for check in checks)
-    if failed or not plugin.automatic:
+    # one without images, such as process, isolates nothing
+    named = plugin.name == config.engine and plugin.runs_images(config)
+    if failed or not (plugin.automatic or named):
         return EngineFindings(checks=tuple(checks), isolates=False)
     known = {check.name for check in checks}
     probed = [check for check in guarded(plugin.name, lambda: _probe(plugin, config)) if check.name not in known]
