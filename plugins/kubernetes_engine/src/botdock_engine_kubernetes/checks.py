@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from importlib.metadata import version
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from botdock import EngineCapabilities
+    from botdock.config import Config
     from botdock_engine_kubernetes.cluster import Cluster
 
 CHECK_TIMEOUT = 10.0
@@ -29,6 +30,18 @@ CLOCKS = 60.0
 """Seconds by which two clocks may differ until times of logs are hard to read."""
 LEVEL = "pod-security.kubernetes.io/enforce"
 _ROLE = "`python3 -m botdock_engine_kubernetes | kubectl apply -n {namespace} -f -` makes an account that may."
+
+
+def checks(config: Config) -> Iterator[Check]:
+    """Yield what is found, a container that is tried included; never raises."""
+    from botdock_engine_kubernetes.engine import KubernetesEngine
+
+    try:
+        with closing(KubernetesEngine.from_config(config)) as engine:
+            yield from look_at(engine.cluster)
+            yield from tell(engine.probe(anew=True))
+    except BotdockError as error:
+        yield _failed("engine", error.message, error.hint or "")
 
 
 def look_at(cluster: Cluster) -> Iterator[Check]:

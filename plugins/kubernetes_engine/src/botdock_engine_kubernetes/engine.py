@@ -1,0 +1,295 @@
+"""The engine `kubernetes`: each method of `Engine`, as calls to one cluster."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from secrets import choice
+from typing import TYPE_CHECKING, Self
+
+from botdock.errors import (
+    ContainerError,
+    ContainerNotFoundError,
+    EngineUnavailableError,
+    ImageError,
+)
+from botdock.model import (
+    ContainerHandle,
+    ContainerInfo,
+    ContainerState,
+    Engine,
+    EngineCapabilities,
+    ImageInfo,
+    LogCursor,
+    PullPolicy,
+)
+from botdock_engine_kubernetes.cluster import Cluster
+from botdock_engine_kubernetes.delivery import pack
+from botdock_engine_kubernetes.errors import ENGINE, Call
+from botdock_engine_kubernetes.events import Ends
+from botdock_engine_kubernetes.job import ANNOTATION_NAME, BOT, job, job_name
+from botdock_engine_kubernetes.jobs import Jobs
+from botdock_engine_kubernetes.logs import PodLog
+from botdock_engine_kubernetes.pods import Pods
+from botdock_engine_kubernetes.probing import probe, probe_image, server_version
+from botdock_engine_kubernetes.results import fetch_result
+from botdock_engine_kubernetes.settings import KubernetesSettings
+from botdock_engine_kubernetes.starting import Starting
+from botdock_engine_kubernetes.statuses import has_ended, status
+from botdock_engine_kubernetes.stopping import stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lightkube.resources.batch_v1 import Job
+    from lightkube.resources.core_v1 import Pod
+
+    from botdock.config import Config
+    from botdock.model import (
+        ContainerRun,
+        ContainerStatus,
+        ContainerTemplate,
+        EngineEvents,
+        LogStream,
+        PullProgress,
+    )
+
+CLEAN_UP = 10.0
+"""Seconds for the removal of what was just created, and cannot be used."""
+PULL_WORDS = {PullPolicy.MISSING: "IfNotPresent", PullPolicy.ALWAYS: "Always", PullPolicy.NEVER: "Never"}
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at a Job whose pod is gone, and which has not counted that yet."""
+
+
+class KubernetesEngine(Engine):
+    """Runs containers as Jobs of one namespace, each under the strict profile."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: KubernetesSettings,
+        *,
+        home: Path,
+        image: str,
+        pull: PullPolicy = PullPolicy.MISSING,
+    ) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._home = home
+        self._probe_image = image
+        self._pull = pull
+        self._pods = Pods(cluster)
+        self._jobs = Jobs(cluster)
+        self._starting = Starting(cluster, self._pods, self._jobs)
+        self._known: set[str] = set()
+        """Jobs that are there, as far as this engine has seen and done."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """Where it runs them."""
+        return self._cluster
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """Return the engine that a configuration describes.
+
+        Raises:
+            ConfigError: The kubeconfig cannot be used, or a setting is wrong.
+        """
+        settings = config.options_for("kubernetes", KubernetesSettings)
+        return cls(
+            Cluster.connect(settings),
+            settings,
+            home=config.home_dir / ENGINE,
+            image=probe_image(config, settings),
+            pull=config.containers.pull,
+        )
+
+    def capabilities(self) -> EngineCapabilities:
+        """Say what the cluster enforces, by what a container that was tried saw; asked once a day."""
+        return self.probe()
+
+    def probe(self, *, anew: bool = False) -> EngineCapabilities:
+        """Say what the cluster enforces, and try it again where that is asked."""
+        found = probe(self, self._cluster, self._settings, image=self._probe_image, home=self._home, anew=anew)
+        return found.capabilities(server_version(self._cluster), separate_streams=False)
+
+    def ensure_image(
+        self,
+        image: str,
+        *,
+        policy: PullPolicy,
+        timeout: float,  # noqa: ARG002 - nothing is waited for
+        progress: Callable[[PullProgress], None] | None = None,  # noqa: ARG002 - nodes tell of none
+    ) -> ImageInfo:
+        """Say which image it will be: a node pulls it when the pod comes to it, as `containers.pull` says.
+
+        What images the nodes have, the API does not tell those who have a namespace alone.
+        """
+        if policy is PullPolicy.NEVER and self._pull is not PullPolicy.NEVER:
+            raise ImageError(
+                f"{ENGINE}: image {image!r}: which images the nodes have is not known here; they pull what they lack",
+                image=image,
+                engine=ENGINE,
+                hint='With containers.pull = "never", a bot runs only where its image is.',
+            )
+        return ImageInfo(reference=image, digest=image.partition("@")[2])
+
+    def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
+        """Create a suspended Job, and the Secret with what its pod needs."""
+        deadline, name, user = time.monotonic() + timeout, job_name(run.name), self._pick_user()
+        package = pack(template, run, user=user)
+        if self._pods.look(name) is not None:  # of an earlier Job of that name
+            self._pods.wait(name, lambda pod: pod is None, timeout=timeout)
+        asked = job(
+            template,
+            run,
+            settings=self._settings,
+            user=user,
+            delivery=package.delivery(name),
+            pull=PULL_WORDS[self._pull],
+        )
+        create, give, delete = self._jobs.create, self._jobs.give, self._jobs.delete
+        made = self._cluster.call("create", lambda: create(asked), timeout=deadline - time.monotonic(), repeatable=True)
+        try:
+            self._cluster.call(
+                "create", lambda: give(package.secrets_for(made)), timeout=max(1.0, deadline - time.monotonic())
+            )
+        except ContainerError:
+            with suppress(ContainerError):  # why it has to go is told, not that it would not
+                self._cluster.call("create", lambda: delete(name), timeout=CLEAN_UP, repeatable=True)
+            raise
+        self._known.add(name)
+        uid = made.metadata.uid if made.metadata else None
+        return ContainerHandle(id=name, state={"namespace": self._cluster.namespace, "uid": uid})
+
+    def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
+        """Open the log of a container that has not been started."""
+        self._require("attach", container, timeout)
+        return PodLog(self._cluster, self._pods, container.id, cursor=LogCursor(), follow=True)
+
+    def start(self, container: ContainerHandle, *, timeout: float) -> None:
+        """Resume the Job, and wait until its bot runs, or cannot."""
+        self._starting.start(container.id, timeout=timeout)
+
+    def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
+        """Read the log from the cursor on."""
+        self._require("read_logs", container, timeout)
+        return PodLog(self._cluster, self._pods, container.id, cursor=cursor, follow=follow)
+
+    def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
+        """Wait for the end, by the watch; where that is cut, by a look."""
+        deadline, name = time.monotonic() + timeout, container.id
+        self._require("wait", container, max(timeout, CLEAN_UP))
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            pod = self._pods.wait(name, lambda pod: self._is_over(name, pod), timeout=left)
+            if pod is not None:
+                return self._status(name, None, pod)
+            if self._pods.last(name) is None and self._pods.fault is None and self._pods.is_listed:
+                return None
+            if fault := self._pods.fault:
+                raise EngineUnavailableError(fault.message, engine=ENGINE, operation="wait", hint=fault.hint)
+            seen = self.inspect(container, timeout=max(left, CLEAN_UP))
+            if seen.state is ContainerState.EXITED:
+                return seen
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(min(LOOK_AGAIN, max(0.0, deadline - time.monotonic())))
+
+    def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
+        """Say what is known of it now, by a read."""
+        name = container.id
+        found, pod = self._cluster.call(
+            "inspect", lambda: self._jobs.look(name), timeout=timeout, container_id=name, repeatable=True
+        )
+        if (uid := container.state.get("uid")) and found.metadata and found.metadata.uid != uid:
+            raise self._gone("inspect", name, "there is another Job of that name")
+        return self._status(name, found, pod)
+
+    def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
+        """Ask it to end, and kill it after the grace."""
+        if self.inspect(container, timeout=timeout).state is not ContainerState.RUNNING:
+            return
+        name = container.id
+        stopping = functools.partial(stop, self._pods, self._jobs, name, grace)
+        self._cluster.call("stop", stopping, timeout=timeout, container_id=name, repeatable=True)
+
+    def remove(self, container: ContainerHandle, *, timeout: float) -> None:
+        """Remove the Job, its pod, killed first if it runs, and what belongs to them."""
+        name = container.id
+        self._cluster.call("remove", lambda: self._remove(name), timeout=timeout, container_id=name, repeatable=True)
+        self._known.discard(name)
+
+    def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
+        """List the Jobs that carry all of the selectors."""
+        jobs = self._cluster.call("list", lambda: self._jobs.list(selectors), timeout=timeout, repeatable=True)
+        pods = self._cluster.call("list", lambda: self._jobs.pods(selectors), timeout=timeout, repeatable=True)
+        of = {reference.uid: pod for pod in pods if pod.metadata for reference in pod.metadata.ownerReferences or []}
+        return [self._info(found, of.get(found.metadata.uid or "")) for found in jobs if found.metadata]
+
+    def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
+        """Return what the bot wrote into its result."""
+        self._require("fetch_result", container, timeout)
+        return fetch_result(self._cluster, self._pods, container.id, limit=limit, timeout=timeout)
+
+    def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents:
+        """Begin to tell of the ends of containers."""
+        ends = Ends(self._pods, selectors)
+        self._pods.wait("", lambda _pod: True, timeout=timeout)  # until the watch has begun
+        return ends
+
+    def close(self) -> None:
+        """Let go of the connections; containers go on."""
+        self._cluster.close()
+
+    def _pick_user(self) -> int:
+        taken, users = self._pods.users(), self._settings.user_ids
+        free = [user for user in (choice(users) for _ in range(100)) if user not in taken]
+        return free[0] if free else choice(users)
+
+    def _require(self, operation: str, container: ContainerHandle, timeout: float) -> None:
+        """Raise where there is no such Job; one that was seen is believed to be there."""
+        if (name := container.id) not in self._known:
+            get = self._jobs.get
+            self._cluster.call(operation, lambda: get(name), timeout=timeout, container_id=name, repeatable=True)
+            self._known.add(name)
+
+    def _is_over(self, name: str, pod: Pod | None) -> bool:
+        return has_ended(pod) or (pod is None and self._pods.last(name) is not None)
+
+    def _status(self, name: str, found: Job | None, pod: Pod | None) -> ContainerStatus:
+        seen = status(name, found, pod, self._pods.last(name))
+        if seen is None:
+            raise self._gone("inspect", name, "its pod is gone, deleted by something else than botdock")
+        return seen
+
+    def _gone(self, operation: str, name: str, problem: str) -> ContainerNotFoundError:
+        return Call(operation=operation, url=self._cluster.url, container_id=name).error(
+            ContainerNotFoundError, problem
+        )
+
+    async def _remove(self, name: str) -> None:
+        pod = self._pods.look(name) or await self._jobs.pod_of(name)
+        await self._jobs.delete(name)
+        if pod is not None:
+            await self._jobs.delete_pod(pod)
+
+    def _info(self, found: Job, pod: Pod | None) -> ContainerInfo:
+        assert found.metadata  # noqa: S101 - the API server names what it tells of
+        assert found.spec  # noqa: S101 - the same
+        name = found.metadata.name or ""
+        labels = {**(found.metadata.annotations or {}), **(found.metadata.labels or {})}
+        seen = status(name, found, pod)
+        containers = found.spec.template.spec.containers if found.spec.template.spec else []
+        return ContainerInfo(
+            container_id=name,
+            name=labels.get(ANNOTATION_NAME, name),
+            image=next((each.image or "" for each in containers if each.name == BOT), ""),
+            state=seen.state if seen else ContainerState.UNKNOWN,
+            labels=labels,
+            created_at=found.metadata.creationTimestamp,
+        )
