@@ -103,3 +103,20 @@ def test_reads_that_skip_what_is_stored_follow_each_other_without_a_pause(
     collector.start_collection(stream, tmp_path, source=SOURCE, limit=None)
     assert collector.wait_drained("01", 10)
     assert StoredLog(tmp_path).tail(100) == "the rest"
+
+
+@pytest.mark.parametrize("has_fileno", [True, False])
+def test_what_is_left_once_a_bot_has_ended_is_read_without_a_rest(
+    collector: LogCollector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_fileno: bool
+) -> None:
+    monkeypatch.setattr("botdock.services.logs.loop.REST", 3600.0)
+    if not has_fileno:
+        monkeypatch.setattr("botdock.services.logs.loop.POLL_INTERVAL", 3600.0)
+    stream = ScriptedStream(LogChunk(Stream.STDOUT, b"x", 1), is_open=True, has_fileno=has_fileno)
+    collector.start_collection(stream, tmp_path, source=SOURCE, limit=None)
+    assert collector.wait_progress("01", 0, 60) == (1, False)
+    for piece in (b"y", b"z"):
+        stream.put(LogChunk(Stream.STDOUT, piece, 2))
+    stream.end()
+    assert collector.wait_drained("01", 60)
+    assert StoredLog(tmp_path).tail(100) == "xyz"

@@ -35,6 +35,7 @@ class Collection:
         attempts: How often the stream was opened since `away_since`, on the monotonic clock.
         empty_reads: Reads without anything, one after the other.
         rest_until: When the loop reads it again, on the monotonic clock.
+        hurries: Whether its end is waited for, so that there is no rest after what is read.
         leaving: Whether nothing more is to be read.
         skipping: Whether the last read brought nothing because the stream goes through what is stored already.
     """
@@ -56,7 +57,7 @@ class Collection:
         self.intake = Intake(writer, source=source, sinks=sinks, record=record)
         self.rest_until, self.empty_reads = 0.0, 0
         self.away_since, self.attempts = time.monotonic(), 0
-        self.skipping = False
+        self.skipping = self.hurries = False
         self._record = record
         self._current_since = 0.0
         """Since when nothing that the bot has written is still to come, on the monotonic clock; 0 for ever."""

@@ -156,7 +156,7 @@ class LogCollector:
                 raise LogError(f"the log of execution {execution_id!r} is being collected already")
 
     def wait_drained(self, execution_id: str, timeout: float) -> bool:
-        """Wait until the log has been read to its end; return whether it has.
+        """Wait until the log has been read to its end, from now on without a rest; return whether it has.
 
         True as well when nothing more will come of a log that cannot be continued.
 
@@ -166,6 +166,8 @@ class LogCollector:
                 opened again, for as long as `reconnect_timeout` allows, it goes on to wait: a long log takes its time.
         """
         collection = self._collection(execution_id)
+        collection.hurries = True
+        self._loop.look_at(collection)
         seen, deadline = collection.activity(), time.monotonic() + timeout
         while not collection.wait_ended(max(min(deadline - time.monotonic(), ACTIVITY_INTERVAL), 0.0)):
             now = collection.activity()

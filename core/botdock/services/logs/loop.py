@@ -42,8 +42,8 @@ class LogLoop:
     """Waits for all streams at once, and reads one piece of each that has something, in turn.
 
     A stream that brought little rests for `REST` seconds; so its reads, and the records that they make, are at most
-    200 in a second. Streams that have a descriptor and nothing to read cost nothing. A stream that does not return from
-    a read is given up: another thread goes on with the others.
+    200 in a second, until its end is waited for. Streams that have a descriptor and nothing to read cost nothing. A
+    stream that does not return from a read is given up: another thread goes on with the others.
 
     Args:
         on_stored: Called after something of a collection was stored.
@@ -188,12 +188,7 @@ class LogLoop:
             self._on_left(collection)
             return
         if size:
-            collection.empty_reads = 0
-            self._written[collection] = None
-            self._written.move_to_end(collection)
-            if len(self._written) > MAX_OPEN:
-                self._written.popitem(last=False)[0].writer.close()
-            self._on_stored(collection)
+            self._note_stored(collection)
         elif collection.skipping:  # it works its way through what is stored: it is read on when it is its turn
             collection.empty_reads = 0
             return
@@ -201,9 +196,19 @@ class LogLoop:
             collection.empty_reads += 1
         if collection not in self._polled and not size and collection.empty_reads == 1:
             return  # a first look before anything came: the first line is not kept waiting for that
-        if size < MUCH:
+        if size and collection.hurries:
+            collection.rest_until = now
+        elif size < MUCH:
             pause = POLL_INTERVAL if collection.empty_reads < MAX_EMPTY_READS else LAZY_INTERVAL
             collection.rest_until = now + (pause if collection in self._polled else REST)
+
+    def _note_stored(self, collection: Collection) -> None:
+        collection.empty_reads = 0
+        self._written[collection] = None
+        self._written.move_to_end(collection)
+        if len(self._written) > MAX_OPEN:
+            self._written.popitem(last=False)[0].writer.close()
+        self._on_stored(collection)
 
     def _dismiss(self, collection: Collection) -> None:
         self._polled.pop(collection, None)
