@@ -14,7 +14,7 @@ PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 MACHINE := tests/faults/test_cgroup2_machine.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test drills lint bench docs images clean
+.PHONY: help setup demo test drills lint bench docs version images clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -64,6 +64,10 @@ bench: $(READY) ## Measure, each number against what it is compared with
 
 docs: $(READY) ## Run every example of the documentation
 	@$(PYTEST) tests/docs
+
+version: ## Move all distributions to one version: make version V=0.2.0
+	@echo '$(V)' | grep -Eq '^[0-9]+\.[0-9]+\.[0-9]+$$' || { echo "name the version: make version V=0.2.0" >&2; exit 2; }
+	@sed -i 's/^version = ".*"/version = "$(V)"/' pyproject.toml $(MEMBERS:%=%/pyproject.toml)
 
 clean: ## Delete the virtual environment and what tools left here
 	rm -rf $(VENV) .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

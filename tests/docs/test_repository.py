@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from importlib import import_module
@@ -121,6 +122,21 @@ def test_a_member_stands_on_its_own(member: Path) -> None:
     assert "uv" not in project.get("tool", {}), "sources belong to the root alone: a copy of the member has none"
     assert project["project"].get("entry-points", {}).keys() | project["project"].get("scripts", {}).keys()
     assert name in (ROOT / "pyproject.toml").read_text()
+
+
+def test_all_distributions_have_one_version_and_move_by_one_command(tmp_path: Path) -> None:
+    def versions(root: Path) -> set[str]:
+        return {tomllib.loads(path.read_text())["project"]["version"] for path in root.rglob("pyproject.toml")}
+
+    for path in (ROOT / "Makefile", ROOT / "pyproject.toml", *(member / "pyproject.toml" for member in MEMBERS)):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(path.read_text())
+    assert len(versions(tmp_path)) == 1
+    assert subprocess.run(["make", "-s", "version", "V=1.2"], cwd=tmp_path, capture_output=True, check=False).returncode
+    assert len(versions(tmp_path)) == 1
+    subprocess.run(["make", "-s", "version", "V=10.20.30"], cwd=tmp_path, check=True)
+    assert versions(tmp_path) == {"10.20.30"}
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=name_of)

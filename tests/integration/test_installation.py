@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
+from email import message_from_string
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,21 @@ def test_each_wheel_has_one_package_of_its_own_and_its_types(wheels: list[Path])
         assert tops == {package}
         assert f"{package}/py.typed" in names(wheel)
         assert not [name for name in names(wheel) if "/tests/" in name or name.endswith(".pyc")]
+
+
+def test_the_metadata_of_each_wheel_is_whole_and_names_no_address(wheels: list[Path]) -> None:
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            [file] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+            metadata = message_from_string(archive.read(file).decode())
+            licence = archive.read(file.replace("METADATA", "licenses/LICENSE"))
+        assert licence == (ROOT / "LICENSE").read_bytes()
+        assert (metadata["License-Expression"], metadata["Requires-Python"]) == ("Apache-2.0", ">=3.11")
+        assert metadata["Summary"]
+        assert metadata["Author"]
+        assert str(metadata.get_payload()).startswith("# botdock")
+        assert {"Typing :: Typed", "Operating System :: POSIX :: Linux"} <= set(metadata.get_all("Classifier", []))
+        assert not metadata.get_all("Project-URL")
 
 
 def test_each_member_says_what_it_adds(wheels: list[Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_each_verb_teaches_its_options_and_exit_codes(cli: Callable[..., Any], v
 
 def test_version_names_both_distributions(cli: Callable[..., Any]) -> None:
     shown = cli("--version")
-    assert (shown.code, shown.out) == (0, "botdock 0.1.0 (command line 0.1.0)\n")
+    assert (shown.code, shown.out) == (0, f"botdock {version('botdock')} (command line {version('botdock-cli')})\n")
 
 
 @pytest.mark.parametrize(

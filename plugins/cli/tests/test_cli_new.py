@@ -6,13 +6,14 @@ import ast
 import json
 import tomllib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from botdock_cli.commands.new import KINDS
-from botdock_cli.scaffold import TEMPLATES, files_of
+from botdock_cli.scaffold import TEMPLATES, bounds_of, files_of
 
 ROOT = Path(__file__).parents[3]
 MEMBERS = {
@@ -57,10 +58,11 @@ def test_a_plugin_is_a_whole_distribution_under_its_own_name(cli: Callable[..., 
     member = project_of(ROOT / MEMBERS[kind])["project"]["name"]
     assert project["name"] == folder.name == f"{member.rpartition('-')[0]}-acme-x"
     assert project["entry-points"] == {"botdock": {"acme-x": f"{package}.plugin"}}
-    assert "botdock>=0.1,<0.2" in project["dependencies"]
-    assert project["optional-dependencies"]["test"] == ["botdock-testing>=0.1,<0.2", "pytest>=8.3"]
+    bounds = bounds_of(version("botdock"))
+    assert f"botdock{bounds}" in project["dependencies"]
+    assert project["optional-dependencies"]["test"] == [f"botdock-testing{bounds}", "pytest>=8.3"]
     assert {"README.md", f"src/{package}/py.typed", f"tests/test_{package}.py"} <= set(written["files"])
-    assert "license" not in project
+    assert not project.keys() & {"license", "license-files", "authors"}, "they are the author's to choose"
 
 
 @pytest.mark.parametrize("kind", PLUGINS)
@@ -143,6 +145,13 @@ def test_what_fails_half_way_leaves_nothing(
     assert "No space left" in shown.err
     assert "Traceback" not in shown.err
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("release", "bounds"), [("0.1.0", ">=0.1,<0.2"), ("0.9.3", ">=0.9,<0.10"), ("2.4.1", ">=2.4,<3")]
+)
+def test_a_plugin_needs_the_versions_that_have_its_interface(release: str, bounds: str) -> None:
+    assert bounds_of(release) == bounds
 
 
 def test_every_kind_is_taught() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def with_records(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return use
 
 
+VERSION = version("botdock")
 BROKEN = PluginRecord(
     name="ruby", distribution="botdock-ruby", version="2.0", stage=PluginStage.IMPORT, reason="ImportError: no gem"
 )
@@ -36,8 +38,8 @@ def test_what_is_installed_is_a_table(cli: Callable[..., Any]) -> None:
     assert shown.code == 0
     heading, *rows = shown.out.splitlines()
     assert heading.split() == ["KIND", "NAME", "DISTRIBUTION", "VERSION", "SUMMARY"]
-    assert ["engine", "process", "botdock-engine-process", "0.1.0"] in [row.split()[:4] for row in rows]
-    assert ["runtime", "bash", "botdock-runtime-bash", "0.1.0"] in [row.split()[:4] for row in rows]
+    assert ["engine", "process", "botdock-engine-process", VERSION] in [row.split()[:4] for row in rows]
+    assert ["runtime", "bash", "botdock-runtime-bash", VERSION] in [row.split()[:4] for row in rows]
 
 
 def test_what_did_not_load_stands_below_with_stage_and_reason(
@@ -67,7 +69,7 @@ def test_a_blocked_plugin_is_shown_as_blocked(cli: Callable[..., Any]) -> None:
     Path("botdock.toml").write_text('[plugins]\nblocked = ["botdock-runtime-bash"]\n')
     cli("config", "trust")
     shown = cli("plugins")
-    assert "not loaded: bash (botdock-runtime-bash 0.1.0): blocked: blocked by plugins.blocked" in shown.out
+    assert f"not loaded: bash (botdock-runtime-bash {VERSION}): blocked: blocked by plugins.blocked" in shown.out
 
 
 def test_a_wrong_configuration_is_told_whole(cli: Callable[..., Any]) -> None:

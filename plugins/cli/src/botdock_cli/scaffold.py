@@ -112,19 +112,20 @@ def _words(name: str) -> str:
 
 def _bounded(pyproject: str, kind: str, name: str) -> str:
     """Return a pyproject.toml with bounded versions, what tests need, and no licence, which is its author's choice."""
-    pyproject = re.sub(r"^license.*\n", "", pyproject, flags=re.MULTILINE)
+    pyproject = re.sub(r"^(license|authors).*\n", "", pyproject, flags=re.MULTILINE)
     pyproject = re.sub(r"^version = .*", 'version = "0.1.0"', pyproject, count=1, flags=re.MULTILINE)
     pyproject = re.sub(
         r"^description = .*", f'description = "The {kind} {name} for botdock."', pyproject, count=1, flags=re.MULTILINE
     )
-    pyproject = pyproject.replace('"botdock",', f'"botdock{_bounds()}",')
-    tests = f'[project.optional-dependencies]\ntest = ["botdock-testing{_bounds()}", "pytest>=8.3"]\n\n'
+    bounds = bounds_of(version("botdock"))
+    pyproject = pyproject.replace('"botdock",', f'"botdock{bounds}",')
+    tests = f'[project.optional-dependencies]\ntest = ["botdock-testing{bounds}", "pytest>=8.3"]\n\n'
     return pyproject.replace("[project.entry-points.botdock]", f"{tests}[project.entry-points.botdock]")
 
 
-def _bounds() -> str:
-    """Return which versions of botdock have the plugin interface of this one (see `botdock.hookspecs`)."""
-    major, minor = (int(part) for part in version("botdock").split(".")[:2])
+def bounds_of(release: str) -> str:
+    """Return which versions of botdock have the plugin interface of a release (see `botdock.hookspecs`)."""
+    major, minor = (int(part) for part in release.split(".")[:2])
     below = f"{major + 1}" if major else f"0.{minor + 1}"
     return f">={major}.{minor},<{below}"
 
@@ -139,5 +140,5 @@ def _readme(files: Mapping[str, str], kind: str, name: str) -> str:
         member=_member(kind),
         commands="\n".join(f"$ {command}" for command in next_steps(kind, name)),
         files="\n".join(lines),
-        requirement=f"botdock{_bounds()}",
+        requirement=f"botdock{bounds_of(version('botdock'))}",
     )
