@@ -61,13 +61,14 @@ class _Told:
 
     cluster: Cluster
     known: dict[str, Pod] = attrs.field(factory=dict)
+    gone: dict[str, Pod] = attrs.field(factory=dict)
     listeners: list[Callable[[str, Pod | None], None]] = attrs.field(factory=list)
 
     def look(self, job: str) -> Pod | None:
         return self.known.get(job)
 
-    def last(self, _job: str) -> Pod | None:
-        return None
+    def last(self, job: str) -> Pod | None:
+        return self.gone.get(job)
 
     def listen(self, changed: Callable[[str, Pod | None], None]) -> Callable[[], None]:
         self.listeners.append(changed)

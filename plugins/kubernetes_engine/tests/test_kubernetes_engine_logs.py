@@ -12,7 +12,7 @@ import pytest
 from botdock.errors import ContainerError
 from botdock.model import LogCursor
 from botdock_engine_kubernetes import flow, handover, logs
-from testbed.kubernetes_logs import BEGIN, CUT, GONE, SECOND, Answer, World, body, pod
+from testbed.kubernetes_logs import BEGIN, CUT, GONE, JOB, SECOND, Answer, World, body, pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +124,24 @@ def test_a_log_that_is_gone_after_it_was_followed_to_its_end_lost_nothing(world:
     with world.open() as stream:
         assert drain(stream).decode() == "".join(lines)
         assert not stream.lost
+
+
+@pytest.mark.parametrize(("state", "gaps"), [("ended", 1), ("never", 0)])
+def test_of_a_pod_that_is_gone_the_log_is_lost_if_there_was_one(world: World, state: str, gaps: int) -> None:
+    world.pods.gone[JOB] = pod(state)
+    with world.open() as stream:
+        assert drain(stream) == b""
+        assert len(stream.lost) == gaps
+
+
+def test_a_log_that_went_while_it_was_read_is_left_to_the_next_reader(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "QUIET", 0.05)
+    world.pods.tell(pod("running"))
+    world.answers = [Answer(body("one\n"), ends_bot=True, waits=True), Answer(GONE)]
+    with world.open() as stream, pytest.raises(ContainerError, match="removed"):
+        drain(stream)
 
 
 def test_a_reader_goes_on_behind_the_mark_and_asks_for_no_more_than_it_needs(world: World) -> None:

@@ -20,7 +20,7 @@ from botdock.errors import ContainerError
 from botdock.model import LogCursor, LogStream
 from botdock_engine_kubernetes.entries import NANO, EntryReader, chunks_of
 from botdock_engine_kubernetes.errors import FOREIGN, Call, code_of, translate
-from botdock_engine_kubernetes.evidence import has_begun, is_over
+from botdock_engine_kubernetes.evidence import has_begun, is_over, job_has_ended
 from botdock_engine_kubernetes.flow import Flow, begun_at
 from botdock_engine_kubernetes.handover import Handover
 from botdock_engine_kubernetes.job import BOT
@@ -127,6 +127,8 @@ class PodLog(LogStream):
 
     async def _read_to_end(self) -> None:
         pod = await self._pod_with_log()
+        if pod is None and self._follow and self._had_log():
+            self._note_gone()
         if pod is None or not has_begun(pod, self._container):
             return
         name = pod.metadata.name if pod.metadata and pod.metadata.name else self._job
@@ -165,9 +167,19 @@ class PodLog(LogStream):
         return bool(self._position.time_ns) and not (skip.passed or self._is_behind)
 
     def _note_gone(self) -> None:
-        """Take the end of a log that is not there: it was followed to it, or what is behind the cursor is lost."""
-        if not (self._position.time_ns or self._is_followed):
+        """Take the end of a log that is not there: it was followed to it, or what is behind the cursor is lost.
+
+        Raises:
+            ContainerError: It went while it was read: the one who reads next notes what is lost.
+        """
+        if self._position.time_ns and not self._is_followed:
+            raise self._call.error(ContainerError, "the log was removed before it was read to its end")
+        if not self._is_followed:
             self._lost = (lost(self._cursor),)
+
+    def _had_log(self) -> bool:
+        last = self._pods.last(self._job)
+        return self._cursor.stdout > 0 or (last is not None and has_begun(last, self._container))
 
     async def _pod_with_log(self) -> Pod | None:
         """Return the pod once its container has begun or never will; None where there is no pod any more, or yet."""
@@ -178,19 +190,9 @@ class PodLog(LogStream):
             return not self._follow or has_begun(pod, self._container) or is_over(pod, self._container)
 
         await self._pods.until(self._job, lambda _pod: True)  # the watch has listed them
-        if self._pods.look(self._job) is None and await self._job_has_ended():
+        if self._pods.look(self._job) is None and await job_has_ended(self._cluster, self._job):
             return None
         return await self._pods.until(self._job, is_ready)
-
-    async def _job_has_ended(self) -> bool:
-        """Ask whether the Job, of which there is no pod, will not have one again."""
-        path = f"/apis/batch/v1/namespaces/{self._cluster.namespace}/jobs/{self._job}"
-        answer = await self._cluster.send(lambda: self._cluster.http.get(path, timeout=ANSWER))
-        if answer.status_code == HTTPStatus.NOT_FOUND:
-            return True
-        answer.raise_for_status()
-        conditions = answer.json().get("status", {}).get("conditions", ())
-        return any(found["type"] in {"Complete", "Failed"} and found["status"] == "True" for found in conditions)
 
     async def _await_end(self) -> None:
         try:
