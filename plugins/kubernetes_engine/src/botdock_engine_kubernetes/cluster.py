@@ -17,7 +17,7 @@ from lightkube import AsyncClient, KubeConfig
 from lightkube.config.client_adapter import ConnectionParams
 from lightkube.core.exceptions import ConfigError as KubeconfigError
 
-from botdock.errors import ConfigError
+from botdock.errors import ConfigError, EngineUnavailableError
 from botdock_engine_kubernetes.errors import FOREIGN, Call, code_of, is_cut, reason_of, translate
 
 if TYPE_CHECKING:
@@ -52,16 +52,23 @@ class Cluster:
     """
 
     def __init__(self, config: SingleConfig, settings: KubernetesSettings, **client: Any) -> None:
-        timeout = httpx2.Timeout(10.0, connect=settings.connect_timeout, read=None, pool=None)
         self.namespace = settings.namespace or config.namespace
         self.url = config.cluster.server
-        self.client = AsyncClient(config=config, namespace=self.namespace, timeout=timeout, **client)
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8)
-        params = ConnectionParams(timeout=timeout, **client).httpx_params(config)
-        self.http = httpx2.AsyncClient(**params, limits=limits)
+        self._config = config
+        self._timeout = httpx2.Timeout(10.0, connect=settings.connect_timeout, read=None, pool=None)
+        self._given = client
         self._pace = _Pace(settings.requests_per_second)
         self._starting = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._open()
+
+    def _open(self) -> None:
+        """Make the clients, which belong to one loop."""
+        given = self._given
+        self.client = AsyncClient(config=self._config, namespace=self.namespace, timeout=self._timeout, **given)
+        params = ConnectionParams(timeout=self._timeout, **given).httpx_params(self._config)
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8)
+        self.http = httpx2.AsyncClient(**params, limits=limits)
         self._is_closed = False
 
     @classmethod
@@ -103,10 +110,13 @@ class Cluster:
         except FOREIGN as error:
             future.cancel()
             raise translate(error, call) from error
+        except concurrent.futures.CancelledError as error:
+            raise call.error(EngineUnavailableError, "the engine was closed meanwhile") from error
 
     def spawn(self, make: Callable[[], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         """Run a coroutine in the loop: a stream, a watch. Cancelling what is returned cancels it."""
-        return asyncio.run_coroutine_threadsafe(make(), self._running())
+        loop = self._running()
+        return asyncio.run_coroutine_threadsafe(make(), loop)
 
     async def send(self, make: Callable[[], Awaitable[T]], *, repeatable: bool = True) -> T:
         """Send one request from within the loop: paced, and again where the API server says "not now".
@@ -126,7 +136,7 @@ class Cluster:
                 await asyncio.sleep(_pause(error, attempt))
 
     def close(self) -> None:
-        """End the thread, and what runs in it. Never raises, and may be called twice."""
+        """End the thread, and what runs in it; a later call begins another. Never raises, and may be called twice."""
         with self._starting:
             self._is_closed, loop, self._loop = True, self._loop, None
         if loop is None:
@@ -143,6 +153,7 @@ class Cluster:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.client.close()
         await self.http.aclose()
+        await asyncio.get_running_loop().shutdown_asyncgens()
 
     async def _attempts(self, make: Callable[[], Awaitable[T]], call: Call, *, repeatable: bool) -> T:
         async with asyncio.timeout(call.timeout):
@@ -151,7 +162,7 @@ class Cluster:
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._starting:
             if self._is_closed:
-                raise RuntimeError("the engine is closed")
+                self._open()
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 Thread(target=_run, args=(self._loop,), name="botdock-kubernetes", daemon=True).start()

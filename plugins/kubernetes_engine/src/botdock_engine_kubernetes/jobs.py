@@ -19,6 +19,8 @@ from lightkube.types import CascadeType, PatchType
 from botdock_engine_kubernetes.job import JOB_LABEL, LABEL_USER
 
 if TYPE_CHECKING:
+    from lightkube import AsyncClient
+
     from botdock_engine_kubernetes.cluster import Cluster
 
 ANNOTATION_MADE = "io.botdock.made"
@@ -35,7 +37,11 @@ class Jobs:
     """The calls about Jobs of one namespace. All run by `Cluster.call`, and raise what the client raises."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._client = cluster.client
+        self._cluster = cluster
+
+    @property
+    def _client(self) -> AsyncClient:
+        return self._cluster.client
 
     async def create(self, job: Job) -> Job:
         """Create a Job; one that an earlier attempt made, whose answer was lost, counts as created."""

@@ -115,9 +115,10 @@ class Pods:
         return end
 
     def begin(self) -> None:
-        """Begin to watch, once."""
+        """Begin to watch, once; and again after the cluster was closed."""
         with self._starting:
-            if self._watching is None:
+            if self._watching is None or self._watching.done():
+                self._version = ""
                 self._watching = self._cluster.spawn(self._watch)
 
     async def _watch(self) -> None:
