@@ -17,7 +17,6 @@ from botdock.errors import ContainerError
 from botdock.executions._lease import Lease
 from botdock.model import DEFAULT_LIMITS, ContainerRun, ContainerTemplate
 from botdock.pool import Kind, Member, Pool, _kind, _member, _pool, left_by_the_dead, read_reports, sweep
-from botdock_testing.engine import asked
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.fake_services import FakeContainers, FakeMetrics
 from botdock_testing.script import Script
@@ -88,11 +87,22 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setattr(_pool, "LOOK_EVERY", 0.02)
     monkeypatch.setattr(_kind, "FIRST_PAUSE", 0.001)
     programs = Programs()
+    template = ContainerTemplate(
+        image="shell:1",
+        command=("/bin/sh", "/botdock/program/entrypoint.sh"),
+        program=str(tmp_path),
+        program_digest="0" * 64,
+        program_target="/botdock/program",
+        code_target="/bot",
+        context_target="/botdock/context",
+        result_target="/botdock/result",
+        limits=DEFAULT_LIMITS,
+    )
     scene = Scene(
         engine=FakeEngine(programs, keeps_waiting=True),
         programs=programs,
         metrics=FakeMetrics(),
-        template=asked(image="shell:1").template,
+        template=template,
         home=tmp_path,
         lease=Lease(tmp_path),
     )

@@ -13,15 +13,24 @@ import pytest
 from botdock.config import PoolConfig
 from botdock.errors import ContainerError
 from botdock.executions._lease import Lease
-from botdock.model import ContainerRun, ContainerTemplate
+from botdock.model import DEFAULT_LIMITS, ContainerRun, ContainerTemplate
 from botdock.pool import Kind, Pool, PoolReport, _kind
-from botdock_testing.engine import asked
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.fake_services import FakeContainers, FakeMetrics
 from botdock_testing.script import Script
 
 PATIENCE = 60.0
-TEMPLATE = asked().template
+TEMPLATE = ContainerTemplate(
+    image="shell:1",
+    command=("/bin/sh", "/botdock/program/entrypoint.sh"),
+    program="/nowhere",
+    program_digest="0" * 64,
+    program_target="/botdock/program",
+    code_target="/bot",
+    context_target="/botdock/context",
+    result_target="/botdock/result",
+    limits=DEFAULT_LIMITS,
+)
 
 
 def _program(_template: ContainerTemplate, run: ContainerRun) -> Script:

@@ -122,7 +122,6 @@ def test_handlers_are_given_back() -> None:
 
 def test_one_more_while_python_ends_is_not_shown_as_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["botdock", "--version"])
-    monkeypatch.setattr("gc.freeze", lambda: None)  # of what lives in this process
     before = signal.getsignal(signal.SIGINT)
     try:
         with pytest.raises(SystemExit):

@@ -54,7 +54,14 @@ def test_what_is_missing_is_what_the_container_that_was_tried_lacks(look: Callab
     assert found.image == "bash:5.2"
     capabilities = found.capabilities("v1.32.2", separate_streams=False)
     assert capabilities.missing == found.missing
-    assert capabilities.log_faults == ("stdout and stderr come as one stream",)
+    assert capabilities.log_faults == ("stdout and stderr come as one stream", "bytes may differ from what was written")
+
+
+def test_bytes_are_exact_where_a_cr_before_a_newline_is_in_the_log(look: Callable[..., Probe]) -> None:
+    exact = FakeEngine(lambda _template, _run: Script(output=(Script.out(b"newline \r\n"),)))
+    assert look(exact).exact_bytes
+    assert look(FakeEngine(scripted)).exact_bytes  # as it was kept
+    assert not look(FakeEngine(scripted), anew=True).exact_bytes
 
 
 def test_nothing_of_a_probe_is_left_in_the_cluster(look: Callable[..., Probe]) -> None:

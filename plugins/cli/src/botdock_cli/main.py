@@ -29,10 +29,8 @@ def run() -> None:
         code = main(sys.argv[1:])
     except KeyboardInterrupt:  # it came before there was anything to say it with
         code = 130
-    import gc
     import signal
 
-    gc.freeze()  # else Python looks several times through all that is alive as it ends: 50 ms of a processor
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python shows a traceback for one that comes while it ends
     sys.exit(code)

@@ -52,11 +52,13 @@ class Probe:
         missing: Each feature that is not enforced, with the reason and what mends it.
         image: What was run for it.
         at: When, in seconds since 1970.
+        exact_bytes: Whether the log holds all that a container writes: containerd drops a CR before a newline.
     """
 
     missing: Mapping[Feature, str]
     image: str
     at: float
+    exact_bytes: bool
 
     @property
     def enforced(self) -> frozenset[Feature]:
@@ -76,6 +78,7 @@ class Probe:
             enforced=self.enforced,
             missing=dict(self.missing),
             separate_streams=separate_streams,
+            exact_bytes=self.exact_bytes,
         )
 
 
@@ -124,7 +127,8 @@ def probe(
     with ThreadPoolExecutor(2) as pool:
         free = pool.submit(_look, engine, image, targets, network=FREE)
         seen = _look(engine, image, targets)
-        found = Probe(missing=missing_features(seen, free.result()), image=image, at=time.time())
+        missing = missing_features(seen, free.result())
+    found = Probe(missing=missing, image=image, at=time.time(), exact_bytes=seen.get("newline") == ["\r"])
     _keep(found, kept, key)
     return found
 
@@ -160,7 +164,7 @@ def _look(engine: Engine, image: str, targets: str, *, network: str = "none") ->
                 log = _log(engine, handle).decode("utf-8", "replace")
                 words = " ".join(f"{status.error} {log}".split())[-SAID:]
                 raise _unavailable(f"the container that tries the profile failed: {words or status.exit_code}")
-            lines = _log(engine, handle).decode("utf-8", "replace").splitlines()
+            lines = _log(engine, handle).decode("utf-8", "replace").split("\n")
         finally:
             engine.remove(handle, timeout=CALL_TIMEOUT)
     seen: dict[str, list[str]] = {}
@@ -205,6 +209,7 @@ def _probed(made: Path, image: str, targets: str, network: str) -> tuple[Contain
 
 def _keep(found: Probe, path: Path, key: str) -> None:
     document = {"key": key, "missing": dict(found.missing), "image": found.image, "at": found.at}
+    document["exact_bytes"] = found.exact_bytes
     with suppress(OSError):  # then the next one looks again
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
@@ -216,7 +221,9 @@ def _read(document: Mapping[str, Any], key: str) -> Probe:
     if document["key"] != key or not 0 <= time.time() - document["at"] < LIFE:
         raise ValueError("it was something else that was looked at, or too long ago")
     missing = {Feature(name): str(reason) for name, reason in document["missing"].items()}
-    return Probe(missing=missing, image=document["image"], at=document["at"])
+    return Probe(
+        missing=missing, image=document["image"], at=document["at"], exact_bytes=document["exact_bytes"] is True
+    )
 
 
 def _unavailable(message: str) -> EngineUnavailableError:

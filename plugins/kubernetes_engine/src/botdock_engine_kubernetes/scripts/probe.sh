@@ -77,6 +77,7 @@ for tool in python3 node bash nc; do
 done
 [ "$1" != network ] || exit 0
 
+printf 'newline \r\n'
 for place in / /bot/; do
     if (: >"$place.probe") 2>/dev/null; then echo "written $place"; fi
 done
