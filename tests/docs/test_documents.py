@@ -18,13 +18,20 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
-TRIED_ELSEWHERE = {"bots-with-dependencies.md", "operate.md", "start-a-plugin.md", "write-a-runtime.md"}
+TRIED_ELSEWHERE = {
+    "bots-with-dependencies.md",
+    "kubernetes.md",
+    "operate.md",
+    "start-a-plugin.md",
+    "write-a-runtime.md",
+}
 """Documents whose commands are about files that they show."""
 CONFIGURING = (
     "bots-with-dependencies.md",
     "configure.md",
     "images.md",
     "keep-bots-running.md",
+    "kubernetes.md",
     "operate.md",
     "run-without-docker.md",
     "use-a-remote-docker.md",

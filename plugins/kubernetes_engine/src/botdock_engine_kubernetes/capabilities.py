@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from botdock.model import Feature, Limits
 from botdock.model.limits import KIB, MIB
-from botdock_engine_kubernetes.job import HOME
+from botdock_engine_kubernetes.delivery import HOME
+from botdock_engine_kubernetes.pod import HELPER_PROCESSES
 
 Seen = Mapping[str, Sequence[str]]
 """By topic, the lines that `probe.sh` wrote: `status`, `mounts` and so on."""
@@ -118,7 +119,7 @@ def _has_cpu_quota(seen: Seen) -> bool:
 
 
 def _has_few_processes(seen: Seen) -> bool:
-    return _rlimit(seen, "Max processes", LIMITS.pids) and not seen.get("forked")
+    return _rlimit(seen, "Max processes", (LIMITS.pids or 0) + HELPER_PROCESSES) and not seen.get("forked")
 
 
 def _is_bounded(seen: Seen) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botdock import Check, CheckStatus
 from botdock.errors import BotdockError
+from botdock_engine_kubernetes.errors import ENGINE
 from botdock_engine_kubernetes.rights import missing_rights
 
 if TYPE_CHECKING:
@@ -33,15 +34,23 @@ _ROLE = "`python3 -m botdock_engine_kubernetes | kubectl apply -n {namespace} -f
 
 
 def checks(config: Config) -> Iterator[Check]:
-    """Yield what is found, a container that is tried included; never raises."""
+    """Yield what is found, a container that is tried included; never raises.
+
+    Only where this engine is the configured one: nothing is made in a cluster that a kubeconfig happens to name.
+    """
     from botdock_engine_kubernetes.engine import KubernetesEngine
 
+    if config.engine != ENGINE:
+        yield _ok("engine", "not asked, as it is not the configured engine: BOTDOCK_ENGINE=kubernetes has it asked")
+        return
     try:
         with closing(KubernetesEngine.from_config(config)) as engine:
-            yield from look_at(engine.cluster)
-            yield from tell(engine.probe(anew=True))
+            found = list(look_at(engine.cluster))
+            yield from found
+            if all(check.status is not CheckStatus.FAILED for check in found):
+                yield from tell(engine.probe(anew=True))
     except BotdockError as error:
-        yield _failed("engine", error.message, error.hint or "")
+        yield _failed("isolation", error.message, error.hint or "")
 
 
 def look_at(cluster: Cluster) -> Iterator[Check]:

@@ -10,7 +10,7 @@ from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
 from lightkube.models.networking_v1 import NetworkPolicySpec
 from lightkube.resources.networking_v1 import NetworkPolicy
 
-from botdock_engine_kubernetes.job import LABEL_NETWORK
+from botdock_engine_kubernetes.pod import LABEL_NETWORK
 
 if TYPE_CHECKING:
     from botdock_engine_kubernetes.cluster import Cluster
