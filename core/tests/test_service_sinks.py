@@ -185,15 +185,6 @@ def test_a_sink_that_closes_its_own_runner_does_not_wait_for_itself() -> None:
     assert closed.wait(10)
 
 
-def test_no_sink_is_false_and_has_no_thread() -> None:
-    threads = threading.active_count()
-    fan_out = SinkFanOut({}, capacity=1)
-    fan_out.offer(ONE, lines("a"))
-    fan_out.close()
-    assert not fan_out
-    assert threading.active_count() == threads
-
-
 PROGRAM = """
 import os, sys, threading
 from botdock.model import LogLine, LogSink, LogSource, Stream

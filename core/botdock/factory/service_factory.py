@@ -56,7 +56,7 @@ class ServiceFactory(BaseFactory):
         report = self.metrics.record_log_operation
         return LogCollector(
             section,
-            sinks=SinkFanOut(sinks, capacity=section.sink_queue, on_operation=report),
+            sinks=SinkFanOut(sinks, capacity=section.sink_queue, on_operation=report) if sinks else None,
             on_operation=report,
             reconnect_timeout=self._config.containers.reconnect_timeout,
         )

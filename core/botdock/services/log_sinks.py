@@ -86,10 +86,6 @@ class SinkFanOut:
             for name, sink in sinks.items()
         }
 
-    def __bool__(self) -> bool:
-        """Whether there is any sink."""
-        return bool(self._threads)
-
     def offer(self, source: LogSource, lines: Sequence[LogLine]) -> None:
         """Queue lines of one execution, in their order, for every sink; never waits.
 

@@ -47,7 +47,7 @@ class Collection:
         *,
         source: LogSource,
         options: Options,
-        sinks: SinkFanOut,
+        sinks: SinkFanOut | None,
         record: Callable[[str, bool, int], None],
     ) -> None:
         self.writer, self.directory = writer, writer.directory

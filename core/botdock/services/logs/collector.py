@@ -59,7 +59,7 @@ class LogCollector:
 
     Args:
         config: How the logs are stored, and how long the rest of one may take.
-        sinks: Get every line, each in its own time.
+        sinks: Get every line, each in its own time; None for none.
         on_operation: Told of each step: its name, whether it succeeded, bytes. Must not wait.
         reconnect_timeout: Seconds that a broken stream has to be readable again; an engine may be away for as long.
     """
@@ -73,7 +73,7 @@ class LogCollector:
         reconnect_timeout: float = 15.0,
     ) -> None:
         self._config = config
-        self._sinks = sinks or SinkFanOut({}, capacity=1)
+        self._sinks = sinks
         self._record = on_operation or (lambda _operation, _success, _size: None)
         self._collections: dict[str, Collection] = {}
         self._lock = threading.Lock()
@@ -251,7 +251,8 @@ class LogCollector:
             self._release(collection)
         self._loop.close(CLOSE_TIMEOUT)
         self._maintenance.close(CLOSE_TIMEOUT)
-        self._sinks.close()
+        if self._sinks is not None:
+            self._sinks.close()
 
     def _release(self, collection: Collection) -> None:
         self._leave(collection)

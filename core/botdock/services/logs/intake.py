@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
 from botdock._log import logger
 from botdock.model.logs import LogChunk, LogGap, LogSource, Stream
 from botdock.services.lines import LineSplitter, parts
-from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogWriter
+
+if TYPE_CHECKING:
+    from botdock.services.log_sinks import SinkFanOut
 
 MAX_CHUNKS = 64
 """Chunks of one read whose order between the two streams is kept."""
@@ -69,7 +72,7 @@ class Intake:
         writer: LogWriter,
         *,
         source: LogSource,
-        sinks: SinkFanOut,
+        sinks: SinkFanOut | None,
         record: Callable[[str, bool, int], None],
     ) -> None:
         self.gaps = 0
@@ -98,8 +101,8 @@ class Intake:
             if self.lost:
                 self._note_gap(chunk.stream)
             stored = self._writer.append(chunk)
-            if stored and self._sinks:
-                self._offer(LogChunk(chunk.stream, stored, chunk.time_ns))
+            if stored and self._sinks is not None:
+                self._offer(self._sinks, LogChunk(chunk.stream, stored, chunk.time_ns))
         if ended:
             for stream in [stream for stream in Stream if stream in self.lost]:
                 self._note_gap(stream)
@@ -112,9 +115,9 @@ class Intake:
             LogError: The disk took no more.
         """
         stored = self._writer.flush()
-        if self._sinks:
+        if self._sinks is not None:
             for chunk in stored:
-                self._offer(chunk)
+                self._offer(self._sinks, chunk)
             self._sinks.offer(self._source, self._lines.finish())
 
     def count_growth(self) -> None:
@@ -135,10 +138,10 @@ class Intake:
                 "the engine had lost a part of the log"
             )
 
-    def _offer(self, stored: LogChunk) -> None:
+    def _offer(self, sinks: SinkFanOut, stored: LogChunk) -> None:
         for part in parts(stored):
             if lines := self._lines.feed(part):
-                self._sinks.offer(self._source, lines)
+                sinks.offer(self._source, lines)
 
 
 def condense(chunks: Sequence[LogChunk], *, largest: int) -> list[LogChunk]:
