@@ -15,8 +15,8 @@ from testbed.waiting import until
 
 MIB = 1024 * 1024
 RUNS = count(100, 3)
-LINES = count(2_000_000, 30_000)
-"""Of 100 bytes each; the many of a drill go through the kubelet's rotation, while nobody reads."""
+LINES = count(600_000, 30_000)
+"""Of 100 bytes each; the many of a drill are more than the kubelet keeps in one file."""
 RATE = count(10_000, 10_000)
 """Lines a second."""
 BOT = f"""

@@ -12,6 +12,7 @@ import pytest
 from botdock.errors import ContainerError
 from botdock.model import LogCursor
 from botdock_engine_kubernetes import flow, handover, logs
+from botdock_engine_kubernetes.answers import CROWDED
 from testbed.kubernetes_logs import BEGIN, CUT, GONE, JOB, SECOND, Answer, World, body, pod
 
 if TYPE_CHECKING:
@@ -212,6 +213,23 @@ def test_a_follower_that_may_wait_in_a_file_that_was_rotated_is_asked_anew(
     with world.open() as stream:
         assert drain(stream).decode() == f"{line}two\n"
     assert [asked.get("follow") for asked in world.asked] == ["true", "true", None]
+
+
+@pytest.mark.parametrize("rest", [b"", body("tw", first=1)])
+def test_where_too_many_are_followed_the_log_is_asked_for_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(logs, "CROWDED_PAUSE", 0.01)
+    world.pods.tell(pod("running"))
+    world.answers = [
+        Answer(CROWDED),
+        Answer(body("one\n") + rest + CROWDED),
+        Answer(body("one\n") + CROWDED),
+        Answer(body("one\n", "two\n"), ends_bot=True),
+        Answer(body("one\n", "two\n", CROWDED.decode())),
+    ]
+    with world.open() as stream:
+        assert drain(stream) == b"one\ntwo\n" + CROWDED  # this time the bot says so
 
 
 def test_a_dead_connection_is_given_up_when_the_bot_has_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
-
-import httpx2
 
 from botdock.errors import ContainerError
 from botdock.model import LogCursor, LogStream
-from botdock_engine_kubernetes.entries import NANO, EntryReader, chunks_of
-from botdock_engine_kubernetes.errors import FOREIGN, Call, code_of, translate
+from botdock_engine_kubernetes.answers import ANSWER, CrowdedError, GoneError, check_words, open_log
+from botdock_engine_kubernetes.entries import EntryReader, chunks_of
+from botdock_engine_kubernetes.errors import FOREIGN, Call, translate
 from botdock_engine_kubernetes.evidence import has_begun, is_over, job_has_ended
 from botdock_engine_kubernetes.flow import Flow, begun_at
 from botdock_engine_kubernetes.handover import Handover
@@ -29,6 +26,7 @@ from botdock_engine_kubernetes.resuming import OVERLAP_NS, Position, ToEnd, ToMa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import httpx2
     from lightkube.resources.core_v1 import Pod
 
     from botdock.model import LogChunk, LogGap
@@ -40,10 +38,8 @@ if TYPE_CHECKING:
 
 END_TOLD = 10.0
 """Seconds until the watch tells of a container's end after its log has ended."""
-ANSWER = 30.0
-"""Seconds for the next bytes of a log that is not followed."""
-_GONE = b"unable to retrieve container logs"
-"""What the kubelet answers in place of the log of a container that it has removed; with status 200."""
+CROWDED_PAUSE = 1.0
+"""Seconds until a log is asked for again that could not be followed."""
 
 
 class PodLog(LogStream):
@@ -137,9 +133,12 @@ class PodLog(LogStream):
             is_last = not self._follow or is_over(self._pods.look(self._job), self._container)
             try:
                 has_ended = await self._take(name, skip, follow=not is_last)
-            except _GoneError:
+            except GoneError:
                 self._note_gone()
                 return
+            except CrowdedError:
+                has_ended = False
+                await asyncio.sleep(CROWDED_PAUSE)
             if is_last and has_ended and (skip.found or self._has_all(skip)):
                 return
             skip = self._next_skip(skip)
@@ -205,14 +204,13 @@ class PodLog(LogStream):
         """Read one answer, as far as it is of use; return whether it has ended by itself."""
         since_ns = max(0, skip.time_ns - OVERLAP_NS) if isinstance(skip, ToMark) else 0
         entries = EntryReader(continues=since_ns > 0)
-        answer = await self._open(pod, since_ns, follow=follow)
+        answer = await open_log(self._cluster, pod, self._container, since_ns=since_ns, follow=follow)
         try:
             if follow:
                 return await self._follow_answer(answer, entries, skip)
             return await self._read_answer(answer, entries, skip, None)
         except ValueError as error:
-            if entries.words.startswith(_GONE):
-                raise _GoneError from error
+            check_words(entries.words)
             raise self._call.error(ContainerError, str(error)) from error
         finally:
             await answer.aclose()
@@ -242,39 +240,16 @@ class PodLog(LogStream):
                 return False
             if flow:
                 flow.wait()
-        await self._deliver([*skip.feed(entries.finish()), *skip.finish()], skip, None)
-        if entries.words.startswith(_GONE):
-            raise _GoneError
+        last = entries.finish()
+        check_words(entries.words)
+        if flow and last:
+            check_words(last[-1][1])  # they may stand behind a line that the bot has not ended
+        await self._deliver([*skip.feed(last), *skip.finish()], skip, None)
         return True
 
     def _tell_end(self, flow: Flow) -> None:
         if is_over(self._pods.look(self._job), self._container):
             flow.end()
-
-    async def _open(self, pod: str, since_ns: int, *, follow: bool) -> httpx2.Response:
-        parameters = {"container": self._container, "timestamps": "true"}
-        if follow:
-            parameters["follow"] = "true"
-        if since_ns:
-            since = datetime.fromtimestamp(since_ns // NANO, tz=UTC)
-            parameters["sinceTime"] = since.strftime("%Y-%m-%dT%H:%M:%SZ")
-        http = self._cluster.http
-        timeout = httpx2.Timeout(ANSWER, read=None if follow else ANSWER, pool=None)
-        path = f"/api/v1/namespaces/{self._cluster.namespace}/pods/{pod}/log"
-
-        async def send() -> httpx2.Response:
-            answer = await http.send(http.build_request("GET", path, params=parameters, timeout=timeout), stream=True)
-            if answer.is_error:
-                await answer.aread()
-                answer.raise_for_status()
-            return answer
-
-        try:
-            return await self._cluster.send(send)
-        except httpx2.HTTPStatusError as error:
-            if code_of(error) == HTTPStatus.NOT_FOUND:
-                raise _GoneError from error
-            raise
 
     async def _deliver(self, new: list[Entry], skip: Skip, flow: Flow | None) -> None:
         """Hand over what is new, up to where a file may have been leapt over.
@@ -291,7 +266,3 @@ class PodLog(LogStream):
         await self._handover.put(new[:trusted])
         if trusted < len(new):
             raise self._call.error(ContainerError, "the log may have been rotated before it was read")
-
-
-class _GoneError(Exception):
-    """The log is not there any more."""
