@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 
 from botdock.model import LogLine, LogSink, LogSource, Stream
 from botdock_testing import LogSinkContract
 from botdock_testing.log_sink import HOSTILE, Arrived, Delivered
+from testbed.mutants import CAUGHT, call, unbroken
 
 
 class Keeping(LogSink):
@@ -107,51 +109,76 @@ class Naming(Keeping):
         super().write(source, lines if source.id else [])
 
 
-Check = Callable[[TestKeeping, LogSink, Delivered], None]
+class Dating(Keeping):
+    """Knows no time beyond the year 9999."""
+
+    def write(self, source: LogSource, lines: Sequence[LogLine]) -> None:
+        for line in lines:
+            datetime.fromtimestamp(line.time_ns // 10**9 * 100, UTC)
+        super().write(source, lines)
 
 
-def of(name: str) -> Check:
-    return lambda contract, sink, delivered: contract.test_what_a_bot_writes_is_data(sink, delivered, HOSTILE[name])
+class Opening(Keeping):
+    def close(self) -> None:
+        assert self.held, "what is there to close?"
+        super().close()
 
 
-@pytest.mark.parametrize(
-    ("faulty", "check"),
-    [
-        (Losing, of("empty")),
-        (Doubling, TestKeeping.test_lines_arrive_once_and_in_their_order),
-        (Reversing, TestKeeping.test_lines_arrive_once_and_in_their_order),
-        (Reversing, TestKeeping.test_executions_that_take_turns_keep_their_order),
-        (Holding, TestKeeping.test_closing_delivers_what_was_held_back),
-        (Formatting, of("braces")),
-        (Decoding, of("not utf-8")),
-        (Decoding, TestKeeping.test_any_bytes_are_one_line),
-        (Splitting, of("carriage return")),
-        (Mixing, TestKeeping.test_many_executions_are_told_apart),
-        (Merging, TestKeeping.test_lines_arrive_once_and_in_their_order),
-        (Cutting, of("a whole piece")),
-        (Cutting, TestKeeping.test_pieces_and_unterminated_lines_arrive_too),
-        (Naming, lambda contract, sink, read: contract.test_names_are_data_too(sink, read, "")),
-    ],
-)
-def test_a_faulty_sink_is_found(faulty: type[Keeping], check: Check) -> None:
-    sink = faulty()
-    with pytest.raises((AssertionError, ValueError, LookupError)):
-        check(TestKeeping(), sink, lambda: sink.arrived)
+class Bound(Keeping):
+    """Belongs to the thread that made it, as a connection of SQLite does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maker = threading.get_ident()
+
+    def write(self, source: LogSource, lines: Sequence[LogLine]) -> None:
+        assert threading.get_ident() == self.maker
+        super().write(source, lines)
 
 
-def test_a_sink_that_is_bound_to_the_thread_that_made_it_is_found() -> None:
-    class Bound(Keeping):
-        def __init__(self) -> None:
-            super().__init__()
-            self.database = sqlite3.connect(":memory:")
+BROKEN: list[tuple[str, type[Keeping], dict[str, object]]] = [
+    ("test_what_a_bot_writes_is_data", Losing, {"data": HOSTILE["empty"]}),
+    ("test_what_a_bot_writes_is_data", Formatting, {"data": HOSTILE["braces"]}),
+    ("test_what_a_bot_writes_is_data", Decoding, {"data": HOSTILE["not utf-8"]}),
+    ("test_what_a_bot_writes_is_data", Splitting, {"data": HOSTILE["carriage return"]}),
+    ("test_what_a_bot_writes_is_data", Cutting, {"data": HOSTILE["a whole piece"]}),
+    ("test_lines_arrive_once_and_in_their_order", Doubling, {}),
+    ("test_lines_arrive_once_and_in_their_order", Reversing, {}),
+    ("test_lines_arrive_once_and_in_their_order", Merging, {}),
+    ("test_executions_that_take_turns_keep_their_order", Reversing, {}),
+    ("test_many_executions_are_told_apart", Mixing, {}),
+    ("test_any_bytes_are_one_line", Decoding, {}),
+    ("test_pieces_and_unterminated_lines_arrive_too", Cutting, {}),
+    ("test_names_are_data_too", Naming, {"name": ""}),
+    ("test_any_time_will_do", Dating, {"moment": 2**62}),
+    ("test_closing_delivers_what_was_held_back", Holding, {}),
+    ("test_it_can_be_closed_without_a_line", Opening, {}),
+    ("test_it_works_in_the_thread_that_a_runner_gives_it", Bound, {}),
+]
 
-        def write(self, source: LogSource, lines: Sequence[LogLine]) -> None:
-            self.database.execute("SELECT 1")
 
-    sink = Bound()
+@pytest.mark.parametrize(("test", "broken", "parameters"), BROKEN)
+def test_what_breaks_a_promise_is_found(test: str, broken: type[Keeping], parameters: dict[str, object]) -> None:
+    for kind in (Keeping, broken):
+        sink = kind()
+        values = {"sink": sink, "delivered": lambda sink=sink: sink.arrived, **parameters}
+        if kind is Keeping:
+            call(TestKeeping(), test, values)
+            continue
+        with pytest.raises((*CAUGHT, ValueError, LookupError)):
+            call(TestKeeping(), test, values)
+
+
+def test_lines_that_are_spelt_beyond_recognition_are_found() -> None:
+    contract = TestKeeping()
+    contract.test_readable_text_stays_readable()
+    object.__setattr__(contract, "shown", lambda line: line.data.hex())
     with pytest.raises(AssertionError):
-        TestKeeping().test_it_works_in_the_thread_that_a_runner_gives_it(sink, lambda: sink.arrived)
-    sink.database.close()
+        contract.test_readable_text_stays_readable()
+
+
+def test_every_promise_has_something_that_breaks_it() -> None:
+    assert unbroken(LogSinkContract, [test for test, _, _ in BROKEN]) == {"test_readable_text_stays_readable"}
 
 
 def test_reading_back_is_given_up_on_purpose_only() -> None:

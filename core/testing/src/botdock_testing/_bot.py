@@ -88,6 +88,16 @@ class Bot:
             bufsize=0,
         )
 
+    @contextmanager
+    def started(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Start what has been prepared; where a test fails meanwhile, kill it, for its end is waited for."""
+        with self.start() as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
+
     def run(self) -> Ended:
         """Prepare it, run it, and wait for its end."""
         self.prepare()

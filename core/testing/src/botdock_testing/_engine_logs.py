@@ -200,7 +200,7 @@ class DeliveryTests:
         container = engine.create(*spec, timeout=CALL)
         with engine.attach(container, timeout=CALL) as stream:
             engine.start(container, timeout=CALL)
-            with (context / READY_FIFO).open("wb"):  # the program reads from then on
+            with bounded(lambda: (context / READY_FIFO).open("wb")):  # the program reads from then on
                 (code / "late").write_bytes(b"code ")
                 (context / "late").write_bytes(b"context ")
                 Path(spec.run.result).write_bytes(b"result")

@@ -146,7 +146,7 @@ class RuntimeTests:
         variables = {"LD_LIBRARY_PATH": "/nowhere:é\n= '$(id)\"", "TZ": "Asia/Tokyo", "LC_TIME": "C", "HOME": "/\n"}
         with bot(self.runtime, self.waits, variables=variables) as waiting:
             waiting.prepare()
-            with waiting.start() as process:
+            with waiting.started() as process:
                 assert process.stdout is not None
                 assert process.stdout.readline() == b"waiting\n"
                 seen = Path(f"/proc/{process.pid}/environ").read_bytes().decode().split("\0")
@@ -163,7 +163,7 @@ class RuntimeTests:
     def test_a_line_is_out_at_once_and_sigterm_reaches_the_bot(self) -> None:
         with bot(self.runtime, self.waits) as waiting:
             waiting.prepare()
-            with waiting.start() as process:
+            with waiting.started() as process:
                 assert process.stdout is not None
                 assert process.stdout.readline() == b"waiting\n"
                 process.send_signal(signal.SIGTERM)
@@ -180,7 +180,7 @@ class RuntimeTests:
         with bot(self.runtime, self.echo, config={"late": True}) as late:
             write_program(self.runtime, late.program)
             os.mkfifo(late.folder / READY_FIFO)
-            with late.start() as process:
+            with late.started() as process:
                 with _opened_for_writing(late.folder / READY_FIFO, process):
                     write_context(late.context, late.folder)
                 ended = late.finish(process)
@@ -197,7 +197,7 @@ class RuntimeTests:
             place = late.folder.with_name("memory")
             place.mkdir()
             context = attrs.evolve(late.context, secrets=tuple(secrets), secrets_dir=str(place))
-            with late.start() as process:
+            with late.started() as process:
                 with _opened_for_writing(late.folder / READY_FIFO, process):
                     write_context(context, late.folder)
                 ended = late.finish(process)
