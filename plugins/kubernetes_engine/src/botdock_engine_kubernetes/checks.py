@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from botdock.config import Config
     from botdock_engine_kubernetes.cluster import Cluster
 
-CHECK_TIMEOUT = 10.0
+CHECK_TIMEOUT = 30.0
 """Seconds for the API server to answer."""
 OLDEST = 29
 """Minor version of Kubernetes 1 from which on a container can stay beside another and end after it."""

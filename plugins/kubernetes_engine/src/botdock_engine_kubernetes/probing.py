@@ -33,8 +33,8 @@ VERSION = 1
 """Of what is kept of a probe; it changes with what is looked at."""
 LIFE = 24 * 3600.0
 """Seconds that an answer is believed: nodes come and go."""
-TIMEOUT = 120.0
-"""Seconds for a pod that does next to nothing, its image pulled."""
+TIMEOUT = 300.0
+"""Seconds for a pod that does next to nothing, the pull of its image included."""
 CALL_TIMEOUT = 30.0
 IMAGE = "bash:5.2"
 """Tried where no image is configured; small, with a shell that can open connections."""
@@ -155,8 +155,8 @@ def _look(engine: Engine, image: str, targets: str, *, network: str = "none") ->
         template, run = _probed(Path(made), image, targets, network)
         handle = engine.create(template, run, timeout=CALL_TIMEOUT)
         try:
-            engine.start(handle, timeout=CALL_TIMEOUT)
-            status = engine.wait(handle, timeout=deadline - time.monotonic())
+            engine.start(handle, timeout=TIMEOUT)
+            status = engine.wait(handle, timeout=max(0.0, deadline - time.monotonic()))
             if status is None:
                 words = engine.inspect(handle, timeout=CALL_TIMEOUT).error or "it has not ended"
                 raise _unavailable(f"the container that tries the profile did not end within {TIMEOUT:g} s: {words}")
