@@ -23,6 +23,8 @@ from testbed.processes import end_process, read_or_empty
 from testbed.rootfs import recipe_key
 from testbed.waiting import wait_until
 
+_WATCHERS = Path("/proc/sys/fs/inotify/max_user_instances")
+_ENOUGH_WATCHERS = 4096
 _TIMEOUT = 180.0
 """Seconds that a step may take: the machine may be busy."""
 
@@ -33,16 +35,16 @@ class KubernetesCluster:
     Args:
         folder: Where its data lies, which goes with the cluster; the images stay there for the next session.
         gates: Feature gates of Kubernetes that are set.
-        isolated: Whether its pods have an address, and no way to any other.
+        heeds_policies: Whether a NetworkPolicy that denies all is enforced.
     """
 
-    def __init__(self, folder: Path, *, gates: Mapping[str, bool] | None = None, isolated: bool = False) -> None:
+    def __init__(self, folder: Path, *, gates: Mapping[str, bool] | None = None, heeds_policies: bool = False) -> None:
         self.folder = folder
         self.data = folder / "cluster"
         self.images = folder / "images"
         self._namespaces = Namespaces(folder)
         self._gates = gates or {}
-        self._isolated = isolated
+        self._heeds_policies = heeds_policies
 
     @property
     def kubeconfig(self) -> Path:
@@ -74,7 +76,7 @@ class KubernetesCluster:
             address,
             self._group,
             gates=self._gates,
-            isolated=self._isolated,
+            heeds_policies=self._heeds_policies,
         )
 
     def start(self) -> None:
@@ -91,6 +93,7 @@ class KubernetesCluster:
         ensure_kubernetes()
         say("starting a Kubernetes of our own (about 10 s)")
         prepare_cgroups()
+        _allow_watchers()
         self.data.mkdir()
         self._namespaces.make()
         run(self._namespaces.within(["ip", "address", "add", f"{SERVICE}/32", "dev", "eth0"]), timeout=_TIMEOUT)
@@ -231,3 +234,11 @@ class KubernetesCluster:
             run(command, timeout=_TIMEOUT)
             return True
         return False
+
+
+def _allow_watchers() -> None:
+    """Let this machine's root have more watchers of files: a kubelet has one for each log that is followed."""
+    with suppress(OSError):  # some machines let no one change it
+        if int(_WATCHERS.read_text()) < _ENOUGH_WATCHERS:
+            say(f"raising {_WATCHERS} to {_ENOUGH_WATCHERS} until the next boot")
+            _WATCHERS.write_text(str(_ENOUGH_WATCHERS))

@@ -29,7 +29,7 @@ UNENFORCED = ("network", "pids", "swap", "tmpfs")
 VARIABLE = "BOTDOCK_TEST_NAMESPACE"
 _LEASE = pytest.StashKey["KubernetesLease"]()
 _WORKER_FOLDER = "testbed_kubernetes_folder"
-_FIXTURES = {"kubernetes", "drill_kubernetes", "start_kubernetes"}
+_FIXTURES = {"kubernetes", "drill_kubernetes", "make_kubernetes_config", "start_kubernetes"}
 
 
 class KubernetesLease:
@@ -157,21 +157,23 @@ def kubernetes_namespace(kubernetes: Kubernetes, make_kubernetes_namespace: Call
 
 
 @pytest.fixture
-def make_kubernetes_config(
-    kubernetes: Kubernetes, request: pytest.FixtureRequest, tmp_path: Path
-) -> Callable[..., Config]:
+def make_kubernetes_config(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Config]:
     """Return a function that makes configurations of the engine; its arguments are settings of it, and `Config`'s.
 
-    Without a `kubeconfig` it is for `kubernetes`, and without a `namespace` for `kubernetes_namespace`.
+    It is for the `cluster` that is named, else for `kubernetes`; and without a `namespace` for one of its own there.
     """
     own = {field.name for field in attrs.fields(KubernetesSettings)}
 
-    def make(**sections: Any) -> Config:
+    def make(*, cluster: Kubernetes | None = None, namespace: str = "", **sections: Any) -> Config:
+        used: Kubernetes = cluster or request.getfixturevalue("kubernetes")
+        if not namespace and cluster is None:
+            namespace = request.getfixturevalue("kubernetes_namespace")
+        elif not namespace:
+            namespace = request.getfixturevalue("make_kubernetes_namespace")(cluster)
         given = {name: sections.pop(name) for name in own & sections.keys()}
-        namespace = given.pop("namespace", None) or request.getfixturevalue("kubernetes_namespace")
-        settings = KubernetesSettings(namespace=namespace, **{"kubeconfig": str(kubernetes.kubeconfig), **given})
+        settings = KubernetesSettings(namespace=namespace, **{"kubeconfig": str(used.kubeconfig), **given})
         options = {"kubernetes": settings, **sections.pop("options", {})}
-        runtime = RuntimeConfig(images=dict(kubernetes.images), timeout=240.0)
+        runtime = RuntimeConfig(images=dict(used.images), timeout=240.0)
         policy = Policy(unenforced={"kubernetes": UNENFORCED})
         defaults = {"runtime": runtime, "policy": policy, "home": str(tmp_path / "home")}
         return Config(engine="kubernetes", options=options, **{**defaults, **sections})

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from testbed.kubernetes_images import PAUSE
+from testbed.kubernetes_policy import write_plugin
 from testbed.packages import ensure_programs, find_program, unpacked_program
 
 NODE = "node"
 """The name of the only one."""
 _PODS = "10.244.0.0/16"
 _ETCD = "http://127.0.0.1:2379"
+_POLICY = "policy"
 _PLUGINS = Path("/usr/lib/cni")
 
 
@@ -26,7 +28,7 @@ class Parts:
         address: Of the node.
         group: The cgroup that all pods are in.
         gates: Feature gates of Kubernetes that are set.
-        isolated: Whether pods have an address, and no way to any other.
+        heeds_policies: Whether a NetworkPolicy that denies all is enforced.
 
     Raises:
         TestbedError: A program is not there and cannot be had.
@@ -41,7 +43,7 @@ class Parts:
         group: str,
         *,
         gates: Mapping[str, bool],
-        isolated: bool,
+        heeds_policies: bool,
     ) -> None:
         ensure_programs("containerd", "runc")
         self._folder = folder
@@ -50,13 +52,18 @@ class Parts:
         self._address = address
         self._group = group
         self._gates = gates
-        self._isolated = isolated
+        self._heeds_policies = heeds_policies
         self.socket = Path("/run/containerd/containerd.sock")  # in a /run of the cluster's own
         self.kubeconfig = folder / "kubeconfig"
         self.certificates = folder / "certificates"
 
     def write(self) -> None:
         """Write what the parts read."""
+        plugins = self._folder / "plugins"
+        plugins.mkdir()
+        for file in _network_plugins().iterdir():
+            (plugins / file.name).symlink_to(file)
+        write_plugin(plugins / _POLICY, self._program.with_name("kubectl"), self.kubeconfig)
         (self._folder / "cni").mkdir()
         (self._folder / "cni/10-pods.conflist").write_text(json.dumps(self._network()))
         (self._folder / "kubelet.json").write_text(json.dumps(self._kubelet()))
@@ -160,15 +167,23 @@ state = "/run/containerd"
   sandbox_image = "docker.io/{PAUSE}"
   restrict_oom_score_adj = true  # root may lack the right to lower it
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{_network_plugins()}"
+    bin_dir = "{self._folder}/plugins"
     conf_dir = "{self._folder}/cni"
 """
 
     def _network(self) -> dict[str, object]:
-        routes = [] if self._isolated else [{"dst": "0.0.0.0/0"}]
-        addresses = {"type": "host-local", "ranges": [[{"subnet": _PODS}]], "dataDir": str(self._folder / "addresses")}
-        bridge = {"type": "bridge", "bridge": "pods", "isGateway": not self._isolated, "hairpinMode": True}
-        return {"cniVersion": "0.4.0", "name": "pods", "plugins": [{**bridge, "ipam": {**addresses, "routes": routes}}]}
+        addresses = {
+            "type": "host-local",
+            "ranges": [[{"subnet": _PODS}]],
+            "dataDir": str(self._folder / "addresses"),
+            "routes": [{"dst": "0.0.0.0/0"}],
+        }
+        plugins: list[dict[str, object]] = [
+            {"type": "bridge", "bridge": "pods", "isGateway": True, "hairpinMode": True, "ipam": addresses}
+        ]
+        if self._heeds_policies:
+            plugins.append({"type": _POLICY})
+        return {"cniVersion": "0.4.0", "name": "pods", "plugins": plugins}
 
 
 def _network_plugins() -> Path:

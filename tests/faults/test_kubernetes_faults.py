@@ -1,0 +1,135 @@
+"""A cluster whose parts are killed, cut and closed under running bots."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+
+from botdock import BotdockError, Config, DockerRunner, Executable, Outcome
+from botdock.config import ContainersConfig
+from botdock_engine_kubernetes.settings import KubernetesSettings
+from testbed.kubernetes import KubernetesCluster
+from testbed.kubernetes_namespaces import Kubernetes
+
+PATIENCE = 240.0
+SOURCE = """
+import time
+
+def main(id, config):
+    for number in range(config["lines"]):
+        print("line", number)
+        time.sleep(0.02)
+    return "done"
+"""
+RUNNER = """
+import pickle, sys, time
+from botdock import DockerRunner
+
+config, bot = pickle.loads(open(sys.argv[1], "rb").read())
+runner = DockerRunner(config)
+execution = runner.start(bot)
+lines = execution.logs(follow=True)
+for _ in range(3):
+    next(lines)
+print(execution.execution_id, flush=True)
+time.sleep(3600)
+"""
+
+
+@pytest.fixture
+def cluster(drill_kubernetes: Kubernetes) -> KubernetesCluster:
+    assert drill_kubernetes.cluster is not None
+    return drill_kubernetes.cluster
+
+
+@pytest.fixture
+def config(drill_kubernetes: Kubernetes, make_kubernetes_config: Callable[..., Config]) -> Config:
+    return make_kubernetes_config(
+        cluster=drill_kubernetes, containers=ContainersConfig(reconnect_timeout=PATIENCE, call_timeout=PATIENCE)
+    )
+
+
+@pytest.fixture
+def bot(tmp_path: Path) -> Executable:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/main.py").write_text(SOURCE)
+    return Executable(
+        id="survivor", runtime="python311", file_path=str(tmp_path / "code"), config={"lines": 300}, timeout=PATIENCE
+    )
+
+
+def test_a_bot_outlives_its_api_server_and_its_kubelet_and_no_line_is_missing(
+    cluster: KubernetesCluster, config: Config, bot: Executable
+) -> None:
+    with DockerRunner(config) as runner:
+        execution = runner.start(bot)
+        lines = execution.logs(follow=True)
+        seen = [next(lines).text for _ in range(3)]
+        cluster.restart_api_server()
+        seen += [next(lines).text for _ in range(3)]
+        cluster.kill("kubelet")
+        cluster.start_kubelet()
+        seen += [line.text for line in lines]
+        result = execution.wait(timeout=PATIENCE)
+        assert result is not None
+        assert result.outcome is Outcome.SUCCEEDED, result
+        assert result.value == "done"
+        assert seen == [f"line {number}" for number in range(300)]
+        assert (result.log.gaps, result.log.complete) == (0, True)
+        assert runner.list_managed_containers() == []
+
+
+def test_a_bot_whose_runner_is_killed_is_adopted_by_the_next(config: Config, bot: Executable, tmp_path: Path) -> None:
+    (tmp_path / "given").write_bytes(pickle.dumps((config, bot)))
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNNER, str(tmp_path / "given")], stdout=subprocess.PIPE, text=True
+    ) as runner:
+        assert runner.stdout is not None
+        identity = runner.stdout.readline().strip()
+        runner.kill()
+    with DockerRunner(config) as successor:
+        (execution,) = successor.recover()
+        assert execution.execution_id == identity
+        result = execution.wait(timeout=PATIENCE)
+        assert result is not None
+        assert (result.outcome, result.value) == (Outcome.SUCCEEDED, "done"), result
+        assert [line.text for line in execution.logs()] == [f"line {number}" for number in range(300)]
+        assert (result.log.gaps, result.log.complete) == (0, True)
+        assert successor.list_managed_containers() == []
+
+
+def test_a_bot_whose_job_is_deleted_by_another_hand_is_lost(
+    drill_kubernetes: Kubernetes, config: Config, bot: Executable
+) -> None:
+    namespace = config.options_for("kubernetes", KubernetesSettings).namespace
+    with DockerRunner(config) as runner:
+        execution = runner.start(attrs.evolve(bot, config={"lines": 10_000}))
+        next(execution.logs(follow=True))
+        runner.close(stop=False)
+    drill_kubernetes.kubectl("--namespace", namespace, "delete", "jobs", "--all", "--cascade=foreground")
+    with DockerRunner(config) as runner:
+        (execution,) = runner.recover()
+        result = execution.wait(timeout=PATIENCE)
+    assert result is not None
+    assert result.outcome is Outcome.LOST, result
+
+
+def test_a_bot_that_no_node_takes_says_so_and_is_not_waited_for_beyond_its_time(
+    cluster: KubernetesCluster,
+    drill_kubernetes: Kubernetes,
+    make_kubernetes_config: Callable[..., Config],
+    bot: Executable,
+) -> None:
+    config = make_kubernetes_config(cluster=drill_kubernetes, containers=ContainersConfig(call_timeout=15.0, retries=0))
+    cluster.cordon()
+    try:
+        with DockerRunner(config) as runner, pytest.raises(BotdockError, match="unschedulable"):
+            runner.run(bot)
+    finally:
+        cluster.cordon(schedulable=True)
