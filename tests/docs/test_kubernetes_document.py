@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from botdock_engine_kubernetes.rights import role_file
 from testbed.kubernetes_fixtures import UNENFORCED
 from testbed.kubernetes_namespaces import Kubernetes
 from testbed.kubernetes_program import ensure_kubernetes
+from testbed.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/how-to/kubernetes.md").read_text()
@@ -159,8 +161,25 @@ def test_botdock_runs_bots_from_within_the_cluster(reader: Reader, apply: Callab
     apply()
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     printed = {}
+
+    def follow(command: str) -> str:
+        return reader.follow(command.replace(" -- botdock ", " -- python3 -m botdock_cli "), place=tmp_path)
+
+    def running() -> list[str]:
+        listed = json.loads(follow("kubectl exec -n bots deployment/botdock -- botdock ps --json"))
+        return [one["execution_id"] for one in listed if one["id"] == "alert" and one["state"] == "running"]
+
+    def is_running(executions: list[str]) -> bool:
+        return running() == executions
+
+    before: list[str] = []
     for command in reader.commands(INSIDE):
-        there = command.replace(" -- botdock ", " -- python3 -m botdock_cli ")
-        printed[command.rpartition(" -- botdock ")[2]] = reader.follow(there, place=tmp_path)
+        if command.startswith("kubectl rollout restart"):
+            assert wait_until(running, timeout=300, interval=1)
+            before = running()
+        printed[command.rpartition(" -- botdock ")[2]] = follow(command)
+        if command.endswith("botdock ps"):
+            assert wait_until(partial(is_running, before), timeout=300, interval=1), "it is the same, and still runs"
+    assert running() == []
     assert "the account may do all that a runner does" in printed["doctor"]
     assert "hello" in printed["logs hello"].lower()
