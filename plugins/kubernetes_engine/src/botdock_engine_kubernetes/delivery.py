@@ -106,16 +106,21 @@ def pack(template: ContainerTemplate, run: ContainerRun, *, user: int) -> Packag
         for piece in _pieces(template, run, user):
             packed += deflate.compress(piece)
             size += len(piece) + _BLOCK
-            if len(packed) > LARGEST:
-                raise _error(
-                    f"the bot's code is too much: more than {LARGEST} bytes once compressed",
-                    "Put what is large, such as its packages, into an image of your own: runtime.images.",
-                )
+            _check(packed)
     except OSError as error:
         raise _error(f"cannot deliver {error.filename}: {error.strerror}") from error
     packed += deflate.flush()
+    _check(packed)
     parts = tuple(bytes(packed[at : at + PART]) for at in range(0, len(packed), PART))
     return Package(parts=parts, size=size)
+
+
+def _check(packed: bytearray) -> None:
+    if len(packed) > LARGEST:
+        raise _error(
+            f"the bot's code is too much: more than {LARGEST} bytes once compressed",
+            "Put what is large, such as its packages, into an image of your own: runtime.images.",
+        )
 
 
 def _pieces(template: ContainerTemplate, run: ContainerRun, user: int) -> Iterator[bytes]:

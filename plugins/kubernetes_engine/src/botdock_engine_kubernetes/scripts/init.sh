@@ -35,13 +35,12 @@ env --default-signal=INT,QUIT true && set -- env --default-signal=INT,QUIT -- "$
 "$@" 2>&3 3>&- &
 bot=$!
 [ -z "$told" ] || kill -TERM -1
-code=
 while :; do
-    last=$code told='' gone=''
-    kill -0 "$bot" || gone=1
+    told=
     wait "$bot"
     code=$?
-    # A signal that came at the bot's very end: this shell has told its exit code before, and forgot it.
-    [ -z "$gone" ] || [ "$code" != 127 ] || code=${last:-127}
-    [ "$told" ] && [ -z "$gone" ] || exit "$code"
+    case $told$code in
+    1130 | 1143) ;; # a signal has ended this wait, or the bot: the next tells which
+    *) exit "$code" ;;
+    esac
 done

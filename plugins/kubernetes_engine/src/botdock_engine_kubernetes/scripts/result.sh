@@ -11,6 +11,6 @@ tell() {
     exit 0
 }
 trap 'tell "$1" "$2"' TERM
-sleep 2147483647 &
+sleep 2147483647 >/dev/null 2>&1 &
 wait "$!"
 exit 1
