@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from botdock_testing.contained_runtime import ContainedRuntimeContract as ContainedRuntimeContract
     from botdock_testing.engine import EngineContract as EngineContract
     from botdock_testing.fake_engine import FakeEngine as FakeEngine
     from botdock_testing.fake_logs import FakeLogs as FakeLogs
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from botdock_testing.storage import StorageContract as StorageContract
 
 _HOMES = {
+    "ContainedRuntimeContract": "contained_runtime",
     "EngineContract": "engine",
     "FakeCode": "fake_services",
     "FakeContainers": "fake_services",
@@ -44,6 +46,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ContainedRuntimeContract",
     "EngineContract",
     "FakeCode",
     "FakeContainers",
