@@ -5,12 +5,31 @@ from __future__ import annotations
 import base64
 import gzip
 import zlib
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdock_engine_kubernetes.results import cksum, parse
+from botdock.errors import ContainerError, ContainerNotFoundError
+from botdock_engine_kubernetes.results import cksum, fetch_result, parse
+from testbed.kubernetes_logs import GONE, JOB, Answer, World, pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEADLINE = 60.0
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+def fetched(world: World, limit: int = 1000) -> bytes:
+    return fetch_result(world.cluster, cast("Any", world.pods), JOB, limit=limit, timeout=DEADLINE)
 
 
 def printed(result: bytes, encoding: str = "gzip", *, width: int = 16_000) -> bytes:
@@ -53,3 +72,31 @@ def test_what_unpacks_to_more_than_it_says_is_not_unpacked() -> None:
 @pytest.mark.parametrize(("data", "expected"), [(b"", 4294967295), (b"hello\n", 3015617425), (b"\0" * 300, 351385237)])
 def test_the_checksum_is_that_of_cksum(data: bytes, expected: int) -> None:
     assert cksum(data) == expected
+
+
+def test_a_result_is_fetched_when_the_bot_has_ended_and_no_longer_than_it_may_be(world: World) -> None:
+    world.pods.tell(pod("ended"))
+    world.answers = [Answer(printed(b"hello")), Answer((printed(b"x" * 2000)[:40], printed(b"x" * 2000)[40:]))]
+    assert fetched(world) == b"hello"
+    assert fetched(world) == b"x" * 1001
+    assert world.asked == [{"container": "result"}] * 2
+
+
+@pytest.mark.parametrize("body", [b"", GONE, printed(b"hello")[:-4], b"\0" * 2_000_000])
+def test_a_result_that_cannot_be_had_is_an_error_that_says_why(world: World, body: bytes) -> None:
+    world.pods.tell(pod("ended"))
+    world.answers = [Answer(body)]
+    with pytest.raises(ContainerError, match="result"):
+        fetched(world)
+
+
+def test_a_result_whose_log_is_refused_is_an_error_in_the_servers_words(world: World) -> None:
+    world.pods.tell(pod("ended"))
+    world.answers = [Answer(status=403, words="cannot get resource pods/log")]
+    with pytest.raises(ContainerError, match="pods/log"):
+        fetched(world)
+
+
+def test_a_result_went_with_its_pod(world: World) -> None:
+    with pytest.raises(ContainerNotFoundError):
+        fetched(world)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _HEAD = re.compile(rb"botdock-result 1 (\d{1,19}) (\d{1,10})(?: (gzip|plain))?")
 _GZIP = 31
 """What tells zlib to expect a header of gzip."""
-_FRAME = 4096
-"""Bytes around a result, at most."""
+_FRAME = 1024 * 1024
+"""Bytes around a result, and for one that was made under a larger limit."""
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _LIKELY = "its container was removed before it could print it, or the kubelet rotated its log: is the result too large?"
 
