@@ -6,16 +6,21 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import attrs
 import pytest
 
-from botdock import BotdockError, Config, DockerRunner, Executable, Outcome
+from botdock import Config, DockerRunner, Executable, Outcome
 from botdock.config import ContainersConfig
+from botdock.model import ContainerHandle, Feature
+from botdock_engine_kubernetes.engine import KubernetesEngine
 from botdock_engine_kubernetes.settings import KubernetesSettings
 from testbed.kubernetes import KubernetesCluster
 from testbed.kubernetes_namespaces import Kubernetes
+from testbed.waiting import until
 
 PATIENCE = 240.0
 SOURCE = """
@@ -120,16 +125,36 @@ def test_a_bot_whose_job_is_deleted_by_another_hand_is_lost(
     assert result.outcome is Outcome.LOST, result
 
 
-def test_a_bot_that_no_node_takes_says_so_and_is_not_waited_for_beyond_its_time(
-    cluster: KubernetesCluster,
-    drill_kubernetes: Kubernetes,
-    make_kubernetes_config: Callable[..., Config],
-    bot: Executable,
+def test_a_bot_that_no_node_takes_waits_with_the_scheduler_s_reason_and_runs_when_one_does(
+    cluster: KubernetesCluster, config: Config, bot: Executable
 ) -> None:
-    config = make_kubernetes_config(cluster=drill_kubernetes, containers=ContainersConfig(call_timeout=15.0, retries=0))
-    cluster.cordon()
-    try:
-        with DockerRunner(config) as runner, pytest.raises(BotdockError, match="unschedulable"):
-            runner.run(bot)
-    finally:
-        cluster.cordon(schedulable=True)
+    with DockerRunner(config) as runner, closing(KubernetesEngine.from_config(config)) as engine:
+        cluster.cordon()
+        try:
+            with ThreadPoolExecutor(1) as starter:
+                running = starter.submit(runner.run, attrs.evolve(bot, config={"lines": 1}))
+                until(lambda: "unschedulable" in _waits_for(engine), timeout=PATIENCE)
+                cluster.cordon(schedulable=True)
+                result = running.result(PATIENCE)
+        finally:
+            cluster.cordon(schedulable=True)
+    assert result.outcome is Outcome.SUCCEEDED, result
+
+
+def _waits_for(engine: KubernetesEngine) -> str:
+    found = engine.list({}, timeout=PATIENCE)
+    return " ".join(
+        engine.inspect(ContainerHandle(id=info.container_id), timeout=PATIENCE).error for info in found
+    ).lower()
+
+
+def test_a_policy_that_is_enforced_is_found_to_be(config: Config) -> None:
+    with closing(KubernetesEngine.from_config(config)) as engine:
+        capabilities = engine.capabilities()
+    assert Feature.NETWORK in capabilities.enforced, capabilities.missing
+
+
+def test_a_policy_that_is_not_enforced_is_told_by_its_reason(kubernetes_config: Config) -> None:
+    with closing(KubernetesEngine.from_config(kubernetes_config)) as engine:
+        capabilities = engine.capabilities()
+    assert Feature.NETWORK in capabilities.missing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,12 +82,12 @@ def test_pods_reach_the_api_server_by_its_service(kubernetes: Kubernetes, pods: 
     pods.delete()
 
 
-def test_a_cluster_for_drills_comes_back_with_its_pods(
-    drill_kubernetes: Kubernetes, make_kubernetes_namespace: Callable[[Kubernetes], str], tmp_path: Path
+def test_a_cluster_for_drills_comes_back_with_its_pods_and_leaves_nothing_but_its_images(
+    drill_kubernetes: Kubernetes, tmp_path: Path
 ) -> None:
     cluster = drill_kubernetes.cluster
     assert cluster is not None
-    pods = _Pods(drill_kubernetes, make_kubernetes_namespace(drill_kubernetes), tmp_path)
+    pods = _Pods(drill_kubernetes, "default", tmp_path)
     pods.create(_pod(drill_kubernetes.images["bash"], "sleep 3600"))
     assert pods.reaches("Running"), pods.kubectl("describe", "pod", "one")
 
@@ -106,19 +105,14 @@ def test_a_cluster_for_drills_comes_back_with_its_pods(
     cluster.cordon()
     assert "SchedulingDisabled" in pods.kubectl("get", "nodes")
     cluster.cordon(schedulable=True)
-
-
-def test_a_cluster_that_is_stopped_leaves_nothing_but_its_images(start_kubernetes: Callable[..., Kubernetes]) -> None:
-    cluster = start_kubernetes(gates={"PodLogsQuerySplitStreams": True}).cluster
-    assert cluster is not None
     assert KubernetesCluster(cluster.folder).answers()
+
     parts = [cluster.pid(part) for part in ("etcd", "containerd", "kube-apiserver", "kubelet")]
     device = cluster.device
     cluster.stop()
     assert not [pid for pid in parts if pid is None or lives(pid)]
     assert not cluster.data.exists()
-    mounts = Path("/proc/self/mounts").read_text()
-    assert str(cluster.folder) not in mounts
+    assert str(cluster.folder) not in Path("/proc/self/mounts").read_text()
     assert not Path("/sys/class/net", device).exists()
 
 

@@ -129,8 +129,8 @@ def start_kubernetes(pytestconfig: pytest.Config) -> Iterator[Callable[..., Kube
 
 @pytest.fixture(scope="module")
 def drill_kubernetes(start_kubernetes: Callable[..., Kubernetes]) -> Kubernetes:
-    """A cluster whose parts a module may kill and restart: no other test uses it."""
-    return start_kubernetes()
+    """A cluster whose parts a module may kill and restart, and which heeds policies: no other test uses it."""
+    return start_kubernetes(heeds_policies=True)
 
 
 @pytest.fixture

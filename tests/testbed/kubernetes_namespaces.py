@@ -18,7 +18,7 @@ from testbed.waiting import wait_until
 if TYPE_CHECKING:
     from testbed.kubernetes import KubernetesCluster
 
-_TIMEOUT = 60.0
+_TIMEOUT = 180.0
 _KINDS = "jobs,pods,secrets"
 """What executions consist of; a policy for all of them stays."""
 _STRICT = {"pod-security.kubernetes.io/enforce": "restricted"}
