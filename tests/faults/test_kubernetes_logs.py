@@ -15,6 +15,7 @@ from testbed.waiting import until
 
 MIB = 1024 * 1024
 RUNS = count(100, 3)
+"""Of bots that write less than a pipe takes: containerd 1.6 loses the rest where its node is busy for 2 s."""
 LINES = count(600_000, 30_000)
 """Of 100 bytes each; the many of a drill are more than the kubelet keeps in one file."""
 RATE = count(10_000, 10_000)
@@ -37,7 +38,7 @@ def test_not_a_byte_is_missing_or_doubled(kubernetes_config: Config, tmp_path: P
     counts = Counts()
     with DockerRunner(kubernetes_config) as runner:
         for seed in range(SEED, SEED + RUNS):
-            shape = {"seed": seed, "bytes": 40_000 * (seed % 3), "line": 20_000 * (seed % 2) + 40, "binary": True}
+            shape = {"seed": seed, "bytes": 30_000 * (seed % 3), "line": 20_000 * (seed % 2) + 40, "binary": True}
             pieces = [
                 (Stream.STDOUT, piece.replace(b"\r", b"")) for _, piece in flood_pieces(shape)
             ]  # see `exact_bytes`
