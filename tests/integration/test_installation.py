@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -262,3 +263,19 @@ def test_a_new_plugin_installs_passes_its_contract_and_its_types_are_right(
     said = installation.run(installation.program("python"), "-m", "pytest", "-q", folder=folder)
     assert " passed" in said
     installation.check_types(folder / "src", folder / "tests")
+
+
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize(
+    "member", ["runtimes/bash", "runtimes/nodejs20", "runtimes/python311", "storage_backends/local_fs"]
+)
+def test_a_member_passes_its_contract_as_it_is_installed(
+    installation: Installation, wheels: list[Path], tmp_path: Path, member: str
+) -> None:
+    """The other members' contracts are those of the plugins that are made of them above."""
+    installation.install(kit(wheels))
+    shutil.copytree(ROOT / member / "tests", tmp_path / "tests")
+    (contract,) = (tmp_path / "tests").glob("test_*_contract.py")
+    python = installation.program("python")
+    said = installation.run(python, "-m", "pytest", "-q", "--noconftest", str(contract), folder=tmp_path)
+    assert " passed" in said
