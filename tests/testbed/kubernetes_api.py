@@ -7,6 +7,7 @@ import itertools
 import json
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -91,8 +92,9 @@ class Api:
 
     def say(self, event: dict[str, Any] | None) -> None:
         """Let watchers read this; None is the end of their connections."""
-        for loop, watch in self._watches:
-            loop.call_soon_threadsafe(watch.events.put_nowait, event)
+        for loop, watch in list(self._watches):
+            with suppress(RuntimeError):  # its cluster was closed
+                loop.call_soon_threadsafe(watch.events.put_nowait, event)
 
     def cut(self) -> None:
         """End the watches."""

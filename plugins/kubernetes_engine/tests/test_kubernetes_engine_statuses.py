@@ -103,6 +103,14 @@ def test_what_botdock_itself_ends_is_no_one_elses_doing() -> None:
     assert seen(stopped).error == ""
 
 
+def test_a_deletion_by_others_is_told_while_the_pod_is_there() -> None:
+    deleted = pod(bot=ended(143), metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    assert "deleted by something else" in seen(deleted).error
+    assert status(JOB, job(failed=1), None, read(deleted)) is None
+    deleted["metadata"]["annotations"] = {ANNOTATION_STOP: "now"}
+    assert seen(deleted).error == ""
+
+
 def test_a_pod_that_was_deleted_leaves_nothing_to_tell() -> None:
     failed = job(conditions=[{"type": "Failed", "status": "True", "message": "backoff limit"}])
     assert status(JOB, failed, None) is None

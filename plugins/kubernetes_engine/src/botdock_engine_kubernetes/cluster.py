@@ -154,6 +154,9 @@ class Cluster:
         await self.client.close()
         await self.http.aclose()
         await asyncio.get_running_loop().shutdown_asyncgens()
+        # the client leaves a connection open that is cancelled in its handshake; asyncio has no public list of them
+        for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+            transport.abort()
 
     async def _attempts(self, make: Callable[[], Awaitable[T]], call: Call, *, repeatable: bool) -> T:
         async with asyncio.timeout(call.timeout):

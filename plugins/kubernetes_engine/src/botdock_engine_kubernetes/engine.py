@@ -274,9 +274,9 @@ class KubernetesEngine(Engine):
 
     async def _remove(self, name: str) -> None:
         pod = self._pods.look(name) or await self._jobs.pod_of(name)
-        await self._jobs.delete(name)
-        if pod is not None:
+        if pod is not None:  # before its Job, with which the cluster would give it all of the longest grace
             await self._jobs.delete_pod(pod)
+        await self._jobs.delete(name)
 
     def _info(self, found: Job, pod: Pod | None) -> ContainerInfo:
         assert found.metadata  # noqa: S101 - the API server names what it tells of

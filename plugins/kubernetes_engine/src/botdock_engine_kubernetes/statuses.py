@@ -65,7 +65,7 @@ def status(name: str, job: Job | None, pod: Pod | None, last: Pod | None = None)
 
 
 def _of_pod(name: str, pod: Pod) -> ContainerStatus:
-    words, bot = disturbance(pod), state_of(pod, BOT)
+    words, bot = disturbance(pod) or _deletion(pod), state_of(pod, BOT)
     if bot and bot.terminated:
         end = bot.terminated
         known = end.reason not in NOT_STARTED
@@ -143,6 +143,13 @@ def disturbance(pod: Pod) -> str:
         if condition.type == DISRUPTION and condition.status == "True":
             return _told(condition.reason, condition.message)
     return _told(pod.status.reason, pod.status.message) if pod.status.reason in ENDED_BY_OTHERS else ""
+
+
+def _deletion(pod: Pod) -> str:
+    metadata = pod.metadata
+    if metadata is None or not metadata.deletionTimestamp or ANNOTATION_STOP in (metadata.annotations or {}):
+        return ""
+    return "its pod was deleted by something else than botdock"
 
 
 def _told(reason: str | None, message: str | None) -> str:
