@@ -87,9 +87,17 @@ class KubernetesCluster:
         """
         if os.geteuid() != 0:
             raise TestbedError(f"no Kubernetes: only root can start one of our own; {HELP}")
-        if self._namespaces.holder is not None and self.answers():
+        # A busy one may say no for a moment, and other workers have pods in it.
+        if self._namespaces.holder is not None and wait_until(self.answers, timeout=_TIMEOUT, interval=0.5):
             return
         self.stop()
+        try:
+            self._start()
+        except TestbedError:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         ensure_kubernetes()
         say("starting a Kubernetes of our own (about 10 s)")
         prepare_cgroups()
