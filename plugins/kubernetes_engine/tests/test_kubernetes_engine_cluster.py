@@ -54,8 +54,11 @@ def test_a_cut_connection_is_tried_again_where_that_does_no_harm(cluster: Cluste
         get(cluster, repeatable=False)
 
 
-def test_a_refused_connection_is_tried_again_and_then_told(cluster: Cluster, api: Api) -> None:
-    api.refusals.extend([httpx2.ConnectError("refused")] * 10)
+@pytest.mark.parametrize("error", [httpx2.ConnectError("refused"), httpx2.ConnectTimeout("refused")])
+def test_a_connection_that_is_not_made_is_tried_again_and_then_told(
+    cluster: Cluster, api: Api, error: Exception
+) -> None:
+    api.refusals.extend([error] * 10)
     with pytest.raises(EngineUnavailableError, match="refused"):
         get(cluster, repeatable=False)
     assert 1 < len(api.requests) < 10

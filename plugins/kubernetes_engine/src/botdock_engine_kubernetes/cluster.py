@@ -212,7 +212,8 @@ def _may_repeat(error: httpx2.HTTPError, attempt: int, *, repeatable: bool) -> b
         return True  # it was not carried out, and the call's own timeout bounds the attempts
     if code == HTTPStatus.CONFLICT:
         return repeatable and reason_of(error) != "AlreadyExists"
-    return (repeatable or isinstance(error, httpx2.ConnectError)) and is_cut(error) and attempt < CUT_ATTEMPTS
+    was_not_sent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+    return (repeatable or was_not_sent) and is_cut(error) and attempt < CUT_ATTEMPTS
 
 
 def _pause(error: httpx2.HTTPError, attempt: int) -> float:
