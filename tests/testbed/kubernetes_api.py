@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -90,16 +90,14 @@ class Api:
             self.pods[name] = item
         self.say({"type": kind, "object": item})
 
-    def say(self, event: dict[str, Any] | None) -> None:
-        """Let watchers read this; None is the end of their connections."""
-        for loop, watch in list(self._watches):
-            with suppress(RuntimeError):  # its cluster was closed
-                loop.call_soon_threadsafe(watch.events.put_nowait, event)
+    def say(self, event: dict[str, Any]) -> None:
+        """Let watchers read this."""
+        _say(list(self._watches), event)
 
     def cut(self) -> None:
-        """End the watches."""
-        self.say(None)
-        self._watches.clear()
+        """End the connections of the watches."""
+        before, self._watches = self._watches, []  # the next may be there before the last of these has ended
+        _say(before, None)
 
     async def __call__(self, request: httpx2.Request) -> httpx2.Response:
         """Answer."""
@@ -127,3 +125,9 @@ class Api:
         self._watches.append((asyncio.get_running_loop(), watch))
         self.watched_from.append(version)  # from here on a test may tell
         return httpx2.Response(200, stream=watch)
+
+
+def _say(watches: Iterable[tuple[asyncio.AbstractEventLoop, _Watch]], event: dict[str, Any] | None) -> None:
+    for loop, watch in watches:
+        with suppress(RuntimeError):  # its cluster was closed
+            loop.call_soon_threadsafe(watch.events.put_nowait, event)

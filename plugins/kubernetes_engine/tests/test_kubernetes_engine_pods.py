@@ -67,7 +67,7 @@ def test_a_watch_that_was_cut_goes_on_from_its_version(pods: Pods, api: Api) -> 
 
 def test_a_bookmark_moves_the_version(pods: Pods, api: Api) -> None:
     api.say({"type": "BOOKMARK", "object": {"kind": "Pod", "metadata": {"resourceVersion": "77"}}})
-    api.say(None)
+    api.cut()
     until(lambda: api.watched_from[-1] == "77", timeout=LONG)
 
 
