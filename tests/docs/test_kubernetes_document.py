@@ -98,7 +98,7 @@ def test_a_bot_runs_by_an_account_that_has_the_shown_rights_alone(reader: Reader
     (tmp_path / "botdock.toml").write_text(configuration(images, namespace=reader.namespace))
     printed = [reader.follow(command, KUBECONFIG=str(tmp_path / "account")) for command in others]
     assert "the account may do all that a runner does" in printed[0]
-    assert "all is well" in printed[0] or "nothing failed" in printed[0]
+    assert not re.search("^failed +kubernetes", printed[0], re.MULTILINE)
     assert "hello" in printed[1].lower()
 
 
@@ -157,6 +157,7 @@ def apply(reader: Reader, tmp_path: Path) -> Iterator[Callable[[], None]]:
     reader.follow(f"kubectl delete -f {tmp_path}/disks.yaml --ignore-not-found --wait=false")
 
 
+@pytest.mark.sampled(3)
 def test_botdock_runs_bots_from_within_the_cluster(reader: Reader, apply: Callable[[], None], tmp_path: Path) -> None:
     apply()
     (tmp_path / "examples").symlink_to(ROOT / "examples")

@@ -34,6 +34,7 @@ def test_a_cluster_is_said_to_enforce_what_a_pod_was_held_to(
         assert "10.96.0.1:443" in found.missing[Feature.NETWORK], "the policy is there, and no agent that enforces it"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("image", ["nodejs20", "bash"])
 def test_a_network_is_tried_with_what_the_image_has(
     make_kubernetes_config: Callable[..., Config], kubernetes: Kubernetes, image: str
