@@ -171,7 +171,8 @@ def make_kubernetes_config(request: pytest.FixtureRequest, tmp_path: Path) -> Ca
         elif not namespace:
             namespace = request.getfixturevalue("make_kubernetes_namespace")(cluster)
         given = {name: sections.pop(name) for name in own & sections.keys()}
-        settings = KubernetesSettings(namespace=namespace, **{"kubeconfig": str(used.kubeconfig), **given})
+        patient = {"kubeconfig": str(used.kubeconfig), "connect_timeout": 60.0}  # machines of tests are busy
+        settings = KubernetesSettings(namespace=namespace, **{**patient, **given})
         options = {"kubernetes": settings, **sections.pop("options", {})}
         runtime = RuntimeConfig(images=dict(used.images), timeout=240.0)
         policy = Policy(unenforced={"kubernetes": UNENFORCED})
