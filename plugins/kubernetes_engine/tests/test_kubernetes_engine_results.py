@@ -34,7 +34,7 @@ def fetched(world: World, limit: int = 1000) -> bytes:
 
 def printed(result: bytes, encoding: str = "gzip", *, width: int = 16_000) -> bytes:
     """Return what `result.sh` prints."""
-    packed = gzip.compress(result) if encoding == "gzip" else result
+    packed = gzip.compress(result, mtime=0) if encoding == "gzip" else result
     text = base64.b64encode(packed)
     lines = b"".join(text[at : at + width] + b"\n" for at in range(0, len(text), width))
     return f"botdock-result 1 {len(result)} {cksum(result)} {encoding}\n".encode() + lines + b"end\n"
@@ -82,7 +82,9 @@ def test_a_result_is_fetched_when_the_bot_has_ended_and_no_longer_than_it_may_be
     assert world.asked == [{"container": "result"}] * 2
 
 
-@pytest.mark.parametrize("body", [b"", GONE, printed(b"hello")[:-4], b"\0" * 2_000_000])
+@pytest.mark.parametrize(
+    "body", [b"", GONE, printed(b"hello")[:-4], b"\0" * 2_000_000], ids=["none", "its pod is gone", "cut", "too much"]
+)
 def test_a_result_that_cannot_be_had_is_an_error_that_says_why(world: World, body: bytes) -> None:
     world.pods.tell(pod("ended"))
     world.answers = [Answer(body)]
