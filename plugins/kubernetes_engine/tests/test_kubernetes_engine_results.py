@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lightkube.models.core_v1 import ContainerStatus
 
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock_engine_kubernetes.results import cksum, fetch_result, parse
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEADLINE = 60.0
+RESULT_ENDED = {
+    "name": "result",
+    "image": "i",
+    "imageID": "i",
+    "ready": False,
+    "restartCount": 0,
+    "containerID": "containerd://2",
+    "state": {"terminated": {"exitCode": 0}},
+}
 
 
 @pytest.fixture
@@ -80,6 +90,19 @@ def test_a_result_is_fetched_when_the_bot_has_ended_and_no_longer_than_it_may_be
     assert fetched(world) == b"hello"
     assert fetched(world) == b"x" * 1001
     assert world.asked == [{"container": "result"}] * 2
+
+
+@pytest.mark.parametrize("followed", [printed(b"hello"), printed(b"hello")[:-4]], ids=["whole", "cut"])
+def test_a_result_is_read_as_it_is_printed_and_again_where_that_was_cut(world: World, followed: bytes) -> None:
+    ended = pod("ended")
+    assert ended.status
+    ended.status.phase = "Running"
+    ended.status.initContainerStatuses = [cast("ContainerStatus", ContainerStatus.from_dict(RESULT_ENDED))]
+    world.pods.tell(ended)
+    world.answers = [Answer(followed), Answer(printed(b"hello"))]
+    assert fetched(world) == b"hello"
+    again = [] if followed.endswith(b"end\n") else [{"container": "result"}]
+    assert world.asked == [{"container": "result", "follow": "true"}, *again]
 
 
 @pytest.mark.parametrize(

@@ -96,19 +96,26 @@ def test_a_disruption_is_known_of_the_job_alone_too() -> None:
     assert message in found.error
 
 
-def test_what_botdock_itself_ends_is_no_one_elses_doing() -> None:
+def test_what_botdock_itself_ends_is_not_told_as_anothers_doing() -> None:
     mark = {"annotations": {ANNOTATION_STOP: "now"}}
     stopped = pod(phase="Failed", bot=ended(143), status={"reason": "DeadlineExceeded"}, metadata=mark)
     stopped["metadata"]["labels"] = {}
     assert seen(stopped).error == ""
 
 
-def test_a_deletion_by_others_is_told_while_the_pod_is_there() -> None:
-    deleted = pod(bot=ended(143), metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
-    assert "deleted by something else" in seen(deleted).error
+def test_a_deletion_by_others_is_told_while_the_bot_runs_and_its_end_is_then_not_known() -> None:
+    times = {"deletionTimestamp": "2026-01-01T00:00:34Z", "deletionGracePeriodSeconds": 30}
+    assert "deleted by something else" in seen(pod(bot=RUNNING, metadata={**times})).error
+    deleted = pod(bot=ended(143), metadata={**times})
+    assert status(JOB, None, read(deleted)) is None
     assert status(JOB, job(failed=1), None, read(deleted)) is None
     deleted["metadata"]["annotations"] = {ANNOTATION_STOP: "now"}
-    assert seen(deleted).error == ""
+    assert (seen(deleted).exit_code, seen(deleted).error) == (143, "")
+
+
+def test_a_bot_that_had_ended_before_its_pod_was_deleted_has_ended_by_itself() -> None:
+    times = {"deletionTimestamp": "2026-01-01T00:00:36Z", "deletionGracePeriodSeconds": 30}
+    assert seen(pod(bot=ended(7), metadata=times)).exit_code == 7
 
 
 def test_a_pod_that_was_deleted_leaves_nothing_to_tell() -> None:

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock_engine_kubernetes.errors import Call
-from botdock_engine_kubernetes.evidence import is_over
-from botdock_engine_kubernetes.job import RESULT
+from botdock_engine_kubernetes.evidence import has_begun, is_over
+from botdock_engine_kubernetes.pod import BOT, RESULT
 
 if TYPE_CHECKING:
+    from lightkube.resources.core_v1 import Pod
+
     from botdock_engine_kubernetes.cluster import Cluster
     from botdock_engine_kubernetes.pods import Pods
 
 _HEAD = re.compile(rb"botdock-result 1 (\d{1,19}) (\d{1,10})(?: (gzip|plain))?")
+_END = b"\nend\n"
 _GZIP = 31
 """What tells zlib to expect a header of gzip."""
 _FRAME = 1024 * 1024
@@ -37,12 +40,20 @@ def fetch_result(cluster: Cluster, pods: Pods, job: str, *, limit: int, timeout:
     """
     call = Call(operation="fetch_result", url=cluster.url, timeout=timeout, container_id=job)
 
-    async def fetch() -> bytes:
-        pod = await pods.until(job, lambda pod: is_over(pod, RESULT))
+    async def ended(container: str) -> tuple[Pod, str]:
+        pod = await pods.until(job, lambda pod: is_over(pod, container))
         if pod is None or not (pod.metadata and pod.metadata.name):
             raise call.error(ContainerNotFoundError, "its pod is not there any more, and the result went with it")
-        path = f"/api/v1/namespaces/{cluster.namespace}/pods/{pod.metadata.name}/log"
-        body = await _read(cluster, path, most=2 * limit + _FRAME)
+        return pod, f"/api/v1/namespaces/{cluster.namespace}/pods/{pod.metadata.name}/log"
+
+    async def fetch() -> bytes:
+        most, body = 2 * limit + _FRAME, b""
+        pod, path = await ended(BOT)
+        if has_begun(pod, RESULT):  # the kubelet tells of its end a second after it
+            body = await _read(cluster, path, most=most, follow="true")
+        if not _is_whole(body):
+            _, path = await ended(RESULT)
+            body = await _read(cluster, path, most=most)
         try:
             return parse(body)[: limit + 1]
         except ValueError as error:
@@ -51,18 +62,22 @@ def fetch_result(cluster: Cluster, pods: Pods, job: str, *, limit: int, timeout:
     return cluster.call("fetch_result", fetch, timeout=timeout, container_id=job, repeatable=True)
 
 
-async def _read(cluster: Cluster, path: str, *, most: int) -> bytes:
+async def _read(cluster: Cluster, path: str, *, most: int, **how: str) -> bytes:
     """Return what the container printed, and of much more than a result may have, the beginning."""
     body = bytearray()
-    async with cluster.http.stream("GET", path, params={"container": RESULT}) as answer:
+    async with cluster.http.stream("GET", path, params={"container": RESULT, **how}) as answer:
         if answer.is_error:
             await answer.aread()
             answer.raise_for_status()
         async for piece in answer.aiter_raw():
             body += piece
-            if len(body) > most:
+            if len(body) > most or _is_whole(body):
                 break
     return bytes(body)
+
+
+def _is_whole(body: bytes | bytearray) -> bool:
+    return body.endswith(_END)
 
 
 def parse(body: bytes) -> bytes:

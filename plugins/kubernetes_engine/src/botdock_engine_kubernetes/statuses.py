@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lightkube.resources.core_v1 import Pod
 
 ANNOTATION_STOP = "io.botdock.stop"
-"""Of a pod that botdock itself ends: then its end by a deadline or a deletion is no one else's."""
+"""Of a pod that botdock itself ends: then its end by a deadline or a deletion is not told as another's."""
 OOM_KILLED = "OOMKilled"
 DISRUPTION = "DisruptionTarget"
 """The condition of a pod that is preempted, evicted by a drain, or whose node is lost."""
@@ -48,7 +49,7 @@ CREATION = frozenset({"CreateContainerConfigError", "CreateContainerError", "Run
 
 
 def status(name: str, job: Job | None, pod: Pod | None, last: Pod | None = None) -> ContainerStatus | None:
-    """Return what is known of a container; None where its pod is gone, and nothing tells how it ended.
+    """Return what is known of a container; None where nothing tells how it ended: its pod is gone, or was deleted.
 
     Args:
         name: The container's identity.
@@ -57,7 +58,8 @@ def status(name: str, job: Job | None, pod: Pod | None, last: Pod | None = None)
         last: How a pod that is gone was last seen.
     """
     if pod is not None:
-        return _of_pod(name, pod)
+        seen = _of_pod(name, pod)
+        return None if seen.state is ContainerState.EXITED and _was_deleted(pod) else seen
     if last is not None and (words := disturbance(last)):
         seen = _of_pod(name, last)
         return attrs.evolve(seen, state=ContainerState.EXITED, error=seen.error or words)
@@ -150,6 +152,16 @@ def _deletion(pod: Pod) -> str:
     if metadata is None or not metadata.deletionTimestamp or ANNOTATION_STOP in (metadata.annotations or {}):
         return ""
     return "its pod was deleted by something else than botdock"
+
+
+def _was_deleted(pod: Pod) -> bool:
+    """Tell whether something else than botdock deleted a pod before its bot had ended: then its end is not its own."""
+    metadata, bot = pod.metadata, state_of(pod, BOT)
+    if disturbance(pod) or not _deletion(pod) or not (metadata and metadata.deletionTimestamp):
+        return False
+    asked = metadata.deletionTimestamp - timedelta(seconds=metadata.deletionGracePeriodSeconds or 0)
+    end = bot.terminated.finishedAt if bot and bot.terminated else None
+    return end is None or end >= asked
 
 
 def _told(reason: str | None, message: str | None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -125,7 +124,7 @@ def test_a_pod_that_no_node_takes_is_told_in_the_schedulers_words(
     assert "Unschedulable" in engine.inspect(container, timeout=CALL).error
 
 
-def test_a_pod_that_something_else_deletes_is_told_and_then_not_found(
+def test_a_pod_that_something_else_deletes_is_not_found_once_its_bot_has_ended(
     opened: Callable[..., KubernetesEngine],
     spec: Callable[..., Asked],
     kubernetes: Kubernetes,
@@ -135,8 +134,8 @@ def test_a_pod_that_something_else_deletes_is_told_and_then_not_found(
     engine = opened()
     container = started(engine, spec(LINGERS))
     kubernetes.kubectl("-n", kubernetes_namespace, "delete", "pod", pod_of(container))  # until it is gone
-    with suppress(ContainerNotFoundError):  # unless the watch saw its end before it was gone
-        assert "deleted by something else" in ended(engine, container).error
+    with pytest.raises(ContainerNotFoundError, match="deleted by something else"):
+        ended(engine, container)
     with pytest.raises(ContainerNotFoundError, match="deleted by something else"):
         inspected_for_long(opened(), container)
 
