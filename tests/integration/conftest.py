@@ -64,16 +64,16 @@ def contained_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
         assert left_behind(runner) == []
 
 
-ENGINES = [pytest.param("docker", marks=pytest.mark.docker), "runc", "crun", *(["image", "folder"] if FULL else [])]
+ENGINES = [pytest.param("docker", marks=pytest.mark.docker), "runc", "crun", *(["image", "folder", "kubernetes"] if FULL else [])]
 
 
 @pytest.fixture(params=ENGINES)
 def isolating_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
     """A runner on each engine that isolates, the oci engine with each of its runtimes; nothing may be left behind.
 
-    In drills, the oci engine with each of its root file systems too, `host` being that of the others.
+    In drills, the oci engine with each of its root file systems too, `host` being that of the others, and Kubernetes.
     """
-    if request.param in {"image", "folder"}:
+    if request.param in {"image", "folder", "kubernetes"}:
         config: Config = request.getfixturevalue(f"{request.param}_config")
     elif request.param == "docker":
         config = request.getfixturevalue("docker_config")

@@ -16,6 +16,7 @@ from botdock_testing._engine_support import (
     CALL,
     OWNER,
     MakeSpec,
+    assert_same,
     bounded,
     drain,
     ended,
@@ -210,7 +211,7 @@ class LifeTests:
             engine.start(container, timeout=CALL)
         for number, container, stream in zip((1, 2), ids, streams, strict=True):
             with stream:
-                assert drain(stream)[Stream.STDOUT] == bytes([number]) * 50_000
+                assert_same(drain(stream)[Stream.STDOUT], bytes([number]) * 50_000)
             assert ended(engine, container).exit_code == number
 
     def test_list_finds_by_all_selectors_what_runs_and_what_does_not(self, engine: Engine, make_spec: MakeSpec) -> None:

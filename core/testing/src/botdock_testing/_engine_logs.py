@@ -16,6 +16,7 @@ from botdock_testing._engine_support import (
     CALL,
     DEADLINE,
     MakeSpec,
+    assert_same,
     bounded,
     drain,
     ended,
@@ -52,8 +53,8 @@ class LogTests:
     ) -> None:
         other = output[::-1] if capabilities.separate_streams else b""
         ran = run(engine, make_spec(Program(stdout=output, stderr=other)))
-        assert ran.stdout == output
-        assert ran.stderr == other
+        assert_same(ran.stdout, output)
+        assert_same(ran.stderr, other)
 
     def test_streams_that_come_as_one_hold_what_was_written_to_either(
         self, engine: Engine, capabilities: EngineCapabilities, make_spec: MakeSpec
@@ -90,7 +91,7 @@ class LogTests:
     ) -> None:
         needs(capabilities.exact_bytes, "exact bytes")
         container = run(engine, make_spec(Program(stdout=output))).container
-        assert read_logs(engine, container)[Stream.STDOUT] == output
+        assert_same(read_logs(engine, container)[Stream.STDOUT], output)
 
     def test_read_logs_of_a_running_container_returns_what_is_there(self, engine: Engine, make_spec: MakeSpec) -> None:
         container = started(engine, make_spec(Program(stdout=b"ready\n", forever=True)), shows=b"ready\n")
@@ -156,7 +157,7 @@ class DeliveryTests:
     ) -> None:
         result = (b"\x00\xffabc" * 1000)[:size]
         container = run(engine, make_spec(Program(result=result))).container
-        assert engine.fetch_result(container, limit=1000, timeout=CALL) == result[:1001]
+        assert_same(engine.fetch_result(container, limit=1000, timeout=CALL), result[:1001])
 
     def test_the_environment_is_what_was_given_and_nothing_of_the_hosts(
         self,

@@ -37,6 +37,8 @@ OWNER = "io.botdock.contract"
 ANNOTATION = "io.botdock.note"
 LONG_TEXT = "a note with spaces, and longer than any selector may be: " + "x" * 200
 
+_SHOWN = 60
+"""Bytes that are shown of what differs."""
 _Result = TypeVar("_Result")
 
 
@@ -45,6 +47,17 @@ class Asked(NamedTuple):
 
     template: ContainerTemplate
     run: ContainerRun
+
+
+def assert_same(found: bytes, expected: bytes) -> None:
+    """Compare, and tell where they begin to differ: pytest's own account of long ones takes minutes."""
+    if found != expected:
+        pairs = zip(found, expected, strict=False)
+        at = next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(found), len(expected)))
+        raise AssertionError(
+            f"{len(found):,} bytes in place of {len(expected):,}; from byte {at:,} on "
+            f"{found[at : at + _SHOWN]!r} in place of {expected[at : at + _SHOWN]!r}"
+        )
 
 
 def asked(folder: Path = Path("/nowhere"), /, **fields: Any) -> Asked:
