@@ -22,6 +22,7 @@ from testbed.kubernetes import KubernetesCluster
 from testbed.kubernetes_namespaces import Kubernetes
 from testbed.waiting import until
 
+pytestmark = pytest.mark.sampled(4)
 PATIENCE = 240.0
 SOURCE = """
 import time

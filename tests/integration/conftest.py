@@ -64,21 +64,30 @@ def contained_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
         assert left_behind(runner) == []
 
 
-ENGINES = [pytest.param("docker", marks=pytest.mark.docker), "runc", "crun", *(["image", "folder", "kubernetes"] if FULL else [])]
+ENGINES = [pytest.param("docker", marks=pytest.mark.docker), "runc", "crun", *(["image", "folder"] if FULL else [])]
+CLUSTER = [pytest.param("kubernetes", marks=pytest.mark.kubernetes)] if FULL else []
 
 
 @pytest.fixture(params=ENGINES)
 def isolating_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
     """A runner on each engine that isolates, the oci engine with each of its runtimes; nothing may be left behind.
 
-    In drills, the oci engine with each of its root file systems too, `host` being that of the others, and Kubernetes.
+    In drills, the oci engine with each of its root file systems too, `host` being that of the others.
     """
-    if request.param in {"image", "folder", "kubernetes"}:
-        config: Config = request.getfixturevalue(f"{request.param}_config")
-    elif request.param == "docker":
-        config = request.getfixturevalue("docker_config")
+    yield from _runner_of(request)
+
+
+@pytest.fixture(params=[*ENGINES, *CLUSTER])
+def attacked_runner(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
+    """A runner on each engine that isolates, and in drills on Kubernetes; nothing may be left behind."""
+    yield from _runner_of(request)
+
+
+def _runner_of(request: pytest.FixtureRequest) -> Iterator[DockerRunner]:
+    if request.param in {"runc", "crun"}:
+        config: Config = request.getfixturevalue("make_oci_config")(request.param)
     else:
-        config = request.getfixturevalue("make_oci_config")(request.param)
+        config = request.getfixturevalue(f"{request.param}_config")
     with DockerRunner(config) as runner:
         yield runner
         assert left_behind(runner) == []

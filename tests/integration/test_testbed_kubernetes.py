@@ -82,6 +82,7 @@ def test_pods_reach_the_api_server_by_its_service(kubernetes: Kubernetes, pods: 
     pods.delete()
 
 
+@pytest.mark.sampled(4)
 def test_a_cluster_for_drills_comes_back_with_its_pods_and_leaves_nothing_but_its_images(
     drill_kubernetes: Kubernetes, tmp_path: Path
 ) -> None:

