@@ -185,9 +185,11 @@ class KubernetesCluster:
         return "\n".join(text.splitlines()[-lines:])
 
     def _launch(self, part: str) -> None:
+        # containerd gives up what it has not taken 2 s after a container's end: on a busy machine, it has to come first
+        first = ("nice", "-n", "-10") if part == "containerd" else ()
         with (self.data / f"{part}.log").open("ab") as log:
             process = subprocess.Popen(
-                self._namespaces.within(self._parts.command(part)),
+                self._namespaces.within([*first, *self._parts.command(part)]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

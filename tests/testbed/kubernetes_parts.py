@@ -86,9 +86,7 @@ class Parts:
         return [str(program), "--data-dir", str(self._folder / "etcd"), *options]
 
     def _containerd_command(self) -> list[str]:
-        # It gives up what it has not taken 2 s after a container's end: on a busy machine, it has to come first.
-        program = find_program("containerd") or "containerd"
-        return ["nice", "-n", "-10", program, "--config", str(self._folder / "containerd.toml")]
+        return [find_program("containerd") or "containerd", "--config", str(self._folder / "containerd.toml")]
 
     def _api_server_command(self) -> list[str]:
         keys = self.certificates
