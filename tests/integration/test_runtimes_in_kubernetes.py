@@ -51,7 +51,7 @@ exports.main = async (id, config) => {
 };
 """
 BASH = """
-trap 'echo down; exit 3' TERM
+trap 'echo down; until wait; do :; done; exit 3' TERM # with it all others would end
 echo "seen: $BOT_ID $PWD"
 (trap 'echo deep; exit 0' TERM; echo up; while :; do sleep 0.1; done) &
 while :; do sleep 0.1; done
