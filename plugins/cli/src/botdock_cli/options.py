@@ -142,6 +142,13 @@ _RUN_OPTIONS = (
         "--env", metavar="K[=V]", multiple=True, help="Environment variable; without a value, yours. Repeatable."
     ),
     click.option(
+        "--env-file",
+        metavar="FILE",
+        multiple=True,
+        shell_complete=complete_files,
+        help="Variables, a line each: K=V, K, or # and a comment. --env wins over it. Repeatable.",
+    ),
+    click.option(
         "--secret",
         metavar="K[=V]",
         multiple=True,

@@ -13,6 +13,7 @@ import attrs
 
 from botdock.errors import ExecutableError, UserError, nearest
 from botdock.model import Executable, Limits
+from botdock_cli.env_file import read_env_files
 from botdock_cli.interrupts import interruptible_stdin
 from botdock_cli.values import OptionError, bytes_option, seconds_option
 
@@ -67,6 +68,7 @@ class RunRequest:
     network: str | None = None
     image: str | None = None
     env: Sequence[str] = ()
+    env_file: Sequence[str] = ()
     secret: Sequence[str] = attrs.field(default=(), repr=False)
     storage: str | None = None
     pull: str | None = None
@@ -90,7 +92,7 @@ class RunRequest:
             "config": read_bot_config(self.config),
             "file_path": self.code,
             "limits": Limits(memory=bytes_option("--memory", self.memory), cpus=self.cpus, pids=self.pids),
-            "env": _variables("--env", self.env, variables),
+            "env": read_env_files(self.env_file, variables) | _variables("--env", self.env, variables),
             "secrets": _variables("--secret", self.secret, variables),
             "image": self.image,
             "network": self.network,
