@@ -39,8 +39,9 @@ demo: $(READY) ## Run a bot in each language
 test drills: export PYTHONDONTWRITEBYTECODE =
 
 # In the order of `testpaths`, where the slow files are the first: else one of them is the last, and its worker alone.
+# What fails runs once more; what passes then is printed as RERUN with its failure: a fault to mend. Drills run once.
 test: lint images ## Check everything, on a real Docker where one can be had
-	@$(PYTEST) $(PARALLEL) --no-loadscope-reorder \
+	@$(PYTEST) $(PARALLEL) --no-loadscope-reorder --reruns 1 --rerun-show-tracebacks -raR \
 		--cov --cov-report json --min-branch-coverage $(MIN_BRANCHES)
 
 drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker, and on cgroup v2
