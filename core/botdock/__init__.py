@@ -1,8 +1,8 @@
 """botdock runs other people's code in single-use, locked-down containers.
 
-    from botdock import Config, DockerRunner, Executable
+    from botdock import Config, Executable, Runner
 
-    with DockerRunner(Config.load()) as runner:
+    with Runner(Config.load()) as runner:
         bot = Executable(id="hello", runtime="python3.11", file_path="examples/hello-python")
         print(runner.run(bot).value)
 
@@ -17,7 +17,7 @@ from botdock._lazy import importing as _importing
 
 if TYPE_CHECKING:
     from botdock.config import Config
-    from botdock.docker_runner import DockerRunner, Execution
+    from botdock.docker_runner import DockerRunner
     from botdock.entrypoints import shell_entrypoint, wrapper_entrypoint
     from botdock.errors import BotdockError
     from botdock.hookspecs import hookimpl
@@ -45,10 +45,11 @@ if TYPE_CHECKING:
         read_code,
     )
     from botdock.plugin_manager import PluginManager
+    from botdock.runner import Execution, Runner
 
 _HOMES = {
     "config": "Config",
-    "docker_runner": "DockerRunner Execution",
+    "docker_runner": "DockerRunner",
     "entrypoints": "shell_entrypoint wrapper_entrypoint",
     "errors": "BotdockError",
     "hookspecs": "hookimpl",
@@ -56,6 +57,7 @@ _HOMES = {
     "LogSink LogSinkPlugin MetricsExporter MetricsExporterPlugin Outcome Packages ResultFormat Runtime "
     "RuntimeCapabilities StorageBackend StorageBackendPlugin read_code",
     "plugin_manager": "PluginManager",
+    "runner": "Execution Runner",
 }
 """Which names live in which module."""
 
@@ -81,6 +83,7 @@ __all__ = [
     "Packages",
     "PluginManager",
     "ResultFormat",
+    "Runner",
     "Runtime",
     "RuntimeCapabilities",
     "StorageBackend",

@@ -27,8 +27,8 @@ def test_a_package_imports_exactly_its_public_names_from_where_a_type_checker_fi
     assert sorted(homes) == sorted(package.__all__)
     for name, home in homes.items():
         assert getattr(package, name) is getattr(importlib.import_module(home), name)
-    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'Runner'"):
-        getattr(package, "Runner")  # noqa: B009 - a type checker would refuse it
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'Nothing'"):
+        getattr(package, "Nothing")  # noqa: B009 - a type checker would refuse it
 
 
 def test_names_are_completed_in_a_shell() -> None:

@@ -37,7 +37,7 @@ CONFIGURING = (
     "use-a-remote-docker.md",
 )
 """Documents whose TOML is configuration."""
-RUNS = re.compile(r"\b(DockerRunner|submit)\(")
+RUNS = re.compile(r"\b((Docker)?Runner|submit)\(")
 PROOF = re.compile(r"`([\w/]+/tests/[\w/]*test_\w+\.py|tests/[\w/]+\.py)((?:::\w+)*)`")
 
 

@@ -151,7 +151,7 @@ def test_a_member_imports_only_what_botdock_makes_public(member: Path) -> None:
 
 
 def test_the_command_line_imports_public_modules_only() -> None:
-    public = {*PUBLIC, "botdock.docker_runner", "botdock.errors", "botdock.logging", "botdock.plugin_manager"}
+    public = {*PUBLIC, "botdock.errors", "botdock.logging", "botdock.plugin_manager", "botdock.runner"}
     public |= {"botdock.model.limits", "botdock.model.units"}
     imported = re.compile(r"^ *(?:from|import) (botdock(?:\.\w+)*) ?(?:import (\w+))?", re.MULTILINE)
     found = {

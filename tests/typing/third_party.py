@@ -25,6 +25,7 @@ from botdock import (
     Outcome,
     Packages,
     ResultFormat,
+    Runner,
     Runtime,
     RuntimeCapabilities,
     StorageBackendPlugin,
@@ -102,7 +103,7 @@ def sinks(sink: LogSink, exporter: MetricsExporter) -> tuple[LogSink, MetricsExp
 
 def application(config: Config) -> int | None:
     bot = Executable(id="hello", runtime="python3.11", file_path="bots/hello", limits=Limits(memory=2**28), timeout=30)
-    with DockerRunner(config) as runner:
+    with Runner(config) as runner:
         result = runner.run(bot)
         assert_type(result, ExecutionResult)
         assert_type(result.outcome, Outcome | None)
@@ -119,7 +120,13 @@ def application(config: Config) -> int | None:
     return result.exit_code
 
 
-async def inside_asyncio(runner: DockerRunner, bot: Executable) -> ExecutionResult:
+def as_the_old_runner_was_called(config: Config, bot: Executable) -> None:
+    with DockerRunner(config) as runner:
+        assert_type(runner.start_container(bot), ExecutionResult)
+        assert_type(runner.get_container_logs(bot.id), str)
+
+
+async def inside_asyncio(runner: Runner, bot: Executable) -> ExecutionResult:
     execution = await runner.astart(bot)
     assert_type(execution, Execution)
     async for item in execution.alogs(follow=True):

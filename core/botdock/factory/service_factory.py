@@ -137,7 +137,7 @@ class ServiceFactory(BaseFactory):
         raise EngineUnavailableError(f"no engine to run on ({reasons})", operation="open", hint=" ".join(mends))
 
     def leftovers(self) -> list[Leftover]:
-        """Return what `recover` would take over or remove, as `DockerRunner.leftovers` does, without a runner.
+        """Return what `recover` would take over or remove, as `Runner.leftovers` does, without a runner.
 
         Raises:
             BotdockError: The engine does not answer.

@@ -156,7 +156,7 @@ class BotOrchestrator:
         return leftovers(self._home, self._setting.engine, self._recovery.containers())
 
     def warm(self, sizes: Mapping[str, int], *, timeout: float) -> PoolReport:
-        """Keep containers waiting for runs, from now on until this is closed; see `DockerRunner.warm`."""
+        """Keep containers waiting for runs, from now on until this is closed; see `Runner.warm`."""
         from botdock.orchestrator.members import Members  # few runners keep any
 
         ours, preparation = (self._services, self._setting), self._preparation

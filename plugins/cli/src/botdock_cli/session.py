@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from loguru import Message
 
-    from botdock import DockerRunner
+    from botdock import Runner
     from botdock.config import Config
     from botdock.executions import Executions
     from botdock.plugin_manager import PluginManager
@@ -87,14 +87,14 @@ class Session:
 
         return Executions(self.home())
 
-    def open_runner(self, engine: str | None = None) -> DockerRunner:
+    def open_runner(self, engine: str | None = None) -> Runner:
         """Return the facade, set up by the configuration, for another engine where one is named."""
         import attrs
 
-        from botdock.docker_runner import DockerRunner
+        from botdock.runner import Runner
 
         config = attrs.evolve(self.config, engine=engine) if engine else self.config
-        return DockerRunner(config, plugins=self.plugins)
+        return Runner(config, plugins=self.plugins)
 
     def leftovers(self, engine: str = "") -> list[Any]:
         """Return what `recover` would do on an engine, the configured one if none is named; changes nothing."""

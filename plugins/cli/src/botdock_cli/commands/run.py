@@ -24,7 +24,7 @@ from botdock_cli.values import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from botdock import DockerRunner, Execution
+    from botdock import Execution, Runner
     from botdock.config import Config
     from botdock.model import Executable, LogChunk
     from botdock_cli.request import RunRequest
@@ -106,7 +106,7 @@ def _run(
     return result
 
 
-def _open_runner(session: Session, code: str) -> DockerRunner:
+def _open_runner(session: Session, code: str) -> Runner:
     """Open a runner; code that is not there is told before an engine that does not answer."""
     from botdock.factory import BaseFactory
 
@@ -120,7 +120,7 @@ def _open_runner(session: Session, code: str) -> DockerRunner:
         raise
 
 
-def _start(runner: DockerRunner, executable: Executable, interrupts: Interrupts, *, quiet: bool) -> Execution:
+def _start(runner: Runner, executable: Executable, interrupts: Interrupts, *, quiet: bool) -> Execution:
     execution = None
     with ProgressBars() if is_terminal(sys.stderr) and not quiet else nullcontext() as bars:
         try:
