@@ -231,7 +231,7 @@ def test_a_sync_while_the_log_goes_on_leaves_no_segment_out(memory: Path, monkey
 
     def go_on(log: LogWriter) -> None:
         log.append(LogChunk(Stream.STDOUT, CHUNKS[1], 2))
-        assert log.segment == 1
+        assert log.segment.number == 1
 
     for number, log in met_at_every_line(begin, go_on, LogWriter.sync, lines_of(writer), least=5):
         log.close()

@@ -244,7 +244,7 @@ def test_what_a_bot_puts_on_the_disk_is_bounded_index_included(
         size = sizes[number % len(sizes)]
         writer.append(LogChunk(streams[number % len(streams)], b"x" * size, number + 1))
         written += size
-        if writer.over_limit and written > writer.stored + 2 * tail:
+        if writer.over_limit and written > writer.kept().bytes + 2 * tail:
             break
     writer.flush()
     summary = writer.finish(complete=True)

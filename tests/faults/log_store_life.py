@@ -53,7 +53,7 @@ class Life:
         for number in log.seal_closed():
             if self.scenario == "compress":
                 compress_segment(self.logs, number)
-        if self.scenario == "remove" and log.stored > 24:
+        if self.scenario == "remove" and log.kept().bytes > 24:
             log.remove_oldest()
 
 

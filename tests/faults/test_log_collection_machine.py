@@ -165,7 +165,7 @@ class CollectionMachine(RuleBasedStateMachine):
         collection = self.collector._collection("01")
         expected = sum(len(model.content) for model in self.models.values())
         seen, deadline = -1, time.monotonic() + DEADLINE
-        while collection.writer.written < expected - self.held_back():
+        while collection.writer.whole().bytes < expected - self.held_back():
             seen, ended = collection.wait_progress(seen, 0.05)
             assert not ended, collection.status().error
             assert time.monotonic() < deadline

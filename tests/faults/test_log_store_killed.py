@@ -50,7 +50,7 @@ def test_a_follower_sees_each_byte_once_while_the_writer_rolls_compresses_and_re
             writer.append(LogChunk(Stream.STDOUT, text.encode(), 1))
             for number in writer.seal_closed():
                 compress_segment(quick_folder / "logs", number)
-                if retain and writer.stored > retain:
+                if retain and writer.kept().bytes > retain:
                     writer.remove_oldest()
         writer.finish(complete=True)
         writer.close()

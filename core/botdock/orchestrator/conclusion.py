@@ -75,7 +75,7 @@ class Conclusion:
             duration = own if own >= 0 and (passed is None or own <= passed) else duration
         output = ""
         with suppress(LogError):  # it cannot be read: `logs --verify` says why
-            output = StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail)
+            output = StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail, kept=summary.bytes)
         succeeded = verdict.outcome is Outcome.SUCCEEDED
         result = run.result(
             status=verdict.outcome.status,

@@ -120,10 +120,8 @@ class Record:
         return cls(time_ns, STREAMS[tag & 1], kind, length, tag >> _MASKED_SHIFT, crc)
 
     @property
-    def gap(self) -> LogGap | None:
-        """The gap that it names, or None for a chunk."""
-        if self.kind is Kind.DATA:
-            return None
+    def gap(self) -> LogGap:
+        """The gap that it names, of one that is not about a chunk."""
         if self.kind is Kind.SPAN:
             until = self.time_ns + self.length * _MILLION
             return LogGap(stream=self.stream, size=None, since_ns=self.time_ns, until_ns=until)

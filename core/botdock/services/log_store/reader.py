@@ -51,8 +51,8 @@ class Position:
     in_line: Mapping[Stream, int] = attrs.field(factory=dict)
 
 
-class OpenSegment:
-    """The files of one segment, read from a record on.
+class OpenSegment(ExitStack):
+    """The files of one segment, read from a record on, until it is closed.
 
     Args:
         directory: Of the log.
@@ -67,19 +67,23 @@ class OpenSegment:
     def __init__(
         self, directory: Path, number: int, record: int | None = 0, *, streams: Collection[Stream] = STREAMS
     ) -> None:
+        super().__init__()
         self.number = number
-        with ExitStack() as stack:
-            self._index = stack.enter_context((directory / index_name(number)).open("rb", buffering=0))
+        self.offsets = dict.fromkeys(STREAMS, 0)
+        try:
+            self._index = self.enter_context((directory / index_name(number)).open("rb", buffering=0))
             self._files = {
-                stream: stack.enter_context(open_data(directory, data_name(stream, number))) for stream in streams
+                stream: self.enter_context(open_data(directory, data_name(stream, number))) for stream in streams
             }
             self.record = self.size if record is None else record
-            before = [packed for _, packed in self.blocks(self.record)]
-            self.offsets = {stream: sum(stream_bytes(packed, stream) for packed in before) for stream in STREAMS}
-            for stream, file in self._files.items():
-                if self.offsets[stream]:
+            if self.record:
+                before = [packed for _, packed in self.blocks(self.record)]
+                self.offsets = {stream: sum(stream_bytes(packed, stream) for packed in before) for stream in STREAMS}
+                for stream, file in self._files.items():
                     file.seek(self.offsets[stream])
-            self._opened = stack.pop_all()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def removed(self) -> bool:
@@ -139,10 +143,6 @@ class OpenSegment:
         packed = os.pread(self._index.fileno(), count * RECORD.size, first * RECORD.size)
         return packed[: len(packed) - len(packed) % RECORD.size]
 
-    def close(self) -> None:
-        """Close the files."""
-        self._opened.close()
-
 
 class LogReader:
     """Reads a log from a place on.
@@ -199,15 +199,15 @@ class LogReader:
     def _rest(self, segment: OpenSegment) -> Iterator[Entry]:
         for record in segment.records():
             self.mark, self.place = self.place, (segment.number, segment.record)
-            stream, gap = record.stream, record.gap
+            stream = record.stream
             left_out = max(self.done[stream] - self.seen[stream], 0)
-            if gap is None:
+            if record.kind is Kind.DATA:
                 self.seen[stream] += record.length
                 if stream in self._streams:
                     for piece in segment.bytes_of(record, min(left_out, record.length)):
                         yield LogChunk(stream, piece, record.time_ns)
             elif stream in self._streams and not left_out and self.mark >= self.start.told:
-                yield gap
+                yield record.gap
 
     def _enter(self) -> Iterator[LogGap]:
         """Open the segment that is to be read, unless it is still to come; yield what was removed before it."""

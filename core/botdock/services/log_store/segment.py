@@ -9,6 +9,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
+
 from botdock._whole_files import sync_folder
 from botdock.model.logs import Stream
 from botdock.services.log_store.layout import (
@@ -136,7 +138,7 @@ class Segment:
         self.sync(named=named)
         hashes = {stream.value: digest.hexdigest() for stream, digest in self._hashes.items()}
         hashes["index"] = self._index_hash.hexdigest()
-        document = {"version": VERSION, "segment": self.number, "sha256": hashes, **self.tally.to_json()}
+        document = {"version": VERSION, "segment": self.number, "sha256": hashes, **attrs.asdict(self.tally)}
         write_document(self._directory / seal_name(self.number), document, named=named)
         self.sealed = True
 

@@ -121,13 +121,9 @@ class Tally:
             self.first_ns = min(filter(None, (self.first_ns, other.first_ns)), default=0)
             self.last_ns = max(self.last_ns, other.last_ns)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON document."""
-        return attrs.asdict(self)
-
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """Return what `to_json` made a document of; what else is in it is ignored.
+        """Return what `attrs.asdict` made a document of; what else is in it is ignored.
 
         Raises:
             ValueError: It is not such a document.
@@ -210,7 +206,7 @@ def remove_segment(directory: Path, number: int, removed: Tally) -> None:
         removed: What is in all segments that are gone then, this one among them; it is written down before the first
             file goes.
     """
-    write_document(directory / REMOVED, {"version": VERSION, "segments": number + 1, **removed.to_json()})
+    write_document(directory / REMOVED, {"version": VERSION, "segments": number + 1, **attrs.asdict(removed)})
     remove_segments(directory, range(number + 1))
 
 

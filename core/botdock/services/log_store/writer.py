@@ -17,7 +17,7 @@ from botdock.services.log_store.layout import END, STREAMS, VERSION, Kind, Recor
 from botdock.services.log_store.segment import Segment, take_over
 from botdock.services.log_store.tail_buffer import Piece, TailBuffer
 from botdock.services.log_store.tally import Tally, hash_stream, read_removed, remove_segment, sealed, sum_of, summarise
-from botdock.services.masking import Masker
+from botdock.services.masking import Masked, Masker
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 
@@ -39,6 +39,7 @@ class LogWriter:
     Attributes:
         over_limit: Whether more came than the limit.
         removed_segments: How many of the oldest segments retention has removed.
+        segment: The segment that is being written.
 
     Raises:
         LogError: The files cannot be written, or the log has ended.
@@ -56,54 +57,48 @@ class LogWriter:
         self.directory, self.over_limit = directory, False
         self._limit, self._segment_bytes = limit, segment_bytes
         known = tuple(secrets)
-        self._maskers = {stream: Masker(known) for stream in STREAMS}
+        self._maskers = {stream: Masker(known) for stream in STREAMS} if known else {}
         self._times = dict.fromkeys(STREAMS, 0)
         self._tail = tail if limit is None else min(tail, limit)
         self._rest: TailBuffer | None = None
         self._housekeeping, self._counting, self._ended = threading.RLock(), threading.Lock(), False
         self._closed, self._unsealed = Tally(), deque[Segment]()
         with self._explained():
-            self._begin()
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.removed_segments, self._removed = 0, Tally()
+            self.segment = Segment(directory, 0)
+            if any(directory.iterdir()):
+                self._take_over()
+            self._hashed_from = self.removed_segments
+            if self.segment.sealed:
+                self._next_segment()
+            else:
+                self.segment.create()
 
-    def _begin(self) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _take_over(self) -> None:
+        """Go on with what another one wrote."""
         if (self.directory / END).exists():
             raise LogError(f"the log in {self.directory} has ended", hint="Nothing can be added to it.")
         self.removed_segments, self._removed = read_removed(self.directory)
-        self._hashed_from = self.removed_segments
         found = take_over(self.directory, self.removed_segments)
-        self._segment = next(found, None) or Segment(self.directory, self.removed_segments)
+        self.segment = next(found, None) or Segment(self.directory, self.removed_segments)
         for following in found:
             self._go_on(following)
-        if self._segment.sealed:
-            self._next_segment()
-        else:
-            self._segment.create()
 
-    @property
-    def stored(self) -> int:
-        """Bytes that are stored of both streams, those that retention has removed left out."""
-        return self._kept().bytes
+    def kept(self) -> Tally:
+        """Return what is stored, without what retention has removed."""
+        with self._counting:
+            return sum_of(self._closed, self.segment.tally)
 
-    @property
-    def charged(self) -> int:
-        """The same, and what their index takes beyond its share."""
-        return self._kept().charged
-
-    @property
-    def written(self) -> int:
-        """Bytes that were ever stored of both streams, by any writer, whatever retention has removed since."""
-        return self._whole().bytes
-
-    @property
-    def segment(self) -> int:
-        """Number of the segment that is being written."""
-        return self._segment.number
+    def whole(self) -> Tally:
+        """Return what was ever stored, by any writer, whatever retention has removed since."""
+        with self._counting:
+            return sum_of(self._removed, self._closed, self.segment.tally)
 
     @property
     def cursor(self) -> LogCursor:
         """From where on the engine has to deliver."""
-        whole, tails = self._whole(), self._segment.tails
+        whole, tails = self.whole(), self.segment.tails
         out, err = (whole.streams[stream].bytes + whole.streams[stream].missing for stream in STREAMS)
         return LogCursor(
             stdout=out,
@@ -116,7 +111,7 @@ class LogWriter:
 
     def open_lines(self) -> dict[Stream, bytes]:
         """Return what is stored of the line that each stream is in the middle of: its end, where it is very long."""
-        return {stream: tail.rpartition(b"\n")[2] for stream, tail in self._segment.tails.items()}
+        return {stream: tail.rpartition(b"\n")[2] for stream, tail in self.segment.tails.items()}
 
     def append(self, chunk: LogChunk) -> bytes:
         """Store a chunk; return what has been stored now: less where a secret may begin, more where one did not.
@@ -125,14 +120,14 @@ class LogWriter:
             LogError: The disk took no more; nothing of what it did not take counts as stored.
         """
         self._times[chunk.stream] = chunk.time_ns
-        masked = self._maskers[chunk.stream].feed(chunk.data)
+        masked = self._maskers[chunk.stream].feed(chunk.data) if self._maskers else Masked(chunk.data)
         return self._admit(Piece(chunk.stream, masked, chunk.time_ns))
 
     def note_gap(self, gap: LogGap) -> None:
         """Store that bytes are missing; raises as `append` does."""
         with self._explained():
             for record in records_of(gap):
-                self._segment.append(record)
+                self.segment.append(record)
 
     def rewind(self) -> None:
         """Forget what is held back: the stream is read again from the cursor on."""
@@ -152,7 +147,7 @@ class LogWriter:
             if (data := self._admit(Piece(stream, masker.finish(torn=True), self._times[stream])))
         ]
         rest, self._rest = self._rest, None
-        for gap in rest.gaps(since_ns=self._segment.tally.last_ns) if rest else ():
+        for gap in rest.gaps(since_ns=self.segment.tally.last_ns) if rest else ():
             self.note_gap(gap)
         for piece in rest.pieces if rest else ():
             self._store(piece)
@@ -163,7 +158,7 @@ class LogWriter:
         """Store what the limit has room for, and keep the end of the rest."""
         whole, room = piece.masked, 0 if self.over_limit else len(piece.masked.data)
         if self._limit is not None:
-            room = min(room, max(self._limit - self.charged, 0))
+            room = min(room, max(self._limit - self.kept().charged, 0))
         admitted, rest = (whole, None) if room >= len(whole.data) else whole.split(room)
         self._store(attrs.evolve(piece, masked=admitted))
         if rest is not None:
@@ -177,30 +172,30 @@ class LogWriter:
         if not data:
             return
         with self._explained():
-            if self._segment.tally.charged >= self._segment_bytes:  # going on failed before
+            if self.segment.tally.charged >= self._segment_bytes:  # going on failed before
                 self._next_segment()
             record = Record(piece.time_ns, piece.stream, Kind.DATA, len(data), len(piece.masked.spans))
-            self._segment.append(record, data)
-        if self._segment.tally.charged >= self._segment_bytes:
+            self.segment.append(record, data)
+        if self.segment.tally.charged >= self._segment_bytes:
             with suppress(OSError):  # it is stored: the next chunk will say what is wrong, if it still is
                 self._next_segment()
 
     def _next_segment(self) -> None:
-        following = Segment(self.directory, self.segment + 1, self._segment)
+        following = Segment(self.directory, self.segment.number + 1, self.segment)
         following.create()
         self._go_on(following)
 
     def _go_on(self, following: Segment) -> None:
-        if not self._segment.sealed:
-            self._unsealed.append(self._segment)  # before the next one takes its place: `sync` misses neither
+        if not self.segment.sealed:
+            self._unsealed.append(self.segment)  # before the next one takes its place: `sync` misses neither
         with self._counting:
-            self._closed.add(self._segment.tally)
-            self._segment = following
+            self._closed.add(self.segment.tally)
+            self.segment = following
 
     def sync(self) -> None:
         """Make safe from a power cut what is stored; raises a `LogError` when the disk failed."""
         with self._explained():
-            for segment in (*self._unsealed, self._segment):  # in their order: no hole may be left in the middle
+            for segment in (*self._unsealed, self.segment):  # in their order: no hole may be left in the middle
                 segment.sync()
 
     def seal_closed(self) -> list[int]:
@@ -245,8 +240,9 @@ class LogWriter:
         """
         with self._explained(), self._housekeeping:
             self._ended = True
-            self.seal_closed()
-            self._segment.seal(named=False)  # its name comes to the disk with that of the end, which is written next
+            if self._unsealed:
+                self.seal_closed()
+            self.segment.seal(named=False)  # its name comes to the disk with that of the end, which is written next
             summary = self.summary(complete=complete)
             document = {"version": VERSION, "ended_ns": time.time_ns(), **attrs.asdict(summary)}
             write_document(self.directory / END, document)
@@ -259,15 +255,15 @@ class LogWriter:
             LogError: What has to be read again for them, since its beginning is gone, cannot be.
         """
         with self._explained(), self._housekeeping:
-            segments = range(self.removed_segments, self.segment + 1)
-            hashes = {stream: digest.hexdigest() for stream, digest in self._segment.whole.items()}
+            segments = range(self.removed_segments, self.segment.number + 1)
+            hashes = {stream: digest.hexdigest() for stream, digest in self.segment.whole.items()}
             if segments.start != self._hashed_from:  # the running ones begin with bytes that are gone
                 hashes = {stream: hash_stream(self.directory, stream, segments) for stream in STREAMS}
             return summarise(
-                kept=self._kept(),
+                kept=self.kept(),
                 removed=self._removed,
                 hashes=hashes,
-                open_lines={stream: tail[-1:] not in {b"", b"\n"} for stream, tail in self._segment.tails.items()},
+                open_lines={stream: tail[-1:] not in {b"", b"\n"} for stream, tail in self.segment.tails.items()},
                 segments=len(segments),
                 removed_segments=segments.start,
                 complete=complete,
@@ -275,16 +271,8 @@ class LogWriter:
 
     def close(self) -> None:
         """Close the files until something is stored again; another writer can go on with what is stored."""
-        for segment in (*self._unsealed, self._segment):
+        for segment in (*self._unsealed, self.segment):
             segment.close()
-
-    def _kept(self) -> Tally:
-        with self._counting:
-            return sum_of(self._closed, self._segment.tally)
-
-    def _whole(self) -> Tally:
-        with self._counting:
-            return sum_of(self._removed, self._closed, self._segment.tally)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

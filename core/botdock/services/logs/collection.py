@@ -81,7 +81,7 @@ class Collection:
         self.skipping = False
         if (stream := self.stream) is None or self.leaving:
             return None
-        if self.writer.segment - self.segments.sealed > MAX_BACKLOG:
+        if self.writer.segment.number - self.segments.sealed > MAX_BACKLOG:
             self._current_since = time.monotonic()
             return 0
         self._reading = True
@@ -271,7 +271,7 @@ class Collection:
         """Return how it stands."""
         with self._changed:
             return CollectionStatus(
-                bytes=self.writer.stored,
+                bytes=self.writer.kept().bytes,
                 ended=self._ended,
                 error=self._error,
                 resumed=self._resumed,

@@ -131,8 +131,12 @@ class LogCollector:
             on_segment=on_segment,
             reopen=reopen,
         )
+        with self._lock:
+            is_known = source.execution_id in self._collections
+        if is_known:
+            self._record("start_collection", False, 0)  # noqa: FBT003 - the callback's signature
+            raise LogError(f"the log of execution {source.execution_id!r} is being collected already")
         try:
-            self._check_is_new(source.execution_id)
             writer = LogWriter(
                 directory, limit=limit, tail=self._config.output_tail, segment_bytes=segment_bytes, secrets=secrets
             )
@@ -144,16 +148,12 @@ class LogCollector:
         with self._lock:
             self._collections[source.execution_id] = collection
         self._record("start_collection", True, 0)  # noqa: FBT003 - the callback's signature
-        self._maintenance.take_over(collection)
+        if writer.segment.number:  # else another collector left no segment that it had closed
+            self._maintenance.take_over(collection)
         if stream is not None:
             self._loop.look_at(collection)
         else:
             self._maintenance.reopen_soon(collection, self._loop.look_at)
-
-    def _check_is_new(self, execution_id: str) -> None:
-        with self._lock:
-            if execution_id in self._collections:
-                raise LogError(f"the log of execution {execution_id!r} is being collected already")
 
     def wait_drained(self, execution_id: str, timeout: float) -> bool:
         """Wait until the log has been read to its end, from now on without a rest; return whether it has.
@@ -188,8 +188,10 @@ class LogCollector:
                 `complete`.
         """
         collection = self._collection(execution_id)
-        self._leave(collection)
-        self._maintenance.seal_all(collection, self._config.drain_timeout)
+        if not collection.wait_ended(0.0):
+            self._leave(collection)
+        if collection.writer.segment.number:  # else none was closed
+            self._maintenance.seal_all(collection, self._config.drain_timeout)
         summary = collection.finish(exit_known=exit_known)
         self._record("collect", summary.complete, 0)
         return summary

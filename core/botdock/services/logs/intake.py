@@ -82,10 +82,11 @@ class Intake:
         self._record = record
         self.last_output: float | None = None
         last_ns = writer.cursor.last_ns
-        self.stored_before_ns = last_ns if writer.written else None
-        self._lines = LineSplitter({stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest})
+        self._counted, self._counting = writer.whole().bytes, threading.Lock()
+        self.stored_before_ns = last_ns if self._counted else None
+        begun = {stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest} if sinks else {}
+        self._lines = LineSplitter(begun)
         self.lost: dict[Stream, LogGap] | None = None
-        self._counted, self._counting = writer.written, threading.Lock()
 
     def store(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> None:
         """Store what one read brought, the stream's losses where they are new, and the end.
@@ -123,7 +124,7 @@ class Intake:
     def count_growth(self) -> None:
         """Record what was stored since the last time, if anything was; any thread may."""
         with self._counting:
-            before, self._counted = self._counted, self._writer.written
+            before, self._counted = self._counted, self._writer.whole().bytes
             size = self._counted - before
         if size:
             self._record("store", True, size)  # noqa: FBT003 - the callback's signature

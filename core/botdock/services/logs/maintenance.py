@@ -102,7 +102,7 @@ class Maintenance:
                 found.append(segments.sealed)
             segments.sealed += 1
         self._hand_on(collection, found)
-        if collection.writer.segment > segments.sealed:
+        if collection.writer.segment.number > segments.sealed:
             self._disk.submit(partial(self._tidy, collection))
 
     def stored(self, collection: Collection) -> None:
@@ -111,7 +111,7 @@ class Maintenance:
         if not segments.is_sync_due:
             segments.is_sync_due = True
             self._disk.submit(partial(self._sync, collection), delay=self._config.sync_interval)
-        if collection.writer.segment > segments.sealed and not segments.is_tidy_due:
+        if collection.writer.segment.number > segments.sealed and not segments.is_tidy_due:
             segments.is_tidy_due = True
             self._disk.submit(partial(self._tidy, collection))
 
@@ -191,7 +191,9 @@ class Maintenance:
             try:
                 closed = collection.writer.seal_closed()
                 segments.sealed = max([segments.sealed, *(number + 1 for number in closed)])
-                while room is not None and collection.writer.charged > room and collection.writer.remove_oldest():
+                while (
+                    room is not None and collection.writer.kept().charged > room and collection.writer.remove_oldest()
+                ):
                     self._record("remove_segment", True, 0)  # noqa: FBT003 - the callback's signature
                     segments.first += 1
             except LogError as error:

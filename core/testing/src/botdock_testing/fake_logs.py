@@ -103,7 +103,7 @@ class _FakeLog:
         self._stream = stream
         self._writer = writer
         self._last_output: float | None = None
-        self._stored_before_ns = writer.cursor.last_ns if writer.written else None
+        self._stored_before_ns = writer.cursor.last_ns if writer.whole().bytes else None
         self._current_since = 0.0
         self._calls = calls
         self._stopping = threading.Event()
@@ -196,7 +196,7 @@ class _FakeLog:
 
     def status(self) -> CollectionStatus:
         return CollectionStatus(
-            bytes=self._writer.stored,
+            bytes=self._writer.kept().bytes,
             ended=self.ended.is_set(),
             error=self._error,
             resumed=self._resumed,
@@ -207,9 +207,9 @@ class _FakeLog:
         )
 
     def progress(self, seen: int, timeout: float) -> tuple[int, bool]:
-        if self._writer.stored == seen:
+        if self._writer.kept().bytes == seen:
             self.ended.wait(min(timeout, _READ_TIMEOUT))
-        return self._writer.stored, self.ended.is_set()
+        return self._writer.kept().bytes, self.ended.is_set()
 
     def read(self, *, follow: bool) -> Iterator[LogChunk]:
         with closing(LogReader(self.directory)) as reader:
