@@ -29,10 +29,10 @@ from botdock.config.sources import _variables, variables_of
 from botdock.errors import ConfigError
 from botdock.model import Feature, Limits, PullPolicy
 from botdock.model.executable import MAX_TIMEOUT
-from botdock.model.limits import RANGES
 from botdock.plugin_manager import PluginManager
 from botdock_engine_docker.settings import DockerSettings
 from botdock_storage_minio.settings import MinIOSettings
+from botdock_testing.strategies import limits
 from testbed.drills import count
 
 INSTALLED = PluginManager.load()
@@ -50,13 +50,7 @@ PLAIN = st.recursive(
 )
 
 
-def _limit(name: str) -> st.SearchStrategy[Any]:
-    low, high = RANGES[name]
-    return st.floats(low, high) if name == "cpus" else st.integers(int(low), int(high))
-
-
-LIMITS = st.builds(Limits, **{name: _limit(name) for name in RANGES})
-
+LIMITS = limits()
 DOCKER = st.builds(
     DockerSettings,
     host=TEXT.map(lambda text: f"unix:///{text}") | st.just(""),

@@ -24,7 +24,7 @@ from botdock.entrypoints import environment_of, write_context, write_program
 from botdock.model import ExecutionContext
 from botdock.model.executable import ENTRYPOINTS
 from botdock_testing.runtime import Ended, bot, need_interpreter
-from botdock_testing.strategies import configs, entrypoints, environments, ids, script_names
+from botdock_testing.strategies import configs, entrypoints, environments, ids, script_paths
 from testbed.drills import count
 
 RUNTIMES = {name: PluginManager.load().runtimes()[name] for name in ("bash", "nodejs20", "python311")}
@@ -41,7 +41,7 @@ def contexts(draw: st.DrawFn, runtime: Runtime) -> ExecutionContext:
     executable = Executable(
         id=draw(ids()),
         entrypoint=entrypoint,
-        entrypoint_files={entrypoint: draw(script_names(runtime.suffixes[0]))},
+        entrypoint_files={entrypoint: draw(script_paths(runtime.suffixes[0]))},
         config=draw(configs(largest_integer=10**100)),
         env=draw(environments()),
     )

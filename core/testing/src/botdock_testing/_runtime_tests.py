@@ -36,7 +36,7 @@ from botdock_testing.strategies import (
     entrypoints,
     environments,
     ids,
-    script_names,
+    script_paths,
 )
 
 EXIT_CODE = 7
@@ -210,7 +210,7 @@ class RuntimeTests:
         with bot(
             self.runtime,
             self.echo,
-            script=data.draw(script_names(self.runtime.suffixes[0]), label="script"),
+            script=data.draw(script_paths(self.runtime.suffixes[0]), label="script"),
             id=data.draw(ids(), label="id"),
             entrypoint=data.draw(entrypoints(), label="entrypoint"),
             config=data.draw(configs(digits=self.digits, surrogates=self.surrogates), label="config"),

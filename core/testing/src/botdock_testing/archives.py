@@ -10,7 +10,7 @@ import tarfile
 import unicodedata
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -19,6 +19,7 @@ import attrs
 from hypothesis import strategies as st
 
 Kind: TypeAlias = Literal["file", "folder", "symlink", "hard_link", "device", "fifo"]
+Compression: TypeAlias = Literal["", "gz", "bz2", "xz", "zst"]
 
 _TAR_TYPES: dict[Kind, bytes] = {
     "file": tarfile.REGTYPE,
@@ -60,7 +61,7 @@ class Member:
 def tar_of(
     members: Iterable[Member],
     *,
-    compression: Literal["", "gz", "bz2", "xz", "zst"] = "",
+    compression: Compression = "",
     form: int = tarfile.PAX_FORMAT,
 ) -> bytes:
     """Return a tar with these members, in this order."""
@@ -156,6 +157,77 @@ def members(*, hostile: bool = True, kinds: Iterable[Kind] = tuple(_TAR_TYPES)) 
         mode=st.sampled_from([0o644, 0o755, 0o600, 0o777, 0o1755, *([0o4755] if hostile else [])]),
         target=st.one_of(leaving, member_names()) if hostile else member_names(hostile=False),
     )
+
+
+Form: TypeAlias = Literal["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
+FORMS: tuple[Form, ...] = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
+
+Hostility: TypeAlias = Literal[
+    "traversal", "absolute", "link_out", "absolute_link", "device", "fifo", "set_uid", "twice", "case"
+]
+_HOSTILE: dict[Hostility, tuple[Member, ...]] = {
+    "traversal": (Member("../evil"), Member("a/../../evil"), Member("..")),
+    "absolute": (Member("/evil"), Member("//evil")),
+    "link_out": (Member("l", kind="symlink", target="../.."), Member("d/l", kind="symlink", target="../../evil")),
+    "absolute_link": (Member("l", kind="symlink", target="/etc/passwd"),),
+    "device": (Member("null", kind="device"),),
+    "fifo": (Member("pipe", kind="fifo"),),
+    "set_uid": (Member("su", mode=0o4755),),
+    "twice": (Member("~", content=b"another"),),
+    "case": (Member("ONE FILE"), Member("One File")),
+}
+"""Entries that no extraction may let pass; the last two meet a file of the harmless part."""
+HOSTILITIES = tuple(_HOSTILE)
+
+
+_COMPRESSIONS: dict[Form, Compression] = {"tar": "", "tar.gz": "gz", "tar.bz2": "bz2", "tar.xz": "xz"}
+
+
+def packed(entries: Iterable[Member], form: Form) -> bytes:
+    """Return an archive of a form with these members, in this order."""
+    if form == "zip":
+        return zip_of(entries)
+    return tar_of(entries, compression=_COMPRESSIONS[form])
+
+
+def archives(*, forms: Sequence[Form] = FORMS) -> st.SearchStrategy[bytes]:
+    """Return harmless archives: files of any printable name and any content, in folders of any depth.
+
+    Args:
+        forms: Which they may have.
+    """
+    return st.builds(packed, trees().map(_harmless), st.sampled_from(list(forms)))
+
+
+def hostile_archives(
+    *, forms: Sequence[Form] = FORMS, hostilities: Sequence[Hostility] = HOSTILITIES
+) -> st.SearchStrategy[bytes]:
+    """Return archives that must be refused: somewhere among harmless entries is one that breaks a rule.
+
+    Args:
+        forms: Which they may have.
+        hostilities: Which rules may be broken: a name that climbs (`traversal`) or is `absolute`, a link that leaves
+            the tree (`link_out`, `absolute_link`), a `device`, a `fifo`, a `set_uid` bit, a name that comes `twice`,
+            or twice but for its `case`.
+    """
+    hostile = st.sampled_from(list(hostilities)).flatmap(lambda kind: st.sampled_from(_HOSTILE[kind]))
+    return st.builds(_poisoned, trees().map(_harmless), hostile, st.integers(0, 8)).flatmap(
+        lambda entries: st.builds(packed, st.just(entries), st.sampled_from(list(forms)))
+    )
+
+
+def _harmless(tree: Tree, above: str = "") -> list[Member]:
+    found = [] if above else [Member("one file")]
+    for name, what in tree.items():
+        if isinstance(what, bytes):
+            found.append(Member(above + name, content=what))
+        else:
+            found += [Member(f"{above}{name}/", kind="folder", mode=0o755), *_harmless(what, f"{above}{name}/")]
+    return found
+
+
+def _poisoned(entries: list[Member], hostile: Member, at: int) -> list[Member]:
+    return [*entries[:at], hostile, *entries[at:]]
 
 
 Tree: TypeAlias = "dict[str, Tree | bytes]"

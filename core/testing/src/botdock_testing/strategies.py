@@ -1,22 +1,46 @@
-"""Hypothesis strategies for what an `Executable` may hold: any value that the model lets through.
+"""Hypothesis strategies for what botdock is given: any value that it lets through, and archives that it refuses.
+
+Functions, whose keyword arguments narrow. Where this package is installed, `from_type(Executable)`, `from_type(Limits)`
+and `from_type(LogChunk)` draw from here too.
 
 Example:
     >>> from hypothesis import given
-    >>> @given(configs())
-    ... def test_my_runtime(config):
-    ...     assert isinstance(config, dict)
+    >>> @given(executables(runtime=st.just("bash"), config=configs(max_size=1)))
+    ... def test_my_app(executable):
+    ...     assert len(executable.config) <= 1
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-from botdock.model.executable import ENTRYPOINTS, RESERVED_ENVIRONMENT
+from botdock.model import ENTRYPOINTS, Executable, Limits, LogChunk, RestartPolicy, Stream
+from botdock.model.executable import MAX_TIMEOUT, RESERVED_ENVIRONMENT
+from botdock.model.limits import RANGES
 from botdock.model.storage import MAX_SEGMENT_BYTES
+from botdock_testing.archives import archives, hostile_archives
+
+__all__ = [
+    "archives",
+    "configs",
+    "entrypoints",
+    "environments",
+    "executables",
+    "hostile_archives",
+    "ids",
+    "json_values",
+    "limits",
+    "log_chunks",
+    "log_streams",
+    "numbers",
+    "script_paths",
+    "texts",
+]
 
 SAFE_INTEGER = 2**53 - 1
 """The largest integer that survives in a language whose numbers are doubles (ECMAScript's MAX_SAFE_INTEGER)."""
@@ -54,6 +78,10 @@ INTERPRETED_VARIABLES = frozenset(
     | {"PATH", "POSIXLY_CORRECT", "PPID", "PS4", "PWD", "RANDOM", "SECONDS", "SHELLOPTS", "SHLVL", "TERM", "TZ", "UID"}
 )
 """Variables that a shell sets itself or acts upon, so that no script sees them as they were given."""
+
+
+_IMAGES = ("python", "python:3.11-slim", "registry.example:5000/a/b:1", f"bots/hello@sha256:{'0f' * 32}")
+_RESTARTS = ("no", "on-failure", "on-failure:5", "always")
 
 
 def ids() -> st.SearchStrategy[str]:
@@ -140,8 +168,8 @@ def environments(*, max_size: int = 5) -> st.SearchStrategy[dict[str, str]]:
     return st.dictionaries(usable, values, max_size=max_size)
 
 
-def script_names(suffix: str, *, max_folders: int = 2) -> st.SearchStrategy[str]:
-    """Return names of scripts, relative to their tree, that end in `suffix`; any name that Linux allows.
+def script_paths(suffix: str = ".py", *, max_folders: int = 2) -> st.SearchStrategy[str]:
+    """Return paths of scripts, relative to their tree, that end in `suffix`; any names that Linux allows.
 
     Args:
         suffix: Such as `.py`.
@@ -150,6 +178,89 @@ def script_names(suffix: str, *, max_folders: int = 2) -> st.SearchStrategy[str]
     scripts = _segments(MAX_SEGMENT_BYTES - len(suffix.encode())).map(lambda stem: stem + suffix)
     folders = st.lists(_segments(MAX_SEGMENT_BYTES), max_size=max_folders)
     return st.builds(lambda above, script: "/".join([*above, script]), folders, scripts)
+
+
+def limits() -> st.SearchStrategy[Limits]:
+    """Return limits within their ranges, each of which may be left to the configuration."""
+    ranges = {
+        name: st.floats(low, high) if name == "cpus" else st.integers(int(low), int(high))
+        for name, (low, high) in RANGES.items()
+    }
+    return st.builds(Limits, **{name: st.none() | values for name, values in ranges.items()})
+
+
+def executables(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Executable]:
+    """Return executables of any kind; whether their code exists, and their runtime is installed, is another question.
+
+    Args:
+        **fields: What a field is drawn from, by its name, in place of anything it may be.
+
+    Raises:
+        TypeError: There is no such field.
+
+    Example:
+        >>> small = executables(runtime=st.just("bash"), secrets=st.just({}), limits=st.just(Limits(pids=8)))
+    """
+    seconds = st.none() | st.floats(0.001, MAX_TIMEOUT)
+    drawn = {
+        "id": ids(),
+        "runtime": st.none() | st.sampled_from(("bash", "python3.11", "nodejs20")),
+        "entrypoint": entrypoints(),
+        "entrypoint_files": st.dictionaries(entrypoints(), script_paths()),
+        "config": configs(),
+        "file_path": script_paths(""),
+        "code": st.just(b"") | st.binary(max_size=40),
+        "code_digest": st.none() | st.from_regex(r"(sha256:)?[0-9a-f]{64}", fullmatch=True),
+        "is_long_running": st.booleans(),
+        "persist_results": st.booleans(),
+        "segment": st.none() | st.integers(1 - 2**63, 2**63 - 1),
+        "limits": limits(),
+        "env": environments(),
+        "secrets": environments(),
+        "image": st.none() | st.sampled_from(_IMAGES),
+        "network": st.none() | st.from_regex(r"[a-z][a-z0-9_.-]{0,20}", fullmatch=True),
+        **dict.fromkeys(("timeout", "start_timeout", "silence_timeout"), seconds),
+        "restart": st.none() | st.sampled_from(_RESTARTS).map(RestartPolicy.parse),
+    }
+    if unknown := sorted(fields.keys() - drawn.keys()):
+        raise TypeError(f"no field of an Executable: {', '.join(unknown)}")
+    return st.fixed_dictionaries({**drawn, **fields}).map(_executable)
+
+
+def _executable(fields: dict[str, Any]) -> Executable:
+    """Return the executable, in which a name is a secret or a plain variable, not both."""
+    secrets = {name: value for name, value in fields["secrets"].items() if name not in fields["env"]}
+    return Executable(**{**fields, "secrets": secrets})
+
+
+def log_chunks(
+    *, streams: Sequence[Stream] = tuple(Stream), max_bytes: int = 40, binary: bool = True
+) -> st.SearchStrategy[LogChunk]:
+    """Return what a bot may write at once, up to `max_bytes`: parts of lines, several lines, halves of characters.
+
+    Args:
+        streams: Which it may be written to.
+        max_bytes: Of a chunk; it has one at least.
+        binary: Whether a chunk may be anything but UTF-8.
+    """
+    whole = st.text(st.sampled_from("ab \t\r\né€\u2028\U0001f600\0\x1b"), min_size=1).map(str.encode)
+    texts = whole.filter(lambda data: len(data) <= max_bytes)
+    data = texts | whole.map(lambda data: data[:max_bytes]) | st.binary(min_size=1, max_size=max_bytes)
+    return st.builds(LogChunk, st.sampled_from(list(streams)), data if binary else texts)
+
+
+def log_streams(
+    *, streams: Sequence[Stream] = tuple(Stream), max_chunks: int = 12, max_bytes: int = 40, binary: bool = True
+) -> st.SearchStrategy[tuple[LogChunk, ...]]:
+    """Return all that a bot writes, in order: the `output` of a `Script` for `FakeEngine`.
+
+    Args:
+        streams: Which it may be written to.
+        max_chunks: How often it writes, at most.
+        max_bytes: Of one chunk.
+        binary: Whether it may write anything but UTF-8.
+    """
+    return st.lists(log_chunks(streams=streams, max_bytes=max_bytes, binary=binary), max_size=max_chunks).map(tuple)
 
 
 def _segments(max_bytes: int) -> st.SearchStrategy[str]:
