@@ -144,7 +144,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def untouched_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Botdock's log stays as other tests in this process expect it."""
-    monkeypatch.setattr("botdock_cli.session.Session.show_log", lambda session: None)
+    monkeypatch.setattr("botdock_cli.session.Session.show_log", lambda session, **_: None)
 
 
 @pytest.fixture

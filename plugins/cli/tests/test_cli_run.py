@@ -83,11 +83,15 @@ def test_json_of_our_own_failure_is_a_document_too(cli: Callable[..., Any], fake
     assert done.err == "botdock: no such image 'x:1' (phase: pull, execution: 01run)\n  docker pull x:1\n"
 
 
-def test_a_failure_before_there_is_an_execution_prints_no_document(cli: Callable[..., Any], fake_runner: Any) -> None:
+def test_a_failure_before_there_is_an_execution_is_a_document_of_its_own(
+    cli: Callable[..., Any], fake_runner: Any
+) -> None:
     fake_runner.fails(NotFoundError("runtime", "pythn", ["python311", "bash"]))
     done = cli("run", "bot", "--json")
-    assert (done.code, done.stdout) == (2, b"")
+    document = json.loads(done.out)
+    assert (done.code, document["exit_code"], document["error_class"]) == (2, 2, "NotFoundError")
     assert "did you mean python311?" in done.err
+    assert "did you mean python311?" in document["error"]
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,6 @@ def test_a_file_that_is_there_is_replaced_only_by_force(cli: Callable[..., Any],
         (["-o", "."], "-o a writes into it"),
         (["-o", "no/such/file"], "mkdir -p no/such"),
         (["-o", "/dev/null", "--force"], "not a regular file"),
-        (["-o", "-", "--json"], "-o FILE"),
     ],
 )
 def test_where_nothing_can_be_written_nothing_is(

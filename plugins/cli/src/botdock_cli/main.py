@@ -8,7 +8,7 @@ import sys
 
 def main(args: list[str]) -> int:
     """Run one command line, and return what the process exits with. Raises nothing but what ends a process."""
-    from botdock_cli.report import is_interrupt, report, report_interrupt
+    from botdock_cli.report import report
     from botdock_cli.session import Session
 
     session = Session()
@@ -16,11 +16,15 @@ def main(args: list[str]) -> int:
         from botdock_cli.app import invoke
 
         code = invoke(args or ["--help"], session)
-    except KeyboardInterrupt:
-        return report_interrupt()
-    except Exception as error:  # noqa: BLE001 - the last place that can turn an error into a line
-        return report_interrupt() if is_interrupt(error) else report(error, debug=session.debug)
+    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the last place that can turn an error into a line
+        return report(error, debug=session.debug, as_json=_wants_json(args))
     return code if isinstance(code, int) else 0
+
+
+def _wants_json(args: list[str]) -> bool:
+    """Whether `--json` is given, be it that the rest of the line is wrong."""
+    options = args[: args.index("--")] if "--" in args else args
+    return "--json" in options
 
 
 def run() -> None:

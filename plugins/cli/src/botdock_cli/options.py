@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from botdock_cli.report import say
+from botdock_cli.report import InterruptedCommandError
 from botdock_cli.session import Session
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def takes_run_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def interruptible(command: Callable[P, int]) -> Callable[P, int]:
-    """Let a signal end a verb as Ctrl-C does: it cleans up, and then returns 128 and the signal's number."""
+    """Let a signal end a verb as Ctrl-C does: it cleans up, and exits with 128 and the signal's number."""
 
     @functools.wraps(command)
     def guarded(*args: P.args, **given: P.kwargs) -> int:
@@ -203,7 +203,7 @@ def interruptible(command: Callable[P, int]) -> Callable[P, int]:
             try:
                 return command(*args, **given)
             except KeyboardInterrupt:
-                say("interrupted; no partial file or object is left")
-                return interrupts.exit_code
+                text = "interrupted; no partial file or object is left"
+                raise InterruptedCommandError(text, interrupts.exit_code) from None
 
     return guarded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -10,7 +11,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from botdock_cli.report import EXIT_BROKEN_PIPE, printable
+from botdock_cli.report import EXIT_BROKEN_PIPE, PrintedError, error_document, printable
 from botdock_cli.session import is_terminal
 
 if TYPE_CHECKING:
@@ -51,17 +52,37 @@ def print_json(document: object) -> int:
     return _print([f"{_json(document)}\n"])
 
 
+def print_document(document: object) -> None:
+    """Print a JSON document on one line, so that it may end a stream of such; a reader that went away is no matter."""
+    with contextlib.suppress(OSError):
+        _print([json.dumps(_plain(document), allow_nan=False) + "\n"])
+
+
 def stream_json(documents: Iterable[object]) -> int:
-    """Print a JSON list as `print_json` would, but each document as it comes; return what to exit with."""
+    """Print a JSON list as `print_json` would, but each document as it comes; return what to exit with.
+
+    Raises:
+        PrintedError: What is listed failed behind the first document; the error is the last one of the list.
+    """
     return _print(_list_pieces(documents))
 
 
 def _list_pieces(documents: Iterable[object]) -> Iterator[str]:
     before = "["
-    for document in documents:
-        yield f"{before}\n{textwrap.indent(_json(document), '  ')}"
-        before = ","
+    try:
+        for document in documents:
+            yield f"{before}\n{_indented(document)}"
+            before = ","
+    except Exception as error:
+        if before == "[":
+            raise
+        yield f",\n{_indented(error_document(error))}\n]\n"
+        raise PrintedError from error
     yield "[]\n" if before == "[" else "\n]\n"
+
+
+def _indented(document: object) -> str:
+    return textwrap.indent(_json(document), "  ")
 
 
 def _json(document: object) -> str:

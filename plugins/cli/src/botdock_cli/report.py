@@ -40,32 +40,90 @@ def printable(text: str, *, keep: str = "\n") -> str:
     )
 
 
-def report(error: BaseException, *, debug: bool) -> int:
-    """Tell a person about `error`, and return what to exit with."""
+class InterruptedCommandError(Exception):
+    """A signal ended a command, which has cleaned up.
+
+    Args:
+        text: What a person is told.
+        exit_code: 128 and the signal's number.
+    """
+
+    def __init__(self, text: str, exit_code: int = EXIT_INTERRUPTED) -> None:
+        super().__init__(text)
+        self.text = text
+        self.exit_code = exit_code
+
+
+class PrintedError(Exception):
+    """Its cause has a place in the document on stdout already; only a person is still to be told."""
+
+
+def report(error: BaseException, *, debug: bool, as_json: bool = False) -> int:
+    """Tell a person about `error` on stderr, and return what to exit with.
+
+    Args:
+        error: What was raised.
+        debug: Whether its traceback is shown.
+        as_json: Whether stdout gets it too, as a document on one line.
+    """
+    if isinstance(error, PrintedError) and error.__cause__ is not None:
+        error, as_json = error.__cause__, False
     if debug:
         import traceback
 
         say("".join(traceback.format_exception(error)))
+    failure = _failure(error, debug=debug)
+    if as_json:
+        from botdock_cli.output import print_document
+
+        print_document(_as_document(failure))
+    *others, last = failure.problems
+    for problem in [*others, f"{last}\n{failure.hint}" if failure.hint else last]:
+        say(problem)
+    return failure.exit_code
+
+
+def error_document(error: BaseException) -> dict[str, object]:
+    """Return what `--json` shows of an error; see docs/reference/command-line.md."""
+    return _as_document(_failure(error, debug=True))
+
+
+class _Failure:
+    """What is told of an error."""
+
+    __slots__ = ("error_class", "execution_id", "exit_code", "hint", "phase", "problems")
+
+    def __init__(self, error_class: str, problems: list[str], hint: str | None, exit_code: int) -> None:
+        self.error_class = error_class
+        self.problems = problems
+        self.hint = hint
+        self.exit_code = exit_code
+        self.phase: str | None = None
+        self.execution_id: str | None = None
+
+
+def _as_document(failure: _Failure) -> dict[str, object]:
+    told = {name: getattr(failure, name) for name in _Failure.__slots__}
+    return {"schema": 1, "error": "\n".join(failure.problems), **told}
+
+
+def _failure(error: BaseException, *, debug: bool) -> _Failure:
     from botdock.errors import BotdockError
 
+    name = type(error).__name__
+    if isinstance(error, InterruptedCommandError):
+        return _Failure("Interrupted", [error.text], None, error.exit_code)
+    if isinstance(error, KeyboardInterrupt) or is_interrupt(error):
+        return _Failure("Interrupted", ["interrupted"], None, EXIT_INTERRUPTED)
     if isinstance(error, BotdockError):
-        return _report_ours(error)
+        return _ours(error)
     if is_usage_error(error):
-        return _report_usage(error)
+        return _usage(error)
+    shows_more = None if debug else "BOTDOCK_DEBUG=1 shows the traceback."
     if isinstance(error, OSError):
-        say(_os_error(error) + _debug_hint(debug=debug))
-        return EXIT_BUG
-    say(
-        f"unexpected {type(error).__name__}: {error}\nThis is a bug in botdock or in a plugin; "
-        f"please report it with the traceback.{_debug_hint(debug=debug)}"
-    )
-    return EXIT_BUG
-
-
-def report_interrupt() -> int:
-    """Tell a person that nothing more is done, and return what to exit with."""
-    say("interrupted")
-    return EXIT_INTERRUPTED
+        return _Failure(name, [_os_error(error)], shows_more, EXIT_BUG)
+    please = "This is a bug in botdock or in a plugin; please report it with the traceback."
+    return _Failure(name, [f"unexpected {name}: {error}"], "\n".join(filter(None, (please, shows_more))), EXIT_BUG)
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -78,34 +136,27 @@ def is_usage_error(error: BaseException) -> bool:
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
 
 
-def _report_ours(error: BotdockError) -> int:
+def _ours(error: BotdockError) -> _Failure:
     problems: list[str] = list(getattr(error, "problems", ())) or [error.message]
     if error.phase and error.exit_code == EXIT_BUG:
         problems[0] += f" (phase: {error.phase}{_execution(error)})"
-    if error.hint:
-        problems[-1] += f"\n{error.hint}"
-    for problem in problems:
-        say(problem)
-    return error.exit_code
+    failure = _Failure(type(error).__name__, problems, error.hint, error.exit_code)
+    failure.phase, failure.execution_id = error.phase, error.execution_id
+    return failure
 
 
 def _execution(error: BotdockError) -> str:
     return f", execution: {error.execution_id}" if error.execution_id else ""
 
 
-def _report_usage(error: BaseException) -> int:
+def _usage(error: BaseException) -> _Failure:
     message: str = error.format_message()  # type: ignore[attr-defined] # asked for by is_usage_error
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "botdock")
-    say(f"{message}\n`{command} --help` shows what there is.")
     code: int = error.exit_code  # type: ignore[attr-defined] # asked for by is_usage_error
-    return code
+    return _Failure("UsageError", [message], f"`{command} --help` shows what there is.", code)
 
 
 def _os_error(error: OSError) -> str:
     where = f": {error.filename}" if error.filename else ""
     return f"{error.strerror or type(error).__name__}{where}"
-
-
-def _debug_hint(*, debug: bool) -> str:
-    return "" if debug else "\nBOTDOCK_DEBUG=1 shows the traceback."

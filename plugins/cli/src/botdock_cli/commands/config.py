@@ -49,12 +49,15 @@ Exit codes: 0; 2 when it cannot be read, or when other users could write it."""
 @verb("trust", _TRUST, summary="Let a botdock.toml of a folder set everything, as it reads now.")
 @click.argument("file", metavar="[FILE]", default="botdock.toml")
 @click.option("--revoke", is_flag=True, help="Trust it no longer, as it reads now or read before.")
-def _trust(_session: Session, *, file: str, revoke: bool) -> int:
+@json_option
+def _trust(_session: Session, *, file: str, revoke: bool, as_json: bool) -> int:
     """Trust a file."""
     from botdock.config import trust_file
 
     path = Path(file).absolute()
     trust_file(path, revoke=revoke)
+    if as_json:
+        return print_json({"schema": 1, "file": str(path), "trusted": not revoke})
     return print_text([f"{path}: {'no longer trusted' if revoke else 'trusted as it reads now'}"])
 
 

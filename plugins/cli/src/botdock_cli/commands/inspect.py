@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from botdock_cli.commands import verb
-from botdock_cli.options import complete_executions, ids_argument
+from botdock_cli.options import complete_executions, ids_argument, json_option
 from botdock_cli.session import Session
 
 HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
@@ -24,7 +24,8 @@ Exit codes: 0; 2 when there is no such execution."""
 
 @verb("inspect", HELP)
 @ids_argument(complete_executions)
-def command(session: Session, *, ids: Sequence[str]) -> int:
+@json_option
+def command(session: Session, *, ids: Sequence[str], as_json: bool) -> int:  # noqa: ARG001 - it is JSON in any case
     """Show what is known."""
     from botdock_cli.output import print_json
 

@@ -16,7 +16,7 @@ from botdock_cli.commands import verb
 from botdock_cli.interrupts import Interrupts, Step
 from botdock_cli.options import engine_option, json_option
 from botdock_cli.output import format_seconds, print_json, print_text
-from botdock_cli.report import say
+from botdock_cli.report import InterruptedCommandError, say
 from botdock_cli.session import Session
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _recover(session: Session, shares: Shares, *, as_json: bool) -> int:
 
     Raises:
         BotdockError: Botdock could not do its part.
+        InterruptedCommandError: A signal came before all of them were taken over.
     """
     printed = [0]
 
@@ -105,8 +106,8 @@ def _recover(session: Session, shares: Shares, *, as_json: bool) -> int:
         try:
             results = _see_to_their_end(session, shares, interrupts, tell)
         except KeyboardInterrupt:
-            say("interrupted; `botdock recover` goes on with what is left")
-            return interrupts.exit_code
+            text = "interrupted; `botdock recover` goes on with what is left"
+            raise InterruptedCommandError(text, interrupts.exit_code) from None
     left = sorted(before & _orphans(session))
     if unread := [result.execution_id for result in results if result.execution_id in left]:
         say(f"ended, but not read to the end of its log: {', '.join(unread)}\n`botdock recover` goes on with it.")

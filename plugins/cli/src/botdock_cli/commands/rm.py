@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from botdock_cli.commands import verb
-from botdock_cli.options import complete_executions, ids_argument
+from botdock_cli.options import complete_executions, ids_argument, json_option
 from botdock_cli.session import Session
 
 HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
@@ -29,10 +29,11 @@ Exit codes:
 @verb("rm", HELP)
 @ids_argument(complete_executions)
 @click.option("--force", "-f", is_flag=True, help="Stop those that have not ended.")
-def command(session: Session, *, ids: Sequence[str], force: bool) -> int:
+@json_option
+def command(session: Session, *, ids: Sequence[str], force: bool, as_json: bool) -> int:
     """Remove executions."""
     from botdock_cli.commands.stop import PATIENCE
-    from botdock_cli.output import print_text
+    from botdock_cli.output import print_json, print_text
 
     executions = session.executions()
     records = {record.execution_id: record for record in map(executions.get, ids)}
@@ -44,4 +45,4 @@ def command(session: Session, *, ids: Sequence[str], force: bool) -> int:
         executions.check_removable(record)
     for execution_id in records:
         executions.remove(execution_id)
-    return print_text(records)
+    return print_json([one.to_json() for one in records.values()]) if as_json else print_text(records)

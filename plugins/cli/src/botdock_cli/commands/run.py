@@ -17,7 +17,7 @@ from botdock_cli.options import json_option, takes_run_options
 from botdock_cli.outcomes import RECOVER, cure, exit_code, logs_command, maskings, notes, summary
 from botdock_cli.output import abandon_stdout, print_json, wants_colour
 from botdock_cli.progress import ProgressBars
-from botdock_cli.report import EXIT_BROKEN_PIPE, say
+from botdock_cli.report import EXIT_BROKEN_PIPE, InterruptedCommandError, PrintedError, error_document, say
 from botdock_cli.session import Session, is_terminal
 from botdock_cli.values import OptionError
 
@@ -67,6 +67,8 @@ def command(session: Session, *, request: RunRequest, as_json: bool, quiet: bool
     Raises:
         BotdockError: Botdock could not do its part, or was asked for what cannot be; with `as_json`, the document is
             printed all the same once there is an execution id.
+        InterruptedCommandError: A signal came before the bot was started.
+        PrintedError: As the first, with the document printed.
     """
     executable = request.executable()
     if executable.restart not in {None, RestartPolicy()}:
@@ -81,12 +83,12 @@ def command(session: Session, *, request: RunRequest, as_json: bool, quiet: bool
         except KeyboardInterrupt:
             left = next((one for one in session.executions().list(running=True) if one.is_over), None)
             rest = f"not all of {left.execution_id} is removed yet\n{RECOVER}" if left else "nothing is left running"
-            say(f"interrupted; {rest}")
-            return interrupts.exit_code
+            raise InterruptedCommandError(f"interrupted; {rest}", interrupts.exit_code) from None
         except BotdockError as error:
-            if as_json and error.execution_id:
-                print_json(_failure(error, executable, config).to_json())
-            raise
+            if not (as_json and error.execution_id):
+                raise
+            print_json(error_document(error) | _failure(error, executable, config).to_json())
+            raise PrintedError from error
     printed = print_json(result.to_json()) if as_json else 0
     _tell_end(result, relay, quiet=quiet)
     return _code(result, relay) or printed

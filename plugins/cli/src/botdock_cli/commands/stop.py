@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from botdock_cli.commands import verb
-from botdock_cli.options import complete_running, ids_argument
+from botdock_cli.options import complete_running, ids_argument, json_option
 from botdock_cli.session import Session
 
 HELP = """Each ID is an execution id, the beginning of one, a container's id, or a bot's id, which means its newest
@@ -35,11 +35,12 @@ PATIENCE = 600.0
 @verb("stop", HELP)
 @ids_argument(complete_running)
 @click.option("--grace", metavar="TIME", help="Else the configured one.")
-def command(session: Session, *, ids: Sequence[str], grace: str | None) -> int:
+@json_option
+def command(session: Session, *, ids: Sequence[str], grace: str | None, as_json: bool) -> int:
     """Stop executions."""
     from botdock.errors import BotdockError
-    from botdock_cli.output import print_text
-    from botdock_cli.report import report
+    from botdock_cli.output import print_json, print_text
+    from botdock_cli.report import error_document, report
     from botdock_cli.values import seconds_option
 
     seconds = seconds_option("--grace", grace)
@@ -47,13 +48,16 @@ def command(session: Session, *, ids: Sequence[str], grace: str | None) -> int:
     for name in ids:  # all of them are there, or none is stopped
         executions.get(name)
     found = [executions.request_stop(name, grace=seconds) for name in ids]  # of a bot, the newest that runs
-    code = 0
+    code, printed, documents = 0, 0, []
     for record in found:
         try:
-            executions.stop(record.execution_id, grace=seconds, timeout=(seconds or 0.0) + PATIENCE)
+            ended = executions.stop(record.execution_id, grace=seconds, timeout=(seconds or 0.0) + PATIENCE)
         except BotdockError as error:  # the others are waited for all the same
             if record.directory.exists():  # else it has ended, and retention has removed it
                 code = report(error, debug=False)
+                documents.append(error_document(error) | {"execution_id": record.execution_id})
                 continue
-        code = print_text([record.execution_id]) or code
-    return code
+            ended = record
+        documents.append(ended.to_json())
+        printed = 0 if as_json else print_text([record.execution_id])
+    return (print_json(documents) if as_json else printed) or code

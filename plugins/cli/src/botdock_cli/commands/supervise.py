@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import click
 
 from botdock_cli.commands import verb
+from botdock_cli.options import json_option
 from botdock_cli.session import Session
 
 HELP = """This stays in the foreground, for a service manager: it takes what `botdock start` asks for, watches over it
@@ -35,13 +37,15 @@ Exit codes:
 @verb("supervise", HELP)
 @click.option("--replace", is_flag=True, help="Ask the one that lives to hand over, and wait for that.")
 @click.option("--on-demand", is_flag=True, help="End once nothing is left to watch.")
-def command(session: Session, *, replace: bool, on_demand: bool) -> int:
+@json_option
+def command(session: Session, *, replace: bool, on_demand: bool, as_json: bool) -> int:
     """Supervise until asked to hand over."""
     from botdock.supervisor import Supervisor
+    from botdock_cli.output import print_json
 
     session.show_log(level="INFO")
     supervisor = Supervisor(session.config_file, on_demand=on_demand)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.hand_over())
     supervisor.run(replace=replace)
-    return 0
+    return print_json({"schema": 1, "home": str(supervisor.home), "pid": os.getpid()}) if as_json else 0
