@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from contextlib import suppress
-from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Self
 
 from botdock.config import Config
 from botdock.executions import Executions
 from botdock.factory import ServiceFactory
-from botdock.model import Executable, ExecutionResult, Outcome
+from botdock.model import Executable, ExecutionResult
 from botdock.orchestrator import Execution
+from botdock.orchestrator.batch import Batch, OnMapProgress
+from botdock.orchestrator.owned import Owned
 from botdock.orchestrator.run import ProgressCallback
 from botdock.orchestrator.strays import Leftover
 from botdock.plugin_manager import PluginManager
@@ -26,11 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Execution", "Runner"]
 
-T = TypeVar("T")
-
 
 class Runner:
-    """Runs executables. A context manager; safe to use from several threads, and in asyncio by `arun` and `astart`.
+    """Runs executables. A context manager; safe to use from several threads, and in asyncio: `arun`, `astart`, `amap`.
 
     Example:
         ```python
@@ -91,48 +84,53 @@ class Runner:
 
     async def arun(self, executable: Executable) -> ExecutionResult:
         """`run`, without blocking the event loop; cancelling it stops the bot, and returns when it has stopped."""
-        execution = await self.astart(executable)
-        over: Future[Execution] = Future()
-        execution.add_done_callback(over.set_result)
-        await _owned(over, give_up=partial(execution.end_soon, Outcome.STOPPED, grace=None), until=over)
-        return execution.result
+        owned = Owned(self._orchestrator.begin_soon, executable)
+        return await owned.get(owned.over)
 
     async def astart(self, executable: Executable) -> Execution:
         """`start`, without blocking the event loop; cancelling it leaves nothing, and returns when nothing is left."""
-        given_up = threading.Event()
-        begun = self._orchestrator.begin_soon(executable, given_up=given_up)
-        over: Future[object] = Future()
-        return await _owned(begun, give_up=lambda: _give_up(begun, given_up, over), until=over)
+        owned = Owned(self._orchestrator.begin_soon, executable)
+        return await owned.get(owned.begun)
 
-    def map(self, executables: Iterable[Executable], *, at_once: int = 4) -> Iterator[ExecutionResult]:
-        """Run executables, so many at a time, and yield their results in their order.
+    def map(
+        self, executables: Iterable[Executable], *, concurrency: int = 4, progress: OnMapProgress | None = None
+    ) -> Generator[ExecutionResult, None, None]:
+        """Run executables, so many at a time, and yield their results in the order of the executables.
 
-        What runs still when the iteration ends early is stopped, and waited for.
+        One that fails does not end the others, nor does one that cannot be started: its result says why, its outcome
+        is `infrastructure_error`, and with a mistake of the caller its evidence has `refused`. When the iteration ends
+        early, or raises, what still runs is stopped, and waited for.
 
         Args:
-            executables: What to run; the next is taken when the oldest result has been.
-            at_once: How many run at a time, at most.
+            executables: What to run. One is taken when it can be started at once, and not before: they may be made one
+                by one, and be many. A result waits in memory for those before it.
+            concurrency: How many run at a time, at most.
+            progress: Told, between the results, how many run and have ended; what it raises ends the iteration.
 
         Raises:
-            BotdockError: As `start`, in the place of the result.
+            UserError: `concurrency` is less than 1, or the runner is closed.
+
+        Example:
+            ```python
+            from botdock import Config, Executable, Runner
+
+            bots = [Executable(id=f"bot-{n}", file_path="examples/hello-python", config={"name": n}) for n in range(9)]
+            with Runner(Config.load(overrides={"engine": "process"})) as runner:
+                for result in runner.map(bots, concurrency=3, progress=lambda now: print(now.done, "of", now.total)):
+                    print(result.id, result.outcome, result.value)
+            ```
         """
-        left, pending = iter(executables), deque[tuple[Future[Execution], threading.Event]]()
-        try:
-            while True:
-                for executable in islice(left, max(at_once, 1) - len(pending)):
-                    given_up = threading.Event()
-                    pending.append((self._orchestrator.begin_soon(executable, given_up=given_up), given_up))
-                if not pending:
-                    return
-                result = self._orchestrator.finish(pending[0][0].result())
-                pending.popleft()
-                yield result
-        finally:
-            overs: list[Future[object]] = [Future() for _ in pending]
-            for (begun, given_up), over in zip(pending, overs, strict=True):
-                _give_up(begun, given_up, over)
-            for over in overs:
-                over.result()
+        return Batch(self._orchestrator.begin_soon, executables, concurrency, progress).results()
+
+    def amap(
+        self, executables: Iterable[Executable], *, concurrency: int = 4, progress: OnMapProgress | None = None
+    ) -> AsyncGenerator[ExecutionResult, None]:
+        """`map`, without blocking the event loop; cancelling it stops what runs, and returns when that has stopped.
+
+        A loop that may be left early closes it: `async with contextlib.aclosing(runner.amap(bots)) as results`. As with
+        any asynchronous generator, what was left by `break` alone is stopped a little later, by the event loop.
+        """
+        return Batch(self._orchestrator.begin_soon, executables, concurrency, progress).aresults()
 
     def warm(self, sizes: Mapping[str, int] | None = None, *, timeout: float = 60.0) -> PoolReport:
         """Keep so many containers waiting for runs, by the name of a runtime; None means `config.pool.sizes`.
@@ -197,40 +195,3 @@ class Runner:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
-
-
-def _give_up(begun: Future[Execution], given_up: threading.Event, over: Future[object]) -> None:
-    """End what has begun or is about to; `over` is done when nothing of it is left."""
-
-    def end(begun: Future[Execution]) -> None:
-        if begun.exception() is not None:
-            over.set_result(None)
-            return
-        begun.result().end_soon(Outcome.STOPPED, grace=None)
-        begun.result().add_done_callback(over.set_result)
-
-    given_up.set()
-    begun.add_done_callback(end)
-
-
-async def _owned(future: Future[T], *, give_up: Callable[[], None], until: Future[Any]) -> T:
-    """Wait for a future of another thread; when that is cancelled, give up what it stands for, and wait `until` then.
-
-    However often it is cancelled meanwhile: what has been started is never left alone.
-    """
-    try:
-        await _done(future)
-    except (asyncio.CancelledError, GeneratorExit) as error:
-        give_up()
-        while not (until.done() or isinstance(error, GeneratorExit)):
-            with suppress(asyncio.CancelledError):
-                await _done(until)
-        raise
-    return future.result()
-
-
-async def _done(future: Future[Any]) -> None:
-    """Wait until a future is done; cancelling the wait does not cancel what is waited for."""
-    told: Future[None] = Future()
-    future.add_done_callback(lambda _: told.set_result(None))
-    await asyncio.shield(asyncio.wrap_future(told))

@@ -135,8 +135,8 @@ def test_all_readers_show_the_same_gaps_included(runner: DockerRunner, make_bot:
 
 def test_map_yields_results_in_order_and_stops_what_is_not_wanted(runner: DockerRunner, make_bot: MakeBot) -> None:
     bots = [make_bot(f"exit {number}\n", runtime="bash") for number in range(6)]
-    assert [result.exit_code for result in runner.map(bots, at_once=3)] == list(range(6))
-    results = runner.map([bots[0], *(make_bot(ENDLESS, runtime="bash") for _ in range(3))], at_once=3)
+    assert [result.exit_code for result in runner.map(bots, concurrency=3)] == list(range(6))
+    results = runner.map([bots[0], *(make_bot(ENDLESS, runtime="bash") for _ in range(3))], concurrency=3)
     assert next(results).exit_code == 0
-    results.close()  # type: ignore[attr-defined] # it is a generator
+    results.close()
     assert left_of(runner) == []

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         PullProgress,
     )
     from botdock.model.executable import ENTRYPOINTS, Executable
-    from botdock.model.execution import ExecutionResult, Outcome, Phase, Progress, Status, new_execution_id
+    from botdock.model.execution import ExecutionResult, MapProgress, Outcome, Phase, Progress, Status, new_execution_id
     from botdock.model.limits import DEFAULT_LIMITS, Limits
     from botdock.model.logs import (
         GapReason,
@@ -73,7 +73,7 @@ _HOMES = {
     "ImageInfo PullPolicy",
     "engine": "Engine EngineCapabilities EngineEvents Feature LayerProgress LayerState PullProgress",
     "executable": "ENTRYPOINTS Executable",
-    "execution": "ExecutionResult Outcome Phase Progress Status new_execution_id",
+    "execution": "ExecutionResult MapProgress Outcome Phase Progress Status new_execution_id",
     "limits": "DEFAULT_LIMITS Limits",
     "logs": "GapReason LogChunk LogCursor LogGap LogLine LogSink LogSource LogStream LogSummary Stream",
     "metrics": "DURATION_BUCKETS MetricsExporter MetricsSnapshot OperationStats",
@@ -124,6 +124,7 @@ __all__ = [
     "LogSource",
     "LogStream",
     "LogSummary",
+    "MapProgress",
     "MetricsExporter",
     "MetricsExporterPlugin",
     "MetricsSnapshot",

@@ -143,6 +143,23 @@ class Progress:
 
 
 @attrs.frozen(kw_only=True)
+class MapProgress:
+    """How far `Runner.map` is.
+
+    Attributes:
+        total: How many there are in all; None where that is not known beforehand.
+        running: How many are being started or run.
+        done: How many have ended, in whatever way.
+        succeeded: How many of those succeeded.
+    """
+
+    total: int | None
+    running: int
+    done: int
+    succeeded: int
+
+
+@attrs.frozen(kw_only=True)
 class ExecutionResult:
     """How one run went; an expected failure of the bot is a result, not an exception.
 
