@@ -1,36 +1,18 @@
-"""The storage backend of the how-to passes the contract that it shows."""
+"""What the how-to shows of a storage is the bundled member's own source, which the tests of that member run."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
-import pytest
+from testbed.documents import blocks
 
-from botdock import Config, PluginManager, StorageBackend
-from botdock.model import StorageArea
-from botdock_testing import StorageContract
-
-TEXT = (Path(__file__).parents[2] / "docs/how-to/write-a-storage-backend.md").read_text()
-SHOWN: dict[str, Any] = {"__name__": "botdock_sqlite"}
-exec(re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)[0], SHOWN)
+ROOT = Path(__file__).parents[2]
+MEMBER = ROOT / "storage_backends/sqlite"
 
 
-class TestSqlite(StorageContract):
-    examples = 10
-
-    @pytest.fixture
-    def backend(self, tmp_path: Path) -> StorageBackend:
-        made: StorageBackend = SHOWN["SqliteBackend"](tmp_path / "objects.sqlite")
-        return made
-
-
-def test_it_is_a_plugin(tmp_path: Path) -> None:
-    class Module:
-        botdock_storage_backends = staticmethod(SHOWN["botdock_storage_backends"])
-
-    plugins = PluginManager()
-    plugins.register(Module, name="sqlite")
-    backend = plugins.storage_backend("sqlite").factory(Config(home=str(tmp_path)), StorageArea.CODE)
-    assert list(backend.list()) == []
+def test_what_is_shown_is_the_member_s_own_source() -> None:
+    source = "".join(path.read_text() for path in [*MEMBER.rglob("*.py"), MEMBER / "pyproject.toml"])
+    shown = blocks((ROOT / "docs/how-to/write-a-storage-backend.md").read_text())
+    excerpts = [block.text for block in shown if block.language != "console"]
+    assert len(excerpts) == 5
+    assert [text for text in excerpts if text not in source] == []

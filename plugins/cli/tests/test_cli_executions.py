@@ -130,7 +130,7 @@ def test_no_value_is_not_null(cli: Cli, ended: Any) -> None:
     result.write_text("{}")
     told = cli("result", "sma", "sma")
     assert (told.code, told.out) == (2, "")
-    assert told.err == f"botdock: execution {ended.execution_id} returned no value: it is failed\n" * 2
+    assert told.err == f"botdock: execution {ended.execution_id} returned no value: it ended as failed\n" * 2
     told = cli("result", "sma", "--json")
     assert (told.code, json.loads(told.out)["value"]) == (2, None)
 

@@ -36,7 +36,7 @@ def command(session: Session, *, ids: Sequence[str], as_json: bool) -> int:
     for record in [executions.get(name) for name in ids]:
         value = executions.result(record.execution_id, default=nothing)
         if value is nothing:
-            say(f"execution {record.execution_id} returned no value: it is {record.outcome}")
+            say(f"execution {record.execution_id} returned no value: it ended as {record.outcome}")
             value, code = None, EXIT_USAGE
         known = {"schema": 1, "execution_id": record.execution_id, "id": record.id, "outcome": record.outcome}
         shown.append({**known, "value": value} if as_json else value)
