@@ -216,6 +216,7 @@ def test_a_removal_waits_for_a_supervisor_that_is_just_deciding(tmp_path: Path) 
 def test_the_seat_has_one_holder_who_is_asked_to_hand_over(tmp_path: Path) -> None:
     with seated(tmp_path, replace=False, patience=0) as bell:
         assert bell is not None
+        assert (tmp_path / "supervisor.lock").read_text() == f"{os.getpid()}\n"
         with seated(tmp_path, replace=False, patience=0) as other:
             assert other is None
         ring(tmp_path)

@@ -1,4 +1,4 @@
-"""Documents that a test follows as their reader would: it writes their files, runs their commands, compares what is printed."""
+"""Documents that a test follows as their reader would: it writes their files, runs their commands, and compares."""
 
 from __future__ import annotations
 

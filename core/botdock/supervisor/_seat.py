@@ -1,6 +1,6 @@
 """The one place of a supervisor in a state folder: who has it, how it is woken, and how it is handed over.
 
-supervisor.lock            locked by the supervisor as long as it lives
+supervisor.lock            locked by the supervisor as long as it lives, and holds its process id
 requests/supervisor.sock   its socket, 0600: a datagram wakes it, and one that says so asks it to hand over
 
 What another program removes of it under a living supervisor is made anew, but not the lock: another one may have that.
@@ -8,6 +8,7 @@ What another program removes of it under a living supervisor is made anew, but n
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -60,6 +61,8 @@ def seated(home: Path, *, replace: bool, patience: float) -> Iterator[Bell | Non
                 asked = time.monotonic()
                 ring(home, HAND_OVER)
             time.sleep(_PAUSE)
+        with suppress(OSError):  # a full disk keeps no supervisor from its work
+            (home / SUPERVISOR).write_text(f"{os.getpid()}\n")
         make_private(home / REQUESTS)
         bell = Bell(home)
         stack.callback(bell.close)
