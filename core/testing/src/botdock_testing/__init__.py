@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from botdock_testing.contained_runtime import ContainedRuntimeContract as ContainedRuntimeContract
     from botdock_testing.engine import EngineContract as EngineContract
+    from botdock_testing.engine import EngineMachine as EngineMachine
     from botdock_testing.fake_engine import FakeEngine as FakeEngine
     from botdock_testing.fake_logs import FakeLogs as FakeLogs
     from botdock_testing.fake_services import FakeCode as FakeCode
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from botdock_testing.metrics import MetricsExporterContract as MetricsExporterContract
     from botdock_testing.runtime import RuntimeContract as RuntimeContract
     from botdock_testing.storage import StorageContract as StorageContract
+    from botdock_testing.storage import StorageMachine as StorageMachine
 
 _HOMES = {
     "ContainedRuntimeContract": "contained_runtime",
     "EngineContract": "engine",
+    "EngineMachine": "engine",
     "FakeCode": "fake_services",
     "FakeContainers": "fake_services",
     "FakeEngine": "fake_engine",
@@ -43,11 +46,13 @@ _HOMES = {
     "MetricsExporterContract": "metrics",
     "RuntimeContract": "runtime",
     "StorageContract": "storage",
+    "StorageMachine": "storage",
 }
 
 __all__ = [
     "ContainedRuntimeContract",
     "EngineContract",
+    "EngineMachine",
     "FakeCode",
     "FakeContainers",
     "FakeEngine",
@@ -62,6 +67,7 @@ __all__ = [
     "MetricsExporterContract",
     "RuntimeContract",
     "StorageContract",
+    "StorageMachine",
 ]
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 pytest.register_assert_rewrite(
-    "botdock_testing._engine_life", "botdock_testing._engine_logs", "botdock_testing._engine_support"
+    "botdock_testing._engine_life",
+    "botdock_testing._engine_logs",
+    "botdock_testing._engine_machine",
+    "botdock_testing._engine_support",
 )
 
 from botdock.model import (  # noqa: E402 - the tests below must be imported after pytest has been told of them
@@ -21,6 +26,7 @@ from botdock.model import (  # noqa: E402 - the tests below must be imported aft
 )
 from botdock_testing._engine_life import EndingTests, LifeTests  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing._engine_logs import DeliveryTests, LogTests  # noqa: E402 - after their assertions are to be rewritten
+from botdock_testing._engine_machine import EngineMachine, Known  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing._engine_support import (  # noqa: E402 - after their assertions are to be rewritten
     ANNOTATION,
     CALL,
@@ -34,7 +40,7 @@ from botdock_testing._engine_support import (  # noqa: E402 - after their assert
 from botdock_testing._kept import Contract  # noqa: E402 - after their assertions are to be rewritten
 from botdock_testing.program import Program  # noqa: E402 - after their assertions are to be rewritten
 
-__all__ = ["Asked", "EngineContract", "MakeSpec", "Program", "asked", "replaced"]
+__all__ = ["Asked", "EngineContract", "EngineMachine", "Known", "MakeSpec", "Program", "asked", "replaced"]
 
 PROGRAM_TARGET = "/botdock/program"
 RESULT_TARGET = "/botdock/result"
@@ -62,7 +68,16 @@ class EngineContract(EndingTests, LifeTests, LogTests, DeliveryTests, Contract, 
             def image(self):
                 return "busybox:1.36"
         ```
+
+    Attributes:
+        machine: The state machine that walks; a subclass of it may know more rules.
+        examples: Walks that it makes; 0 for none.
+        steps: Steps of each of these walks; some of them are a container.
     """
+
+    machine: ClassVar[type[EngineMachine]] = EngineMachine
+    examples: ClassVar[int] = 2
+    steps: ClassVar[int] = 12
 
     BASIC_ENVIRONMENT = frozenset(
         {"HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHLVL", "TMPDIR", "USER", "_"}
@@ -112,6 +127,20 @@ class EngineContract(EndingTests, LifeTests, LogTests, DeliveryTests, Contract, 
             return spec
 
         return make
+
+    def test_it_behaves_like_its_model(self, engine: Engine, make_spec: MakeSpec) -> None:
+        if not self.examples:
+            pytest.skip("`examples` is 0: no walk is made")
+        run_state_machine_as_test(
+            lambda: self.machine(engine, make_spec),  # type: ignore[arg-type]  # a class is called, no more
+            settings=settings(
+                max_examples=self.examples,
+                stateful_step_count=self.steps,
+                deadline=None,
+                phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each step of shrinking would be containers
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
 
     def prepare(self, engine: Engine, spec: Asked, program: Program) -> None:
         """Do what an engine that runs no shell needs, so that `spec` will do what `program` says; most need nothing."""

@@ -25,7 +25,7 @@ from botdock_testing._storage_objects import ObjectTests  # noqa: E402 - after t
 if TYPE_CHECKING:
     from botdock.model import StorageBackend
 
-__all__ = ["StorageContract", "storage_keys"]
+__all__ = ["StorageContract", "StorageMachine", "storage_keys"]
 
 
 class StorageContract(ObjectTests, ListingTests, Contract, contract=True):
@@ -52,7 +52,8 @@ class StorageContract(ObjectTests, ListingTests, Contract, contract=True):
         distinguishes_case: Whether names that differ only in case, or in the form of an accent, are different objects.
         max_key_bytes: Bytes of the longest key; less than 1024 where a prefix of your own comes before it.
         memory: Bytes that reading and writing an object of 48 MiB may take at most.
-        examples: Walks that the state machine makes.
+        machine: The state machine that walks; a subclass of it may know more rules.
+        examples: Walks that it makes.
         steps: Steps of each of these walks.
     """
 
@@ -60,6 +61,7 @@ class StorageContract(ObjectTests, ListingTests, Contract, contract=True):
     distinguishes_case: ClassVar[bool] = True
     max_key_bytes: ClassVar[int] = MAX_KEY_BYTES
     memory: ClassVar[int] = 24 * 1024 * 1024
+    machine: ClassVar[type[StorageMachine]] = StorageMachine
     examples: ClassVar[int] = 15
     steps: ClassVar[int] = 20
 
@@ -117,14 +119,8 @@ class StorageContract(ObjectTests, ListingTests, Contract, contract=True):
         assert listed(backend) == []
 
     def test_it_behaves_like_a_dictionary(self, backend: StorageBackend) -> None:
-        contract = self
-
-        class Machine(StorageMachine):
-            def __init__(self) -> None:
-                super().__init__(backend, contract)
-
         run_state_machine_as_test(
-            Machine,
+            lambda: self.machine(backend, self),  # type: ignore[arg-type]  # a class is called, no more
             settings=settings(
                 max_examples=self.examples,
                 stateful_step_count=self.steps,

@@ -25,6 +25,8 @@ class Known(KubernetesEngine):
 
 @pytest.mark.sampled(10)
 class TestKubernetesEngineContract(EngineContract):
+    examples = 0  # a container takes seconds, and the other tests hold each step of a walk
+
     @pytest.fixture
     def engine(self, kubernetes_config: Config) -> Iterator[Engine]:
         engine = Known.from_config(kubernetes_config)
