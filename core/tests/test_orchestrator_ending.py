@@ -257,6 +257,15 @@ def test_the_log_of_one_whose_exit_is_not_known_is_not_complete(
     assert (execution.result.exit_code, execution.result.log.complete) == (None, False)
 
 
+def test_an_image_that_the_engine_names_exactly_at_the_end_is_recorded(
+    make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage(FakeEngine())
+    known = ContainerStatus(container_id="c", state=ContainerState.EXITED, exit_code=0, image_digest="sha256:1")
+    monkeypatch.setattr(stage.engine, "wait", lambda *_, **__: known)
+    assert stage.orchestrator.begin(make_bot()).wait(60).image_digest == "sha256:1"
+
+
 def test_a_runner_that_is_closed_leaves_the_rest_of_a_long_log_to_its_successor(
     make_stage: MakeStage, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,20 @@ def test_a_bot_whose_job_is_deleted_by_another_hand_is_lost(
     assert result.outcome is Outcome.LOST, result
 
 
+def test_a_bot_whose_pod_is_deleted_by_another_hand_is_lost(
+    drill_kubernetes: Kubernetes, config: Config, bot: Executable
+) -> None:
+    namespace = config.options_for("kubernetes", KubernetesSettings).namespace
+    with DockerRunner(config) as runner:
+        execution = runner.start(attrs.evolve(bot, config={"lines": 10_000}))
+        assert next(execution.logs(follow=True)).text == "line 0"
+        drill_kubernetes.kubectl("--namespace", namespace, "delete", "pods", "--all")
+        result = execution.wait(timeout=PATIENCE)
+        assert result is not None
+        assert (result.outcome, result.exit_code) == (Outcome.LOST, None), result
+        assert runner.list_managed_containers() == []
+
+
 def test_a_bot_that_no_node_takes_waits_with_the_scheduler_s_reason_and_runs_when_one_does(
     cluster: KubernetesCluster, config: Config, bot: Executable
 ) -> None:

@@ -66,6 +66,7 @@ def test_a_backtest_prints_the_same_document_as_on_docker(
     differing = {name for name in docker if docker[name] != kubernetes[name]}
     assert {name for name in differing - OWN if not name.startswith("phases.")} == set()
     assert (docker["outcome"], len(docker["value"]["tables"])) == ("succeeded", 1)
+    assert all(each["image_digest"].startswith("sha256:") for each in (docker, kubernetes))
 
 
 @pytest.mark.sampled(7)

@@ -184,6 +184,7 @@ class ContainerStatus:
         finished_at: When it ended, UTC.
         error: What the engine says went wrong with starting or ending it, in its words.
         output_limited: Whether the engine ended it for writing more than its limit.
+        image_digest: The content address of its image, where the engine learns that only once it runs.
     """
 
     container_id: str
@@ -195,6 +196,7 @@ class ContainerStatus:
     finished_at: datetime | None = None
     error: str = ""
     output_limited: bool = False
+    image_digest: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -66,6 +66,7 @@ class Conclusion:
             ending = ending if ending.why else attrs.evolve(ending, why=Outcome.OUTPUT_LIMIT)
         verdict = judge(status=status, reading=reading, entrypoint=run.executable.entrypoint, ending=ending)
         times = {}
+        image = {"image_digest": status.image_digest} if status and status.image_digest else {}
         if status and status.started_at and not run.member:  # else it waited first
             times["started_at"] = status.started_at
         if status and status.finished_at:
@@ -86,6 +87,7 @@ class Conclusion:
             output=output,
             duration=duration,
             **times,
+            **image,
             evidence=verdict.evidence,
             log=summary,
             result_file_contents=b""

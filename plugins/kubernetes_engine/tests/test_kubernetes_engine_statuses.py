@@ -9,7 +9,7 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod
 
 from botdock.model import ContainerState, ContainerStatus
-from botdock_engine_kubernetes.statuses import ANNOTATION_STOP, image_of, status, waiting, waits_for
+from botdock_engine_kubernetes.statuses import ANNOTATION_STOP, has_ended, status, waiting, waits_for
 from testbed.kubernetes_api import JOB, RUNNING, ended, pod
 
 DISRUPTED = {"type": "DisruptionTarget", "status": "True"}
@@ -150,5 +150,13 @@ def test_what_a_pod_waits_for_is_told_in_the_clusters_words() -> None:
     assert waits_for(read(pod(bot=RUNNING))) == ""
 
 
-def test_the_image_is_named_exactly() -> None:
-    assert image_of(read(pod(bot=RUNNING))) == "i"
+@pytest.mark.parametrize("named", ["", "docker.io/library/bash@"])
+def test_the_image_of_one_that_has_ended_is_named_exactly(named: str) -> None:
+    document = pod(bot=ended())
+    document["status"]["containerStatuses"][0]["imageID"] = f"{named}sha256:1"
+    assert seen(document).image_digest == "sha256:1"
+
+
+def test_a_container_has_ended_by_its_own_state_though_its_pod_is_told_to_have_failed() -> None:
+    assert not has_ended(read(pod(phase="Failed", bot=RUNNING)))
+    assert has_ended(read(pod(phase="Failed", bot=RUNNING)), "result")

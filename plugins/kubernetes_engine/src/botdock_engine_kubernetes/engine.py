@@ -5,13 +5,10 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from secrets import choice
 from typing import TYPE_CHECKING, Self
 
 from botdock.errors import (
-    ContainerError,
     ContainerNotFoundError,
     EngineUnavailableError,
     ImageError,
@@ -27,17 +24,18 @@ from botdock.model import (
     PullPolicy,
 )
 from botdock_engine_kubernetes.cluster import Cluster
-from botdock_engine_kubernetes.delivery import pack
+from botdock_engine_kubernetes.creating import Creating
 from botdock_engine_kubernetes.errors import ENGINE, Call
 from botdock_engine_kubernetes.events import Ends
-from botdock_engine_kubernetes.job import ANNOTATION_NAME, BOT, job, job_name
+from botdock_engine_kubernetes.job import ANNOTATION_NAME
 from botdock_engine_kubernetes.jobs import Jobs
 from botdock_engine_kubernetes.logs import PodLog
+from botdock_engine_kubernetes.pod import BOT
 from botdock_engine_kubernetes.pods import Pods
 from botdock_engine_kubernetes.probing import probe, probe_image, server_version
 from botdock_engine_kubernetes.results import fetch_result
 from botdock_engine_kubernetes.settings import KubernetesSettings
-from botdock_engine_kubernetes.starting import Starting
+from botdock_engine_kubernetes.starting import ASKING, Starting
 from botdock_engine_kubernetes.statuses import has_ended, status
 from botdock_engine_kubernetes.stopping import stop
 
@@ -57,9 +55,6 @@ if TYPE_CHECKING:
         PullProgress,
     )
 
-CLEAN_UP = 10.0
-"""Seconds for the removal of what was just created, and cannot be used."""
-PULL_WORDS = {PullPolicy.MISSING: "IfNotPresent", PullPolicy.ALWAYS: "Always", PullPolicy.NEVER: "Never"}
 LOOK_AGAIN = 1.0
 """Seconds between two looks at a Job whose pod is gone, and which has not counted that yet."""
 
@@ -83,6 +78,7 @@ class KubernetesEngine(Engine):
         self._pull = pull
         self._pods = Pods(cluster)
         self._jobs = Jobs(cluster)
+        self._creating = Creating(cluster, self._pods, self._jobs, settings, pull=pull)
         self._starting = Starting(cluster, self._pods, self._jobs)
         self._known: set[str] = set()
         """Jobs that are there, as far as this engine has seen and done."""
@@ -140,31 +136,11 @@ class KubernetesEngine(Engine):
 
     def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Create a suspended Job, and the Secret with what its pod needs."""
-        deadline, name, user = time.monotonic() + timeout, job_name(run.name), self._pick_user()
-        package = pack(template, run, user=user)
-        if self._pods.look(name) is not None:  # of an earlier Job of that name
-            self._pods.wait(name, lambda pod: pod is None, timeout=timeout)
-        asked = job(
-            template,
-            run,
-            settings=self._settings,
-            user=user,
-            delivery=package.delivery(name),
-            pull=PULL_WORDS[self._pull],
-        )
-        create, give, delete = self._jobs.create, self._jobs.give, self._jobs.delete
-        made = self._cluster.call("create", lambda: create(asked), timeout=deadline - time.monotonic(), repeatable=True)
-        try:
-            self._cluster.call(
-                "create", lambda: give(package.secrets_for(made)), timeout=max(1.0, deadline - time.monotonic())
-            )
-        except ContainerError:
-            with suppress(ContainerError):  # why it has to go is told, not that it would not
-                self._cluster.call("create", lambda: delete(name), timeout=CLEAN_UP, repeatable=True)
-            raise
-        self._known.add(name)
-        uid = made.metadata.uid if made.metadata else None
-        return ContainerHandle(id=name, state={"namespace": self._cluster.namespace, "uid": uid})
+        made = self._creating.create(template, run, timeout=timeout)
+        assert made.metadata and made.metadata.name  # noqa: S101, PT018 - the API server names what it tells of
+        self._known.add(made.metadata.name)
+        state = {"namespace": self._cluster.namespace, "uid": made.metadata.uid}
+        return ContainerHandle(id=made.metadata.name, state=state)
 
     def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the log of a container that has not been started."""
@@ -183,7 +159,7 @@ class KubernetesEngine(Engine):
     def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for the end, by the watch; where that is cut, by a look."""
         deadline, name = time.monotonic() + timeout, container.id
-        self._require("wait", container, max(timeout, CLEAN_UP))
+        self._require("wait", container, max(timeout, ASKING))
         while True:
             left = max(0.0, deadline - time.monotonic())
             pod = self._pods.wait(name, lambda pod: self._is_over(name, pod), timeout=left)
@@ -193,7 +169,7 @@ class KubernetesEngine(Engine):
                 return None
             if fault := self._pods.fault:
                 raise EngineUnavailableError(fault.message, engine=ENGINE, operation="wait", hint=fault.hint)
-            seen = self.inspect(container, timeout=max(left, CLEAN_UP))
+            seen = self.inspect(container, timeout=max(left, ASKING))
             if seen.state is ContainerState.EXITED:
                 return seen
             if time.monotonic() >= deadline:
@@ -245,11 +221,6 @@ class KubernetesEngine(Engine):
     def close(self) -> None:
         """Let go of the connections; containers go on."""
         self._cluster.close()
-
-    def _pick_user(self) -> int:
-        taken, users = self._pods.users(), self._settings.user_ids
-        free = [user for user in (choice(users) for _ in range(100)) if user not in taken]
-        return free[0] if free else choice(users)
 
     def _require(self, operation: str, container: ContainerHandle, timeout: float) -> None:
         """Raise where there is no such Job; one that was seen is believed to be there."""

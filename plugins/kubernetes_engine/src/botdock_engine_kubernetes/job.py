@@ -7,27 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 from lightkube.resources.batch_v1 import Job
 
-from botdock_engine_kubernetes.delivery import HOME, Delivery
-from botdock_engine_kubernetes.pod import BOT, DELIVER, LABEL_NETWORK, RESULT, literal, network_label, pod_spec
+from botdock_engine_kubernetes.pod import LABEL_NETWORK, network_label, pod_spec
 
 if TYPE_CHECKING:
     from botdock.model import ContainerRun, ContainerTemplate
+    from botdock_engine_kubernetes.delivery import Delivery
     from botdock_engine_kubernetes.settings import KubernetesSettings
-
-__all__ = [
-    "ANNOTATION_NAME",
-    "BOT",
-    "DELIVER",
-    "HOME",
-    "JOB_LABEL",
-    "LABEL_NETWORK",
-    "LABEL_USER",
-    "RESULT",
-    "Delivery",
-    "job",
-    "job_name",
-    "literal",
-]
 
 JOB_LABEL = "io.botdock.job"
 """Of pods: the name of their Job."""

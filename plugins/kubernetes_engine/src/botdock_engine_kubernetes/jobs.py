@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from http import HTTPStatus
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from lightkube.resources.core_v1 import Event, Pod, Secret
 from lightkube.types import CascadeType, PatchType
 
 from botdock_engine_kubernetes.job import JOB_LABEL, LABEL_USER
+from botdock_engine_kubernetes.statuses import ANNOTATION_STOP, has_ended, is_finished
 
 if TYPE_CHECKING:
     from lightkube import AsyncClient
@@ -65,6 +67,15 @@ class Jobs:
         """Return a Job."""
         return await self._client.get(Job, name)
 
+    async def is_finished(self, name: str) -> bool:
+        """Ask whether a Job, of which there is no pod, will not have one again."""
+        try:
+            return is_finished(await self._cluster.send(lambda: self.get(name)))
+        except ApiError as error:
+            if error.status.code != HTTPStatus.NOT_FOUND:
+                raise
+            return True
+
     async def resume(self, name: str) -> None:
         """Let a Job begin."""
         await self._client.patch(Job, name, {"spec": {"suspend": False}})
@@ -110,6 +121,8 @@ class Jobs:
         """Delete a pod, and kill what runs in it; one that is not there is not an error."""
         metadata = pod.metadata or ObjectMeta()
         name = metadata.name or ""
+        if not has_ended(pod):  # others that watch it are not to take this for an end that no botdock asked for
+            await _unless_gone(self.patch_pod(name, stopped_now()))
         await _unless_gone(self._client.delete(Pod, name, grace_period=SOON))
         if KEPT in (metadata.finalizers or []):
             change = {"metadata": {"$deleteFromPrimitiveList/finalizers": [KEPT]}}
@@ -126,6 +139,11 @@ class Jobs:
                     last = max(events, key=lambda event: str(event.lastTimestamp or event.eventTime or ""))
                     return f"{last.reason}: {last.message}"
         return ""
+
+
+def stopped_now() -> dict[str, Any]:
+    """Return the change of a pod that tells that botdock itself ends it."""
+    return {"metadata": {"annotations": {ANNOTATION_STOP: datetime.now(UTC).isoformat()}}}
 
 
 async def _unless_gone(call: Awaitable[object]) -> None:

@@ -17,11 +17,12 @@ from botdock.model import LogCursor, LogStream
 from botdock_engine_kubernetes.answers import ANSWER, CrowdedError, GoneError, check_words, open_log
 from botdock_engine_kubernetes.entries import EntryReader, chunks_of
 from botdock_engine_kubernetes.errors import FOREIGN, Call, translate
-from botdock_engine_kubernetes.evidence import has_begun, is_over, job_has_ended
 from botdock_engine_kubernetes.flow import Flow, begun_at
 from botdock_engine_kubernetes.handover import Handover
-from botdock_engine_kubernetes.job import BOT
+from botdock_engine_kubernetes.jobs import Jobs
+from botdock_engine_kubernetes.pod import BOT
 from botdock_engine_kubernetes.resuming import OVERLAP_NS, Position, ToEnd, ToMark, lost
+from botdock_engine_kubernetes.statuses import has_begun, has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +131,7 @@ class PodLog(LogStream):
         name = pod.metadata.name if pod.metadata and pod.metadata.name else self._job
         skip: Skip = self._first_skip()
         while True:
-            is_last = not self._follow or is_over(self._pods.look(self._job), self._container)
+            is_last = not self._follow or self._is_over(self._pods.look(self._job))
             try:
                 has_ended = await self._take(name, skip, follow=not is_last)
             except GoneError:
@@ -176,6 +177,10 @@ class PodLog(LogStream):
         if not self._is_followed:
             self._lost = (lost(self._cursor),)
 
+    def _is_over(self, pod: Pod | None) -> bool:
+        """Whether nothing will be added to the log."""
+        return pod is None or has_ended(pod, self._container)
+
     def _had_log(self) -> bool:
         last = self._pods.last(self._job)
         return self._cursor.stdout > 0 or (last is not None and has_begun(last, self._container))
@@ -186,17 +191,17 @@ class PodLog(LogStream):
         def is_ready(pod: Pod | None) -> bool:
             if pod is None:
                 return not self._follow or self._pods.last(self._job) is not None
-            return not self._follow or has_begun(pod, self._container) or is_over(pod, self._container)
+            return not self._follow or has_begun(pod, self._container) or self._is_over(pod)
 
         await self._pods.until(self._job, lambda _pod: True)  # the watch has listed them
-        if self._pods.look(self._job) is None and await job_has_ended(self._cluster, self._job):
+        if self._pods.look(self._job) is None and await Jobs(self._cluster).is_finished(self._job):
             return None
         return await self._pods.until(self._job, is_ready)
 
     async def _await_end(self) -> None:
         try:
             async with asyncio.timeout(END_TOLD):
-                await self._pods.until(self._job, lambda pod: is_over(pod, self._container))
+                await self._pods.until(self._job, self._is_over)
         except TimeoutError as error:
             raise self._call.error(ContainerError, "the log ended while the container runs") from error
 
@@ -248,7 +253,7 @@ class PodLog(LogStream):
         return True
 
     def _tell_end(self, flow: Flow) -> None:
-        if is_over(self._pods.look(self._job), self._container):
+        if self._is_over(self._pods.look(self._job)):
             flow.end()
 
     async def _deliver(self, new: list[Entry], skip: Skip, flow: Flow | None) -> None:

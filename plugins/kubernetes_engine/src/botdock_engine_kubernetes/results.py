@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock_engine_kubernetes.errors import Call
-from botdock_engine_kubernetes.evidence import has_begun, is_over
 from botdock_engine_kubernetes.pod import BOT, RESULT
+from botdock_engine_kubernetes.statuses import has_begun, has_ended
 
 if TYPE_CHECKING:
     from lightkube.resources.core_v1 import Pod
@@ -41,7 +41,7 @@ def fetch_result(cluster: Cluster, pods: Pods, job: str, *, limit: int, timeout:
     call = Call(operation="fetch_result", url=cluster.url, timeout=timeout, container_id=job)
 
     async def ended(container: str) -> tuple[Pod, str]:
-        pod = await pods.until(job, lambda pod: is_over(pod, container))
+        pod = await pods.until(job, lambda pod: pod is None or has_ended(pod, container))
         if pod is None or not (pod.metadata and pod.metadata.name):
             raise call.error(ContainerNotFoundError, "its pod is not there any more, and the result went with it")
         return pod, f"/api/v1/namespaces/{cluster.namespace}/pods/{pod.metadata.name}/log"

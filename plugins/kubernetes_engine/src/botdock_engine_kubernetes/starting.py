@@ -59,7 +59,7 @@ class Starting:
         pod = self._pods.wait(name, is_decided, timeout=max(0.0, deadline - time.monotonic()))
         if pod is None:
             raise self._late(name, call)
-        end = state_of(pod, BOT)
+        end = state_of(pod)
         if has_run(pod) and not (end and end.terminated and end.terminated.reason in NOT_STARTED):
             return
         if error := image_error(pod):

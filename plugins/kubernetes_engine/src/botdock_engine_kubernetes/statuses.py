@@ -13,6 +13,7 @@ from botdock_engine_kubernetes.pod import BOT, DELIVER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lightkube.models.batch_v1 import JobCondition
     from lightkube.models.core_v1 import ContainerState as PodContainerState
     from lightkube.models.core_v1 import ContainerStatus as PodContainerStatus
     from lightkube.resources.batch_v1 import Job
@@ -67,7 +68,7 @@ def status(name: str, job: Job | None, pod: Pod | None, last: Pod | None = None)
 
 
 def _of_pod(name: str, pod: Pod) -> ContainerStatus:
-    words, bot = disturbance(pod) or _deletion(pod), state_of(pod, BOT)
+    words, bot = disturbance(pod) or _deletion(pod), state_of(pod)
     if bot and bot.terminated:
         end = bot.terminated
         known = end.reason not in NOT_STARTED
@@ -79,6 +80,7 @@ def _of_pod(name: str, pod: Pod) -> ContainerStatus:
             started_at=end.startedAt if known else None,
             finished_at=end.finishedAt,
             error=words if known else "; ".join(filter(None, (words, end.message or end.reason))),
+            image_digest=_image_digest(pod),
         )
     if bot and bot.running:
         return ContainerStatus(
@@ -95,9 +97,7 @@ def _without_pod(name: str, job: Job | None) -> ContainerStatus | None:
         return None
     if job.spec and job.spec.suspend:
         return ContainerStatus(container_id=name, state=ContainerState.CREATED)
-    conditions = (job.status and job.status.conditions) or []
-    ended = [condition for condition in conditions if condition.status == "True"]
-    for condition in ended:
+    for condition in _conditions(job):
         if condition.type == "Failed" and DISRUPTION in (condition.message or ""):
             return ContainerStatus(
                 container_id=name,
@@ -106,33 +106,44 @@ def _without_pod(name: str, job: Job | None) -> ContainerStatus | None:
                 error=f"its pod is gone: {condition.message}",
             )
     counted = job.status and (job.status.failed or job.status.succeeded)
-    if counted or any(condition.type in {"Failed", "Complete"} for condition in ended):
+    if counted or is_finished(job):
         return None
     return ContainerStatus(container_id=name, state=ContainerState.RUNNING)
 
 
-def has_ended(pod: Pod | None) -> bool:
-    """Tell whether the bot has ended, or will never run."""
+def is_finished(job: Job) -> bool:
+    """Tell whether a Job will never have a pod again."""
+    return any(condition.type in {"Failed", "Complete"} for condition in _conditions(job))
+
+
+def has_ended(pod: Pod | None, container: str = BOT) -> bool:
+    """Tell whether one of a pod's containers has ended, or will never run; of no pod, that is not known."""
     if pod is None:
         return False
-    bot = state_of(pod, BOT)
-    return bool(bot and bot.terminated) or (_is_over(pod) and not (bot and bot.running))
+    state = state_of(pod, container)
+    return bool(state and state.terminated) or (_is_over(pod) and not (state and state.running))
+
+
+def has_begun(pod: Pod, container: str) -> bool:
+    """Tell whether one of a pod's containers has been made, so that there is or was a log of it."""
+    return any(found.containerID for found in _statuses(pod) if found.name == container)
 
 
 def has_run(pod: Pod | None) -> bool:
     """Tell whether the bot runs, or has run."""
-    bot = state_of(pod, BOT) if pod else None
+    bot = state_of(pod) if pod else None
     return bool(bot and (bot.running or bot.terminated))
 
 
-def state_of(pod: Pod, container: str) -> PodContainerState | None:
+def state_of(pod: Pod, container: str = BOT) -> PodContainerState | None:
     """Return the state of one of a pod's containers; None where none is known."""
     return next((found.state for found in _statuses(pod) if found.name == container), None)
 
 
-def image_of(pod: Pod) -> str:
-    """Return what names the image exactly that the bot runs on; empty where that is not known."""
-    return next((found.imageID or "" for found in _statuses(pod) if found.name == BOT), "")
+def _image_digest(pod: Pod) -> str:
+    """Return what names the image exactly that the bot ran on, such as `sha256:...`; empty where that is not known."""
+    found = next((found.imageID or "" for found in _statuses(pod) if found.name == BOT), "")
+    return found.rpartition("@")[2]
 
 
 def disturbance(pod: Pod) -> str:
@@ -156,12 +167,18 @@ def _deletion(pod: Pod) -> str:
 
 def _was_deleted(pod: Pod) -> bool:
     """Tell whether something else than botdock deleted a pod before its bot had ended: then its end is not its own."""
-    metadata, bot = pod.metadata, state_of(pod, BOT)
+    metadata, bot = pod.metadata, state_of(pod)
     if disturbance(pod) or not _deletion(pod) or not (metadata and metadata.deletionTimestamp):
         return False
     asked = metadata.deletionTimestamp - timedelta(seconds=metadata.deletionGracePeriodSeconds or 0)
     end = bot.terminated.finishedAt if bot and bot.terminated else None
     return end is None or end >= asked
+
+
+def _conditions(job: Job) -> Iterator[JobCondition]:
+    for condition in (job.status and job.status.conditions) or ():
+        if condition.status == "True":
+            yield condition
 
 
 def _told(reason: str | None, message: str | None) -> str:

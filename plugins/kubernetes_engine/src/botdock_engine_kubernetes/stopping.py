@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lightkube.core.exceptions import ApiError
 
 from botdock_engine_kubernetes.errors import FOREIGN
+from botdock_engine_kubernetes.jobs import stopped_now
 from botdock_engine_kubernetes.pod import BOT
-from botdock_engine_kubernetes.statuses import ANNOTATION_STOP, has_ended, has_run
+from botdock_engine_kubernetes.statuses import has_ended, has_run
 
 if TYPE_CHECKING:
     from lightkube.resources.core_v1 import Pod
@@ -36,7 +36,7 @@ async def stop(pods: Pods, jobs: Jobs, name: str, grace: float) -> None:
     pod = await pods.until(name, lambda pod: pod is not None or pods.last(name) is not None)
     if pod is None or not pod.metadata or not pod.metadata.name:
         return
-    change: dict[str, Any] = {"metadata": {"annotations": {ANNOTATION_STOP: datetime.now(UTC).isoformat()}}}
+    change = stopped_now()
     if grace > 0:
         change["spec"] = {"activeDeadlineSeconds": 1}
     if not await ending.change(pod.metadata.name, change) or (grace > 0 and await ending.within(grace)):
