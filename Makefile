@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 MEMBERS := core/testing $(wildcard runtimes/* storage_backends/* plugins/*)
 EDITABLE := -e .[yaml,zstd] $(foreach member,$(MEMBERS),-e ./$(member))
 READY := $(VENV)/.ready
+DOCS := $(VENV)/.docs
 MIN_BRANCHES := 90
 PYTEST := $(BIN)/python -m pytest
 # Two more than there are processors: tests wait for daemons and bots.
@@ -44,7 +45,7 @@ test: lint images ## Check everything, on a real Docker where one can be had
 	@$(PYTEST) $(PARALLEL) --no-loadscope-reorder --reruns 1 --rerun-show-tracebacks -raR \
 		--cov --cov-report json --min-branch-coverage $(MIN_BRANCHES)
 
-drills: images ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker, and on cgroup v2
+drills: images docs ## Run the drills in full: hundreds of kills, gigabytes, minutes of waiting; then on a newer Docker, and on cgroup v2
 	@DRILLS=full $(PYTEST) $(PARALLEL) --ignore $(MACHINE) \
 		tests/faults tests/integration tests/property tests/real_bots core plugins runtimes storage_backends
 	@DRILLS=full BOTDOCK_TEST_DOCKER=trixie $(PYTEST) $(PARALLEL) -m docker \
@@ -63,8 +64,13 @@ images: $(READY)
 bench: $(READY) ## Measure, each number against what it is compared with
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-docs: $(READY) ## Run every example of the documentation
-	@$(PYTEST) tests/docs
+docs: $(DOCS) ## Build the documentation as a site, in .cache/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "docs: open .cache/site/index.html"
+
+$(DOCS): $(READY)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group docs
+	@touch $@
 
 version: ## Move all distributions to one version: make version V=0.2.0
 	@echo '$(V)' | grep -Eq '^[0-9]+\.[0-9]+\.[0-9]+$$' || { echo "name the version: make version V=0.2.0" >&2; exit 2; }

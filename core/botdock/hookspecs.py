@@ -54,7 +54,7 @@ class BotdockSpecs:
         r"""Register languages that bots can be written in.
 
         Yields:
-            One `Runtime` for each.
+            One `Runtime` for each; `botdock_testing.RuntimeContract` holds it to what is asked.
 
         Example:
             ```python
@@ -80,7 +80,8 @@ class BotdockSpecs:
         """Register places that code comes from and results go to.
 
         Yields:
-            One `StorageBackendPlugin` for each.
+            One `StorageBackendPlugin` for each, whose factory gets the configuration and the area (`code`, `results` or
+            `logs`), and returns a `StorageBackend`; `botdock_testing.StorageContract` holds that to what is asked.
 
         Example:
             ```python
@@ -110,7 +111,8 @@ class BotdockSpecs:
         """Register engines that run containers.
 
         Yields:
-            One `EnginePlugin` for each.
+            One `EnginePlugin` for each, whose factory returns an `Engine`; `botdock_testing.EngineContract` holds that
+            to what is asked. `automatic=True` lets botdock choose it when none is named; only for those that isolate.
 
         Example:
             ```python
@@ -133,7 +135,8 @@ class BotdockSpecs:
         """Register sinks that get every line of every bot.
 
         Yields:
-            One `LogSinkPlugin` for each; those named in `logging.sinks` are used.
+            One `LogSinkPlugin` for each; those named in `logging.sinks` are used. `botdock_testing.LogSinkContract`
+            holds a sink to what is asked.
 
         Example:
             ```python
@@ -159,7 +162,9 @@ class BotdockSpecs:
         """Register exporters of botdock's own metrics.
 
         Yields:
-            One `MetricsExporterPlugin` for each; those named in `metrics.exporters` are used.
+            One `MetricsExporterPlugin` for each; those named in `metrics.exporters` are used. One that sets
+            `wants_total` is given the sum over all runners of the state folder as well, as `snapshot.total`.
+            `botdock_testing.MetricsExporterContract` holds an exporter to what is asked.
 
         Example:
             ```python

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import shlex
 import subprocess
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from botdock import Config
-from botdock.hookspecs import BotdockSpecs
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
@@ -131,15 +129,6 @@ def test_the_tests_that_prove_a_promise_exist() -> None:
     for path, test in named:
         source = (ROOT / path).read_text()
         assert all(re.search(rf"(def|class) {part}\b", source) for part in test.split("::")[1:]), f"{path}{test}"
-
-
-def test_the_heading_of_each_hook_is_its_signature() -> None:
-    expected = []
-    for name, spec in inspect.getmembers(BotdockSpecs, inspect.isfunction):
-        parameters = [parameter for parameter in inspect.signature(spec).parameters if parameter != "self"]
-        expected.append(f"`{name}({', '.join(parameters)})`")
-    headings = re.findall(r"^## (`.*`)$", (ROOT / "docs/reference/hooks.md").read_text(), re.MULTILINE)
-    assert sorted(headings) == sorted(expected)
 
 
 def test_the_awk_runtime_of_the_tutorial_works(tmp_path: Path, newcomer: dict[str, str]) -> None:

@@ -70,6 +70,12 @@ def test_every_drill_is_run_in_full_by_make_drills() -> None:
     assert elsewhere == ["conftest.py"]
 
 
+def test_every_page_has_its_place_in_the_site() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    written = [str(path.relative_to(ROOT / "docs")) for path in files(".md") if path.is_relative_to(ROOT / "docs")]
+    assert [page for page in written if f" {page}\n" not in nav] == [], "write its path below `nav` of mkdocs.yml"
+
+
 def test_nothing_is_put_off() -> None:
     assert [
         f"{name_of(path)}:{number}: {line.strip()}"

@@ -44,6 +44,9 @@ def _bare(kind: type[BotdockError], args: tuple[Any, ...]) -> BotdockError:
 class PluginLoadError(BotdockError):
     """A plugin that was asked for by name did not load.
 
+    To mend it, see `botdock plugins` for the reason with its file and line, and update, mend or uninstall the
+    distribution.
+
     Attributes:
         distribution: Where the plugin comes from.
         reason: Why it did not load.
@@ -56,11 +59,16 @@ class PluginLoadError(BotdockError):
 
 
 class EntrypointError(BotdockError):
-    """The files that start a bot could not be generated."""
+    """The files that start a bot could not be generated.
+
+    To mend it, update or mend the plugin of the runtime; `botdock plugins` names its distribution.
+    """
 
 
 class StorageError(BotdockError):
     """The storage could not do its part.
+
+    To mend it, see what the storage answered: space, rights, the name of a bucket. `botdock doctor` asks it.
 
     Attributes:
         key: The key it was about, if any.
@@ -76,11 +84,17 @@ class StorageError(BotdockError):
 
 
 class StorageUnavailableError(StorageError):
-    """The storage does not answer; trying again later may help."""
+    """The storage does not answer; trying again later may help.
+
+    To mend it, see that the storage runs and that its address is right, and try again. What was to be stored waits in
+    the outbox meanwhile.
+    """
 
 
 class ContainerError(BotdockError):
     """The engine could not do its part.
+
+    To mend it, see what the engine answered, and what `botdock doctor` says of it.
 
     Attributes:
         engine: The name of the engine.
@@ -104,15 +118,25 @@ class ContainerError(BotdockError):
 
 
 class EngineUnavailableError(ContainerError):
-    """The engine does not answer, refuses us, or is too old."""
+    """The engine does not answer, refuses us, or is too old.
+
+    To mend it, start the engine, name it where it is (`DOCKER_HOST`, `[docker] host`), give your user the right to it,
+    or name another with `--engine`. `botdock doctor` says which of these it is.
+    """
 
 
 class EngineTimeoutError(ContainerError):
-    """The engine did not answer in time."""
+    """The engine did not answer in time.
+
+    To mend it, try again when the engine has less to do, or give it longer with `containers.call_timeout`.
+    """
 
 
 class CapabilityError(ContainerError):
     """The engine cannot enforce what the policy asks for.
+
+    To mend it, do what the hint says on the engine's machine, take an engine that enforces it, or accept the lack for
+    this engine in `policy.unenforced`.
 
     Attributes:
         missing: Each feature that is not enforced, with the engine's reason.
@@ -125,6 +149,9 @@ class CapabilityError(ContainerError):
 
 class ImageError(ContainerError):
     """The image is absent and cannot be pulled.
+
+    To mend it, see that the name is right and that the registry can be reached and lets you in, or bring the image to
+    the engine yourself; `containers.pull` says when one is pulled.
 
     Attributes:
         image: The reference that was asked for.
@@ -140,16 +167,29 @@ class ImageError(ContainerError):
 
 
 class ContainerNotFoundError(ContainerError):
-    """The engine knows no such container."""
+    """The engine knows no such container.
+
+    To mend it, start the bot again, and leave its container to botdock: another program has removed it.
+    """
 
 
 class ContainerConflictError(ContainerError):
-    """The name is taken: an execution never has two containers."""
+    """The name is taken: an execution never has two containers.
+
+    To mend it, let `botdock recover` take over the execution that has the container, or remove it there.
+    """
 
 
 class LogError(BotdockError):
-    """The log could not be written or read."""
+    """The log could not be written or read.
+
+    To mend it, see that the disk of the state folder has space and can be written; `botdock logs --verify` says what
+    is damaged.
+    """
 
 
 class MetricsError(BotdockError):
-    """Metrics could not be exported."""
+    """Metrics could not be exported.
+
+    To mend it, see that the address or the folder of the exporter is free and can be used.
+    """

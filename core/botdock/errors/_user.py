@@ -43,6 +43,8 @@ class _ProblemsError(UserError):
 class ConfigError(_ProblemsError):
     """The configuration is wrong.
 
+    To mend it, change each line that is named; `botdock config --path` says which files are read.
+
     Attributes:
         problems: One line each, as `source: key.path: problem`.
     """
@@ -51,6 +53,8 @@ class ConfigError(_ProblemsError):
 class ExecutableError(_ProblemsError):
     """An `Executable` is wrong.
 
+    To mend it, change each field that is named.
+
     Attributes:
         problems: One line each, as `field: problem`.
     """
@@ -58,6 +62,8 @@ class ExecutableError(_ProblemsError):
 
 class PolicyError(UserError):
     """The request exceeds what the operator's policy allows.
+
+    To mend it, ask for less, or have the operator change the setting that is named.
 
     Attributes:
         setting: The configuration key that decides it, such as `policy.networks`.
@@ -72,6 +78,9 @@ class PolicyError(UserError):
 
 class NotFoundError(UserError):
     """Nothing of that name is registered.
+
+    To mend it, write one of the names that the message lists, or install the plugin that has it: `botdock plugins`
+    says what is installed, and what could not be loaded and why.
 
     Attributes:
         kind: What was looked for: `runtime`, `engine`, `storage backend` ...
@@ -95,6 +104,8 @@ class NotFoundError(UserError):
 class PluginConflictError(UserError):
     """Two distributions registered the same name, so neither is used.
 
+    To mend it, say which you trust in `[plugins.prefer]`, or uninstall the other.
+
     Attributes:
         kind: The kind of the name: `runtime`, `engine` ...
         name: The name both claim.
@@ -116,6 +127,8 @@ class PluginConflictError(UserError):
 class CodeError(UserError):
     """The bot's code is absent, is not code, or is not what its runtime needs.
 
+    To mend it, do what the hint says to the code; nothing of it was run.
+
     Attributes:
         source: The folder, archive or key that was given.
     """
@@ -127,6 +140,9 @@ class CodeError(UserError):
 
 class ArchiveError(UserError):
     """An archive is refused; nothing of it was made visible.
+
+    To mend it, pack the code anew without that entry, as `botdock pack` does, or, where it is a limit, raise it in the
+    section `[code]`.
 
     Attributes:
         entry: The name of the offending entry as it stands in the archive, or None for the archive as a whole.
@@ -142,6 +158,8 @@ class ArchiveError(UserError):
 class StorageKeyError(UserError):
     """No storage may hold this key.
 
+    To mend it, name a key as the message says one must be.
+
     Attributes:
         key: The key as it was given.
     """
@@ -153,6 +171,8 @@ class StorageKeyError(UserError):
 
 class ObjectNotFoundError(UserError):
     """The storage holds no such object.
+
+    To mend it, name one that is there: `botdock storage ls` lists them.
 
     Attributes:
         key: The key that was asked for.
