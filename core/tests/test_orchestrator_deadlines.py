@@ -79,13 +79,13 @@ def started(clock: Clock) -> Callable[..., Bot]:
                 raise LogError("it is over")
             return bot.log
 
-        bot = Bot(clock, Deadlines(lambda: Bounds(**bounds), status))
+        bot = Bot(clock, Deadlines(status))
         began, wall_began = clock.now, clock.time()
         if stored_before is not None:
             bot.log = attrs.evolve(SILENT, stored_before_ns=int((clock.time() + stored_before) * 1e9))
             clock.now += 100.0
             clock.ahead += set_forward
-        bot.deadlines.begin(began, wall_started=wall_began)
+        bot.deadlines.begin(Bounds(**bounds), began, wall_started=wall_began)
         return bot
 
     return start

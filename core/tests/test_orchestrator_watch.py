@@ -148,7 +148,7 @@ def test_a_stop_that_the_engine_does_not_answer_is_seen_to_have_failed_where_end
     monkeypatch.setattr(telling, "stop", away)
     with pytest.raises(EngineUnavailableError):
         running.stop(grace=0.0)
-    until(lambda: not running.attempts.is_unanswered)
+    until(lambda: not running.attempts.runs_on())
     telling.finish(running.container_id)
     telling.connections[0].news.put(running.container_id)
     assert running.wait(20).outcome is Outcome.SUCCEEDED

@@ -156,20 +156,16 @@ class Attempts:
         attempt.failed = True
         self._event(NOT_ENDED, why=attempt.why.value, error=hidden(said))
 
-    def runs_on(self) -> None:
-        """Note that it runs now."""
+    def runs_on(self) -> bool:
+        """Note that it runs now; return whether the engine did not answer an attempt whose grace is not over yet."""
         now = time.monotonic()
         with self._lock:
-            vain = [one for one in self._attempts if one.unanswered_until is not None and one.unanswered_until < now]
-        for attempt in vain:
-            attempt.unanswered_until = None
-            self._fail(attempt, _RUNS_ON)
-
-    @property
-    def is_unanswered(self) -> bool:
-        """Whether the engine did not answer one, so that it is still to be seen whether the bot runs on."""
-        with self._lock:
-            return any(one.unanswered_until is not None for one in self._attempts)
+            unanswered = [(one, one.unanswered_until) for one in self._attempts if one.unanswered_until is not None]
+        for attempt, until in unanswered:
+            if until < now:
+                attempt.unanswered_until = None
+                self._fail(attempt, _RUNS_ON)
+        return any(until >= now for _, until in unanswered)
 
     def close(self) -> None:
         """Note that it has ended: an attempt from now on comes too late."""
@@ -195,7 +191,7 @@ class Attempts:
             attempts = list(self._attempts)
         start = self._start
         told = [one for one in attempts if not one.failed and not one.came_too_late_for(status, start)]
-        if not told and status is not None and _died_of_ours(status):
+        if attempts and not told and status is not None and _died_of_ours(status):
             told = attempts
         failure = next((attempt.failure for attempt in attempts if attempt.failure), "")
         return Ending(told[0].why, failure, told[0].timeout) if told else Ending(None, failure)

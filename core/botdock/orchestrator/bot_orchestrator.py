@@ -95,7 +95,7 @@ class BotOrchestrator:
         executable: Executable,
         progress: ProgressCallback | None = None,
         *,
-        proceed: Callable[[], None] = lambda: None,
+        proceed: Callable[[], None] | None = None,
     ) -> Execution:
         """Prepare and start an execution, and return it while it runs.
 
@@ -268,7 +268,8 @@ class BotOrchestrator:
         """Remove what was made; a record stays where the machine, not the caller, is to blame, or something is left."""
         run.mask.error(error)
         result = self._conclusion.withdrawn(run, error)
-        self._retries.add(run)
+        if run.owed:
+            self._retries.add(run)
         if isinstance(error, BotdockError):
             error.execution_id = run.execution_id
             if result is not None:
@@ -284,7 +285,8 @@ class BotOrchestrator:
                 self._services.metrics.record_execution(result)
                 self._notify("botdock_after_execution", executable=run.executable, result=result)
         finally:
-            self._retries.add(run)  # nothing, where it was left
+            if run.owed:
+                self._retries.add(run)
             reveal(run.execution_id)
             if self._running.is_over:
                 self._lease.give_up()

@@ -236,7 +236,7 @@ class Conclusion:
     def _finish(self, run: Run, known: ExecutionResult, problems: list[str]) -> ExecutionResult:
         """Write the outcome once nothing is left; until then, what `concluded.json` names as left behind is owed."""
         before, problems = known.evidence.get(LEFT_BEHIND), run.mask(problems)
-        result = _owing(known, problems)
+        result = _owing(known, problems) if problems or before else known
         if not problems:
             try:
                 run.journal.finish(result)

@@ -37,26 +37,28 @@ class Deadlines:
     from then on.
 
     Args:
-        bounds: Those of the execution; what is None has no deadline.
         log: Tells how the collection of its log stands.
     """
 
-    def __init__(self, bounds: Callable[[], Bounds], log: Callable[[], CollectionStatus]) -> None:
-        self._bounds = bounds
+    def __init__(self, log: Callable[[], CollectionStatus]) -> None:
         self._log = log
+        self._bounds = Bounds()
+        self._listens = False
         self._started = 0.0
         self._heard: float | None = None
         self._counts_from = 0.0
         self._over = False
 
-    def begin(self, started: float, *, wall_started: float) -> None:
+    def begin(self, bounds: Bounds, started: float, *, wall_started: float) -> None:
         """Count from now on.
 
         Args:
+            bounds: Those of the execution; what is None has no deadline.
             started: When it was started, on the monotonic clock.
             wall_started: The same as seconds since the epoch: by it, what an earlier runner stored is placed.
         """
-        self._started = started
+        self._bounds, self._started = bounds, started
+        self._listens = not (bounds.start_timeout is None and bounds.silence_timeout is None)
         if self._listens:
             with suppress(LogError):
                 if (stored_ns := self._log().stored_before_ns) is not None:
@@ -74,30 +76,24 @@ class Deadlines:
         """
         if self._over:
             return _NEVER, None
-        now, timeout = time.monotonic(), self._bounds().timeout
+        now, timeout = time.monotonic(), self._bounds.timeout
         wall = (_NEVER if timeout is None else self._started + timeout, Timeout.WALL)
-        end, which = min(wall, self._quiet(now, hears=hears), key=lambda deadline: deadline[0])
+        quiet = self._quiet(now) if hears and self._listens else (_NEVER, None)
+        end, which = min(wall, quiet, key=lambda deadline: deadline[0])
         if end > now:
             return end - now, None
         self._over = True
         return _NEVER, which
 
-    @property
-    def _listens(self) -> bool:
-        bounds = self._bounds()
-        return not (bounds.start_timeout is None and bounds.silence_timeout is None)
-
-    def _quiet(self, now: float, *, hears: bool) -> tuple[float, Timeout | None]:
+    def _quiet(self, now: float) -> tuple[float, Timeout | None]:
         """Return when its silence will be too long, and for which of the two; None where that is not known now."""
-        if not (hears and self._listens):
-            return _NEVER, None
         try:
             log = self._log()
         except LogError:  # it is being ended
             return _NEVER, None
         if log.read_since is None:
             return now + AWAY_PAUSE, None
-        bounds, last = self._bounds(), self._heard if log.last_output is None else log.last_output
+        bounds, last = self._bounds, self._heard if log.last_output is None else log.last_output
         starts = last is None and bounds.start_timeout is not None
         limit = bounds.start_timeout if starts else bounds.silence_timeout
         if limit is None:

@@ -68,7 +68,7 @@ class Execution(ExecutionReader):
         self._watched: Created | None = None
         self._turn = 0
         self._started = 0.0
-        self._deadlines = Deadlines(lambda: run.bounds, lambda: services.logs.get_collection_status(run.execution_id))
+        self._deadlines = Deadlines(lambda: services.logs.get_collection_status(run.execution_id))
         self._away_since: float | None = None
 
     def stop(self, grace: float | None = None) -> None:
@@ -91,7 +91,7 @@ class Execution(ExecutionReader):
     def begin(self, created: Created, *, elapsed: float = 0.0) -> None:
         """Watch over the container from now on; `elapsed` seconds it has been running."""
         self._started = time.monotonic() - elapsed
-        self._deadlines.begin(self._started, wall_started=self._run.started_ns / 1e9)
+        self._deadlines.begin(self._run.bounds, self._started, wall_started=self._run.started_ns / 1e9)
         self._run.journal.event("phase", phase=Phase.WAIT.value)
         self._watched = created
         self.look_soon()
@@ -179,7 +179,13 @@ class Execution(ExecutionReader):
         with about(self.execution_id):
             try:
                 with suppress(LeftError):  # the rest is left to a successor
-                    result = self._outcome_of(course)
+                    try:
+                        result = course()
+                    except LeftError:
+                        raise
+                    except Exception as error:  # noqa: BLE001 - the one place where a defect of ours becomes a result
+                        logger.bind(error=repr(error)).error("execution failed")
+                        result = self._failed(f"botdock failed: {error!r}")
                 self.attempts.close()
                 self._on_done(result)
             except Exception as error:  # noqa: BLE001 - a hook that is told of the end must not keep it from others
@@ -188,15 +194,8 @@ class Execution(ExecutionReader):
                 self._over.set_result(result)
         self._ender = None
 
-    def _outcome_of(self, course: Course) -> ExecutionResult:
-        """Take the course; a defect of ours becomes a result, not a hang."""
-        try:
-            return course()
-        except LeftError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place where this is so
-            said = f"botdock failed: {error!r}"
-            logger.bind(error=repr(error)).error("execution failed")
+    def _failed(self, said: str) -> ExecutionResult:
+        """Return the result of what failed by a defect of ours; its clean-up may fail, too."""
         try:
             return self._conclusion.failed(self._run, said)
         except Exception as error:  # noqa: BLE001 - its record stays without an outcome until that works
@@ -217,13 +216,12 @@ class Execution(ExecutionReader):
                 return
             status, lost = self._ask(created)
             if status is None and lost is None:
-                if self._away_since is None:
-                    self.attempts.runs_on()
+                unanswered = self._away_since is None and self.attempts.runs_on()
                 left, timeout = self._deadlines.left(hears=self._away_since is None)
                 if timeout is not None:
                     self.end_soon(Outcome.TIMED_OUT, grace=None, timeout=timeout)
                 self._turn += 1
-                if math.isfinite(pause := self._pause(left)):
+                if math.isfinite(pause := self._pause(left, unanswered=unanswered)):
                     self._work.looks.submit(partial(self._look, self._turn), delay=pause)
                 return
             self._watched = None
@@ -247,13 +245,13 @@ class Execution(ExecutionReader):
             self._deadlines.engine_is_back()
         return status, None
 
-    def _pause(self, left: float) -> float:
+    def _pause(self, left: float, *, unanswered: bool) -> float:
         """Return after how many seconds to look again; for ever, where its end is heard and no deadline is near."""
         shortest, longest = PAUSES
         pause = math.inf
         if self._away_since is not None:
             pause = RECONNECT_PAUSE
-        elif self.attempts.is_unanswered or not self._hears():
+        elif unanswered or not self._hears():
             pause = min(max((time.monotonic() - self._started) / 20, shortest), longest)
         return min(pause, left)
 

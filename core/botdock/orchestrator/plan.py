@@ -143,8 +143,9 @@ def recognise(
     runtime = runtime_of(tree, executable, manifest, named_script, entrypoints)
     with tolerate():
         setting.policies.check_runtime(runtime)
-    with tolerate():
-        check_variables(runtime, executable)
+    if executable.env or executable.secrets:
+        with tolerate():
+            check_variables(runtime, executable)
     wish, source = executable.image or "", ""
     if not wish and manifest and manifest.image:
         wish, source = manifest.image, manifest.source
@@ -219,8 +220,9 @@ def bounds_of(
 def breaches(executable: Executable, config: Config, policies: Policies) -> Iterator[PolicyError]:
     """Yield each way in which a caller asks for more than the policies allow."""
     bounds = {**executable.limits.given(), **{name: getattr(executable, name) for name in TIMES}}
+    variables = {*executable.env, *executable.secrets}
     for check in (
-        partial(policies.check_variables, {*executable.env, *executable.secrets}),
+        *([partial(policies.check_variables, variables)] if variables else []),
         *(partial(policies.check_bound, name, wanted) for name, wanted in bounds.items() if wanted is not None),
         partial(policies.check_network, executable.network or config.runtime.network),
         *([partial(policies.check_restart, executable.restart)] if executable.restart else []),

@@ -141,7 +141,8 @@ class Preparation:
             run.journal.event("created", container_id=run.container_id)
             run.journal.save(run, plan, template.program_digest)
         with run.phase(Phase.ATTACH), contextlib.ExitStack() as on_error:
-            run.storing = self.storing(run)
+            if run.executable.persist_results:
+                run.storing = self.storing(run)
             stream = containers.attach(created.container)
             on_error.callback(stream.close)
             self.collect(run, created, stream, end)

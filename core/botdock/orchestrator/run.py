@@ -288,7 +288,7 @@ def context_of(run: Run, plan: Plan, *, private: bool) -> ExecutionContext:
         result_file=RESULT_TARGET if private else str(workspace.result),
         result_limit=run.bounds.limits.result or 0,
         variables=variables,
-        startup=plan.runtime.startup_names(variables),
+        startup=plan.runtime.startup_names(variables) if variables else (),
         secrets=tuple(executable.secrets),
         secrets_dir=SECRETS_TARGET if private else str(workspace.context / SECRETS_FILE),
     )

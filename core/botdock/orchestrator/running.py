@@ -206,10 +206,13 @@ class StopRequests:
         """Start for the runner of that id, unless it has been started."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                self._doorbell = Doorbell(self._home, runner)
-                self._thread = threading.Thread(
-                    target=self._work, args=(self._doorbell,), name="botdock-stops", daemon=True
-                )
+                self._doorbell = doorbell = Doorbell(self._home, runner)
+
+                def work() -> None:
+                    while doorbell.wait():
+                        self._obey()
+
+                self._thread = threading.Thread(target=work, name="botdock-stops", daemon=True)
                 self._thread.start()
 
     def close(self) -> None:
@@ -219,10 +222,6 @@ class StopRequests:
                 self._doorbell.close()
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
-
-    def _work(self, doorbell: Doorbell) -> None:
-        while doorbell.wait():
-            self._obey()
 
 
 class Retries:
@@ -248,8 +247,8 @@ class Retries:
             self._pool.submit(partial(self._look_at_others, strays=False))
 
     def add(self, run: Run) -> None:
-        """Try to finish this run from now on, if anything is owed; after the end that is left to a successor."""
-        if run.owed and not self._closed:
+        """Try from now on to finish this run, of which something is owed; after the end, a successor does."""
+        if not self._closed:
             self._owed[run.execution_id] = run
             self._pool.submit(partial(self._retry, run, FIRST_PAUSE), delay=FIRST_PAUSE)
 

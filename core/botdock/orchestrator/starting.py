@@ -78,7 +78,7 @@ class Starting:
         self._notify = notify
 
     def begin(
-        self, executable: Executable, progress: ProgressCallback | None, proceed: Callable[[], None]
+        self, executable: Executable, progress: ProgressCallback | None, proceed: Callable[[], None] | None
     ) -> Execution:
         """Prepare and start an execution; see `BotOrchestrator.begin`.
 
@@ -94,7 +94,8 @@ class Starting:
 
         def check() -> None:
             self._running.check_open()
-            proceed()
+            if proceed is not None:
+                proceed()
             _check_wanted(run)
 
         with self._running.admission(), about(run.execution_id):

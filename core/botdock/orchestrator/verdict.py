@@ -66,7 +66,7 @@ def judge(
             which = ending.timeout or Timeout.WALL  # an earlier botdock did not say
             evidence["timeout"], error = which.value, _TIMED_OUT[which]
         return Verdict(outcome=why, error=error, evidence=evidence)
-    if _died_of_memory(status, reading):
+    if status.oom_killed and _was_killed(status, reading):
         return Verdict(outcome=Outcome.OOM_KILLED, error="killed for exceeding its memory limit", evidence=evidence)
     number = _fatal_signal(status, reading)
     if status.exit_code is None or (number and status.error):  # what the engine ended for its own reason: a full disk
@@ -113,10 +113,10 @@ def _evidence(status: ContainerStatus | None, reading: ResultReading, entrypoint
     return evidence
 
 
-def _died_of_memory(status: ContainerStatus, reading: ResultReading) -> bool:
+def _was_killed(status: ContainerStatus, reading: ResultReading) -> bool:
     """Whether the *main* program was the one that the kernel killed: another one's death is only evidence."""
     killed = status.signal == signal.SIGKILL or status.exit_code == _KILLED
-    return status.oom_killed and killed and reading.exit_code != status.exit_code
+    return killed and reading.exit_code != status.exit_code
 
 
 def _fatal_signal(status: ContainerStatus, reading: ResultReading) -> int | None:
@@ -141,21 +141,17 @@ def _signal_name(number: int) -> str:
 
 def _own_end(exit_code: int, reading: ResultReading, entrypoint: str) -> tuple[Outcome, str]:
     """Decide about a bot that ended by itself: without what it returned, it is not a success."""
-    if error := _own_failure(exit_code, reading, entrypoint):
+    error = f"exit code {exit_code}" if exit_code else ""
+    if reading.error:
+        error = reading.error
+    elif reading.declared_error:
+        error = "returned a value whose status is 'error'"
+    elif reading.problem and entrypoint == "backtest":
+        error = f"its value is of no use: {reading.problem}"
+    elif reading.unwritten and entrypoint == "backtest" and not exit_code:
+        error = "ended without its result: not by the end of main, sys.exit or process.exit"
+    if error:
         return Outcome.FAILED, error
     if reading.lost:
         return Outcome.INFRASTRUCTURE_ERROR, f"its result is lost: {reading.lost}"
     return Outcome.SUCCEEDED, ""
-
-
-def _own_failure(exit_code: int, reading: ResultReading, entrypoint: str) -> str:
-    """Say why the bot itself failed, or return an empty text."""
-    if reading.error:
-        return reading.error
-    if reading.declared_error:
-        return "returned a value whose status is 'error'"
-    if reading.problem and entrypoint == "backtest":
-        return f"its value is of no use: {reading.problem}"
-    if reading.unwritten and entrypoint == "backtest" and not exit_code:
-        return "ended without its result: not by the end of main, sys.exit or process.exit"
-    return f"exit code {exit_code}" if exit_code else ""
