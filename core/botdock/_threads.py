@@ -31,7 +31,7 @@ class Pool:
         prepare: Called once in each thread before its first job.
     """
 
-    def __init__(self, name: str, size: int, *, prepare: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str, size: int, *, prepare: Callable[[], None] | None = None) -> None:
         self._name = name
         self._size = size
         self._prepare = prepare
@@ -118,7 +118,8 @@ class Pool:
             self._changed.notify()
 
     def _work(self) -> None:
-        self._prepare()
+        if self._prepare is not None:
+            self._prepare()
         while (job := self._next()) is not None:
             try:
                 job()

@@ -140,26 +140,11 @@ def copy_tree(
     with guard(str(source), destination):
         left_out: list[str] = []
         budget, digest = Budget(limits, progress=progress), hashlib.sha256()
-        items = _digested(folder_items(source, limits, left_out, skip=skip, ignore=ignore), digest)
-        entries = _fill(destination, items, limits, budget)
+        items = folder_items(source, limits, left_out, skip=skip, ignore=ignore)
+        entries = _fill(destination, items, limits, budget, digest)
         return ExtractReport(
             format=None, entries=entries, bytes=budget.bytes, left_out=tuple(left_out), sha256=digest.hexdigest()
         )
-
-
-def _digested(items: Items, digest: hashlib._Hash) -> Items:
-    """Yield entries as they come, and take them into a digest."""
-
-    def read(chunks: Chunks) -> Iterator[bytes | memoryview]:
-        for chunk in chunks:
-            digest.update(chunk)
-            yield chunk
-
-    with closing(items):
-        for entry, chunks in items:
-            told = (entry.kind.value, entry.plain_mode, entry.size, entry.name, entry.target)
-            digest.update(f"{told!a}\n".encode())
-            yield entry, read(chunks)
 
 
 def name_of(source: Path | ByteReader) -> str:
@@ -178,8 +163,12 @@ def _archive_items(
     yield from tar_items(ByteStream(pieces), budget.beside)
 
 
-def _fill(destination: Path, items: Items, limits: ArchiveLimits, budget: Budget) -> int:
+def _fill(
+    destination: Path, items: Items, limits: ArchiveLimits, budget: Budget, digest: hashlib._Hash | None = None
+) -> int:
     """Make everything that is admitted, in a folder that appears at the end; return how many entries there are.
+
+    All that is made goes into the `digest`, as it comes.
 
     Paths are relative to the folder's descriptor, and a link is made only after everything else, so that nothing can
     be written through one. Modes are set past the umask; nothing is synced to the disk.
@@ -187,11 +176,14 @@ def _fill(destination: Path, items: Items, limits: ArchiveLimits, budget: Budget
     tree = Tree(limits)
     with _new_folder(destination) as root, closing(admit(items, tree, budget)) as entries:
         for entry, location, content in entries:
+            if digest is not None:
+                told = (entry.kind.value, entry.plain_mode, entry.size, entry.name, entry.target)
+                digest.update(f"{told!a}\n".encode())
             for folder in location.folders:
                 os.mkdir(folder, dir_fd=root)
                 os.chmod(folder, FOLDER_MODE, dir_fd=root)
             if entry.kind is EntryKind.FILE:
-                _write(root, location.path, content, entry.plain_mode)
+                _write(root, location.path, content, entry.plain_mode, digest)
             elif entry.kind is EntryKind.HARD_LINK and location.target != location.path:
                 os.link(location.target, location.path, src_dir_fd=root, dst_dir_fd=root, follow_symlinks=False)
         for link in tree.finish():
@@ -234,12 +226,14 @@ def _taken() -> ArchiveError:
     return refusal("cannot be unpacked: its destination exists already", limit="destination", hint=hint)
 
 
-def _write(root: int, path: str, content: Chunks, mode: int) -> None:
+def _write(root: int, path: str, content: Chunks, mode: int, digest: hashlib._Hash | None) -> None:
     """Write a file; its folder is there."""
     descriptor = os.open(path, _CREATE, 0o600, dir_fd=root)
     try:
         os.fchmod(descriptor, mode)
         for chunk in content:
+            if digest is not None:
+                digest.update(chunk)
             written = os.write(descriptor, chunk)
             while written < len(chunk):  # a disk that is nearly full writes less, and says so at the next write
                 written += os.write(descriptor, chunk[written:])

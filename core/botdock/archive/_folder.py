@@ -1,4 +1,4 @@
-"""The entries of a folder on disk."""
+"""The entries of a folder on disk, and which are no code: by usual names, and by its `.botdockignore`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,24 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from botdock.archive._entry import CHUNK, FOLDER_MODE, PREFIX, SUFFIX, Chunks, Entry, EntryKind, Items, kind_of, refusal
-from botdock.archive._ignore import Ignored
+from botdock.archive._entry import CHUNK, FOLDER_MODE, PREFIX, SUFFIX, Entry, EntryKind, Items, kind_of, refusal
 from botdock.archive._limits import ArchiveLimits
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+IGNORE_FILE = ".botdockignore"
+"""Lines by the rules of gitignore(5); they come after `USUAL`, so `!.git` brings that back."""
+USUAL = (
+    *(".git", ".hg", ".svn", ".venv", ".tox", ".nox", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+    *(".ipynb_checkpoints", ".idea", ".vscode", ".DS_Store", "node_modules/.bin", "node_modules/.cache"),
+)
+"""What tools keep in a project's folder, for themselves and this machine; and each folder with a `pyvenv.cfg`."""
+_USUAL_PATHS = tuple(f"/{name}" for name in USUAL if "/" in name)
+_VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
+_MAX_BYTES = 64 * 1024
 
 _Choice = Callable[[int, str, EntryKind], bool]
 """Whether an entry is left out: the descriptor of its folder, its path below the tree, and what it is."""
@@ -63,7 +77,11 @@ def _items(folder: int, prefix: str, limits: ArchiveLimits, is_left_out: _Choice
                     yield from _items(descriptor, path + "/", limits, is_left_out, skip)
             else:
                 with _opened(name, os.O_NOFOLLOW, folder) as descriptor:
-                    yield _file(descriptor, path)
+                    found = os.fstat(descriptor)
+                    if not stat.S_ISREG(found.st_mode):
+                        raise refusal("changed while it was read", limit="source", entry=path)
+                    mode, size = stat.S_IMODE(found.st_mode), found.st_size
+                    yield Entry(name=path, kind=kind, mode=mode, size=size), _content(descriptor, path, size)
 
 
 def _names(folder: int, prefix: str, limits: ArchiveLimits) -> list[str]:
@@ -74,14 +92,6 @@ def _names(folder: int, prefix: str, limits: ArchiveLimits) -> list[str]:
         reason = f"is one too many; {limits.entries} files, folders and links are allowed"
         raise refusal(reason, limit=f"entries={limits.entries}", entry=prefix + names[-1])
     return names
-
-
-def _file(descriptor: int, path: str) -> tuple[Entry, Chunks]:
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise refusal("changed while it was read", limit="source", entry=path)
-    entry = Entry(name=path, kind=EntryKind.FILE, mode=stat.S_IMODE(found.st_mode), size=found.st_size)
-    return entry, _content(descriptor, path, found.st_size)
 
 
 def _content(descriptor: int, path: str, size: int) -> Iterator[bytes]:
@@ -112,3 +122,66 @@ def _reading(path: str | None) -> Iterator[None]:
         yield
     except OSError as error:
         raise refusal(f"cannot be read: {error.strerror}", limit="source", entry=path) from error
+
+
+class Ignored:
+    """Tells what is left out of a folder.
+
+    Args:
+        root: The descriptor of the folder.
+
+    Raises:
+        ArchiveError: `source`: its `.botdockignore` cannot be read.
+    """
+
+    def __init__(self, root: int) -> None:
+        lines = _lines(root)
+        self._spec = _spec(lines) if lines else None
+
+    def __call__(self, folder: int, path: str, *, is_folder: bool) -> bool:
+        """Whether an entry of a folder is left out; all that is in it goes with it.
+
+        Args:
+            folder: The descriptor of the folder that the entry is in.
+            path: Of the entry, below the root.
+            is_folder: Whether it is a folder.
+        """
+        name = path.rpartition("/")[2]
+        if self._spec is None:
+            found = True if name in USUAL or f"/{path}".endswith(_USUAL_PATHS) else None
+        else:
+            found = self._spec.check_file(f"{path}/" if is_folder else path).include
+        return found is True or (found is None and is_folder and _is_there(f"{name}/{_VIRTUAL_ENVIRONMENT}", folder))
+
+
+def _spec(lines: list[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # here: most folders have no such file
+
+    try:
+        usual = [f"**/{name}" for name in USUAL]
+        return GitIgnoreSpec.from_lines([*usual, *lines])
+    except ValueError as error:
+        raise refusal(f"has a line that is not a pattern: {error}", limit="source", entry=IGNORE_FILE) from error
+
+
+def _lines(root: int) -> list[str]:
+    """Return the lines of the folder's `.botdockignore`; none where it has none."""
+    try:
+        descriptor = os.open(IGNORE_FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=root)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise refusal(f"cannot be read: {error.strerror}", limit="source", entry=IGNORE_FILE) from error
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(_MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    if data is None or len(data) > _MAX_BYTES:
+        raise refusal(f"is not a file of at most {_MAX_BYTES // 1024} KiB", limit="source", entry=IGNORE_FILE)
+    return data.decode("utf-8-sig", "replace").splitlines()
+
+
+def _is_there(name: str, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder)
+    except OSError:
+        return False
+    return True

@@ -15,7 +15,7 @@ from botdock.model import MAX_ENVIRONMENT_STRING, ResultFormat
 from botdock.model.runtime import CONFIG_FILE, CONTEXT_FILE, ENVIRONMENT_FILE, SECRETS_FILE, STARTUP_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from botdock.model import ExecutionContext, Runtime
@@ -45,9 +45,20 @@ def environment_of(context: ExecutionContext) -> dict[str, str]:
     Raises:
         ExecutableError: The script's name is not text, or the caller's variables are too much for any program.
     """
-    if problems := list(_problems(context.script, context.variables)):
-        raise ExecutableError(problems)
     kind, script, config = context.entrypoint.upper(), context.script, _config_text(context)
+    problems = []
+    try:
+        script.encode()
+    except UnicodeEncodeError:
+        problems.append(f"entrypoint_files: the script's name {script!r} is not valid text")
+    size = sum(len(f"{name}={value}".encode()) + 1 + _POINTER for name, value in context.variables.items())
+    if size > MAX_ENVIRONMENT_BYTES:
+        problems.append(
+            f"env: the variables take {size} bytes together; {MAX_ENVIRONMENT_BYTES} are allowed "
+            "(what is large belongs into config, which has no such bound)"
+        )
+    if problems:
+        raise ExecutableError(problems)
     if len(f"{kind}_CONFIG={config}") <= MAX_ENVIRONMENT_STRING:
         told = {"CONFIG": config, f"{kind}_CONFIG": config}
     else:
@@ -68,19 +79,6 @@ def environment_of(context: ExecutionContext) -> dict[str, str]:
 def _config_text(context: ExecutionContext) -> str:
     """Return the config as JSON: its keys in their own order, ASCII alone, so that no locale can garble it."""
     return json.dumps(context.config, allow_nan=False, separators=(",", ":"))
-
-
-def _problems(script: str, variables: Mapping[str, str]) -> Iterator[str]:
-    try:
-        script.encode()
-    except UnicodeEncodeError:
-        yield f"entrypoint_files: the script's name {script!r} is not valid text"
-    size = sum(len(f"{name}={value}".encode()) + 1 + _POINTER for name, value in variables.items())
-    if size > MAX_ENVIRONMENT_BYTES:
-        yield (
-            f"env: the variables take {size} bytes together; {MAX_ENVIRONMENT_BYTES} are allowed "
-            "(what is large belongs into config, which has no such bound)"
-        )
 
 
 def begin_result(runtime: Runtime, path: Path) -> None:

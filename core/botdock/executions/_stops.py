@@ -108,7 +108,7 @@ class Doorbell:
         self._lease = home / RUNNERS / f"{runner}{LOCKED}"
         self._seen_ns = 0
         self._closed = False
-        self._socket = datagrams()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.settimeout(_LOOK)
         with suppress(OSError), address_in(home / RUNNERS, self._name) as address:
             self._socket.bind(address)
@@ -137,18 +137,13 @@ class Doorbell:
         self._socket.close()
 
 
-def datagrams() -> socket.socket:
-    """Return a socket that has no name yet."""
-    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-
-
 def send(folder: Path, name: str, message: bytes) -> None:
     """Send a datagram to the socket of that name in a folder, without waiting.
 
     Raises:
         OSError: None listens there, or it has more to read than it can hold.
     """
-    with datagrams() as sender, address_in(folder, name) as address:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, address_in(folder, name) as address:
         sender.settimeout(0.0)
         sender.sendto(message, address)
 

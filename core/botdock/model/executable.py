@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 import attrs
+from attrs.converters import optional
 
 from botdock.errors import ExecutableError, nearest
 from botdock.model._validation import (
@@ -65,13 +66,13 @@ def _limits(value: Limits | Mapping[str, Any]) -> Limits:
     return Limits(**value) if known else cast("Limits", value)  # type: ignore[arg-type] # a mapping then
 
 
-def _seconds(value: float | str | None) -> float | None:
+def _seconds(value: float | str) -> float:
     with suppress(ValueError):
         return parse_seconds(value) if isinstance(value, str) else value
     return cast("float", value)
 
 
-def _restart(value: RestartPolicy | str | None) -> RestartPolicy | None:
+def _restart(value: RestartPolicy | str) -> RestartPolicy:
     with suppress(ValueError):
         return RestartPolicy.parse(value) if isinstance(value, str) else value
     return cast("RestartPolicy", value)
@@ -135,10 +136,10 @@ class Executable:
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=lambda value: f"<{len(value)} secrets>")
     image: str | None = None
     network: str | None = None
-    timeout: float | None = attrs.field(default=None, converter=_seconds)
-    start_timeout: float | None = attrs.field(default=None, converter=_seconds)
-    silence_timeout: float | None = attrs.field(default=None, converter=_seconds)
-    restart: RestartPolicy | None = attrs.field(default=None, converter=_restart)
+    timeout: float | None = attrs.field(default=None, converter=optional(_seconds))
+    start_timeout: float | None = attrs.field(default=None, converter=optional(_seconds))
+    silence_timeout: float | None = attrs.field(default=None, converter=optional(_seconds))
+    restart: RestartPolicy | None = attrs.field(default=None, converter=optional(_restart))
 
     def __attrs_post_init__(self) -> None:
         """Check every field at once, and keep copies of what the caller could still change."""
@@ -149,16 +150,22 @@ class Executable:
         object.__setattr__(self, "config", json.loads(json.dumps(self.config)))
 
     def _problems(self) -> Iterator[str]:
-        for name, problem_of in _PROBLEM_OF.items():
-            if problem := problem_of(getattr(self, name)):
-                yield f"{name}: {problem}"
+        for field in attrs.fields(Executable):
+            value, (kind, words) = getattr(self, field.name), _KINDS.get(field.name, (object, ""))
+            if value is None and field.default is None:
+                continue
+            problem_of = _PROBLEM_OF.get(field.name)
+            problem = None if isinstance(value, kind) else f"must be {words}, not {kind_of(value)}"
+            if problem := problem or (problem_of and problem_of(value)):
+                yield f"{field.name}: {problem}"
         yield from _limits_problems(self.limits)
         for kind, script in _pairs(self.entrypoint_files):
             if kind not in ENTRYPOINTS:
                 yield f"entrypoint_files: {_entrypoint_problem(kind)}"
             elif not script or text_problem(script):
                 yield f"entrypoint_files.{kind}: must name a file of the tree, not {shown(script)}"
-        yield from self._environment_problems()
+        if self.env or self.secrets:
+            yield from self._environment_problems()
 
     def _environment_problems(self) -> Iterator[str]:
         for field in ("env", "secrets"):
@@ -191,14 +198,6 @@ def _entrypoint_problem(value: object) -> str | None:
     return None if value in ENTRYPOINTS else f"{shown(value)} must be one of {', '.join(ENTRYPOINTS)}"
 
 
-def _must_be(kind: Any, words: str) -> Callable[[Any], str | None]:
-    return lambda value: None if isinstance(value, kind) else f"must be {words}, not {kind_of(value)}"
-
-
-def _config_problem(value: object) -> str | None:
-    return _must_be(dict, "a JSON object")(value) or json_problem(value)
-
-
 def _digest_problem(value: object) -> str | None:
     if isinstance(value, str) and _DIGEST.fullmatch(value):
         return None
@@ -215,30 +214,25 @@ def _timeout_problem(value: object) -> str | None:
     return number_problem(value, 0.001, MAX_TIMEOUT, " seconds")
 
 
-def _unless_none(problem_of: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
-    return lambda value: None if value is None else problem_of(value)
-
-
+_KINDS: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(_MAPPINGS, (Mapping, "a mapping")),
+    "config": (dict, "a JSON object"),
+    "code": (bytes, "bytes"),
+    **dict.fromkeys(("is_long_running", "persist_results"), (bool, "true or false")),
+}
+"""What a field must be, where that says it all, or is to be said first."""
 _PROBLEM_OF: dict[str, Callable[[Any], str | None]] = {
     "id": id_problem,
-    "runtime": _unless_none(text_problem),
     "entrypoint": _entrypoint_problem,
-    "entrypoint_files": _must_be(Mapping, "a mapping"),
-    "config": _config_problem,
-    "file_path": text_problem,
-    "code": _must_be(bytes, "bytes"),
-    "code_digest": _unless_none(_digest_problem),
-    "is_long_running": _must_be(bool, "true or false"),
-    "persist_results": _must_be(bool, "true or false"),
-    "segment": _unless_none(lambda value: number_problem(value, -_LARGEST, _LARGEST)),
-    "env": _must_be(Mapping, "a mapping"),
-    "secrets": _must_be(Mapping, "a mapping"),
-    "image": _unless_none(image_problem),
-    "network": _unless_none(text_problem),
-    **dict.fromkeys(("timeout", "start_timeout", "silence_timeout"), _unless_none(_timeout_problem)),
-    "restart": _unless_none(lambda value: None if isinstance(value, RestartPolicy) else restart_problem(value)),
+    "config": json_problem,
+    "code_digest": _digest_problem,
+    "segment": lambda value: number_problem(value, -_LARGEST, _LARGEST),
+    "image": image_problem,
+    **dict.fromkeys(("runtime", "file_path", "network"), text_problem),
+    **dict.fromkeys(("timeout", "start_timeout", "silence_timeout"), _timeout_problem),
+    "restart": lambda value: None if isinstance(value, RestartPolicy) else restart_problem(value),
 }
-"""For each field what says why a value cannot be one; `limits`, and what is inside of mappings, have several."""
+"""For each other field what says why a value cannot be one; `limits`, and what is inside of mappings, have several."""
 
 
 def sha256_of(code_digest: str) -> str:

@@ -229,13 +229,10 @@ class ExecutionResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that `botdock run --json` prints."""
-        return self._document(value=self.value)
+        return self.record(value=self.value)
 
-    def record(self) -> dict[str, Any]:
-        """Return what `outcome.json` holds: everything but the value, which `result.json` does."""
-        return self._document()
-
-    def _document(self, **value: Any) -> dict[str, Any]:
+    def record(self, **value: Any) -> dict[str, Any]:
+        """Return what `outcome.json` holds: everything but the value, which `result.json` does, unless it is given."""
         return {
             "schema": SCHEMA,
             "execution_id": self.execution_id,

@@ -14,7 +14,6 @@ from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions import Executions
 from botdock.executions._files import POOL, owed_folders
 from botdock.executions._lease import Lease
-from botdock.executions._requests import Request
 from botdock.model import ContainerHandle, Executable, ExecutionResult
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator.conclusion import Conclusion
@@ -45,6 +44,10 @@ class BotOrchestrator:
         setting: What is the same for every execution.
         home: The state folder.
         notify: Calls the event hooks: their name, and arguments by keyword.
+
+    Attributes:
+        begin: Starts an execution, and returns it while it runs; see `Starting.begin`.
+        take: Starts one that was queued; see `Starting.take`.
     """
 
     def __init__(self, services: Services, setting: Setting, *, home: Path, notify: Callable[..., None]) -> None:
@@ -68,7 +71,7 @@ class BotOrchestrator:
             conclusion=self._conclusion,
             adopt=lambda run: self._running.keep(self._execution(run)),
         )
-        self._starting = Starting(
+        starting = Starting(
             services,
             setting,
             home=home,
@@ -81,6 +84,7 @@ class BotOrchestrator:
             withdraw=self._abort,
             notify=notify,
         )
+        self.begin, self.take = starting.begin, starting.take
         self._retries = Retries(self._conclusion, self._look_at_others)
         if setting.credentials:
             hide(self, Mask(setting.credentials))
@@ -89,37 +93,6 @@ class BotOrchestrator:
     def containers(self) -> Containers:
         """The container service, for what needs no execution."""
         return self._services.containers
-
-    def begin(
-        self,
-        executable: Executable,
-        progress: ProgressCallback | None = None,
-        *,
-        proceed: Callable[[], None] | None = None,
-    ) -> Execution:
-        """Prepare and start an execution, and return it while it runs.
-
-        One that another process asks to stop meanwhile ends as `stopped`, before its bot is started.
-
-        Args:
-            executable: What to run.
-            progress: Told how far long steps are, in the caller's thread.
-            proceed: Called between the steps, and within long ones; what it raises gives the execution up.
-
-        Raises:
-            BotdockError: It could not be started; what was made is removed, at once or when it can be. `phase`: where.
-        """
-        return self._starting.begin(executable, progress, proceed)
-
-    def take(self, request: Request) -> Execution | None:
-        """Start an execution that was queued; None where it is not any more, or is again, for this is closed.
-
-        What hinders it becomes its outcome, and is not raised.
-
-        Raises:
-            BotdockError: This is closed, or the disk took no more; it may be queued still.
-        """
-        return self._starting.take(request)
 
     def begin_soon(self, executable: Executable, *, given_up: threading.Event) -> Future[Execution]:
         """`begin` in another thread; with `given_up` set, the start is given up, and raises `GivenUpError`."""
@@ -242,7 +215,8 @@ class BotOrchestrator:
         self._retries.begin()
 
     def _execution(self, run: Run) -> Execution:
-        hide(run.execution_id, run.mask)
+        if (mask := run.mask).forms:
+            hide(run.execution_id, mask)
         return Execution(
             run,
             services=self._services,

@@ -165,7 +165,7 @@ class Conclusion:
     def retry(self, run: Run) -> None:
         """Try once more to finish a run that is over."""
         if run.concluded is not None:
-            self._finish(run, run.concluded, self.undo(run))
+            self._clean_up(run, run.concluded)
 
     def resume(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Do what is left to do of an execution whose end is written down: store, clean up."""
@@ -219,6 +219,8 @@ class Conclusion:
             except BotdockError as error:
                 return ResultReading(lost=f"the result could not be fetched: {error.message}")
             reading = read_result(content, limit, runtime, run.executable.entrypoint, partial(mask, keys=True))
+        if not mask.forms:
+            return reading
         return attrs.evolve(
             reading,
             lost=mask.message(reading.lost),
@@ -228,14 +230,11 @@ class Conclusion:
         )
 
     def _clean_up(self, run: Run, result: ExecutionResult) -> ExecutionResult:
-        """Clean up, and write what is left: the record."""
+        """Clean up, and write the outcome once nothing is left; until then, what `concluded.json` names is owed."""
         with run.phase(Phase.CLEAN_UP):
-            problems = self.undo(run)
-        return self._finish(run, attrs.evolve(result, phases=dict(run.phases)), problems)
-
-    def _finish(self, run: Run, known: ExecutionResult, problems: list[str]) -> ExecutionResult:
-        """Write the outcome once nothing is left; until then, what `concluded.json` names as left behind is owed."""
-        before, problems = known.evidence.get(LEFT_BEHIND), run.mask(problems)
+            problems = run.mask(self.undo(run))
+        known = attrs.evolve(result, phases=dict(run.phases))
+        before = known.evidence.get(LEFT_BEHIND)
         result = _owing(known, problems) if problems or before else known
         if not problems:
             try:

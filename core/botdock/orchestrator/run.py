@@ -67,6 +67,7 @@ class Run:
     """One execution, and what is known of it so far.
 
     Attributes:
+        execution_id: The run; it names the folder.
         executable: What is run.
         engine: Name of the engine.
         storage: Name of the storage that keeps its log and result, if one is to.
@@ -94,6 +95,7 @@ class Run:
         metadata: What is known of what was run.
     """
 
+    execution_id: str = attrs.field(init=False)
     executable: Executable
     engine: str
     storage: str
@@ -101,7 +103,7 @@ class Run:
     credentials: tuple[str, ...] = attrs.field(default=(), repr=lambda value: f"<{len(value)} secrets>")
     restart: Restart = attrs.field(factory=Restart)
     bounds: Bounds = attrs.field(factory=Bounds)
-    workspace: Workspace = attrs.field()
+    workspace: Workspace = attrs.field(init=False)
     member: Path | None = None
     plan: Plan | None = None
     container: ContainerHandle | None = None
@@ -120,14 +122,10 @@ class Run:
     evidence: dict[str, Any] = attrs.field(factory=dict)
     metadata: dict[str, Any] = attrs.field(factory=dict)
 
-    @workspace.default
-    def _in_its_folder(self) -> Workspace:
-        return Workspace.at(self.journal.workspace.absolute())
-
-    @property
-    def execution_id(self) -> str:
-        """The run; it names the folder."""
-        return self.journal.directory.name
+    def __attrs_post_init__(self) -> None:
+        """Take from the journal what it says of the run."""
+        self.execution_id = self.journal.directory.name
+        self.workspace = Workspace.at(self.journal.workspace.absolute())
 
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:

@@ -78,9 +78,20 @@ class Starting:
         self._notify = notify
 
     def begin(
-        self, executable: Executable, progress: ProgressCallback | None, proceed: Callable[[], None] | None
+        self,
+        executable: Executable,
+        progress: ProgressCallback | None = None,
+        *,
+        proceed: Callable[[], None] | None = None,
     ) -> Execution:
-        """Prepare and start an execution; see `BotOrchestrator.begin`.
+        """Prepare and start an execution, and return it while it runs.
+
+        One that another process asks to stop meanwhile ends as `stopped`, before its bot is started.
+
+        Args:
+            executable: What to run.
+            progress: Told how far long steps are, in the caller's thread.
+            proceed: Called between the steps, and within long ones; what it raises gives the execution up.
 
         Raises:
             BotdockError: It could not be started; what was made is removed, at once or when it can be. `phase`: where.

@@ -43,6 +43,9 @@ class Mask:
     Args:
         secrets: The secrets; an empty one is none.
 
+    Attributes:
+        forms: What is looked for; empty where nothing is masked.
+
     Example:
         >>> mask = Mask(["hunter2"])
         >>> mask({"url": "https://me:hunter2@example.org", "tries": 2})
@@ -50,7 +53,7 @@ class Mask:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._forms = forms(secrets)
+        self.forms = forms(secrets)
 
     def __call__(self, value: Any, *, keys: bool = False) -> Any:
         """Return a text, or texts in lists and mappings, masked; all else as it is.
@@ -59,9 +62,9 @@ class Mask:
             value: The value.
             keys: Whether keys of mappings, and numbers that are a secret, are masked, too: they are a stranger's.
         """
-        match value if self._forms else None:
+        match value if self.forms else None:
             case str():
-                return self._text(value) if any(form in value for form in self._forms) else value
+                return self._text(value) if any(form in value for form in self.forms) else value
             case dict():
                 return {self(key) if keys else key: self(inner, keys=keys) for key, inner in value.items()}
             case list():
@@ -74,14 +77,14 @@ class Mask:
 
     def message(self, text: str) -> str:
         """Return a message masked, and what a cut has left of a secret at its end."""
-        if not self._forms:
+        if not self.forms:
             return text
         return self._text(text, cut=len(text.encode("utf-16-le", "surrogatepass")) >= 2 * _CUT)
 
     def error(self, error: BaseException | None) -> None:
         """Mask what an error says, and those that led to it."""
         seen: set[int] = set()
-        while self._forms and error is not None and id(error) not in seen:
+        while self.forms and error is not None and id(error) not in seen:
             seen.add(id(error))
             error.args = self(error.args)
             vars(error).update(self(vars(error)))
@@ -89,10 +92,10 @@ class Mask:
 
     def _number(self, number: float) -> Any:
         text = json.dumps(number)
-        return STAR.decode() * len(text) if text in self._forms and len(text) >= _NUMBER else number
+        return STAR.decode() * len(text) if text in self.forms and len(text) >= _NUMBER else number
 
     def _text(self, text: str, *, cut: bool = False) -> str:
-        masker = Masker(form.encode() for form in self._forms)
+        masker = Masker(form.encode() for form in self.forms)
         sure = masker.feed(text.encode(errors="surrogatepass")).data
         rest = masker.finish().data
         return (sure + (STAR * len(rest) if cut else rest)).decode(errors="surrogatepass")

@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from botdock.archive import remove_tree
-from botdock.model import ContainerInfo, ContainerState, ContainerStatus, Stream
+from botdock.model import ContainerInfo, ContainerState, ContainerStatus
 from botdock.shim._process import is_alive, kill_process, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.cgroups import kill_all, remove_all
@@ -104,11 +104,6 @@ class ContainerFolder:
             created_at=utc(made["created_at"]),
         )
 
-    def logged(self) -> dict[Stream, int] | None:
-        """Return how many bytes of each stream its log was given; None where its shim did not live to count."""
-        counts = (self.record(files.EXIT) or {}).get("logged")
-        return dict(zip((Stream.STDOUT, Stream.STDERR), counts, strict=True)) if counts else None
-
     def log_is_final(self) -> bool:
         """Whether nothing will be added to the log: the container ended, was removed, or lost its shim."""
         try:
@@ -125,11 +120,13 @@ class ContainerFolder:
         shim, name = self.record(files.SHIM), self.path.name
         lives = shim is not None and is_alive(shim)
         if end := self.record(files.EXIT):  # looked for last: what is not here now, a dead shim will not write
+            code: int | None = end["exit_code"]
+            known = code is not None and (code <= LEAST_SIGNALED or not end.get("relayed"))
             return ContainerStatus(
                 container_id=name,
                 state=ContainerState.EXITED,
-                exit_code=end["exit_code"],
-                signal=_signal(end),
+                exit_code=code,
+                signal=end["signal"] or (0 if known else None),
                 oom_killed=bool(end.get("oom_killed")),
                 started_at=utc(end["started_at"]),
                 finished_at=utc(end["finished_at"]),
@@ -203,7 +200,7 @@ class ContainerFolder:
             kill_process(shim)
         if bot := self.record(files.BOT):
             kill_process(bot)
-        if cgroups := _cgroups(self.record(MADE)):
+        if cgroups := (self.record(MADE) or {}).get("cgroups"):  # a container of an earlier version has none
             kill_all(cgroups)
 
     def remove(self) -> None:
@@ -234,21 +231,9 @@ def sweep(state: Path) -> None:
                     _remove(path)
 
 
-def _signal(end: Mapping[str, Any]) -> int | None:
-    """Return the signal that ended the bot, 0 for none, None where that is not known."""
-    code: int | None = end["exit_code"]
-    known = code is not None and (code <= LEAST_SIGNALED or not end.get("relayed"))
-    return end["signal"] or (0 if known else None)
-
-
-def _cgroups(made: Mapping[str, Any] | None) -> Sequence[str]:
-    cgroups: Sequence[str] = (made or {}).get("cgroups", ())  # a container of an earlier version has none
-    return cgroups
-
-
 def _remove(path: Path) -> None:
     made = files.read_record(str(path / MADE)) or {}
-    if cgroups := _cgroups(made):
+    if cgroups := made.get("cgroups"):
         _unmount_below(path)  # before anything in it is removed
         remove_all(cgroups)
     if temporary := made.get("temporary"):  # first: where it is stands here; a container of an earlier version has none

@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import attrs
 
@@ -100,7 +100,16 @@ class ShimEngine(Engine):
                 (new / files.BELLS).mkdir(mode=0o700)
                 os.mkfifo(new / files.CONTROL, 0o600)
                 files.make_log_file(0, folder=str(new))
-                files.write_record(str(new / MADE), _made(template, run, plan))
+                made = {
+                    "name": run.name,
+                    "image": template.image,
+                    "labels": {**run.annotations, **run.selectors},
+                    "result": run.result,
+                    "created_at": time.time(),
+                    "temporary": plan.temporary,
+                    "cgroups": list(plan.cgroups),
+                }
+                files.write_record(str(new / MADE), made)
                 files.write_record(str(new / files.PLAN), {**attrs.asdict(plan), **output})
                 new.rename(path)  # fails where `path` is a folder that is not empty, as each container's is not
             except BaseException as error:
@@ -113,7 +122,8 @@ class ShimEngine(Engine):
 
     def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the log from its first byte."""
-        return self.read_logs(container, cursor=LogCursor(), follow=True, timeout=timeout)
+        with self._mapped("attach", container.id):
+            return ShimLogStream(self._folder(container.id), cursor=LogCursor(), follow=True)
 
     def start(self, container: ContainerHandle, *, timeout: float) -> None:
         """Start the shim, and learn from it that the bot runs."""
@@ -232,15 +242,3 @@ class ShimEngine(Engine):
                 case TimeoutError():
                     kind, message = EngineTimeoutError, f"{operation} of container {container_id!r}: {error}"
             raise kind(message, engine=self.name, operation=operation, container_id=container_id) from error
-
-
-def _made(template: ContainerTemplate, run: ContainerRun, plan: Plan) -> dict[str, Any]:
-    return {
-        "name": run.name,
-        "image": template.image,
-        "labels": {**run.annotations, **run.selectors},
-        "result": run.result,
-        "created_at": time.time(),
-        "temporary": plan.temporary,
-        "cgroups": list(plan.cgroups),
-    }

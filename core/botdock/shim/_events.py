@@ -12,8 +12,8 @@ from typing import Any
 
 from botdock.errors import EngineUnavailableError
 from botdock.model import EngineEvents
-from botdock.shim._container import ContainerFolder, ring
-from botdock.shim._process import is_alive, wait_readable
+from botdock.shim._container import ContainerFolder
+from botdock.shim._process import is_alive
 from botdock.shim._program import files
 
 
@@ -77,7 +77,7 @@ class ShimEvents(EngineEvents):
                 ended = [self._names[descriptor] for descriptor, _ in found if descriptor in self._names]
                 for name in ended:
                     self._forget(name)
-        if self._cut or self._closed:
+        if self._cut:
             raise EngineUnavailableError("ends are not told", engine=self._engine, operation="events")
         return ended
 
@@ -110,30 +110,20 @@ class Bell:
     time, and a bell is hung up before there is a shim.
 
     Attributes:
+        path: Where it is; what is written there makes it readable, also by another thread.
         descriptor: What becomes readable.
+        connected: Whether the end of the shim will be heard.
     """
 
     def __init__(self, folder: ContainerFolder) -> None:
-        self._path = folder.path / files.BELLS / secrets.token_hex(8)
-        hidden = folder.path / self._path.name  # the shim takes down a bell without a listener, so we listen first
+        self.path = folder.path / files.BELLS / secrets.token_hex(8)
+        hidden = folder.path / self.path.name  # the shim takes down a bell without a listener, so we listen first
         os.mkfifo(hidden, 0o600)
         self.descriptor = os.open(hidden, os.O_RDONLY | os.O_NONBLOCK)
-        self._write: int | None = os.open(hidden, os.O_WRONLY | os.O_NONBLOCK)
-        hidden.rename(self._path)
+        self._write = os.open(hidden, os.O_WRONLY | os.O_NONBLOCK)
+        self.connected = False
+        hidden.rename(self.path)
         folder.tell(files.BELL)
-
-    @property
-    def connected(self) -> bool:
-        """Whether the end of the shim will be heard."""
-        return self._write is None
-
-    def ring(self) -> None:
-        """Make it readable; another thread may do so."""
-        ring(self._path, files.RUNG)
-
-    def has_rung(self) -> bool:
-        """Whether it is readable."""
-        return wait_readable(self.descriptor, 0.0)
 
     def hear(self) -> None:
         """Take what has been rung."""
@@ -143,13 +133,13 @@ class Bell:
 
     def let_go(self) -> None:
         """Let the shim alone hold the writing end; where that has died, the bell is readable from now on."""
-        if self._write is not None:
+        if not self.connected:
             os.close(self._write)
-            self._write = None
+            self.connected = True
 
     def close(self) -> None:
         """Take it down."""
         with suppress(OSError):
-            self._path.unlink()
+            self.path.unlink()
         self.let_go()
         os.close(self.descriptor)

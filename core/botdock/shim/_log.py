@@ -10,7 +10,7 @@ from threading import Lock
 
 from botdock.errors import ContainerError
 from botdock.model import LogChunk, LogCursor, LogGap, LogStream, Stream
-from botdock.shim._container import ContainerFolder
+from botdock.shim._container import ContainerFolder, ring
 from botdock.shim._events import Bell
 from botdock.shim._process import wait_readable
 from botdock.shim._program import files
@@ -52,7 +52,7 @@ class LogFiles:
         self.lost: Sequence[LogGap] = ()
         self.activity = 0
         self._delivered = self._broken = self._torn = False
-        self._open(self._first_needed(numbers))
+        self._open(self._first_needed(numbers) if len(numbers) > 1 else numbers[0])
 
     def next_chunks(self) -> list[LogChunk]:
         """Return the next chunks; nothing when all that there is has been read, or was to be skipped.
@@ -106,7 +106,8 @@ class LogFiles:
         Raises:
             ContainerError: Something is missing behind what was read; the next reader is told how much.
         """
-        logged = self._folder.logged()
+        counts = (self._folder.record(files.EXIT) or {}).get("logged")
+        logged = dict(zip((Stream.STDOUT, Stream.STDERR), counts, strict=True)) if counts else None
         self._miss(self._at if logged is None else logged, 0)
         if logged is None and self._folder.path.is_dir() and not self._broken:  # its shim died: the end is not known
             unknown = {gap.stream: gap for gap in self.lost}
@@ -257,13 +258,13 @@ class ShimLogStream(LogStream):
         with self._closing:
             closed, self._closed = self._closed, True
         if not closed:
-            self._bell.ring()
+            ring(self._bell.path, files.RUNG)
             with self._reading:
                 self._bell.close()
                 self._files.close()
 
     def _look(self) -> list[LogChunk]:
-        if self._follow and self._bell.connected and not self._bell.has_rung():
+        if self._follow and self._bell.connected and not wait_readable(self._bell.descriptor, 0.0):
             return []  # nothing has come since it was heard, which is done only where there is nothing more
         before = self._files.activity
         chunks = self._files.next_chunks()
@@ -273,7 +274,7 @@ class ShimLogStream(LogStream):
         final = self._folder.log_is_final()  # asked first, so that what follows is all there is
         chunks = self._files.next_chunks()
         if self._files.activity != before:
-            self._bell.ring()  # it came meanwhile, and there may be more
+            ring(self._bell.path, files.RUNG)  # it came meanwhile, and there may be more
         elif final or not self._follow:
             if final:
                 self._files.check_end()

@@ -20,7 +20,7 @@ from botdock._log import logger
 from botdock._ownership import make_private
 from botdock.errors import BotdockError
 from botdock.executions._files import REQUESTS, SUPERVISOR
-from botdock.executions._stops import address_in, datagrams, send
+from botdock.executions._stops import address_in, send
 
 SOCKET = "supervisor.sock"
 WAKE, HAND_OVER = b"wake", b"hand over"
@@ -82,7 +82,7 @@ class Bell:
         self._socket = self._open()
 
     def _open(self) -> socket.socket:
-        opened = datagrams()
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with suppress(OSError):  # without a name, it looks now and then
             self._path.unlink(missing_ok=True)
             with address_in(self._path.parent, SOCKET) as address:

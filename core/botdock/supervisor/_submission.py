@@ -23,8 +23,8 @@ from botdock.factory import BaseFactory
 from botdock.model import Executable, new_execution_id
 from botdock.orchestrator.plan import bounds_of
 from botdock.plugin_manager import PluginManager
-from botdock.services.code.local_paths import local_path
 from botdock.services.code.manifest import read_manifest
+from botdock.services.code.sources import local_path
 from botdock.supervisor._seat import is_taken, ring
 
 _SHARED = {"metrics", "notify", "supervisor"}

@@ -7,6 +7,7 @@ import re
 import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -86,15 +87,19 @@ def check_marks(data: bytes, *marks: bytes) -> None:
             )
 
 
+@attrs.define
 class Problems:
-    """Collects what is wrong, so that an author mends it in one go."""
+    """Collects what is wrong, so that an author mends it in one go.
 
-    def __init__(self) -> None:
-        self._found: list[str] = []
+    Attributes:
+        found: What was noted so far.
+    """
+
+    found: list[str] = attrs.field(factory=list)
 
     def add(self, key: str, problem: str) -> None:
         """Note a problem with a key."""
-        self._found.append(f"{key}: {problem}")
+        self.found.append(f"{key}: {problem}")
 
     def unknown(self, given: Iterable[str], known: Iterable[str], path: str = "") -> None:
         """Note each key that means nothing, with the one it may have been meant to be."""
@@ -133,15 +138,6 @@ class Problems:
         except ValueError as error:
             self.add(key, str(error))
             return None
-
-    def raise_any(self) -> None:
-        """Raise what was noted.
-
-        Raises:
-            ManifestProblemsError: If there is something.
-        """
-        if self._found:
-            raise ManifestProblemsError(self._found)
 
 
 def read_manifest(tree: Path) -> Manifest | None:
@@ -193,35 +189,35 @@ def parse_toml(data: bytes) -> Manifest:
         raise ManifestProblemsError([f"is not TOML: {error}"]) from None
     problems = Problems()
     problems.unknown(document, _KNOWN)
-    manifest = Manifest(
-        name=problems.text("name", document.get("name")),
-        runtime=problems.text("runtime", document.get("runtime")),
-        type=problems.text("type", document.get("type")),
-        entrypoints=_entrypoints(_table("entrypoints", document, problems), problems),
-        limits=_limits(_table("limits", document, problems), problems),
-        image=problems.image("image", document.get("image")),
-        restart=problems.restart("restart", document.get("restart")),
-        source="bot.toml",
-    )
-    problems.raise_any()
-    return manifest
+    readers: dict[str, Callable[[str, object], Any]] = {
+        **dict.fromkeys(("name", "runtime", "type"), problems.text),
+        "entrypoints": partial(_entrypoints, problems),
+        "limits": partial(_limits, problems),
+        "image": problems.image,
+        "restart": problems.restart,
+    }
+    said = {key: read(key, document[key]) for key, read in readers.items() if key in document}
+    if problems.found:
+        raise ManifestProblemsError(problems.found)
+    return Manifest(**said, source="bot.toml")
 
 
-def _table(key: str, document: dict[str, Any], problems: Problems) -> dict[str, Any]:
-    table = document.get(key, {})
+def _table(problems: Problems, key: str, table: object) -> dict[str, Any]:
     if isinstance(table, dict):
         return table
     problems.add(key, f"must be a table, as in [{key}], not {type(table).__name__}")
     return {}
 
 
-def _entrypoints(table: dict[str, Any], problems: Problems) -> dict[str, str]:
+def _entrypoints(problems: Problems, key: str, given: object) -> dict[str, str]:
+    table = _table(problems, key, given)
     problems.unknown(table, ENTRYPOINTS, "entrypoints.")
     found = {kind: problems.text(f"entrypoints.{kind}", table.get(kind)) for kind in ENTRYPOINTS}
     return {kind: script for kind, script in found.items() if script is not None}
 
 
-def _limits(table: dict[str, Any], problems: Problems) -> Limits:
+def _limits(problems: Problems, key: str, given: object) -> Limits:
+    table = _table(problems, key, given)
     problems.unknown(table, _LIMITS, "limits.")
     values = {name: _limit(name, table[name], problems) for name in _LIMITS if name in table}
     limits = Limits(**values)

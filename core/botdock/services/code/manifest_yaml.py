@@ -39,7 +39,8 @@ def parse_yaml(data: bytes) -> Manifest:
         restart=problems.restart("restart", _yaml_text("restart", root, problems, also=_BOOLEAN)),
         source="bot-config.yaml",
     )
-    problems.raise_any()
+    if problems.found:
+        raise ManifestProblemsError(problems.found)
     return manifest
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,19 +162,15 @@ def find_script(tree: Path, runtime: Runtime, entrypoint: str, script: str | Non
         found = runtime.find_script(tree, entrypoint)
         if found is None:
             raise _nothing_usual(tree, runtime, entrypoint)
-        return _checked(tree, found)
-    name = _normalised(tree, script)
-    candidates = [name, *(name + suffix for suffix in runtime.suffixes)]
-    for candidate in candidates:
-        if _kind(tree, candidate) == stat.S_IFREG:
-            return _checked(tree, candidate)
-    raise _no_such_script(tree, runtime, name)
-
-
-def _checked(tree: Path, name: str) -> str:
-    if not inside(tree, name):
-        raise CodeError(f"script {name!r} is a link that leads out of the code", source=str(tree))
-    return name
+    else:
+        name = _normalised(tree, script)
+        candidates = [name, *(name + suffix for suffix in runtime.suffixes)]
+        found = next((candidate for candidate in candidates if os.path.isfile(tree / candidate)), None)  # noqa: PTH113 - pathlib's raises for a name that is too long
+        if found is None:
+            raise _no_such_script(tree, runtime, name)
+    if not inside(tree, found):
+        raise CodeError(f"script {found!r} is a link that leads out of the code", source=str(tree))
+    return found
 
 
 def _normalised(tree: Path, script: str) -> str:
@@ -192,19 +187,11 @@ def _normalised(tree: Path, script: str) -> str:
     return name
 
 
-def _kind(tree: Path, name: str) -> int | None:
-    try:
-        return stat.S_IFMT((tree / name).stat().st_mode)
-    except OSError:
-        return None
-
-
 def _no_such_script(tree: Path, runtime: Runtime, name: str) -> CodeError:
     if not inside(tree, name):
         return CodeError(f"script {name!r} is a link that leads out of the code", source=str(tree))
-    kind = _kind(tree, name)
-    if kind is not None:
-        what = "a folder" if kind == stat.S_IFDIR else "not a regular file"
+    if os.path.exists(tree / name):  # noqa: PTH110 - as above
+        what = "a folder" if (tree / name).is_dir() else "not a regular file"
         return CodeError(
             f"script {name!r} is {what}; name a file", source=str(tree), hint=_what_there_is(tree, runtime)
         )

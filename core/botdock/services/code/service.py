@@ -17,7 +17,6 @@ from botdock.model import Runtime, validate_key
 from botdock.model.executable import sha256_of
 from botdock.model.units import format_bytes
 from botdock.services.code.fetching import Fetch, Meter
-from botdock.services.code.local_paths import local_path, neighbours
 from botdock.services.code.script import find_script
 from botdock.services.code.sources import (
     CodeKind,
@@ -30,6 +29,8 @@ from botdock.services.code.sources import (
     copy_script,
     file_supply,
     is_script,
+    local_path,
+    neighbours,
     object_supply,
 )
 from botdock.services.code.workspace import Workspace, make_workspace, remove_workspace

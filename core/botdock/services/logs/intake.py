@@ -81,8 +81,8 @@ class Intake:
         self._sinks = sinks
         self._record = record
         self.last_output: float | None = None
-        last_ns = writer.cursor.last_ns
-        self._counted, self._counting = writer.whole().bytes, threading.Lock()
+        before = writer.whole()
+        last_ns, self._counted, self._counting = before.last_ns, before.bytes, threading.Lock()
         self.stored_before_ns = last_ns if self._counted else None
         begun = {stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest} if sinks else {}
         self._lines = LineSplitter(begun)

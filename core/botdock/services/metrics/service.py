@@ -151,7 +151,7 @@ class MetricsService:
         """Let the exporters know that there is something new; waits for none of them."""
         self.start()
         for thread in self._threads or ():
-            thread.poke()
+            thread.poked.set()
 
     def close(self) -> None:
         """Give the exporters the last numbers, within a bounded time, and let go of them; may be called twice."""
@@ -208,8 +208,11 @@ class _ExporterThread:
         name: Of the exporter, for messages.
         exporter: Told by this thread alone.
         source: Returns a snapshot, and a number that differs from the last one's when anything was recorded in between.
-        interval: Seconds after which the exporter is told of something new even if `poke` was not called.
+        interval: Seconds after which the exporter is told of something new even if `poked` is not set.
         pause: Seconds between two exports at least.
+
+    Attributes:
+        poked: Is set to say that there is something new.
     """
 
     def __init__(
@@ -228,19 +231,15 @@ class _ExporterThread:
         self._pause = pause
         self._exported = -1
         self._failing = False
-        self._poked = threading.Event()
+        self.poked = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"botdock-metrics-{name}", daemon=True)
         self._thread.start()
 
-    def poke(self) -> None:
-        """Say that there is something new; never waits."""
-        self._poked.set()
-
     def begin_close(self) -> None:
         """Let the exporter take the last snapshot, and close it; never waits."""
         self._closing.set()
-        self._poked.set()
+        self.poked.set()
 
     def end_close(self, deadline: float) -> None:
         """Wait until the exporter is closed, until `deadline` of the monotonic clock at most."""
@@ -250,8 +249,8 @@ class _ExporterThread:
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._poked.wait(self._interval)
-            self._poked.clear()
+            self.poked.wait(self._interval)
+            self.poked.clear()
             if not self._closing.is_set():
                 self._export()
                 self._closing.wait(self._pause)

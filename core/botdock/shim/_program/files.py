@@ -100,7 +100,11 @@ def identity_of(pid: int) -> str | None:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
-        return _identity_without_proc(pid)
+        if not os.path.exists("/proc/self/stat"):
+            with suppress(OSError):
+                os.kill(pid, 0)
+                return NO_PROC
+        return None
     return None if fields[0] in b"ZXx" else f"{_boot()}:{fields[19].decode()}"
 
 
@@ -111,15 +115,6 @@ def _boot() -> str:
         with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             _boot_id = file.read().strip()
     return _boot_id
-
-
-def _identity_without_proc(pid: int) -> str | None:
-    if os.path.exists("/proc/self/stat"):
-        return None
-    with suppress(OSError):
-        os.kill(pid, 0)
-        return NO_PROC
-    return None
 
 
 def make_log_file(number: int, stdout: int = 0, stderr: int = 0, *, folder: str = ".") -> None:

@@ -128,7 +128,9 @@ class ProcessEngine(ShimEngine):
             raise ContainerError(problem, engine=self.name, operation="create", hint=hint)
         home = "home"
         (new / home).mkdir(mode=0o700)
-        limits, user, temporary = template.limits, user_name(), temporary_folder()
+        usual = tempfile.gettempdir()
+        base = usual if len(usual) <= LONGEST_TEMPORARY else "/tmp"  # noqa: S108 - the shim makes a private folder in it
+        limits, user, temporary = template.limits, user_name(), f"{base}/botdock-{secrets.token_hex(6)}"
         return Plan(
             command=[*template.command, run.context],
             environment={
@@ -160,13 +162,6 @@ def find_interpreter(name: str) -> str | None:
     own = os.environ.get("PATH", "").split(os.pathsep)
     beside_python = [str(Path(sys.executable).resolve().parent)] if sys.executable else []
     return shutil.which(name, path=os.pathsep.join([*SYSTEM_PATH, *filter(None, own), *beside_python]))
-
-
-def temporary_folder() -> str:
-    """Return where a bot's temporary folder can be: its name is short, and that of no other folder."""
-    usual = tempfile.gettempdir()
-    base = usual if len(usual) <= LONGEST_TEMPORARY else "/tmp"  # noqa: S108 - the shim makes a private folder in it
-    return f"{base}/botdock-{secrets.token_hex(6)}"
 
 
 def user_name() -> str:

@@ -63,6 +63,8 @@ class Script:
         functions: Those that are functions.
         anything: Whether it may bind names that cannot be read off, by `import *`, a `__getattr__` or `globals()`.
         works: Whether it does anything but define things.
+        lacks_main: Whether it has no `main` for certain.
+        main: Its `main`, where that is a function which nothing decorates or replaces.
         guard: Whether something is done only when it is the program that was started.
         calls: How it calls its `main`; one behind a guard stands for what a function of its own does that mentions it,
             and what an object does to which it is registered, such as `app()` after `@app.command()`.
@@ -101,6 +103,8 @@ class Script:
             any(map(_mentions_main, scopes)) or (main and called & set(map(_root, main.decorator_list)))
         ):
             self.calls.append(Call(guarded=True))
+        self.lacks_main = "main" not in self.bound and not self.anything
+        self.main = main if main and self.bound["main"] == 1 and not main.decorator_list else None
 
     @property
     def form(self) -> Form:
@@ -131,17 +135,6 @@ class Script:
         if call.given is None:  # one that is imported or decorated may be a bot's, whatever it takes
             return call.guarded and not (main and fits)
         return call.given != ARGUMENTS or not fits
-
-    @property
-    def lacks_main(self) -> bool:
-        """Whether it has no `main` for certain."""
-        return "main" not in self.bound and not self.anything
-
-    @property
-    def main(self) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-        """Its `main`, where that is a function which nothing decorates or replaces."""
-        main = self.functions.get("main")
-        return main if main and self.bound["main"] == 1 and not main.decorator_list else None
 
     def misfits(self) -> Iterator[str]:
         """Yield what keeps its `main` from being called with id and config."""
