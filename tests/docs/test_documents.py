@@ -17,8 +17,10 @@ DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("do
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 TRIED_ELSEWHERE = {
+    "back-up.md",
     "bots-with-dependencies.md",
     "kubernetes.md",
+    "operate-bots.md",
     "operate.md",
     "run-a-strangers-bot.md",
     "start-a-plugin.md",

@@ -1,4 +1,4 @@
-"""The operator's guide, followed step by step: installed, run, upgraded, backed up, restored and looked after."""
+"""The operator's guides, followed step by step: installed, run, upgraded, backed up, restored and looked after."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from testbed.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs/how-to/operate.md"
+BACKUP = DOCUMENT.with_name("back-up.md")
 STAND_IN = Path(__file__).with_name("service_manager.py")
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^`(/[\w./-]+)`(?:(?!^```|^`/).)*?^```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -105,7 +106,11 @@ def server(newcomer: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def commands() -> list[str]:
-    return [line[2:] for block in CONSOLE.findall(DOCUMENT.read_text()) for line in block.splitlines()]
+    """Return what the guide says to do, and before its bot is stopped, what the guide to backups says."""
+    shown = (text.read_text() for text in (DOCUMENT, BACKUP))
+    guide, backup = ([line[2:] for block in CONSOLE.findall(text) for line in block.splitlines()] for text in shown)
+    end = guide.index("botdock stop ticker")
+    return [*guide[:end], *backup, *guide[end:]]
 
 
 def ticks(server: Server) -> list[int]:
@@ -155,6 +160,8 @@ def test_the_guide_is_followed_step_by_step(server: Server) -> None:
                 assert running(server) == before, "it is the same execution, and it still runs"
                 found = ticks(server)
                 assert found == list(range(len(found))), "not a line is missing"
+            case "botdock ps -a" if (server.root / "var/lib/botdock.old").exists():
+                assert before[0][0] in printed, "the index is made anew"
             case "botdock stop ticker":
                 assert wait_until(lambda: not running(server), timeout=300), "it is not started again"
     assert (server.root / "var/backups/botdock.tar.gz").stat().st_mode & 0o077 == 0
