@@ -19,6 +19,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 TRIED_ELSEWHERE = {
     "back-up.md",
     "bots-with-dependencies.md",
+    "embed-botdock.md",
     "kubernetes.md",
     "operate-bots.md",
     "operate.md",

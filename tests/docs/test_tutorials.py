@@ -28,6 +28,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", ["run-a-strangers-bot", "operate-bots"])
+@pytest.mark.parametrize("name", ["run-a-strangers-bot", "embed-botdock", "operate-bots"])
 def test_a_tutorial_is_followed_step_by_step(name: str, newcomer: dict[str, str], folder: Path) -> None:
     follow((TUTORIALS / f"{name}.md").read_text(), folder, newcomer)
