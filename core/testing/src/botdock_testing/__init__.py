@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from botdock_testing.bots import BotCase as BotCase
     from botdock_testing.contained_runtime import ContainedRuntimeContract as ContainedRuntimeContract
     from botdock_testing.engine import EngineContract as EngineContract
     from botdock_testing.engine import EngineMachine as EngineMachine
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from botdock_testing.log_sink import LogSinkContract as LogSinkContract
     from botdock_testing.metrics import MetricsExporterContract as MetricsExporterContract
     from botdock_testing.runtime import RuntimeContract as RuntimeContract
+    from botdock_testing.script import Script as Script
     from botdock_testing.storage import StorageContract as StorageContract
     from botdock_testing.storage import StorageMachine as StorageMachine
 
 _HOMES = {
+    "BotCase": "bots",
     "ContainedRuntimeContract": "contained_runtime",
     "EngineContract": "engine",
     "EngineMachine": "engine",
@@ -45,11 +48,13 @@ _HOMES = {
     "LogSinkContract": "log_sink",
     "MetricsExporterContract": "metrics",
     "RuntimeContract": "runtime",
+    "Script": "script",
     "StorageContract": "storage",
     "StorageMachine": "storage",
 }
 
 __all__ = [
+    "BotCase",
     "ContainedRuntimeContract",
     "EngineContract",
     "EngineMachine",
@@ -66,6 +71,7 @@ __all__ = [
     "LogSinkContract",
     "MetricsExporterContract",
     "RuntimeContract",
+    "Script",
     "StorageContract",
     "StorageMachine",
 ]

@@ -28,6 +28,7 @@ from botdock.model import (
     PullPolicy,
     PullProgress,
 )
+from botdock.model.container import LABEL_EXECUTABLE
 from botdock_testing.fake_container import SIGKILL, SIGTERM, FakeContainer, World
 from botdock_testing.fake_stream import FakeEvents, FakeLogStream
 from botdock_testing.script import Script
@@ -99,8 +100,9 @@ class ScriptedEngine(Engine):
     def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Keep what it is made from, and decide what the container will do."""
         self._check(template, run)
-        script = self.behaviour if isinstance(self.behaviour, Script) else self.behaviour(template, run)
         world = self.world
+        named = (world.scripts.get(name) for name in (run.name, run.annotations.get(LABEL_EXECUTABLE, "")))
+        script = next(filter(None, named), None) or self._behaviour(template, run)
         with world.changed:
             if any(run.name == there.run.name for there in world.containers.values()):
                 raise ContainerConflictError(f"there is a container {run.name!r}", engine="fake", operation="create")
@@ -109,11 +111,14 @@ class ScriptedEngine(Engine):
                 container_id=container_id,
                 template=template,
                 run=run,
-                script=world.scripts.get(run.name, script),
+                script=script,
                 world=world,
             )
             world.notify()
         return ContainerHandle(id=container_id, state={"name": run.name})
+
+    def _behaviour(self, template: ContainerTemplate, run: ContainerRun) -> Script:
+        return self.behaviour if isinstance(self.behaviour, Script) else self.behaviour(template, run)
 
     def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the log from its first byte."""

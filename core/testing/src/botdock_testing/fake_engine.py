@@ -72,7 +72,7 @@ class FakeEngine(FaultyEngine):
         return self._scripted.world
 
     def script(self, name: str, script: Script) -> None:
-        """Let the container that will be called `name` do `script`, whatever the others do."""
+        """Let the containers of the executable of that id, or the one of that name, do `script`, whatever others do."""
         self.world.scripts[name] = script
 
     def lose(self, container_id: str, stream: Stream, size: int, *, known: bool = True) -> None:

@@ -66,6 +66,15 @@ class Script:
         return LogChunk(Stream.STDERR, data)
 
     @classmethod
+    def returning(cls, value: Any, *lines: str, **fields: Any) -> Script:
+        """Return the script of a bot that prints lines, and whose `main` returns a value, as JSON can hold it.
+
+        Its runtime must be one with a wrapper, such as Python or Node; `fields` are others of a script.
+        """
+        output = tuple(cls.out(f"{line}\n".encode()) for line in lines)
+        return cls(output=output, result=envelope(json.dumps(value).encode()), **fields)
+
+    @classmethod
     def of(cls, program: Program) -> Script:
         """Return the script that does what `program` does."""
         written = (cls.out(program.stdout), cls.err(program.stderr))
