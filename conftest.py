@@ -1,5 +1,6 @@
 """Loads the testbed for every test of the repository; a member copied out of it needs nothing of this."""
 
+import os
 import signal
 import sys
 from collections.abc import Generator
@@ -18,6 +19,8 @@ pytest_plugins = [
     "testbed.drills",
     "testbed.interpreters",
 ]
+
+os.environ.pop("COLUMNS", None)  # of the shell that an editor shows: what botdock says would be folded
 
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:  # a shell's `make test &`, or nohup: tests would wait for ever

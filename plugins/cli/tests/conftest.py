@@ -131,7 +131,7 @@ CommandLine = Callable[..., Run]
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """State of its own, and no configuration of the developer's own."""
     home = tmp_path / "home"
-    for name in [name for name in os.environ if name.startswith(("BOTDOCK_", "MINIO_"))]:
+    for name in [name for name in os.environ if name.startswith(("BOTDOCK_", "COLUMNS", "MINIO_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("BOTDOCK_HOME", str(home))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))

@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 from botdock_cli.commands import SUMMARIES
+from botdock_cli.help import HelpContext
 from botdock_cli.options import CONFIG_FILE
 from botdock_cli.session import Session
 
@@ -17,13 +18,16 @@ HELP = """Run other people's code in single-use, locked-down containers.
 
 \b
 Examples:
-  botdock run examples/hello-python             run a bot, in Docker where it answers
-  botdock run bot.zip --timeout 30s --json      from an archive; one JSON document at the end
-  botdock run bot/ --engine process             without Docker, and without isolation
-  botdock logs -f hello-python                  what it writes, also from another terminal
-  botdock doctor                                what works here, and what mends the rest
-  botdock pack bot/ --put bots/sma.zip          make the archive, and store it
-  botdock storage ls bots/                      what is stored
+  botdock run examples/hello-python         run a bot, in Docker if it can
+  botdock run bot.zip --timeout 30s --json  from an archive; JSON at the end
+  botdock run bot/ --engine process         without Docker, and not isolated
+  botdock logs -f hello-python              what it writes, in any terminal
+  botdock doctor                            what works here, or mends it
+  botdock pack bot/ --put bots/sma.zip      make the archive, and store it
+  botdock storage ls bots/                  what is stored
+
+Unless told otherwise, a bot has no network, 512MiB of memory, 1 processor, 128 processes and 1h; `botdock run --help`
+shows all limits.
 """
 
 EPILOG = """\b
@@ -97,6 +101,7 @@ def app(session: Session, *, debug: bool) -> None:
     session.debug = debug
 
 
+app.context_class = HelpContext
 app.params.insert(0, CONFIG_FILE)
 
 

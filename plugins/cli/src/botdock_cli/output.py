@@ -11,6 +11,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from botdock_cli.layout import columns_of, table, wrapped
 from botdock_cli.report import EXIT_BROKEN_PIPE, PrintedError, error_document, printable
 from botdock_cli.session import is_terminal
 
@@ -25,17 +26,32 @@ _SAFE_COLOUR = re.compile(rf"(\x1b\[(?:{_ONE}(?:;{_ONE})*)?m)", re.ASCII)
 _RESET = "\x1b[0m"
 
 
-def print_text(lines: Iterable[str], *, colour: bool = False) -> int:
+def print_text(lines: Iterable[str], *, colour: bool = False, folds: bool = True) -> int:
     """Print lines on stdout, and return what to exit with: 141 when its reader went away.
 
     What a terminal would obey is shown as an escape; with `colour`, colours stay.
+
+    Args:
+        lines: Without their ends.
+        colour: Whether colours are obeyed.
+        folds: Whether one that is wider than the terminal goes on below, as text does.
     """
-    return _print(["".join(_lines(lines, colour=colour))])
+    width = columns_of(sys.stdout) if folds else None
+    return _print(["".join(_lines(_folded(lines, width), colour=colour))])
 
 
 def stream_text(lines: Iterable[str]) -> int:
     """Print lines as they come, however many; return what to exit with."""
     return _print(_lines(lines))
+
+
+def _folded(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    for line in lines:
+        indent = line[: len(line) - len(line.lstrip())]
+        if width is None or len(_COLOUR.sub("", line)) <= width:
+            yield line
+        else:
+            yield from wrapped(line.strip(), width, first=indent, rest=f"{indent}    ")
 
 
 def _lines(lines: Iterable[str], *, colour: bool = False) -> Iterator[str]:
@@ -161,12 +177,8 @@ def format_seconds(seconds: float) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], *, gap: str = "  ") -> list[str]:
-    """Return each row as a line, its cells in columns; the last column is as long as it likes."""
-    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
-    return [
-        gap.join([*(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=True)), row[-1]]).rstrip()
-        for row in rows
-    ]
+    """Return each row as a line for stdout, its cells in columns, or as several, where stdout is not so wide."""
+    return [line for lines in table(rows, columns_of(sys.stdout), gap=gap) for line in lines]
 
 
 def for_terminal(data: bytes, *, colour: bool) -> str:

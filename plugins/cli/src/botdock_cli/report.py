@@ -14,13 +14,22 @@ EXIT_BROKEN_PIPE = 141
 """128 + SIGPIPE: what a shell reports of any program whose reader went away."""
 
 
-def say(text: str) -> None:
+def say(text: str, *, folds: bool = True) -> None:
     """Write one message of botdock's own to stderr: `botdock: text`, its further lines indented.
 
     A reader that went away is not a reason to fail. What a terminal would obey is shown as an escape.
+
+    Args:
+        text: The message.
+        folds: Whether a line that is wider than the terminal goes on below, as text does.
     """
-    first, *rest = printable(text).splitlines() or [""]
-    lines = [f"botdock: {first}", *(f"  {line}" for line in rest)]
+    from botdock_cli.layout import columns_of, wrapped
+
+    width = columns_of(sys.stderr) if folds else None
+    lines: list[str] = []
+    for line in printable(text).splitlines() or [""]:
+        indent = "  " if lines else "botdock: "
+        lines += wrapped(line, width, first=indent, rest="  ")
     try:
         sys.stderr.write("\n".join(lines) + "\n")
         sys.stderr.flush()
@@ -71,7 +80,7 @@ def report(error: BaseException, *, debug: bool, as_json: bool = False) -> int:
     if debug:
         import traceback
 
-        say("".join(traceback.format_exception(error)))
+        say("".join(traceback.format_exception(error)), folds=False)
     failure = _failure(error, debug=debug)
     if as_json:
         from botdock_cli.output import print_document

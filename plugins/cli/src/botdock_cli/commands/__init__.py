@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from botdock_cli.help import HelpContext
 from botdock_cli.options import CONFIG_FILE
 
 SUMMARIES = {
@@ -57,6 +58,7 @@ def verb(
         command = click.command(name, cls, help=f"{short}\n\n{text}", short_help=short, **settings)(
             click.pass_obj(body)
         )
+        command.context_class = HelpContext
         command.params.append(CONFIG_FILE)
         return command
 

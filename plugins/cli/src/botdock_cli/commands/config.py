@@ -36,7 +36,7 @@ def command(session: Session, *, path: bool, as_json: bool) -> int | None:
         return None
     if path:
         return print_json(paths_as_document(session)) if as_json else print_text(paths_as_text(session))
-    return print_json(as_document(session)) if as_json else print_text(as_text(session))
+    return print_json(as_document(session)) if as_json else print_text(as_text(session), folds=False)
 
 
 _TRUST = """A botdock.toml of the working folder came with that folder, so it can only tighten what holds without it,

@@ -15,8 +15,9 @@ from botdock.errors import BotdockError, ConfigError, PolicyError
 from botdock.model import Check, CheckStatus, Feature, PullPolicy
 from botdock_cli.check_machine import at_most_warning, failed, guarded, ok, warning
 from botdock_cli.commands import verb
+from botdock_cli.layout import columns_of, table
 from botdock_cli.options import json_option
-from botdock_cli.output import aligned, print_json, print_text, wants_colour
+from botdock_cli.output import print_json, print_text, wants_colour
 from botdock_cli.report import printable
 from botdock_cli.session import Session
 
@@ -98,15 +99,19 @@ def _check_config(session: Session) -> Generator[Check, None, Config]:
 
 def as_text(checks: Sequence[Check], *, colour: bool) -> Iterator[str]:
     """Yield a line for each check, and below it what mends it."""
-    rows = [(check.status.value, check.name, " ".join(check.detail.split())) for check in checks]
-    lines = [printable(line, keep="") for line in aligned(rows)]
-    for check, line in zip(checks, lines, strict=True):
+    rows = [(check.status.value, _plain(check.name), _plain(" ".join(check.detail.split()))) for check in checks]
+    for check, (line, *more) in zip(checks, table(rows, columns_of(sys.stdout)), strict=True):
         word = check.status.value
         yield f"\x1b[{_COLOURS[word]}m{word}\x1b[0m{line[len(word) :]}" if colour else line
+        yield from more
         for remedy in check.remedy.splitlines():
-            yield printable(f"         -> {remedy}", keep="")
+            yield f"         -> {_plain(remedy)}"
     yield ""
     yield _tally(checks)
+
+
+def _plain(text: str) -> str:
+    return printable(text, keep="")
 
 
 def _tally(checks: Sequence[Check]) -> str:

@@ -54,7 +54,14 @@ Exit codes:
   130      interrupted before the bot was started
 
 A bot that is to go on without this terminal takes `botdock start`; `botdock logs -f ID` then follows it.
-A limit without an option is set by its configuration key: --set runtime.limits.output=128MiB."""
+
+\b
+Limits, where no option, configuration or bot.toml of the code says otherwise:
+  timeout 1h                 pids 128           file_size 64MiB
+  memory 512MiB, no swap     open_files 1024    tmpfs 64MiB (/tmp)
+  cpus 1                     output 64MiB       result 8MiB
+All but timeout are keys of runtime.limits: --set runtime.limits.output=128MiB.
+`botdock explain CODE` says which hold for it, and why."""
 
 
 @verb("run", HELP)

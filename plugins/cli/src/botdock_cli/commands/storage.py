@@ -15,6 +15,7 @@ from botdock.errors import EXIT_INFRASTRUCTURE
 from botdock.model import validate_key
 from botdock.model.units import format_bytes
 from botdock_cli.commands import verb
+from botdock_cli.layout import columns_of, wrapped
 from botdock_cli.options import area_option, complete_files, interruptible, json_option, storage_option
 from botdock_cli.output import (
     abandon_stdout,
@@ -112,10 +113,12 @@ def _list_as_text(store: Store, prefix: str, objects: Iterator[ObjectInfo]) -> i
 
 def _table(objects: Iterable[ObjectInfo]) -> Iterator[str]:
     """Yield a table; the key comes last, so that no line has to wait for the longest one."""
+    width = columns_of(sys.stdout)
     yield f"{'SIZE':>10}  {'MODIFIED':20}  KEY"
     for info in objects:
         modified = f"{info.modified.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        yield f"{format_bytes(info.size):>10}  {modified}  {printable(info.key)}"
+        beside = f"{format_bytes(info.size):>10}  {modified}  "
+        yield from wrapped(printable(info.key), width, first=beside, rest=" " * len(beside))
 
 
 @_verb(
