@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import attrs
 import click
+import documents
+from schemas import meanings
 
 from botdock.config import Config, document, to_toml
 from botdock.config.rules import SECRET, VARIABLE
@@ -35,6 +37,7 @@ MODULES = (
     "botdock.orchestrator",
     "botdock.plugin_manager",
     "botdock.pool",
+    "botdock.runner",
     "botdock.seccomp",
     "botdock.services",
     "botdock.shim",
@@ -49,8 +52,6 @@ _SHORT = {
     Unit.SECONDS: {"d": 86_400, "h": 3600, "m": 60, "s": 1},
 }
 _PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number", type(None): "nothing", Any: "any"}
-_ATTRIBUTES = re.compile(r"^Attributes:\n((?:(?:    .*)?\n?)+)", re.MULTILINE)
-_ATTRIBUTE = re.compile(r"^    (\w+): ((?:.*)(?:\n {5,}.*)*)", re.MULTILINE)
 _OUTSIDE = re.compile(r"\[([^\[\]]+)\]\((?:\.\./)+((?:core|examples|plugins|runtimes|storage_backends|tests)/[^)]*)\)")
 _WIDTH = 100
 
@@ -63,13 +64,6 @@ def for_the_site(text: str) -> str:
         return words if words.strip("`") in path else f"{words} (`{path}`)"
 
     return _OUTSIDE.sub(named, text)
-
-
-def meanings(kind: type) -> dict[str, str]:
-    """Return what the docstring of a class says of each of its attributes."""
-    section = _ATTRIBUTES.search(f"{inspect.getdoc(kind)}\n")
-    found = _ATTRIBUTE.findall(section[1]) if section else ()
-    return {name: re.sub(r"\s+", " ", text).strip() for name, text in found}
 
 
 def type_in_words(hint: Any) -> str:
@@ -207,6 +201,8 @@ def python(module: str) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "reference/commands.md": commands,
     "reference/configuration.md": configuration,
+    "reference/documents.json": documents.all_schemas,
+    "reference/documents.md": documents.page,
     "reference/errors.md": errors,
     "reference/hooks.md": hooks,
     **{f"reference/python/{module}.md": partial(python, module) for module in MODULES},
