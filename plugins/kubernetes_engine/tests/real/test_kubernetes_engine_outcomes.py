@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from botdock.config import Config, ContainersConfig
 from botdock.errors import ContainerNotFoundError, EngineTimeoutError, ImageError
-from botdock.model import ContainerHandle, ContainerState, ContainerStatus, Limits, PullPolicy, new_execution_id
+from botdock.model import (
+    ContainerHandle,
+    ContainerState,
+    ContainerStatus,
+    Limits,
+    LogCursor,
+    PullPolicy,
+    new_execution_id,
+)
 from botdock_engine_kubernetes.engine import KubernetesEngine
 from botdock_testing.engine import Asked, asked
 from testbed.kubernetes_namespaces import Kubernetes
+from testbed.waiting import until
 
 pytestmark = pytest.mark.sampled(3)
 
@@ -67,6 +77,19 @@ def started(engine: KubernetesEngine, wanted: Asked) -> ContainerHandle:
     return container
 
 
+def ready(engine: KubernetesEngine, wanted: Asked) -> ContainerHandle:
+    """Start a bot, and wait until it says that its traps are set."""
+    container, said = started(engine, wanted), bytearray()
+    with closing(engine.read_logs(container, cursor=LogCursor(), follow=True, timeout=CALL)) as stream:
+
+        def is_ready() -> bool:
+            said.extend(b"".join(chunk.data for chunk in stream.read(1.0)))
+            return b"ready" in said
+
+        until(is_ready, timeout=CALL)
+    return container
+
+
 def ended(engine: KubernetesEngine, container: ContainerHandle) -> ContainerStatus:
     found = engine.wait(container, timeout=2 * CALL)
     assert found is not None, "it did not end"
@@ -74,8 +97,8 @@ def ended(engine: KubernetesEngine, container: ContainerHandle) -> ContainerStat
 
 
 def inspected_for_long(engine: KubernetesEngine, container: ContainerHandle) -> None:
-    until = time.monotonic() + 2 * CALL
-    while time.monotonic() < until:
+    end = time.monotonic() + 2 * CALL
+    while time.monotonic() < end:
         engine.inspect(container, timeout=CALL)
 
 
@@ -97,7 +120,7 @@ def test_memory_is_told_of_the_bot_and_of_its_child(
     engine = opened()
     limits = Limits(memory="24MiB")
     bot = started(engine, spec(HOG, limits=limits))
-    child = started(engine, spec(f"sh -c '{HOG}'; exit 5", limits=limits))
+    child = started(engine, spec(f"sh -c '{HOG}'; sleep 3; exit 5", limits=limits))  # containerd may be told late
     assert ended(engine, bot).oom_killed
     found = ended(engine, child)
     assert (found.oom_killed, found.exit_code) in {(True, 5), (True, 137)}  # cgroup v2 kills all of a container
@@ -119,9 +142,11 @@ def test_a_pod_that_no_node_takes_is_told_in_the_schedulers_words(
 ) -> None:
     engine = opened(node_selector={"no-such": "node"})
     container = engine.create(*spec("exit"), timeout=CALL)
+    with pytest.raises(EngineTimeoutError):
+        engine.start(container, timeout=1.0)
+    until(lambda: "Unschedulable" in engine.inspect(container, timeout=CALL).error, timeout=CALL)
     with pytest.raises(EngineTimeoutError, match=r"Unschedulable: 0/1 nodes are available"):
-        engine.start(container, timeout=10.0)
-    assert "Unschedulable" in engine.inspect(container, timeout=CALL).error
+        engine.start(container, timeout=1.0)
 
 
 def test_a_pod_that_something_else_deletes_is_not_found_once_its_bot_has_ended(
@@ -148,7 +173,7 @@ def test_a_deadline_of_others_is_told_as_theirs(
     pod_of: Callable[[ContainerHandle], str],
 ) -> None:
     engine = opened()
-    container = started(engine, spec(LINGERS))
+    container = ready(engine, spec(LINGERS))
     change = json.dumps({"spec": {"activeDeadlineSeconds": 1}})
     kubernetes.kubectl("-n", kubernetes_namespace, "patch", "pod", pod_of(container), "-p", change)
     found = ended(engine, container)
@@ -174,9 +199,9 @@ def test_an_eviction_is_told_now_and_by_the_job_later(
     kubernetes.kubectl("create", "--raw", path, "-f", str(eviction))
     assert "EvictionByEvictionAPI" in ended(engine, container).error
     engine = opened()
-    until = time.monotonic() + 2 * CALL
+    end = time.monotonic() + 2 * CALL
     while (found := engine.inspect(container, timeout=CALL)).state is not ContainerState.EXITED:
-        assert time.monotonic() < until, "the Job never told of it"
+        assert time.monotonic() < end, "the Job never told of it"
     assert "DisruptionTarget" in found.error or "EvictionByEvictionAPI" in found.error
 
 
@@ -186,7 +211,7 @@ def test_a_kill_without_the_right_to_exec_deletes_the_pod_and_keeps_how_it_ended
     monkeypatch.setattr("botdock_engine_kubernetes.stopping.KILL", ("/no/such/program",))
     monkeypatch.setattr("botdock_engine_kubernetes.stopping.KILL_TIME", 1.0)
     engine = opened()
-    container = started(engine, spec("trap '' TERM; while :; do sleep 1; done"))
+    container = ready(engine, spec("trap '' TERM; echo ready; while :; do sleep 1; done"))
     engine.stop(container, grace=0.0, timeout=CALL)
     for seen in (engine.inspect(container, timeout=CALL), opened().inspect(container, timeout=CALL)):
         assert (seen.state, seen.exit_code, seen.error) == (ContainerState.EXITED, 137, "")
