@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -23,8 +24,10 @@ from botdock.errors import CodeError, ObjectNotFoundError, StorageError, nearest
 from botdock.model import ByteReader, ObjectInfo
 from botdock.model.runtime import read_head
 from botdock.services.code.script import taken_from_beside
-from botdock.services.code_cache import Staging
-from botdock.services.code_cache.records import Identity
+
+if TYPE_CHECKING:
+    from botdock.services.code_cache import Staging
+    from botdock.services.code_cache.records import Identity
 
 _COARSEST = 1.0
 """Seconds after which a file cannot be written again without another time of change: no kernel's tick is as long."""
