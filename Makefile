@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 MEMBERS := core/testing $(wildcard runtimes/* storage_backends/* plugins/*)
 EDITABLE := -e .[yaml,zstd] $(foreach member,$(MEMBERS),-e ./$(member))
 READY := $(VENV)/.ready
-DOCS := $(VENV)/.docs
 MIN_BRANCHES := 90
 PYTEST := $(BIN)/python -m pytest
 # Two more than there are processors: tests wait for daemons and bots.
@@ -64,13 +63,9 @@ images: $(READY)
 bench: $(READY) ## Measure, each number against what it is compared with
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-docs: $(DOCS) ## Build the documentation as a site, in .cache/site
+docs: $(READY) ## Build the documentation as a site, in .cache/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	@echo "docs: open .cache/site/index.html"
-
-$(DOCS): $(READY)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --group docs
-	@touch $@
 
 version: ## Move all distributions to one version: make version V=0.2.0
 	@echo '$(V)' | grep -Eq '^[0-9]+\.[0-9]+\.[0-9]+$$' || { echo "name the version: make version V=0.2.0" >&2; exit 2; }
