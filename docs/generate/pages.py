@@ -169,9 +169,7 @@ def errors() -> str:
 
 _ERRORS = """# Errors
 
-A failure of a *bot* is a result. An exception means that botdock could not do its part, or that what was asked for
-cannot be. Each is a `BotdockError`, says what, where and how to mend it, and carries that as data; a command exits with
-2 where the caller can mend it (`UserError`), and with 125 where not.
+As a command, botdock exits with 2 for each `UserError`, and with 125 for the others.
 
 ::: botdock.errors
     options:

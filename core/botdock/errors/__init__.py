@@ -1,6 +1,6 @@
 """Every error that botdock raises.
 
-The tree::
+The tree:
 
     BotdockError
      +-- UserError                     the caller can mend it by changing what was asked for
