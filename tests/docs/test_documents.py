@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
-FOLLOWED = {"embed-botdock.md", "operate-bots.md", "run-a-strangers-bot.md"}
+FOLLOWED = {"coming-from.md", "embed-botdock.md", "operate-bots.md", "run-a-strangers-bot.md"}
 """Documents whose files are written and run in an empty folder."""
 TRIED_ELSEWHERE = FOLLOWED | {
     "back-up.md",
