@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,24 +19,6 @@ from botdock_cli.report import printable
 
 HEAVY = {"docker", "minio", "rich", "loguru", "pluggy", "botdock_engine_docker"}
 """What no help needs."""
-
-
-@pytest.fixture
-def completed(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Give what a shell offers for the last of some words."""
-
-    def complete(*words: str) -> list[str]:
-        monkeypatch.setenv("_BOTDOCK_COMPLETE", "bash_complete")
-        monkeypatch.setenv("COMP_WORDS", " ".join(("botdock", *words)))
-        monkeypatch.setenv("COMP_CWORD", str(len(words)))
-        try:
-            offered = cli()
-        finally:
-            monkeypatch.delenv("_BOTDOCK_COMPLETE")
-        assert (offered.code, offered.err) == (0, "")
-        return [line.partition(",")[2] for line in offered.out.splitlines() if line]
-
-    return complete
 
 
 def test_help_names_every_verb_the_exit_codes_and_the_documentation(cli: Callable[..., Any]) -> None:
@@ -169,79 +150,10 @@ def test_printable_keeps_text_as_people_write_it() -> None:
     assert printable("Grüße, 世界\nça va") == "Grüße, 世界\nça va"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_show_completion_prints_the_script_of_the_shell_that_is_named(botdock: Callable[..., Any], shell: str) -> None:
-    shown = botdock("--show-completion", shell)
-    assert shown.code == 0
-    assert "_BOTDOCK_COMPLETE" in shown.out
-
-
-def test_an_unknown_shell_is_refused_without_a_traceback(botdock: Callable[..., Any]) -> None:
-    told = botdock("--show-completion", "tcsh")
-    assert told.code != 0
-    assert "Traceback" not in told.err
-
-
 def test_the_front_door_imports_nothing_at_all(newcomer: dict[str, str]) -> None:
     program = "import sys; before = set(sys.modules); import botdock_cli.main; print(*set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=newcomer, check=True)
     assert set(done.stdout.split()) == {"botdock_cli", "botdock_cli.main"}
-
-
-def test_the_shell_is_answered_by_a_process_of_its_own(botdock: Callable[..., Any]) -> None:
-    asked = botdock(_BOTDOCK_COMPLETE="bash_complete", COMP_WORDS="botdock ru", COMP_CWORD="1")
-    assert asked.out.split() == ["plain,run"]
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (("ru",), ["run"]),
-        (("log",), ["logs"]),
-        (("logs", "--st"), ["--stream"]),
-        (("run", "--time"), ["--timeout"]),
-        (("run", "--entrypoint", "b"), ["bot", "backtest"]),
-        (("run", "--runtime", "ba"), ["bash"]),
-        (("run", "--engine", "pr"), ["process"]),
-        (("run", "--storage", "lo"), ["local-fs"]),
-        (("storage", "s"), ["stat"]),
-        (("storage", "ls", "--storage", "lo"), ["local-fs"]),
-        (("storage", "rm", "--area", "r"), ["results"]),
-        (("pack", "bot", "--storage", "lo"), ["local-fs"]),
-        (("run", "./bo"), ["./bo"]),
-    ],
-)
-def test_the_shell_completes_verbs_options_and_the_names_of_plugins(
-    completed: Callable[..., list[str]], words: tuple[str, ...], expected: list[str]
-) -> None:
-    assert completed(*words) == expected
-
-
-def test_files_complete_after_the_at_sign_and_nothing_where_there_is_no_file(
-    completed: Callable[..., list[str]],
-) -> None:
-    Path("one.json").touch()
-    Path("two.json").touch()
-    Path("sub").mkdir()
-    Path("sub/on[e].json").touch()
-    assert completed("run", "--config", "@o") == ["@one.json"]
-    assert completed("run", "--config", "@sub/") == ["@sub/on[e].json"]
-    assert [completed("run", "--config", nothing) for nothing in ("", "{", "@no/such/folder/")] == [[], [], []]
-
-
-def test_a_broken_configuration_completes_nothing_and_says_nothing(completed: Callable[..., list[str]]) -> None:
-    Path("botdock.toml").write_text("this is = = no TOML")
-    assert completed("run", "--runtime", "") == completed("logs", "") == []
-
-
-def test_executions_complete_the_newest_first(
-    completed: Callable[..., list[str]], logged: Callable[..., Any], own_home: Path
-) -> None:
-    older, newer = logged().execution_id, logged().execution_id
-    (own_home / "executions" / "no-execution").mkdir()
-    assert completed("logs", "") == completed("logs", older[:8]) == [newer, older]
-    assert completed("logs", newer) == [newer]
-    assert completed("logs", "zz") == []
 
 
 @pytest.mark.parametrize(

@@ -65,13 +65,19 @@ def _show_version(context: click.Context, _: click.Parameter, value: bool) -> No
         context.exit()
 
 
+_BASH_OFFERS = "COMPREPLY+=($value)"
+_BASH_GOES_ON = """            [[ $value == *= ]] && compopt -o nospace"""
+"""What click's script for bash does with a word, and what it lacks: a setting's value follows its `=` at once."""
+
+
 def _show_completion(context: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None and not context.resilient_parsing:
         from click.shell_completion import get_completion_class
 
         kind = get_completion_class(value)
         assert kind is not None  # noqa: S101 - click has one for each of the option's choices
-        click.echo(kind(app, {}, "botdock", "_BOTDOCK_COMPLETE").source())
+        source = kind(app, {}, "botdock", "_BOTDOCK_COMPLETE").source()
+        click.echo(source.replace(_BASH_OFFERS, f"{_BASH_OFFERS}\n{_BASH_GOES_ON}"))
         context.exit()
 
 

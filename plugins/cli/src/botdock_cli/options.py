@@ -5,6 +5,7 @@ Completing never says anything, whatever goes wrong.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterable
@@ -26,7 +27,8 @@ Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 def _completes(find: Callable[[Session], Iterable[str]]) -> Completer:
     def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
         try:
-            return [name for name in find(context.ensure_object(Session)) if name.startswith(incomplete)]
+            with contextlib.redirect_stderr(None):  # what is told of a configuration, or by a plugin
+                return [name for name in find(context.ensure_object(Session)) if name.startswith(incomplete)]
         except Exception:  # noqa: BLE001 - a shell that waits for completions is not the place for an error
             return []
 
@@ -34,12 +36,33 @@ def _completes(find: Callable[[Session], Iterable[str]]) -> Completer:
 
 
 def _executions(*, running: bool | None) -> Completer:
-    return _completes(lambda session: [one.execution_id for one in session.executions().list(running=running)])
+    """Complete the bots' ids, each of which means the newest execution of its bot, and those of executions."""
+
+    def find(session: Session) -> list[str]:
+        records = session.executions().list(running=running)
+        return [*dict.fromkeys(one.id for one in records), *(one.execution_id for one in records)]
+
+    return _completes(find)
+
+
+def _settings(session: Session) -> list[str]:
+    from botdock_cli.commands.config import setting_names
+
+    return [f"{name}=" for name in setting_names(session)]
+
+
+def _outcomes(_session: Session) -> list[str]:
+    from botdock.model import Outcome
+
+    return list(Outcome)
 
 
 complete_runtimes = _completes(lambda session: sorted(session.plugins.runtimes()))
 complete_engines = _completes(lambda session: sorted(session.plugins.engines()))
 complete_storages = _completes(lambda session: sorted(session.plugins.storage_backends()))
+complete_bots = _completes(lambda session: dict.fromkeys(one.id for one in session.executions().list()))
+complete_outcomes = _completes(_outcomes)
+complete_settings = _completes(_settings)
 complete_restart = _completes(lambda _session: ["no", "on-failure", "on-failure:5", "always"])
 complete_executions = _executions(running=None)
 complete_running = _executions(running=True)
@@ -172,7 +195,12 @@ _RUN_OPTIONS = (
         help="Keep result and log in the storage. Else those of a backtest are.",
     ),
     click.option(
-        "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Override the configuration. Repeatable."
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        shell_complete=complete_settings,
+        help="Override the configuration. Repeatable.",
     ),
 )
 

@@ -10,7 +10,7 @@ import attrs
 import click
 
 from botdock_cli.commands import verb
-from botdock_cli.options import json_option
+from botdock_cli.options import complete_files, json_option
 from botdock_cli.output import print_json, print_text
 from botdock_cli.session import Session
 
@@ -47,7 +47,7 @@ Exit codes: 0; 2 when it cannot be read, or when other users could write it."""
 
 
 @verb("trust", _TRUST, summary="Let a botdock.toml of a folder set everything, as it reads now.")
-@click.argument("file", metavar="[FILE]", default="botdock.toml")
+@click.argument("file", metavar="[FILE]", default="botdock.toml", shell_complete=complete_files)
 @click.option("--revoke", is_flag=True, help="Trust it no longer, as it reads now or read before.")
 @json_option
 def _trust(_session: Session, *, file: str, revoke: bool, as_json: bool) -> int:
@@ -74,6 +74,11 @@ def as_document(session: Session) -> dict[str, Any]:
 
     config = session.config
     return document(attrs.evolve(config, options=session.plugins.sections.complete(config.options)))
+
+
+def setting_names(session: Session) -> list[str]:
+    """Return what `--set` can set, as it is typed there. Raises as `as_document` does."""
+    return [".".join(path) for path in _leaves(as_document(session))]
 
 
 def as_text(session: Session) -> Iterator[str]:

@@ -37,7 +37,9 @@ Exit codes:
 
 @verb("pack", HELP)
 @click.argument("folder", metavar="DIR", shell_complete=complete_files)
-@click.option("--output", "-o", metavar="FILE", help="The archive. Else ./<name of DIR>.zip.")
+@click.option(
+    "--output", "-o", metavar="FILE", shell_complete=complete_files, help="The archive. Else ./<name of DIR>.zip."
+)
 @click.option("--put", metavar="KEY", help="Store it as KEY; a file is left only with -o.")
 @storage_option
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from botdock_cli.commands import verb
-from botdock_cli.options import complete_engines, complete_runtimes, json_option
+from botdock_cli.options import complete_bots, complete_engines, complete_outcomes, complete_runtimes, json_option
 from botdock_cli.session import Session
 
 if TYPE_CHECKING:
@@ -36,10 +36,12 @@ _HEADINGS = ("EXECUTION", "BOT", "RUNTIME", "ENGINE", "STATE", "REQUESTED", "FOR
 
 @verb("ps", HELP)
 @click.option("--all", "-a", "everything", is_flag=True, help="Those that ended, too.")
-@click.option("--bot", metavar="ID", help="Only those of this bot or backtest.")
+@click.option("--bot", metavar="ID", shell_complete=complete_bots, help="Only those of this bot or backtest.")
 @click.option("--runtime", metavar="NAME", shell_complete=complete_runtimes, help="Only those of this language.")
 @click.option("--engine", metavar="NAME", shell_complete=complete_engines, help="Only those of this engine.")
-@click.option("--outcome", metavar="NAME", help="Only those that ended so; implies -a.")
+@click.option(
+    "--outcome", metavar="NAME", shell_complete=complete_outcomes, help="Only those that ended so; implies -a."
+)
 @click.option("--since", metavar="TIME", help="Only those asked for since TIME.")
 @click.option("--limit", "-n", type=click.IntRange(min=1), metavar="N", help="Only the newest N; implies -a.")
 @click.option("--quiet", "-q", is_flag=True, help="Only their ids.")

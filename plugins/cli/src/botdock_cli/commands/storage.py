@@ -163,7 +163,13 @@ Exit codes:
   130  interrupted; no file is left""",
 )
 @click.argument("key", metavar="KEY")
-@click.option("--output", "-o", metavar="FILE|-", help="The file; - is stdout. Else ./<last part of KEY>.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE|-",
+    shell_complete=complete_files,
+    help="The file; - is stdout. Else ./<last part of KEY>.",
+)
 @click.option("--force", "-f", is_flag=True, help="Replace a file that is there.")
 @_place
 @interruptible
