@@ -95,17 +95,19 @@ def test_a_start_that_fails_raises_where_it_is_awaited(runner: DockerRunner) -> 
         asyncio.run(runner.arun(Executable(id="bot", runtime="bash", file_path="/no-such-folder")))
 
 
-def test_a_log_is_followed_without_a_thread(runner: DockerRunner, make_bot: MakeBot) -> None:
+def test_log_and_end_are_waited_for_without_a_thread(runner: DockerRunner, make_bot: MakeBot) -> None:
     bot = make_bot(TICKS, runtime="bash")
 
     async def followed() -> list[str]:
         execution = await runner.astart(bot)
         lines = [item.text async for item in execution.alogs(follow=True)]
         assert [item.text async for item in execution.alogs(tail=1)] == lines[-1:]
-        loop = asyncio.get_running_loop()
-        over: asyncio.Future[None] = loop.create_future()
-        execution.add_done_callback(lambda _: loop.call_soon_threadsafe(over.set_result, None))
-        await over
+        positions = [item.position async for item in execution.alogs()]
+        assert [item.text async for item in execution.alogs(after=positions[0])] == lines[1:]
+        waiting = asyncio.create_task(execution.aresult())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        assert (await execution.aresult()).outcome is Outcome.SUCCEEDED
         return lines
 
     assert with_a_busy_executor(followed) == ["line 1", "line 2", "line 3"]

@@ -131,6 +131,9 @@ async def inside_asyncio(runner: Runner, bot: Executable) -> ExecutionResult:
     assert_type(execution, Execution)
     async for item in execution.alogs(follow=True):
         assert_type(item, LogLine | LogGap)
+    assert_type(await execution.aresult(), ExecutionResult)
+    async for result in runner.amap([bot], concurrency=2, progress=lambda now: print(now.done, now.total)):
+        assert_type(result, ExecutionResult)
     return await runner.arun(bot)
 
 

@@ -11,7 +11,8 @@ from functools import partial
 from botdock.errors import BotdockError, UserError
 from botdock.executions._requests import REFUSED
 from botdock.model import Executable, ExecutionResult, MapProgress, Outcome
-from botdock.orchestrator.owned import Begin, Owned, all_over, done
+from botdock.orchestrator.owned import Begin, Owned, all_over
+from botdock.orchestrator.reading import until_done
 from botdock.orchestrator.running import ClosedError
 
 OnMapProgress = Callable[[MapProgress], object]
@@ -73,7 +74,7 @@ class Batch:
 
     async def _wait(self) -> None:
         try:
-            await done(self._told)
+            await until_done(self._told)
         except GeneratorExit:  # the loop is gone: there is nothing to wait in
             self._give_up()
             self._running.clear()

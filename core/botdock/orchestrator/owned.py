@@ -6,10 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from botdock.model import Executable, ExecutionResult, Outcome
 from botdock.orchestrator.execution import Execution
+from botdock.orchestrator.reading import until_done
 
 T = TypeVar("T")
 Begin = Callable[..., Future[Execution]]
@@ -44,7 +45,7 @@ class Owned:
     async def get(self, future: Future[T]) -> T:
         """Wait for `begun` or `over`; when that is cancelled, give it up, and wait until it is over."""
         try:
-            await done(future)
+            await until_done(future)
         except (asyncio.CancelledError, GeneratorExit) as error:
             self.give_up()
             if isinstance(error, asyncio.CancelledError):
@@ -70,15 +71,8 @@ async def all_over(several: Iterable[Owned]) -> None:
     for owned in several:
         while not owned.over.done():
             try:
-                await done(owned.over)
+                await until_done(owned.over)
             except asyncio.CancelledError as error:
                 cancelled = error
     if cancelled is not None:
         raise cancelled
-
-
-async def done(future: Future[Any]) -> None:
-    """Wait until a future of other threads is done; cancelling the wait does not cancel what is waited for."""
-    told: Future[None] = Future()
-    future.add_done_callback(lambda _: told.set_result(None))
-    await asyncio.shield(asyncio.wrap_future(told))

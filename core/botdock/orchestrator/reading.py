@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
-from typing import Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 from botdock._log import logger
 from botdock._threads import Pool
@@ -121,6 +121,11 @@ class ExecutionReader:
             return self._over.result(timeout)
         return None
 
+    async def aresult(self) -> ExecutionResult:
+        """Wait for the end without blocking the event loop, and return `result`; cancelling that changes nothing."""
+        await until_done(self._over)
+        return self.result
+
     def stream(self, *, follow: bool = True) -> Iterator[LogChunk]:
         """Yield the bytes it wrote and, with `follow`, those it writes, until its log has ended."""
         try:
@@ -197,6 +202,13 @@ class ExecutionReader:
             positions=True,
         )
         return StoredLog(self._run.journal.logs).steps(query, lambda: not self.done, follow=follow)
+
+
+async def until_done(future: Future[Any]) -> None:
+    """Wait until a future of other threads is done; cancelling the wait does not cancel what is waited for."""
+    told: Future[None] = Future()
+    future.add_done_callback(lambda _: told.set_result(None))
+    await asyncio.shield(asyncio.wrap_future(told))
 
 
 def _until_idle(items: Iterator[Item | None]) -> Iterator[Item | None]:
