@@ -17,4 +17,4 @@ with Runner(Config.load(overrides={"engine": engine})) as runner:
     alert = runner.start(ALERT)
     print("first line:", next(iter(alert.logs(follow=True))).text)
     alert.stop()
-    print(alert.wait().outcome)
+    print(alert.result.outcome)
