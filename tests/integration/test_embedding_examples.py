@@ -196,12 +196,24 @@ def test_clients_of_the_service_read_each_line_once_over_its_restart(
     assert {reader.outcome for reader in readers} == {"succeeded"}
 
 
-def test_the_grid_is_backtested_and_drawn(tmp_path: Path, environment: dict[str, str]) -> None:
-    command = [sys.executable, str(EMBEDDING / "grid.py"), "process"]
+@pytest.mark.node
+def test_one_bot_is_run_and_another_watched(tmp_path: Path, environment: dict[str, str]) -> None:
+    done = run("run_bot.py", tmp_path, environment)
+    assert done.stdout.splitlines()[0] == "succeeded 0 {'greeting': 'hello Ada'}"
+    assert done.stdout.splitlines()[-1] == "stopped"
+
+
+def run(name: str, tmp_path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EMBEDDING / name), "process"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_grid_is_backtested_and_drawn(tmp_path: Path, environment: dict[str, str]) -> None:
+    done = run("grid.py", tmp_path, environment)
     backtest = runpy.run_path(str(EMBEDDING.parent / "sma-crossover/backtest.py"))["main"]
     grid = [(fast, slow) for fast in (5, 10, 15, 20) for slow in (30, 40, 50, 60, 80)]
     expected = {pair: backtest("bot", {"fast": pair[0], "slow": pair[1]})["metrics"]["sharpe"] for pair in grid}
