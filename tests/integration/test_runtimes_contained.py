@@ -1,15 +1,15 @@
-"""Runtimes in a container of the oci engine, held to what every runtime promises there."""
+"""Runtimes in a container, held to what every runtime promises there: on oci, on Docker, or where an option says."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from botdock import Config, DockerRunner
+from botdock import Config, Runner
 from botdock_testing import ContainedRuntimeContract
 
 ROOT = Path(__file__).parents[2]
@@ -31,13 +31,27 @@ BASH, PERL = contract_of("bash").TestBash, contract_of("perl").TestPerl
 
 class Isolated(ContainedRuntimeContract):
     @pytest.fixture
-    def runner(self, make_oci_config: Callable[..., Config]) -> Iterator[DockerRunner]:
-        with DockerRunner(make_oci_config()) as runner:
+    def runner(self, request: pytest.FixtureRequest) -> Iterator[Runner]:
+        """On the testbed's runc, unless `--botdock-engine` names another engine."""
+        if request.config.getoption("--botdock-engine"):
+            yield request.getfixturevalue("botdock_runner")
+            return
+        with Runner(request.getfixturevalue("oci_config")) as runner:
             yield runner
 
 
 class TestBashInContainer(Isolated):
     runtime, echo, exits, waits = BASH.runtime, BASH.echo, BASH.exits, BASH.waits
+
+
+@pytest.mark.docker
+class TestBashInDocker(ContainedRuntimeContract):
+    runtime, echo, exits, waits = BASH.runtime, BASH.echo, BASH.exits, BASH.waits
+
+    @pytest.fixture
+    def runner(self, docker_config: Config) -> Iterator[Runner]:
+        with Runner(docker_config) as runner:
+            yield runner
 
 
 class TestPerlInContainer(Isolated):

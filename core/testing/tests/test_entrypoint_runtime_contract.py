@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
 
+from botdock import Config, PluginManager, Runner, hookimpl
 from botdock.entrypoints import shell_entrypoint
 from botdock.model import ResultFormat, Runtime, RuntimeCapabilities
-from botdock_testing import RuntimeContract
+from botdock_testing import ContainedRuntimeContract, RuntimeContract, contained_runtime
 from testbed.mutants import CAUGHT, call, unbroken
 
 START = 'exec "$@" "$SCRIPT_PATH"'
@@ -133,3 +136,65 @@ def test_late_secrets_are_written_by_what_is_right() -> None:
 def test_without_its_interpreter_a_bot_is_not_run_and_that_is_said() -> None:
     with pytest.raises(pytest.skip.Exception, match="none of cobol85 is on PATH"):
         held(attrs.evolve(GOOD, interpreters=("cobol85",))).test_the_exit_code_is_the_bots_own()
+
+
+def runner_of(runtime: Runtime, home: Path) -> Runner:
+    """Return a runner that knows the runtime, and runs it as a plain process: no mutant needs a container to show."""
+    plugins = PluginManager.load()
+    plugins.register(SimpleNamespace(botdock_runtimes=hookimpl(lambda: [runtime])), name="simple")
+    return Runner(Config(engine="process", home=str(home)), plugins=plugins)
+
+
+class TestASimpleRuntimeContained(ContainedRuntimeContract):
+    runtime, echo = TestASimpleRuntime.runtime, TestASimpleRuntime.echo
+    exits, waits = TestASimpleRuntime.exits, TestASimpleRuntime.waits
+
+    @pytest.fixture
+    def runner(self, tmp_path: Path) -> Iterator[Runner]:
+        with runner_of(self.runtime, tmp_path / "home") as runner:
+            yield runner
+
+
+ENDS = "test_a_line_is_out_at_once_and_a_stop_lets_the_bot_end_itself"
+CONTAINED: list[tuple[str, str, float]] = [
+    ("test_a_bot_sees_what_it_was_given_and_nothing_of_the_hosts", 'exec "$@" $SCRIPT_PATH', 60.0),
+    ("test_a_bot_sees_what_it_was_given_and_nothing_of_the_hosts", f"export BOTDOCK_CONTRACT_CANARY=1; {START}", 60.0),
+    ("test_the_exit_code_is_the_bots_own", '"$@" "$SCRIPT_PATH"; exit 0', 60.0),
+    (ENDS, '"$@" "$SCRIPT_PATH"; exit 0', 60.0),
+    (ENDS, f"{START} >/dev/null", 0.5),  # it never says that it waits: it ends when its time is up
+]
+
+
+@pytest.mark.parametrize(("test", "start", "patience"), CONTAINED)
+def test_what_breaks_a_promise_in_a_container_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test: str, start: str, patience: float
+) -> None:
+    monkeypatch.setattr(contained_runtime, "PATIENCE", patience)
+    with runner_of(simple(start), tmp_path / "home") as runner:
+        values = {"runner": runner, "tmp_path": tmp_path, "monkeypatch": monkeypatch}
+        with pytest.raises(CAUGHT):
+            call(TestASimpleRuntimeContained(), test, values)
+
+
+def test_every_promise_in_a_container_has_something_that_breaks_it() -> None:
+    assert unbroken(ContainedRuntimeContract, [test for test, _, _ in CONTAINED]) == set()
+
+
+class TestAnEngineIsChosen:
+    """By the option that chooses it for all tests."""
+
+    fixture = ContainedRuntimeContract.runner.__wrapped__  # type: ignore[attr-defined]  # what pytest makes of it
+
+    def test_without_one_the_contract_is_skipped_and_says_how(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(request.config.option, "botdock_engine", None)
+        with pytest.raises(pytest.skip.Exception, match="name an engine that isolates: --botdock-engine oci"):
+            TestAnEngineIsChosen.fixture(None, request)
+
+    def test_the_one_that_is_named_runs_it(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(request.config.option, "botdock_engine", "process")
+        runner: Runner = TestAnEngineIsChosen.fixture(None, request)
+        assert runner.config.engine == "process"

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from botdock import DockerRunner, Executable, Outcome
+from botdock import Executable, Outcome, Runner
 from botdock.model import Runtime, Stream
 from botdock_testing._bot import PATIENCE
 from botdock_testing._kept import Contract
+from botdock_testing.pytest_plugin import FAKE, OPTION
 
 __all__ = ["ContainedRuntimeContract"]
 
@@ -24,18 +25,16 @@ EVERYBODY_READS = 0o755
 class ContainedRuntimeContract(Contract, contract=True):
     """Holds a runtime to its promises inside a container, where paths, user and environment are not those of a test.
 
-    It adds to `RuntimeContract`, whose attributes it shares. A subclass has one fixture to write, `runner`, over an
-    engine that isolates; it knows the runtime, as every runner does where the plugin is installed.
+    It adds to `RuntimeContract`, whose attributes it shares. It runs on the engine that `--botdock-engine` names, and
+    is skipped without one; a subclass may give another `runner`. The runner knows the runtime where its plugin is
+    installed.
 
     Example:
+        Run with `pytest --botdock-engine oci`.
+
         ```python
         class TestRubyInContainer(ContainedRuntimeContract):
             runtime, echo, exits, waits = RUBY, TestRuby.echo, TestRuby.exits, TestRuby.waits
-
-            @pytest.fixture
-            def runner(self, tmp_path):
-                with DockerRunner(Config(engine="oci", home=str(tmp_path / "home"))) as runner:
-                    yield runner
         ```
 
     Attributes:
@@ -50,8 +49,16 @@ class ContainedRuntimeContract(Contract, contract=True):
     exits: ClassVar[str]
     waits: ClassVar[str]
 
+    @pytest.fixture
+    def runner(self, request: pytest.FixtureRequest) -> Runner:
+        """Return a runner over the engine that the test is to run on."""
+        if (request.config.getoption(OPTION) or FAKE) == FAKE:
+            pytest.skip(f"name an engine that isolates: {OPTION} oci, or docker")
+        runner: Runner = request.getfixturevalue("botdock_runner")
+        return runner
+
     def test_a_bot_sees_what_it_was_given_and_nothing_of_the_hosts(
-        self, runner: DockerRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("BOTDOCK_CONTRACT_CANARY", "sings-of-the-host")
         config = {"text": AWKWARD, "number": 1.5, "blob": BLOB}
@@ -63,13 +70,11 @@ class ContainedRuntimeContract(Contract, contract=True):
         assert value["environment"]["GIVEN"] == AWKWARD
         assert "BOTDOCK_CONTRACT_CANARY" not in value["environment"]
 
-    def test_the_exit_code_is_the_bots_own(self, runner: DockerRunner, tmp_path: Path) -> None:
+    def test_the_exit_code_is_the_bots_own(self, runner: Runner, tmp_path: Path) -> None:
         result = runner.run(self._bot(tmp_path, self.exits))
         assert (result.outcome, result.exit_code, result.output) == (Outcome.FAILED, EXIT_CODE, ""), result.message
 
-    def test_a_line_is_out_at_once_and_a_stop_lets_the_bot_end_itself(
-        self, runner: DockerRunner, tmp_path: Path
-    ) -> None:
+    def test_a_line_is_out_at_once_and_a_stop_lets_the_bot_end_itself(self, runner: Runner, tmp_path: Path) -> None:
         execution = runner.start(self._bot(tmp_path, self.waits))
         written = b""
         for chunk in execution.stream():
