@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import json
-import pkgutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botdock import ExecutionResult, Outcome, Runtime, model
+from botdock import ExecutionResult, Outcome, Runtime
 from botdock.model import ContainerInfo, ContainerState, LogLine, OperationStats, Status, Stream
 from botdock.model.container import LABEL_EXECUTION
 from botdock.model.metrics import DURATION_BUCKETS
@@ -26,13 +23,6 @@ RUNTIME = Runtime(
     scripts={"bot": ("main.py", "bot.py")},
     files=dict,
 )
-
-
-@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(model.__path__)])
-def test_every_example_in_a_docstring_is_true(name: str) -> None:
-    module = importlib.import_module(f"botdock.model.{name}")
-    names = {name: getattr(model, name) for name in model.__all__} | vars(module)
-    assert doctest.testmod(module, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 
 def test_a_runtime_knows_its_names_in_any_case() -> None:

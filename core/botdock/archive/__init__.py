@@ -14,7 +14,7 @@ Example:
     ...     packed = pack(bot, Path(place, "bot.zip"))
     ...     found = extract(Path(place, "bot.zip"), Path(place, "unpacked"))
     >>> found
-    ExtractReport(format=<ArchiveFormat.ZIP: 'zip'>, entries=1, bytes=25, left_out=())
+    ExtractReport(format=<ArchiveFormat.ZIP: 'zip'>, entries=1, bytes=25, left_out=(), sha256='')
 """
 
 from typing import TYPE_CHECKING

@@ -44,7 +44,7 @@ def wrapped(text: str, width: int | None, *, first: str = "", rest: str = "") ->
 
     Example:
         >>> wrapped("no engine at unix:///var/run/docker.sock", 24, rest="  ")
-        ['no engine at', '  unix:///var/run/', '  docker.sock']
+        ['no engine at unix:///', '  var/run/docker.sock']
     """
     if width is None or len(first + text) <= width:
         return [first + text]
