@@ -25,6 +25,7 @@ TRIED_ELSEWHERE = FOLLOWED | {
     "operate.md",
     "start-a-plugin.md",
     "write-a-runtime.md",
+    "write-an-engine.md",
     "write-a-storage-backend.md",
 }
 """Documents whose commands are about files that they show."""
