@@ -220,6 +220,23 @@ def test_cancelled_at_any_time_it_leaves_nothing_when_it_returns(make_stage: Mak
     assert [str(result.outcome) for result in stage.metrics.results] == ["stopped"] * 2
 
 
+def test_what_runs_is_stopped_also_where_the_event_loop_is_gone(make_stage: MakeStage, make_bot: MakeBot) -> None:
+    stage, loop = make_stage(FakeEngine(Script(forever=True))), asyncio.new_event_loop()
+
+    async def consume() -> None:
+        async for _ in batch(stage, [make_bot(id=name) for name in "ab"]).aresults():
+            pass
+
+    consuming = consume()
+    task = loop.create_task(consuming)
+    loop.run_until_complete(asyncio.to_thread(until, lambda: len(running(stage)) == 2, timeout=PATIENCE))
+    loop.close()
+    task._log_destroy_pending = False  # type: ignore[attr-defined] # what asyncio.gather sets of tasks it drops
+    consuming.close()
+    until(lambda: stage.leftovers == [], timeout=PATIENCE)
+    assert not task.done()
+
+
 def test_there_must_be_room_for_one(make_stage: MakeStage, make_bot: MakeBot) -> None:
     with pytest.raises(UserError, match="concurrency must be 1 or more, not 0"):
         batch(make_stage(), [make_bot()], 0)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import pytest
 from testbed.waiting import until
 
 EMBEDDING = Path(__file__).parents[2] / "examples/embedding"
+README = EMBEDDING / "README.md"
 CLIENTS = 50
 PATIENCE = 60.0
 """Seconds in which anything happens, on any machine."""
@@ -176,12 +178,23 @@ async def read_to_the_end(url: str, readers: list[Reader], feed: Feed) -> None:
         assert (await there.get("/executions/nothing/log")).status_code == 404
         assert (await there.get(first.url, headers={"Last-Event-ID": "nowhere"})).status_code == 400
         assert (await there.post("/executions", json={"bot": "../echo"})).status_code == 400
+        await ask_as_shown(there)
+
+
+async def ask_as_shown(there: httpx2.AsyncClient) -> None:
+    shown = re.findall(r"^\$ curl localhost:8000(\S+)(?: --json '(.*)')?$", README.read_text(), re.MULTILINE)
+    (begin, order), *questions = shown
+    started = await there.post(begin, json=json.loads(order))
+    answers = [await there.get(path.replace("ID", started.json()["execution_id"])) for path, _ in questions]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert "hello Ada" in answers[0].text
 
 
 def test_clients_of_the_service_read_each_line_once_over_its_restart(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    (tmp_path / "bots/echo").mkdir(parents=True)
+    shutil.copytree(EMBEDDING.parent / "hello-python", tmp_path / "bots/hello-python")
+    (tmp_path / "bots/echo").mkdir()
     (tmp_path / "bots/echo/main.py").write_text(ECHO)
     feed = Feed(tmp_path / "feed")
     with service(tmp_path, environment) as process:
@@ -206,7 +219,7 @@ def test_one_bot_is_run_and_another_watched(tmp_path: Path, environment: dict[st
 def run(name: str, tmp_path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(EMBEDDING / name), "process"]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=4 * PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     return done
