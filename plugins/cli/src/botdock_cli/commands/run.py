@@ -12,6 +12,7 @@ from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError, EngineUnavailableE
 from botdock.model import ExecutionResult, Outcome, RestartPolicy, Status, Stream
 from botdock_cli.commands import verb
 from botdock_cli.interrupts import Interrupts
+from botdock_cli.layout import columns_of, wrapped
 from botdock_cli.log_output import Outlet
 from botdock_cli.options import json_option, takes_run_options
 from botdock_cli.outcomes import RECOVER, cure, exit_code, logs_command, maskings, notes, summary
@@ -163,7 +164,8 @@ def _advice(result: ExecutionResult, *, everything: bool) -> list[str]:
 
 
 def _dim(line: str) -> None:
-    sys.stderr.write(f"\x1b[2mbotdock: {line}\x1b[0m\n" if wants_colour(sys.stderr) else f"botdock: {line}\n")
+    text = "\n".join(wrapped(line, columns_of(sys.stderr), first="botdock: ", rest="  "))
+    sys.stderr.write(f"\x1b[2m{text}\x1b[0m\n" if wants_colour(sys.stderr) else f"{text}\n")
 
 
 def _code(result: ExecutionResult, relay: Relay) -> int:
