@@ -8,6 +8,7 @@ from collections.abc import Generator
 import pytest
 
 pytest_plugins = [
+    "testbed.browser",
     "testbed.fixtures",
     "testbed.foreign_fixtures",
     "testbed.kubernetes_fixtures",

@@ -76,6 +76,18 @@ DEFINITIONS: dict[str, Schema] = {
         "What a bot returned: `result`; of several, a list.",
         {**_SCHEMA, **fields(ExecutionResult, "execution_id", "id", "outcome"), "value": said("Any JSON.", Any)},
     ),
+    "Report": closed(
+        "What `report` wrote.",
+        {
+            **_SCHEMA,
+            "file": said("The page."),
+            "executions": said("Those that it shows.", list[str]),
+            "faults": said(
+                "The parts of their values that do not have their form: `where`, `problem`, `hint`.",
+                dict[str, list[dict[str, str]]],
+            ),
+        },
+    ),
     "Line": closed(
         "A line of `logs`; where bytes are missing, a gap stands in its place.",
         {

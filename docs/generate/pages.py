@@ -42,6 +42,7 @@ MODULES = (
     "botdock.services",
     "botdock.shim",
     "botdock.supervisor",
+    "botdock_reports",
     "botdock_testing",
 )
 """The public modules; `botdock.errors` and `botdock.hookspecs` have pages of their own."""

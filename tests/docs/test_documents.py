@@ -23,6 +23,7 @@ TRIED_ELSEWHERE = FOLLOWED | {
     "bots-with-dependencies.md",
     "kubernetes.md",
     "operate.md",
+    "reports.md",
     "start-a-plugin.md",
     "write-a-runtime.md",
     "write-an-engine.md",

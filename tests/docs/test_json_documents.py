@@ -60,6 +60,7 @@ def test_what_verbs_print_of_an_execution(printed: Command) -> None:
     valid("Execution", printed("wait", "greeter")[0])
     valid("Inspection", printed("inspect", "greeter"))
     valid("Value", printed("result", "greeter"))
+    valid("Report", printed("report", "greeter"))
     valid("Line", printed("logs", "greeter"))
     valid("LogCheck", printed("logs", "--verify", "greeter"))
     valid("Removed", printed("gc", "--dry-run", "--older-than", "0.001s")[0])

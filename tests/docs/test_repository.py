@@ -32,8 +32,11 @@ PUBLIC = [
     "botdock.services",
     "botdock.shim",
     "botdock.supervisor",
+    "botdock_reports",
     "botdock_testing",
 ]
+LIBRARIES = {"botdock-reports"}
+"""Members that plug nothing in, and are imported."""
 
 MAX_LINES = 300
 DRILLED = re.compile(r"testbed(\.| import )drills|pytest\.mark\.sampled")
@@ -126,7 +129,8 @@ def test_a_member_stands_on_its_own(member: Path) -> None:
     assert len((member / "README.md").read_text().splitlines()) > 5
     assert list(member.glob("tests/test_*.py"))
     assert "uv" not in project.get("tool", {}), "sources belong to the root alone: a copy of the member has none"
-    assert project["project"].get("entry-points", {}).keys() | project["project"].get("scripts", {}).keys()
+    plugged = project["project"].get("entry-points", {}).keys() | project["project"].get("scripts", {}).keys()
+    assert bool(plugged) == (name not in LIBRARIES)
     assert name in (ROOT / "pyproject.toml").read_text()
 
 

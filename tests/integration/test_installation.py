@@ -26,6 +26,7 @@ STANDARD = {
     "botdock-engine-docker",
     "botdock-engine-oci",
     "botdock-engine-process",
+    "botdock-reports",
     "botdock-runtime-bash",
     "botdock-runtime-nodejs20",
     "botdock-runtime-nodejs22",
@@ -34,6 +35,9 @@ STANDARD = {
     "botdock-runtime-python313",
     "botdock-storage-local-fs",
 }
+
+LICENCES = {"botdock-reports": "Apache-2.0 AND MIT"}
+"""Of what carries the work of others."""
 
 
 class Installation:
@@ -141,7 +145,8 @@ def test_the_metadata_of_each_wheel_is_whole_and_names_no_address(wheels: list[P
             metadata = message_from_string(archive.read(file).decode())
             licence = archive.read(file.replace("METADATA", "licenses/LICENSE"))
         assert licence == (ROOT / "LICENSE").read_bytes()
-        assert (metadata["License-Expression"], metadata["Requires-Python"]) == ("Apache-2.0", ">=3.11")
+        assert metadata["License-Expression"] == LICENCES.get(distribution(wheel), "Apache-2.0")
+        assert metadata["Requires-Python"] == ">=3.11"
         assert metadata["Summary"]
         assert metadata["Author"]
         assert str(metadata.get_payload()).startswith("# botdock")
@@ -151,7 +156,7 @@ def test_the_metadata_of_each_wheel_is_whole_and_names_no_address(wheels: list[P
 
 def test_each_member_says_what_it_adds(wheels: list[Path]) -> None:
     for wheel in wheels:
-        if distribution(wheel) in {"botdock", "botdock-cli", "botdock-testing"}:
+        if distribution(wheel) in {"botdock", "botdock-cli", "botdock-reports", "botdock-testing"}:
             continue
         with zipfile.ZipFile(wheel) as archive:
             [file] = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
@@ -167,7 +172,7 @@ def test_standard_is_what_it_says(installation: Installation) -> None:
 
 def test_the_command_finds_what_is_installed(installation: Installation) -> None:
     said = installation.run(installation.program("botdock"), "plugins", "--json")
-    for name in STANDARD - {"botdock-cli"}:
+    for name in STANDARD - {"botdock-cli", "botdock-reports"}:
         assert name in said
     assert installation.run(installation.program("botdock"), "--help")
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+from testbed.browser import ensure_browser
 from testbed.cache import cache_dir
 from testbed.console import TestbedError, say
 from testbed.daemon import PrivateDaemon
@@ -32,6 +33,7 @@ def prepare() -> None:
     _prepare("an OCI runtime", ensure_runtimes)
     _prepare("MinIO", ensure_minio)
     _prepare("Node.js 22", ensure_node22)
+    _prepare("a browser", ensure_browser)
     _prepare("Kubernetes", _prepare_kubernetes)
     _prepare("a registry of images", ensure_registry)
     say(f"ready; what was built is kept in {cache_dir()}")

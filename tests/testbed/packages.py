@@ -11,6 +11,7 @@ from testbed.cache import cache_dir, locked
 from testbed.console import TestbedError, run, say
 
 PACKAGES = {
+    "chromium-headless-shell": "chromium-headless-shell",
     "containerd": "containerd",
     "crun": "crun",
     "debootstrap": "debootstrap",

@@ -40,6 +40,11 @@ def print_text(lines: Iterable[str], *, colour: bool = False, folds: bool = True
     return _print(["".join(_lines(_folded(lines, width), colour=colour))])
 
 
+def print_whole(text: str) -> int:
+    """Print a document as it is; return what to exit with."""
+    return _print([text])
+
+
 def stream_text(lines: Iterable[str]) -> int:
     """Print lines as they come, however many; return what to exit with."""
     return _print(_lines(lines))

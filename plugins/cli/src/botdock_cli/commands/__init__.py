@@ -23,6 +23,7 @@ SUMMARIES = {
     "stop": "Stop executions, whichever process runs them, and wait until they have ended.",
     "rm": "Remove executions that have ended, with their logs and results.",
     "result": "Show what bots returned.",
+    "report": "Write a page of what bots returned: metrics, plots and tables, side by side.",
     "inspect": "Show all that is known of executions, as JSON.",
     "supervise": "Watch over what was started, as a service, until asked to hand over.",
     "pool": "Show the containers that wait for a run.",
