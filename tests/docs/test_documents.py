@@ -6,11 +6,13 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from botdock import Config
+from botdock.services import read_manifest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
@@ -29,17 +31,6 @@ TRIED_ELSEWHERE = FOLLOWED | {
     "write-a-storage-backend.md",
 }
 """Documents whose commands are about files that they show."""
-CONFIGURING = (
-    "bots-with-dependencies.md",
-    "configure.md",
-    "images.md",
-    "keep-bots-running.md",
-    "kubernetes.md",
-    "operate.md",
-    "run-without-docker.md",
-    "use-a-remote-docker.md",
-)
-"""Documents whose TOML is configuration."""
 RUNS = re.compile(r"\b((Docker)?Runner|submit)\(")
 PROOF = re.compile(r"`([\w/]+/tests/[\w/]*test_\w+\.py|tests/[\w/]+\.py)((?:::\w+)*)`")
 
@@ -135,12 +126,22 @@ def test_the_tests_that_prove_a_promise_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "block", [block for name in CONFIGURING for block in blocks(ROOT / f"docs/how-to/{name}", "toml")]
+    "block",
+    [
+        pytest.param(block, id=f"{document.relative_to(ROOT)}-{number}")
+        for document in DOCUMENTS
+        for number, block in enumerate(blocks(document, "toml"))
+    ],
 )
-def test_a_shown_configuration_is_valid(block: str, tmp_path: Path) -> None:
-    path = tmp_path / "botdock.toml"
-    path.write_text(block)
-    Config.load(path, environ={})
+def test_a_shown_configuration_manifest_or_project_is_valid(block: str, tmp_path: Path) -> None:
+    if tomllib.loads(block).keys() & {"build-system", "project"}:
+        return
+    if re.search(r"^(name|type) = |^\[entrypoints\]", block, re.MULTILINE):
+        (tmp_path / "bot.toml").write_text(block)
+        assert read_manifest(tmp_path)
+    else:
+        (tmp_path / "botdock.toml").write_text(block)
+        Config.load(tmp_path / "botdock.toml", environ={})
 
 
 def test_shown_variables_are_valid() -> None:

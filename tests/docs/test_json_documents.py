@@ -92,6 +92,10 @@ def test_what_is_rarely_there() -> None:
     now = datetime.now(UTC)
     told = Notification(kind=NotificationKind.DISK_LOW, message="1 GiB free", at=now, home="/srv", free_bytes=1)
     valid("Notification", json.loads(json.dumps(told.to_json())))
+    (shown,) = re.findall(
+        r"^```json\n(.*?)```", (ROOT / "docs/how-to/keep-bots-running.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    valid("Notification", json.loads(shown))
     pool = PoolReport(runner="one", kinds=(PoolStatus(name="python311 bot", refill_seconds=(0.1,)),))
     valid("PoolReport", json.loads(json.dumps(pool.document())))
     stray = Leftover(kind="container", name="box", execution_id="", reason="none owns it", action="remove")

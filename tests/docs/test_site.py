@@ -17,7 +17,7 @@ import click
 import pytest
 
 from botdock import errors
-from botdock.config import Config
+from botdock.config import Config, Policy
 from botdock.errors import BotdockError, UserError
 from botdock.hookspecs import BotdockSpecs
 from botdock.plugin_manager import PluginManager
@@ -109,6 +109,42 @@ def test_every_command_and_option_is_documented() -> None:
         ]
         assert [option for option in options if option[0] == "-" and option not in sections[one.command_path]] == []
     assert len(sections) > 25
+
+
+def first_column(page: str, heading: str) -> list[str]:
+    """Return what stands as code in the first column of the table of a written page with that heading."""
+    table = WRITTEN[page].read_text().partition(f"\n| {heading} |")[2].partition("\n\n")[0]
+    cells = [re.split(r"(?<!\\)\|", row)[1] for row in table.splitlines()[2:]]
+    return [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_a_written_table_of_verbs_or_options_names_what_there_is() -> None:
+    context = click.Context(app, info_name="botdock")
+    verbs = {one.command_path.removeprefix("botdock "): one.command for one in pages.verbs(app, context)}
+    shown = [re.sub(r" (\[?[A-Z].*)$", "", verb) for verb in first_column("reference/command-line.md", "verb")]
+    assert sorted(shown) == sorted(verbs.keys() - {"storage"})
+    options = [option.partition(" ")[0] for option in first_column("reference/command-line.md", "option | means")]
+    known = {name for parameter in verbs["logs"].params for name in parameter.opts if name.startswith("-")}
+    assert set(options) == known - {"--config-file"}
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "document"),
+    [
+        ("reference/command-line.md", "key", "Result"),
+        ("reference/command-line.md", "key of a line", "Line"),
+        ("reference/command-line.md", "key of a gap", "Gap"),
+        ("reference/errors-as-json.md", "key", "Error"),
+    ],
+)
+def test_a_written_table_of_keys_names_those_of_the_document(page: str, heading: str, document: str) -> None:
+    keys = pages.documents.DEFINITIONS[document]["properties"].keys()
+    added = {"error_class", "problems", "hint"} if document == "Result" else set()
+    assert sorted(first_column(page, heading)) == sorted(keys - {"schema"} - added)
+
+
+def test_the_written_table_of_the_policy_names_its_keys() -> None:
+    assert sorted(first_column("how-to/configure.md", "key")) == sorted(attrs.fields_dict(Policy))
 
 
 def error_classes() -> list[type[BotdockError]]:
