@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import posixpath
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -53,18 +54,26 @@ _SHORT = {
     Unit.SECONDS: {"d": 86_400, "h": 3600, "m": 60, "s": 1},
 }
 _PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number", type(None): "nothing", Any: "any"}
-_OUTSIDE = re.compile(r"\[([^\[\]]+)\]\((?:\.\./)+((?:core|examples|plugins|runtimes|storage_backends|tests)/[^)]*)\)")
+_UPWARDS = re.compile(r"\[([^\[\]]+)\]\((\.\./[^)\s]+)\)")
 _WIDTH = 100
 
 
-def for_the_site(text: str) -> str:
-    """Return a page whose links to files of the repository, which the site has not, are their names."""
+def for_the_site(text: str, page: str) -> str:
+    """Return a page whose links to files of the repository, which the site has not, are their names.
+
+    Args:
+        text: The page.
+        page: Its path below `docs`.
+    """
 
     def named(link: re.Match[str]) -> str:
-        words, path = link.groups()
-        return words if words.strip("`") in path else f"{words} (`{path}`)"
+        words, target = link.groups()
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(page), target))
+        if not path.startswith("../"):
+            return link[0]
+        return words if words.strip("`") in path else f"{words} (`{path.removeprefix('../')}`)"
 
-    return _OUTSIDE.sub(named, text)
+    return _UPWARDS.sub(named, text)
 
 
 def type_in_words(hint: Any) -> str:

@@ -64,6 +64,12 @@ def test_a_link_into_a_page_leads_to_a_heading_there_and_on_code_hosts(page: str
         assert anchor in host or there not in WRITTEN, f"#{anchor} of {there} has another name on code hosts"
 
 
+def test_a_link_out_of_the_documentation_is_a_name_on_the_site() -> None:
+    text = "[the core](../../core/botdock), [`tests`](../../tests), [logs](../how-to/logs.md#x)"
+    there = "the core (`core/botdock`), `tests`, [logs](../how-to/logs.md#x)"
+    assert pages.for_the_site(text, "reference/hooks.md") == there
+
+
 def test_the_names_that_the_site_documents_can_be_found() -> None:
     texts = [text_of(page) for page in {*WRITTEN, *pages.PAGES}]
     named = [name for text in texts for name in re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE)]
