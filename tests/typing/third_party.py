@@ -117,6 +117,7 @@ def application(config: Config) -> int | None:
             assert_type(line.stream, Stream)
         execution.stop()
         assert_type(execution.wait(timeout=5), ExecutionResult | None)
+        assert_type(execution.wait().outcome, Outcome | None)
     return result.exit_code
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack, overload
 
 from botdock._log import logger
 from botdock._threads import Pool
@@ -115,10 +115,18 @@ class ExecutionReader:
 
         self._over.add_done_callback(guarded)
 
+    @overload
+    def wait(self, timeout: None = None) -> ExecutionResult: ...
+    @overload
+    def wait(self, timeout: float | None) -> ExecutionResult | None: ...
     def wait(self, timeout: float | None = None) -> ExecutionResult | None:
-        """Wait for the end, at most `timeout` seconds; return the result, or None when it still runs."""
+        """Wait for the end, and return the result; None when it still runs after `timeout` seconds.
+
+        Without a timeout, it is `result`, also of one that a closed runner has left to the next.
+        """
         with suppress(TimeoutError), self._work.ends.blocked():
-            return self._over.result(timeout)
+            result = self._over.result(timeout)
+            return self.result if timeout is None else result
         return None
 
     async def aresult(self) -> ExecutionResult:

@@ -109,9 +109,9 @@ def _run(
         execution = _start(runner, executable, interrupts, quiet=quiet)
         relay.copy(execution.stream(), on_broken=interrupts.stop)
         result = execution.wait()
-    if result is not None and "left_behind" in result.evidence:
+    if "left_behind" in result.evidence:
         result = execution.result  # the runner has tried once more when it was closed
-    if result is None or result.outcome is None:
+    if result.outcome is None:
         raise BotdockError(f"execution {execution.execution_id} has no end", hint="This is a bug in botdock.")
     return result
 
