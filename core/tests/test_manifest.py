@@ -119,7 +119,7 @@ class TestBotToml:
             "bot.toml: limits.pids: must be a whole number, not float",
             "bot.toml: limits.tmpfs: '1e9' is not a size; write bytes, or for example '512MiB' or '1.5GB'",
             "bot.toml: limits.result: is larger than any number can be here",
-            "bot.toml: limits.output: -1 must be 1 to 1099511627776",
+            "bot.toml: limits.output: -1 bytes must be 1 B to 1 TiB",
             "bot.toml: image: 'Python:3' is not the name of an image: 'Python' must be in lower case",
             "bot.toml: restart: 'On_Failure:9' is not a restart policy; did you mean 'on-failure:9'?",
         ]

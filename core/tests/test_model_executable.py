@@ -71,7 +71,7 @@ def test_an_id_of_ten_thousand_characters_makes_a_short_message() -> None:
         ({"timeout": 0}, "timeout: 0 must be 0.001 to 31622400.0 seconds"),
         ({"timeout": math.inf}, "timeout: inf must be"),
         ({"timeout": "soon"}, "timeout: 'soon' is not a duration"),
-        ({"limits": Limits(memory=1)}, "limits.memory: 1 must be"),
+        ({"limits": Limits(memory=1)}, "limits.memory: 1 bytes must be 6 MiB to 64 TiB"),
         ({"code": "text"}, "code: must be bytes, not text"),
         ({"code_digest": ""}, "code_digest: '' must be 64 hexadecimal digits, after 'sha256:' or not"),
         ({"code_digest": "md5:" + "0" * 64}, "code_digest: 'md5:000"),

@@ -5,11 +5,9 @@ Only click is imported here; a verb's module is imported when it is asked for, s
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
-from botdock_cli.commands import SUMMARIES
+from botdock_cli.commands import SUMMARIES, load
 from botdock_cli.help import HelpContext
 from botdock_cli.options import CONFIG_FILE
 from botdock_cli.session import Session
@@ -54,7 +52,7 @@ class _Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the verb that the first word names, its command, and the other words."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command and import_module(f"botdock_cli.commands.{name}").command, rest
+        return name, load(name) if name and command else None, rest
 
 
 def _show_version(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it so

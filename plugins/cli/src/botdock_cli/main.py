@@ -17,7 +17,7 @@ def main(args: list[str]) -> int:
 
         code = invoke(args or ["--help"], session)
     except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the last place that can turn an error into a line
-        return report(error, debug=session.debug, as_json=_wants_json(args))
+        return report(error, debug=session.debug, as_json=_wants_json(args), args=args)
     return code if isinstance(code, int) else 0
 
 

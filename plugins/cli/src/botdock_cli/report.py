@@ -67,13 +67,14 @@ class PrintedError(Exception):
     """Its cause has a place in the document on stdout already; only a person is still to be told."""
 
 
-def report(error: BaseException, *, debug: bool, as_json: bool = False) -> int:
+def report(error: BaseException, *, debug: bool, as_json: bool = False, args: list[str] | None = None) -> int:
     """Tell a person about `error` on stderr, and return what to exit with.
 
     Args:
         error: What was raised.
         debug: Whether its traceback is shown.
         as_json: Whether stdout gets it too, as a document on one line.
+        args: The words of the command line, for what may have been meant.
     """
     if isinstance(error, PrintedError) and error.__cause__ is not None:
         error, as_json = error.__cause__, False
@@ -81,7 +82,7 @@ def report(error: BaseException, *, debug: bool, as_json: bool = False) -> int:
         import traceback
 
         say("".join(traceback.format_exception(error)), folds=False)
-    failure = _failure(error, debug=debug)
+    failure = _failure(error, debug=debug, args=args)
     if as_json:
         from botdock_cli.output import print_document
 
@@ -116,7 +117,7 @@ def _as_document(failure: _Failure) -> dict[str, object]:
     return {"schema": 1, "error": "\n".join(failure.problems), **told}
 
 
-def _failure(error: BaseException, *, debug: bool) -> _Failure:
+def _failure(error: BaseException, *, debug: bool, args: list[str] | None = None) -> _Failure:
     from botdock.errors import BotdockError
 
     name = type(error).__name__
@@ -127,7 +128,7 @@ def _failure(error: BaseException, *, debug: bool) -> _Failure:
     if isinstance(error, BotdockError):
         return _ours(error)
     if is_usage_error(error):
-        return _usage(error)
+        return _usage(error, args or [])
     shows_more = None if debug else "BOTDOCK_DEBUG=1 shows the traceback."
     if isinstance(error, OSError):
         return _Failure(name, [_os_error(error)], shows_more, EXIT_BUG)
@@ -158,12 +159,17 @@ def _execution(error: BotdockError) -> str:
     return f", execution: {error.execution_id}" if error.execution_id else ""
 
 
-def _usage(error: BaseException) -> _Failure:
+def _usage(error: BaseException, args: list[str]) -> _Failure:
+    from botdock_cli.habits import hint_for
+
     message: str = error.format_message()  # type: ignore[attr-defined] # asked for by is_usage_error
     context = getattr(error, "ctx", None)
     command = getattr(context, "command_path", "botdock")
     code: int = error.exit_code  # type: ignore[attr-defined] # asked for by is_usage_error
-    return _Failure("UsageError", [message], f"`{command} --help` shows what there is.", code)
+    known = hint_for(error, args)  # type: ignore[arg-type] # asked for by is_usage_error
+    if known:  # what click takes for near is far from it
+        message = message.partition(" (Did you")[0].partition(" Did you")[0]
+    return _Failure("UsageError", [message], known or f"`{command} --help` shows what there is.", code)
 
 
 def _os_error(error: OSError) -> str:

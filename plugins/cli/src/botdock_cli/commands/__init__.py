@@ -7,6 +7,7 @@ help and completion stay quick.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import click
@@ -39,6 +40,12 @@ SUMMARIES = {
     "metrics": "Show what was counted: executions, phases, containers, logs, storage.",
 }
 """Each verb, in the order in which `botdock --help` shows them."""
+
+
+def load(name: str) -> click.Command:
+    """Import the module of a verb, and return its command."""
+    command: click.Command = import_module(f"botdock_cli.commands.{name}").command
+    return command
 
 
 def verb(
