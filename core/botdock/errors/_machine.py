@@ -156,14 +156,23 @@ class ImageError(ContainerError):
     Attributes:
         image: The reference that was asked for.
         transient: Whether trying again may help: the registry stumbled, it did not refuse.
+        is_absent: Whether the engine knows that the image is absent; else it cannot tell which it has.
     """
 
     def __init__(
-        self, message: str, *, image: str, engine: str = "", hint: str | None = None, transient: bool = False
+        self,
+        message: str,
+        *,
+        image: str,
+        engine: str = "",
+        hint: str | None = None,
+        transient: bool = False,
+        is_absent: bool = True,
     ) -> None:
         super().__init__(message, engine=engine, operation="ensure_image", hint=hint)
         self.image = image
         self.transient = transient
+        self.is_absent = is_absent
 
 
 class ContainerNotFoundError(ContainerError):

@@ -55,6 +55,7 @@ class EngineCapabilities:
         separate_streams: Whether stdout and stderr can be told apart; without, all is stdout.
         exact_bytes: Whether logs hold every byte as it was written.
         resumable_logs: Whether `read_logs` can continue from a cursor; without, it is only read from its beginning.
+        keeps_unfollowed_logs: Whether the end of a log stays to be read that no runner has followed.
     """
 
     engine: str
@@ -65,6 +66,7 @@ class EngineCapabilities:
     separate_streams: bool = True
     exact_bytes: bool = True
     resumable_logs: bool = True
+    keeps_unfollowed_logs: bool = True
 
     @property
     def log_faults(self) -> tuple[str, ...]:
@@ -73,6 +75,7 @@ class EngineCapabilities:
             "stdout and stderr come as one stream": self.separate_streams,
             "bytes may differ from what was written": self.exact_bytes,
             "a log that breaks off is not read on": self.resumable_logs,
+            "of a log that no runner follows, even the end may be gone": self.keeps_unfollowed_logs,
         }
         return tuple(fault for fault, absent in faults.items() if not absent)
 
@@ -147,16 +150,13 @@ class EngineEvents(ABC):
 class Engine(ABC):
     """Runs containers; small, so that it is written in an afternoon. All methods may be called from several threads.
 
-    `ContainerService` stands above it and adds policy, retries and metrics, so an engine does what it is told, once,
-    within the time it is given, and raises a `ContainerError` of the right kind when it cannot. It never interprets
-    an exit code, and it never leaves a container behind when `create` raises.
+    `ContainerService` above it adds policy, retries and metrics: an engine does what it is told, once, within its time,
+    or raises a `ContainerError`. It interprets no exit code, and leaves no container behind when `create` raises.
 
     The life of a container: `create`, `attach`, `start`, `wait`, `fetch_result`, `remove`. Each takes the handle that
     `create` returned, in this process or in one that died since: so an engine need not keep a table of its own. A
     handle that has the id and no state works too, if not as fast: what `list` or a user names. Times are in seconds.
-
-    Example:
-        The fake in `botdock_testing` is a complete one; `EngineContract` there holds any to what is written here.
+    The fake in `botdock_testing` is a complete one; `EngineContract` there holds any to what is written here.
     """
 
     @abstractmethod

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from botdock.config import Config
-from botdock.errors import EngineUnavailableError
+from botdock.errors import EngineUnavailableError, ImageError
 from botdock.executions import _queue as queue
 from botdock.executions._lease import Lease
 from botdock.executions._requests import Request, Restart
@@ -34,7 +34,7 @@ from botdock.services.outbox.queue import MessageQueue
 from botdock.supervisor._seat import seated
 from botdock_cli import check_machine
 from botdock_cli.check_machine import check_executions, check_outboxes, check_runners, check_strays
-from botdock_cli.commands.doctor import check_engines
+from botdock_cli.commands.doctor import check_engines, check_images
 
 
 @pytest.fixture
@@ -132,6 +132,20 @@ def test_what_the_logs_of_an_engine_lack_is_a_warning(config: Config) -> None:
     answers, logs = check_engines(knows, config)["dock"].checks
     assert (answers.status, logs.name, logs.status) == (CheckStatus.OK, "dock.logs", CheckStatus.WARNING)
     assert logs.detail == "bytes may differ from what was written"
+
+
+def test_where_images_are_that_an_engine_cannot_look_for_is_not_guessed(config: Config) -> None:
+    def ensure_image(image: str, **_: object) -> None:
+        raise ImageError("who knows", image=image, is_absent=False)
+
+    engine: Any = SimpleNamespace(ensure_image=ensure_image, close=lambda: None)
+    plugin = EnginePlugin(name="dock", factory=lambda config: engine)
+    knows: Any = SimpleNamespace(engines=lambda: {"dock": plugin}, runtimes=lambda: {"r": SimpleNamespace(image="i:1")})
+    (check,) = check_images(knows, config, ["dock"])
+    assert (check.status, check.detail) == (
+        CheckStatus.OK,
+        "which machine has i:1 is not known here; one that lacks it pulls it",
+    )
 
 
 def queue_of(config: Config, storage: str = "local-fs") -> MessageQueue:

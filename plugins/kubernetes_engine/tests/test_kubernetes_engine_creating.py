@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from botdock.errors import ContainerError
+from botdock.errors import ContainerError, ImageError
 from botdock.model import ContainerHandle
 from botdock_engine_kubernetes.cluster import Cluster
 from botdock_engine_kubernetes.engine import KubernetesEngine
@@ -78,6 +78,16 @@ def test_a_job_whose_secrets_are_refused_is_removed_and_why_is_told(
     with pytest.raises(ContainerError, match="exceeded quota"):
         engine.create(*wanted, timeout=CALL)
     assert api.requests[-1].startswith("DELETE")
+
+
+def test_a_bot_that_another_runner_was_to_start_is_not_waited_for_without_an_end(
+    cluster: Cluster, settings: KubernetesSettings, api: Api, tmp_path: Path
+) -> None:
+    engine = KubernetesEngine(cluster, settings, home=tmp_path, image="i", start_timeout=0.0)
+    api.jobs[JOB] = job()
+    api.pods[JOB] = pod(bot={"waiting": {"reason": "ImagePullBackOff", "message": "timed out"}})
+    with pytest.raises(ImageError, match="ImagePullBackOff: timed out"):
+        engine.wait(ContainerHandle(id=JOB), timeout=1.0)
 
 
 @pytest.mark.parametrize(("bot", "marks"), [(RUNNING, 1), (ended(), 0)])

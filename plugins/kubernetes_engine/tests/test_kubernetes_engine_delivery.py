@@ -80,15 +80,15 @@ def unpack(image: Path, package: Package, to: Path, *, program: str = "") -> sub
 
 
 def look(path: Path) -> list[tuple[str, int, int, object]]:
-    """Return what is in a folder: names, modes, times, and contents or where links lead."""
+    """Return what is in a folder: names, modes, times of files, and contents or where links lead."""
     found: list[tuple[str, int, int, object]] = []
     for entry in sorted(path.rglob("*")):
         status = entry.lstat()
         if entry.is_symlink():
             found.append((str(entry.relative_to(path)), 0, 0, str(entry.readlink())))
         else:
-            content = entry.read_bytes() if entry.is_file() else None
-            found.append((str(entry.relative_to(path)), status.st_mode, int(status.st_mtime), content))
+            content, time = (entry.read_bytes(), int(status.st_mtime)) if entry.is_file() else (None, 0)
+            found.append((str(entry.relative_to(path)), status.st_mode, time, content))
     return found
 
 

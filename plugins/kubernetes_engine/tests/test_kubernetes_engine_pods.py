@@ -104,7 +104,7 @@ def test_why_nothing_is_heard_is_known_until_it_is_heard_again(pods: Pods, api: 
 
 
 def test_ends_are_told_once_of_those_that_carry_the_labels(pods: Pods, api: Api) -> None:
-    ends = Ends(pods, {"io.botdock.owner": "me"})
+    ends = Ends(pods, {"io.botdock.owner": "me"}, start_timeout=LONG)
     mine = {"io.botdock.job": JOB, "io.botdock.user": "2000001", "io.botdock.owner": "me"}
     api.tell("ADDED", pod(OTHER, bot=ended()))
     api.tell("ADDED", pod(bot=RUNNING, metadata={"labels": mine}))
@@ -117,6 +117,17 @@ def test_ends_are_told_once_of_those_that_carry_the_labels(pods: Pods, api: Api)
     reader.start()
     assert list(ends.read(LONG)) == []
     reader.join()
+    ends.close()
+
+
+def test_a_pod_that_does_not_begin_in_time_is_told_of_until_it_does(pods: Pods, api: Api) -> None:
+    api.tell("ADDED", pod())
+    assert told(pods, lambda pod: pod is not None)
+    ends = Ends(pods, {}, start_timeout=0.0)
+    assert list(ends.read(0.0)) == list(ends.read(0.0)) == [JOB]
+    api.tell("MODIFIED", pod(bot=RUNNING))
+    assert told(pods, has_run)
+    assert list(ends.read(0.0)) == []
     ends.close()
 
 

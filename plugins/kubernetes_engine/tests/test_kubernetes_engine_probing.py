@@ -54,7 +54,9 @@ def test_what_is_missing_is_what_the_container_that_was_tried_lacks(look: Callab
     assert found.image == "bash:5.2"
     capabilities = found.capabilities("v1.32.2", separate_streams=False)
     assert capabilities.missing == found.missing
-    assert capabilities.log_faults == ("stdout and stderr come as one stream", "bytes may differ from what was written")
+    one, exact, *_ = capabilities.log_faults
+    assert (one, exact) == ("stdout and stderr come as one stream", "bytes may differ from what was written")
+    assert not capabilities.keeps_unfollowed_logs
 
 
 def test_bytes_are_exact_where_a_cr_before_a_newline_is_in_the_log(look: Callable[..., Probe]) -> None:

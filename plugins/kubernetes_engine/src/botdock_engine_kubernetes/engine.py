@@ -70,12 +70,14 @@ class KubernetesEngine(Engine):
         home: Path,
         image: str,
         pull: PullPolicy = PullPolicy.MISSING,
+        start_timeout: float = 60.0,
     ) -> None:
         self._cluster = cluster
         self._settings = settings
         self._home = home
         self._probe_image = image
         self._pull = pull
+        self._start_timeout = start_timeout
         self._pods = Pods(cluster)
         self._jobs = Jobs(cluster)
         self._creating = Creating(cluster, self._pods, self._jobs, settings, pull=pull)
@@ -102,6 +104,7 @@ class KubernetesEngine(Engine):
             home=config.home_dir / ENGINE,
             image=probe_image(config, settings),
             pull=config.containers.pull,
+            start_timeout=config.containers.call_timeout,
         )
 
     def capabilities(self) -> EngineCapabilities:
@@ -130,6 +133,7 @@ class KubernetesEngine(Engine):
                 f"{ENGINE}: image {image!r}: which images the nodes have is not known here; they pull what they lack",
                 image=image,
                 engine=ENGINE,
+                is_absent=False,
                 hint='With containers.pull = "never", a bot runs only where its image is.',
             )
         return ImageInfo(reference=image, digest=image.partition("@")[2])
@@ -166,6 +170,10 @@ class KubernetesEngine(Engine):
             if pod is not None:
                 return self._status(name, None, pod)
             if self._pods.last(name) is None and self._pods.fault is None and self._pods.is_listed:
+                if (
+                    self._pods.waits(name) > self._start_timeout
+                ):  # who was to start it is dead, else it would have ended
+                    raise self._starting.late(name, timeout=self._start_timeout)
                 return None
             if fault := self._pods.fault:
                 raise EngineUnavailableError(fault.message, engine=ENGINE, operation="wait", hint=fault.hint)
@@ -214,7 +222,7 @@ class KubernetesEngine(Engine):
 
     def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents:
         """Begin to tell of the ends of containers."""
-        ends = Ends(self._pods, selectors)
+        ends = Ends(self._pods, selectors, start_timeout=self._start_timeout)
         self._pods.wait("", lambda _pod: True, timeout=timeout)  # until the watch has begun
         return ends
 

@@ -20,13 +20,18 @@ class Ends(EngineEvents):
     """Tells of each pod that carries certain labels once its bot has ended, and once it is gone.
 
     A watch that was cut goes on from where it was, or lists all pods again: a cut loses no end, and tells it later.
+    A pod whose bot has not begun for longer than a start may take is told of too, for `wait` says why.
     """
 
-    def __init__(self, pods: Pods, selectors: Mapping[str, str]) -> None:
+    def __init__(self, pods: Pods, selectors: Mapping[str, str], *, start_timeout: float) -> None:
+        self._pods = pods
+        self._start_timeout = start_timeout
         self._selectors = selectors.items()
         self._told: SimpleQueue[str] = SimpleQueue()
         self._mine: set[str] = set()
         self._end = pods.listen(self._changed)
+        for name, pod in pods.known():
+            self._changed(name, pod)
 
     def read(self, timeout: float) -> Sequence[str]:
         """Return the containers that have ended."""
@@ -35,7 +40,7 @@ class Ends(EngineEvents):
             while not self._told.empty():
                 names.append(self._told.get_nowait())
         except Empty:
-            return []
+            return [name for name in list(self._mine) if self._pods.waits(name) > self._start_timeout]
         return [name for name in names if name]
 
     def close(self) -> None:

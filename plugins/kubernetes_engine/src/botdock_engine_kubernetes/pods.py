@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
@@ -19,6 +20,7 @@ from lightkube.resources.core_v1 import Pod
 
 from botdock_engine_kubernetes.errors import FOREIGN, Call, code_of, translate
 from botdock_engine_kubernetes.job import JOB_LABEL, LABEL_USER
+from botdock_engine_kubernetes.statuses import has_ended, has_run
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -51,6 +53,7 @@ class Pods:
         self._cluster = cluster
         self._pods: dict[str, Pod] = {}
         self._gone: OrderedDict[str, Pod] = OrderedDict()
+        self._waiting: dict[str, float] = {}
         self._listeners: list[Changed] = []
         self._starting = Lock()
         self._watching: concurrent.futures.Future[None] | None = None
@@ -62,9 +65,18 @@ class Pods:
         """Return what is known of the pod of a Job; None where there is none, or not yet."""
         return self._pods.get(job)
 
+    def known(self) -> list[tuple[str, Pod]]:
+        """Return all pods that are known, by their Jobs."""
+        return list(self._pods.items())
+
     def last(self, job: str) -> Pod | None:
         """Return how a pod was last seen that is gone."""
         return self._gone.get(job)
+
+    def waits(self, job: str) -> float:
+        """Return for how many seconds a pod has been seen that has not begun to run its bot; 0 where it has."""
+        since = self._waiting.get(job)
+        return 0.0 if since is None else time.monotonic() - since
 
     @property
     def is_listed(self) -> bool:
@@ -73,7 +85,7 @@ class Pods:
 
     def users(self) -> set[int]:
         """Return the user ids of the pods that are known."""
-        labels = [(pod.metadata and pod.metadata.labels) or {} for pod in list(self._pods.values())]
+        labels = [(pod.metadata and pod.metadata.labels) or {} for _, pod in self.known()]
         return {int(found[LABEL_USER]) for found in labels if found.get(LABEL_USER, "").isdigit()}
 
     async def until(self, job: str, ready: Ready) -> Pod | None:
@@ -183,10 +195,15 @@ class Pods:
 
     def _note(self, name: str, pod: Pod) -> None:
         self._pods[name] = pod
+        if has_run(pod) or has_ended(pod):
+            self._waiting.pop(name, None)
+        else:
+            self._waiting.setdefault(name, time.monotonic())
         self._tell(name, pod)
 
     def _forget(self, name: str, pod: Pod) -> None:
         self._pods.pop(name, None)
+        self._waiting.pop(name, None)
         self._gone[name] = pod
         while len(self._gone) > MOST_GONE:
             self._gone.popitem(last=False)

@@ -79,6 +79,7 @@ class Probe:
             missing=dict(self.missing),
             separate_streams=separate_streams,
             exact_bytes=self.exact_bytes,
+            keeps_unfollowed_logs=False,  # the kubelet may begin a new file at the end, and serves the newest alone
         )
 
 

@@ -58,7 +58,7 @@ class Starting:
         self._cluster.call("start", lambda: resume(name), timeout=timeout, container_id=name, repeatable=True)
         pod = self._pods.wait(name, is_decided, timeout=max(0.0, deadline - time.monotonic()))
         if pod is None:
-            raise self._late(name, call)
+            raise self.late(name, timeout=timeout)
         end = state_of(pod)
         if has_run(pod) and not (end and end.terminated and end.terminated.reason in NOT_STARTED):
             return
@@ -67,8 +67,9 @@ class Starting:
         seen = status(name, None, pod)
         raise call.error(ContainerError, (seen and seen.error) or "it did not start", hint=_PROGRAM)
 
-    def _late(self, name: str, call: Call) -> ContainerError:
-        """Return the error of a bot that does not run in time, with what the cluster says of it."""
+    def late(self, name: str, *, timeout: float) -> ContainerError:
+        """Return the error of a bot that does not run after so many seconds, with what the cluster says of it."""
+        call = Call(operation="start", url=self._cluster.url, timeout=timeout, container_id=name)
         pod = self._pods.look(name)
         if fault := self._pods.fault:
             return fault

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,13 @@ class Known(KubernetesEngine):
 
     def capabilities(self) -> EngineCapabilities:
         enforced = frozenset(Feature) - MISSING.keys()
-        return EngineCapabilities(engine="kubernetes", enforced=enforced, missing=MISSING, separate_streams=False)
+        return EngineCapabilities(
+            engine="kubernetes",
+            enforced=enforced,
+            missing=MISSING,
+            separate_streams=False,
+            keeps_unfollowed_logs=False,
+        )
 
 
 @pytest.mark.sampled(10)
@@ -46,9 +51,3 @@ class TestKubernetesEngineContract(EngineContract):
     @pytest.fixture
     def absent_image(self) -> str:
         return "registry.invalid/absent:1"
-
-    @pytest.mark.xfail(
-        reason="a log that is not followed is empty where the kubelet began a new file at its end", strict=False
-    )
-    def test_one_that_may_write_without_an_end_is_not_ended_for_it(self, engine: Engine, make_spec: Any) -> None:
-        super().test_one_that_may_write_without_an_end_is_not_ended_for_it(engine, make_spec)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from botdock.errors import BotdockError, ConfigError, PolicyError
+from botdock.errors import BotdockError, ConfigError, ImageError, PolicyError
 from botdock.model import Check, CheckStatus, Feature, PullPolicy
 from botdock_cli.check_machine import at_most_warning, failed, guarded, ok, warning
 from botdock_cli.commands import verb
@@ -266,6 +266,8 @@ def _image(engine: Engine, name: str, image: str, config: Config) -> Check:
     try:
         found = engine.ensure_image(image, policy=PullPolicy.NEVER, timeout=config.containers.call_timeout)
     except BotdockError as error:
+        if isinstance(error, ImageError) and not error.is_absent:
+            return ok(name, f"which machine has {image} is not known here; one that lacks it pulls it")
         if config.containers.pull is PullPolicy.NEVER:
             return warning(name, f"{image} is not here", error.hint or "")
         return warning(name, f"{image} is not here; the first run pulls it")
