@@ -125,6 +125,20 @@ DEFINITIONS: dict[str, Schema] = {
     ),
     "LogSummary": closed("What is stored of a log, with its proof.", fields(LogSummary)),
     "Finding": closed("One thing that is not as it was stored.", fields(Finding)),
+    "Handover": closed(
+        "What `supervise` prints when it has handed over.",
+        {**_SCHEMA, "home": said("The state folder."), "pid": said("Its process.", int)},
+    ),
+    "Created": closed(
+        "What `new` wrote.",
+        {
+            "kind": said("As it was asked for."),
+            "name": said("As it was asked for."),
+            "folder": said("Where."),
+            "files": said("Its files, below the folder.", list[str]),
+            "next": said("What to do next.", list[str]),
+        },
+    ),
     "Plugin": closed("A plugin, in the list of `plugins`.", fields(PluginRecord)),
     "Doctor": closed(
         "What `doctor` saw.",
@@ -188,7 +202,7 @@ DEFINITIONS: dict[str, Schema] = {
         },
         optional=("key", "etag"),
     ),
-    "Object": closed("An object of the storage: `storage stat` and `put`, and in a list `ls`.", fields(ObjectInfo)),
+    "Object": closed("An object: `storage stat`, `storage put`, in a list `storage ls`.", fields(ObjectInfo)),
     "Fetched": closed(
         "What `storage get` wrote.",
         {**fields(ObjectInfo, "key", "size"), "path": said("The file.")},
@@ -208,6 +222,10 @@ DEFINITIONS: dict[str, Schema] = {
                 "Where one may be: `source`, `path`, `exists`, `used`, `ignored`.", list[dict[str, Any]]
             ),
         },
+    ),
+    "Trust": closed(
+        "What `config trust` has done.",
+        {**_SCHEMA, "file": said("The file."), "trusted": said("Whether it is trusted now.", bool)},
     ),
     "Error": closed(
         "What went wrong, of any verb with `--json`; see [errors as JSON](errors-as-json.md).",

@@ -18,6 +18,7 @@ from botdock.logging import disable
 from botdock.model import Check, CheckStatus, GapReason, LogGap, Notification, NotificationKind, Stream
 from botdock.orchestrator import Leftover
 from botdock.pool import PoolReport, PoolStatus
+from botdock.supervisor import Supervisor
 from botdock_cli.commands import doctor
 from botdock_cli.log_output import JsonPrinter
 from botdock_cli.main import main
@@ -37,6 +38,7 @@ def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     """Run one command line in a state folder of its own, and return the documents that it printed."""
     monkeypatch.setenv("BOTDOCK_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("BOTDOCK_ENGINE", "process")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str, code: int = 0) -> Any:
@@ -60,9 +62,9 @@ def test_what_verbs_print_of_an_execution(printed: Command) -> None:
     valid("Execution", printed("wait", "greeter")[0])
     valid("Inspection", printed("inspect", "greeter"))
     valid("Value", printed("result", "greeter"))
-    valid("Report", printed("report", "greeter"))
     valid("Line", printed("logs", "greeter"))
     valid("LogCheck", printed("logs", "--verify", "greeter"))
+    valid("Report", printed("report", "greeter"))
     valid("Removed", printed("gc", "--dry-run", "--older-than", "0.001s")[0])
     valid("Metrics", printed("metrics"))
     valid("Execution", printed("rm", "greeter")[0])
@@ -73,6 +75,9 @@ def test_what_verbs_print_that_need_no_execution(printed: Command) -> None:
     valid("Explanation", printed("explain", HELLO))
     for plugin in printed("plugins"):
         valid("Plugin", plugin)
+    valid("Created", printed("new", "bot", "mine"))
+    Path("botdock.toml").write_text('engine = "process"\n')
+    valid("Trust", printed("config", "trust"))
     valid("ConfigFiles", printed("config", "--path"))
     valid("Archive", printed("pack", HELLO, "-o", "hello.zip"))
     valid("Archive", printed("pack", HELLO, "--put", "hello.zip"))
@@ -86,6 +91,19 @@ def test_what_verbs_print_that_need_no_execution(printed: Command) -> None:
 def test_what_doctor_prints(printed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "examine", lambda _: [Check(name="disk", status=CheckStatus.OK, detail="60 GiB free")])
     valid("Doctor", printed("doctor"))
+
+
+class Left(Supervisor):
+    """A supervisor that hands over at once."""
+
+    def run(self, *, replace: bool = False, patience: float = 0.0) -> None:
+        del replace, patience
+
+
+def test_what_a_supervisor_prints_that_hands_over(printed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botdock.supervisor.Supervisor", Left)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    valid("Handover", printed("supervise"))
 
 
 def test_what_is_rarely_there() -> None:

@@ -134,6 +134,14 @@ def test_a_written_table_of_verbs_or_options_names_what_there_is() -> None:
     assert set(options) == known - {"--config-file"}
 
 
+def test_every_verb_that_prints_json_says_which_document() -> None:
+    context = click.Context(app, info_name="botdock")
+    said = " ".join(schema["description"] for schema in pages.documents.DEFINITIONS.values())
+    for one in pages.verbs(app, context):
+        if any("--json" in parameter.opts for parameter in one.command.params):
+            assert f"`{one.command_path.removeprefix('botdock ')}" in said
+
+
 @pytest.mark.parametrize(
     ("page", "heading", "document"),
     [
