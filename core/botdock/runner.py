@@ -10,13 +10,13 @@ from botdock.executions import Executions
 from botdock.factory import ServiceFactory
 from botdock.model import Executable, ExecutionResult
 from botdock.orchestrator import Execution
-from botdock.orchestrator.batch import Batch, OnMapProgress
-from botdock.orchestrator.owned import Owned
 from botdock.orchestrator.run import ProgressCallback
 from botdock.orchestrator.strays import Leftover
 from botdock.plugin_manager import PluginManager
 
 if TYPE_CHECKING:
+    from botdock.orchestrator.batch import Batch, OnMapProgress
+    from botdock.orchestrator.owned import Owned
     from botdock.pool import PoolReport
 
 __all__ = ["Execution", "Runner"]
@@ -84,12 +84,12 @@ class Runner:
 
     async def arun(self, executable: Executable) -> ExecutionResult:
         """`run`, without blocking the event loop; cancelling it stops the bot, and returns when it has stopped."""
-        owned = Owned(self._orchestrator.begin_soon, executable)
+        owned = self._begin(executable)
         return await owned.get(owned.over)
 
     async def astart(self, executable: Executable) -> Execution:
         """`start`, without blocking the event loop; cancelling it leaves nothing, and returns when nothing is left."""
-        owned = Owned(self._orchestrator.begin_soon, executable)
+        owned = self._begin(executable)
         return await owned.get(owned.begun)
 
     def map(
@@ -120,7 +120,7 @@ class Runner:
                     print(result.id, result.outcome, result.value)
             ```
         """
-        return Batch(self._orchestrator.begin_soon, executables, concurrency, progress).results()
+        return self._batch(executables, concurrency, progress).results()
 
     def amap(
         self, executables: Iterable[Executable], *, concurrency: int = 4, progress: OnMapProgress | None = None
@@ -130,7 +130,7 @@ class Runner:
         A loop that may be left early closes it: `async with contextlib.aclosing(runner.amap(bots)) as results`. As with
         any asynchronous generator, what was left by `break` alone is stopped a little later, by the event loop.
         """
-        return Batch(self._orchestrator.begin_soon, executables, concurrency, progress).aresults()
+        return self._batch(executables, concurrency, progress).aresults()
 
     def warm(self, sizes: Mapping[str, int] | None = None, *, timeout: float = 60.0) -> PoolReport:
         """Keep so many containers waiting for runs, by the name of a runtime; None means `config.pool.sizes`.
@@ -187,6 +187,16 @@ class Runner:
                 recovers adopts them. Their executions are done here, with results that say `running`.
         """
         self._orchestrator.close(stop=stop)
+
+    def _begin(self, executable: Executable) -> Owned:
+        from botdock.orchestrator.owned import Owned  # which a run without asyncio does not need
+
+        return Owned(self._orchestrator.begin_soon, executable)
+
+    def _batch(self, executables: Iterable[Executable], concurrency: int, progress: OnMapProgress | None) -> Batch:
+        from botdock.orchestrator.batch import Batch  # nor a single run
+
+        return Batch(self._orchestrator.begin_soon, executables, concurrency, progress)
 
     def __enter__(self) -> Self:
         """Return itself."""
