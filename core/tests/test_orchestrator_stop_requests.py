@@ -139,6 +139,7 @@ def test_a_runner_that_is_closed_without_stopping_hands_over(
     assert next(iter(execution.logs(follow=True))).text == "tick"
     stage.orchestrator.close(stop=False)
     assert (execution.done, execution.result.status, execution.wait(0)) == (True, Status.RUNNING, None)
+    assert execution.wait().status is Status.RUNNING
     second = stage.successor()
     (adopted,) = second.orchestrator.recover()
     stage.engine.emit(execution.container_id, b"later\n")

@@ -19,6 +19,7 @@ from botdock import Config
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
+THIRD_PARTY = (ROOT / "tests/typing/third_party.py", ROOT / "tests/typing/third_party_tests.py")
 UV = str(Path(sys.executable).with_name("uv"))
 """Installs what pip does, by the same metadata, and takes a fifth of its time."""
 STANDARD = {
@@ -205,15 +206,30 @@ def test_help_imports_nothing_heavy(installation: Installation) -> None:
     assert loaded == ["click"]
 
 
-def test_a_third_partys_types_are_checked_against_what_is_installed(installation: Installation) -> None:
-    installation.check_types(ROOT / "tests/typing/third_party.py")
+def kit(wheels: list[Path]) -> str:
+    return next(str(wheel) for wheel in wheels if distribution(wheel) == "botdock-testing")
+
+
+def test_a_third_partys_types_are_checked_against_what_is_installed(
+    installation: Installation, wheels: list[Path]
+) -> None:
+    installation.install(kit(wheels))
+    installation.check_types(*THIRD_PARTY)
     wrong = installation.folder / "wrong.py"
     wrong.write_text("from botdock import Executable\nExecutable(id=1)\n")
     assert "arg-type" in installation.check_types(wrong, exit_code=1)
 
 
-def kit(wheels: list[Path]) -> str:
-    return next(str(wheel) for wheel in wheels if distribution(wheel) == "botdock-testing")
+@pytest.mark.sampled(3)
+@pytest.mark.skipif(shutil.which("node") is None, reason="pyright is a program of Node, and none is on PATH")
+def test_pyright_agrees(installation: Installation, wheels: list[Path]) -> None:
+    installation.install(kit(wheels))
+    pyright = (str(Path(sys.executable).with_name("pyright")), "--pythonpath", installation.program("python"))
+    for code in THIRD_PARTY:
+        shutil.copy(code, installation.folder)
+    (installation.folder / "pyproject.toml").write_text("[tool.pyright]\ntypeCheckingMode = 'strict'\n")
+    said = installation.run(*pyright, *(code.name for code in THIRD_PARTY))
+    assert "0 errors" in said
 
 
 def test_the_wheel_of_the_command_holds_the_members_that_new_plugins_start_from(wheels: list[Path]) -> None:
