@@ -253,7 +253,7 @@ def test_secrets_that_were_masked_are_no_loss(cli: Callable[..., Any], fake_runn
 
 
 def test_an_execution_without_an_end_is_our_fault(cli: Callable[..., Any], fake_runner: Any) -> None:
-    fake_runner.result = None
+    fake_runner.result = attrs.evolve(fake_runner.result, outcome=None)
     told = cli("run", "bot")
     assert told.code == 125
     assert "01run has no end" in told.err
