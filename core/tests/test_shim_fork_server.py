@@ -32,7 +32,7 @@ from testbed.waiting import until
 CALL = 60.0
 DYING = """
 import os, pathlib, signal, sys
-from botdock.shim._starting import ForkServer
+from botdock.shim._process import ForkServer
 server = ForkServer()
 server.start()
 print(server._pid, flush=True)

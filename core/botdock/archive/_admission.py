@@ -8,6 +8,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
+import attrs
+
 from botdock.archive._entry import Chunks, Entry, EntryKind, Items, refusal, shown
 from botdock.archive._limits import MAX_NAMES, ArchiveLimits, Budget
 from botdock.archive._names import Link, Links, check_text, fold, path_of
@@ -63,6 +65,7 @@ def _counted(content: Chunks, budget: Budget) -> Iterator[bytes | memoryview]:
         yield chunk
 
 
+@attrs.define(eq=False)
 class Tree:
     """The entries seen so far, and the rules between them.
 
@@ -73,13 +76,12 @@ class Tree:
         nodes: Files, folders and links so far, by their folded paths.
     """
 
-    def __init__(self, limits: ArchiveLimits) -> None:
-        self.nodes: dict[str, _Node] = {}
-        self._limits = limits
-        self._folders: set[str] = {""}
-        self._links: dict[str, Link] = {}
-        self._holds_file = False
-        self._memory = 0
+    _limits: ArchiveLimits
+    nodes: dict[str, _Node] = attrs.field(factory=dict, init=False)
+    _folders: set[str] = attrs.field(factory=lambda: {""}, init=False)
+    _links: dict[str, Link] = attrs.field(factory=dict, init=False)
+    _holds_file: bool = attrs.field(default=False, init=False)
+    _memory: int = attrs.field(default=0, init=False)
 
     def add(self, entry: Entry) -> Location:
         """Take up an entry, and say where it goes.

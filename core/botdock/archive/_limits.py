@@ -60,6 +60,7 @@ class ArchiveLimits:
 DEFAULT_LIMITS = ArchiveLimits()
 
 
+@attrs.define(eq=False)
 class Budget:
     """The counters of one extraction.
 
@@ -73,23 +74,15 @@ class Budget:
         bytes: Bytes of files so far.
     """
 
-    def __init__(
-        self,
-        limits: ArchiveLimits,
-        *,
-        packed: Callable[[], int] | None = None,
-        packed_total: int = 0,
-        progress: OnProgress | None = None,
-    ) -> None:
-        self.bytes = 0
-        self._limits = limits
-        self._packed = packed
-        self._packed_total = packed_total
-        self._progress = progress
-        self._reported = 0
-        self._beside = 0
-        self._file = 0
-        self._name: str | None = None
+    _limits: ArchiveLimits
+    _packed: Callable[[], int] | None = attrs.field(default=None, kw_only=True)
+    _packed_total: int = attrs.field(default=0, kw_only=True)
+    _progress: OnProgress | None = attrs.field(default=None, kw_only=True)
+    bytes: int = attrs.field(default=0, init=False)
+    _reported: int = attrs.field(default=0, init=False)
+    _beside: int = attrs.field(default=0, init=False)
+    _file: int = attrs.field(default=0, init=False)
+    _name: str | None = attrs.field(default=None, init=False)
 
     def begin(self, entry: Entry) -> None:
         """Start on an entry; what it declares is refused at once if already that is too much."""

@@ -67,6 +67,7 @@ class _Attempt:
         return _ns(status.finished_at) - _offset_ns(status, start) < self.written_ns
 
 
+@attrs.define(eq=False)
 class Attempts:
     """The attempts to end one execution; safe to use from several threads.
 
@@ -78,12 +79,11 @@ class Attempts:
         event: Writes a step down.
     """
 
-    def __init__(self, event: Callable[..., None]) -> None:
-        self._event = event
-        self._lock = threading.Condition()
-        self._attempts: list[_Attempt] = []
-        self._over = False
-        self._start: _Start = None
+    _event: Callable[..., None]
+    _lock: threading.Condition = attrs.field(factory=threading.Condition, init=False)
+    _attempts: list[_Attempt] = attrs.field(factory=list, init=False)
+    _over: bool = attrs.field(default=False, init=False)
+    _start: _Start = attrs.field(default=None, init=False)
 
     def restore(self, events: Sequence[dict[str, Any]], *, member: bool = False) -> None:
         """Learn from what was written down which attempts a runner made that died.

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 
+import attrs
+
 from botdock._boot_clock import seconds_since
 from botdock.errors import LogError
 from botdock.model import ContainerStatus
@@ -29,6 +31,7 @@ class Timeout(StrEnum):
     SILENCE = "silence"
 
 
+@attrs.define(eq=False)
 class Deadlines:
     """The deadlines of one execution, all of them on the monotonic clock.
 
@@ -40,14 +43,13 @@ class Deadlines:
         log: Tells how the collection of its log stands.
     """
 
-    def __init__(self, log: Callable[[], CollectionStatus]) -> None:
-        self._log = log
-        self._bounds = Bounds()
-        self._listens = False
-        self._started = 0.0
-        self._heard: float | None = None
-        self._counts_from = 0.0
-        self._over = False
+    _log: Callable[[], CollectionStatus]
+    _bounds: Bounds = attrs.field(factory=Bounds, init=False)
+    _listens: bool = attrs.field(default=False, init=False)
+    _started: float = attrs.field(default=0.0, init=False)
+    _heard: float | None = attrs.field(default=None, init=False)
+    _counts_from: float = attrs.field(default=0.0, init=False)
+    _over: bool = attrs.field(default=False, init=False)
 
     def begin(self, bounds: Bounds, started: float, *, wall_started: float) -> None:
         """Count from now on.

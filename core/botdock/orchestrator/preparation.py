@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,7 +15,7 @@ from botdock.config import Config, Policies, secrets_of
 from botdock.entrypoints import begin_result, write_context
 from botdock.errors import BotdockError, ExecutableError
 from botdock.model import (
-    ContainerTemplate,
+    ExecutionContext,
     LayerState,
     Limits,
     LogCursor,
@@ -25,8 +26,17 @@ from botdock.model import (
     Progress,
     PullProgress,
 )
+from botdock.model.runtime import SECRETS_FILE, SECRETS_TARGET
 from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, recognise
-from botdock.orchestrator.run import Created, ProgressCallback, Run, container_run, context_of, template_of
+from botdock.orchestrator.run import (
+    CONTEXT_TARGET,
+    RESULT_TARGET,
+    Created,
+    ProgressCallback,
+    Run,
+    container_run,
+    template_of,
+)
 from botdock.services.code import CodeKind, code_root
 from botdock.services.interfaces import Code, Meter, Services
 from botdock.services.masking import forms
@@ -119,14 +129,19 @@ class Preparation:
             if progress is not None:
                 progress(made)
 
-        containers = self._services.containers
+        containers, capabilities = self._services.containers, self._services.containers.capabilities
         plan = self._fetch(run, report)
         proceed()
         with run.phase(Phase.PULL):
-            plan = run.plan = self._pull(plan, report)
+            image = containers.pull_image(plan.image.reference, partial(_tell_of_pull, report))
+            plan = run.plan = attrs.evolve(plan, image=image)
         proceed()
         with run.phase(Phase.GENERATE):
-            template = self._template(run, plan)
+            script = self._services.entrypoints.locate_entrypoint_script(plan.runtime, run.journal.programs)
+            private, run.evidence["engine"] = capabilities.private_filesystem, capabilities.version
+            if faults := capabilities.log_faults:
+                run.evidence["log_faults"] = list(faults)
+            template = template_of(run.executable, run.bounds, plan, script, private=private)
         if self.pool and (created := self.pool.enter(run, plan, template, end, proceed)):
             return created
         with run.phase(Phase.GENERATE):
@@ -229,27 +244,33 @@ class Preparation:
             )
             return run.plan
 
-    def _pull(self, plan: Plan, report: ProgressCallback) -> Plan:
-        def pulled(made: PullProgress) -> None:
-            done = sum(layer.state is LayerState.DONE for layer in made.layers)
-            note = made.note or (f"{done} of {len(made.layers)} layers" if made.layers else "")
-            report(Progress(phase=Phase.PULL, what=made.image, current=made.current, total=made.total, note=note))
-
-        return attrs.evolve(plan, image=self._services.containers.pull_image(plan.image.reference, pulled))
-
-    def _template(self, run: Run, plan: Plan) -> ContainerTemplate:
-        """Return what the container of the bot is made from."""
-        script = self._services.entrypoints.locate_entrypoint_script(plan.runtime, run.journal.programs)
-        capabilities = self._services.containers.capabilities
-        faults = {"log_faults": list(capabilities.log_faults)} if capabilities.log_faults else {}
-        run.evidence |= {"engine": capabilities.version, **faults}
-        return template_of(run.executable, run.bounds, plan, script, private=capabilities.private_filesystem)
-
     def tell(self, run: Run, plan: Plan) -> None:
-        """Write what the bot is told."""
-        begin_result(plan.runtime, run.workspace.result)
+        """Write what the bot is told, with places as it sees them."""
         private = self._services.containers.capabilities.private_filesystem
-        write_context(context_of(run, plan, private=private), run.workspace.context)
+        workspace, executable = run.workspace, run.executable
+        variables = {**executable.env, **executable.secrets}
+        context = ExecutionContext(
+            id=executable.id,
+            entrypoint=executable.entrypoint,
+            script=plan.script,
+            config=executable.config,
+            code_dir=f"/{executable.entrypoint}" if private else str(workspace.code),
+            context_dir=CONTEXT_TARGET if private else str(workspace.context),
+            result_file=RESULT_TARGET if private else str(workspace.result),
+            result_limit=run.bounds.limits.result or 0,
+            variables=variables,
+            startup=plan.runtime.startup_names(variables) if variables else (),
+            secrets=tuple(executable.secrets),
+            secrets_dir=SECRETS_TARGET if private else str(workspace.context / SECRETS_FILE),
+        )
+        begin_result(plan.runtime, workspace.result)
+        write_context(context, workspace.context)
+
+
+def _tell_of_pull(report: ProgressCallback, made: PullProgress) -> None:
+    done = sum(layer.state is LayerState.DONE for layer in made.layers)
+    note = made.note or (f"{done} of {len(made.layers)} layers" if made.layers else "")
+    report(Progress(phase=Phase.PULL, what=made.image, current=made.current, total=made.total, note=note))
 
 
 def bring(run: Run, code: Code, *, shared: bool, meter: Callable[[Phase], Meter | None] = lambda _: None) -> None:

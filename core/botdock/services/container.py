@@ -207,11 +207,12 @@ class ContainerService:
 
     def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for its end, at most `timeout` seconds; return the final status, or None when it still runs."""
-        return self._guarded("wait", lambda: self._engine.wait(container, timeout=timeout))
+        return self._once("wait", lambda: self._engine.wait(container, timeout=timeout), counted=False)
 
     def events(self, selectors: Mapping[str, str]) -> EngineEvents | None:
         """Begin to tell of the ends of containers that carry all of `selectors`; None where it has none."""
-        return self._guarded("events", lambda: self._engine.events(selectors, timeout=self._config.call_timeout))
+        timeout = self._config.call_timeout
+        return self._once("events", lambda: self._engine.events(selectors, timeout=timeout), counted=False)
 
     def stop_container(self, container: ContainerHandle, *, grace: float) -> None:
         """Ask it to end, and kill it after `grace` seconds; return when it has ended."""
@@ -277,24 +278,20 @@ class ContainerService:
                 time.sleep(RETRY_PAUSE * 2**attempt)
         return self._once(operation, call)
 
-    def _once(self, operation: str, call: Callable[[], T]) -> T:
+    def _once(self, operation: str, call: Callable[[], T], *, counted: bool = True) -> T:
+        """Call; what a third party's engine raises by mistake becomes a `ContainerError`."""
         started = time.monotonic()
         try:
-            value = self._guarded(operation, call)
-        except BotdockError:
-            self._record(operation, time.monotonic() - started, False)  # noqa: FBT003 - the callback's signature
-            raise
-        self._record(operation, time.monotonic() - started, True)  # noqa: FBT003 - the same
-        return value
-
-    def _guarded(self, operation: str, call: Callable[[], T]) -> T:
-        """Call; what a third party's engine raises by mistake becomes a `ContainerError`."""
-        try:
-            return call()
-        except BotdockError:
-            raise
+            value = call()
         except Exception as error:
+            if counted:
+                self._record(operation, time.monotonic() - started, False)  # noqa: FBT003 - the callback's signature
+            if isinstance(error, BotdockError):
+                raise
             engine = type(self._engine).__name__
             raise ContainerError(
                 f"{engine}.{operation} failed: {type(error).__name__}: {error}", engine=engine, operation=operation
             ) from error
+        if counted:
+            self._record(operation, time.monotonic() - started, True)  # noqa: FBT003 - the same
+        return value

@@ -18,10 +18,9 @@ import attrs
 
 from botdock.archive import remove_tree
 from botdock.model import ContainerInfo, ContainerState, ContainerStatus
-from botdock.shim._process import is_alive, kill_process, wait_for_end
+from botdock.shim._process import ForkServer, is_alive, kill_process, start_alone, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.cgroups import kill_all, remove_all
-from botdock.shim._starting import ForkServer, start_alone
 
 MADE = "made.json"
 """What the engine must remember of what it was made from: `name image labels result created_at temporary cgroups`."""

@@ -35,9 +35,9 @@ from botdock.model import (
 from botdock.shim._container import MADE, OWN_MARK, REMOVAL, ContainerFolder, Plan, sweep
 from botdock.shim._events import ShimEvents
 from botdock.shim._log import ShimLogStream
+from botdock.shim._process import ForkServer
 from botdock.shim._program import files
 from botdock.shim._program.processes import KILL_SECONDS
-from botdock.shim._starting import ForkServer
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 """What can be the name of a folder on every file system, and cannot leave the state folder."""

@@ -1,4 +1,4 @@
-"""Processes that a record names: whether they live, when they end, and their kill."""
+"""The process of a shim: how it is started, anew or forked from one that waits, whether it lives, its end, its kill."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ import math
 import os
 import select
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from botdock.shim._program import files
 from botdock.shim._program.processes import kill_below, signal_groups
 
+_PROGRAM = str(Path(__file__).resolve().parent)
+_ALONE = "from _program.main import main; main()"
+_SERVER = "from _program.fork_server import serve; serve()"
+_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)
+"""What a Python with a shared library of its own may need to start at all."""
+_ANSWER_BYTES = 64 * 1024
 POLL_SECONDS = 0.02
 """Between two looks where the kernel cannot tell of a process's end."""
 LONGEST_POLL = 86_400.0
@@ -55,3 +66,146 @@ def kill_process(process: Mapping[str, Any]) -> None:
     if is_alive(process):
         kill_below(process["pid"])
         signal_groups([process["pid"]], signal.SIGKILL)
+
+
+def shim_command(folder: Path) -> list[str]:
+    """Return the command that starts the shim of a container, and ends as soon as that is on its own."""
+    return _python(_ALONE, str(folder))
+
+
+def start_alone(folder: Path, *, errors: int, timeout: float) -> bytes:
+    """Start the shim of a container as a new Python; return what it answers.
+
+    Args:
+        folder: Of the container.
+        errors: Descriptor of what the shim writes to when it crashes.
+        timeout: Seconds to wait for the answer.
+
+    Raises:
+        TimeoutError: There was none in time.
+        OSError: It could not be started at all.
+    """
+    try:
+        done = subprocess.run(
+            shim_command(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=_environment(),
+            cwd="/",
+            start_new_session=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(f"the shim did not answer within {error.timeout:g} s") from error
+    return done.stdout
+
+
+def _python(code: str, *arguments: str) -> list[str]:
+    """Return a command without site-packages, which would triple the time to start.
+
+    Our own folder comes after the standard library's.
+    """
+    taking = f"import sys; sys.path.append(sys.argv.pop()); {code}"
+    return [sys.executable, "-I", "-S", "-c", taking, *arguments, _PROGRAM]
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+
+
+class ForkServer:
+    """A process that shims are forked from: a new Python for each would take 30 ms, and more memory.
+
+    It is started when it is first needed, and anew when it has died. It is only ever a quicker way: where it does not
+    answer, a shim can be started without it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._socket: socket.socket | None = None
+        self._pid = self._owner = 0
+
+    def start(self) -> None:
+        """Start it, unless it is there; do not wait until it is ready."""
+        with self._lock, suppress(OSError):
+            self._connected()
+
+    def fork(self, folder: Path, *, errors: int, timeout: float) -> bytes:
+        """Let it fork the shim of a container; return what that answers, which is nothing where none was forked.
+
+        Args:
+            folder: Of the container.
+            errors: Descriptor of what the shim writes to when it crashes.
+            timeout: Seconds to wait for the answer.
+
+        Raises:
+            TimeoutError: There was none in time.
+        """
+        read, write = os.pipe()
+        answer = b""
+        try:
+            try:
+                with self._lock:
+                    socket.send_fds(self._connected(), [os.fsencode(folder)], [write, errors])
+            finally:
+                os.close(write)
+            answer = _read_to_end(read, timeout)
+        except TimeoutError:
+            raise
+        except OSError:  # it has died, or could not be started
+            pass
+        finally:
+            os.close(read)
+            if not answer:  # whatever it was, the next one does not depend on it
+                self.close()
+        return answer
+
+    def close(self) -> None:
+        """Let it end; what it has forked goes on."""
+        with self._lock:
+            if self._socket is None:
+                return
+            self._socket.close()
+            self._socket = None
+            if self._owner == os.getpid():  # and not a process that was forked from the one that started it
+                with suppress(ChildProcessError):  # reaped by another part of this program
+                    os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                    os.kill(self._pid, signal.SIGKILL)  # at once, whichever other process has its socket, too
+                    os.waitpid(self._pid, 0)
+
+    def __del__(self) -> None:
+        """Close it, as a file is."""
+        self.close()
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                try:
+                    self._pid = os.posix_spawn(
+                        sys.executable,
+                        _python(_SERVER),
+                        _environment(),
+                        file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
+                        setsid=True,
+                        setsigdef=[signal.SIGPIPE],
+                    )
+                except BaseException:
+                    ours.close()
+                    raise
+            self._socket, self._owner = ours, os.getpid()
+        return self._socket
+
+
+def _read_to_end(descriptor: int, timeout: float) -> bytes:
+    deadline, found = time.monotonic() + timeout, b""
+    os.set_blocking(descriptor, False)
+    while (left := deadline - time.monotonic()) > 0:
+        wait_readable(descriptor, left)
+        with suppress(BlockingIOError):
+            if not (data := os.read(descriptor, _ANSWER_BYTES)):
+                return found
+            found += data
+    raise TimeoutError(f"the shim did not answer within {timeout:g} s")

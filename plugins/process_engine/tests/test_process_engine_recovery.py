@@ -16,10 +16,9 @@ import pytest
 from botdock.errors import ContainerError, EngineTimeoutError
 from botdock.model import ContainerHandle, ContainerState, LogCursor, Stream
 from botdock.shim import _container as folders
-from botdock.shim._process import is_alive, kill_process, wait_for_end
+from botdock.shim._process import is_alive, kill_process, shim_command, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.files import identity_of
-from botdock.shim._starting import shim_command
 from botdock_engine_process.engine import ProcessEngine
 from testbed.waiting import until
 

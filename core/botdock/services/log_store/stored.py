@@ -25,15 +25,15 @@ POLL_INTERVAL = 0.02
 """Seconds between two looks at a log that another process writes; a look costs some ten microseconds."""
 
 
+@attrs.frozen
 class StoredLog:
     """Reads the log in a folder.
 
-    Args:
+    Attributes:
         directory: The folder `logs` of an execution.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    directory: Path
 
     @property
     def ended(self) -> bool:

@@ -96,14 +96,6 @@ def cgroup_version() -> int:
     return 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1
 
 
-def is_hybrid() -> bool:
-    """Whether cgroups of version 2 are mounted beside those of version 1, where crun may give up."""
-    with suppress(OSError):
-        kinds = {line.partition(" - ")[2].split()[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
-        return {"cgroup", "cgroup2"} <= kinds
-    return False
-
-
 def advice(runtime: Runtime, said: str) -> str:
     """Return what mends that a runtime does not work here, as far as it is known.
 
