@@ -167,7 +167,7 @@ def test_output_limit(contained_runner: DockerRunner, make_bot: MakeBot) -> None
     result = contained_runner.run(make_bot(source, limits=Limits(output=256 * 1024)))
     assert result.outcome is Outcome.OUTPUT_LIMIT, result
     assert 256 * 1024 <= result.log.bytes <= (256 + 64) * 1024, "the head, and as much of the end as `output_tail` says"
-    assert result.log.gaps >= 1
+    assert result.log.gaps >= 1 or result.log.bytes < (256 + 64) * 1024, "what is not kept is counted, if there is any"
 
 
 def test_a_backtest_without_a_usable_value_has_failed(contained_runner: DockerRunner, make_bot: MakeBot) -> None:

@@ -33,6 +33,7 @@ ENTRYPOINTS = ("bot", "backtest")
 MAX_TIMEOUT = 366 * 24 * 3600.0
 
 _LARGEST = 2**63 - 1
+_NO_LIMITS = Limits()
 _MAPPINGS = ("entrypoint_files", "env", "secrets")
 _DIGEST = re.compile(r"(sha256:)?([0-9a-fA-F]{64})")
 
@@ -158,14 +159,17 @@ class Executable:
             problem = None if isinstance(value, kind) else f"must be {words}, not {kind_of(value)}"
             if problem := problem or (problem_of and problem_of(value)):
                 yield f"{field.name}: {problem}"
+        if self.limits != _NO_LIMITS or self.entrypoint_files or self.env or self.secrets:
+            yield from self._problems_within()
+
+    def _problems_within(self) -> Iterator[str]:
         yield from _limits_problems(self.limits)
         for kind, script in _pairs(self.entrypoint_files):
             if kind not in ENTRYPOINTS:
                 yield f"entrypoint_files: {_entrypoint_problem(kind)}"
             elif not script or text_problem(script):
                 yield f"entrypoint_files.{kind}: must name a file of the tree, not {shown(script)}"
-        if self.env or self.secrets:
-            yield from self._environment_problems()
+        yield from self._environment_problems()
 
     def _environment_problems(self) -> Iterator[str]:
         for field in ("env", "secrets"):

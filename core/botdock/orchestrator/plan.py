@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -140,7 +139,11 @@ def recognise(
         run.bounds = held_bounds(
             executable, setting.config, setting.policies, defaults=setting.limits, manifest=manifest
         )
-    runtime = runtime_of(tree, executable, manifest, named_script, entrypoints)
+    if named := executable.runtime or (manifest.runtime if manifest else None):
+        runtime = entrypoints.validate_runtime(named)
+    else:
+        known = [entrypoints.validate_runtime(name) for name in entrypoints.get_supported_runtimes()]
+        runtime = detect_runtime(tree, executable.entrypoint, known, named_script)
     with tolerate():
         setting.policies.check_runtime(runtime)
     if executable.env or executable.secrets:
@@ -178,20 +181,6 @@ def allowed_image(image: str, entrypoints: Entrypoints, containers: Containers |
     if containers is not None:
         containers.check_image(image, source=source)
     return entrypoints.get_allowed_image(image, source=source)
-
-
-def runtime_of(
-    tree: Path, executable: Executable, manifest: Manifest | None, script: str | None, entrypoints: Entrypoints
-) -> Runtime:
-    """Return the runtime that the caller names, or the manifest; else the one that knows the code.
-
-    Raises:
-        UserError: There is none of that name, or none that knows it.
-    """
-    if named := executable.runtime or (manifest.runtime if manifest else None):
-        return entrypoints.validate_runtime(named)
-    known = [entrypoints.validate_runtime(name) for name in entrypoints.get_supported_runtimes()]
-    return detect_runtime(tree, executable.entrypoint, known, script)
 
 
 def bounds_of(

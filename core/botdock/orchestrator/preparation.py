@@ -15,7 +15,6 @@ from botdock.config import Config, Policies, secrets_of
 from botdock.entrypoints import begin_result, write_context
 from botdock.errors import BotdockError, ExecutableError
 from botdock.model import (
-    ExecutionContext,
     LayerState,
     Limits,
     LogCursor,
@@ -26,17 +25,8 @@ from botdock.model import (
     Progress,
     PullProgress,
 )
-from botdock.model.runtime import SECRETS_FILE, SECRETS_TARGET
 from botdock.orchestrator.plan import Plan, allowed_image, bounds_of, recognise
-from botdock.orchestrator.run import (
-    CONTEXT_TARGET,
-    RESULT_TARGET,
-    Created,
-    ProgressCallback,
-    Run,
-    container_run,
-    template_of,
-)
+from botdock.orchestrator.run import Created, ProgressCallback, Run, container_run, context_of, template_of
 from botdock.services.code import CodeKind, code_root
 from botdock.services.interfaces import Code, Meter, Services
 from botdock.services.masking import forms
@@ -245,26 +235,10 @@ class Preparation:
             return run.plan
 
     def tell(self, run: Run, plan: Plan) -> None:
-        """Write what the bot is told, with places as it sees them."""
+        """Write what the bot is told."""
+        begin_result(plan.runtime, run.workspace.result)
         private = self._services.containers.capabilities.private_filesystem
-        workspace, executable = run.workspace, run.executable
-        variables = {**executable.env, **executable.secrets}
-        context = ExecutionContext(
-            id=executable.id,
-            entrypoint=executable.entrypoint,
-            script=plan.script,
-            config=executable.config,
-            code_dir=f"/{executable.entrypoint}" if private else str(workspace.code),
-            context_dir=CONTEXT_TARGET if private else str(workspace.context),
-            result_file=RESULT_TARGET if private else str(workspace.result),
-            result_limit=run.bounds.limits.result or 0,
-            variables=variables,
-            startup=plan.runtime.startup_names(variables) if variables else (),
-            secrets=tuple(executable.secrets),
-            secrets_dir=SECRETS_TARGET if private else str(workspace.context / SECRETS_FILE),
-        )
-        begin_result(plan.runtime, workspace.result)
-        write_context(context, workspace.context)
+        write_context(context_of(run, plan, private=private), run.workspace.context)
 
 
 def _tell_of_pull(report: ProgressCallback, made: PullProgress) -> None:

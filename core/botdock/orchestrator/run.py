@@ -18,6 +18,7 @@ from botdock.model import (
     ContainerRun,
     ContainerTemplate,
     Executable,
+    ExecutionContext,
     ExecutionResult,
     LogSummary,
     Phase,
@@ -34,7 +35,7 @@ from botdock.model.container import (
     segment_selector,
 )
 from botdock.model.execution import container_name
-from botdock.model.runtime import CONTEXT_FILE, SECRETS_TARGET
+from botdock.model.runtime import CONTEXT_FILE, SECRETS_FILE, SECRETS_TARGET
 from botdock.orchestrator.journal import Journal, of_the_machine
 from botdock.orchestrator.plan import Bounds, Plan
 from botdock.services.code import Workspace
@@ -268,4 +269,24 @@ def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
         context=str(workspace.context),
         result=str(workspace.result),
         secrets_target=SECRETS_TARGET if executable.secrets else "",
+    )
+
+
+def context_of(run: Run, plan: Plan, *, private: bool) -> ExecutionContext:
+    """Return what the wrapper must know, with places as the bot sees them."""
+    workspace, executable = run.workspace, run.executable
+    variables = {**executable.env, **executable.secrets}
+    return ExecutionContext(
+        id=executable.id,
+        entrypoint=executable.entrypoint,
+        script=plan.script,
+        config=executable.config,
+        code_dir=f"/{executable.entrypoint}" if private else str(workspace.code),
+        context_dir=CONTEXT_TARGET if private else str(workspace.context),
+        result_file=RESULT_TARGET if private else str(workspace.result),
+        result_limit=run.bounds.limits.result or 0,
+        variables=variables,
+        startup=plan.runtime.startup_names(variables) if variables else (),
+        secrets=tuple(executable.secrets),
+        secrets_dir=SECRETS_TARGET if private else str(workspace.context / SECRETS_FILE),
     )

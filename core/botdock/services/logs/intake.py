@@ -78,14 +78,15 @@ class Intake:
         self.gaps = 0
         self._writer = writer
         self._source = source
-        self._sinks = sinks
         self._record = record
         self.last_output: float | None = None
         before = writer.whole()
         last_ns, self._counted, self._counting = before.last_ns, before.bytes, threading.Lock()
         self.stored_before_ns = last_ns if self._counted else None
-        begun = {stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest} if sinks else {}
-        self._lines = LineSplitter(begun)
+        self._offering: tuple[SinkFanOut, LineSplitter] | None = None
+        if sinks is not None:
+            begun = {stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest}
+            self._offering = sinks, LineSplitter(begun)
         self.lost: dict[Stream, LogGap] | None = None
 
     def store(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> None:
@@ -102,8 +103,8 @@ class Intake:
             if self.lost:
                 self._note_gap(chunk.stream)
             stored = self._writer.append(chunk)
-            if stored and self._sinks is not None:
-                self._offer(self._sinks, LogChunk(chunk.stream, stored, chunk.time_ns))
+            if stored and self._offering:
+                self._offer(*self._offering, LogChunk(chunk.stream, stored, chunk.time_ns))
         if ended:
             for stream in [stream for stream in Stream if stream in self.lost]:
                 self._note_gap(stream)
@@ -116,10 +117,11 @@ class Intake:
             LogError: The disk took no more.
         """
         stored = self._writer.flush()
-        if self._sinks is not None:
+        if self._offering:
+            sinks, lines = self._offering
             for chunk in stored:
-                self._offer(self._sinks, chunk)
-            self._sinks.offer(self._source, self._lines.finish())
+                self._offer(sinks, lines, chunk)
+            sinks.offer(self._source, lines.finish())
 
     def count_growth(self) -> None:
         """Record what was stored since the last time, if anything was; any thread may."""
@@ -139,10 +141,10 @@ class Intake:
                 "the engine had lost a part of the log"
             )
 
-    def _offer(self, sinks: SinkFanOut, stored: LogChunk) -> None:
+    def _offer(self, sinks: SinkFanOut, lines: LineSplitter, stored: LogChunk) -> None:
         for part in parts(stored):
-            if lines := self._lines.feed(part):
-                sinks.offer(self._source, lines)
+            if found := lines.feed(part):
+                sinks.offer(self._source, found)
 
 
 def condense(chunks: Sequence[LogChunk], *, largest: int) -> list[LogChunk]:

@@ -77,7 +77,7 @@ def _main_problems(script: str, read: Script, main: ast.FunctionDef | ast.AsyncF
             f"{where} has a `yield`, so that calling it runs none of it; "
             "return a value, and print what comes up meanwhile"
         )
-    for misfit in read.misfits():
+    for misfit in read.misfits:
         yield f"{where} {misfit}; it is called as main(id, config)"
 
 

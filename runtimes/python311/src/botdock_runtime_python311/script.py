@@ -65,6 +65,7 @@ class Script:
         works: Whether it does anything but define things.
         lacks_main: Whether it has no `main` for certain.
         main: Its `main`, where that is a function which nothing decorates or replaces.
+        misfits: What keeps that from being called with id and config.
         guard: Whether something is done only when it is the program that was started.
         calls: How it calls its `main`; one behind a guard stands for what a function of its own does that mentions it,
             and what an object does to which it is registered, such as `app()` after `@app.command()`.
@@ -86,7 +87,13 @@ class Script:
             node, guarded = nodes.pop()
             self._bind(node)
             self._act(node, guarded=guarded)
-            imports |= _runs_a_module(node)
+            # a module of which it takes no names, or that is not Python's, may do anything when it is imported; of
+            # `import *` that is not known: it may be a `main` that is taken
+            imports |= isinstance(node, ast.Import) or (
+                isinstance(node, ast.ImportFrom)
+                and (node.module or "").partition(".")[0] not in _STANDARD
+                and node.names[0].name != "*"
+            )
             assigns |= isinstance(node, (ast.Assign, ast.AnnAssign))
             if isinstance(node, ast.Call):
                 called.add(_root(node.func))
@@ -105,6 +112,7 @@ class Script:
             self.calls.append(Call(guarded=True))
         self.lacks_main = "main" not in self.bound and not self.anything
         self.main = main if main and self.bound["main"] == 1 and not main.decorator_list else None
+        self.misfits = list(_misfits(self.main)) if self.main else []
 
     @property
     def form(self) -> Form:
@@ -118,7 +126,7 @@ class Script:
         if any(map(self._is_own, self.calls)):
             return "program"
         if self.main is not None or not self.works:
-            return "program" if self.guard and any(self.misfits()) else "bot"
+            return "program" if self.guard and self.misfits else "bot"
         if "main" in self.bound:
             return "bot" if self.guard or not self._is_a_value else "either"
         return "program" if self.guard else "either"
@@ -126,7 +134,7 @@ class Script:
     def _is_own(self, call: Call) -> bool:
         """Whether it calls its `main` as a program does, and not to try a `main(id, config)`."""
         main = self.functions.get("main")
-        if (call.given is not None and not call.guarded) or any(self.misfits()):
+        if (call.given is not None and not call.guarded) or self.misfits:
             return True
         names = _positional(main) if main else []
         fits = _are_id_and_config(*names[:ARGUMENTS]) if names else call.config
@@ -135,11 +143,6 @@ class Script:
         if call.given is None:  # one that is imported or decorated may be a bot's, whatever it takes
             return call.guarded and not (main and fits)
         return call.given != ARGUMENTS or not fits
-
-    def misfits(self) -> Iterator[str]:
-        """Yield what keeps its `main` from being called with id and config."""
-        if (main := self.main) is not None:
-            yield from _misfits(main)
 
     def meant_as_main(self) -> list[str]:
         """Return the functions that it never mentions again and that would do as a `main`."""
@@ -197,16 +200,6 @@ def _root(node: ast.AST) -> str:
 def _mentions_main(scope: ast.AST) -> bool:
     """Whether a function or class uses the `main` beside it."""
     return getattr(scope, "name", "") != "main" and any(map(_is_main, ast.walk(scope)))
-
-
-def _runs_a_module(node: ast.AST) -> bool:
-    """Whether it imports what may do anything: a module of which it takes no names, or one that is not Python's.
-
-    Of `import *` that is not known: it may be a `main` that is taken.
-    """
-    if isinstance(node, ast.ImportFrom):
-        return (node.module or "").partition(".")[0] not in _STANDARD and node.names[0].name != "*"
-    return isinstance(node, ast.Import)
 
 
 def _may_be_config(argument: ast.AST | None) -> bool:
