@@ -100,8 +100,8 @@ def test_stopped_and_the_bot_sees_the_signal(contained_runner: DockerRunner, mak
     import time
 
     def main(id, config):
-        print("running")
         try:
+            print("running")
             time.sleep(600)
         finally:
             print("closing orders")
