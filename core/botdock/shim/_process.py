@@ -20,7 +20,8 @@ from botdock.shim._program import files
 from botdock.shim._program.processes import kill_below, signal_groups
 
 _PROGRAM = str(Path(__file__).resolve().parent)
-_ALONE = "from _program.main import main; main()"
+ALONE = "from _program.main import main; main()"
+"""Starts the shim of a container, whose folder is the argument, and ends as soon as that is on its own."""
 _SERVER = "from _program.fork_server import serve; serve()"
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH",)
 """What a Python with a shared library of its own may need to start at all."""
@@ -68,11 +69,6 @@ def kill_process(process: Mapping[str, Any]) -> None:
         signal_groups([process["pid"]], signal.SIGKILL)
 
 
-def shim_command(folder: Path) -> list[str]:
-    """Return the command that starts the shim of a container, and ends as soon as that is on its own."""
-    return _python(_ALONE, str(folder))
-
-
 def start_alone(folder: Path, *, errors: int, timeout: float) -> bytes:
     """Start the shim of a container as a new Python; return what it answers.
 
@@ -87,7 +83,7 @@ def start_alone(folder: Path, *, errors: int, timeout: float) -> bytes:
     """
     try:
         done = subprocess.run(
-            shim_command(folder),
+            python_command(ALONE, str(folder)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -102,7 +98,7 @@ def start_alone(folder: Path, *, errors: int, timeout: float) -> bytes:
     return done.stdout
 
 
-def _python(code: str, *arguments: str) -> list[str]:
+def python_command(code: str, *arguments: str) -> list[str]:
     """Return a command without site-packages, which would triple the time to start.
 
     Our own folder comes after the standard library's.
@@ -186,7 +182,7 @@ class ForkServer:
                 try:
                     self._pid = os.posix_spawn(
                         sys.executable,
-                        _python(_SERVER),
+                        python_command(_SERVER),
                         _environment(),
                         file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
                         setsid=True,

@@ -16,7 +16,7 @@ import pytest
 from botdock.errors import ContainerError, EngineTimeoutError
 from botdock.model import ContainerHandle, ContainerState, LogCursor, Stream
 from botdock.shim import _container as folders
-from botdock.shim._process import is_alive, kill_process, shim_command, wait_for_end
+from botdock.shim._process import ALONE, is_alive, kill_process, python_command, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.files import identity_of
 from botdock_engine_process.engine import ProcessEngine
@@ -79,7 +79,7 @@ def test_a_bot_runs_to_its_end_although_its_runner_died_before_it_heard_of_the_s
     unread, answer = os.pipe()
     os.close(unread)
     try:
-        subprocess.run(shim_command(state / container.id), stdout=answer, check=True, timeout=CALL)
+        subprocess.run(python_command(ALONE, str(state / container.id)), stdout=answer, check=True, timeout=CALL)
     finally:
         os.close(answer)
     until(lambda: engine.inspect(container, timeout=CALL).state is ContainerState.EXITED)
