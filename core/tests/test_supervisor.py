@@ -23,10 +23,10 @@ from botdock.executions._files import request_ids
 from botdock.executions._requests import Request, Restart, read_request
 from botdock.model import Executable, Outcome, new_execution_id
 from botdock.supervisor import _succession as succession
-from botdock.supervisor._readiness import ServiceManager
 from botdock.supervisor._seat import HAND_OVER, is_taken, ring, seated
 from botdock.supervisor._succession import settle
-from botdock.supervisor._turns import Queued, in_turn, seconds_until
+from botdock.supervisor._supervisor import ServiceManager
+from botdock.supervisor._watch import Queued, in_turn, seconds_until
 from testbed.waiting import until
 
 NOW = datetime.now(UTC)

@@ -23,8 +23,8 @@ from botdock.executions._requests import Request, read_request
 from botdock.model import Executable, RestartPolicy, new_execution_id
 from botdock.supervisor import _keeper, _restart, _succession
 from botdock.supervisor._keeper import Keeper
-from botdock.supervisor._recovering import tidy_up
 from botdock.supervisor._succession import settle
+from botdock.supervisor._work import tidy_up
 from testbed.every_line import kill_at_every_line, lines_of
 
 BOT = Executable(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,13 +20,48 @@ from botdock.orchestrator import BotOrchestrator
 from botdock.plugin_manager import PluginManager
 from botdock.services.metrics import MetricsService
 from botdock.supervisor._keeper import Keeper
-from botdock.supervisor._readiness import ServiceManager
 from botdock.supervisor._seat import Bell, is_taken, seated
 from botdock.supervisor._watch import Watch
 from botdock.supervisor._work import Work
 
 _LINGER = 5.0
 """Seconds that a supervisor on demand stays for the next request."""
+_MICROSECONDS = 1e6
+
+
+class ServiceManager:
+    """The service manager that started us, if one did, told by the protocol of systemd's sd_notify(3), `Type=notify`.
+
+    What cannot be told to it is not told.
+    """
+
+    def __init__(self) -> None:
+        address = os.environ.pop("NOTIFY_SOCKET", "")  # what we start is not the service
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        ours = os.environ.pop("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        given = os.environ.pop("WATCHDOG_USEC", "")
+        self._interval = int(given) / _MICROSECONDS / 3 if given.isdigit() and ours else None
+        self._told = float("-inf")
+        self._status = ""
+
+    def tell(self, *states: str) -> None:
+        """Send states such as `READY=1`."""
+        if self._address:
+            with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.settimeout(0.0)
+                sender.sendto("\n".join(states).encode(), self._address)
+
+    def tell_status(self, text: str) -> None:
+        """Say in a line what is done, where it has changed."""
+        if text != self._status:
+            self._status = text
+            self.tell(f"STATUS={text}")
+
+    def live(self) -> None:
+        """Say that we are alive, as often as the service manager wants to hear it."""
+        if self._interval is not None and time.monotonic() - self._told >= self._interval:
+            self._told = time.monotonic()
+            self.tell("WATCHDOG=1")
 
 
 class SupervisorRunsError(UserError):
