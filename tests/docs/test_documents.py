@@ -31,6 +31,7 @@ TRIED_ELSEWHERE = FOLLOWED | {
     "write-a-storage-backend.md",
 }
 """Documents whose commands are about files that they show."""
+WORD = re.compile(r'"[\w-]+"|[\w-]+\.md')
 RUNS = re.compile(r"\b((Docker)?Runner|submit)\(")
 PROOF = re.compile(r"`([\w/]+/tests/[\w/]*test_\w+\.py|tests/[\w/]+\.py)((?:::\w+)*)`")
 
@@ -68,7 +69,7 @@ def showing(program: str) -> list[object]:
     return [
         pytest.param(document, id=str(document.relative_to(ROOT)))
         for document in DOCUMENTS
-        if shown_commands(document, program)
+        if shown_commands(document, program) and (program == "make" or document.name not in TRIED_ELSEWHERE)
     ]
 
 
@@ -95,14 +96,19 @@ def test_an_example_that_defines_something_is_python(example: str) -> None:
 @pytest.mark.docker
 @pytest.mark.parametrize("document", showing("botdock"))
 def test_the_shown_commands_work_in_their_order(document: Path, newcomer: dict[str, str]) -> None:
-    if document.name in TRIED_ELSEWHERE:
-        pytest.skip("what it shows is run by a test of its own")
     for command in shown_commands(document, "botdock"):
         done = subprocess.run(
             shlex.split(command), cwd=ROOT, env=newcomer, capture_output=True, text=True, timeout=120, check=False
         )
         assert "Traceback" not in done.stderr, command
         assert done.returncode in ({0, 1} if " doctor" in command else {0}), f"{command}: {done.stderr}"
+
+
+def test_a_document_that_is_not_tried_here_is_tried_by_a_test_of_its_own() -> None:
+    others = "".join(path.read_text() for path in ROOT.glob("tests/*/test_*.py") if path != Path(__file__))
+    assert [
+        name for name in sorted(TRIED_ELSEWHERE) if not {name, f'"{Path(name).stem}"'} & {*WORD.findall(others)}
+    ] == []
 
 
 @pytest.mark.parametrize("document", showing("make"))
