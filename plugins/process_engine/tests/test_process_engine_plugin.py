@@ -94,6 +94,18 @@ def plugin_checks() -> list[Any]:
     return list(described.checks(Config()))
 
 
+def test_a_warning_is_folded_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    warn_on_stderr(WARNING)
+    assert capsys.readouterr().err == f"{WARNING}\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    warn_on_stderr(WARNING)
+    told = capsys.readouterr().err
+    assert (max(map(len, told.splitlines())) <= 40, told.split()) == (True, WARNING.split())
+
+
 @pytest.mark.parametrize("stderr", [None, "full"])
 def test_a_warning_that_cannot_be_written_goes_nowhere_else(
     stderr: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

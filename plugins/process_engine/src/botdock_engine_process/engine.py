@@ -10,6 +10,7 @@ import secrets
 import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -61,8 +62,13 @@ SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/s
 
 
 def warn_on_stderr(line: str) -> None:
-    """Write a line to stderr, and to nothing else; a bot runs even where it is closed or full."""
+    """Write a line to stderr, and to nothing else; a bot runs even where it is closed or full.
+
+    On a terminal it is folded between its words.
+    """
     with suppress(OSError, ValueError, AttributeError):
+        if sys.stderr.isatty():
+            line = textwrap.fill(line, shutil.get_terminal_size().columns, subsequent_indent="  ")
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 

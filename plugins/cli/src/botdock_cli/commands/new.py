@@ -23,7 +23,7 @@ ones pass, and a README. It works before anything is changed: it is a bundled pl
 folder that `botdock run` takes.
 
 \b
-What it starts from:
+KIND, and what it starts from:
   runtime   Perl: the script itself, started by a shell script
   storage   one SQLite file
   engine    plain processes beside a shim that outlives the runner
@@ -45,7 +45,7 @@ Exit codes:
 
 
 @verb("new", HELP)
-@click.argument("kind", metavar="|".join(KINDS), type=click.Choice(KINDS))
+@click.argument("kind", metavar="KIND", type=click.Choice(KINDS))
 @click.argument("name")
 @click.option(
     "--output",
