@@ -33,6 +33,7 @@ from botdock.services.outbox import Message
 from botdock.services.outbox.queue import MessageQueue
 from botdock.supervisor._seat import seated
 from botdock_cli import check_machine
+from botdock_cli.check_disk import check_state
 from botdock_cli.check_machine import check_executions, check_outboxes, check_runners, check_strays
 from botdock_cli.commands.doctor import check_engines, check_images
 
@@ -158,6 +159,13 @@ def add(queue: MessageQueue, key: str) -> None:
 
 def found(config: Config) -> dict[str, Check]:
     return {check.name: check for check in check_outboxes(config)}
+
+
+def test_a_state_folder_that_others_could_write_is_told_once(config: Config, own_home: Path) -> None:
+    own_home.mkdir()
+    own_home.chmod(0o777)
+    assert [check.status for check in check_state(config)] == [CheckStatus.FAILED]
+    assert list(check_outboxes(config)) == []
 
 
 def test_nothing_waits_where_nothing_was_stored_and_no_folder_is_made(config: Config) -> None:

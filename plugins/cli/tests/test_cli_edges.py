@@ -21,6 +21,7 @@ from botdock_cli.commands.run import Relay
 from botdock_cli.interrupts import Interrupts
 from botdock_cli.report import say
 from botdock_cli.session import Session, is_terminal
+from botdock_cli.store import TargetError, check_target
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +138,31 @@ def test_run_restarts_nothing_and_says_what_does(cli: Callable[..., Any], fake_r
     assert "did you mean 'on-failure'?" in cli("run", "bots/hello", "--restart", "on_failure").err
     assert not fake_runner.closed  # for it was never opened
     assert cli("run", "bots/hello", "--restart", "no").code == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("new", "bot", "sma", "-o", "locked/sma"),
+        ("pack", "bot", "-o", "locked/x.zip"),
+        ("storage", "get", "k", "-o", "locked/k"),
+    ],
+)
+def test_a_folder_that_this_user_may_not_write_into_is_a_mistake_that_is_told(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    Path("bot").mkdir()
+    Path("locked").mkdir()
+    monkeypatch.setattr("os.access", lambda *_, **__: False)  # root, as which tests run, may write anywhere
+    told = cli(*line)
+    assert (told.code, told.out) == (2, "")
+    assert told.err == "botdock: locked cannot be written by this user\n  Name another place: -o\n"
+
+
+def test_a_target_that_cannot_be_looked_at_is_a_mistake_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(TargetError, match="cannot be written: Permission denied"):
+        check_target(Path("locked/k"), force=False, name="k")

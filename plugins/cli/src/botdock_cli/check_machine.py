@@ -99,7 +99,11 @@ def check_outboxes(config: Config) -> Iterator[Check]:
     """Look at what waits for the configured storage, and, if anything does, for others that were used here."""
     from botdock.services import outbox_folder
 
-    configured = outbox_folder(config.checked_home(), config.storage)
+    try:
+        home = config.checked_home()
+    except BotdockError:  # `check_state` tells it
+        return
+    configured = outbox_folder(home, config.storage)
     yield from guarded("storage.outbox", lambda: _check("storage.outbox", configured))
     others = sorted(path for path in configured.parent.glob("*") if path.is_dir() and path != configured)
     for folder in others:

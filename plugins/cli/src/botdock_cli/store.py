@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from botdock.services import StorageService
     from botdock_cli.session import Session
 
+_ANOTHER = "-o FILE writes another one."
 _CHUNK = 1024 * 1024
 _LOOKED_AT = 1000
 """Keys that a search for the one that was meant looks at, in each place; what S3 lists by one request."""
@@ -186,16 +187,32 @@ def check_target(target: Path, *, force: bool, name: str) -> None:
         name: What it could be called in a folder, for a hint.
 
     Raises:
-        TargetError: It is there already and `force` is not given, is not a file, or its folder is not there.
+        TargetError: It is there already and `force` is not given, is not a file, or its folder is not there, or is not
+            to be written by this user.
     """
-    if target.is_dir():
+    try:
+        is_folder, exists = target.is_dir(), target.exists()
+    except OSError as error:
+        raise TargetError(f"{target} cannot be written: {error.strerror}", hint=_ANOTHER) from None
+    if is_folder:
         raise TargetError(f"{target} is a folder", hint=f"-o {target / name} writes into it.")
-    if target.exists() and not target.is_file():
-        raise TargetError(f"{target} is not a regular file", hint="-o FILE writes another one.")
-    if target.exists() and not force:
-        raise TargetError(f"{target} is there already", hint="--force replaces it; -o FILE writes another one.")
-    if not target.parent.is_dir():
-        raise TargetError(f"{target.parent} is not a folder", hint=f"mkdir -p {target.parent}")
+    if exists and not target.is_file():
+        raise TargetError(f"{target} is not a regular file", hint=_ANOTHER)
+    if exists and not force:
+        raise TargetError(f"{target} is there already", hint=f"--force replaces it; {_ANOTHER}")
+    check_folder(target.parent, hint=f"mkdir -p {target.parent}")
+
+
+def check_folder(folder: Path, *, hint: str) -> None:
+    """Make sure that files may be made in a folder; `hint` says what mends it where there is none.
+
+    Raises:
+        TargetError: It is not a folder, or this user may not write into it.
+    """
+    if not folder.is_dir():
+        raise TargetError(f"{folder} is not a folder", hint=hint)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise TargetError(f"{folder} cannot be written by this user", hint="Name another place: -o")
 
 
 @contextmanager

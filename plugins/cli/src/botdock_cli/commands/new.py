@@ -106,16 +106,15 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
     """Write all files, or nothing.
 
     Raises:
-        TargetError: There is something of that name, or its parent is not a folder.
+        TargetError: There is something of that name, or its parent is not a folder, or not to be written.
     """
     import tempfile
 
-    from botdock_cli.store import TargetError
+    from botdock_cli.store import TargetError, check_folder
 
     if os.path.lexists(folder):
         raise TargetError(f"{folder} is there already", hint="Name another folder: -o DIR")
-    if not folder.absolute().parent.is_dir():
-        raise TargetError(f"{folder.parent} is not a folder", hint="Make it first, or name another: -o DIR")
+    check_folder(folder.parent, hint="Make it first, or name another: -o DIR")
     with tempfile.TemporaryDirectory(prefix=".botdock-new-", dir=folder.absolute().parent) as place:
         draft = Path(place, "draft")
         for name, text in files.items():
