@@ -51,7 +51,7 @@ class Browser:
         self.fetched: list[str] = []
         self._number = 0
         self._unread = b""
-        self._events: list[dict[str, Any]] = []
+        self._loaded: set[str] = set()
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
         command = [ensure_browser(), *_OPTIONS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
@@ -66,11 +66,12 @@ class Browser:
         )
         os.close(theirs_in)
         os.close(theirs_out)
-        (target,) = [one for one in self._ask("Target.getTargets")["targetInfos"] if one["type"] == "page"]
-        attached = self._ask("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        target: str = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
         self._session: str = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
+        self.ask("Page.setLifecycleEventsEnabled", enabled=True)
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Ask the page for something, and return the answer."""
@@ -82,10 +83,9 @@ class Browser:
         self.fetched.clear()
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self.colours(dark=dark)
-        self._events.clear()
-        self.ask("Page.navigate", url=page.as_uri())
+        loader = self.ask("Page.navigate", url=page.as_uri())["loaderId"]
         deadline = time.monotonic() + PATIENCE
-        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
+        while loader not in self._loaded:
             self._take(self._receive(deadline))
         return self
 
@@ -152,7 +152,8 @@ class Browser:
 
     def _take(self, event: dict[str, Any]) -> None:
         method = event.get("method", "")
-        self._events.append({"method": method})
+        if method == "Page.lifecycleEvent" and event["params"]["name"] == "load":
+            self._loaded.add(event["params"]["loaderId"])
         if method in _ERRORS:
             self.complaints.append(json.dumps(event["params"]))
         if method == "Network.requestWillBeSent":

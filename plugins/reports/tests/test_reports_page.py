@@ -106,6 +106,14 @@ def test_nothing_that_a_bot_returned_or_wrote_is_more_than_text(
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f]", content)
 
 
+def test_the_names_of_curves_and_the_texts_of_an_axis_cannot_end_the_script_that_holds_them() -> None:
+    hostile = "</script><!--<script>&amp;"
+    page = Page(render([Run(name="a", value={"plots": [{"x": [hostile], "series": {hostile: [1]}}]})]))
+    (plot,) = plots_of(page)
+    assert (plot["labels"], plot["groups"][0]["series"][0]["name"]) == ([hostile], hostile)
+    assert "<" not in page.inside["script"][0]
+
+
 def test_its_policy_lets_its_own_scripts_and_style_run_and_nothing_else() -> None:
     page = Page(render([Run(name="a")]))
     (policy,) = [

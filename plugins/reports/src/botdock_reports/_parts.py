@@ -19,7 +19,7 @@ MAX_TEXT = 200
 """Characters of a name or a cell that are shown."""
 MAX_FAULTS = 100
 LARGEST = 1e30
-"""Beyond it, and its inverse, a number is not drawn: the steps of an axis would leave what a float can tell apart."""
+"""Beyond it, and its inverse, a number is not drawn: the steps of uPlot's axes go from 10^-32 to 10^32."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _KINDS = {bool: "true or false", str: "text", type(None): "null", int: "a number", float: "a number"}
