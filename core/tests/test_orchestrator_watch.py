@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 
 from botdock.errors import EngineUnavailableError
-from botdock.model import EngineEvents, Executable, Outcome
+from botdock.executions import Executions
+from botdock.model import ContainerStatus, EngineEvents, Executable, Outcome
+from botdock.orchestrator import execution as module
 from botdock.orchestrator import reading
 from botdock.orchestrator import running as running_module
 from botdock.orchestrator.reading import Work
@@ -175,3 +180,34 @@ def test_who_follows_a_log_is_woken_by_what_comes_and_does_not_look_for_it(
         stage.engine.emit(execution.container_id, f"{text}\n".encode())
         assert next(lines).text == text
     execution.stop()
+
+
+def test_why_the_engine_has_not_started_it_yet_is_a_step_and_shown_until_it_has(
+    make_stage: Callable[..., Any], make_bot: Callable[..., Executable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WHY_EVERY", 0.01)
+    stage, begun, shown = make_stage(FakeEngine()), threading.Event(), threading.Event()
+    start, inspect = stage.engine.start, stage.engine.inspect
+
+    def slow(*arguments: Any, **options: Any) -> None:
+        begun.set()
+        assert shown.wait(60)
+        start(*arguments, **options)
+
+    def waits(*arguments: Any, **options: Any) -> ContainerStatus:
+        status: ContainerStatus = inspect(*arguments, **options)
+        return attrs.evolve(status, error="no node has room for s3cret")
+
+    monkeypatch.setattr(stage.engine, "start", slow)
+    monkeypatch.setattr(stage.engine, "inspect", waits)
+    with ThreadPoolExecutor(1) as starter:
+        starting = starter.submit(stage.orchestrator.begin, make_bot(secrets={"TOKEN": "s3cret"}))
+        assert begun.wait(60)
+        (folder,) = stage.records()
+        try:
+            until(lambda: "no node has room for **" in Executions(stage.home).get(folder.name).waits_for, timeout=60)
+        finally:
+            shown.set()
+        assert starting.result(60).wait(60).outcome is Outcome.SUCCEEDED
+    record = Executions(stage.home).get(folder.name)
+    assert record.waits_for == ""

@@ -30,6 +30,7 @@ _END = {
 _EXECUTION = {
     **_SCHEMA,
     **fields(ExecutionRecord, *_RECORD),
+    "waits_for": said("Why its engine has not started it yet, in its words; empty where nothing hinders it.", str),
     "crash_loop": said("Whether it is the next of a bot that fails again and again; see `supervisor.stable`.", bool),
 }
 _FAILURE = {

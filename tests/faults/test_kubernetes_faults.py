@@ -15,6 +15,7 @@ import pytest
 
 from botdock import Config, DockerRunner, Executable, Outcome
 from botdock.config import ContainersConfig
+from botdock.executions import Executions
 from botdock.model import ContainerHandle, Feature
 from botdock_engine_kubernetes.engine import KubernetesEngine
 from botdock_engine_kubernetes.settings import KubernetesSettings
@@ -149,11 +150,16 @@ def test_a_bot_that_no_node_takes_waits_with_the_scheduler_s_reason_and_runs_whe
             with ThreadPoolExecutor(1) as starter:
                 running = starter.submit(runner.run, attrs.evolve(bot, config={"lines": 1}))
                 until(lambda: "unschedulable" in _waits_for(engine), timeout=PATIENCE)
+                until(lambda: "nodes are available" in _shown(config), timeout=PATIENCE)
                 cluster.cordon(schedulable=True)
                 result = running.result(PATIENCE)
         finally:
             cluster.cordon(schedulable=True)
     assert result.outcome is Outcome.SUCCEEDED, result
+
+
+def _shown(config: Config) -> str:
+    return " ".join(record.waits_for for record in Executions(config.home_dir).list(running=True))
 
 
 def _waits_for(engine: KubernetesEngine) -> str:

@@ -30,6 +30,8 @@ REQUEST, RUN, STOP, CONCLUDED, RESULT, OUTCOME = (
     f"{name}.json" for name in ("request", "run", "stop", "concluded", "result", "outcome")
 )
 EVENTS = "events.jsonl"
+WAITING = "waiting"
+"""The step of one that its engine has not started yet: `why`, in its words."""
 FINISHED = "finished"
 """The last event there; with the boot, so that its monotonic time means something to a later process."""
 PROGRAMS = Path("cache/program")

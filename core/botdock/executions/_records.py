@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from botdock.executions._files import is_owed, left_behind
+from botdock.executions._files import WAITING, is_owed, left_behind, read_events
 from botdock.model.execution import Outcome
 
 CRASH_LOOP = 3
@@ -89,6 +89,14 @@ class ExecutionRecord:
         return self.outcome is None and self.in_a_row >= CRASH_LOOP and bool(self.last_error)
 
     @property
+    def waits_for(self) -> str:
+        """Why its engine has not started it yet, in the engine's words; empty where nothing is known to hinder it."""
+        if self.state not in {ExecutionState.STARTING, ExecutionState.RUNNING}:
+            return ""
+        *_, last = ({}, *read_events(self.directory))
+        return str(last.get("why", "")) if last.get("event") == WAITING else ""
+
+    @property
     def is_over(self) -> bool:
         """Whether its bot has ended, and something of it could not be removed or written yet; asks anew."""
         return is_owed(self.directory)
@@ -106,4 +114,4 @@ class ExecutionRecord:
         """Return the document that `botdock ps --json` prints of it."""
         document = attrs.asdict(self, filter=lambda field, _: field.name != "directory")
         times = {name: value.isoformat() for name, value in document.items() if isinstance(value, datetime)}
-        return {"schema": 1, **document, **times, "crash_loop": self.is_crash_loop}
+        return {"schema": 1, **document, **times, "crash_loop": self.is_crash_loop, "waits_for": self.waits_for}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from botdock._log import about, logger
@@ -18,6 +18,7 @@ from botdock.errors import (
     EngineUnavailableError,
     LogError,
 )
+from botdock.executions._files import WAITING
 from botdock.executions._stops import StopRequest, read_stop
 from botdock.model import ContainerStatus, ExecutionResult, Outcome, Phase
 from botdock.orchestrator.attempts import Attempts, Ending
@@ -31,6 +32,8 @@ PAUSES = (0.002, 0.5)
 """Seconds between two looks at a container whose end is not heard: a twentieth of what it has run, in these bounds."""
 RECONNECT_PAUSE = 0.25
 """Seconds between attempts to reach an engine that went away."""
+WHY_EVERY = 5.0
+"""Seconds between two questions why a container has not been started yet."""
 END_PAUSE = 2.0
 """Seconds between attempts to end what may not go on, where the engine could not."""
 Course = Callable[[], ExecutionResult]
@@ -96,6 +99,40 @@ class Execution(ExecutionReader):
         self._watched = created
         self.look_soon()
         self.obey()  # what was asked for since the last look of its start
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Within it, the engine is asked now and then why it has not started the container yet; a step tells that."""
+        run, looks, said, telling = self._run, self._work.looks, [""], threading.Lock()
+
+        def tell(why: str) -> None:
+            run.journal.event(WAITING, why=run.mask(why))
+
+        asking = [(self._why_not_yet, tell)]
+
+        def ask() -> None:  # by what is in the list alone: a job that is still to come holds no execution
+            for why_not_yet, say in tuple(asking):
+                why = why_not_yet()
+                with telling:
+                    if asking and why is not None and why != said[0]:
+                        said[0] = why
+                        say(why)
+                looks.submit(ask, delay=WHY_EVERY)
+
+        looks.submit(ask, delay=WHY_EVERY)
+        try:
+            yield
+        finally:
+            with telling:
+                asking.clear()
+
+    def _why_not_yet(self) -> str | None:
+        """Return the engine's words for what a start waits for; None where it does not say, or none is under way."""
+        if (container := self._run.container) is None or not self._run.started_ns:
+            return None
+        with suppress(BotdockError):
+            return self._containers.get_container_status(container).error
+        return None
 
     def finish_by(self, course: Course) -> None:
         """Let `course` see it to its end, in another thread."""

@@ -116,7 +116,8 @@ class Starting:
             try:
                 run.journal.open(run.request(), self._lease.hold())
                 run.journal.event("opened", engine=run.engine, id=executable.id)
-                created = self._preparation.prepare(run, execution.end_soon, proceed=check, progress=progress)
+                with execution.starting():
+                    created = self._preparation.prepare(run, execution.end_soon, proceed=check, progress=progress)
                 self._running.check_open()
             except StopAskedError as asked:
                 return self._end(run, execution, asked, Outcome.STOPPED)
@@ -151,7 +152,8 @@ class Starting:
                 self._services.code.cleanup_workspace(run.workspace)  # of a runner that died over the same
                 self._preparation.validate(run)
                 self._notify("botdock_before_execution", execution_id=run.execution_id, executable=run.executable)
-                created = self._preparation.prepare(run, execution.end_soon, proceed=check)
+                with execution.starting():
+                    created = self._preparation.prepare(run, execution.end_soon, proceed=check)
             except StopAskedError as asked:
                 return self._end(run, execution, asked, Outcome.STOPPED)
             except ClosedError:

@@ -50,7 +50,7 @@ def test_ps_shows_a_crash_loop_with_its_last_error(cli: Cli, logged: Callable[..
     restart = {"previous": "x", "restarts": 7, "in_a_row": 5, "last_error": "failed: boom\x1b[2J"}
     (looping.directory / "request.json").write_text(json.dumps({"id": "loop", "restart": restart}))
     heading, *rows = cli("ps").out.splitlines()
-    assert heading.endswith("LAST ERROR")
+    assert heading.endswith("WHY")
     (row,) = (row for row in rows if looping.execution_id in row)
     assert "starting (5), crash loop" in row
     assert row.endswith("failed: boom\\x1b[2J")
@@ -58,8 +58,22 @@ def test_ps_shows_a_crash_loop_with_its_last_error(cli: Cli, logged: Callable[..
     assert (documents["loop"]["crash_loop"], documents["loop"]["restarts"]) == (True, 7)
     assert documents["well"]["crash_loop"] is False
     looping.dies()
-    assert "LAST ERROR" not in cli("ps", "--bot", "well").out
+    assert "WHY" not in cli("ps", "--bot", "well").out
     assert well.execution_id in cli("ps", "-q").out
+
+
+def test_ps_shows_what_a_start_waits_for_until_it_goes_on(cli: Cli, logged: Callable[..., Any]) -> None:
+    waiting = logged(bot="late").lives()
+    events = waiting.directory / "events.jsonl"
+    with events.open("a") as steps:
+        steps.write('{"event": "waiting", "why": "Unschedulable: 0/1 nodes\\u001b[2J"}\n')
+    heading, row = cli("ps").out.splitlines()
+    assert heading.endswith("WHY")
+    assert row.endswith("Unschedulable: 0/1 nodes\\x1b[2J")
+    assert json.loads(cli("ps", "--json").stdout)[0]["waits_for"].startswith("Unschedulable")
+    with events.open("a") as steps:
+        steps.write('{"event": "phase", "phase": "wait"}\n')
+    assert "WHY" not in cli("ps").out
 
 
 @pytest.mark.parametrize("verb", ["ps", "logs", "result", "inspect", "wait", "stop", "rm"])

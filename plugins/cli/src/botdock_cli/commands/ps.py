@@ -19,7 +19,7 @@ HELP = """Nothing but the state folder is asked: neither an engine nor a network
 STATE is queued (it waits for its turn, or for a supervisor), restarting (n) (it waits for the time of the nth
 restart), starting, running, stopping, or, of one that ended, its outcome; abandoned means that its runner died, and
 `botdock recover` finishes it, or a supervisor. Of a bot that fails again and again, the number of restarts in a row and
-`crash loop` follow, and its last error.
+`crash loop` follow, and WHY is its last error; of one that its engine has not started yet, WHY is what that waits for.
 
 \b
 Examples:
@@ -92,10 +92,10 @@ def _table(records: Sequence[ExecutionRecord]) -> list[str]:
         cells = (record.execution_id, record.id, record.runtime, record.engine, _state(record))
         ago = f"{format_seconds((now - record.requested_at).total_seconds())} ago"
         lasts = format_seconds(took.total_seconds()) if took else ""
-        error = printable(record.last_error) if record.is_crash_loop else ""
-        rows.append((*map(printable, cells), ago, lasts, error))
+        why = record.last_error if record.is_crash_loop else record.waits_for
+        rows.append((*map(printable, cells), ago, lasts, printable(why)))
     if any(row[-1] for row in rows):
-        return aligned([(*_HEADINGS, "LAST ERROR"), *rows])
+        return aligned([(*_HEADINGS, "WHY"), *rows])
     return aligned([_HEADINGS, *(row[:-1] for row in rows)])
 
 
