@@ -14,7 +14,9 @@ PARALLEL := -n $(WORKERS) --maxprocesses 4 --dist loadfile
 MACHINE := tests/faults/test_cgroup2_machine.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test drills lint bench docs version images clean
+INTO ?= ~/botdock
+
+.PHONY: help setup install demo test drills lint bench docs version images clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +33,13 @@ $(READY): pyproject.toml constraints.txt $(wildcard */*/pyproject.toml)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -b constraints.txt $(EDITABLE) --group dev
 	@touch $@
+
+install: ## Install the command and all plugins into a virtual environment of yours: make install INTO=~/botdock
+	@$(PYTHON) -m venv $(INTO)
+	@$(INTO)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@$(INTO)/bin/uv pip install --quiet --python $(INTO)/bin/python -c constraints.txt -b constraints.txt \
+		'.[yaml,zstd]' $(addprefix ./,$(MEMBERS))
+	@echo "botdock is in $(INTO)/bin; to call it by its name: . $(INTO)/bin/activate"
 
 demo: $(READY) ## Run a bot in each language
 	@$(BIN)/python examples/demo.py

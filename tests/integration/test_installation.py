@@ -249,3 +249,15 @@ def test_a_member_passes_its_contract_as_it_is_installed(
     python = installation.program("python")
     said = installation.run(python, "-m", "pytest", "-q", "--noconftest", str(contract), folder=tmp_path)
     assert " passed" in said
+
+
+@pytest.mark.sampled(10)
+def test_what_the_readme_says_installs_all_from_a_clone(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    make = ["make", "-s", "-C", str(ROOT), "install", f"INTO={tmp_path}/venv", f"PYTHON={sys.executable}"]
+    done = subprocess.run(make, env=clean_environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith(f"{tmp_path}/venv/bin/activate")
+    environment = {**clean_environment, "HOME": str(tmp_path)}
+    botdock = [f"{tmp_path}/venv/bin/botdock", "plugins", "--json"]
+    plugins = subprocess.run(botdock, env=environment, capture_output=True, text=True, check=True).stdout
+    assert len([plugin for plugin in json.loads(plugins) if plugin["provides"]]) >= len(STANDARD)
