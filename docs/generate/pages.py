@@ -24,6 +24,7 @@ from botdock.config.rules import SECRET, VARIABLE
 from botdock.model.units import Unit
 from botdock.plugin_manager import PluginManager
 from botdock_cli.app import app
+from botdock_cli.help import HelpContext
 
 MODULES = (
     "botdock",
@@ -151,14 +152,14 @@ def verbs(command: click.Command, context: click.Context) -> Iterator[click.Cont
     for name in command.list_commands(context):
         _, found, _ = command.resolve_command(context, [name])
         assert found  # noqa: S101 - it was listed
-        below = click.Context(found, parent=context, info_name=name, max_content_width=_WIDTH, terminal_width=_WIDTH)
+        below = HelpContext(found, parent=context, info_name=name, max_content_width=_WIDTH, terminal_width=_WIDTH)
         yield below
         yield from verbs(found, below)
 
 
 def commands() -> str:
     """Return the page of every command, each with its own help."""
-    context = click.Context(app, info_name="botdock", max_content_width=_WIDTH, terminal_width=_WIDTH)
+    context = HelpContext(app, info_name="botdock", max_content_width=_WIDTH, terminal_width=_WIDTH)
     lines = _COMMANDS.splitlines()
     for one in (context, *verbs(app, context)):
         lines += ["", f"## `{one.command_path}`", "", "```text", *one.command.get_help(one).splitlines(), "```"]
