@@ -31,8 +31,9 @@ from botdock.shim import Plan, ShimEngine
 
 REMEDY = "use --engine docker"
 ISOLATING = "use --engine docker or --engine oci"
+NAME = "process"
 WARNING = (
-    "botdock: the process engine does not isolate: bots run as you, with your files and your network; "
+    f"botdock: the {NAME} engine does not isolate: bots run as you, with your files and your network; "
     f"for code that you do not trust, {ISOLATING}"
 )
 """The one line that every engine of this kind writes to stderr before its first bot."""
@@ -81,7 +82,7 @@ class ProcessEngine(ShimEngine):
         warn: Told once, before the first container, that bots are not isolated.
     """
 
-    name = "process"
+    name = NAME
 
     def __init__(self, state: Path, *, warn: Callable[[str], None] = warn_on_stderr) -> None:
         super().__init__(state)
