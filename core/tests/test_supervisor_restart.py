@@ -15,7 +15,7 @@ from botdock.config import SupervisorConfig
 from botdock.executions._records import CRASH_LOOP
 from botdock.executions._requests import Restart
 from botdock.model import Outcome, RestartPolicy
-from botdock.supervisor._restart import End, successor_of
+from botdock.supervisor._succession import End, successor_of
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SETTINGS = SupervisorConfig(backoff=1.0, max_backoff=300.0, stable=600.0)

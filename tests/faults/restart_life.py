@@ -21,7 +21,7 @@ from botdock.executions import Executions, ExecutionState, _queue, _requests
 from botdock.executions._files import request_ids
 from botdock.executions._requests import Request, read_request
 from botdock.model import Executable, RestartPolicy, new_execution_id
-from botdock.supervisor import _keeper, _restart, _succession
+from botdock.supervisor import _keeper, _succession
 from botdock.supervisor._keeper import Keeper
 from botdock.supervisor._succession import settle
 from botdock.supervisor._work import tidy_up
@@ -74,7 +74,7 @@ def main(folder: Path) -> None:
     """Kill at one line after another."""
     os.fsync = lambda fd: None  # what a killed process has written stays, and this is quicker
     homes = (folder / f"{number}" for number in itertools.count())
-    traced = lines_of(_keeper, _restart, _succession, _queue, _requests, _whole_files)
+    traced = lines_of(_keeper, _succession, _queue, _requests, _whole_files)
     print(json.dumps(kill_at_every_line(lambda _: life(next(homes)), traced)))
 
 

@@ -24,7 +24,7 @@ from botdock.executions._requests import REFUSED, Request, Restart
 from botdock.model import Notification, NotificationKind, Outcome, RestartPolicy
 from botdock.model.units import format_bytes
 from botdock.supervisor._notify import Notifier
-from botdock.supervisor._restart import End, successor_of
+from botdock.supervisor._succession import End, successor_of
 
 _LOOK = 5.0
 """Seconds between two looks at the bots that were in a crash loop, and at the disk."""

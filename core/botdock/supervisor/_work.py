@@ -28,8 +28,6 @@ from botdock.supervisor._submission import named_in
 
 _AT_ONCE = 16
 """Executions that are prepared at once: each may wait for an image or for code."""
-
-
 _WARM_AGAIN = 60.0
 """Seconds until it is tried again to keep containers waiting."""
 
