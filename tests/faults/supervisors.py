@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from botdock.executions import ExecutionRecord, Executions
 from botdock.model import Executable, Outcome, Stream
 from botdock.services.log_store import StoredLog
 from botdock.supervisor import submit
-from testbed.waiting import until
+from testbed.waiting import until, wait_until
 
 PATIENCE = 120.0
 KEPT = {"request.json", "events.jsonl", "result.json", "outcome.json", "logs"}
@@ -111,10 +112,15 @@ class Place:
                 yield f"{record.execution_id}: its log has {len(text)} characters of {len(wanted)}"
             if not end["log"]["complete"] or end["log"]["gaps"]:
                 yield f"{record.execution_id}: {end['log']}"
-            if left := [path.name for path in record.directory.iterdir() if path.name not in KEPT]:
-                yield f"{record.execution_id}: left {left}"
+            if not wait_until(partial(is_tidy, record.directory), timeout=PATIENCE):  # its runner tidies up at last
+                yield f"{record.execution_id}: left {sorted(path.name for path in record.directory.iterdir())}"
         if left := [path.name for path in (self.home / "requests").iterdir() if path.suffix == ".json"]:
             yield f"requests: {left}"
+
+
+def is_tidy(directory: Path) -> bool:
+    """Tell whether the folder of an execution that has ended holds no more than its record."""
+    return {path.name for path in directory.iterdir()} <= KEPT
 
 
 def stored(record: ExecutionRecord, stream: Stream) -> str:
