@@ -56,7 +56,7 @@ _SHORT = {
 }
 _PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number", type(None): "nothing", Any: "any"}
 _UPWARDS = re.compile(r"\[([^\[\]]+)\]\((\.\./[^)\s]+)\)")
-_WIDTH = 100
+_WIDTH = 80
 
 
 def for_the_site(text: str, page: str) -> str:
@@ -184,6 +184,7 @@ As a command, botdock exits with 2 for each `UserError`, and with 125 for the ot
 
 ::: botdock.errors
     options:
+      inherited_members: false
       members_order: source
       show_bases: true
 """
