@@ -73,7 +73,7 @@ bench: $(READY) ## Measure, each number against what it is compared with
 	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 docs: $(READY) ## Build the documentation as a site, in .cache/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 	@echo "docs: open .cache/site/index.html"
 
 version: ## Move all distributions to one version: make version V=0.2.0
