@@ -201,6 +201,9 @@ class PluginManager:
         Args:
             hook: Such as `botdock_before_execution`.
             arguments: All of the hook's parameters, by name.
+
+        Raises:
+            ValueError: There is no such hook.
         """
         if hook not in HOOK_NAMES:
             raise ValueError(f"{hook!r} is not a hook of botdock")

@@ -15,6 +15,7 @@ from botdock.errors import BotdockError, ConfigError, UserError
 from botdock.model._validation import path_problem
 
 CONFIG_FILE_NAME = "botdock.toml"
+"""Of the working folder."""
 CONFIG_VARIABLE = "BOTDOCK_CONFIG"
 """Names the configuration file; else `botdock.toml` of the working folder over that of the platform's config folder."""
 POLICY_VARIABLE = "BOTDOCK_POLICY"

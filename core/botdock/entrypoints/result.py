@@ -36,7 +36,9 @@ import attrs
 from botdock.model import ResultFormat, Runtime
 
 ENVELOPE_VERSION = 2
+"""Of the form of a wrapper's result file, which stands in its header as `botdock`."""
 NOT_WRITTEN = b'{"botdock": 2, "state": "not written"}\n'
+"""What a result file holds before the bot has begun: so a bot that wrote none is told from one whose file is gone."""
 MAX_HEADER = 64 * 1024
 
 MAX_DEPTH = 200

@@ -71,7 +71,12 @@ class ObjectInfo:
 
 @attrs.frozen(kw_only=True)
 class DeleteFailure:
-    """An object that could not be deleted, and why."""
+    """An object that could not be deleted, and why.
+
+    Attributes:
+        key: Its key.
+        reason: In words.
+    """
 
     key: str
     reason: str

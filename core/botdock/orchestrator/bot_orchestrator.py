@@ -129,7 +129,7 @@ class BotOrchestrator:
         return leftovers(self._home, self._setting.engine, self._recovery.containers())
 
     def warm(self, sizes: Mapping[str, int], *, timeout: float) -> PoolReport:
-        """Keep containers waiting for runs, from now on until this is closed; see `Runner.warm`."""
+        """Keep containers waiting for runs, until this is closed; `timeout` is in seconds, see `Runner.warm`."""
         from botdock.orchestrator.members import Members  # few runners keep any
 
         ours, preparation = (self._services, self._setting), self._preparation
@@ -163,6 +163,10 @@ class BotOrchestrator:
 
     def stop_execution(self, name: str, *, grace: float | None = None) -> None:
         """Stop the execution of that execution id or container id, whichever process runs it, and wait for its end.
+
+        Args:
+            name: Of either kind.
+            grace: Seconds between asking it and killing it; None for the configured ones.
 
         Raises:
             BotdockError: It has not ended; or there is none, and no such container.

@@ -174,7 +174,7 @@ class Execution(ExecutionReader):
     def end_soon(
         self, why: Outcome, failure: str = "", *, grace: float | None = 0.0, timeout: Timeout | None = None
     ) -> None:
-        """End it in another thread, and try until the engine can, or until it has ended; None is the usual grace."""
+        """End it in another thread, trying until the engine can; `grace` is in seconds, None for the usual one."""
 
         def end() -> None:
             try:

@@ -31,8 +31,15 @@ class Kind:
         template: The one that its members are of; None as long as none was started.
         digest: Of that.
         members: Those that wait, the oldest first.
+        hits: How many runs got one.
+        misses: How many runs got none, by the reason.
+        discarded: How many were taken away unused, by the reason.
+        refills: Seconds that each of the last starts took.
         starting: How many are being started.
+        failures: How many starts in a row have failed.
         failed: When the last failure was, on the monotonic clock.
+        not_before: When the next may be started, on that clock.
+        error: What went wrong last; empty where nothing did.
     """
 
     name: str

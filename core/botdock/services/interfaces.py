@@ -147,7 +147,16 @@ class Metrics(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Services:
-    """The six services that the orchestrator joins."""
+    """The six services that the orchestrator joins.
+
+    Attributes:
+        containers: Runs containers on an engine.
+        code: Brings the code of bots into their workspaces.
+        storage: Keeps results and logs.
+        entrypoints: Writes the files that start a bot.
+        logs: Collects what bots write.
+        metrics: Counts.
+    """
 
     containers: Containers
     code: Code

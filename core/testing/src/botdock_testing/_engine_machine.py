@@ -70,6 +70,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(target=containers, program=st.sampled_from(PROGRAMS))
     def create(self, program: Program) -> Known:
+        """Make a container that will run `program`."""
         spec = self._make_spec(program)
         self._owner = spec.run.selectors[OWNER]
         known = Known(self.engine.create(*spec, timeout=CALL), program)
@@ -78,6 +79,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(known=containers)
     def start(self, known: Known) -> None:
+        """Start it, and read what it writes."""
         if known.state is not ContainerState.CREATED:
             return
         with self.engine.attach(known.handle, timeout=CALL) as stream:
@@ -90,6 +92,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(known=containers, grace=st.sampled_from((0.0, 20.0)))
     def stop(self, known: Known, grace: float) -> None:
+        """Stop one that was started, with so many seconds for its farewell."""
         if known.state is ContainerState.CREATED:
             return
         heeds = known.program.farewell is not None and grace > 0
@@ -100,26 +103,31 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(known=containers)
     def look(self, known: Known) -> None:
+        """Inspect it."""
         status = self.engine.inspect(known.handle, timeout=CALL)
         assert (status.state, status.exit_code) == (known.state, known.exit_code)
 
     @rule(known=containers)
     def wait(self, known: Known) -> None:
+        """Wait for one that still runs, no time at all."""
         if known.state is ContainerState.RUNNING:
             assert self.engine.wait(known.handle, timeout=0.0) is None, "it still runs"
 
     @rule(known=containers)
     def read(self, known: Known) -> None:
+        """Read its log as it stands."""
         if known.state is not ContainerState.CREATED:
             assert_same(read_logs(self.engine, known.handle)[Stream.STDOUT], known.stdout)
 
     @rule(known=consumes(containers))
     def remove(self, known: Known) -> None:
+        """Remove it, running or not."""
         self.engine.remove(known.handle, timeout=CALL)
         del self.known[known.handle.id]
 
     @invariant()
     def all_are_listed(self) -> None:
+        """Whatever was done, `list` names those that there are."""
         if self._owner:
             listed = {info.container_id for info in self.engine.list({OWNER: self._owner}, timeout=CALL)}
             assert listed == set(self.known)

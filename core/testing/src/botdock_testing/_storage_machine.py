@@ -43,6 +43,7 @@ class StorageMachine(RuleBasedStateMachine):
 
     @rule(key=_KEYS, data=_DATA, sized=st.booleans())
     def put(self, key: str, data: bytes, sized: bool) -> None:  # noqa: FBT001 - hypothesis passes it by name
+        """Put an object, or be refused what the storage says it cannot hold."""
         size = len(data) if sized else None
         if self.refused(key):
             with pytest.raises(StorageKeyError):
@@ -53,16 +54,19 @@ class StorageMachine(RuleBasedStateMachine):
 
     @rule(key=_KEYS, data=_DATA)
     def put_dies_half_way(self, key: str, data: bytes) -> None:
+        """Put one whose source breaks: nothing of it is seen."""
         with pytest.raises((BrokenSourceError, StorageKeyError)):
             self.backend.put(key, DyingSource(data))
 
     @rule(key=_KEYS, data=_DATA, wrong=st.integers(-3, 3).filter(bool))
     def put_of_another_size(self, key: str, data: bytes, wrong: int) -> None:
+        """Put one that is not as long as was said: nothing of it is seen."""
         with pytest.raises((StorageError, StorageKeyError)):
             self.backend.put(key, io.BytesIO(data), size=max(0, len(data) + wrong) if data else 1)
 
     @rule(key=_KEYS, contents=st.lists(_DATA, min_size=2, max_size=4))
     def race(self, key: str, contents: list[bytes]) -> None:
+        """Put several at one key at once: one of them is whole."""
         if self.refused(key):
             return
         with ThreadPoolExecutor(len(contents)) as threads:
@@ -72,6 +76,7 @@ class StorageMachine(RuleBasedStateMachine):
 
     @rule(key=_KEYS, offset=st.integers(0, 400), length=st.none() | st.integers(0, 400))
     def get(self, key: str, offset: int, length: int | None) -> None:
+        """Read a part of one."""
         if key not in self.model:
             with pytest.raises(ObjectNotFoundError), self.backend.get(key, offset=offset, length=length):
                 pass
@@ -81,6 +86,7 @@ class StorageMachine(RuleBasedStateMachine):
 
     @rule(key=_KEYS)
     def stat(self, key: str) -> None:
+        """Ask for the size of one."""
         if key in self.model:
             assert self.backend.stat(key).size == len(self.model[key])
         else:
@@ -89,16 +95,19 @@ class StorageMachine(RuleBasedStateMachine):
 
     @rule(keys=st.lists(_KEYS, max_size=4))
     def delete(self, keys: list[str]) -> None:
+        """Delete some, which may not be there."""
         assert not list(self.backend.delete(keys))
         for key in keys:
             self.model.pop(key, None)
 
     @rule(key=_KEYS, cut=st.integers(0, 20))
     def list_a_prefix(self, key: str, cut: int) -> None:
+        """List those of a prefix."""
         assert listed(self.backend, key[:cut]) == self.expected(key[:cut])
 
     @invariant()
     def all_is_listed(self) -> None:
+        """Whatever was done, all that there is is listed, in order."""
         listed = [(info.key, info.size) for info in self.backend.list()]
         assert listed == [(key, len(self.model[key])) for key in self.expected("")]
 

@@ -47,7 +47,7 @@ class FakeLogs:
         self._logs[source.execution_id] = _FakeLog(writer, stream, calls)
 
     def wait_drained(self, execution_id: str, timeout: float) -> bool:
-        """Wait for the thread."""
+        """Wait for the thread, `timeout` seconds at most."""
         return self._log(execution_id).ended.wait(timeout)
 
     def stop_collection(self, execution_id: str, *, exit_known: bool = True) -> LogSummary:
@@ -64,7 +64,7 @@ class FakeLogs:
         return self._log(execution_id).read(follow=follow)
 
     def wait_progress(self, execution_id: str, seen: int, timeout: float) -> tuple[int, bool]:
-        """Look again soon."""
+        """Look again soon, within `timeout` seconds."""
         return self._log(execution_id).progress(seen, timeout)
 
     def get_collection_status(self, execution_id: str) -> CollectionStatus:

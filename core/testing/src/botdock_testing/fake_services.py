@@ -91,7 +91,7 @@ class FakeContainers:
         self.engine.start(container, timeout=TIMEOUT)
 
     def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
-        """Ask the engine."""
+        """Ask the engine, for `timeout` seconds at most."""
         return self.engine.wait(container, timeout=timeout)
 
     def events(self, selectors: Mapping[str, str]) -> EngineEvents | None:
@@ -99,7 +99,7 @@ class FakeContainers:
         return self.engine.events(selectors, timeout=TIMEOUT)
 
     def stop_container(self, container: ContainerHandle, *, grace: float) -> None:
-        """Ask the engine."""
+        """Ask the engine, with `grace` seconds for the bot's own end."""
         self.engine.stop(container, grace=grace, timeout=grace + TIMEOUT)
 
     def get_container_status(self, container: ContainerHandle) -> ContainerStatus:
@@ -167,7 +167,7 @@ class FakeCode:
         code_digest: str | None = None,
         progress: Meter | None = None,  # noqa: ARG002 - the interface
     ) -> CodeSource:
-        """Look the name up; bytes are the one file `main.sh`."""
+        """Look the name up, which else is a `CodeError`; bytes are the one file `main.sh`."""
         if code_digest is not None and sha256_of(code_digest) != hashlib.sha256(code).hexdigest():
             raise CodeError(f"{file_path!r} has another digest than {code_digest}", source=file_path)
         if code:
@@ -194,7 +194,7 @@ class FakeCode:
         return workspace
 
     def validate_code_structure(self, tree: Path, runtime: Runtime, entrypoint: str, script: str | None) -> str:
-        """Look for the script."""
+        """Look for the script, the lack of which is a `CodeError`."""
         found = script or runtime.find_script(tree, entrypoint)
         if found is None or not (tree / found).is_file():
             raise CodeError(f"no script {found!r}", source=str(tree))
