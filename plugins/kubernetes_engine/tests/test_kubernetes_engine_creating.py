@@ -80,6 +80,21 @@ def test_a_job_whose_secrets_are_refused_is_removed_and_why_is_told(
     assert api.requests[-1].startswith("DELETE")
 
 
+def test_a_cluster_that_leaves_out_user_namespaces_is_refused_and_nothing_is_left(
+    cluster: Cluster, api: Api, wanted: Asked, tmp_path: Path
+) -> None:
+    settings = KubernetesSettings(user_namespaces=True)
+    engine = KubernetesEngine(cluster, settings, home=tmp_path, image="i")
+    api.refusals.extend(answers(job(), {}))
+    with pytest.raises(ContainerError, match="no user namespaces for pods"):
+        engine.create(*wanted, timeout=CALL)
+    assert api.requests[-1].startswith("DELETE")
+    kept = job()
+    kept["spec"]["template"]["spec"]["hostUsers"] = False
+    api.refusals.extend(answers(kept, listed(JOB), {}))
+    assert engine.create(*wanted, timeout=CALL).id == JOB
+
+
 def test_a_bot_that_another_runner_was_to_start_is_not_waited_for_without_an_end(
     cluster: Cluster, settings: KubernetesSettings, api: Api, tmp_path: Path
 ) -> None:

@@ -74,6 +74,13 @@ def test_a_bot_writes_its_tmp_its_secrets_and_its_result_alone() -> None:
     assert written == {"/tmp", "/dev/shm", "/botdock/result", "/run/secrets"}
 
 
+def test_user_ids_are_the_pods_own_where_that_is_wanted() -> None:
+    wanted = KubernetesSettings(user_namespaces=True)
+    assert pod_of(document(wanted))["hostUsers"] is False
+    assert (min(wanted.user_ids), max(wanted.user_ids)) == (1000, 65533)
+    assert "hostUsers" not in pod_of(document())
+
+
 def test_what_only_the_helper_needs_the_bot_does_not_see() -> None:
     bot = containers(document())[BOT]
     assert "botdock-delivery" not in {mount["name"] for mount in bot["volumeMounts"]}

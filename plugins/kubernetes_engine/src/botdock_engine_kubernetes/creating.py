@@ -34,6 +34,11 @@ _NO_USER = (
     "Let a bot end, remove what is left (`kubectl get jobs -l io.botdock.user`), or widen options.kubernetes.users."
 )
 
+_NO_NAMESPACES = (
+    "Turn its gate UserNamespacesSupport on, with nodes and a container runtime that have them; "
+    "or leave options.kubernetes.user_namespaces off."
+)
+
 
 class Creating:
     """Creates containers."""
@@ -73,6 +78,7 @@ class Creating:
             )
             made = self._call(functools.partial(self._jobs.create, asked), deadline, repeatable=True)
             try:
+                self._check(made)
                 same = self._call(
                     functools.partial(self._jobs.list, {LABEL_USER: str(user)}), deadline, repeatable=True
                 )
@@ -85,6 +91,13 @@ class Creating:
                 raise
             self._discard(name)
             taken.add(user)
+
+    def _check(self, made: Job) -> None:
+        """Raise where the API server has silently left out what was asked for."""
+        pod = made.spec and made.spec.template.spec
+        if self._settings.user_namespaces and not (pod and pod.hostUsers is False):
+            problem = "the cluster has no user namespaces for pods: it has left out `hostUsers: false`"
+            raise Call(operation="create", url=self._cluster.url).error(ContainerError, problem, hint=_NO_NAMESPACES)
 
     def _pick(self, taken: set[int]) -> int:
         """Pick any user id that is not taken."""

@@ -115,6 +115,7 @@ def pod_spec(
         "containers": [_bot(template, run, settings, limits)],
         "volumes": _volumes(limits, delivery),
         **{name: value for name, value in optional.items() if value},
+        **({"hostUsers": False} if settings.user_namespaces else {}),
     }
     for container in (*pod["initContainers"], *pod["containers"]):
         container |= {"imagePullPolicy": pull, "securityContext": _container_security()}

@@ -53,6 +53,8 @@ class KubernetesSettings(Section):
         service_account: Of the bots' pods; they get no token of it. Empty means the namespace's default.
         image_pull_secrets: Names of Secrets in the namespace that the registries ask for.
         users: `first:count` of the user ids that bots run as.
+        user_namespaces: Whether each pod has user ids of its own, from 1000 on in place of `users`; none of them is
+            a user of its node. A cluster that does not have them is refused.
         cpu_request: The part of a bot's processors that its node keeps free for it; the rest it gets where it is idle.
         longest_grace: No stop waits longer for a bot to end by itself.
         keep_finished: Until the cluster removes a Job that has ended and that no runner has removed.
@@ -71,6 +73,7 @@ class KubernetesSettings(Section):
     service_account: str = ""
     image_pull_secrets: tuple[str, ...] = ()
     users: str = setting("2000000:65536", rule=Rule(_users_problem))
+    user_namespaces: bool = False
     cpu_request: float = setting(0.1, rule=rules.number(0, 1))
     longest_grace: Seconds = setting(120.0, rule=rules.number(1, _LONGEST_GRACE, " seconds"))
     keep_finished: Seconds = setting(86_400.0, rule=rules.WAIT)
@@ -80,6 +83,8 @@ class KubernetesSettings(Section):
     @property
     def user_ids(self) -> range:
         """The user ids that bots run as."""
+        if self.user_namespaces:
+            return range(_LOWEST_USER, _OVERFLOW_USER)
         first, count = map(int, self.users.split(":"))
         return range(first, first + count)
 

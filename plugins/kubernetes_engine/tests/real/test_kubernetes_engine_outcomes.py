@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from botdock.config import Config, ContainersConfig
-from botdock.errors import ContainerNotFoundError, EngineTimeoutError, ImageError
+from botdock.errors import ContainerError, ContainerNotFoundError, EngineTimeoutError, ImageError
 from botdock.model import (
     ContainerHandle,
     ContainerState,
@@ -124,6 +124,17 @@ def test_memory_is_told_of_the_bot_and_of_its_child(
     assert ended(engine, bot).oom_killed
     found = ended(engine, child)
     assert (found.oom_killed, found.exit_code) in {(True, 5), (True, 137)}  # cgroup v2 kills all of a container
+
+
+def test_user_namespaces_that_the_cluster_lacks_are_refused_beforehand(
+    opened: Callable[..., KubernetesEngine], spec: Callable[..., Asked], kubernetes: Kubernetes
+) -> None:
+    if kubernetes.cluster is None:
+        pytest.skip("another cluster may have them")
+    engine = opened(user_namespaces=True)
+    with pytest.raises(ContainerError, match="no user namespaces for pods"):
+        engine.create(*spec("exit"), timeout=CALL)
+    assert engine.list({}, timeout=CALL) == []
 
 
 def test_an_image_that_is_not_there_and_may_not_be_pulled_is_told(
