@@ -81,6 +81,4 @@ def bounded(plots: Sequence[Plot]) -> list[Plot]:
     """Return plots with so few points that a browser draws all of them at once."""
     curves = sum(len(group.series) for plot in plots for group in plot.groups)
     most = min(PER_CURVE, max(MAX_DRAWN // max(curves, 1), 2))
-    return [
-        attrs.evolve(plot, groups=[thinned(group, most * len(group.series)) for group in plot.groups]) for plot in plots
-    ]
+    return [attrs.evolve(plot, groups=[thinned(group, most) for group in plot.groups]) for plot in plots]

@@ -163,12 +163,20 @@ def _table(title: str, table: Table) -> str:
 def _rest(readings: Mapping[str, Reading]) -> Iterable[str]:
     for name, reading in readings.items():
         if reading.rest is not None:
-            try:
-                shown = json.dumps(reading.rest, indent=2, ensure_ascii=False, default=repr)
-            except (ValueError, TypeError, RecursionError) as error:
-                shown = f"cannot be shown as JSON: {error}"
-            shown = shown if len(shown) <= MAX_REST else f"{shown[:MAX_REST]}\n… {len(shown) - MAX_REST:,} more"
-            yield f"<details><summary>{text(name)}</summary><pre>{text(shown)}</pre></details>"
+            yield f"<details><summary>{text(name)}</summary><pre>{text(_json(reading.rest))}</pre></details>"
+
+
+def _json(value: Any) -> str:
+    """Return the beginning of a value as JSON; what follows is not even made, for indents could be most of it."""
+    shown = ""
+    try:
+        for piece in json.JSONEncoder(indent=2, ensure_ascii=False, default=repr).iterencode(value):
+            shown += piece[: MAX_REST + 1]
+            if len(shown) > MAX_REST:
+                return f"{shown[:MAX_REST]}\n… and more"
+    except (ValueError, TypeError) as error:
+        return f"cannot be shown as JSON: {error}"
+    return shown
 
 
 def _logs(runs: Mapping[str, Run]) -> Iterable[str]:
