@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
@@ -138,6 +139,37 @@ def test_a_bot_whose_pod_is_deleted_by_another_hand_is_lost(
         assert result is not None
         assert (result.outcome, result.exit_code) == (Outcome.LOST, None), result
         assert runner.list_managed_containers() == []
+
+
+def test_a_bot_that_is_preempted_ends_with_the_scheduler_s_reason(
+    drill_kubernetes: Kubernetes, config: Config, bot: Executable, tmp_path: Path
+) -> None:
+    free = drill_kubernetes.kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.allocatable.cpu}")
+    (tmp_path / "urgent.json").write_text(json.dumps(_urgent(int(free) * 1000 - 60)))  # less than the bot has reserved
+    with DockerRunner(config) as runner:
+        execution = runner.start(attrs.evolve(bot, config={"lines": 10_000}))
+        assert next(execution.logs(follow=True)).text == "line 0"
+        drill_kubernetes.kubectl("create", "-f", str(tmp_path / "urgent.json"))
+        try:
+            result = execution.wait(timeout=PATIENCE)
+        finally:
+            drill_kubernetes.kubectl("delete", "-f", str(tmp_path / "urgent.json"), "--force", "--grace-period=0")
+    assert result is not None
+    assert result.outcome is Outcome.INFRASTRUCTURE_ERROR, result
+    assert "PreemptionByScheduler" in result.error
+
+
+def _urgent(millicpus: int) -> dict[str, object]:
+    """Return a pod that goes before all others, and takes so much of a node."""
+    kind = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "urgent"}}
+    resources = {"requests": {"cpu": f"{millicpus}m"}}
+    spec = {
+        "priorityClassName": "urgent",
+        "terminationGracePeriodSeconds": 1,
+        "containers": [{"name": "one", "image": "none.invalid/none", "resources": resources}],
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "urgent", "namespace": "default"}, "spec": spec}
+    return {"apiVersion": "v1", "kind": "List", "items": [{**kind, "value": 1_000_000}, pod]}
 
 
 def test_a_bot_that_no_node_takes_waits_with_the_scheduler_s_reason_and_runs_when_one_does(

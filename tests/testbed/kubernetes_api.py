@@ -106,8 +106,11 @@ class Api:
         if "watch" in query:
             return self._watch(query["resourceVersion"])
         if path.endswith("/pods") and request.method == "GET":
-            metadata = {"resourceVersion": self._version}
-            return httpx2.Response(200, json={"kind": "PodList", "metadata": metadata, "items": [*self.pods.values()]})
+            first = int(query.get("continue", 0))
+            items = [*self.pods.values()][first : first + int(query.get("limit", 500))]
+            rest = {"continue": str(first + len(items))} if first + len(items) < len(self.pods) else {}
+            metadata = {"resourceVersion": self._version, **rest}
+            return httpx2.Response(200, json={"kind": "PodList", "metadata": metadata, "items": items})
         if self.refusals:
             answer = self.refusals.popleft()
             if isinstance(answer, Exception):

@@ -83,6 +83,15 @@ def test_a_version_that_is_too_old_lists_again_and_tells_what_changed_meanwhile(
     assert pods.last(OTHER) is not None
 
 
+def test_many_pods_are_listed_by_pages(cluster: Cluster, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botdock_engine_kubernetes.pods.PAGE", 2)
+    api.pods.update({f"botdock-{number}": pod(f"botdock-{number}") for number in range(5)})
+    pods = Pods(cluster)
+    assert told(pods, lambda pod: pod is not None, "botdock-4")
+    assert len(pods.known()) == 5
+    assert len([request for request in api.requests if request.endswith("/pods")]) >= 3
+
+
 def test_an_expiry_that_is_told_within_the_watch_lists_again(pods: Pods, api: Api) -> None:
     api.pods = {JOB: pod(bot=ended(), metadata={"resourceVersion": "9"})}
     status = {"kind": "Status", "apiVersion": "v1", "code": 410, "reason": "Expired", "message": "too old"}

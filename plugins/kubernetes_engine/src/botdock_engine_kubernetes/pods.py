@@ -38,6 +38,8 @@ SILENCE = 90.0
 """Seconds without a word after which the connection counts as dead: the server tells its version once a minute."""
 PAUSES = (0.1, 5.0)
 """Seconds between attempts to watch again, from the first to the longest."""
+PAGE = 500
+"""Pods of one answer when all are listed."""
 MOST_GONE = 1000
 """Pods of which is kept how they were last seen."""
 
@@ -154,20 +156,28 @@ class Pods:
         return f"/api/v1/namespaces/{self._cluster.namespace}/pods"
 
     async def _list(self) -> None:
-        parameters = {"labelSelector": LABEL_USER}
-        answer = await self._cluster.send(
-            lambda: self._cluster.http.get(self._path, params=parameters, timeout=SILENCE)
-        )
-        answer.raise_for_status()
-        document = answer.json()
-        found = dict(_named(document["items"]))
+        found: dict[str, Pod] = {}
+        metadata = {"continue": ""}
+        while True:
+            metadata = await self._page(found, metadata["continue"])
+            if not metadata.get("continue"):
+                break
         gone = [name for name in self._pods if name not in found]
-        self._version = document["metadata"]["resourceVersion"]
+        self._version = metadata["resourceVersion"]
         for name, pod in found.items():
             self._note(name, pod)
         for name in gone:
             self._forget(name, self._pods[name])
         self._tell("", None)
+
+    async def _page(self, found: dict[str, Pod], after: str) -> dict[str, str]:
+        """Add the pods of one page, and return what the API server says of the listing."""
+        parameters = {"labelSelector": LABEL_USER, "limit": str(PAGE), **({"continue": after} if after else {})}
+        get = self._cluster.http.get
+        answer = await self._cluster.send(lambda: get(self._path, params=parameters, timeout=SILENCE))
+        document = answer.raise_for_status().json()
+        found.update(_named(document["items"]))
+        return dict(document["metadata"])
 
     async def _follow(self) -> None:
         parameters = {
