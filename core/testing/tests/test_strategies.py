@@ -20,7 +20,7 @@ from botdock_testing import _hypothesis
 from botdock_testing.archives import FORMS, HOSTILITIES, Form, Hostility
 from botdock_testing.strategies import archives, executables, hostile_archives, limits, log_streams, script_paths
 
-some = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+some = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @some

@@ -243,7 +243,8 @@ def log_chunks(
         max_bytes: Of a chunk; it has one at least.
         binary: Whether a chunk may be anything but UTF-8.
     """
-    whole = st.text(st.sampled_from("ab \t\r\né€\u2028\U0001f600\0\x1b"), min_size=1).map(str.encode)
+    alphabet = st.sampled_from("ab \t\r\né€\u2028\U0001f600\0\x1b")  # of up to four bytes each
+    whole = st.text(alphabet, min_size=1, max_size=max(1, max_bytes // 4)).map(str.encode)
     texts = whole.filter(lambda data: len(data) <= max_bytes)
     data = texts | whole.map(lambda data: data[:max_bytes]) | st.binary(min_size=1, max_size=max_bytes)
     return st.builds(LogChunk, st.sampled_from(list(streams)), data if binary else texts)
