@@ -24,8 +24,8 @@ from botdock_cli.layout import columns_of, table, wrapped
 
 SEPARATORS = "/,;:=.@|_-"
 WIDTHS = pytest.mark.parametrize("width", [80, 60])
-TIME = re.compile(r"(\d+(\.\d+)?(h|ms|m|s))+")
-"""How long ago something was; it differs from one look to the next."""
+TIME = re.compile(r"(\d+(\.\d+)?(h|ms|m|s))+|\d\d:\d\d:\d\d|\d{4}-\d\d-\d\d")
+"""When, or how long ago, something was; it differs from one look to the next."""
 LONG_PATH = "/srv/" + "/".join(["a-folder-with-a-long-name"] * 6) + "/botdock.toml"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
