@@ -114,6 +114,7 @@ DEFINITIONS: dict[str, Schema] = {
     "LogCheck": closed(
         "What `logs --verify` found.",
         {
+            **_SCHEMA,
             **fields(ExecutionResult, "execution_id"),
             "ok": said("Whether nothing differs, in the storage's copy neither.", bool),
             "ended": said("Whether the log has ended.", bool),
@@ -133,6 +134,7 @@ DEFINITIONS: dict[str, Schema] = {
     "Created": closed(
         "What `new` wrote.",
         {
+            **_SCHEMA,
             "kind": said("As it was asked for."),
             "name": said("As it was asked for."),
             "folder": said("Where."),
@@ -140,10 +142,11 @@ DEFINITIONS: dict[str, Schema] = {
             "next": said("What to do next.", list[str]),
         },
     ),
-    "Plugin": closed("A plugin, in the list of `plugins`.", fields(PluginRecord)),
+    "Plugin": closed("A plugin, in the list of `plugins`.", {**_SCHEMA, **fields(PluginRecord)}),
     "Doctor": closed(
         "What `doctor` saw.",
         {
+            **_SCHEMA,
             "checks": {**several("Check"), "description": "Each thing that was looked at."},
             "ok": said("Whether none failed.", bool),
         },
@@ -163,11 +166,12 @@ DEFINITIONS: dict[str, Schema] = {
             "policies": said(meanings(Explanation)["policies"], list[str]),
         },
     ),
-    "PoolReport": closed("What one runner keeps waiting, in the list of `pool`.", fields(PoolReport)),
+    "PoolReport": closed("What one runner keeps waiting, in the list of `pool`.", {**_SCHEMA, **fields(PoolReport)}),
     "PoolStatus": closed("What is kept waiting of one template.", fields(PoolStatus)),
     "Metrics": closed(
         "What all runners of the state folder counted: `metrics`.",
         {
+            **_SCHEMA,
             "since": said("Since when.", datetime),
             "taken_at": said("Until when.", datetime),
             "reset": said("Whether it was forgotten afterwards.", bool),
@@ -187,10 +191,11 @@ DEFINITIONS: dict[str, Schema] = {
         },
     ),
     "Removed": closed("What `gc` removed, or would, in a list.", {**_SCHEMA, **fields(Removed)}),
-    "Leftover": closed("What `recover --dry-run` would do, in a list.", fields(Leftover)),
+    "Leftover": closed("What `recover --dry-run` would do, in a list.", {**_SCHEMA, **fields(Leftover)}),
     "Archive": closed(
         "What `pack` made.",
         {
+            **_SCHEMA,
             "path": said("The file; null where it went to the storage alone.", str | None),
             "format": said("Such as `zip`."),
             "entries": said("Files, folders and links.", int),
@@ -203,14 +208,17 @@ DEFINITIONS: dict[str, Schema] = {
         },
         optional=("key", "etag"),
     ),
-    "Object": closed("An object: `storage stat`, `storage put`, in a list `storage ls`.", fields(ObjectInfo)),
+    "Object": closed(
+        "An object: `storage stat`, `storage put`, in a list `storage ls`.", {**_SCHEMA, **fields(ObjectInfo)}
+    ),
     "Fetched": closed(
         "What `storage get` wrote.",
-        {**fields(ObjectInfo, "key", "size"), "path": said("The file.")},
+        {**_SCHEMA, **fields(ObjectInfo, "key", "size"), "path": said("The file.")},
     ),
     "Deleted": closed(
         "What `storage rm` did.",
         {
+            **_SCHEMA,
             "deleted": said("How many objects.", int),
             "failures": said("Those that could not be deleted: `key` and `reason`.", list[dict[str, str]]),
         },
@@ -218,6 +226,7 @@ DEFINITIONS: dict[str, Schema] = {
     "ConfigFiles": closed(
         "Which file holds: `config --path`. `config --json` has the settings, by section and key.",
         {
+            **_SCHEMA,
             "path": said("The one that wins; null for none.", str | None),
             "candidates": said(
                 "Where one may be: `source`, `path`, `exists`, `used`, `ignored`.", list[dict[str, Any]]

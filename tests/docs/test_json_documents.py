@@ -115,9 +115,9 @@ def test_what_is_rarely_there() -> None:
     )
     valid("Notification", json.loads(shown))
     pool = PoolReport(runner="one", kinds=(PoolStatus(name="python311 bot", refill_seconds=(0.1,)),))
-    valid("PoolReport", json.loads(json.dumps(pool.document())))
+    valid("PoolReport", {"schema": 1, **json.loads(json.dumps(pool.document()))})
     stray = Leftover(kind="container", name="box", execution_id="", reason="none owns it", action="remove")
-    valid("Leftover", attrs.asdict(stray))
+    valid("Leftover", {"schema": 1, **attrs.asdict(stray)})
 
 
 class Kept:

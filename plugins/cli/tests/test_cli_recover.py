@@ -139,7 +139,7 @@ def test_a_dry_run_only_says_what_would_be_done(cli: Callable[..., Any], fake_ru
     stray = Leftover(kind="container", name="c1", execution_id="01a", reason="it has no record", action="remove it")
     fake_runner.leftovers = lambda: [stray]
     assert cli("recover", "--dry-run").out == "container c1: it has no record; remove it\n"
-    assert json.loads(cli("recover", "--dry-run", "--json").stdout) == [attrs.asdict(stray)]
+    assert json.loads(cli("recover", "--dry-run", "--json").stdout) == [{"schema": 1, **attrs.asdict(stray)}]
 
 
 def test_a_dry_run_makes_nothing(cli: Callable[..., Any], own_home: Any) -> None:

@@ -57,7 +57,7 @@ def test_a_prefix_needs_yes_and_says_what_it_would_do(
     assert "--yes deletes them" in told.err
     assert stored("logs/a/1", "logs").exists()
     done = cli(*command, "--yes", "--json")
-    assert (done.code, json.loads(done.out)) == (0, {"deleted": 2, "failures": []})
+    assert (done.code, json.loads(done.out)) == (0, {"schema": 1, "deleted": 2, "failures": []})
     assert not stored("logs/a", "logs").exists()
     assert stored("logs/b", "logs").exists()
 
@@ -102,4 +102,4 @@ def test_what_could_not_be_deleted_is_told_and_is_125(
     assert told.err == "botdock: k/kept was not deleted: it is held\n"
     assert (list(backend.objects), backend.closed) == (["k/kept"], True)
     document = json.loads(cli("storage", "rm", "k/kept", "--json").out)
-    assert document == {"deleted": 0, "failures": [{"key": "k/kept", "reason": "it is held"}]}
+    assert document == {"schema": 1, "deleted": 0, "failures": [{"key": "k/kept", "reason": "it is held"}]}

@@ -107,7 +107,7 @@ def test_the_file_has_the_mode_of_any_other_new_file(cli: Callable[..., Any], st
 def test_get_as_json(cli: Callable[..., Any], store: Callable[..., None]) -> None:
     store("a.json", area="results")
     done = cli("storage", "get", "a.json", "--area", "results", "-o", "b.json", "--json")
-    assert json.loads(done.out) == {"key": "a.json", "path": "b.json", "size": 4}
+    assert json.loads(done.out) == {"schema": 1, "key": "a.json", "path": "b.json", "size": 4}
     assert Path("b.json").read_bytes() == b"data"
 
 

@@ -66,11 +66,17 @@ def _lines(lines: Iterable[str], *, colour: bool = False) -> Iterator[str]:
 
 
 def print_json(document: object) -> int:
-    """Print one JSON document on stdout, and return what to exit with.
+    """Print one JSON document, or a list of such, on stdout, and return what to exit with.
 
-    It is JSON whatever it holds: NaN and infinities become null, what JSON cannot say becomes text.
+    Each says which `schema` it has. It is JSON whatever it holds: NaN and infinities become null, and what JSON cannot
+    say becomes text.
     """
-    return _print([f"{_json(document)}\n"])
+    return print_value(_with_schema(document))
+
+
+def print_value(value: object) -> int:
+    """Print on stdout, as `print_json` would, what has a form of its own: nothing is added to it."""
+    return _print([f"{_json(value)}\n"])
 
 
 def print_document(document: object) -> None:
@@ -92,7 +98,7 @@ def _list_pieces(documents: Iterable[object]) -> Iterator[str]:
     before = "["
     try:
         for document in documents:
-            yield f"{before}\n{_indented(document)}"
+            yield f"{before}\n{_indented(_with_schema(document))}"
             before = ","
     except Exception as error:
         if before == "[":
@@ -108,6 +114,12 @@ def _indented(document: object) -> str:
 
 def _json(document: object) -> str:
     return json.dumps(_plain(document), indent=2, allow_nan=False)
+
+
+def _with_schema(document: object) -> object:
+    if isinstance(document, list):
+        return [_with_schema(one) for one in document]
+    return {"schema": 1, **document} if isinstance(document, dict) else document
 
 
 def _print(pieces: Iterable[str]) -> int:

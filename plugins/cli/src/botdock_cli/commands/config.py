@@ -11,7 +11,7 @@ import click
 
 from botdock_cli.commands import verb
 from botdock_cli.options import complete_files, json_option
-from botdock_cli.output import print_json, print_text
+from botdock_cli.output import print_json, print_text, print_value
 from botdock_cli.session import Session
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def command(session: Session, *, path: bool, as_json: bool) -> int | None:
         return None
     if path:
         return print_json(paths_as_document(session)) if as_json else print_text(paths_as_text(session))
-    return print_json(as_document(session)) if as_json else print_text(as_text(session), folds=False)
+    return print_value(as_document(session)) if as_json else print_text(as_text(session), folds=False)
 
 
 _TRUST = """A botdock.toml of the working folder came with that folder, so it can only tighten what holds without it,

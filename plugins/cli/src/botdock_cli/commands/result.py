@@ -35,7 +35,7 @@ _TOLD = 5
 def command(session: Session, *, ids: Sequence[str], as_json: bool) -> int:
     """Show a result."""
     from botdock.errors import EXIT_USAGE
-    from botdock_cli.output import print_json
+    from botdock_cli.output import print_value
     from botdock_cli.report import say
 
     executions = session.executions()
@@ -47,7 +47,7 @@ def command(session: Session, *, ids: Sequence[str], as_json: bool) -> int:
             value, code = None, EXIT_USAGE
         known = {"schema": 1, "execution_id": record.execution_id, "id": record.id, "outcome": record.outcome}
         shown.append({**known, "value": value} if as_json else value)
-    printed = print_json(shown if len(shown) > 1 else shown[0]) if as_json or not code else 0
+    printed = print_value(shown if len(shown) > 1 else shown[0]) if as_json or not code else 0
     if not (as_json or code or printed) and is_terminal(sys.stdout):
         printed = _draw(shown)
     return code or printed
