@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import socket
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 import pytest
+from lightkube import KubeConfig
 from lightkube.resources.batch_v1 import Job
 
 from botdock.errors import (
@@ -20,7 +24,7 @@ from botdock.errors import (
 )
 from botdock_engine_kubernetes.cluster import Cluster
 from botdock_engine_kubernetes.settings import KubernetesSettings
-from testbed.kubernetes_api import JOB, Api, refusal
+from testbed.kubernetes_api import CONFIG, JOB, Api, refusal
 
 LONG = 60.0
 JOB_DOCUMENT = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": JOB}}
@@ -135,3 +139,23 @@ def test_a_context_without_a_user_is_told(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="has no user"):
         Cluster.connect(KubernetesSettings(kubeconfig=str(path), context="a"))
+
+
+def test_no_connection_is_left_by_a_close_that_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botdock_engine_kubernetes.cluster.LAST_WAIT", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port, config = server.getsockname()[1], copy.deepcopy(CONFIG)
+        config["clusters"][0]["cluster"]["server"] = f"http://127.0.0.1:{port}"
+        found = KubeConfig.from_dict(config).get()
+        assert found
+        cluster = Cluster(found, KubernetesSettings())
+        asked = cluster.spawn(lambda: cluster.http.get("/version"))
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(60.0)
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            assert asked.result(60.0).json() == {}
+            cluster.close()
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""

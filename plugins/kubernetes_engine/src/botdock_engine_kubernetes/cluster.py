@@ -154,9 +154,7 @@ class Cluster:
         await self.client.close()
         await self.http.aclose()
         await asyncio.get_running_loop().shutdown_asyncgens()
-        # the client leaves a connection open that is cancelled in its handshake; asyncio has no public list of them
-        for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
-            transport.abort()
+        _cut_all(asyncio.get_running_loop())
 
     async def _attempts(self, make: Callable[[], Awaitable[T]], call: Call, *, repeatable: bool) -> T:
         async with asyncio.timeout(call.timeout):
@@ -176,7 +174,16 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        _cut_all(loop)  # also where the end was late: a TLS connection may take long to close
+        loop.call_soon(loop.stop)
+        loop.run_forever()  # one turn more, in which they close
         loop.close()
+
+
+def _cut_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Cut what is open; a client leaves a connection that is cancelled in its handshake. asyncio has no public list."""
+    for transport in list(getattr(loop, "_transports", {}).values()):
+        transport.abort()
 
 
 def _read(settings: KubernetesSettings) -> SingleConfig:
