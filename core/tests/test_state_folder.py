@@ -60,10 +60,25 @@ def test_a_state_folder_is_made_for_its_user_alone_whatever_the_umask(
     assert [oct(path.stat().st_mode & 0o777) for path in (tmp_path / "a", tmp_path / "a" / "b")] == ["0o700"] * 2
 
 
-@pytest.mark.parametrize("name", ["a-file", "a-file/home", "absent"])
-def test_a_state_folder_that_cannot_be_made_is_told_once(tmp_path: Path, name: str) -> None:
-    (tmp_path / "a-file").touch()
-    home = tmp_path / name if name != "absent" else Path("/proc/absent")  # where not even root makes a folder
+@pytest.mark.parametrize("make", [False, True])
+@pytest.mark.parametrize(
+    ("name", "other"), [("file", "file"), ("file/a/home", "file"), ("link", "link"), ("loop", "loop")]
+)
+def test_a_state_folder_that_is_not_a_folder_is_refused_also_where_it_is_only_read(
+    tmp_path: Path, name: str, other: str, *, make: bool
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "absent")
+    (tmp_path / "loop").symlink_to("loop")
+    home = tmp_path / name
+    with pytest.raises(BotdockError) as caught:
+        Config(home=str(home)).checked_home(make=make)
+    assert caught.value.message == f"cannot use the state folder {home}: {tmp_path / other} is not a folder"
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_state_folder_that_cannot_be_made_is_told_once() -> None:
+    home = Path("/proc/absent")  # where not even root makes a folder
     with pytest.raises(
         BotdockError, match=f"cannot write the state folder {home}: .+\nMake it writable. BOTDOCK_HOME=DIR"
     ):
@@ -135,12 +150,6 @@ def test_a_link_of_another_user_does_not_lead_to_it(home: Path, tmp_path: Path) 
     link.symlink_to(home)
     os.chown(link, 12345, 12345, follow_symlinks=False)
     assert f"{link} belongs to 12345" in refusal(link)
-
-
-def test_a_folder_in_a_loop_of_links_is_no_state_folder(tmp_path: Path) -> None:
-    (tmp_path / "a").symlink_to("b")
-    (tmp_path / "b").symlink_to("a")
-    assert Config(home=str(tmp_path / "a")).checked_home() == tmp_path / "a"  # its first use says why
 
 
 @pytest.mark.parametrize("home", ["~no-such-user-at-all/x", "a\udcffb", "a\ud800", "/x\0y", "x" * 5000, "x/" * 3000])

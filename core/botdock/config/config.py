@@ -112,7 +112,7 @@ class Config(Section):
 
         Raises:
             UserError: Others can; names the path, the fault, and the command that mends it.
-            BotdockError: It is to be made, and cannot be written.
+            BotdockError: It is not a folder; or it is to be made, and cannot be written.
         """
         return checked_home(self.home_dir, make=make)
 

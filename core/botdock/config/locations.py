@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -114,6 +113,7 @@ def load_home(path: str | os.PathLike[str] | None = None) -> Path:
     Raises:
         ConfigError: The configuration is wrong.
         UserError: Other users could write the state folder.
+        BotdockError: It is not a folder.
     """
     files, home = find_config_files(path, os.environ), os.environ.get(_HOME_VARIABLE, "")
     says_more = any(name.startswith(PREFIX) and name not in _KNOWN_VARIABLES for name in os.environ)
@@ -147,6 +147,8 @@ def checked_home(home: Path, *, make: bool = False) -> Path:
     if fault is None:
         with suppress(OSError):  # not there yet; or not ours to read, which its first use tells
             fault = next(filter(None, map(part_fault, sorted(home.iterdir()))), None)
+    if fault is None and (other := _not_a_folder(home)):
+        raise BotdockError(f"cannot use the state folder {home}: {other} is not a folder", hint=_ANOTHER_HOME)
     if fault is None and problem:
         raise BotdockError(
             f"cannot write the state folder {home}: {problem}", hint=f"Make it writable. {_ANOTHER_HOME}"
@@ -157,12 +159,16 @@ def checked_home(home: Path, *, make: bool = False) -> Path:
     raise UserError(f"the state folder {home} is not used: {fault}", hint=f"{fault.remedy}{left}. {_ANOTHER_HOME}")
 
 
+def _not_a_folder(home: Path) -> Path | None:
+    """Return what stands in the place of the state folder, or of one that leads to it, and is not a folder."""
+    nearest = next(path for path in (home, *home.parents) if os.path.lexists(path))
+    return None if os.path.isdir(nearest) else nearest  # noqa: PTH112 - never an error
+
+
 def _make_or_problem(home: Path) -> str:
     """Make the state folder where it is not there, and return why nothing can be written to it; else nothing."""
     try:
         make_private(home)
     except OSError as error:
         return error.strerror or str(error)
-    if not home.is_dir():
-        return os.strerror(errno.ENOTDIR)
     return "" if os.access(home, os.W_OK | os.X_OK) else "permission denied, or a file system that is read-only"

@@ -172,7 +172,7 @@ class Explainer:
         if waiting:
             return "none of its template is left just now"
         if not kinds:
-            return "no runner keeps containers waiting; `[pool]` and `Runner.warm` do"
+            return "no runner keeps containers waiting; `[pool]` of the configuration lets the supervisor do so"
         own = list[str]()
         with suppress(BotdockError):  # where that has none, there is no usual template
             reference = self._entrypoints.get_docker_image(plan.runtime.name)

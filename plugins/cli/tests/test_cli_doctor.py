@@ -280,7 +280,7 @@ def test_a_state_folder_that_is_a_file_fails_and_is_not_touched(
     machine: Machine, doctor: Callable[..., Any], own_home: Path
 ) -> None:
     own_home.write_text("not a folder")
-    assert doctor(healthy=False)["state"]["remedy"] == "name another folder: BOTDOCK_HOME=DIR"
+    assert doctor(healthy=False)["state"]["remedy"] == "BOTDOCK_HOME=DIR names another state folder."
     assert own_home.read_text() == "not a folder"
 
 

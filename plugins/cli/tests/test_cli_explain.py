@@ -140,7 +140,8 @@ def test_it_says_whether_it_would_go_into_one_that_waits_and_why_not(cli: Explai
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain/main.sh").write_text("echo hi\n")
     plain = [str(tmp_path / "plain"), "--engine", "process"]
-    assert "no runner keeps containers waiting" in explained(cli, *plain)["pool"]["why"]
+    why = explained(cli, *plain)["pool"]["why"]
+    assert why == "no runner keeps containers waiting; `[pool]` of the configuration lets the supervisor do so"
     config = Config.load(overrides={"engine": "process"})
     with DockerRunner(config) as runner:
         assert runner.warm({"bash": 1}).kinds[0].waiting == 1

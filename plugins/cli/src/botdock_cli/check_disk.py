@@ -33,7 +33,7 @@ def check_state(config: Config) -> Iterator[Check]:
         return
     place = next((folder for folder in (home, *home.parents) if folder.exists()), home)
     elsewhere = "name another folder: BOTDOCK_HOME=DIR"
-    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+    if not os.access(place, os.W_OK | os.X_OK):
         yield failed("state", f"{home} cannot be written", elsewhere)
         return
     space, files = free(place)

@@ -76,6 +76,7 @@ class Session:
         Raises:
             ConfigError: The configuration is wrong.
             UserError: Other users could write the state folder.
+            BotdockError: It is not a folder.
         """
         from botdock.config import load_home
 
