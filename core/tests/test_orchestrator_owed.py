@@ -87,6 +87,7 @@ def test_its_own_runner_tries_again_until_it_can(make_stage: MakeStage, make_bot
     assert outcome_of(folder)["evidence"]["removed_later"] == ["container: connection refused"]
     assert stage.leftovers == []
     assert len(stage.metrics.results) == 1, "it ended once"
+    assert (folder / "events.jsonl").read_text().count('"clean_up"') == 1, "it may be tried for months"
 
 
 def test_a_runner_that_is_closed_tries_once_more(make_stage: MakeStage, make_bot: MakeBot, patient: None) -> None:

@@ -163,9 +163,9 @@ class Conclusion:
         return problems
 
     def retry(self, run: Run) -> None:
-        """Try once more to finish a run that is over."""
+        """Try once more to finish a run that is over; no step of it is written: it may be tried for months."""
         if run.concluded is not None:
-            self._clean_up(run, run.concluded)
+            self._finish(run, run.concluded, self.undo(run))
 
     def resume(self, run: Run, result: ExecutionResult) -> ExecutionResult:
         """Do what is left to do of an execution whose end is written down: store, clean up."""
@@ -230,11 +230,13 @@ class Conclusion:
         )
 
     def _clean_up(self, run: Run, result: ExecutionResult) -> ExecutionResult:
-        """Clean up, and write the outcome once nothing is left; until then, what `concluded.json` names is owed."""
         with run.phase(Phase.CLEAN_UP):
-            problems = run.mask(self.undo(run))
-        known = attrs.evolve(result, phases=dict(run.phases))
-        before = known.evidence.get(LEFT_BEHIND)
+            problems = self.undo(run)
+        return self._finish(run, attrs.evolve(result, phases=dict(run.phases)), problems)
+
+    def _finish(self, run: Run, known: ExecutionResult, problems: list[str]) -> ExecutionResult:
+        """Write the outcome once nothing is left; until then, what `concluded.json` names as left behind is owed."""
+        before, problems = known.evidence.get(LEFT_BEHIND), run.mask(problems)
         result = _owing(known, problems) if problems or before else known
         if not problems:
             try:

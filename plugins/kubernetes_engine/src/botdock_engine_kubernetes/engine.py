@@ -170,9 +170,7 @@ class KubernetesEngine(Engine):
             if pod is not None:
                 return self._status(name, None, pod)
             if self._pods.last(name) is None and self._pods.fault is None and self._pods.is_listed:
-                if (
-                    self._pods.waits(name) > self._start_timeout
-                ):  # who was to start it is dead, else it would have ended
+                if self._pods.waits(name) > self._start_timeout:  # its runner is dead: a start that is late ends it
                     raise self._starting.late(name, timeout=self._start_timeout)
                 return None
             if fault := self._pods.fault:
