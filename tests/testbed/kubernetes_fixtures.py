@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from botdock.config import Config, Policy, RuntimeConfig
+from botdock.config import Config, ContainersConfig, Policy, RuntimeConfig
 from botdock_engine_kubernetes.settings import KubernetesSettings
 from testbed.cache import Slot, locked
 from testbed.console import TestbedError
@@ -176,7 +176,8 @@ def make_kubernetes_config(request: pytest.FixtureRequest, tmp_path: Path) -> Ca
         options = {"kubernetes": settings, **sections.pop("options", {})}
         runtime = RuntimeConfig(images=dict(used.images), timeout=240.0)
         policy = Policy(unenforced={"kubernetes": UNENFORCED})
-        defaults = {"runtime": runtime, "policy": policy, "home": str(tmp_path / "home")}
+        containers = ContainersConfig(call_timeout=300.0)  # the pods of other workers' tests take the node's processors
+        defaults = {"runtime": runtime, "containers": containers, "policy": policy, "home": str(tmp_path / "home")}
         return Config(engine="kubernetes", options=options, **{**defaults, **sections})
 
     return make
