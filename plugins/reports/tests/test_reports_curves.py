@@ -32,6 +32,11 @@ def test_each_curve_is_one_line_with_what_it_begins_and_ends_with() -> None:
     assert [*curves([])] == []
 
 
+def test_a_curve_of_money_begins_and_ends_with_an_amount_not_a_power() -> None:
+    (line,) = curves(read({"plots": [{"series": {"equity": [50_000, -1_234_567.8]}}]}).plots)
+    assert line == "equity  █▁  50,000 … -1,234,568"
+
+
 def test_a_long_name_leaves_room_for_its_curve() -> None:
     (line,) = curves(read({"plots": [{"series": {"n" * 100: list(range(500))}}]}).plots, width=60)
     assert len(line) <= 60

@@ -177,6 +177,26 @@ def test_plotly_figures_are_drawn_as_objects_and_as_text_also_with_packed_number
     assert [x for _, _, x, _ in curves(texts)] == [[0, 1], [0, 2]]
 
 
+def test_each_pair_of_a_figures_axes_is_a_plot_with_the_axis_in_its_title() -> None:
+    price, rsi = {"x": ["2024-01-01"], "y": [50_000]}, {"x": [1], "y": [30], "xaxis": "x2", "yaxis": "y2"}
+    layout = {"title": "Run", "yaxis2": {"title": {"text": "<b>RSI</b>"}}}
+    plots = read({"plots": [{"data": [price, rsi, price], "layout": layout}, {"data": [rsi], "layout": layout}]}).plots
+    shown = [(plot.title, plot.axis, sum(len(group.series) for group in plot.groups)) for plot in plots]
+    assert shown == [("Run", "time", 2), ("Run · RSI", "number", 1), ("Run", "number", 1)]
+    odd = [{"y": [1], "xaxis": [], "yaxis": {}}, {"y": [2], "yaxis": ""}, {"y": [3], "yaxis": "y</script>"}]
+    assert len(read({"plots": [{"data": odd, "layout": {"yaxis": 3, "yaxis</script>": 3}}]}).plots) == 3
+    many = {"data": [{"y": [at], "yaxis": f"y{at}"} for at in range(20)]}
+    assert read({"plots": [many] * 3}).cuts == ["plots: the first 50 of 60 plots are shown"]
+
+
+def test_points_of_a_figure_without_an_x_are_left_out_and_said() -> None:
+    figure = {"data": [{"x": [None, "2024-01-01", None, "2024-01-02"], "y": [9, 1, None, 2]}]}
+    assert curves(figure) == [("trace 1", "line", [1704067200.0, 1704153600.0], [1, 2])]
+    reading = read({"plots": [figure, {"data": [{"x": [None], "y": [1]}]}]})
+    assert not reading.faults
+    assert reading.cuts[0] == "plots[0].data[0].x: 2 points without an x are left out, and the gaps they make"
+
+
 def test_which_metric_is_the_best_is_guessed_by_its_name_or_declared() -> None:
     metrics = {
         "sharpe": 1,

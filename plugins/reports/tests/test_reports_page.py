@@ -182,6 +182,21 @@ def test_several_runs_stand_side_by_side_with_the_best_marked_and_what_they_shar
     assert names == ["sma bbbbbb · equity", "price", "sma 2 · equity"]
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1234567.89, "1,234,568"),
+        (99_999.96, "100,000"),
+        (-12345.678, "-12,345.7"),
+        (0.0, "0"),
+        (1.5e-9, "1.5e-09"),
+        (2.5e20, "2.5e+20"),
+    ],
+)
+def test_a_number_is_shown_as_people_write_it(value: float, shown: str) -> None:
+    assert Page(render([Run(name="a", value={"metrics": {"m": value}})])).inside["td"][-1] == shown
+
+
 def test_texts_of_several_runs_have_one_order() -> None:
     values = [{"plots": [{"x": x, "series": {"a": [1, 2]}}]} for x in (["b", "a"], ["a", "c"], ["a", "b"])]
     page = Page(render([Run(name=str(at), value=value) for at, value in enumerate(values)]))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from botdock_reports._parts import Group, Plot
+from botdock_reports._parts import Group, Plot, figures
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 MIDDLE = BLOCKS[3]
@@ -71,7 +71,7 @@ def curves(plots: Sequence[Plot], *, width: int = 80, most: int = 8) -> Iterator
     room = min(max(map(len, names), default=0), max(width // 3, 8))
     for name, (plot, group, one) in zip(names, rows, strict=False):
         known = [value for value in one.y if value is not None]
-        ends = f"{known[0]:.4g} … {known[-1]:.4g}{_span(plot, group)}"
+        ends = f"{figures(known[0], 4)} … {figures(known[-1], 4)}{_span(plot, group)}"
         short = name if len(name) <= room else f"{name[: room - 1]}…"
         yield f"{short:<{room}}  {sparkline(one.y, max(width - room - len(ends) - 4, 8))}  {ends}"
     if len(rows) > most:

@@ -83,7 +83,8 @@ def read(value: Any) -> Reading:
     if isinstance(inner, Mapping) and not any(part in found for part in PARTS):
         where, found = "results.", inner
     metrics = _metrics(notes, f"{where}metrics", found.get("metrics"))
-    plots = listed(notes, f"{where}plots", found.get("plots"), functools.partial(_plot, notes), MAX_PLOTS)
+    drawn = listed(notes, f"{where}plots", found.get("plots"), functools.partial(_plots, notes), MAX_PLOTS)
+    plots = notes.bounded([plot for figure in drawn for plot in figure], f"{where}plots", MAX_PLOTS, "plots")
     cells = [MAX_CELLS]
     tables = listed(notes, f"{where}tables", found.get("tables"), functools.partial(_table, notes, cells), MAX_TABLES)
     rest = value
@@ -167,10 +168,14 @@ def _unknown(notes: Notes, where: str, given: Mapping[Any, Any], known: tuple[st
             return
 
 
-def _plot(notes: Notes, where: str, given: Any) -> Plot | None:
-    is_figure = isinstance(given, str) or (isinstance(given, Mapping) and "data" in given and "series" not in given)
-    if is_figure:
+def _plots(notes: Notes, where: str, given: Any) -> list[Plot]:
+    if isinstance(given, str) or (isinstance(given, Mapping) and "data" in given and "series" not in given):
         return read_figure(notes, where, given)
+    plot = _plot(notes, where, given)
+    return [] if plot is None else [plot]
+
+
+def _plot(notes: Notes, where: str, given: Any) -> Plot | None:
     if not isinstance(given, Mapping):
         notes.fault(where, f"is {kind_of(given)}, not an object", "write `title`, `x` and `series`, or a Plotly figure")
         return None

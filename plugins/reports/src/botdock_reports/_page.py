@@ -14,7 +14,7 @@ from typing import Any
 
 from botdock_reports._compare import best_of, bounded, overlaid
 from botdock_reports._form import Reading, read
-from botdock_reports._parts import Metric, Plot, Scalar, Table
+from botdock_reports._parts import Metric, Plot, Scalar, Table, figures
 from botdock_reports._run import Run
 
 MAX_RUNS = 20
@@ -129,13 +129,9 @@ def _cell(value: Scalar, *, best: bool = False) -> str:
     if isinstance(value, str):
         return f"<td>{text(value)}{mark}</td>"
     shown = (
-        str(value).lower() if isinstance(value, bool) else f"{value:,}" if isinstance(value, int) else _number(value)
+        str(value).lower() if isinstance(value, bool) else f"{value:,}" if isinstance(value, int) else figures(value)
     )
     return f'<td class="number{" best" * best}">{shown}{mark}</td>'
-
-
-def _number(value: float) -> str:
-    return f"{value:,.6g}" if 1e-4 <= abs(value) < 1e6 or not value else f"{value:.6g}"  # noqa: PLR2004 - as %g does
 
 
 def _plots(plots: Sequence[Plot]) -> Iterable[str]:

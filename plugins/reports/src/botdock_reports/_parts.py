@@ -144,6 +144,14 @@ def short(value: Any) -> str:
     return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
+def figures(value: float, digits: int = 6) -> str:
+    """Return a number as people write it: of that many digits, or all of its whole part, and no power below 10^15."""
+    size = abs(value)
+    if 10 ** (digits - 1) <= size < 1e15:  # noqa: PLR2004 - beyond it a float holds no longer each whole number
+        return f"{value:,.0f}"
+    return f"{value:,.{digits}g}"
+
+
 def key(name: str) -> str:
     """Return what follows the way to an object, for one of its names."""
     return f".{name}" if re.fullmatch(r"\w{1,60}", name) else f"[{short(name)[:60]!r}]"

@@ -33,28 +33,39 @@ _BREAK = re.compile(r"<br\s{0,3}/?>", re.IGNORECASE)
 _DTYPES = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "f4": "f", "f8": "d"}
 
 
-def read_figure(notes: Notes, where: str, given: Any) -> Plot | None:
-    """Return a figure as one of our plots, as far as it can be drawn; note what cannot."""
+def read_figure(notes: Notes, where: str, given: Any) -> list[Plot]:
+    """Return a figure as our plots, one for each pair of its axes, as far as it can be drawn; note what cannot."""
     if isinstance(given, str):
         try:
             given = json.loads(given)
         except (ValueError, RecursionError):
             notes.fault(where, "is text that is not JSON", "write an object, or what `fig.to_json()` returns")
-            return None
+            return []
     traces = given.get("data") if isinstance(given, Mapping) else None
     if not is_list(traces):
         notes.fault(f"{where}.data", f"is {kind_of(traces)}, not a list", "write what `fig.to_dict()` returns")
-        return None
-    found: list[tuple[str, list[float], list[str], Series]] = []
+        return []
+    found: dict[tuple[str, str], list[tuple[str, list[float], list[str], Series]]] = {}
     for at, trace in enumerate(notes.bounded(traces, f"{where}.data", MAX_TRACES, "traces")):
         if (read := _trace(notes, f"{where}.data[{at}]", at, trace)) is not None:
-            found.append(read)
-    return _together(notes, where, _title(given), found) if found else None
+            found.setdefault((_axis(trace, "x"), _axis(trace, "y")), []).append(read)
+    layout = given.get("layout")
+    layout = layout if isinstance(layout, Mapping) else {}
+    plots = []
+    for (_, y), together in found.items():
+        titles = (_title(layout), _title(layout.get(f"yaxis{y[1:]}")) if len(found) > 1 else "")
+        plots.append(_together(notes, where, short(" · ".join(filter(None, titles))), together))
+    return plots
 
 
-def _title(figure: Mapping[str, Any]) -> str:
-    layout = figure.get("layout")
-    title = layout.get("title") if isinstance(layout, Mapping) else None
+def _axis(trace: Mapping[str, Any], direction: str) -> str:
+    name = trace.get(f"{direction}axis")
+    return name if isinstance(name, str) else direction
+
+
+def _title(holder: Any) -> str:
+    """Return the title of a layout, or of an axis in it."""
+    title = holder.get("title") if isinstance(holder, Mapping) else None
     title = title.get("text") if isinstance(title, Mapping) else title
     return _plain(title) if isinstance(title, str) else ""
 
@@ -77,11 +88,15 @@ def _trace(notes: Notes, where: str, at: int, given: Any) -> tuple[str, list[flo
     x = _list(notes, f"{where}.x", given["x"]) if given.get("x") is not None else None
     if y is None or (x is None and given.get("x") is not None):
         return None
+    if x is not None and len(x) != len(y):
+        notes.fault(f"{where}.{values}", f"has {len(y):,} values, and x {len(x):,}")
+    if x is not None and None in x:
+        kept = [at for at, one in enumerate(x[: len(y)]) if one is not None]
+        notes.cuts.append(f"{where}.x: {len(x) - len(kept):,} points without an x are left out, and the gaps they make")
+        x, y = [x[at] for at in kept], [y[at] for at in kept]
     axis = axis_of(notes, f"{where}.x", range(len(y)) if x is None else x[: len(y)])
     if axis is None:
         return None
-    if x is not None and len(x) != len(y):
-        notes.fault(f"{where}.{values}", f"has {len(y):,} values, and x {len(x):,}")
     name = given.get("name")
     named = _plain(name) if isinstance(name, str) and name else f"trace {at + 1}"
     drawn = numbers(notes, f"{where}.{values}", y[: len(axis[1])])
