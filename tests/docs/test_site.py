@@ -16,7 +16,7 @@ import attrs
 import click
 import pytest
 
-from botdock import errors
+from botdock import Execution, errors
 from botdock.config import Config, Policy
 from botdock.errors import BotdockError, UserError
 from botdock.hookspecs import BotdockSpecs
@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 sys.path.append(str(DOCS / "generate"))
 pages = import_module("pages")
+docstrings = import_module("docstrings")
 
 WRITTEN = {str(path.relative_to(DOCS)): path for path in sorted(DOCS.rglob("*.md"))}
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -82,6 +83,14 @@ def test_the_names_that_the_site_documents_can_be_found() -> None:
 def test_every_public_module_is_documented() -> None:
     written = (ROOT / "tests/docs/test_repository.py").read_text().partition("\nPUBLIC = [")[2].partition("]")[0]
     assert set(re.findall(r'"([\w.]+)"', written)) - set(pages.MODULES) == set()
+
+
+def test_of_an_execution_the_site_shows_what_is_for_callers() -> None:
+    internal = docstrings.INTERNAL[f"{Execution.__module__}.{Execution.__name__}"]
+    public = {name for name in dir(Execution) if not name.startswith("_")}
+    read = {"alogs", "aresult", "container_id", "done", "logs", "result", "stream"}
+    told = {"add_done_callback", "kill", "stop", "wait"}
+    assert public == {*read, *told, *internal}, "decide for a new method, and forget one that is gone"
 
 
 def settings() -> Iterator[tuple[str, type]]:
