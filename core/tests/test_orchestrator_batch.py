@@ -240,3 +240,12 @@ def test_what_runs_is_stopped_also_where_the_event_loop_is_gone(make_stage: Make
 def test_there_must_be_room_for_one(make_stage: MakeStage, make_bot: MakeBot) -> None:
     with pytest.raises(UserError, match="concurrency must be 1 or more, not 0"):
         batch(make_stage(), [make_bot()], 0)
+
+
+@both
+def test_what_is_not_an_executable_does_not_end_it_unseen(
+    make_stage: MakeStage, make_bot: MakeBot, gather: Callable[..., Outcomes]
+) -> None:
+    bots: Any = [None, make_bot()]
+    with pytest.raises(AttributeError, match="NoneType"):
+        gather(batch(make_stage(engine=scripted()), bots))

@@ -109,7 +109,11 @@ class Batch:
             self._progress(MapProgress(total=self._total, running=running, done=self._done, succeeded=self._succeeded))
 
     def _fill(self) -> None:
-        while len(self._running) < self._concurrency and (executable := next(self._left, None)) is not None:
+        while len(self._running) < self._concurrency:
+            try:
+                executable = next(self._left)
+            except StopIteration:
+                return
             number, self._taken = self._taken, self._taken + 1
             owned = self._running[number] = Owned(self._begin, executable)
             owned.over.add_done_callback(partial(self._note, number))

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from typing import Any, Self, TypedDict, Unpack, overload
+from weakref import WeakKeyDictionary
 
 from botdock._log import logger
 from botdock._threads import Pool
@@ -212,11 +213,31 @@ class ExecutionReader:
         return StoredLog(self._run.journal.logs).steps(query, lambda: not self.done, follow=follow)
 
 
+_WAITS: WeakKeyDictionary[Future[Any], set[Future[None]]] = WeakKeyDictionary()
+"""What is told when a future is done. A wait that was cancelled leaves nothing here, as a callback of its own would."""
+
+
 async def until_done(future: Future[Any]) -> None:
     """Wait until a future of other threads is done; cancelling the wait does not cancel what is waited for."""
     told: Future[None] = Future()
-    future.add_done_callback(lambda _: told.set_result(None))
-    await asyncio.shield(asyncio.wrap_future(told))
+    new: set[Future[None]] = set()
+    waits = _WAITS.setdefault(future, new)
+    waits.add(told)
+    if waits is new:
+        future.add_done_callback(lambda _: _tell(new))
+    elif future.done():
+        _tell(waits)
+    try:
+        await asyncio.shield(asyncio.wrap_future(told))
+    finally:
+        waits.discard(told)
+
+
+def _tell(waits: set[Future[None]]) -> None:
+    """Tell each once, without a lock: taking one out of a set is a single step."""
+    with suppress(KeyError):
+        while True:
+            waits.pop().set_result(None)
 
 
 def _until_idle(items: Iterator[Item | None]) -> Iterator[Item | None]:
