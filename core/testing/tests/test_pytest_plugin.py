@@ -85,6 +85,29 @@ def main(id, config):
         assert bot_case(tmp_path, id="grid-1", entrypoint="backtest").value == "grid-1"
 
 
+def failures(folder: Path, source: str) -> str:
+    """Return what pytest says of a suite that fails."""
+    (folder / "test_suite.py").write_text(source)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
+
+
+class TestReports:
+    def test_a_failed_test_shows_how_its_bot_ended_and_what_it_wrote(self, tmp_path: Path) -> None:
+        bot(tmp_path, "print('hello')\ndef main(id, config):\n    raise ValueError('no ' + 'money')\n")
+        said = failures(tmp_path, "def test_it(bot_case):\n    assert bot_case('.').outcome == 'succeeded'\n")
+        assert "failed: ValueError: no money" in said
+        assert "stdout: hello\n" in said
+        assert "stderr: ValueError: no money\n" in said
+
+    def test_a_mistake_of_the_test_is_told_at_its_line_without_what_is_inside_botdock(self, tmp_path: Path) -> None:
+        said = failures(tmp_path, "def test_it(bot_case):\n    bot_case('missing')\n")
+        assert "test_suite.py:2: " in said
+        assert "orchestrator" not in said
+
+
 @pytest.fixture
 def chosen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
     """Return a function that makes a fixture as under `--botdock-engine`."""

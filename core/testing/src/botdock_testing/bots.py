@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from botdock import Config, EnginePlugin, Executable, ExecutionResult, Outcome, PluginManager, Runner, hookimpl
+from botdock.errors import UserError
 from botdock.model import Engine, LogLine, Stream
 
 __all__ = ["BotCase", "BotRunner", "runner_over"]
@@ -44,10 +45,12 @@ class BotRunner:
     Attributes:
         runner: What runs them.
         folder: What their folders are relative to.
+        report: Told how each ended.
     """
 
     runner: Runner
     folder: Path
+    report: Callable[[BotCase], object] = lambda _case: None
 
     def run(
         self,
@@ -71,10 +74,14 @@ class BotRunner:
             UserError: It cannot be run as it was asked for.
             BotdockError: Botdock could not do its part.
         """
-        bot = Executable(
-            **{"id": "bot-case", **fields}, file_path=self.folder / folder, config=config or {}, timeout=timeout
-        )
-        execution = self.runner.start(bot)
+        __tracebackhide__ = True  # what pytest shows is the line of the test
+        try:
+            bot = Executable(
+                **{"id": "bot-case", **fields}, file_path=self.folder / folder, config=config or {}, timeout=timeout
+            )
+            execution = self.runner.start(bot)
+        except UserError as error:
+            raise error.with_traceback(None) from None
         written: dict[Stream, list[str]] = {stream: [] for stream in Stream}
         for item in execution.logs(follow=True):
             if isinstance(item, LogLine):
@@ -84,13 +91,15 @@ class BotRunner:
                     until = None
         execution.wait()
         result = execution.result
-        return BotCase(
+        case = BotCase(
             outcome=result.outcome,
             value=result.value,
             lines=written[Stream.STDOUT],
             errors=written[Stream.STDERR],
             result=result,
         )
+        self.report(case)
+        return case
 
 
 def runner_over(engine: Engine | str, *, home: Path) -> Runner:

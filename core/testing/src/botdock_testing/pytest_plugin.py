@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FAKE = "fake"
 OPTION = "--botdock-engine"
+SHOWN = 20
+"""Lines of a bot's stdout, and of its stderr, that a report shows at most: its last."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,7 +64,8 @@ def bot_case(
 ) -> Iterator[Callable[..., BotCase]]:
     """Yield `BotRunner.run`, which runs the bot of a folder, relative to the test's file, and returns how it ended.
 
-    The bot runs on the engine that `--botdock-engine` names, or as a plain process.
+    The bot runs on the engine that `--botdock-engine` names, or as a plain process. Where a test fails, pytest's report
+    shows how its bots ended that did not succeed, and the last lines that they wrote.
     """
     from botdock_testing.bots import BotRunner, runner_over
 
@@ -70,4 +73,17 @@ def bot_case(
     if chosen == FAKE:
         pytest.skip(f"a fake engine runs no bot; name another one: {OPTION}=process")
     with runner_over(chosen, home=tmp_path_factory.mktemp("botdock")) as runner:
-        yield BotRunner(runner=runner, folder=request.path.parent).run
+        yield BotRunner(runner=runner, folder=request.path.parent, report=_reported(request.node)).run
+
+
+def _reported(test: pytest.Item) -> Callable[[BotCase], None]:
+    """Return what puts a case into the report of a test."""
+
+    def report(case: BotCase) -> None:
+        if case.outcome != "succeeded":
+            told = [f"{case.outcome}: {case.result.message}"]
+            told += [f"stdout: {line}" for line in case.lines[-SHOWN:]]
+            told += [f"stderr: {line}" for line in case.errors[-SHOWN:]]
+            test.add_report_section("call", f"bot {case.result.id}", "\n".join(told))
+
+    return report
