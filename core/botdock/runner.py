@@ -37,6 +37,7 @@ class Runner:
 
     Attributes:
         config: Its configuration.
+        plugins: Where its engines, runtimes and storages come from.
         executions: What there is and was in its state folder.
         metrics: What it counts.
 

@@ -89,8 +89,7 @@ class BotRunner:
                 if until is not None and item.stream is Stream.STDOUT and until in item.text:
                     execution.stop()
                     until = None
-        execution.wait()
-        result = execution.result
+        result = execution.wait()
         case = BotCase(
             outcome=result.outcome,
             value=result.value,

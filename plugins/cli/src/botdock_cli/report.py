@@ -94,7 +94,7 @@ def report(error: BaseException, *, debug: bool, as_json: bool = False, args: li
 
 
 def error_document(error: BaseException) -> dict[str, object]:
-    """Return what `--json` shows of an error; see docs/reference/command-line.md."""
+    """Return what `--json` shows of an error; see docs/reference/errors-as-json.md."""
     return _as_document(_failure(error, debug=True))
 
 
