@@ -37,7 +37,7 @@ $(READY): pyproject.toml constraints.txt $(wildcard */*/pyproject.toml)
 install: ## Install the command and all plugins into a virtual environment of yours: make install INTO=~/botdock
 	@$(PYTHON) -m venv $(INTO)
 	@$(INTO)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	@$(INTO)/bin/uv pip install --quiet --python $(INTO)/bin/python -c constraints.txt -b constraints.txt \
+	@$(INTO)/bin/uv pip install --quiet --no-editable --python $(INTO)/bin/python -c constraints.txt -b constraints.txt \
 		'.[yaml,zstd]' $(addprefix ./,$(MEMBERS))
 	@echo "botdock is in $(INTO)/bin; to call it by its name: . $(INTO)/bin/activate"
 

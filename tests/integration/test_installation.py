@@ -261,3 +261,5 @@ def test_what_the_readme_says_installs_all_from_a_clone(tmp_path: Path, clean_en
     botdock = [f"{tmp_path}/venv/bin/botdock", "plugins", "--json"]
     plugins = subprocess.run(botdock, env=environment, capture_output=True, text=True, check=True).stdout
     assert len([plugin for plugin in json.loads(plugins) if plugin["provides"]]) >= len(STANDARD)
+    editable = [path.parent.name for path in tmp_path.rglob("direct_url.json") if '"editable":true' in path.read_text()]
+    assert editable == [], "it would change with the clone, and go with it"
