@@ -134,6 +134,8 @@ def test_a_pod_that_does_not_begin_in_time_is_told_of_until_it_does(pods: Pods, 
     assert told(pods, lambda pod: pod is not None)
     ends = Ends(pods, {}, start_timeout=0.0)
     assert list(ends.read(0.0)) == list(ends.read(0.0)) == [JOB]
+    api.tell("ADDED", pod(OTHER, bot=ended()))
+    assert list(ends.read(LONG)) == [OTHER, JOB], "ends that come all the time hide none that is late"
     api.tell("MODIFIED", pod(bot=RUNNING))
     assert told(pods, has_run)
     assert list(ends.read(0.0)) == []

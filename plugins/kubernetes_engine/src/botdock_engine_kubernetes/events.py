@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -34,14 +35,14 @@ class Ends(EngineEvents):
             self._changed(name, pod)
 
     def read(self, timeout: float) -> Sequence[str]:
-        """Return the containers that have ended."""
-        try:
-            names = [self._told.get(timeout=max(timeout, 0.0))]
+        """Return the containers that have ended, and each time those whose bot is late to begin."""
+        names: list[str] = []
+        with suppress(Empty):
+            names.append(self._told.get(timeout=max(timeout, 0.0)))
             while not self._told.empty():
                 names.append(self._told.get_nowait())
-        except Empty:
-            return [name for name in list(self._mine) if self._pods.waits(name) > self._start_timeout]
-        return [name for name in names if name]
+        late = [name for name in list(self._mine) if self._pods.waits(name) > self._start_timeout]
+        return [name for name in (*names, *late) if name]
 
     def close(self) -> None:
         """Let `read` return."""

@@ -133,17 +133,17 @@ class PodLog(LogStream):
         while True:
             is_last = not self._follow or self._is_over(self._pods.look(self._job))
             try:
-                has_ended = await self._take(name, skip, follow=not is_last)
+                at_end = await self._take(name, skip, follow=not is_last)
             except GoneError:
                 self._note_gone()
                 return
             except CrowdedError:
-                has_ended = False
+                at_end = False
                 await asyncio.sleep(CROWDED_PAUSE)
-            if is_last and has_ended and (skip.found or self._has_all(skip)):
+            if is_last and at_end and (skip.found or self._has_all(skip)):
                 return
             skip = self._next_skip(skip)
-            if has_ended and not is_last:
+            if at_end and not is_last:
                 self._is_followed = True
                 await self._await_end()
 
@@ -228,9 +228,9 @@ class PodLog(LogStream):
                 stop_listening = self._pods.listen(lambda _job, _pod: self._tell_end(flow))
                 try:
                     self._tell_end(flow)
-                    has_ended = await self._read_answer(answer, entries, skip, flow)
+                    at_end = await self._read_answer(answer, entries, skip, flow)
                     self._is_behind = flow.is_behind
-                    return has_ended
+                    return at_end
                 finally:
                     stop_listening()
         return False
