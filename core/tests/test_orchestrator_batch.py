@@ -80,6 +80,7 @@ def test_results_are_in_order_and_a_slow_one_keeps_no_other_from_running(
     def progress(now: MapProgress) -> None:
         seen.append(now)
         if now.done == 5:
+            until(lambda: "slow" in running(stage), timeout=PATIENCE)
             stage.engine.finish(running(stage)["slow"])
 
     bots = [make_bot(id=name) for name in ("slow", "a", "b", "bad", "c", "d")]
