@@ -169,6 +169,34 @@ class ClosesOnce(MemoryBackend):
         super().close()
 
 
+class _Reader(io.BytesIO):
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class ReadsAllAtOnce(MemoryBackend):
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> ObjectReader:
+        class Greedy(_Reader):
+            def read(self, _size: int | None = -1, /) -> bytes:
+                return super().read()
+
+        return Greedy(super().get(key, offset=offset, length=length).read())
+
+
+class ReadsWhatIsThereNow(MemoryBackend):
+    def get(self, key: str, *, offset: int = 0, length: int | None = None) -> ObjectReader:
+        now = super().get
+
+        class Late(_Reader):
+            def read(self, size: int | None = -1, /) -> bytes:
+                at = self.tell()
+                self.write(now(key, offset=offset, length=length).read()[at:])
+                self.seek(at)
+                return super().read(size)
+
+        return Late()
+
+
 BREACHES: list[tuple[str, type[MemoryBackend], dict[str, object]]] = [
     ("test_the_longest_key_is_held", CutsKeys, {}),
     ("test_a_key_below_another_is_held_or_refused", RefusesNesting, {"first": "a", "second": "a/b"}),
@@ -193,6 +221,8 @@ BREACHES: list[tuple[str, type[MemoryBackend], dict[str, object]]] = [
         IgnoresTheOffset,
         {"offset": 3, "length": None, "expected": b"3456789"},
     ),
+    ("test_a_reader_gives_no_more_than_is_asked_for_and_one_object_to_its_end", ReadsAllAtOnce, {}),
+    ("test_a_reader_gives_no_more_than_is_asked_for_and_one_object_to_its_end", ReadsWhatIsThereNow, {}),
     ("test_a_writer_that_dies_half_way_changes_nothing", KeepsHalves, {"old": None}),
     ("test_another_size_than_announced_is_refused", BelievesTheSize, {"announced": 4}),
     ("test_it_says_where_it_is_and_closes_twice", ClosesOnce, {}),

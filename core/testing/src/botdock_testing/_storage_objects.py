@@ -103,6 +103,16 @@ class ObjectTests:
         with backend.get("digits", offset=offset, length=length) as reader:
             assert reader.read() == expected
 
+    def test_a_reader_gives_no_more_than_is_asked_for_and_one_object_to_its_end(self, backend: StorageBackend) -> None:
+        old, new = b"old" * 100_000, b"new" * 100_000
+        put_bytes(backend, "object", old)
+        with backend.get("object") as reader:
+            first = reader.read(1000)
+            assert 0 < len(first) <= 1000, "read(n) gave more than n bytes"
+            put_bytes(backend, "object", new)
+            seen = first + b"".join(iter(lambda: reader.read(1000), b""))
+        assert seen in {old, new}, "what was put meanwhile is mixed into what is read"
+
     @pytest.mark.parametrize("old", [None, b"old"])
     def test_a_writer_that_dies_half_way_changes_nothing(self, backend: StorageBackend, old: bytes | None) -> None:
         if old is not None:
