@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +42,10 @@ def test_a_long_name_leaves_room_for_its_curve() -> None:
     (line,) = curves(read({"plots": [{"series": {"n" * 100: list(range(500))}}]}).plots, width=60)
     assert len(line) <= 60
     assert line.startswith("n" * 19 + "…  ▁")
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00"])
+def test_a_date_that_no_calendar_has_in_utc_is_a_text(date: str) -> None:
+    (plot,) = read({"plots": [{"x": [date], "series": {"a": [1]}}]}).plots
+    assert (plot.axis, plot.labels) == ("text", [date])
+    assert [*curves([plot])] == ["a  ▄  1 … 1"]

@@ -217,7 +217,8 @@ def _moments(texts: Sequence[str]) -> list[float] | None:
             return None
         try:
             moment = datetime.fromisoformat(text)
-            found.append((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            found.append(aware.astimezone(UTC).timestamp())  # which no date outside of the calendar has
         except (ValueError, OverflowError):
             return None
     return found
