@@ -153,10 +153,11 @@ def test_a_reader_that_goes_away_ends_the_bot_quietly(
     assert nothing_is_left(own_home)
 
 
-def test_help_into_a_closed_pipe_is_quiet(newcomer: dict[str, str]) -> None:
+@pytest.mark.parametrize("line", ["plugins", "--help", "run --help", "--version"])
+def test_help_and_listings_into_a_closed_pipe_are_quiet(newcomer: dict[str, str], line: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "botdock_cli", "plugins"]
+    command = [sys.executable, "-m", "botdock_cli", *line.split()]
     with os.fdopen(writing, "wb") as out:
         done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, env=newcomer, check=False)
     assert (done.returncode, done.stderr) == (141, b"")

@@ -66,6 +66,10 @@ def test_a_verb_that_there_is_not_is_told_as_json_too(cli: Callable[..., Any], l
     assert failure(cli(*line))["error_class"] == "UsageError"
 
 
+def test_a_value_for_it_is_refused_as_json_too(cli: Callable[..., Any]) -> None:
+    assert failure(cli("ps", "--json=true"))["error_class"] == "UsageError"
+
+
 def test_what_follows_two_dashes_is_not_an_option(cli: Callable[..., Any]) -> None:
     done = cli("logs", "--", "--json")
     assert (done.code, done.out) == (2, "")

@@ -53,6 +53,17 @@ def test_the_page_on_stdout_is_the_page(cli: Cli, ended: Callable[..., str]) -> 
     assert done.out.endswith("</html>\n")
 
 
+@pytest.mark.parametrize(("file", "reason"), [("/dev/full", "No space left on device"), (".", "Is a directory")])
+def test_a_page_that_cannot_be_written_is_told_by_its_file(
+    cli: Cli, ended: Callable[..., str], file: str, reason: str
+) -> None:
+    ended("sma", {})
+    done = cli("report", "sma", "-o", file)
+    assert (done.code, done.out) == (125, "")
+    assert done.err.startswith(f"botdock: {file} cannot be written: {reason}")
+    assert done.err.endswith("\n  Name another file: -o FILE.\n")
+
+
 def test_with_json_it_says_what_is_wrong_where(cli: Cli, ended: Callable[..., str]) -> None:
     name = ended("sma")
     done = cli("report", "sma", "--json")
@@ -77,7 +88,7 @@ def test_many_wrong_parts_are_told_by_their_number(cli: Cli, ended: Callable[...
     ("arguments", "code", "said"),
     [
         (("nothing",), 2, "no execution 'nothing'"),
-        (("sma", "-o", "nowhere/page.html"), 125, "No such file or directory: nowhere/page.html"),
+        (("sma", "-o", "nowhere/page.html"), 125, "nowhere/page.html cannot be written: No such file"),
         (("sma", "-o", "-", "--json"), 2, "--json: cannot be combined with --output -"),
     ],
 )

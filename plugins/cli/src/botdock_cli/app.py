@@ -10,6 +10,7 @@ import click
 from botdock_cli.commands import SUMMARIES, load
 from botdock_cli.help import HelpContext
 from botdock_cli.options import CONFIG_FILE
+from botdock_cli.report import EXIT_BROKEN_PIPE
 from botdock_cli.session import Session
 
 HELP = """Run other people's code in single-use, locked-down containers.
@@ -124,3 +125,5 @@ def invoke(args: list[str], session: Session) -> object:
         return app.main(args, prog_name="botdock", standalone_mode=False, obj=session)
     except click.Abort:  # what click makes of an interrupt
         raise KeyboardInterrupt from None
+    except SystemExit:  # what click makes of a reader of help that went away
+        return EXIT_BROKEN_PIPE

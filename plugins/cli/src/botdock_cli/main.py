@@ -24,7 +24,7 @@ def main(args: list[str]) -> int:
 def _wants_json(args: list[str]) -> bool:
     """Whether `--json` is given, be it that the rest of the line is wrong."""
     options = args[: args.index("--")] if "--" in args else args
-    return "--json" in options
+    return any(option.partition("=")[0] == "--json" for option in options)
 
 
 def run() -> None:

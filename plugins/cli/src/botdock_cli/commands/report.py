@@ -44,6 +44,7 @@ def command(session: Session, *, ids: Sequence[str], output: str | None, as_json
     """Write a report."""
     from pathlib import Path
 
+    from botdock.errors import BotdockError
     from botdock_cli.output import print_json, print_text, print_whole
     from botdock_cli.values import OptionError
     from botdock_reports import check, render, run_of
@@ -60,7 +61,11 @@ def command(session: Session, *, ids: Sequence[str], output: str | None, as_json
     if output == "-":
         return print_whole(page)
     path = output or f"report-{runs[0].execution_id}{f'-and-{len(runs) - 1}-more' * (len(runs) > 1)}.html"
-    Path(path).write_text(page, encoding="utf-8")
+    try:
+        Path(path).write_text(page, encoding="utf-8")
+    except OSError as error:
+        hint = "Name another file: -o FILE."
+        raise BotdockError(f"{path} cannot be written: {error.strerror or error}", hint=hint) from error
     if not as_json:
         return print_text([path])
     told = {
