@@ -18,6 +18,7 @@ from botdock.model import ContainerStatus, EngineEvents, Executable, Outcome
 from botdock.orchestrator import execution as module
 from botdock.orchestrator import reading
 from botdock.orchestrator import running as running_module
+from botdock.orchestrator.attempts import NOT_ENDED
 from botdock.orchestrator.reading import Work
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script
@@ -147,13 +148,14 @@ def test_a_stop_that_the_engine_does_not_answer_is_seen_to_have_failed_where_end
     def away(*_: Any, **__: Any) -> None:
         raise EngineUnavailableError("away")
 
-    orchestrator = make_stage(telling).orchestrator
-    running = orchestrator.begin(make_bot())
-    until_it_is_only_heard(telling, orchestrator._work)
+    stage = make_stage(telling)
+    running = stage.orchestrator.begin(make_bot())
+    until_it_is_only_heard(telling, stage.orchestrator._work)
     monkeypatch.setattr(telling, "stop", away)
     with pytest.raises(EngineUnavailableError):
         running.stop(grace=0.0)
-    until(lambda: not running.attempts.runs_on())
+    (folder,) = stage.records()
+    until(lambda: NOT_ENDED in (folder / "events.jsonl").read_text(), timeout=60)
     telling.finish(running.container_id)
     telling.connections[0].news.put(running.container_id)
     assert running.wait(20).outcome is Outcome.SUCCEEDED

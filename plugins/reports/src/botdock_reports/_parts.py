@@ -218,7 +218,7 @@ def _moments(texts: Sequence[str]) -> list[float] | None:
         try:
             moment = datetime.fromisoformat(text)
             aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            found.append(aware.astimezone(UTC).timestamp())  # which no date outside of the calendar has
+            found.append(aware.astimezone(UTC).timestamp())  # in UTC, it may lie outside of the calendar
         except (ValueError, OverflowError):
             return None
     return found
