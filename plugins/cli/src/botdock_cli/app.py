@@ -5,6 +5,8 @@ Only click is imported here; a verb's module is imported when it is asked for, s
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from botdock_cli.commands import SUMMARIES, load
@@ -64,6 +66,8 @@ def _show_version(context: click.Context, _: click.Parameter, value: bool) -> No
         context.exit()
 
 
+_COMPLETE = "_BOTDOCK_COMPLETE"
+"""The variable in which a shell asks for completions; click derives it from the program's name."""
 _BASH_OFFERS = "COMPREPLY+=($value)"
 _BASH_GOES_ON = """            [[ $value == *= ]] && compopt -o nospace"""
 """What click's script for bash does with a word, and what it lacks: a setting's value follows its `=` at once."""
@@ -75,7 +79,7 @@ def _show_completion(context: click.Context, _: click.Parameter, value: str | No
 
         kind = get_completion_class(value)
         assert kind is not None  # noqa: S101 - click has one for each of the option's choices
-        source = kind(app, {}, "botdock", "_BOTDOCK_COMPLETE").source()
+        source = kind(app, {}, "botdock", _COMPLETE).source()
         click.echo(source.replace(_BASH_OFFERS, f"{_BASH_OFFERS}\n{_BASH_GOES_ON}"))
         context.exit()
 
@@ -125,5 +129,7 @@ def invoke(args: list[str], session: Session) -> object:
         return app.main(args, prog_name="botdock", standalone_mode=False, obj=session)
     except click.Abort:  # what click makes of an interrupt
         raise KeyboardInterrupt from None
-    except SystemExit:  # what click makes of a reader of help that went away
+    except SystemExit:  # of a completion; else what click makes of a reader of help that went away
+        if _COMPLETE in os.environ:
+            raise
         return EXIT_BROKEN_PIPE
