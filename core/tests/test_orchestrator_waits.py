@@ -6,10 +6,15 @@ import asyncio
 import gc
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from queue import Queue
 from typing import Any
 
+from botdock.model import Executable
 from botdock.orchestrator.reading import until_done
+from botdock_testing.fake_engine import FakeEngine
+from botdock_testing.script import Script
+from testbed.waiting import until
 
 PATIENCE = 60.0
 CANCELLED = 500
@@ -65,3 +70,43 @@ def test_every_wait_is_told_in_each_loop_and_behind_the_end() -> None:
         awaited.set_result(1)
         for loop in [*loops, threads.submit(asyncio.run, wait())]:
             loop.result(2 * PATIENCE)
+
+
+def test_a_log_whose_follower_was_cancelled_is_closed_though_the_cancellation_is_kept(
+    make_stage: Callable[..., Any], make_bot: Callable[..., Executable]
+) -> None:
+    """Its traceback holds the reading; frameworks keep it in cycles until the garbage is collected."""
+    stage = make_stage(FakeEngine(Script(output=(Script.out(b"up\n"),), forever=True)))
+    execution, kept = stage.orchestrator.begin(make_bot()), list[BaseException]()
+
+    async def follow(came: asyncio.Event) -> None:
+        try:
+            async for _ in execution.alogs(follow=True):
+                came.set()
+        except asyncio.CancelledError as error:
+            kept.append(error)
+            raise
+
+    async def come_and_go() -> None:
+        for _ in range(FEW):
+            task = asyncio.create_task(follow(came := asyncio.Event()))
+            await asyncio.wait_for(came.wait(), PATIENCE)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    before = opened()
+    asyncio.run(come_and_go())
+    assert len(kept) == FEW
+    until(lambda: opened() <= before, timeout=PATIENCE)
+    execution.stop()
+
+
+def opened() -> int:
+    """Return how many files of logs are open in this process."""
+    names = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            names.append(str(link.readlink()))
+        except OSError:  # it was closed meanwhile
+            continue
+    return sum("/logs/" in name for name in names)

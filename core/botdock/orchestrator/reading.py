@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
@@ -174,17 +174,22 @@ class ExecutionReader:
     async def alogs(self, **options: Unpack[LogOptions]) -> AsyncIterator[Item]:
         """`logs`, without blocking the event loop; while nothing comes, it keeps no thread waiting."""
         items = self._read(**options)
-        pause = POLL_INTERVAL
-        while True:
-            read = await asyncio.wrap_future(self._work.looks.call(lambda: list(islice(_until_idle(items), _BATCH))))
-            for item in read:
-                if item is not None:
-                    yield item
-            if not read:
-                return
-            pause = min(2 * pause, LONGEST_POLL) if read == [None] else POLL_INTERVAL
-            if read[-1] is None:
-                await asyncio.sleep(pause)
+        pause, batch = POLL_INTERVAL, None
+        try:
+            while True:
+                batch = self._work.looks.call(lambda: list(islice(_until_idle(items), _BATCH)))
+                read = await asyncio.wrap_future(batch)
+                for item in read:
+                    if item is not None:
+                        yield item
+                if not read:
+                    return
+                pause = min(2 * pause, LONGEST_POLL) if read == [None] else POLL_INTERVAL
+                if read[-1] is None:
+                    await asyncio.sleep(pause)
+        finally:  # one that was given up is part of a cycle: its files would be open until the garbage is collected
+            if batch is not None:
+                batch.add_done_callback(lambda _: items.close())
 
     def _read(
         self,
@@ -195,9 +200,9 @@ class ExecutionReader:
         until: datetime | None = None,
         stream: Stream | None = None,
         after: str | None = None,
-    ) -> Iterator[Item | None]:
+    ) -> Generator[Item | None, None, None]:
         if self.done and not self._run.journal.logs.is_dir():  # it was stopped before its bot was started
-            return iter(())
+            return (_ for _ in ())
         try:
             place = None if after is None else position_of(after)
         except ValueError as error:

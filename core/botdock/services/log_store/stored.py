@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -110,7 +110,7 @@ class StoredLog:
         )
         return _patiently(self.steps(query, alive, follow=follow))
 
-    def steps(self, query: LineQuery, alive: Callable[[], bool], *, follow: bool) -> Iterator[Item | None]:
+    def steps(self, query: LineQuery, alive: Callable[[], bool], *, follow: bool) -> Generator[Item | None, None, None]:
         """Yield as `lines` does, and None where that would wait: the caller waits in a way of its own."""
         follow = follow and not self.ended
         with self._explained():
