@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from botdock.archive import ArchiveLimits, extract
-from botdock.archive._admission import Tree
+from botdock.archive._admission import Admission
 from botdock.archive._entry import Entry, EntryKind
 from botdock.config import CodeConfig
 from botdock.errors import ArchiveError, ConfigError
@@ -260,7 +260,7 @@ def test_the_message_names_archive_entry_and_reason(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [EntryKind.FILE, EntryKind.SYMLINK])
 def test_names_and_targets_take_bounded_memory(kind: EntryKind) -> None:
-    tree = Tree(ArchiveLimits())
+    tree = Admission(ArchiveLimits())
     names = (("É" * 120 + "/") * 3 + str(number) for number in range(100_000))
     with pytest.raises(ArchiveError) as caught:
         any(tree.add(Entry(name=name, kind=kind, target="x" * 1000)) is None for name in names)

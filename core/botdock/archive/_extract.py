@@ -13,11 +13,11 @@ from pathlib import Path
 
 import attrs
 
-from botdock.archive._admission import Tree, admit
+from botdock.archive._admission import Admission
 from botdock.archive._entry import FOLDER_MODE, PREFIX, SUFFIX, Chunks, EntryKind, Items, OnProgress, guard, refusal
 from botdock.archive._folder import folder_items
 from botdock.archive._formats import ArchiveFormat, decompressed
-from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits, Budget
+from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits
 from botdock.archive._source import ArchiveSource, open_source
 from botdock.archive._tar import ByteStream, tar_items
 from botdock.archive._zip import zip_items
@@ -105,10 +105,10 @@ def extract(
     """
     with guard(name_of(source), destination), open_source(source) as packed:
         found = packed.format()
-        budget = Budget(limits, packed=packed.packed, packed_total=packed.size, progress=progress)
-        items = _archive_items(packed, found, destination.parent, limits, budget)
-        entries = _fill(destination, items, limits, budget)
-        return ExtractReport(format=found, entries=entries, bytes=budget.bytes)
+        admission = Admission(limits, packed=packed.packed, packed_total=packed.size, progress=progress)
+        items = _archive_items(packed, found, destination.parent, limits, admission)
+        _fill(destination, items, admission)
+        return ExtractReport(format=found, entries=len(admission.nodes), bytes=admission.bytes)
 
 
 def copy_tree(
@@ -139,11 +139,14 @@ def copy_tree(
     """
     with guard(str(source), destination):
         left_out: list[str] = []
-        budget, digest = Budget(limits, progress=progress), hashlib.sha256()
-        items = folder_items(source, limits, left_out, skip=skip, ignore=ignore)
-        entries = _fill(destination, items, limits, budget, digest)
+        admission, digest = Admission(limits, progress=progress), hashlib.sha256()
+        _fill(destination, folder_items(source, limits, left_out, skip=skip, ignore=ignore), admission, digest)
         return ExtractReport(
-            format=None, entries=entries, bytes=budget.bytes, left_out=tuple(left_out), sha256=digest.hexdigest()
+            format=None,
+            entries=len(admission.nodes),
+            bytes=admission.bytes,
+            left_out=tuple(left_out),
+            sha256=digest.hexdigest(),
         )
 
 
@@ -153,43 +156,38 @@ def name_of(source: Path | ByteReader) -> str:
 
 
 def _archive_items(
-    source: ArchiveSource, found: ArchiveFormat, scratch: Path, limits: ArchiveLimits, budget: Budget
+    source: ArchiveSource, found: ArchiveFormat, scratch: Path, limits: ArchiveLimits, admission: Admission
 ) -> Items:
     if found is ArchiveFormat.ZIP:
         with source.seekable(scratch, limits.total_bytes):
             yield from zip_items(source, limits)
         return
     pieces = iter(source.read, b"") if found is ArchiveFormat.TAR else decompressed(source.read, found)
-    yield from tar_items(ByteStream(pieces), budget.beside)
+    yield from tar_items(ByteStream(pieces), admission.beside)
 
 
-def _fill(
-    destination: Path, items: Items, limits: ArchiveLimits, budget: Budget, digest: hashlib._Hash | None = None
-) -> int:
-    """Make everything that is admitted, in a folder that appears at the end; return how many entries there are.
+def _fill(destination: Path, items: Items, admission: Admission, digest: hashlib._Hash | None = None) -> None:
+    """Make everything that is admitted, in a folder that appears at the end.
 
     All that is made goes into the `digest`, as it comes.
 
     Paths are relative to the folder's descriptor, and a link is made only after everything else, so that nothing can
     be written through one. Modes are set past the umask; nothing is synced to the disk.
     """
-    tree = Tree(limits)
-    with _new_folder(destination) as root, closing(admit(items, tree, budget)) as entries:
-        for entry, location, content in entries:
+    with _new_folder(destination) as root, closing(admission.admit(items)) as entries:
+        for entry, place, content in entries:
             if digest is not None:
                 told = (entry.kind.value, entry.plain_mode, entry.size, entry.name, entry.target)
                 digest.update(f"{told!a}\n".encode())
-            for folder in location.folders:
+            for folder in place.folders:
                 os.mkdir(folder, dir_fd=root)
                 os.chmod(folder, FOLDER_MODE, dir_fd=root)
             if entry.kind is EntryKind.FILE:
-                _write(root, location.path, content, entry.plain_mode, digest)
-            elif entry.kind is EntryKind.HARD_LINK and location.target != location.path:
-                os.link(location.target, location.path, src_dir_fd=root, dst_dir_fd=root, follow_symlinks=False)
-        for link in tree.finish():
+                _write(root, place.path, content, entry.plain_mode, digest)
+            elif entry.kind is EntryKind.HARD_LINK and place.target != place.path:
+                os.link(place.target, place.path, src_dir_fd=root, dst_dir_fd=root, follow_symlinks=False)
+        for link in admission.finish():
             os.symlink(link.target, link.path, dir_fd=root)
-    budget.report()
-    return len(tree.nodes)
 
 
 @contextmanager

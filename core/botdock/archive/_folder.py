@@ -26,7 +26,6 @@ USUAL = (
 _USUAL_PATHS = tuple(f"/{name}" for name in USUAL if "/" in name)
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 _MAX_BYTES = 64 * 1024
-
 _Choice = Callable[[int, str, EntryKind], bool]
 """Whether an entry is left out: the descriptor of its folder, its path below the tree, and what it is."""
 
@@ -41,18 +40,16 @@ def folder_items(
         limits: How many entries one folder may have.
         left_out: Takes the paths of devices, pipes and sockets, which are not code, and of what is ignored.
         skip: Paths to leave out, as is everything of ours that is unfinished.
-        ignore: Whether to leave out what `Ignored` tells.
+        ignore: Whether to leave out what is no code by its name, and what the folder's `.botdockignore` names.
 
     Raises:
         ArchiveError: `source`: something cannot be read, or changes meanwhile; `entries`.
     """
     with _reading(None), _opened(tree, os.O_DIRECTORY) as root:
-        ignored = Ignored(root) if ignore else None
+        spec = _patterns(root) if ignore else None
 
         def is_left_out(folder: int, path: str, kind: EntryKind) -> bool:
-            left = kind is EntryKind.SPECIAL or (
-                ignored is not None and ignored(folder, path, is_folder=kind is EntryKind.FOLDER)
-            )
+            left = kind is EntryKind.SPECIAL or (ignore and _is_ignored(spec, folder, path, kind))
             if left:
                 left_out.append(path)
             return left
@@ -124,59 +121,46 @@ def _reading(path: str | None) -> Iterator[None]:
         raise refusal(f"cannot be read: {error.strerror}", limit="source", entry=path) from error
 
 
-class Ignored:
-    """Tells what is left out of a folder.
+def _is_ignored(spec: GitIgnoreSpec | None, folder: int, path: str, kind: EntryKind) -> bool:
+    """Whether an entry is no code, and all that is in it: by a `.botdockignore`, else by its name alone.
 
     Args:
-        root: The descriptor of the folder.
+        spec: What a `.botdockignore` says; None for no such file.
+        folder: The descriptor of the folder that the entry is in.
+        path: Of the entry, below the root.
+        kind: What it is.
+    """
+    name, is_folder = path.rpartition("/")[2], kind is EntryKind.FOLDER
+    if spec is None:
+        found = True if name in USUAL or f"/{path}".endswith(_USUAL_PATHS) else None
+    else:
+        found = spec.check_file(f"{path}/" if is_folder else path).include
+    return found is True or (found is None and is_folder and _is_there(f"{name}/{_VIRTUAL_ENVIRONMENT}", folder))
+
+
+def _patterns(root: int) -> GitIgnoreSpec | None:
+    """Return what the `.botdockignore` of a folder says, after what is usual; None where it has none.
 
     Raises:
-        ArchiveError: `source`: its `.botdockignore` cannot be read.
+        ArchiveError: `source`: it cannot be read.
     """
-
-    def __init__(self, root: int) -> None:
-        lines = _lines(root)
-        self._spec = _spec(lines) if lines else None
-
-    def __call__(self, folder: int, path: str, *, is_folder: bool) -> bool:
-        """Whether an entry of a folder is left out; all that is in it goes with it.
-
-        Args:
-            folder: The descriptor of the folder that the entry is in.
-            path: Of the entry, below the root.
-            is_folder: Whether it is a folder.
-        """
-        name = path.rpartition("/")[2]
-        if self._spec is None:
-            found = True if name in USUAL or f"/{path}".endswith(_USUAL_PATHS) else None
-        else:
-            found = self._spec.check_file(f"{path}/" if is_folder else path).include
-        return found is True or (found is None and is_folder and _is_there(f"{name}/{_VIRTUAL_ENVIRONMENT}", folder))
-
-
-def _spec(lines: list[str]) -> GitIgnoreSpec:
-    from pathspec import GitIgnoreSpec  # here: most folders have no such file
-
-    try:
-        usual = [f"**/{name}" for name in USUAL]
-        return GitIgnoreSpec.from_lines([*usual, *lines])
-    except ValueError as error:
-        raise refusal(f"has a line that is not a pattern: {error}", limit="source", entry=IGNORE_FILE) from error
-
-
-def _lines(root: int) -> list[str]:
-    """Return the lines of the folder's `.botdockignore`; none where it has none."""
     try:
         descriptor = os.open(IGNORE_FILE, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=root)
     except FileNotFoundError:
-        return []
+        return None
     except OSError as error:
         raise refusal(f"cannot be read: {error.strerror}", limit="source", entry=IGNORE_FILE) from error
     with os.fdopen(descriptor, "rb") as file:
         data = file.read(_MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
     if data is None or len(data) > _MAX_BYTES:
         raise refusal(f"is not a file of at most {_MAX_BYTES // 1024} KiB", limit="source", entry=IGNORE_FILE)
-    return data.decode("utf-8-sig", "replace").splitlines()
+    from pathspec import GitIgnoreSpec  # here: most folders have no such file
+
+    try:
+        lines = data.decode("utf-8-sig", "replace").splitlines()
+        return GitIgnoreSpec.from_lines([*(f"**/{name}" for name in USUAL), *lines])
+    except ValueError as error:
+        raise refusal(f"has a line that is not a pattern: {error}", limit="source", entry=IGNORE_FILE) from error
 
 
 def _is_there(name: str, folder: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import hashlib
-import io
 import lzma
 import os
 import secrets
@@ -20,11 +19,11 @@ from typing import BinaryIO, Protocol
 import attrs
 
 from botdock._whole_files import replacing
-from botdock.archive._admission import Admitted, Tree, admit
+from botdock.archive._admission import Admission, Admitted
 from botdock.archive._entry import FILE_MODE, PREFIX, SUFFIX, Chunks, Entry, EntryKind, OnProgress, guard
 from botdock.archive._folder import folder_items
 from botdock.archive._formats import ArchiveFormat, format_for, zstd
-from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits, Budget
+from botdock.archive._limits import DEFAULT_LIMITS, ArchiveLimits
 from botdock.archive._tar import BLOCK
 
 _TAR_TYPES = {EntryKind.FILE: tarfile.REGTYPE, EntryKind.FOLDER: tarfile.DIRTYPE, EntryKind.SYMLINK: tarfile.SYMTYPE}
@@ -98,31 +97,25 @@ def pack(
         itself = Path(os.path.relpath(os.path.realpath(target.parent), os.path.realpath(tree)), target.name)
         left_out: list[str] = []
         items = folder_items(tree, limits, left_out, skip=(itself.as_posix(),), ignore=ignore)
-        entries, budget = Tree(limits), Budget(limits, progress=progress)
+        admission = Admission(limits, progress=progress)
         with replacing(target, durable=False, draft=hidden) as file:
-            with closing(admit(items, entries, budget)) as admitted:
+            with closing(admission.admit(items)) as admitted:
                 if chosen is ArchiveFormat.ZIP:
                     _write_zip(admitted, file)
                 else:
                     _write_tar(admitted, file, chosen)
-            entries.finish()
-            digest = _finished(file, budget)
+            admission.finish()
+            admission.compare(file.seek(0, os.SEEK_END), None)
+            os.fchmod(file.fileno(), FILE_MODE)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         return PackReport(
             format=chosen,
-            entries=len(entries.nodes),
-            bytes=budget.bytes,
+            entries=len(admission.nodes),
+            bytes=admission.bytes,
             sha256=digest,
             left_out=tuple(left_out),
         )
-
-
-def _finished(file: io.BufferedRandom, budget: Budget) -> str:
-    """Hold an archive that is written to the ratio too, and return its digest."""
-    budget.compare(file.seek(0, os.SEEK_END))
-    budget.report()
-    os.fchmod(file.fileno(), FILE_MODE)
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Compressor(Protocol):
@@ -169,8 +162,8 @@ def _write_tar(admitted: Iterator[Admitted], file: BinaryIO, packing: ArchiveFor
 
 
 def _tar_pieces(admitted: Iterator[Admitted]) -> Iterator[bytes | memoryview]:
-    for entry, location, content in admitted:
-        yield _tar_header(entry, location.path)
+    for entry, place, content in admitted:
+        yield _tar_header(entry, place.path)
         yield from content
         yield bytes(-entry.size % BLOCK)
     yield bytes(2 * BLOCK)
@@ -189,9 +182,9 @@ def _tar_header(entry: Entry, path: str) -> bytes:
 def _write_zip(admitted: Iterator[Admitted], file: BinaryIO) -> None:
     """Write entries, each with its content, and the directory; what a link points to is its content."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for entry, location, content in admitted:
+        for entry, place, content in admitted:
             chunks: Chunks = [entry.target.encode()] if entry.kind is EntryKind.SYMLINK else content
-            with archive.open(_zip_info(entry, location.path), "w") as member:
+            with archive.open(_zip_info(entry, place.path), "w") as member:
                 for chunk in chunks:
                     member.write(chunk)
 

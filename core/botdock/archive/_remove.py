@@ -36,28 +36,25 @@ def remove_tree(path: Path, *, timeout: float) -> None:
     except FileNotFoundError:
         return
     try:
-        _empty(top, deadline=time.monotonic() + timeout)
+        deadline = time.monotonic() + timeout
+        new_names = (f".removing-{os.getpid()}-{number}" for number in itertools.count())
+        pending = list(_move_folders_up(top, top, new_names, deadline))
+        while pending:
+            name = pending.pop()
+            folder = _open(name, top)
+            try:
+                pending.extend(_move_folders_up(folder, top, new_names, deadline))
+            finally:
+                os.close(folder)
+            try:
+                os.rmdir(name, dir_fd=top)
+            except OSError as error:
+                if error.errno not in _NOT_EMPTY:
+                    raise
+                pending.append(name)  # another process is still writing into it
     finally:
         os.close(top)
     path.rmdir()
-
-
-def _empty(top: int, *, deadline: float) -> None:
-    new_names = (f".removing-{os.getpid()}-{number}" for number in itertools.count())
-    pending = list(_move_folders_up(top, top, new_names, deadline))
-    while pending:
-        name = pending.pop()
-        folder = _open(name, top)
-        try:
-            pending.extend(_move_folders_up(folder, top, new_names, deadline))
-        finally:
-            os.close(folder)
-        try:
-            os.rmdir(name, dir_fd=top)
-        except OSError as error:
-            if error.errno not in _NOT_EMPTY:
-                raise
-            pending.append(name)  # another process is still writing into it
 
 
 def _move_folders_up(folder: int, top: int, new_names: Iterator[str], deadline: float) -> Iterator[str]:

@@ -14,10 +14,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from botdock.archive._entry import CHUNK, Entry, EntryKind, Items, kind_of, refusal
+from botdock.archive._entry import CHUNK, Entry, EntryKind, Items, check_text, kind_of, refusal
 from botdock.archive._formats import Decompressor, Inflate, step
 from botdock.archive._limits import ArchiveLimits
-from botdock.archive._names import check_text
 from botdock.archive._source import ArchiveSource
 from botdock.errors import ArchiveError
 

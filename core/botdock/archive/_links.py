@@ -1,73 +1,16 @@
-"""Which names an entry may have, and whether symbolic links stay inside the tree."""
+"""Whether the symbolic links of a tree stay inside it."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from botdock.archive._entry import Entry, EntryKind, refusal, shown
+from botdock.archive._entry import fold, refusal, shown
 from botdock.archive._limits import ArchiveLimits
 from botdock.errors import ArchiveError
-from botdock.model.storage import MAX_SEGMENT_BYTES
 
 MAX_CHAIN = 40
 """Links that one link may lead through; Linux follows no more (MAXSYMLINKS)."""
-
-_UNUSABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
-_NOT_TEXT = re.compile(r"[\ud800-\udfff]")
-"""What stands for bytes that are not UTF-8."""
-_DRIVE = re.compile(r"[A-Za-z]:")
-
-
-def path_of(entry: Entry, limits: ArchiveLimits) -> str:
-    """Return the path below the tree that an entry's name means; empty for the tree itself.
-
-    Segments `.` and empty ones mean nothing (`./a//b/` is `a/b`); `..` is refused even where it would not leave.
-
-    Raises:
-        ArchiveError: `name`, `name_bytes`, `absolute`, `traversal` or `depth`.
-    """
-    name = entry.name
-    check_text(name, entry, limits)
-    if name.startswith("/"):
-        raise refusal("is absolute", limit="absolute", entry=name)
-    parts = [part for part in name.split("/") if part not in {"", "."}]
-    if ".." in parts:
-        raise refusal("climbs with '..'", limit="traversal", entry=name)
-    if any(len(part.encode()) > MAX_SEGMENT_BYTES for part in parts):
-        reason = f"has a segment of more than {MAX_SEGMENT_BYTES} bytes"
-        raise refusal(reason, limit=f"name_bytes={MAX_SEGMENT_BYTES}", entry=name)
-    if len(parts) - (entry.kind is not EntryKind.FOLDER) > limits.depth:
-        raise refusal(f"lies deeper than {limits.depth} folders", limit=f"depth={limits.depth}", entry=name)
-    return "/".join(parts)
-
-
-def check_text(text: str, entry: Entry, limits: ArchiveLimits) -> None:
-    """Refuse a name, or a link's target, that is empty, unprintable, too long, or means something else elsewhere."""
-    problem = None
-    if not text:
-        problem = "has an empty name or target"
-    elif _NOT_TEXT.search(text):
-        problem = "has a name or target in an encoding that is not UTF-8"
-    elif _UNUSABLE.search(text):
-        problem = "holds a control character or a backslash"
-    elif _DRIVE.match(text):
-        problem = "begins with a drive letter"
-    if problem:
-        hint = "Pack it with names in UTF-8: `botdock pack` does so." if _NOT_TEXT.search(text) else None
-        raise refusal(problem, limit="name", entry=entry.name, hint=hint)
-    if (size := len(text.encode())) > limits.name_bytes:
-        reason = f"has a name or a target of {size} bytes; {limits.name_bytes} are allowed"
-        raise refusal(reason, limit=f"name_bytes={limits.name_bytes}", entry=entry.name)
-
-
-def fold(path: str) -> str:
-    """Return what two paths share that some file system takes for one: case and Unicode form do not count."""
-    if path.isascii():
-        return path.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
 
 
 class Link(NamedTuple):
