@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -166,6 +168,21 @@ def test_the_wall_time_ends_what_is_only_heard(
 ) -> None:
     running = make_stage(telling).orchestrator.begin(make_bot(timeout=0.1))
     assert running.wait(20).outcome is Outcome.TIMED_OUT
+
+
+def test_what_has_ended_is_not_held_until_its_wall_time_would_be_over(
+    telling: Telling, make_stage: Callable[..., Any], make_bot: Callable[..., Executable]
+) -> None:
+    orchestrator = make_stage(telling).orchestrator
+    running = orchestrator.begin(make_bot(timeout=LONG))
+    until_it_is_only_heard(telling, orchestrator._work)
+    assert orchestrator._work.looks._later  # the end of its wall time
+    telling.finish(running.container_id)
+    telling.connections[0].news.put(running.container_id)
+    assert running.wait(20).outcome is Outcome.SUCCEEDED
+    ended = weakref.ref(running)
+    del running
+    until(lambda: gc.collect() >= 0 and ended() is None)
 
 
 def test_who_follows_a_log_is_woken_by_what_comes_and_does_not_look_for_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -259,7 +260,8 @@ class Execution(ExecutionReader):
                     self.end_soon(Outcome.TIMED_OUT, grace=None, timeout=timeout)
                 self._turn += 1
                 if math.isfinite(pause := self._pause(left, unanswered=unanswered)):
-                    self._work.looks.submit(partial(self._look, self._turn), delay=pause)
+                    again, turn = weakref.WeakMethod(self._look), self._turn  # its wall time must not keep it that long
+                    self._work.looks.submit(lambda: (look := again()) and look(turn), delay=pause)
                 return
             self._watched = None
         self.ended(created, status, duration=time.monotonic() - self._started, lost=lost)
