@@ -79,17 +79,6 @@ def test_a_value_comes_back_as_it_was(value: object, exit_code: int) -> None:
     assert (plain.value, plain.present, plain.exit_code, plain.problem) == (value, True, None, "")
 
 
-@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")], ids=["python", "node"])
-def test_a_bot_that_outlived_an_update_wrote_an_envelope_of_version_1(separators: tuple[str, str]) -> None:
-    header = {"botdock": 1, "exit_code": 0, "has_value": True, "value": {"pnl": 4.5}, "nonfinite": 2, "error": None}
-    data = json.dumps(header, separators=separators).encode()
-    found = read(data)
-    assert (found.value, found.exit_code, found.nonfinite, found.lost) == ({"pnl": 4.5}, 0, 2, "")
-    assert all(read(data[:size]).lost for size in range(len(data)))
-    nothing = read(json.dumps({"botdock": 1, "exit_code": 3, "has_value": False, "error": {"type": "E"}}).encode())
-    assert (nothing.present, nothing.exit_code, nothing.error, nothing.lost) == (False, 3, "E", "")
-
-
 def test_a_wrapper_may_say_that_there_is_no_value_and_why() -> None:
     assert read(envelope()) == ResultReading(exit_code=0)
     said = read(envelope(problem="not JSON: $ is of type set"))

@@ -45,7 +45,9 @@ def environment_of(context: ExecutionContext) -> dict[str, str]:
     Raises:
         ExecutableError: The script's name is not text, or the caller's variables are too much for any program.
     """
-    kind, script, config = context.entrypoint.upper(), context.script, _config_text(context)
+    kind, script = context.entrypoint.upper(), context.script
+    # its keys in their own order, ASCII alone, so that no locale can garble it
+    config = json.dumps(context.config, allow_nan=False, separators=(",", ":"))
     problems = []
     try:
         script.encode()
@@ -74,11 +76,6 @@ def environment_of(context: ExecutionContext) -> dict[str, str]:
         **({"BOTDOCK_SECRETS_DIR": context.secrets_dir} if context.secrets else {}),
         **told,
     }
-
-
-def _config_text(context: ExecutionContext) -> str:
-    """Return the config as JSON: its keys in their own order, ASCII alone, so that no locale can garble it."""
-    return json.dumps(context.config, allow_nan=False, separators=(",", ":"))
 
 
 def begin_result(runtime: Runtime, path: Path) -> None:
@@ -121,7 +118,8 @@ def write_context(context: ExecutionContext, directory: Path) -> None:
         startup = _lines((name, context.variables[name]) for name in context.startup)
         write_file(directory / STARTUP_FILE, startup, DATA_MODE)
     if "CONFIG_FILE" in environment:
-        write_file(directory / CONFIG_FILE, _config_text(context).encode(), DATA_MODE)
+        config = json.dumps(context.config, allow_nan=False, separators=(",", ":"))
+        write_file(directory / CONFIG_FILE, config.encode(), DATA_MODE)
     if context.secrets:
         _write_secrets(context, directory / SECRETS_FILE)
     try:

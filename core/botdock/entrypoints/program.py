@@ -162,8 +162,8 @@ class EntrypointManager:
         Raises:
             EntrypointError: The files cannot be generated or written.
         """
-        files, digest = self._program(runtime)
-        folder = programs / digest
+        script = self.locate_entrypoint_script(runtime, programs)
+        folder, (files, _) = script.parent, self._programs[runtime.name]
         try:
             programs.mkdir(parents=True, exist_ok=True, mode=0o700)
             with locked(programs.with_suffix(_LOCK), shared=True, timeout=_PATIENCE):
@@ -173,23 +173,21 @@ class EntrypointManager:
         except OSError as error:
             hint = "Look at the disk that botdock's state folder is on."
             raise EntrypointError(f"cannot write {folder}: {error.strerror}", hint=hint) from error
-        return folder / ENTRYPOINT_SCRIPT
+        return script
 
     def locate_entrypoint_script(self, runtime: Runtime, programs: Path) -> Path:
         """Return the path that `create_entrypoint_script` returns, without writing anything.
 
+        A runtime is asked for its files once; the SHA-256 of them all names the folder.
+
         Raises:
             EntrypointError: The files cannot be generated.
         """
-        return programs / self._program(runtime)[1] / ENTRYPOINT_SCRIPT
-
-    def _program(self, runtime: Runtime) -> tuple[Mapping[str, bytes], str]:
-        """Return the files of a runtime, which it is asked for once, and the SHA-256 of them all."""
         if runtime.name not in self._programs:
             files = _files_of(runtime)
             content = (b"%d %s %d " % (len(name), name.encode(), len(data)) + data for name, data in files.items())
             self._programs[runtime.name] = files, hashlib.sha256(b"".join(content)).hexdigest()
-        return self._programs[runtime.name]
+        return programs / self._programs[runtime.name][1] / ENTRYPOINT_SCRIPT
 
 
 def write_program(runtime: Runtime, directory: Path) -> Path:

@@ -50,9 +50,9 @@ _MAX_TEXT = 4096
 _MAX_EXIT_CODE = 255
 _HIGHEST_SIGNAL = 64
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
+_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _SEPARATORS = b",:[{"
 """Each comes before a value or a name, but for the first value."""
-_VERSION_1 = re.compile(rb'\{"botdock": ?1,')
 _DECODING = threading.Lock()
 """One value at a time: ten runs that end together cost the memory of one."""
 
@@ -121,22 +121,38 @@ def read_result(
     reading, content = _unwrap(data) if is_wrapped else (ResultReading(), data.strip())
     if not content:
         return reading
+    if len(content) > limit:
+        return attrs.evolve(reading, problem=f"the {entrypoint}'s result is longer than {limit} bytes")
     try:
         with _DECODING:
-            return _with_value(reading, content, limit, mask)
+            if len(content) >= MAX_NODES:
+                _check_nodes(content)
+            value, nonfinite = _parse(content)
+            masked = mask(value)
+            is_masked = masked is not value and masked != value
+            if is_masked or nonfinite:
+                content = json.dumps(masked).encode()
     except ValueError as error:
         problem = f"the {entrypoint}'s result is {error}"
         if is_wrapped and isinstance(error, _SyntaxError):  # a wrapper writes JSON: it was damaged
             return attrs.evolve(reading, lost=problem)
         return attrs.evolve(reading, problem=problem)
+    declared = isinstance(masked, dict) and masked.get("status") == "error"
+    message = (_text(masked.get("message")) or _text(masked.get("error"))) if declared else ""
+    return attrs.evolve(
+        reading,
+        content=content,
+        value_masked=is_masked,
+        nonfinite=reading.nonfinite + nonfinite,
+        declared_error=declared,
+        error=reading.error or message,
+    )
 
 
 def _unwrap(data: bytes) -> tuple[ResultReading, bytes]:
     """Return what the header of an envelope says, and the value that follows it."""
     if data == NOT_WRITTEN:
         return ResultReading(unwritten=True), b""
-    if _VERSION_1.match(data):
-        return _unwrap_version_1(data)
     head, newline, content = data.partition(b"\n")
     try:
         header, _ = _parse(head[: MAX_HEADER + 1] if newline else b"")
@@ -145,28 +161,10 @@ def _unwrap(data: bytes) -> tuple[ResultReading, bytes]:
     version = header.get("botdock") if isinstance(header, dict) else None
     if type(version) is not int or version != ENVELOPE_VERSION:
         return ResultReading(lost="the result file is not what the runtime's wrapper writes"), b""
-    reading = _of_header(header)
-    if len(content) == (header.get("value_bytes") or 0):
-        return reading, content
-    damage = "the result file is cut off or damaged: the value is not as long as it was"
-    return attrs.evolve(reading, lost=damage), b""
-
-
-def _unwrap_version_1(data: bytes) -> tuple[ResultReading, bytes]:
-    """Do the same for a bot that was started before there was version 2: one object, with the value in it."""
-    try:
-        document, _ = _parse(data)
-    except ValueError as error:
-        return ResultReading(lost=f"the result file is {error}"), b""
-    value = json.dumps(document.get("value")).encode() if document.get("has_value") else b""
-    return _of_header(document), value
-
-
-def _of_header(header: dict[str, Any]) -> ResultReading:
     lost, error = _text(header.get("lost")), header.get("error")
     uncaught = error if isinstance(error, dict) else {}
     kind, message = _text(uncaught.get("type")), _text(uncaught.get("message"))
-    return ResultReading(
+    reading = ResultReading(
         exit_code=_integer(header.get("exit_code"), _MAX_EXIT_CODE),
         signal=_integer(header.get("signal"), _HIGHEST_SIGNAL) or 0,
         nonfinite=_integer(header.get("nonfinite"), 10**9) or 0,
@@ -176,29 +174,10 @@ def _of_header(header: dict[str, Any]) -> ResultReading:
         error=": ".join(part for part in (kind, message) if part),
         hint=" ".join(_text(uncaught.get("hint")).split()),
     )
-
-
-def _with_value(reading: ResultReading, content: bytes, limit: int, mask: Callable[[Any], Any]) -> ResultReading:
-    """Look at a value once, and keep it as the text it is.
-
-    Raises:
-        ValueError: Continuing 'the result is ...'.
-    """
-    if len(content) > limit:
-        raise ValueError(f"longer than {limit} bytes")
-    value, nonfinite = _parse(content)
-    masked = mask(value)
-    is_masked = masked is not value and masked != value
-    declared = isinstance(masked, dict) and masked.get("status") == "error"
-    message = (_text(masked.get("message")) or _text(masked.get("error"))) if declared else ""
-    return attrs.evolve(
-        reading,
-        content=json.dumps(masked).encode() if is_masked or nonfinite else content,
-        value_masked=is_masked,
-        nonfinite=reading.nonfinite + nonfinite,
-        declared_error=declared,
-        error=reading.error or message,
-    )
+    if len(content) == (header.get("value_bytes") or 0):
+        return reading, content
+    damage = "the result file is cut off or damaged: the value is not as long as it was"
+    return attrs.evolve(reading, lost=damage), b""
 
 
 class _SyntaxError(ValueError):
@@ -206,7 +185,7 @@ class _SyntaxError(ValueError):
 
 
 def _parse(data: bytes) -> tuple[Any, int]:
-    """Return a document of a stranger's, bounded in nodes and depth, and how many NaN and infinities became null in it.
+    """Return a document of a stranger's, bounded in depth, and how many NaN and infinities became null in it.
 
     Raises:
         ValueError: Continuing 'the result is ...'.
@@ -221,7 +200,6 @@ def _parse(data: bytes) -> tuple[Any, int]:
         nonfinite += 1
         return None
 
-    _check_nodes(data)
     try:
         document = json.loads(data.decode(), parse_constant=number, parse_float=number)
     except UnicodeDecodeError as error:
@@ -231,13 +209,10 @@ def _parse(data: bytes) -> tuple[Any, int]:
     except ValueError as error:  # an integer of thousands of digits
         raise ValueError(f"not usable JSON: {error}") from error
     except RecursionError:
-        document = _DEEP
-    if document is _DEEP or _deeper_than(document, MAX_DEPTH):
-        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+        raise ValueError(_DEEP) from None
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(document):
+        raise ValueError(_DEEP)
     return document, nonfinite
-
-
-_DEEP: Any = object()
 
 
 def _check_nodes(data: bytes) -> None:
@@ -249,9 +224,9 @@ def _check_nodes(data: bytes) -> None:
         raise ValueError(f"more than {MAX_NODES:,} values and names: return fewer, or some of them as a text")
 
 
-def _deeper_than(document: Any, depth: int) -> bool:
+def _is_deep(document: Any) -> bool:
     level = [document] if isinstance(document, dict | list) else []
-    for _ in range(depth):
+    for _ in range(MAX_DEPTH):
         children = (child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent))
         level = [child for child in children if isinstance(child, dict | list)]
     return bool(level)

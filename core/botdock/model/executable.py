@@ -153,7 +153,7 @@ class Executable:
     def _problems(self) -> Iterator[str]:
         for field in attrs.fields(Executable):
             value, (kind, words) = getattr(self, field.name), _KINDS.get(field.name, (object, ""))
-            if value is None and field.default is None:
+            if value is field.default:  # its caller has not given it
                 continue
             problem_of = _PROBLEM_OF.get(field.name)
             problem = None if isinstance(value, kind) else f"must be {words}, not {kind_of(value)}"

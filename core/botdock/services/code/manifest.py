@@ -35,6 +35,7 @@ _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 """Characters that no name holds: C0 and C1 controls, and halves of surrogate pairs."""
 
 _MAX_MARKS = 1000
+"""What nests, of each kind, that a manifest may hold."""
 _MAX_TEXT = 1024
 _MAX_PROBLEMS = 20
 """Unknown keys of one table that are named."""
@@ -72,19 +73,6 @@ class ManifestProblemsError(Exception):
         super().__init__(*problems)
         self.problems = tuple(problems)
         self.hint = hint
-
-
-def check_marks(data: bytes, *marks: bytes) -> None:
-    """Refuse a manifest that holds so many of what nests that reading it is expensive.
-
-    Raises:
-        ManifestProblemsError: It holds more than `_MAX_MARKS` of one of them.
-    """
-    for mark in marks:
-        if data.count(mark) > _MAX_MARKS:
-            raise ManifestProblemsError(
-                [f"holds more than {_MAX_MARKS} times {mark.decode()!r}, which is too much to read"]
-            )
 
 
 @attrs.define
@@ -146,10 +134,14 @@ def read_manifest(tree: Path) -> Manifest | None:
     Raises:
         CodeError: It cannot be read, or is wrong; with every problem as `bot.toml: key.path: problem`.
     """
-    for name, parse in MANIFESTS.items():
+    for name, (parse, marks) in MANIFESTS.items():
         data = _read(tree, name)
         if data is not None:
             try:
+                for mark in marks:
+                    if data.count(mark) > _MAX_MARKS:
+                        problem = f"holds more than {_MAX_MARKS} times {mark.decode()!r}, which is too much to read"
+                        raise ManifestProblemsError([problem])  # noqa: TRY301 - told as what the parsers find
                 with _one_manifest:
                     return parse(data)
             except ManifestProblemsError as error:
@@ -180,7 +172,6 @@ def parse_toml(data: bytes) -> Manifest:
     Raises:
         ManifestProblemsError: It is not TOML, or holds what means nothing here.
     """
-    check_marks(data, b".")  # the cost of a dotted key grows with the square of its parts
     try:
         document = tomllib.loads(data.decode("utf-8-sig"))
     except RecursionError:
@@ -189,7 +180,11 @@ def parse_toml(data: bytes) -> Manifest:
         raise ManifestProblemsError([f"is not TOML: {error}"]) from None
     problems = Problems()
     problems.unknown(document, _KNOWN)
-    readers: dict[str, Callable[[str, object], Any]] = {
+    for key in ("entrypoints", "limits"):
+        if not isinstance(table := document.get(key, {}), dict):
+            problems.add(key, f"must be a table, as in [{key}], not {type(table).__name__}")
+            del document[key]
+    readers: dict[str, Callable[[str, Any], Any]] = {
         **dict.fromkeys(("name", "runtime", "type"), problems.text),
         "entrypoints": partial(_entrypoints, problems),
         "limits": partial(_limits, problems),
@@ -202,22 +197,13 @@ def parse_toml(data: bytes) -> Manifest:
     return Manifest(**said, source="bot.toml")
 
 
-def _table(problems: Problems, key: str, table: object) -> dict[str, Any]:
-    if isinstance(table, dict):
-        return table
-    problems.add(key, f"must be a table, as in [{key}], not {type(table).__name__}")
-    return {}
-
-
-def _entrypoints(problems: Problems, key: str, given: object) -> dict[str, str]:
-    table = _table(problems, key, given)
+def _entrypoints(problems: Problems, _: str, table: dict[str, Any]) -> dict[str, str]:
     problems.unknown(table, ENTRYPOINTS, "entrypoints.")
     found = {kind: problems.text(f"entrypoints.{kind}", table.get(kind)) for kind in ENTRYPOINTS}
     return {kind: script for kind, script in found.items() if script is not None}
 
 
-def _limits(problems: Problems, key: str, given: object) -> Limits:
-    table = _table(problems, key, given)
+def _limits(problems: Problems, _: str, table: dict[str, Any]) -> Limits:
     problems.unknown(table, _LIMITS, "limits.")
     values = {name: _limit(name, table[name], problems) for name in _LIMITS if name in table}
     limits = Limits(**values)
@@ -254,5 +240,9 @@ def _parse_old(data: bytes) -> Manifest:
     return parse_yaml(data)
 
 
-MANIFESTS: dict[str, Callable[[bytes], Manifest]] = {"bot.toml": parse_toml, "bot-config.yaml": _parse_old}
-"""The manifests that are read, the first that is there; the second is that of the old runner."""
+MANIFESTS: dict[str, tuple[Callable[[bytes], Manifest], tuple[bytes, ...]]] = {
+    "bot.toml": (parse_toml, (b".",)),
+    "bot-config.yaml": (_parse_old, (b"[", b"{")),
+}
+"""The manifests that are read, the first that is there; the second is that of the old runner. Each with the marks that
+it may hold 1,000 times: the cost of a dotted key, and of what is open in YAML, grows with the square of them."""

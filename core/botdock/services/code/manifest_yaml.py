@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdock.model import ENTRYPOINTS
-from botdock.services.code.manifest import Manifest, ManifestProblemsError, Problems, check_marks
+from botdock.services.code.manifest import Manifest, ManifestProblemsError, Problems
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -45,7 +45,6 @@ def parse_yaml(data: bytes) -> Manifest:
 
 
 def _compose(data: bytes) -> Node | None:
-    check_marks(data, b"[", b"{")  # the cost of what is open grows with the square of its depth
     try:
         import yaml
     except ImportError:
