@@ -63,7 +63,7 @@ class DockerRunner(Runner):
             tail: How many lines.
 
         Raises:
-            UserError: There is no such execution, and no such container.
+            UserError: It is neither an execution nor a container that is known.
             LogError: Its log cannot be read.
 
         Example:

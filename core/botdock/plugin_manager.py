@@ -203,7 +203,7 @@ class PluginManager:
             arguments: All of the hook's parameters, by name.
 
         Raises:
-            ValueError: There is no such hook.
+            ValueError: No hook has that name.
         """
         if hook not in HOOK_NAMES:
             raise ValueError(f"{hook!r} is not a hook of botdock")

@@ -79,6 +79,7 @@ class Runner:
 
         Raises:
             UserError: It cannot be run as it was asked for.
+            TypeError: It is not an `Executable`.
             BotdockError: Botdock could not do its part; what was made is removed, now or as soon as it can be.
         """
         return self._orchestrator.begin(executable, progress)
@@ -110,6 +111,7 @@ class Runner:
 
         Raises:
             UserError: `concurrency` is less than 1, or the runner is closed.
+            TypeError: In place of its result, where one is not an `Executable`.
 
         Example:
             ```python

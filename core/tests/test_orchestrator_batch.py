@@ -244,9 +244,10 @@ def test_there_must_be_room_for_one(make_stage: MakeStage, make_bot: MakeBot) ->
 
 
 @both
+@pytest.mark.parametrize("wrong", [None, "bot.zip", {"id": "bot", "file_path": "bot.zip"}])
 def test_what_is_not_an_executable_does_not_end_it_unseen(
-    make_stage: MakeStage, make_bot: MakeBot, gather: Callable[..., Outcomes]
+    make_stage: MakeStage, make_bot: MakeBot, gather: Callable[..., Outcomes], wrong: Any
 ) -> None:
-    bots: Any = [None, make_bot()]
-    with pytest.raises(AttributeError, match="NoneType"):
+    bots: Any = [wrong, make_bot()]
+    with pytest.raises(TypeError, match=f"an Executable is run, not a {type(wrong).__name__}: write Executable"):
         gather(batch(make_stage(engine=scripted()), bots))

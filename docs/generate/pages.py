@@ -26,12 +26,13 @@ from botdock.plugin_manager import PluginManager
 from botdock_cli.app import app
 from botdock_cli.help import HelpContext
 
-MODULES = (
+PUBLIC = (
     "botdock",
     "botdock.archive",
     "botdock.config",
     "botdock.docker_runner",
     "botdock.entrypoints",
+    "botdock.errors",
     "botdock.executions",
     "botdock.factory",
     "botdock.logging",
@@ -46,8 +47,9 @@ MODULES = (
     "botdock.supervisor",
     "botdock_reports",
     "botdock_testing",
+    "botdock_testing.strategies",
 )
-"""The public modules; `botdock.errors` and `botdock.hookspecs` have pages of their own."""
+"""The public modules that say what is public in them; `botdock.hookspecs` has a page of its own."""
 
 _UNITS = {Unit.BYTES: "size", Unit.SECONDS: "time"}
 _SHORT = {
@@ -215,6 +217,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/documents.md": documents.page,
     "reference/errors.md": errors,
     "reference/hooks.md": hooks,
-    **{f"reference/python/{module}.md": partial(python, module) for module in MODULES},
+    **{f"reference/python/{module}.md": partial(python, module) for module in PUBLIC if module != "botdock.errors"},
 }
 """The pages by their paths below `docs`."""

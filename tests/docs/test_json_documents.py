@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib import import_module
@@ -24,7 +23,6 @@ from botdock_cli.log_output import JsonPrinter
 from botdock_cli.main import main
 
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "docs/generate"))
 documents = import_module("documents")
 fastjsonschema = import_module("fastjsonschema")
 """Without types; it needs none here."""

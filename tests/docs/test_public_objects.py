@@ -14,24 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pages
 
-PACKAGES = [
-    "botdock",
-    "botdock.archive",
-    "botdock.config",
-    "botdock.entrypoints",
-    "botdock.executions",
-    "botdock.factory",
-    "botdock.model",
-    "botdock.orchestrator",
-    "botdock.pool",
-    "botdock.seccomp",
-    "botdock.services",
-    "botdock.shim",
-    "botdock.supervisor",
-    "botdock_testing",
-    "botdock_testing.strategies",
-]
 DURATION = re.compile(r"(^|_)(timeout|grace|interval|patience|pause)$")
 SIZE = re.compile(r"(^|_)size$")
 SECONDS, BYTES = re.compile(r"second|duration", re.IGNORECASE), re.compile(r"byte", re.IGNORECASE)
@@ -41,7 +25,7 @@ EXEMPT = {"FileExistsError", "FileNotFoundError", "OSError"}
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    for package in PACKAGES:
+    for package in pages.PUBLIC:
         module = import_module(package)
         yield from ((f"{package}.{name}", getattr(module, name)) for name in module.__all__)
 

@@ -10,19 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.documents import TICKER
+
 HOW_TO = Path(__file__).parents[2] / "docs/how-to"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TICKER = """
-import time
-
-def main(id, config):
-    try:
-        for number in range(10**9):
-            print("tick", number)
-            time.sleep(0.01)
-    finally:
-        print("bye")
-"""
 
 
 def python_blocks(document: str) -> list[str]:

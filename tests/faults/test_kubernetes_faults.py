@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import attrs
@@ -111,30 +111,23 @@ def test_a_bot_whose_runner_is_killed_is_adopted_by_the_next(config: Config, bot
         assert successor.list_managed_containers() == []
 
 
-def test_a_bot_whose_job_is_deleted_by_another_hand_is_lost(
-    drill_kubernetes: Kubernetes, config: Config, bot: Executable
+@pytest.mark.parametrize(
+    ("handed_over", "what"), [(True, ("jobs", "--all", "--cascade=foreground")), (False, ("pods", "--all"))]
+)
+def test_a_bot_whose_job_or_pod_is_deleted_by_another_hand_is_lost(
+    drill_kubernetes: Kubernetes, config: Config, bot: Executable, what: tuple[str, ...], *, handed_over: bool
 ) -> None:
     namespace = config.options_for("kubernetes", KubernetesSettings).namespace
-    with DockerRunner(config) as runner:
-        execution = runner.start(attrs.evolve(bot, config={"lines": 10_000}))
-        next(execution.logs(follow=True))
-        runner.close(stop=False)
-    drill_kubernetes.kubectl("--namespace", namespace, "delete", "jobs", "--all", "--cascade=foreground")
-    with DockerRunner(config) as runner:
-        (execution,) = runner.recover()
-        result = execution.wait(timeout=PATIENCE)
-    assert result is not None
-    assert result.outcome is Outcome.LOST, result
-
-
-def test_a_bot_whose_pod_is_deleted_by_another_hand_is_lost(
-    drill_kubernetes: Kubernetes, config: Config, bot: Executable
-) -> None:
-    namespace = config.options_for("kubernetes", KubernetesSettings).namespace
-    with DockerRunner(config) as runner:
+    with ExitStack() as runners:
+        runner = runners.enter_context(DockerRunner(config))
         execution = runner.start(attrs.evolve(bot, config={"lines": 10_000}))
         assert next(execution.logs(follow=True)).text == "line 0"
-        drill_kubernetes.kubectl("--namespace", namespace, "delete", "pods", "--all")
+        if handed_over:
+            runner.close(stop=False)
+        drill_kubernetes.kubectl("--namespace", namespace, "delete", *what)
+        if handed_over:
+            runner = runners.enter_context(DockerRunner(config))
+            (execution,) = runner.recover()
         result = execution.wait(timeout=PATIENCE)
         assert result is not None
         assert (result.outcome, result.exit_code) == (Outcome.LOST, None), result

@@ -22,6 +22,18 @@ REPEATED = re.compile(r"botdock (ps|logs|metrics|run hungry)\b")
 """Commands that look at what was begun in the background, until it is so far, as a reader would; and one that is killed
 for memory, which Docker 20.10 does not note of three in a thousand."""
 TERMINAL = {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "100"}
+TICKER = """
+import time
+
+def main(id, config):
+    try:
+        for number in range(10**9):
+            print("tick", number)
+            time.sleep(0.01)
+    finally:
+        print("bye")
+"""
+"""The bot that never ends of the page on tests of bots."""
 
 
 @attrs.frozen

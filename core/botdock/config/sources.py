@@ -199,7 +199,7 @@ def _path(cls: type, name: str, plugins: PluginSections) -> KeyPath:
     """Return the path that a variable sets.
 
     Raises:
-        UnknownVariableError: There is no such setting.
+        UnknownVariableError: It is not a setting.
     """
     path = tuple(name.removeprefix(PREFIX).lower().split(SEPARATOR))
     if owner := None if path[0] in attrs.fields_dict(cls) else plugins.owner_of_section(path[0]):

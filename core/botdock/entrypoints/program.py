@@ -106,7 +106,7 @@ class EntrypointManager:
         """Return the runtime of that name or alias; case does not matter, and a canonical name goes before an alias.
 
         Raises:
-            NotFoundError: There is none; the nearest names are in the message.
+            NotFoundError: None has that name; the nearest names are in the message.
             UserError: Several runtimes have that alias.
         """
         called = [runtime for runtime in self._runtimes.values() if runtime.name.casefold() == name.casefold()]
@@ -124,7 +124,7 @@ class EntrypointManager:
         """Return the image of a runtime: the configured one, else its own.
 
         Raises:
-            NotFoundError: There is no such runtime.
+            NotFoundError: It is not installed.
             PolicyError: It is configured, and an operator's file does not allow it.
         """
         runtime = self.validate_runtime(name)

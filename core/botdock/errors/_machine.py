@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 EXIT_USAGE = 2
+"""What a command line exits with where the caller can mend it."""
 EXIT_INFRASTRUCTURE = 125
+"""What it exits with where botdock could not do its part."""
 
 
 class BotdockError(Exception):

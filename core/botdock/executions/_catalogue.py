@@ -132,8 +132,8 @@ class Catalogue:
                 backtest, which means the newest execution of it.
 
         Raises:
-            UserError: There is none, or several executions' ids begin so; or its folder, or that of its log, is a link
-                or another user's, so nothing there is to be believed.
+            UserError: It is not known, or several executions' ids begin so; or its folder, or that of its log, is a
+                link or another user's, so nothing there is to be believed.
         """
         return self._get(name, _NEWEST_FIRST)
 

@@ -66,7 +66,7 @@ class Executions(Catalogue):
             follow: Whether to go on with what comes, until the log ends or its runner dies.
 
         Raises:
-            UserError: There is no such execution, or `after` is not a position.
+            UserError: The execution is not known, or `after` is not a position.
             LogError: It has no log, or its log cannot be read.
         """
         record = self.get(name)
@@ -90,7 +90,7 @@ class Executions(Catalogue):
         """Return the steps of an execution so far, each with wall and monotonic time in nanoseconds.
 
         Raises:
-            UserError: There is no such execution.
+            UserError: The execution is not known.
         """
         return tuple(files.read_events(self.get(name).directory))
 
@@ -98,7 +98,7 @@ class Executions(Catalogue):
         """Return an execution's log as it is stored, which may not be there yet: pieces, lines, what was counted.
 
         Raises:
-            UserError: There is no such execution.
+            UserError: The execution is not known.
         """
         return _stored(self.get(name))
 
@@ -106,7 +106,7 @@ class Executions(Catalogue):
         """Recompute counts and hashes of a log, and return what differs; `progress` is told bytes so far, and in all.
 
         Raises:
-            UserError: There is no such execution.
+            UserError: The execution is not known.
             LogError: It has no log.
         """
         from botdock.services.log_store.verify import verify
@@ -131,7 +131,7 @@ class Executions(Catalogue):
         """Return what a bot returned, as JSON read back; `default` when it returned nothing.
 
         Raises:
-            UserError: There is no such execution, or it has no result yet.
+            UserError: The execution is not known, or it has no result yet.
             BotdockError: The result cannot be read.
         """
         record = self.get(name)
@@ -149,7 +149,7 @@ class Executions(Catalogue):
         must know, while it runs), `end` (how it ended, with the evidence) and `events` (its steps).
 
         Raises:
-            UserError: There is no such execution.
+            UserError: The execution is not known.
         """
         directory = (record := self.get(name)).directory
         return {
@@ -169,7 +169,7 @@ class Executions(Catalogue):
             timeout: Seconds; after them the record says that it still runs. None for no bound.
 
         Raises:
-            UserError: There is no such execution.
+            UserError: The execution is not known.
         """
         record = self.get(name)
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -190,7 +190,7 @@ class Executions(Catalogue):
             grace: Seconds between asking the bot and killing it; None means the runner's own.
 
         Raises:
-            UserError: There is no such execution.
+            UserError: The execution is not known.
             BotdockError: The state folder cannot be written.
         """
         from botdock.executions._stops import request_stop  # which a stop alone needs
@@ -210,7 +210,7 @@ class Executions(Catalogue):
             timeout: Seconds to wait; None for no bound.
 
         Raises:
-            UserError: There is no such execution.
+            UserError: The execution is not known.
             BotdockError: Its runner is dead, or it has not ended in time; the request stays.
         """
         record = self.request_stop(name, grace=grace)
@@ -231,7 +231,7 @@ class Executions(Catalogue):
         Where a supervisor is just deciding whether another one follows it, this waits for that.
 
         Raises:
-            UserError: There is no such execution, or it has not ended, or whether another one follows is not decided.
+            UserError: The execution is not known, or it has not ended, or whether another one follows is not decided.
             BotdockError: It could not be removed.
         """
         record = self.get(name)

@@ -137,7 +137,7 @@ class StorageBackend(ABC):
         """Open an object, or `length` bytes of it from `offset` on; a range past the end is shorter or empty.
 
         Raises:
-            ObjectNotFoundError: There is no such object.
+            ObjectNotFoundError: It is not there.
             StorageKeyError: Not a key.
             StorageUnavailableError: The storage does not answer.
         """
@@ -168,7 +168,7 @@ class StorageBackend(ABC):
         """Return what is known of an object.
 
         Raises:
-            ObjectNotFoundError: There is no such object.
+            ObjectNotFoundError: It is not there.
         """
 
     @abstractmethod

@@ -28,7 +28,7 @@ class Batch:
         progress: Told how far it is.
 
     Raises:
-        UserError: There would be no room at all.
+        UserError: It is less than 1.
     """
 
     def __init__(

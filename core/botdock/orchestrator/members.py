@@ -62,7 +62,7 @@ class Members:
         """Keep so many waiting, by the name of a runtime, with `-backtest` or `-long-running` behind it for such runs.
 
         Raises:
-            NotFoundError: There is no such runtime.
+            NotFoundError: It is not installed.
             PolicyError: The policy does not allow it.
         """
         self._pool.keep([self._kind(name, count) for name, count in sizes.items() if count])

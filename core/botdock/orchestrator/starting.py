@@ -95,7 +95,11 @@ class Starting:
 
         Raises:
             BotdockError: It could not be started; what was made is removed, at once or when it can be. `phase`: where.
+            TypeError: It is not an executable.
         """
+        if not isinstance(executable, Executable):
+            what = type(executable).__name__
+            raise TypeError(f"an Executable is run, not a {what}: write Executable(id=..., file_path=...)")
         if executable.restart not in {None, RestartPolicy()}:
             hint = "`botdock.supervisor.submit`, or `botdock start`, hands it to the supervisor, which does."
             raise ExecutableError(

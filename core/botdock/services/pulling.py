@@ -192,7 +192,7 @@ class _Watch:
         """Wait, and report why.
 
         Raises:
-            EngineTimeoutError: There is no time for it.
+            EngineTimeoutError: No time is left for it.
         """
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:

@@ -138,7 +138,7 @@ class StorageService:
 
         Raises:
             StorageKeyError: Not a key.
-            ObjectNotFoundError: There is no such object.
+            ObjectNotFoundError: It is not there.
             StorageError: The storage could not do its part.
         """
         return MeteredReader(lambda: self.backend(StorageArea.CODE).get(validate_key(key)), self._report)

@@ -24,7 +24,7 @@ class ShimEvents(EngineEvents):
         engine: Its name, for messages.
 
     Raises:
-        OSError: There are no descriptors left.
+        OSError: No descriptor is left.
     """
 
     is_certain = True

@@ -12,6 +12,7 @@ import pytest
 
 from botdock import Executable, Runner
 from botdock_testing import BotCase, FakeEngine, Script, pytest_plugin
+from testbed.documents import TICKER
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 HELLO = EXAMPLES / "hello-python"
@@ -59,18 +60,7 @@ def main(id, config):
         assert bot_case("../../../examples/hello-python", config={"name": "Ada"}).value == {"greeting": "hello Ada"}
 
     def test_a_bot_that_never_ends_is_stopped_at_a_line(self, bot_case: Callable[..., BotCase], tmp_path: Path) -> None:
-        source = """
-import time
-
-def main(id, config):
-    try:
-        for number in range(10**9):
-            print("tick", number)
-            time.sleep(0.01)
-    finally:
-        print("bye")
-"""
-        case = bot_case(bot(tmp_path, source), until="tick 3")
+        case = bot_case(bot(tmp_path, TICKER), until="tick 3")
         assert (case.outcome, case.lines[:4]) == ("stopped", ["tick 0", "tick 1", "tick 2", "tick 3"])
         assert case.lines[-1] == "bye"
 

@@ -154,13 +154,18 @@ def test_a_reader_that_goes_away_ends_the_bot_quietly(
 
 
 @pytest.mark.parametrize("line", ["plugins", "--help", "run --help", "--version"])
-def test_help_and_listings_into_a_closed_pipe_are_quiet(newcomer: dict[str, str], line: str) -> None:
+def test_help_and_listings_are_quiet_in_a_closed_pipe_and_name_a_stdout_that_is_full(
+    newcomer: dict[str, str], line: str
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "botdock_cli", *line.split()]
     with os.fdopen(writing, "wb") as out:
         done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, env=newcomer, check=False)
     assert (done.returncode, done.stderr) == (141, b"")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=newcomer, check=False)
+    assert (done.returncode, done.stderr.split(b"\n")[0]) == (125, b"botdock: No space left on device: stdout")
 
 
 def test_an_archive_made_by_pack_runs(botdock: Callable[..., Any], bot: Callable[[str], str]) -> None:

@@ -117,7 +117,7 @@ def runtime_of_packages(tree: Path, runtimes: Iterable[Runtime]) -> Runtime:
     """Return the one runtime for which a tree of code lists packages.
 
     Raises:
-        CodeError: There is none, or there are several.
+        CodeError: None was found, or several.
     """
     able = [(each, each.packages) for each in _one_of_each_language(tuple(runtimes)) if each.packages]
     found = [(each, name) for each, packages in able if (name := packages.manifest_in(tree))]

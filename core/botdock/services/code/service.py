@@ -120,8 +120,8 @@ class CodeService:
             ask_storage: Whether the storage is asked for a key; without, only what cannot be a key is refused.
 
         Raises:
-            CodeError: There is nothing of that name, or it cannot be code.
-            ObjectNotFoundError: There is nothing of that name, where only the storage is looked at.
+            CodeError: Nothing has that name, or it cannot be code.
+            ObjectNotFoundError: Nothing has that name, where only the storage is looked at.
             StorageKeyError: It cannot be a key, where only the storage is looked at.
             StorageError: The storage could not do its part.
         """
@@ -153,9 +153,9 @@ class CodeService:
             progress: Told how far the download is.
 
         Raises:
-            CodeError: There is nothing of that name, it cannot be code, or it has another digest.
+            CodeError: Nothing has that name, it cannot be code, or it has another digest.
             PolicyError: `code` is given, where only the storage is looked at.
-            ObjectNotFoundError: There is nothing of that name, where only the storage is looked at.
+            ObjectNotFoundError: Nothing has that name, where only the storage is looked at.
             StorageKeyError: It cannot be a key, where only the storage is looked at.
             StorageError: The storage, the cache, or the disk under the spool could not do its part.
         """
@@ -220,7 +220,7 @@ class CodeService:
             script: What the user or the manifest named; None for one of the runtime's usual names.
 
         Raises:
-            CodeError: There is no such script within the tree, or the runtime cannot run it.
+            CodeError: The script is not within the tree, or the runtime cannot run it.
         """
         name = find_script(tree, runtime, entrypoint, script)
         try:

@@ -160,7 +160,7 @@ class LogReader:
         done: How many of them were left out from the beginning on.
 
     Raises:
-        FileNotFoundError: There is no such folder.
+        FileNotFoundError: The folder is not there.
         OSError: It cannot be read.
         ValueError: It is damaged.
     """

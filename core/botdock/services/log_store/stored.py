@@ -62,7 +62,7 @@ class StoredLog:
             alive: Whether a runner still writes; asked now and then while nothing comes. When none does, it ends.
 
         Raises:
-            LogError: There is no log, or it cannot be read.
+            LogError: The log is not there, or cannot be read.
         """
         with self._explained(), closing(LogReader(self.directory)) as reader:
             entries: Iterator[Entry] = _patiently(self._read(reader, alive, follow=follow))
@@ -97,7 +97,7 @@ class StoredLog:
             alive: Whether a runner still writes; asked now and then. When none does, it ends.
 
         Raises:
-            LogError: There is no log, or it cannot be read.
+            LogError: The log is not there, or cannot be read.
             ValueError: `after` is not a position.
         """
         query = LineQuery(
@@ -136,7 +136,7 @@ class StoredLog:
             kept: How many bytes are stored, where that is known: of a short log, no place has to be looked for.
 
         Raises:
-            LogError: There is no log, or it cannot be read.
+            LogError: The log is not there, or cannot be read.
         """
         with self._explained():
             start = end_position(self.directory, size + 1) if kept is None or kept > size else None

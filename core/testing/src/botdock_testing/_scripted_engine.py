@@ -186,7 +186,7 @@ class ScriptedEngine(Engine):
         """Return a container; the caller holds `world.changed`.
 
         Raises:
-            ContainerNotFoundError: There is none.
+            ContainerNotFoundError: It is gone.
         """
         try:
             return self.world.containers[container_id]

@@ -13,10 +13,9 @@ import attrs
 from botdock import Config, EnginePlugin, Executable, ExecutionResult, Outcome, PluginManager, Runner, hookimpl
 from botdock.errors import UserError
 from botdock.model import Engine, LogLine, Stream
+from botdock_testing.pytest_plugin import FAKE
 
 __all__ = ["BotCase", "BotRunner", "runner_over"]
-
-FAKE = "fake"
 
 
 @attrs.frozen(kw_only=True)

@@ -196,7 +196,7 @@ def executables(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Executabl
         **fields: What a field is drawn from, by its name, in place of anything it may be.
 
     Raises:
-        TypeError: There is no such field.
+        TypeError: It is not a field.
 
     Example:
         >>> small = executables(runtime=st.just("bash"), secrets=st.just({}), limits=st.just(Limits(pids=8)))

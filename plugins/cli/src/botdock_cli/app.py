@@ -5,14 +5,11 @@ Only click is imported here; a verb's module is imported when it is asked for, s
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from botdock_cli.commands import SUMMARIES, load
-from botdock_cli.help import HelpContext
+from botdock_cli.help import HELP_OPTION, HelpContext, shown_once
 from botdock_cli.options import CONFIG_FILE
-from botdock_cli.report import EXIT_BROKEN_PIPE
 from botdock_cli.session import Session
 
 HELP = """Run other people's code in single-use, locked-down containers.
@@ -58,30 +55,23 @@ class _Verbs(click.Group):
         return name, load(name) if name and command else None, rest
 
 
-def _show_version(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it so
-    if value and not context.resilient_parsing:
-        from importlib.metadata import version
+def _version(_context: click.Context, _: bool) -> str:  # noqa: FBT001 - click calls it so
+    from importlib.metadata import version
 
-        click.echo(f"botdock {version('botdock')} (command line {version('botdock-cli')})")
-        context.exit()
+    return f"botdock {version('botdock')} (command line {version('botdock-cli')})"
 
 
-_COMPLETE = "_BOTDOCK_COMPLETE"
-"""The variable in which a shell asks for completions; click derives it from the program's name."""
-_BASH_OFFERS = "COMPREPLY+=($value)"
-_BASH_GOES_ON = """            [[ $value == *= ]] && compopt -o nospace"""
+_OFFERS = "COMPREPLY+=($value)"
+_GOES_ON = """            [[ $value == *= ]] && compopt -o nospace"""
 """What click's script for bash does with a word, and what it lacks: a setting's value follows its `=` at once."""
 
 
-def _show_completion(context: click.Context, _: click.Parameter, value: str | None) -> None:
-    if value is not None and not context.resilient_parsing:
-        from click.shell_completion import get_completion_class
+def _completion(_context: click.Context, shell: str) -> str:
+    from click.shell_completion import get_completion_class
 
-        kind = get_completion_class(value)
-        assert kind is not None  # noqa: S101 - click has one for each of the option's choices
-        source = kind(app, {}, "botdock", _COMPLETE).source()
-        click.echo(source.replace(_BASH_OFFERS, f"{_BASH_OFFERS}\n{_BASH_GOES_ON}"))
-        context.exit()
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - click has one for each of the option's choices
+    return kind(app, {}, "botdock", "_BOTDOCK_COMPLETE").source().replace(_OFFERS, f"{_OFFERS}\n{_GOES_ON}")
 
 
 @click.group(
@@ -90,18 +80,24 @@ def _show_completion(context: click.Context, _: click.Parameter, value: str | No
     commands={name: click.Command(name, short_help=summary) for name, summary in SUMMARIES.items()},
     help=HELP,
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 116},
+    context_settings={"max_content_width": 116},
+    add_help_option=False,
 )
 @click.option("--debug", is_flag=True, envvar="BOTDOCK_DEBUG", help="Show tracebacks and the log.")
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=shown_once(_version),
+    help="Show the version.",
 )
 @click.option(
     "--show-completion",
     type=click.Choice(["bash", "zsh", "fish"]),
     is_eager=True,
     expose_value=False,
-    callback=_show_completion,
+    callback=shown_once(_completion),
     help="Show what a shell reads to complete botdock's words.",
 )
 @click.pass_obj
@@ -111,7 +107,7 @@ def app(session: Session, *, debug: bool) -> None:
 
 
 app.context_class = HelpContext
-app.params.insert(0, CONFIG_FILE)
+app.params = [CONFIG_FILE, *app.params, HELP_OPTION]
 
 
 def invoke(args: list[str], session: Session) -> object:
@@ -129,7 +125,3 @@ def invoke(args: list[str], session: Session) -> object:
         return app.main(args, prog_name="botdock", standalone_mode=False, obj=session)
     except click.Abort:  # what click makes of an interrupt
         raise KeyboardInterrupt from None
-    except SystemExit:  # of a completion; else what click makes of a reader of help that went away
-        if _COMPLETE in os.environ:
-            raise
-        return EXIT_BROKEN_PIPE

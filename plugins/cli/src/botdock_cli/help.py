@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import click
 
@@ -66,3 +67,28 @@ class HelpContext(click.Context):
     """What each command is called with: its help is laid out so."""
 
     formatter_class = _Formatter
+
+
+def shown_once(
+    text: Callable[[click.Context, Any], str | None],
+) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Return the callback of an option that shows a text in place of what the command does."""
+
+    def show(context: click.Context, _: click.Parameter, value: Any) -> None:
+        if value and not context.resilient_parsing:
+            from botdock_cli.output import print_whole
+
+            context.exit(print_whole(f"{text(context, value)}\n"))
+
+    return show
+
+
+HELP_OPTION = click.Option(
+    ["-h", "--help"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=shown_once(lambda context, _: context.get_help()),
+    help="Show this message and exit.",
+)
+"""In place of click's own, which does not say what it was that could not be written."""

@@ -104,7 +104,7 @@ class Interrupts:
         """Take a signal.
 
         Raises:
-            KeyboardInterrupt: There is no execution yet.
+            KeyboardInterrupt: The execution has not begun.
         """
         self.signal_number = self.signal_number or number
         if self._leading:
@@ -145,7 +145,7 @@ def interruptible_stdin() -> Iterator[BinaryIO]:
     the next byte, which a slow program may never write. So this one waits for a byte or a signal; a file never blocks.
 
     Raises:
-        UserError: There is none: it was closed before we started.
+        UserError: It was closed before we started.
     """
     if sys.stdin is None:
         raise UserError("stdin is closed", hint="Name a file in place of `-`.")

@@ -31,7 +31,7 @@ def verify_log(session: Session, name: str, *, as_json: bool) -> int:
     """Check the log of an execution, say what was checked and what differs, and return what to exit with.
 
     Raises:
-        UserError: There is no such execution.
+        UserError: The execution is not known.
         LogError: It has no log.
     """
     config = session.load_config()

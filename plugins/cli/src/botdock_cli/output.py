@@ -80,7 +80,7 @@ def print_value(value: object) -> int:
 
 
 def print_document(document: object) -> None:
-    """Print a JSON document on one line, so that it may end a stream of such; a reader that went away is no matter."""
+    """Print a JSON document on one line, so that it may end a stream of such; that it cannot be written is not told."""
     with contextlib.suppress(OSError):
         _print([json.dumps(_plain(document), allow_nan=False) + "\n"])
 
@@ -155,7 +155,7 @@ def binary_stdout() -> BinaryIO:
     """Return stdout as bytes.
 
     Raises:
-        BrokenPipeError: There is none: it was closed before we started.
+        BrokenPipeError: It was closed before we started.
     """
     if sys.stdout is None:
         raise BrokenPipeError

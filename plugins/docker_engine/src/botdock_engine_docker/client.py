@@ -163,7 +163,7 @@ class DockerClient:
         """Make one call, and leave it to the reader to wait for the answer.
 
         Raises:
-            ContainerError: There is no connection.
+            ContainerError: No connection can be made.
         """
         query = f"?{urlencode(params)}" if params else ""
         target = f"/v{self.server(timeout=call.timeout).api}{path}{query}"

@@ -110,7 +110,7 @@ def _of_context(environ: Mapping[str, str]) -> Endpoint | None:
     """Return where the context listens that the docker command would use, None for the default one.
 
     Raises:
-        ConfigError: There is no such context, or its files cannot be read.
+        ConfigError: The context is not known, or its files cannot be read.
     """
     folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or "~").expanduser() / ".docker")
     name, source = environ.get("DOCKER_CONTEXT", ""), "DOCKER_CONTEXT"

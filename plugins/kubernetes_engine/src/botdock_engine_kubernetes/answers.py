@@ -41,7 +41,7 @@ async def open_log(cluster: Cluster, pod: str, container: str, *, since_ns: int,
         follow: Whether the answer goes on until the container ends.
 
     Raises:
-        GoneError: There is no such pod any more.
+        GoneError: The pod is gone.
         httpx2.HTTPError: As the client raises it.
     """
     parameters = {"container": container, "timestamps": "true"}

@@ -36,7 +36,7 @@ def fetch_result(cluster: Cluster, pods: Pods, job: str, *, limit: int, timeout:
     """Return what the bot left as its result, at most `limit + 1` bytes.
 
     Raises:
-        ContainerError: There is none, or it is cut or damaged.
+        ContainerError: The bot left none, or it is cut or damaged.
     """
     call = Call(operation="fetch_result", url=cluster.url, timeout=timeout, container_id=job)
 

@@ -35,7 +35,7 @@ def render(runs: Sequence[Run], *, title: str = "") -> str:
         title: Of the page; else the names of the runs.
 
     Raises:
-        ValueError: There is no run.
+        ValueError: No run was given.
     """
     if not runs:
         raise ValueError("a report needs at least one run")

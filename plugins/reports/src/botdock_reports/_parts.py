@@ -59,7 +59,13 @@ class Metric:
 
 @attrs.frozen
 class Series:
-    """One curve of a plot; `kind` is `line`, `points`, `bars` or `steps`, None in `y` is a gap."""
+    """One curve of a plot.
+
+    Attributes:
+        name: Of the curve.
+        kind: `line`, `points`, `bars` or `steps`.
+        y: Its values, one for each `x` of its group; None is a gap.
+    """
 
     name: str
     kind: str
@@ -68,7 +74,12 @@ class Series:
 
 @attrs.frozen
 class Group:
-    """Curves that share their `x`, which rises."""
+    """Curves that share their `x`.
+
+    Attributes:
+        x: It rises.
+        series: The curves.
+    """
 
     x: Sequence[float]
     series: Sequence[Series]
@@ -93,7 +104,13 @@ class Plot:
 
 @attrs.frozen
 class Table:
-    """One table, each row as long as `columns`."""
+    """One table.
+
+    Attributes:
+        title: Above it.
+        columns: Their names.
+        rows: The cells of each row, as many as there are columns.
+    """
 
     title: str
     columns: Sequence[str]

@@ -47,7 +47,7 @@ def run_of(executions: Executions, name: str) -> Run:
         name: An execution id, the beginning of one, a container's id, or a bot's id, which means its newest execution.
 
     Raises:
-        UserError: There is no such execution.
+        UserError: The execution is not known.
         BotdockError: Its result cannot be read.
     """
     record = executions.get(name)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from botdock_cli.help import HelpContext
+from botdock_cli.help import HELP_OPTION, HelpContext
 from botdock_cli.options import CONFIG_FILE
 
 SUMMARIES = {
@@ -63,11 +63,11 @@ def verb(
     short = summary or SUMMARIES[name]
 
     def made(body: Callable[..., int | None]) -> click.Command:
-        command = click.command(name, cls, help=f"{short}\n\n{text}", short_help=short, **settings)(
-            click.pass_obj(body)
-        )
+        command = click.command(
+            name, cls, help=f"{short}\n\n{text}", short_help=short, add_help_option=False, **settings
+        )(click.pass_obj(body))
         command.context_class = HelpContext
-        command.params.append(CONFIG_FILE)
+        command.params += [CONFIG_FILE, HELP_OPTION]
         return command
 
     return made

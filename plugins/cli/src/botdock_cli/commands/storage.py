@@ -24,6 +24,7 @@ from botdock_cli.output import (
     counted,
     print_json,
     print_text,
+    print_whole,
     stream_json,
     stream_text,
     unwritable,
@@ -64,11 +65,10 @@ _COUNTED = 1000
 
 
 @verb("storage", HELP, cls=click.Group, invoke_without_command=True)
-def command(_session: Session) -> None:
+def command(_session: Session) -> int | None:
     """Show what there is, where no verb is named."""
     context = click.get_current_context()
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+    return None if context.invoked_subcommand else print_whole(f"{context.get_help()}\n")
 
 
 def _verb(name: str, summary: str, text: str) -> Callable[[Callable[..., int]], None]:
