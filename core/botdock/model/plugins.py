@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
@@ -42,6 +42,21 @@ class Check:
     status: CheckStatus
     detail: str
     remedy: str = ""
+
+    @classmethod
+    def ok(cls, name: str, detail: str) -> Self:
+        """Return what works."""
+        return cls(name=name, status=CheckStatus.OK, detail=detail)
+
+    @classmethod
+    def warning(cls, name: str, detail: str, remedy: str = "") -> Self:
+        """Return what works, but not all of it, or is not needed."""
+        return cls(name=name, status=CheckStatus.WARNING, detail=detail, remedy=remedy)
+
+    @classmethod
+    def failed(cls, name: str, detail: str, remedy: str = "") -> Self:
+        """Return what does not work."""
+        return cls(name=name, status=CheckStatus.FAILED, detail=detail, remedy=remedy)
 
 
 def _no_checks(_config: Config) -> Iterable[Check]:

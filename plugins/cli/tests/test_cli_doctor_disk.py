@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from botdock.config import Config
-from botdock_cli.check_disk import check_state
+from botdock_cli.check_machine import check_state
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_scarce_space_is_a_warning_before_it_is_used_up(
     config: Config, monkeypatch: pytest.MonkeyPatch, room: dict[str, int], expected: dict[str, str]
 ) -> None:
     found = {"f_bavail": 10**9, "f_frsize": 4096, "f_files": 10**6, "f_favail": 10**6, **room}
-    monkeypatch.setattr("botdock_cli.check_disk.os.statvfs", lambda path: SimpleNamespace(**found))
+    monkeypatch.setattr("botdock_cli.check_machine.os.statvfs", lambda path: SimpleNamespace(**found))
     assert {check.name: check.status.value for check in check_state(config)} == expected
 
 

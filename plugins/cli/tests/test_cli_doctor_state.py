@@ -33,8 +33,7 @@ from botdock.services.outbox import Message
 from botdock.services.outbox.queue import MessageQueue
 from botdock.supervisor._seat import seated
 from botdock_cli import check_machine
-from botdock_cli.check_disk import check_state
-from botdock_cli.check_machine import check_executions, check_outboxes, check_runners, check_strays
+from botdock_cli.check_machine import check_executions, check_outboxes, check_runners, check_state, check_strays
 from botdock_cli.commands.doctor import check_engines, check_images
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from botdock.errors import BotdockError, EngineUnavailableError
-from botdock.model import Check, CheckStatus, EngineCapabilities, Feature
+from botdock.model import Check, EngineCapabilities, Feature
 from botdock.model.units import format_bytes
 from botdock.seccomp import ARCHITECTURES
 from botdock_engine_docker.client import NANO, DockerClient, Server
@@ -155,13 +155,13 @@ def checks(config: Config) -> Iterable[Check]:
         read_profile(settings.seccomp)
         client = DockerClient(endpoint, api_version=settings.api_version, connect_timeout=settings.connect_timeout)
     except BotdockError as error:
-        return [_failed("docker.config", error.message, error.hint or "")]
+        return [Check.failed("docker.config", error.message, error.hint or "")]
     try:
         output = config.runtime.limits.output or 0
         found = list(_examine(probe(client, timeout=CHECK_TIMEOUT), endpoint, settings.seccomp, output))
         return [*found, *_far(client)] if client.is_far else found
     except BotdockError as error:
-        return [_failed("docker.engine", error.message, error.hint or "")]
+        return [Check.failed("docker.engine", error.message, error.hint or "")]
     finally:
         client.close()
 
@@ -169,16 +169,16 @@ def checks(config: Config) -> Iterable[Check]:
 def _examine(probed: Probe, endpoint: Endpoint, seccomp: str, output: int) -> Iterator[Check]:
     tried = any(f"{probed.server.version}.".startswith(f"{version}.") for version in TRIED)
     other = "" if tried else f"; botdock was tried on {' and '.join(TRIED)}"
-    yield _ok("docker.engine", f"{probed.capabilities.version} at {endpoint.url}{other}")
+    yield Check.ok("docker.engine", f"{probed.capabilities.version} at {endpoint.url}{other}")
     yield from _isolation(probed)
     if probed.has_seccomp:
         yield _seccomp(probed.machine.architecture, seccomp)
     yield from _files(probed, endpoint, output)
     if probed.info.get("LiveRestoreEnabled"):
-        yield _ok("docker.live_restore", "bots outlive a restart of the daemon")
+        yield Check.ok("docker.live_restore", "bots outlive a restart of the daemon")
     else:
         remedy = 'Put {"live-restore": true} into /etc/docker/daemon.json and run `sudo systemctl reload docker`.'
-        yield _warning("docker.live_restore", "bots end when the daemon restarts", remedy)
+        yield Check.warning("docker.live_restore", "bots end when the daemon restarts", remedy)
 
 
 def _far(client: DockerClient) -> Iterator[Check]:
@@ -188,35 +188,37 @@ def _far(client: DockerClient) -> Iterator[Check]:
     cost = COPIES.format(milliseconds=(time.monotonic() - begun) * 1000)
     endpoint = client.endpoint
     if endpoint.ssh:
-        yield _ok("docker.remote", f"over ssh, by one connection for all; {cost}")
+        yield Check.ok("docker.remote", f"over ssh, by one connection for all; {cost}")
     elif endpoint.certificates or endpoint.socket:
-        yield _ok("docker.remote", f"{'over TCP with TLS' if endpoint.certificates else 'over a local socket'}; {cost}")
+        yield Check.ok(
+            "docker.remote", f"{'over TCP with TLS' if endpoint.certificates else 'over a local socket'}; {cost}"
+        )
     else:
         remedy = "Start dockerd with `--tlsverify`, or use ssh://: what reaches that port is root on its machine."
-        yield _warning("docker.remote", f"over TCP, and nothing is encrypted or checked; {cost}", remedy)
+        yield Check.warning("docker.remote", f"over TCP, and nothing is encrypted or checked; {cost}", remedy)
     if abs(ahead := client.ahead_ns(call) / NANO) > CLOCKS:
         remedy = "Let both follow the network's time: `timedatectl set-ntp true`."
-        yield _warning("docker.clock", f"this machine's clock is {ahead:+.0f} s ahead of the daemon's", remedy)
+        yield Check.warning("docker.clock", f"this machine's clock is {ahead:+.0f} s ahead of the daemon's", remedy)
 
 
 def _isolation(probed: Probe) -> Iterator[Check]:
     missing = probed.missing()
     for feature, (reason, remedy) in missing.items():
-        yield _failed(f"docker.{feature}", reason, remedy)
+        yield Check.failed(f"docker.{feature}", reason, remedy)
     if not missing:
-        yield _ok("docker.isolation", "the whole of the strict profile is enforced")
+        yield Check.ok("docker.isolation", "the whole of the strict profile is enforced")
 
 
 def _seccomp(architecture: str, own: str) -> Check:
     """Say which seccomp profile is in force; where there is none at all, that was said before."""
     if own:
-        return _ok("docker.seccomp", f"the operator's own profile, {own}")
+        return Check.ok("docker.seccomp", f"the operator's own profile, {own}")
     if architecture in ARCHITECTURES:
-        return _ok("docker.seccomp", "botdock's own profile")
+        return Check.ok("docker.seccomp", "botdock's own profile")
     known = " and ".join(ARCHITECTURES)
     remedy = "Set docker.seccomp to a profile of your own, which denies AF_VSOCK sockets and io_uring."
     detail = f"the daemon's default profile: botdock's is for {known}, not {architecture or 'unknown'}"
-    return _warning("docker.seccomp", detail, remedy)
+    return Check.warning("docker.seccomp", detail, remedy)
 
 
 def _files(probed: Probe, endpoint: Endpoint, output: int) -> Iterator[Check]:
@@ -224,7 +226,7 @@ def _files(probed: Probe, endpoint: Endpoint, output: int) -> Iterator[Check]:
         return
     if probed.says("selinux"):
         remedy = "Label botdock's state folder for containers: `chcon -Rt container_file_t FOLDER`."
-        yield _warning("docker.selinux", "SELinux may keep containers from reading mounted folders", remedy)
+        yield Check.warning("docker.selinux", "SELinux may keep containers from reading mounted folders", remedy)
     running = int(probed.info.get("ContainersRunning") or 0)
     yield from _disk(str(probed.info.get("DockerRootDir") or ""), LOW_DISK + (running + 1) * output)
 
@@ -237,20 +239,8 @@ def _disk(root: str, needed: int) -> Iterator[Check]:
     free = found.f_bavail * found.f_frsize
     detail = f"{format_bytes(free)} free in {root}; an image and what runs may write {format_bytes(needed)}"
     if free < needed:
-        yield _warning("docker.disk", detail, _PRUNE)
+        yield Check.warning("docker.disk", detail, _PRUNE)
     else:
-        yield _ok("docker.disk", detail)
+        yield Check.ok("docker.disk", detail)
     if found.f_files and found.f_favail < LOW_FILES:
-        yield _warning("docker.files", f"room for {found.f_favail:,} more files in {root}", _PRUNE)
-
-
-def _ok(name: str, detail: str) -> Check:
-    return Check(name=name, status=CheckStatus.OK, detail=detail)
-
-
-def _warning(name: str, detail: str, remedy: str) -> Check:
-    return Check(name=name, status=CheckStatus.WARNING, detail=detail, remedy=remedy)
-
-
-def _failed(name: str, detail: str, remedy: str) -> Check:
-    return Check(name=name, status=CheckStatus.FAILED, detail=detail, remedy=remedy)
+        yield Check.warning("docker.files", f"room for {found.f_favail:,} more files in {root}", _PRUNE)

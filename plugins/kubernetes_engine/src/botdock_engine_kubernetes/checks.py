@@ -41,7 +41,9 @@ def checks(config: Config) -> Iterator[Check]:
     from botdock_engine_kubernetes.engine import KubernetesEngine
 
     if config.engine != ENGINE:
-        yield _ok("engine", "not asked, as it is not the configured engine: BOTDOCK_ENGINE=kubernetes has it asked")
+        yield Check.ok(
+            "kubernetes.engine", "not asked, as it is not the configured engine: BOTDOCK_ENGINE=kubernetes has it asked"
+        )
         return
     try:
         with closing(KubernetesEngine.from_config(config)) as engine:
@@ -50,7 +52,7 @@ def checks(config: Config) -> Iterator[Check]:
             if all(check.status is not CheckStatus.FAILED for check in found):
                 yield from tell(engine.probe(anew=True))
     except BotdockError as error:
-        yield _failed("isolation", error.message, error.hint or "")
+        yield Check.failed("kubernetes.isolation", error.message, error.hint or "")
 
 
 def look_at(cluster: Cluster) -> Iterator[Check]:
@@ -62,17 +64,17 @@ def look_at(cluster: Cluster) -> Iterator[Check]:
         yield from _nodes(cluster)
         yield from _quota(cluster)
     except BotdockError as error:
-        yield _failed("engine", error.message, error.hint or "")
+        yield Check.failed("kubernetes.engine", error.message, error.hint or "")
 
 
 def tell(capabilities: EngineCapabilities) -> Iterator[Check]:
     """Yield what of the profile is not enforced, and what logs lack."""
     for feature, reason in capabilities.missing.items():
-        yield _failed(feature.value, reason)
+        yield Check.failed(f"kubernetes.{feature.value}", reason)
     if not capabilities.missing:
-        yield _ok("isolation", "a container that was tried was held to the whole strict profile")
+        yield Check.ok("kubernetes.isolation", "a container that was tried was held to the whole strict profile")
     if capabilities.log_faults:
-        yield _ok("logs", "; ".join(capabilities.log_faults))
+        yield Check.ok("kubernetes.logs", "; ".join(capabilities.log_faults))
 
 
 def _server(cluster: Cluster) -> Iterator[Check]:
@@ -84,32 +86,34 @@ def _server(cluster: Cluster) -> Iterator[Check]:
     detail = f"Kubernetes {name} at {cluster.url}, namespace {cluster.namespace}; client of {models}{tried}"
     if int(minor) < OLDEST:
         remedy = f"Use Kubernetes 1.{OLDEST} or newer, where a container can stay beside another and end after it."
-        yield _failed("engine", detail, remedy)
+        yield Check.failed("kubernetes.engine", detail, remedy)
     else:
-        yield _ok("engine", detail)
+        yield Check.ok("kubernetes.engine", detail)
     with suppress(ValueError, TypeError):  # what stands between may leave the date out
         ahead = time.time() - parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
         if abs(ahead) > CLOCKS:
             remedy = "Let both follow the network's time: `timedatectl set-ntp true`."
-            yield _warning("clock", f"this machine's clock is {ahead:+.0f} s ahead of the API server's", remedy)
+            yield Check.warning(
+                "kubernetes.clock", f"this machine's clock is {ahead:+.0f} s ahead of the API server's", remedy
+            )
 
 
 def _rights(cluster: Cluster) -> Iterator[Check]:
     missing, remedy = missing_rights(cluster, timeout=CHECK_TIMEOUT), _ROLE.format(namespace=cluster.namespace)
     if needed := ", ".join(str(right) for right in missing if right.is_needed):
-        yield _failed("rights", f"the account may not {needed} in {cluster.namespace}", remedy)
+        yield Check.failed("kubernetes.rights", f"the account may not {needed} in {cluster.namespace}", remedy)
     if others := ", ".join(str(right) for right in missing if not right.is_needed):
         detail = f"the account may not {others} in {cluster.namespace}; bots run without"
-        yield _warning("rights.optional", detail, remedy)
+        yield Check.warning("kubernetes.rights.optional", detail, remedy)
     if not missing:
-        yield _ok("rights", "the account may do all that a runner does")
+        yield Check.ok("kubernetes.rights", "the account may do all that a runner does")
 
 
 def _namespace(cluster: Cluster) -> Iterator[Check]:
     if found := _document(cluster, f"/api/v1/namespaces/{cluster.namespace}"):
         level = found["metadata"].get("labels", {}).get(LEVEL, "privileged")
         other = "" if level == "restricted" else "; what botdock makes would pass `restricted`"
-        yield _ok("pod_security", f"the level of Pod Security is `{level}`{other}")
+        yield Check.ok("kubernetes.pod_security", f"the level of Pod Security is `{level}`{other}")
 
 
 def _nodes(cluster: Cluster) -> Iterator[Check]:
@@ -117,7 +121,11 @@ def _nodes(cluster: Cluster) -> Iterator[Check]:
         nodes = found["items"]
         ready = sum(map(_is_ready, nodes))
         detail = f"{ready} of {len(nodes)} nodes are ready"
-        yield _ok("nodes", detail) if ready else _failed("nodes", detail, "`kubectl describe nodes` says why.")
+        yield (
+            Check.ok("kubernetes.nodes", detail)
+            if ready
+            else Check.failed("kubernetes.nodes", detail, "`kubectl describe nodes` says why.")
+        )
 
 
 def _quota(cluster: Cluster) -> Iterator[Check]:
@@ -128,9 +136,9 @@ def _quota(cluster: Cluster) -> Iterator[Check]:
         detail = f"{name}: " + ", ".join(f"{kind} {used.get(kind, '0')} of {bound}" for kind, bound in hard.items())
         if any(used.get(kind) == bound for kind, bound in hard.items()):
             remedy = f"Remove what has ended, or raise it: `kubectl edit resourcequota {name} -n {cluster.namespace}`."
-            yield _warning("quota", f"nothing more fits: {detail}", remedy)
+            yield Check.warning("kubernetes.quota", f"nothing more fits: {detail}", remedy)
         else:
-            yield _ok("quota", detail)
+            yield Check.ok("kubernetes.quota", detail)
 
 
 def _is_ready(node: Mapping[str, Any]) -> bool:
@@ -151,15 +159,3 @@ def _ask(cluster: Cluster, path: str) -> httpx2.Response:
         return answer if answer.status_code == HTTPStatus.FORBIDDEN else answer.raise_for_status()
 
     return cluster.call("capabilities", ask, timeout=CHECK_TIMEOUT, repeatable=True)
-
-
-def _ok(name: str, detail: str) -> Check:
-    return Check(name=f"kubernetes.{name}", status=CheckStatus.OK, detail=detail)
-
-
-def _warning(name: str, detail: str, remedy: str) -> Check:
-    return Check(name=f"kubernetes.{name}", status=CheckStatus.WARNING, detail=detail, remedy=remedy)
-
-
-def _failed(name: str, detail: str, remedy: str = "") -> Check:
-    return Check(name=f"kubernetes.{name}", status=CheckStatus.FAILED, detail=detail, remedy=remedy)

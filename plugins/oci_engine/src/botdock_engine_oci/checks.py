@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from botdock import Check, CheckStatus
+from botdock import Check
 from botdock.errors import BotdockError
 from botdock_engine_oci.fetching import TOOLS, install_hint, missing_tools
 from botdock_engine_oci.ids import Users, find_users
@@ -27,34 +27,34 @@ def checks(config: Config) -> Iterable[Check]:
         settings = config.options_for("oci", OciSettings)
         found = probe(config.home_dir / "oci", settings)
     except BotdockError as error:
-        return [_check("runtime", CheckStatus.FAILED, error.message, error.hint or "")]
+        return [Check.failed("oci.runtime", error.message, error.hint or "")]
     return list(_examine(found, settings, find_users(settings.user_range)))
 
 
 def _examine(found: Probe, settings: OciSettings, users: Users) -> Iterator[Check]:
     others = "".join(f"; {name} does not work here: {words}" for name, words in found.others.items())
     runtime = f"{found.runtime} at {found.runtime.path}, cgroup v{cgroup_version()}{others}"
-    yield _check("runtime", CheckStatus.OK, runtime)
+    yield Check.ok("oci.runtime", runtime)
     for feature, reason in found.missing.items():
-        yield _check(feature.value, CheckStatus.FAILED, reason)
+        yield Check.failed(f"oci.{feature.value}", reason)
     if not found.missing:
-        yield _check("isolation", CheckStatus.OK, "a container that was tried was held to the whole strict profile")
-    yield _check("users", CheckStatus.OK, _users(users))
-    yield _check("rootfs", CheckStatus.OK, f"bots see the programs of {describe(settings.rootfs)}, read-only")
+        yield Check.ok("oci.isolation", "a container that was tried was held to the whole strict profile")
+    yield Check.ok("oci.users", _users(users))
+    yield Check.ok("oci.rootfs", f"bots see the programs of {describe(settings.rootfs)}, read-only")
     if settings.has_images:
         yield _tools()
     for name in INTERPRETERS if settings.rootfs == HOST else ():
         if find_interpreter(name) is None:
             detail = f"{name} is not among the programs that bots are shown, so bots that need it do not run"
-            yield _check(name, CheckStatus.WARNING, detail, f"Install {name} in /usr or /opt.")
+            yield Check.warning(f"oci.{name}", detail, f"Install {name} in /usr or /opt.")
 
 
 def _tools() -> Check:
     if missing := missing_tools():
         verb = "is" if len(missing) == 1 else "are"
         detail = f"{' and '.join(missing)} {verb} not installed, so no image can be fetched"
-        return _check("images", CheckStatus.FAILED, detail, install_hint(missing))
-    return _check("images", CheckStatus.OK, f"{' fetches and '.join(TOOLS)} unpacks the images of bots")
+        return Check.failed("oci.images", detail, install_hint(missing))
+    return Check.ok("oci.images", f"{' fetches and '.join(TOOLS)} unpacks the images of bots")
 
 
 def _users(users: Users) -> str:
@@ -62,7 +62,3 @@ def _users(users: Users) -> str:
         return "bots run as you, in a user namespace each"
     kind = "of this machine" if users.own is None else "of your subordinate ones, in a user namespace each"
     return f"each bot has a user id of its own, {kind}: {users.ids[0]} to {users.ids[-1]}"
-
-
-def _check(name: str, status: CheckStatus, detail: str, remedy: str = "") -> Check:
-    return Check(name=f"oci.{name}", status=status, detail=detail, remedy=remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from botdock import Check, CheckStatus, Engine, EnginePlugin, hookimpl
+from botdock import Check, Engine, EnginePlugin, hookimpl
 from botdock.config import Config
 
 INTERPRETERS = ("sh", "bash", "python3", "node")
@@ -24,22 +24,15 @@ def check(_config: Config) -> Iterable[Check]:
     """Say that bots are not isolated, and which interpreters were found."""
     from botdock_engine_process.engine import ISOLATING, REMEDY, find_interpreter
 
-    yield Check(
-        name="process.isolation",
-        status=CheckStatus.WARNING,
-        detail="bots run as you, with your files and your network",
-        remedy=f"for code that you do not trust, {ISOLATING}",
-    )
+    remedy = f"for code that you do not trust, {ISOLATING}"
+    yield Check.warning("process.isolation", "bots run as you, with your files and your network", remedy)
     for name in INTERPRETERS:
         if found := find_interpreter(name):
-            yield Check(name=f"process.{name}", status=CheckStatus.OK, detail=found)
+            yield Check.ok(f"process.{name}", found)
         else:
-            yield Check(
-                name=f"process.{name}",
-                status=CheckStatus.FAILED if name == INTERPRETERS[0] else CheckStatus.WARNING,
-                detail=f"{name} is not on PATH, so bots that need it do not run on this engine",
-                remedy=f"install {name}, or {REMEDY}",
-            )
+            lacks = Check.failed if name == INTERPRETERS[0] else Check.warning
+            detail = f"{name} is not on PATH, so bots that need it do not run on this engine"
+            yield lacks(f"process.{name}", detail, f"install {name}, or {REMEDY}")
 
 
 @hookimpl

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
-from botdock import Check, CheckStatus
+from botdock import Check
 from botdock.errors import ConfigError
 from botdock.model.units import format_bytes
 from botdock_storage_local_fs.settings import root_of
@@ -28,7 +28,7 @@ def checks(config: Config) -> Iterator[Check]:
     try:
         root = root_of(config)
     except ConfigError as error:
-        yield _check("root", CheckStatus.FAILED, str(error), "mend [options.local-fs]")
+        yield Check.failed("local-fs.root", str(error), "mend [options.local-fs]")
         return
     existing = next(path for path in (root, *root.parents) if os.path.lexists(path))
     yield _root(root, existing)
@@ -41,21 +41,17 @@ def _root(root: Path, existing: Path) -> Check:
             pass
     except OSError as error:
         detail = f"{root} cannot be written: {error.strerror or error}"
-        return _check("root", CheckStatus.FAILED, detail, f"chmod or chown, or {_MOVE}")
+        return Check.failed("local-fs.root", detail, f"chmod or chown, or {_MOVE}")
     made = "" if root == existing else " (not there yet; the first object makes it)"
-    return _check("root", CheckStatus.OK, f"{root}{made}")
+    return Check.ok("local-fs.root", f"{root}{made}")
 
 
 def _space(existing: Path) -> Check:
     try:
         free = shutil.disk_usage(existing).free
     except OSError as error:
-        return _check("space", CheckStatus.WARNING, f"unknown: {error.strerror or error}")
+        return Check.warning("local-fs.space", f"unknown: {error.strerror or error}")
     detail = f"{format_bytes(free)} free at {existing}"
     if free >= LOW_SPACE:
-        return _check("space", CheckStatus.OK, detail)
-    return _check("space", CheckStatus.WARNING, detail, f"free some, or {_MOVE}")
-
-
-def _check(name: str, status: CheckStatus, detail: str, remedy: str = "") -> Check:
-    return Check(name=f"local-fs.{name}", status=status, detail=detail, remedy=remedy)
+        return Check.ok("local-fs.space", detail)
+    return Check.warning("local-fs.space", detail, f"free some, or {_MOVE}")

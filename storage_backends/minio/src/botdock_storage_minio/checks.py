@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from minio.error import S3Error
 
-from botdock import Check, CheckStatus
+from botdock import Check
 from botdock.errors import ConfigError, StorageError, StorageUnavailableError
 from botdock.model import StorageArea
 from botdock_storage_minio.client import Client
@@ -37,13 +37,13 @@ def checks(config: Config) -> Iterator[Check]:
         once = attrs.evolve(settings, retries=0, total_timeout=min(TIMEOUT, settings.total_timeout))
         exist = {bucket: _exists(once, location) for bucket, location in locations.items()}
     except ConfigError as error:
-        yield _check("settings", CheckStatus.FAILED, error.message, "mend the section [minio]")
+        yield Check.failed("minio.settings", error.message, "mend the section [minio]")
     except StorageError as error:
-        name = "endpoint" if isinstance(error, StorageUnavailableError) else "access"
-        yield _check(name, CheckStatus.FAILED, error.message, error.hint or "")
+        name = "minio.endpoint" if isinstance(error, StorageUnavailableError) else "minio.access"
+        yield Check.failed(name, error.message, error.hint or "")
     else:
         url = next(iter(locations.values())).url
-        yield _check("access", CheckStatus.OK, f"{url} answers and takes the key")
+        yield Check.ok("minio.access", f"{url} answers and takes the key")
         yield from (_bucket(settings, bucket, exists=exists) for bucket, exists in exist.items())
 
 
@@ -63,13 +63,9 @@ def _exists(config: MinIOSettings, location: Location) -> bool:
 
 
 def _bucket(config: MinIOSettings, bucket: str, *, exists: bool) -> Check:
-    name = f"bucket.{bucket}"
+    name = f"minio.bucket.{bucket}"
     if exists:
-        return _check(name, CheckStatus.OK, "there")
+        return Check.ok(name, "there")
     if config.create_buckets:
-        return _check(name, CheckStatus.OK, "not there yet; the first object makes it")
-    return _check(name, CheckStatus.FAILED, "not there, and minio.create_buckets is off", f"mc mb ALIAS/{bucket}")
-
-
-def _check(name: str, status: CheckStatus, detail: str, remedy: str = "") -> Check:
-    return Check(name=f"minio.{name}", status=status, detail=detail, remedy=remedy)
+        return Check.ok(name, "not there yet; the first object makes it")
+    return Check.failed(name, "not there, and minio.create_buckets is off", f"mc mb ALIAS/{bucket}")

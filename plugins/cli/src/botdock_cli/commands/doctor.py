@@ -13,7 +13,7 @@ import attrs
 
 from botdock.errors import BotdockError, ConfigError, ImageError, PolicyError
 from botdock.model import Check, CheckStatus, Feature, PullPolicy
-from botdock_cli.check_machine import at_most_warning, failed, guarded, ok, warning
+from botdock_cli.check_machine import at_most_warning, guarded
 from botdock_cli.commands import verb
 from botdock_cli.layout import columns_of, table
 from botdock_cli.options import json_option
@@ -58,10 +58,9 @@ def examine(session: Session) -> Iterator[Check]:
     """Yield the checks, each as soon as it is known; none raises."""
     from botdock.plugin_manager import PluginManager
     from botdock_cli import check_machine as machine
-    from botdock_cli.check_disk import check_state
 
     config = yield from _check_config(session)
-    yield from check_state(config)
+    yield from machine.check_state(config)
     manager = session.plugins if session.is_loaded else PluginManager.load(config.plugins)
     yield from machine.check_plugins(manager, config)
     engines = check_engines(manager, config)
@@ -69,9 +68,9 @@ def examine(session: Session) -> Iterator[Check]:
         yield from found.checks
     working = [name for name, found in engines.items() if found.isolates]
     if working:
-        yield ok("isolation", f"{', '.join(working)} isolates bots")
+        yield Check.ok("isolation", f"{', '.join(working)} isolates bots")
     else:
-        yield failed("isolation", "no engine that isolates bots works here", "mend an engine above")
+        yield Check.failed("isolation", "no engine that isolates bots works here", "mend an engine above")
     yield from machine.check_runners(config)
     yield from machine.check_executions(config)
     yield from machine.check_strays(manager, config, working)
@@ -89,7 +88,7 @@ def _check_config(session: Session) -> Generator[Check, None, Config]:
         config = session.load_config()
     except ConfigError as error:
         for problem in error.problems:
-            yield failed("config", problem, error.hint or "")
+            yield Check.failed("config", problem, error.hint or "")
         return Config()
     files = config_files(session)
     status = CheckStatus.WARNING if files.ignored else CheckStatus.OK
@@ -191,11 +190,11 @@ def _probe(plugin: EnginePlugin, config: Config) -> Iterator[Check]:
         finally:
             engine.close()
     except BotdockError as error:
-        yield failed(plugin.name, error.message, error.hint or "")
+        yield Check.failed(plugin.name, error.message, error.hint or "")
         return
-    yield ok(plugin.name, capabilities.version or "answers")
+    yield Check.ok(plugin.name, capabilities.version or "answers")
     if faults := "; ".join(capabilities.log_faults):
-        yield warning(f"{plugin.name}.logs", faults)
+        yield Check.warning(f"{plugin.name}.logs", faults)
     yield from _enforcement(capabilities, plugin.name, config)
 
 
@@ -205,10 +204,10 @@ def _enforcement(capabilities: EngineCapabilities, engine: str, config: Config) 
             continue
         name, reason = f"{engine}.{feature.value}", capabilities.missing.get(feature, "the engine does not say why")
         if feature.value in _unenforced(config, engine):
-            yield warning(name, f"not enforced (policy.unenforced allows it): {reason}")
+            yield Check.warning(name, f"not enforced (policy.unenforced allows it): {reason}")
         else:
             mend = f'or allow it: policy.unenforced = {{{engine} = ["{feature.value}"]}} in botdock.toml'
-            yield failed(name, f"not enforced: {reason}", mend)
+            yield Check.failed(name, f"not enforced: {reason}", mend)
 
 
 def check_interpreters(manager: PluginManager, config: Config) -> Iterator[Check]:
@@ -219,12 +218,12 @@ def check_interpreters(manager: PluginManager, config: Config) -> Iterator[Check
         wanted = " or ".join(runtime.interpreters)
         if found and (problem := _refusal(found)):
             mend = f"install what it stands for, or put another {wanted} before it on PATH"
-            yield warning(f"{engine}.runtime.{name}", f"{found} does not run: {problem}", mend)
+            yield Check.warning(f"{engine}.runtime.{name}", f"{found} does not run: {problem}", mend)
         elif found:
-            yield ok(f"{engine}.runtime.{name}", found)
+            yield Check.ok(f"{engine}.runtime.{name}", found)
         else:
             problem = f"{wanted} is not on PATH, so the engine {engine} cannot run it"
-            yield warning(f"{engine}.runtime.{name}", problem, f"install {wanted}, or use an engine with images")
+            yield Check.warning(f"{engine}.runtime.{name}", problem, f"install {wanted}, or use an engine with images")
 
 
 def _refusal(program: str) -> str:
@@ -267,8 +266,8 @@ def _image(engine: Engine, name: str, image: str, config: Config) -> Check:
         found = engine.ensure_image(image, policy=PullPolicy.NEVER, timeout=config.containers.call_timeout)
     except BotdockError as error:
         if isinstance(error, ImageError) and not error.is_absent:
-            return ok(name, f"which machine has {image} is not known here; one that lacks it pulls it")
+            return Check.ok(name, f"which machine has {image} is not known here; one that lacks it pulls it")
         if config.containers.pull is PullPolicy.NEVER:
-            return warning(name, f"{image} is not here", error.hint or "")
-        return warning(name, f"{image} is not here; the first run pulls it")
-    return ok(name, f"{image} {found.digest}".strip())
+            return Check.warning(name, f"{image} is not here", error.hint or "")
+        return Check.warning(name, f"{image} is not here; the first run pulls it")
+    return Check.ok(name, f"{image} {found.digest}".strip())
