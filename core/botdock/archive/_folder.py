@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from botdock.archive._entry import CHUNK, FOLDER_MODE, PREFIX, SUFFIX, Entry, EntryKind, Items, kind_of, refusal
 from botdock.archive._limits import ArchiveLimits
+from botdock.errors import ArchiveError
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -45,7 +46,7 @@ def folder_items(
     Raises:
         ArchiveError: `source`: something cannot be read, or changes meanwhile; `entries`.
     """
-    with _reading(None), _opened(tree, os.O_DIRECTORY) as root:
+    with _opened(tree, os.O_DIRECTORY) as root:
         spec = _patterns(root) if ignore else None
 
         def is_left_out(folder: int, path: str, kind: EntryKind) -> bool:
@@ -62,23 +63,26 @@ def _items(folder: int, prefix: str, limits: ArchiveLimits, is_left_out: _Choice
         path = prefix + name
         if path in skip:
             continue
-        with _reading(path):
+        try:
             kind = kind_of(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-            if is_left_out(folder, path, kind):
-                continue
-            if kind is EntryKind.SYMLINK:
-                yield Entry(name=path, kind=kind, target=os.readlink(name, dir_fd=folder)), ()
-            elif kind is EntryKind.FOLDER:
-                yield Entry(name=path, kind=kind, mode=FOLDER_MODE), ()
-                with _opened(name, os.O_DIRECTORY | os.O_NOFOLLOW, folder) as descriptor:
-                    yield from _items(descriptor, path + "/", limits, is_left_out, skip)
-            else:
-                with _opened(name, os.O_NOFOLLOW, folder) as descriptor:
-                    found = os.fstat(descriptor)
-                    if not stat.S_ISREG(found.st_mode):
-                        raise refusal("changed while it was read", limit="source", entry=path)
-                    mode, size = stat.S_IMODE(found.st_mode), found.st_size
-                    yield Entry(name=path, kind=kind, mode=mode, size=size), _content(descriptor, path, size)
+            target = os.readlink(name, dir_fd=folder) if kind is EntryKind.SYMLINK else ""
+        except OSError as error:
+            raise _unreadable(error, path) from error
+        if is_left_out(folder, path, kind):
+            continue
+        if kind is EntryKind.SYMLINK:
+            yield Entry(name=path, kind=kind, target=target), ()
+        elif kind is EntryKind.FOLDER:
+            yield Entry(name=path, kind=kind, mode=FOLDER_MODE), ()
+            with _opened(name, os.O_DIRECTORY | os.O_NOFOLLOW, folder, path) as descriptor:
+                yield from _items(descriptor, path + "/", limits, is_left_out, skip)
+        else:
+            with _opened(name, os.O_NOFOLLOW, folder, path) as descriptor:
+                found = os.fstat(descriptor)
+                if not stat.S_ISREG(found.st_mode):
+                    raise refusal("changed while it was read", limit="source", entry=path)
+                mode, size = stat.S_IMODE(found.st_mode), found.st_size
+                yield Entry(name=path, kind=kind, mode=mode, size=size), _content(descriptor, path, size)
 
 
 def _names(folder: int, prefix: str, limits: ArchiveLimits) -> list[str]:
@@ -93,32 +97,36 @@ def _names(folder: int, prefix: str, limits: ArchiveLimits) -> list[str]:
 
 def _content(descriptor: int, path: str, size: int) -> Iterator[bytes]:
     """Yield exactly as many bytes as were declared: a log that grows as fast as it is read would never end."""
-    left = size
-    while left:
-        with _reading(path):
-            chunk = os.read(descriptor, min(left, CHUNK))
+    while size:
+        try:
+            chunk = os.read(descriptor, min(size, CHUNK))
+        except OSError as error:
+            raise _unreadable(error, path) from error
         if not chunk:
             raise refusal("changed while it was read", limit="source", entry=path)
-        left -= len(chunk)
+        size -= len(chunk)
         yield chunk
 
 
 @contextmanager
-def _opened(name: str | Path, flags: int, folder: int | None = None) -> Iterator[int]:
-    """Open a file or folder: no link that took a name's place meanwhile is followed, and no pipe waited for."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | flags, dir_fd=folder)
+def _opened(name: str | Path, flags: int, folder: int | None = None, path: str | None = None) -> Iterator[int]:
+    """Open a file or folder: no link that took a name's place meanwhile is followed, and no pipe waited for.
+
+    What cannot be read while it is open is refused by its path.
+    """
+    descriptor = -1
     try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | flags, dir_fd=folder)
         yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _reading(path: str | None) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
-        raise refusal(f"cannot be read: {error.strerror}", limit="source", entry=path) from error
+        raise _unreadable(error, path) from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _unreadable(error: OSError, path: str | None) -> ArchiveError:
+    return refusal(f"cannot be read: {error.strerror}", limit="source", entry=path)
 
 
 def _is_ignored(spec: GitIgnoreSpec | None, folder: int, path: str, kind: EntryKind) -> bool:
@@ -149,7 +157,7 @@ def _patterns(root: int) -> GitIgnoreSpec | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise refusal(f"cannot be read: {error.strerror}", limit="source", entry=IGNORE_FILE) from error
+        raise _unreadable(error, IGNORE_FILE) from error
     with os.fdopen(descriptor, "rb") as file:
         data = file.read(_MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
     if data is None or len(data) > _MAX_BYTES:

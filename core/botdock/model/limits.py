@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 import attrs
 
 from botdock.model._validation import number_problem
-from botdock.model.units import Bytes, Unit, format_bytes, parse_bytes
+from botdock.model.units import Bytes, Unit, format_bytes, parse_bytes, size_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,10 +65,12 @@ class Limits:
         """Yield `name: problem` for each limit that is not a number, or lies outside its `RANGES`."""
         for name, value in self.given().items():
             problem = number_problem(value, *RANGES[name])
-            if problem and name in SIZES and not problem.startswith("must"):
+            if name in SIZES and isinstance(value, str):
+                problem = size_problem(value)
+            elif problem and name in SIZES and not problem.startswith("must"):
                 low, high = map(format_bytes, RANGES[name])
                 problem = f"{problem.partition(' must')[0]} bytes must be {low} to {high}"
-            if not problem and name != "cpus" and not isinstance(value, int):
+            elif not problem and name != "cpus" and not isinstance(value, int):
                 problem = f"must be a whole number, not {value}"
             if problem:
                 yield f"{name}: {problem}"

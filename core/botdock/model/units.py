@@ -43,11 +43,16 @@ def parse_bytes(text: object) -> int:
     stripped = text.strip() if isinstance(text, str) else ""
     match = _SIZE.fullmatch(stripped)
     if match is None:
-        raise ValueError(f"{shown(text)} is not a size; write bytes, or for example '512MiB' or '1.5GB'")
+        raise ValueError(size_problem(text))
     whole, fraction, letter, binary = match.groups(default="")
     decimal = letter and not binary and stripped[-1] in "bB"
     factor = (1000 if decimal else 1024) ** _POWERS[letter.lower()]
     return int(int(whole + fraction) * factor // 10 ** len(fraction))
+
+
+def size_problem(text: object) -> str:
+    """Say what a size looks like, of what is not one."""
+    return f"{shown(text)} is not a size; write bytes, or for example '512MiB' or '1.5GB'"
 
 
 def parse_seconds(text: object) -> float:

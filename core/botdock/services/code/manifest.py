@@ -17,10 +17,8 @@ import attrs
 from botdock.errors import CodeError, nearest
 from botdock.model import ENTRYPOINTS, Limits
 from botdock.model.image_reference import image_problem
-from botdock.model.limits import SIZES
 from botdock.model.restart import RestartPolicy
 from botdock.model.runtime import inside, read_head
-from botdock.model.units import parse_bytes
 
 MAX_MANIFEST_BYTES = 64 * 1024
 """A manifest is written by hand; one that is larger is something else."""
@@ -29,8 +27,6 @@ _one_manifest = threading.Lock()
 """Reading YAML takes some 300 times the memory of its text, so there is one at a time."""
 _KNOWN = ("name", "runtime", "type", "entrypoints", "limits", "image", "restart")
 _LIMITS = attrs.fields_dict(Limits)
-_LONGEST = 63
-"""Bits of the largest number that TOML promises to hold; Python's reader takes longer ones."""
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 """Characters that no name holds: C0 and C1 controls, and halves of surrogate pairs."""
 
@@ -205,33 +201,9 @@ def _entrypoints(problems: Problems, _: str, table: dict[str, Any]) -> dict[str,
 
 def _limits(problems: Problems, _: str, table: dict[str, Any]) -> Limits:
     problems.unknown(table, _LIMITS, "limits.")
-    values = {name: _limit(name, table[name], problems) for name in _LIMITS if name in table}
-    limits = Limits(**values)
-    for found in limits.problems():
-        name, _, problem = found.partition(": ")
-        problems.add(f"limits.{name}", problem)
+    limits = Limits(**{name: table[name] for name in _LIMITS if name in table})
+    problems.found += (f"limits.{problem}" for problem in limits.problems())
     return limits
-
-
-def _limit(name: str, value: object, problems: Problems) -> Any:
-    """Return a limit as a number; its range is looked at with all others."""
-    try:
-        number = parse_bytes(value) if name in SIZES else _number(name, value)
-    except (TypeError, ValueError, OverflowError) as error:
-        problems.add(f"limits.{name}", str(error))
-        return None
-    if isinstance(number, int) and number.bit_length() > _LONGEST:
-        problems.add(f"limits.{name}", "is larger than any number can be here")
-        return None
-    return number
-
-
-def _number(name: str, value: object) -> float:
-    wanted = int | float if name == "cpus" else int
-    if isinstance(value, bool) or not isinstance(value, wanted):
-        kind = "a number" if name == "cpus" else "a whole number"
-        raise TypeError(f"must be {kind}, not {type(value).__name__}")
-    return value
 
 
 def _parse_old(data: bytes) -> Manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from botdock import Runtime, RuntimeCapabilities
+from botdock import Runtime, RuntimeCapabilities, wrapper_entrypoint
 from botdock_runtime_nodejs20.check import declared, problems
 from botdock_runtime_nodejs20.packages import PACKAGES
 
@@ -46,8 +46,6 @@ def nodejs(major: int, *, aliases: tuple[str, ...] = (), interpreters: tuple[str
 def _files(program: str) -> dict[str, bytes]:
     """Return what starts a bot: `entrypoint.sh`, and the wrapper it becomes; an image has its Node.js as `node`."""
     from importlib.resources import files as resources
-
-    from botdock import wrapper_entrypoint
 
     folder = resources(__package__).joinpath("files")
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from botdock import Runtime, RuntimeCapabilities
+from botdock import Runtime, RuntimeCapabilities, wrapper_entrypoint
 from botdock_runtime_python311.check import problems
 from botdock_runtime_python311.packages import packages
 
@@ -47,8 +47,6 @@ def python(version: str, *, aliases: tuple[str, ...] = (), interpreters: tuple[s
 def _files(programs: tuple[str, ...]) -> dict[str, bytes]:
     """Return what starts a bot: `entrypoint.sh`, which looks for `programs`, and the wrapper it becomes."""
     from importlib.resources import files as resources
-
-    from botdock import wrapper_entrypoint
 
     package = resources(__package__)
     return {
