@@ -131,13 +131,9 @@ def read_manifest(tree: Path) -> Manifest | None:
         CodeError: It cannot be read, or is wrong; with every problem as `bot.toml: key.path: problem`.
     """
     for name, (parse, marks) in MANIFESTS.items():
-        data = _read(tree, name)
+        data = _read(tree, name, marks)
         if data is not None:
             try:
-                for mark in marks:
-                    if data.count(mark) > _MAX_MARKS:
-                        problem = f"holds more than {_MAX_MARKS} times {mark.decode()!r}, which is too much to read"
-                        raise ManifestProblemsError([problem])  # noqa: TRY301 - told as what the parsers find
                 with _one_manifest:
                     return parse(data)
             except ManifestProblemsError as error:
@@ -146,7 +142,7 @@ def read_manifest(tree: Path) -> Manifest | None:
     return None
 
 
-def _read(tree: Path, name: str) -> bytes | None:
+def _read(tree: Path, name: str, marks: tuple[bytes, ...]) -> bytes | None:
     path = tree / name
     if not os.path.lexists(path):
         return None
@@ -159,6 +155,10 @@ def _read(tree: Path, name: str) -> bytes | None:
     if data is None or len(data) > MAX_MANIFEST_BYTES:
         problem = "is not a regular file" if data is None else f"is larger than {MAX_MANIFEST_BYTES // 1024} KiB"
         raise CodeError(f"{name}: {problem}", source=str(path))
+    for mark in marks:
+        if data.count(mark) > _MAX_MARKS:
+            problem = f"holds more than {_MAX_MARKS} times {mark.decode()!r}, which is too much to read"
+            raise CodeError(f"{name}: {problem}", source=str(path))
     return data
 
 
