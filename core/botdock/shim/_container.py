@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from botdock.archive import remove_tree
-from botdock.model import ContainerInfo, ContainerState, ContainerStatus
+from botdock.model import ContainerState, ContainerStatus
 from botdock.shim._process import ForkServer, is_alive, kill_process, start_alone, wait_for_end
 from botdock.shim._program import files
 from botdock.shim._program.cgroups import kill_all, remove_all
@@ -35,7 +34,7 @@ REMOVAL = 60.0
 OWN_MARK = "."
 """Begins the names of folders that are being made or removed, so that no listing shows them."""
 STALE_SECONDS = 3600.0
-"""After this, one of those belongs to a runner that died over it."""
+"""After this, one of those belongs to a runner that died over it, and goes with the next listing."""
 
 LEAST_SIGNALED = 128
 """An exit code over this may stand for a signal."""
@@ -81,44 +80,16 @@ class ContainerFolder:
 
     path: Path
 
-    def record(self, name: str) -> dict[str, Any] | None:
-        """Return a record, or None where it is absent."""
-        return files.read_record(f"{self.path}/{name}")
-
-    def info(self) -> ContainerInfo:
-        """Return its line of a listing.
-
-        Raises:
-            FileNotFoundError: It is gone.
-        """
-        made = self.record(MADE)
-        if made is None:
-            raise FileNotFoundError(self.path)
-        return ContainerInfo(
-            container_id=self.path.name,
-            name=made["name"],
-            image=made["image"],
-            state=self.status().state,
-            labels=made["labels"],
-            created_at=utc(made["created_at"]),
-        )
-
-    def log_is_final(self) -> bool:
-        """Whether nothing will be added to the log: the container ended, was removed, or lost its shim."""
-        try:
-            return self.status().state is ContainerState.EXITED
-        except FileNotFoundError:
-            return True
-
     def status(self) -> ContainerStatus:
         """Say what is known.
 
         Raises:
             FileNotFoundError: It is gone.
         """
-        shim, name = self.record(files.SHIM), self.path.name
+        shim, name = files.read_record(self.path / files.SHIM), self.path.name
         lives = shim is not None and is_alive(shim)
-        if end := self.record(files.EXIT):  # looked for last: what is not here now, a dead shim will not write
+        end = files.read_record(self.path / files.EXIT)  # last: what is not here now, a dead shim will not write
+        if end:
             code: int | None = end["exit_code"]
             known = code is not None and (code <= LEAST_SIGNALED or not end.get("relayed"))
             return ContainerStatus(
@@ -135,7 +106,7 @@ class ContainerFolder:
         if shim is None:
             self.path.stat()  # raises where it is gone
             return ContainerStatus(container_id=name, state=ContainerState.CREATED)
-        started_at = utc((self.record(files.BOT) or {}).get("started_at"))
+        started_at = utc((files.read_record(self.path / files.BOT) or {}).get("started_at"))
         if lives:
             return ContainerStatus(container_id=name, state=ContainerState.RUNNING, started_at=started_at)
         return ContainerStatus(container_id=name, state=ContainerState.EXITED, started_at=started_at, error=LOST)
@@ -156,7 +127,7 @@ class ContainerFolder:
         errors = self.path / ERRORS
         with errors.open("wb") as stderr:
             answer = fork_server.fork(self.path, errors=stderr.fileno(), timeout=timeout) if fork_server else b""
-            if not answer and not (fork_server and self.record(files.SHIM)):
+            if not answer and not (fork_server and files.read_record(self.path / files.SHIM)):
                 answer = start_alone(self.path, errors=stderr.fileno(), timeout=timeout)
         if answer == STARTED:
             return ""
@@ -174,7 +145,7 @@ class ContainerFolder:
             left = deadline - time.monotonic()
             if left <= 0:
                 return None
-            wait_for_end(self.record(files.SHIM), left)
+            wait_for_end(files.read_record(self.path / files.SHIM), left)
         return status
 
     def stop(self, *, grace: float, timeout: float) -> None:
@@ -185,7 +156,7 @@ class ContainerFolder:
         """
         if self.status().state is not ContainerState.RUNNING:
             return
-        self.tell(b"%s %f" % (files.STOP, max(0.0, grace)))
+        tell(self.path / files.CONTROL, b"%s %f\n" % (files.STOP, max(0.0, grace)))
         if self.wait(timeout=grace + timeout) is None:
             raise TimeoutError(f"it has not ended {timeout:g} s after it was to be killed")
 
@@ -193,14 +164,14 @@ class ContainerFolder:
         """Kill the bot, by its shim or, where that is dead or does not answer, in its place."""
         with suppress(OSError):  # a shim that is late finds nothing to do, nor where nothing can be written
             (self.path / files.PLAN).unlink()
-        if shim := self.record(files.SHIM):
-            if self.tell(b"%s 0" % files.STOP):
+        if shim := files.read_record(self.path / files.SHIM):
+            if tell(self.path / files.CONTROL, b"%s 0\n" % files.STOP):
                 wait_for_end(shim, timeout)
             kill_process(shim)
-        if bot := self.record(files.BOT):
+        if bot := files.read_record(self.path / files.BOT):
             kill_process(bot)
-        if cgroups := (self.record(MADE) or {}).get("cgroups"):  # a container of an earlier version has none
-            kill_all(cgroups)
+        made = files.read_record(self.path / MADE) or {}
+        kill_all(made.get("cgroups", ()))  # a container of an earlier version has none
 
     def remove(self) -> None:
         """Remove the folder with all that is in it; it disappears at once, whatever happens after that.
@@ -213,25 +184,19 @@ class ContainerFolder:
             self.path.rename(gone)
             with suppress(FileNotFoundError):
                 for bell in (gone / files.BELLS).iterdir():  # who reads its log finds out that it is gone
-                    ring(bell, files.CONNECTED)
+                    tell(bell, files.RUNG)
             _remove(gone)
 
-    def tell(self, line: bytes) -> bool:
-        """Send a line to the shim; return whether one is there to hear it."""
-        return ring(self.path / files.CONTROL, line + b"\n")
 
-
-def sweep(state: Path) -> None:
-    """Remove what runners have left that died while they made or removed a folder."""
-    with suppress(FileNotFoundError):
-        for path in [path for path in state.iterdir() if path.name.startswith(OWN_MARK)]:
-            with suppress(OSError):
-                if path.stat().st_mtime < time.time() - STALE_SECONDS:
-                    _remove(path)
+def sweep(path: Path) -> None:
+    """Remove a folder that a runner has left which died while it made or removed it."""
+    with suppress(OSError):
+        if path.stat().st_mtime < time.time() - STALE_SECONDS:
+            _remove(path)
 
 
 def _remove(path: Path) -> None:
-    made = files.read_record(str(path / MADE)) or {}
+    made = files.read_record(path / MADE) or {}
     if cgroups := made.get("cgroups"):
         _unmount_below(path)  # before anything in it is removed
         remove_all(cgroups)
@@ -250,7 +215,7 @@ def _unmount_below(folder: Path) -> None:
             raise OSError(ctypes.get_errno(), f"cannot unmount {os.fsdecode(path)}")
 
 
-def ring(fifo: Path, message: bytes) -> bool:
+def tell(fifo: Path, message: bytes) -> bool:
     """Write into a FIFO; return whether it has a reader."""
     try:
         descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)

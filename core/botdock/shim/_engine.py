@@ -32,10 +32,9 @@ from botdock.model import (
     LogCursor,
     LogStream,
 )
-from botdock.shim._container import MADE, OWN_MARK, REMOVAL, ContainerFolder, Plan, sweep
-from botdock.shim._events import ShimEvents
+from botdock.shim._container import MADE, OWN_MARK, REMOVAL, ContainerFolder, Plan, sweep, utc
 from botdock.shim._log import ShimLogStream
-from botdock.shim._process import ForkServer
+from botdock.shim._process import ForkServer, ShimEvents
 from botdock.shim._program import files
 from botdock.shim._program.processes import KILL_SECONDS
 
@@ -90,7 +89,6 @@ class ShimEngine(Engine):
             raise self.error(f"{run.name[:80]!r} cannot name a container", "create")
         path, new = self._state / run.name, self._state / f"{OWN_MARK}new-{secrets.token_hex(8)}"
         with self._mapped("create", run.name):
-            sweep(self._state)
             if self._fork_server:
                 self._fork_server.start()  # so that it is ready when this container starts
             try:
@@ -99,7 +97,7 @@ class ShimEngine(Engine):
                 output = {"output": template.limits.output, "endless": template.keeps_newest}
                 (new / files.BELLS).mkdir(mode=0o700)
                 os.mkfifo(new / files.CONTROL, 0o600)
-                files.make_log_file(0, folder=str(new))
+                (new / f"{files.LOG}0").write_bytes(files.HEAD.pack(0, 0))
                 made = {
                     "name": run.name,
                     "image": template.image,
@@ -109,8 +107,8 @@ class ShimEngine(Engine):
                     "temporary": plan.temporary,
                     "cgroups": list(plan.cgroups),
                 }
-                files.write_record(str(new / MADE), made)
-                files.write_record(str(new / files.PLAN), {**attrs.asdict(plan), **output})
+                files.write_record(new / MADE, made)
+                files.write_record(new / files.PLAN, {**attrs.asdict(plan), **output})
                 new.rename(path)  # fails where `path` is a folder that is not empty, as each container's is not
             except BaseException as error:
                 with suppress(OSError):
@@ -146,17 +144,11 @@ class ShimEngine(Engine):
 
     def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for the shim's record of the end."""
-        events = self._events
-        if timeout <= 0 and events is not None and events.watches(container.id):
-            return None
         with self._mapped("wait", container.id):
             folder = self._folder(container.id)
-            status = folder.wait(timeout=timeout)
-            if status is None and events is not None:
-                events.watch(container.id, folder.record(files.SHIM))
-                if not events.watches(container.id):  # its shim may just have ended
-                    status = folder.wait(timeout=0.0)
-            return status
+            if self._events is not None:  # first: what ends before is seen now, and of the rest is told
+                self._events.watch(container.id, files.read_record(folder.path / files.SHIM))
+            return folder.wait(timeout=timeout)
 
     def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
         """Say what the records say."""
@@ -172,17 +164,31 @@ class ShimEngine(Engine):
         """Kill what runs and remove the folder."""
         with self._mapped("remove", container.id), suppress(FileNotFoundError):
             folder = self._folder(container.id)
-            folder.kill(timeout=timeout)
+            if not files.read_record(folder.path / files.EXIT):  # else its shim has killed all of it
+                folder.kill(timeout=timeout)
             folder.remove()
 
     def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
-        """List the folders whose containers carry the selectors."""
+        """List the folders whose containers carry the selectors; remove what dead runners left half made or removed."""
         found: list[ContainerInfo] = []
         with self._mapped("list"):
             for path in sorted(self._state.iterdir()) if self._state.is_dir() else ():
+                if path.name.startswith(OWN_MARK):
+                    sweep(path)
+                    continue
                 with suppress(FileNotFoundError):  # removed since, or not a container
-                    found.append(self._folder(path.name).info())
-        return [info for info in found if selectors.items() <= info.labels.items()]
+                    folder = self._folder(path.name)
+                    if (made := files.read_record(path / MADE)) and selectors.items() <= made["labels"].items():
+                        info = ContainerInfo(
+                            container_id=path.name,
+                            name=made["name"],
+                            image=made["image"],
+                            state=folder.status().state,
+                            labels=made["labels"],
+                            created_at=utc(made["created_at"]),
+                        )
+                        found.append(info)
+        return found
 
     def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents | None:
         """Begin to tell of ends: of what runs now, and of what this engine is asked about with `wait`."""
@@ -191,15 +197,14 @@ class ShimEngine(Engine):
         except (OSError, AttributeError):  # no descriptors are left; or the kernel, or this Python, is too old
             return None
         for info in self.list(selectors, timeout=timeout):
-            with suppress(FileNotFoundError):  # removed since
-                events.watch(info.container_id, self._folder(info.container_id).record(files.SHIM))
+            events.watch(info.container_id, files.read_record(self._state / info.container_id / files.SHIM))
         self._events = events
         return events
 
     def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
         """Read the result file, without trust that it is what was put there."""
         with self._mapped("fetch_result", container.id):
-            made = self._folder(container.id).record(MADE)
+            made = files.read_record(self._folder(container.id).path / MADE)
             try:
                 descriptor = os.open(made["result"] if made else "", _RESULT)
             except FileNotFoundError as error:  # the container is there: so this is not "no such container"

@@ -3,79 +3,143 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 
 from botdock.errors import ContainerError
-from botdock.model import LogChunk, LogCursor, LogGap, LogStream, Stream
-from botdock.shim._container import ContainerFolder, ring
-from botdock.shim._events import Bell
+from botdock.model import ContainerState, LogChunk, LogCursor, LogGap, LogStream, Stream
+from botdock.shim._container import ContainerFolder, tell
 from botdock.shim._process import wait_readable
 from botdock.shim._program import files
 
 BLOCK = 1024 * 1024
 """Bytes read at a time; holds any frame whole."""
 LOOK_SECONDS = 0.5
-"""How often a reader that no shim has answered yet looks whether there will be one."""
+"""How often a reader that waits looks by itself: a shim that was killed rings no bell."""
 
 _STREAMS = {files.STDOUT: Stream.STDOUT, files.STDERR: Stream.STDERR}
 
 
-class LogFiles:
-    """Reads a log from a cursor on, file after file.
+class ShimLogStream(LogStream):
+    """The log from a cursor on, file after file.
+
+    Its bell is a FIFO in the container's folder. The shim rings it when there is news, a removal does, and we do it as
+    long as there may be more: so it is readable whenever there is something to look at.
 
     Args:
         folder: The container.
         cursor: How much of each stream to skip.
-        follow: Whether to read what is added, too.
+        follow: Whether to go on until the container ends.
 
     Attributes:
-        lost: What lies between the cursor and the first byte, or the end, and is gone.
+        lost: What lies between the cursor and the first byte, or the end, and is gone: of a bot that may write without
+            an end, only the newest is kept.
         activity: Bytes of the files that were read, those that are skipped too.
 
     Raises:
         FileNotFoundError: The log is gone.
     """
 
+    ended = False
+    lost: Sequence[LogGap] = ()
+    activity = 0
+
     def __init__(self, folder: ContainerFolder, *, cursor: LogCursor, follow: bool) -> None:
         self._folder = folder
+        self._follow = follow
         self._at = {Stream.STDOUT: cursor.stdout, Stream.STDERR: cursor.stderr}
         self._last_ns = cursor.last_ns
-        numbers = self._numbers()
-        if not numbers:
-            raise FileNotFoundError(folder.path / files.log_name(0))
-        self._last = None if follow else numbers[-1]
         self._file: int | None = None
         self._end: int | None = None
-        self.lost: Sequence[LogGap] = ()
-        self.activity = 0
-        self._delivered = self._broken = self._torn = False
-        self._open(self._first_needed(numbers) if len(numbers) > 1 else numbers[0])
+        self._delivered = self._broken = self._torn = self._closed = False
+        self._reading, self._closing = Lock(), Lock()
+        self._path = folder.path / files.BELLS / secrets.token_hex(8)
+        hidden = folder.path / self._path.name  # the shim takes down a bell without a listener, so we listen first
+        os.mkfifo(hidden, 0o600)
+        self._bell = os.open(hidden, os.O_RDWR | os.O_NONBLOCK)  # writing too: so it never ends
+        hidden.rename(self._path)
+        try:
+            self._last = None if follow else max(self._numbers(), default=0)
+            self._open(self._first_needed() if any(self._at.values()) else 0)
+        except OSError:
+            self.close()
+            raise
+        tell(folder.path / files.CONTROL, files.BELL + b"\n")
+        self._ring()
 
-    def next_chunks(self) -> list[LogChunk]:
+    def read(self, timeout: float) -> Sequence[LogChunk]:
+        """Return what has come; see `LogStream.read`."""
+        deadline = time.monotonic() + timeout
+        with self._reading:
+            while not (self._closed or self.ended):
+                chunks = self._look()
+                left = deadline - time.monotonic()
+                if chunks or left <= 0:
+                    return chunks
+                wait_readable(self._bell, min(left, LOOK_SECONDS))
+        return []
+
+    def fileno(self) -> int | None:
+        """Return the bell's descriptor, which is readable at the end too."""
+        return None if self._closed else self._bell
+
+    def close(self) -> None:
+        """Close everything, once the thread that reads has woken up and left."""
+        with self._closing:
+            closed, self._closed = self._closed, True
+        if not closed:
+            self._ring()
+            with self._reading:
+                with suppress(OSError):
+                    self._path.unlink()
+                os.close(self._bell)
+                if self._file is not None:
+                    os.close(self._file)
+
+    def _ring(self) -> None:
+        with suppress(BlockingIOError):  # full: it is heard anyway
+            os.write(self._bell, files.RUNG)
+
+    def _look(self) -> list[LogChunk]:
+        """Return the next chunks, and note the end."""
+        with suppress(BlockingIOError):
+            os.read(self._bell, 65536)
+        try:
+            is_final = self._folder.status().state is ContainerState.EXITED
+        except FileNotFoundError:  # it was removed
+            is_final = True
+        before, chunks = self.activity, self._next_chunks()  # after that was asked, so that this is all there is
+        if self.activity == before and (is_final or not self._follow):
+            if is_final:
+                self._check_end()
+            self.ended = True
+        if self.ended or self.activity != before:  # there may be more
+            self._ring()
+        return chunks
+
+    def _next_chunks(self) -> list[LogChunk]:
         """Return the next chunks; nothing when all that there is has been read, or was to be skipped.
 
         Raises:
             ContainerError: What would come next is gone: it was not read in time, or damaged.
         """
+        path = self._folder.path
         while not self._broken:
-            following = self._following()  # asked first, so that what is read then is all of this file
+            this, following = (path / f"{files.LOG}{number}" for number in (self._number, self._number + 1))
+            goes_on = self._last is None or self._number < self._last
+            is_over = goes_on and (following.exists() or not this.exists())  # asked first, as above
             chunks, read = self._read_block()
-            self._position += read
-            self.activity += read
-            if chunks:
-                self._delivered, self._last_ns = True, chunks[-1].time_ns
-            if read or following is None:
+            if read or not is_over:
                 return chunks
             try:
-                self._open(following)
+                self._open(self._number + 1)
             except FileNotFoundError:  # the container is being removed
                 return []
-        name = self._folder.path.name
-        message = f"what came next in the log of container {name} was removed before it was read, or damaged"
-        raise ContainerError(message, operation="read_logs", container_id=name)
+        message = f"what came next in the log of container {path.name} was removed before it was read, or damaged"
+        raise ContainerError(message, operation="read_logs", container_id=path.name)
 
     def _read_block(self) -> tuple[list[LogChunk], int]:
         """Return what is new in the whole frames of the next block, and how many bytes of the file these take."""
@@ -98,62 +162,68 @@ class LogFiles:
                 chunks.append(LogChunk(stream, block[stop - new : stop], time_ns))
                 at[stream] += new
             read = stop
+        self._position += read
+        self.activity += read
+        if chunks:
+            self._delivered, self._last_ns = True, chunks[-1].time_ns
         return chunks, read
 
-    def check_end(self) -> None:
+    def _check_end(self) -> None:
         """Compare what was found with what the shim has counted, now that the log has ended.
 
         Raises:
             ContainerError: Something is missing behind what was read; the next reader is told how much.
         """
-        counts = (self._folder.record(files.EXIT) or {}).get("logged")
-        logged = dict(zip((Stream.STDOUT, Stream.STDERR), counts, strict=True)) if counts else None
-        self._miss(self._at if logged is None else logged, 0)
-        if logged is None and self._folder.path.is_dir() and not self._broken:  # its shim died: the end is not known
-            unknown = {gap.stream: gap for gap in self.lost}
+        logged = (files.read_record(self._folder.path / files.EXIT) or {}).get("logged")
+        if logged and logged != list(self._at.values()):
+            self._miss(dict(zip(self._at, logged, strict=True)), 0)
+        elif not logged and self._folder.path.is_dir():  # its shim died: the end is not known
+            known = {gap.stream: gap for gap in self.lost}
             self.lost = tuple(
-                unknown.get(stream) or LogGap(stream=stream, size=None, since_ns=self._last_ns, until_ns=self._last_ns)
+                known.get(stream) or LogGap(stream=stream, size=None, since_ns=self._last_ns, until_ns=self._last_ns)
                 for stream in Stream
             )
         if self._broken:
-            self.next_chunks()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    def _first_needed(self, numbers: Sequence[int]) -> int:
-        """Return the newest file that does not begin behind the cursor, or the oldest one."""
-        for number in reversed(numbers[1:]):
-            with suppress(FileNotFoundError):
-                self._file = os.open(self._folder.path / files.log_name(number), os.O_RDONLY)
-                before, _ = self._begins(number, self._file)
-                self.close()
-                if all(before[stream] <= at for stream, at in self._at.items()):
-                    return number
-        return numbers[0]
+            self._next_chunks()
 
     def _open(self, number: int) -> None:
-        """Go on to a file, or to the oldest one behind it, and note what is gone before its first byte."""
+        """Go on to a file, or to the oldest one behind it, and note what is gone before its first byte.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
         while True:
             try:
-                descriptor = os.open(self._folder.path / files.log_name(number), os.O_RDONLY)
+                descriptor = os.open(self._folder.path / f"{files.LOG}{number}", os.O_RDONLY)
                 break
             except FileNotFoundError:
                 behind = [other for other in self._numbers() if other > number]
                 if not behind:
                     raise
                 number = behind[0]
-        self.close()
+        if self._file is not None:
+            os.close(self._file)
         self._number, self._file = number, descriptor
-        before, first_ns = self._begins(number, descriptor)
-        self._miss(before, first_ns)
-        self._passed, self._position, self._torn = before, files.HEAD.size, False
+        self._passed, self._position, self._torn = dict.fromkeys(Stream, 0), files.HEAD.size, False
+        if number:  # nothing comes before the first one
+            self._passed, first_ns = self._begins(descriptor)
+            self._miss(self._passed, first_ns)
         self._end = None if self._last is None or number < self._last else os.fstat(descriptor).st_size
 
-    def _begins(self, number: int, descriptor: int) -> tuple[dict[Stream, int], int]:
+    def _numbers(self) -> list[int]:
+        found = (name.removeprefix(files.LOG) for name in os.listdir(self._folder.path) if name.startswith(files.LOG))  # noqa: PTH208 - only names
+        return sorted(int(number) for number in found if number.isdecimal())
+
+    def _first_needed(self) -> int:
+        """Return the newest file that does not begin behind the cursor; 0 where the oldest one does."""
+        for number in reversed(self._numbers()):
+            with suppress(FileNotFoundError), (self._folder.path / f"{files.LOG}{number}").open("rb") as file:
+                before, _ = self._begins(file.fileno())
+                if all(before[stream] <= at for stream, at in self._at.items()):
+                    return number
+        return 0
+
+    def _begins(self, descriptor: int) -> tuple[dict[Stream, int], int]:
         """Return how many bytes of each stream were logged before a file, and the time of its first frame or 0.
 
         One that does not say how many, because it was cut, begins where we are.
@@ -161,8 +231,6 @@ class LogFiles:
         content = os.pread(descriptor, files.HEAD.size + files.FRAME.size, 0)
         head, frame = content[: files.HEAD.size], content[files.HEAD.size :]
         time_ns = int(files.FRAME.unpack(frame)[0]) if len(frame) == files.FRAME.size else 0
-        if number == 0:
-            return dict.fromkeys(Stream, 0), time_ns
         if len(head) < files.HEAD.size:
             return dict(self._at), time_ns
         return dict(zip(_STREAMS.values(), files.HEAD.unpack(head), strict=True)), time_ns
@@ -181,103 +249,3 @@ class LogFiles:
             gaps[stream] = LogGap(stream=stream, size=size, since_ns=self._last_ns, until_ns=until_ns or self._last_ns)
             self._at[stream] = until[stream]
         self.lost = tuple(gaps.values())
-
-    def _numbers(self) -> list[int]:
-        found = (name.removeprefix(files.LOG) for name in os.listdir(self._folder.path) if name.startswith(files.LOG))  # noqa: PTH208 - only names
-        return sorted(int(number) for number in found if number.isdecimal())
-
-    def _following(self) -> int | None:
-        """Return the number of the file to read after this one, or None while this is the last one."""
-        if self._last is not None and self._number >= self._last:
-            return None
-        for number in (self._number + 1, self._number):
-            if (self._folder.path / files.log_name(number)).exists():
-                return number if number > self._number else None
-        with suppress(FileNotFoundError):  # the container is being removed
-            return next((number for number in self._numbers() if number > self._number), None)
-        return None
-
-
-class ShimLogStream(LogStream):
-    """The log from a cursor on.
-
-    Args:
-        folder: The container.
-        cursor: How much of each stream to skip.
-        follow: Whether to go on until the container ends.
-    """
-
-    ended = False
-
-    def __init__(self, folder: ContainerFolder, *, cursor: LogCursor, follow: bool) -> None:
-        self._folder = folder
-        self._follow = follow
-        self._bell = Bell(folder)
-        try:
-            self._files = LogFiles(folder, cursor=cursor, follow=follow)
-        except OSError:
-            self._bell.close()
-            raise
-        self._reading = Lock()
-        self._closing = Lock()
-        self._closed = False
-        if not follow or folder.log_is_final():
-            self._bell.let_go()  # no news will come
-
-    @property
-    def lost(self) -> Sequence[LogGap]:
-        """What is gone before the first byte: of a bot that may write without an end, only the newest is kept."""
-        return self._files.lost
-
-    @property
-    def activity(self) -> int:
-        """Bytes of the log's files that were read, those that are skipped too."""
-        return self._files.activity
-
-    def read(self, timeout: float) -> Sequence[LogChunk]:
-        """Return what has come; see `LogStream.read`."""
-        deadline = time.monotonic() + timeout
-        with self._reading:
-            while not (self._closed or self.ended):
-                before = self._files.activity
-                if chunks := self._look():
-                    return chunks
-                left = deadline - time.monotonic()
-                if self.ended or left <= 0:
-                    break
-                if self._files.activity == before:
-                    wait_readable(self._bell.descriptor, left if self._bell.connected else min(left, LOOK_SECONDS))
-        return []
-
-    def fileno(self) -> int | None:
-        """Return the bell's descriptor, which is readable at the end too."""
-        return None if self._closed else self._bell.descriptor
-
-    def close(self) -> None:
-        """Close everything, once the thread that reads has woken up and left."""
-        with self._closing:
-            closed, self._closed = self._closed, True
-        if not closed:
-            ring(self._bell.path, files.RUNG)
-            with self._reading:
-                self._bell.close()
-                self._files.close()
-
-    def _look(self) -> list[LogChunk]:
-        if self._follow and self._bell.connected and not wait_readable(self._bell.descriptor, 0.0):
-            return []  # nothing has come since it was heard, which is done only where there is nothing more
-        before = self._files.activity
-        chunks = self._files.next_chunks()
-        if self._files.activity != before:
-            return chunks  # the bell is left as it is: there may be more
-        self._bell.hear()
-        final = self._folder.log_is_final()  # asked first, so that what follows is all there is
-        chunks = self._files.next_chunks()
-        if self._files.activity != before:
-            ring(self._bell.path, files.RUNG)  # it came meanwhile, and there may be more
-        elif final or not self._follow:
-            if final:
-                self._files.check_end()
-            self.ended = True
-            self._bell.let_go()
-        return chunks

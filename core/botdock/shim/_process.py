@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from botdock.errors import EngineUnavailableError
+from botdock.model import EngineEvents
 from botdock.shim._program import files
 from botdock.shim._program.processes import kill_below, signal_groups
 
@@ -23,7 +25,7 @@ _PROGRAM = str(Path(__file__).resolve().parent)
 ALONE = "from _program.main import main; main()"
 """Starts the shim of a container, whose folder is the argument, and ends as soon as that is on its own."""
 _SERVER = "from _program.fork_server import serve; serve()"
-_KEPT_VARIABLES = ("LD_LIBRARY_PATH",)
+_ENVIRONMENT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 """What a Python with a shared library of its own may need to start at all."""
 _ANSWER_BYTES = 64 * 1024
 POLL_SECONDS = 0.02
@@ -62,6 +64,78 @@ def wait_readable(descriptor: int, timeout: float) -> bool:
     return bool(poll.poll(math.ceil(max(0.0, min(timeout, LONGEST_POLL)) * 1000)))
 
 
+class ShimEvents(EngineEvents):
+    """Ends of the containers that it was told to watch, each by a descriptor of its shim, for one thread that sleeps.
+
+    Args:
+        engine: Its name, for messages.
+
+    Raises:
+        OSError: No descriptor is left.
+    """
+
+    is_certain = True
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+        self._lock = Lock()
+        self._watched: dict[int, str] = {}
+        self._poll = select.epoll()
+        self._closing = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll.register(self._closing, select.EPOLLIN)
+        self._cut = self._closed = False
+
+    def watch(self, name: str, shim: Mapping[str, Any] | None) -> None:
+        """Watch a container by its shim's record; without a descriptor for it, nothing more is told at all."""
+        with self._lock:
+            if shim is None or self._closed or name in self._watched.values():
+                return
+            try:
+                descriptor = os.pidfd_open(shim["pid"])
+            except ProcessLookupError:
+                return  # the look that comes next sees its end
+            except OSError:  # no descriptor is left, or the kernel is too old
+                self._cut = True
+                os.eventfd_write(self._closing, 1)
+                return
+            if not is_alive(shim):  # the number has passed to another one
+                os.close(descriptor)
+                return
+            self._watched[descriptor] = name
+            self._poll.register(descriptor, select.EPOLLIN)
+
+    def read(self, timeout: float) -> Sequence[str]:
+        """Return the containers whose shims have ended."""
+        ended: list[str] = []
+        with suppress(ValueError):  # closed meanwhile
+            found = self._poll.poll(timeout)
+            with self._lock:
+                ended = [self._forget(descriptor) for descriptor, _ in found if descriptor in self._watched]
+        if self._cut:
+            raise EngineUnavailableError("ends are not told", engine=self._engine, operation="events")
+        return ended
+
+    def _forget(self, descriptor: int) -> str:
+        self._poll.unregister(descriptor)
+        os.close(descriptor)
+        return self._watched.pop(descriptor)
+
+    def close(self) -> None:
+        """Let `read` return, and let go of all."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            os.eventfd_write(self._closing, 1)
+            for descriptor in list(self._watched):
+                self._forget(descriptor)
+
+    def __del__(self) -> None:
+        """Let go of what a reader may still have slept on when it was closed."""
+        self._poll.close()
+        os.close(self._closing)
+
+
 def kill_process(process: Mapping[str, Any]) -> None:
     """Kill a process and its group, if it is still that one; first what is below it, which would get another parent."""
     if is_alive(process):
@@ -87,7 +161,7 @@ def start_alone(folder: Path, *, errors: int, timeout: float) -> bytes:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=_environment(),
+            env=_ENVIRONMENT,
             cwd="/",
             start_new_session=True,
             timeout=timeout,
@@ -105,10 +179,6 @@ def python_command(code: str, *arguments: str) -> list[str]:
     """
     taking = f"import sys; sys.path.append(sys.argv.pop()); {code}"
     return [sys.executable, "-I", "-S", "-c", taking, *arguments, _PROGRAM]
-
-
-def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
 
 
 class ForkServer:
@@ -183,7 +253,7 @@ class ForkServer:
                     self._pid = os.posix_spawn(
                         sys.executable,
                         python_command(_SERVER),
-                        _environment(),
+                        _ENVIRONMENT,
                         file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
                         setsid=True,
                         setsigdef=[signal.SIGPIPE],

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from botdock.shim._program.files import claim_record, identity_of, read_record, write_record
+from botdock.shim._program.files import identity_of, read_record, write_record
 
 
 def test_records_are_replaced_and_claimed(tmp_path: Path) -> None:
     path = str(tmp_path / "record")
     assert read_record(path) is None
-    assert claim_record(path, {"n": 1})
-    assert not claim_record(path, {"n": 2})
+    assert write_record(path, {"n": 1}, once=True)
+    assert not write_record(path, {"n": 2}, once=True)
     assert read_record(path) == {"n": 1}
-    write_record(path, {"n": 3})
+    assert write_record(path, {"n": 3})
     assert read_record(path) == {"n": 3}
     assert [found.name for found in tmp_path.iterdir()] == ["record"]
     assert (tmp_path / "record").stat().st_mode & 0o777 == 0o600

@@ -64,7 +64,7 @@ def test_whatever_is_missing_of_an_ended_log_is_counted(
     engine: ProcessEngine, state: Path, shell_spec: Any, damage: Callable[[bytes, int], bytes]
 ) -> None:
     container = ended(engine, shell_spec(BOT))
-    log = state / container.id / files.log_name(0)
+    log = state / container.id / f"{files.LOG}0"
     content = log.read_bytes()
     assert collected(engine, container) == (WRITTEN, {})
     for at in range(len(content)):
@@ -83,7 +83,7 @@ def test_what_is_damaged_in_the_middle_is_counted_and_the_rest_read(
     second = files.FRAME.pack(1, 5, files.STDOUT) + b"after"
     for number, content in enumerate((files.FRAME.pack(1, 9, files.STDOUT) + b"cut", second)):
         head = files.HEAD.pack(9 * number, 0)
-        (folder / files.log_name(number)).write_bytes(head + content)
+        (folder / f"{files.LOG}{number}").write_bytes(head + content)
     document = {**(read_record(str(folder / files.EXIT)) or {}), "logged": [14, 0]}
     write_record(str(folder / files.EXIT), document)
     found, gaps = collected(engine, container)
@@ -114,7 +114,7 @@ def test_skipping_what_is_stored_is_a_block_a_read(
 ) -> None:
     container = ended(engine, shell_spec("true"))
     frame = files.FRAME.pack(1, 9, files.STDOUT) + b"123456789"
-    (state / container.id / files.log_name(0)).write_bytes(files.HEAD.pack(0, 0) + 50 * frame)
+    (state / container.id / f"{files.LOG}0").write_bytes(files.HEAD.pack(0, 0) + 50 * frame)
     monkeypatch.setattr(_log, "BLOCK", 3 * len(frame))
     cursor = LogCursor(stdout=50 * 9 - 1)
     with engine.read_logs(container, cursor=cursor, follow=True, timeout=CALL) as stream:

@@ -17,8 +17,7 @@ from botdock.errors import ContainerError, ContainerNotFoundError
 from botdock.model import LogCursor, Stream
 from botdock.shim import _log as reading
 from botdock.shim._container import ContainerFolder
-from botdock.shim._events import Bell
-from botdock.shim._log import LogFiles
+from botdock.shim._log import ShimLogStream
 from botdock.shim._program import files
 from botdock.shim._program import log as writing
 from botdock.shim._program.log import HASTY_READS, LARGE_PIPE, MUCH, Bells, Pace
@@ -43,16 +42,15 @@ def joined(written: Frames, stream: Stream) -> bytes:
 
 def read_all(content: bytes, *, stdout: int = 0, stderr: int = 0, later: bytes = b"") -> Frames:
     with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / files.log_name(0)
+        file, cursor = Path(name) / f"{files.LOG}0", LogCursor(stdout=stdout, stderr=stderr)
         file.write_bytes(files.HEAD.pack(0, 0) + content)
-        reader = LogFiles(ContainerFolder(Path(name)), cursor=LogCursor(stdout=stdout, stderr=stderr), follow=False)
-        with file.open("ab") as more:
-            more.write(later)
-        found, activity = Frames(), -1
-        while activity != reader.activity:
-            activity = reader.activity
-            found += [(chunk.stream, chunk.data) for chunk in reader.next_chunks()]
-        reader.close()
+        (file.parent / files.BELLS).mkdir()
+        found = Frames()
+        with ShimLogStream(ContainerFolder(file.parent), cursor=cursor, follow=False) as stream:
+            with file.open("ab") as more:
+                more.write(later)
+            while not stream.ended:
+                found += [(chunk.stream, chunk.data) for chunk in stream.read(CALL)]
         return found
 
 
@@ -84,7 +82,7 @@ def test_blocks_may_end_anywhere(written: Frames, block: int) -> None:
 
 def test_a_stream_whose_log_is_gone_leaves_nothing_open(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     container = engine.create(*shell_spec("true"), timeout=CALL)
-    (state / container.id / files.log_name(0)).unlink()
+    (state / container.id / f"{files.LOG}0").unlink()
     before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(ContainerNotFoundError):
         engine.attach(container, timeout=CALL)
@@ -133,6 +131,7 @@ def test_errors_of_the_system_are_errors_of_the_container(
 
 def test_a_bell_is_never_seen_before_somebody_listens_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / files.BELLS).mkdir()
+    (tmp_path / f"{files.LOG}0").touch()
     make, shim = os.mkfifo, Bells(str(tmp_path / files.BELLS))
 
     def made_and_looked_at(path: Path, mode: int) -> None:
@@ -140,12 +139,10 @@ def test_a_bell_is_never_seen_before_somebody_listens_to_it(tmp_path: Path, monk
         shim.scan()
 
     monkeypatch.setattr(os, "mkfifo", made_and_looked_at)
-    bell = Bell(ContainerFolder(tmp_path))
-    shim.scan()
-    bell.hear()
-    assert bell.connected
+    with ShimLogStream(ContainerFolder(tmp_path), cursor=LogCursor(), follow=True):
+        shim.scan()
+        assert len(list((tmp_path / files.BELLS).iterdir())) == 1, "it was not taken down"
     shim.close()
-    bell.close()
 
 
 def test_only_what_a_bot_writes_all_the_time_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,10 +219,10 @@ def test_what_a_runner_left_half_made_is_swept(engine: ProcessEngine, state: Pat
     long_ago = time.time() - 2 * folders.STALE_SECONDS
     os.utime(old, (long_ago, long_ago))
     container = engine.create(*shell_spec("true"), timeout=CALL)
+    assert [info.container_id for info in engine.list({}, timeout=CALL)] == [container.id]
     assert not old.exists()
     assert not temporary.exists()
     assert fresh.exists()
-    assert [info.container_id for info in engine.list({}, timeout=CALL)] == [container.id]
 
 
 def test_a_create_that_fails_half_way_leaves_nothing(
@@ -269,10 +269,10 @@ def record(state: Path, container: ContainerHandle, name: str) -> dict[str, Any]
 
 def test_a_fifo_that_is_full_has_been_heard_of(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
-    assert not folders.ring(tmp_path / "fifo", b"!"), "it has no reader"
+    assert not folders.tell(tmp_path / "fifo", b"!"), "it has no reader"
     descriptor = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
     for _ in range(20):
-        assert folders.ring(tmp_path / "fifo", b"!" * 4096), "whether or not it fits"
+        assert folders.tell(tmp_path / "fifo", b"!" * 4096), "whether or not it fits"
     os.close(descriptor)
 
 

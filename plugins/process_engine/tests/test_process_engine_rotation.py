@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 from botdock.errors import ContainerError
 from botdock.model import DEFAULT_LIMITS, LogChunk, LogCursor, LogGap, LogStream, Stream
 from botdock.shim._container import ContainerFolder
-from botdock.shim._log import LogFiles
+from botdock.shim._log import ShimLogStream
 from botdock.shim._program import files
 from botdock.shim._program import log as writing
-from botdock.shim._program.files import make_log_file
 from botdock.shim._program.log import Log
 from botdock_engine_process.engine import ProcessEngine
 from testbed.drills import count
@@ -54,9 +53,9 @@ class Reading:
         self.lost = dict.fromkeys(Stream, 0)
         self.files = self.open(follow=True)
 
-    def open(self, *, follow: bool) -> LogFiles:
+    def open(self, *, follow: bool) -> ShimLogStream:
         cursor = LogCursor(stdout=self.at[Stream.STDOUT], stderr=self.at[Stream.STDERR])
-        return LogFiles(self.folder, cursor=cursor, follow=follow)
+        return ShimLogStream(self.folder, cursor=cursor, follow=follow)
 
     def reopen(self) -> None:
         self.files.close()
@@ -73,12 +72,12 @@ class Reading:
         """Take the next chunks; return whether there was something to read."""
         before = self.files, self.files.activity
         try:
-            chunks = self.files.next_chunks()
+            chunks = self.files.read(0.0)
         except ContainerError:
             with pytest.raises(ContainerError):
-                self.files.next_chunks()
+                self.files.read(0.0)
             self.reopen()
-            chunks = self.files.next_chunks()
+            chunks = self.files.read(0.0)
         for chunk in chunks:
             begin = self.at[chunk.stream]
             assert chunk.data == self.written[chunk.stream][begin : begin + len(chunk.data)]
@@ -92,14 +91,23 @@ class Reading:
 
     def look(self) -> None:
         """Read what is there once, from the first byte on."""
-        files, found = LogFiles(self.folder, cursor=LogCursor(), follow=False), dict.fromkeys(Stream, b"")
-        while chunks := files.next_chunks():
-            for chunk in chunks:
-                found[chunk.stream] += chunk.data
-        files.close()
-        lost = {gap.stream: gap.size or 0 for gap in files.lost}
+        found, lost = read_once(self.folder)
         for stream, data in found.items():
             assert data == self.written[stream][lost.get(stream, 0) :]
+
+
+def read_once(folder: ContainerFolder) -> tuple[dict[Stream, bytes], dict[Stream, int]]:
+    """Return what is in a log, and how much of each stream is gone before it."""
+    found = dict.fromkeys(Stream, b"")
+    with ShimLogStream(folder, cursor=LogCursor(), follow=False) as stream:
+        for chunk in rest_of(stream):
+            found[chunk.stream] += chunk.data
+        return found, {gap.stream: gap.size or 0 for gap in stream.lost}
+
+
+def begin_log(folder: Path) -> None:
+    (folder / files.BELLS).mkdir()
+    (folder / f"{files.LOG}0").write_bytes(files.HEAD.pack(0, 0))
 
 
 @contextmanager
@@ -116,7 +124,7 @@ def working_in(folder: Path) -> Iterator[None]:
 def test_whoever_reads_has_every_byte_or_is_told_that_it_is_gone(steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as name, working_in(Path(name)), pytest.MonkeyPatch.context() as patch:
         patch.setattr(writing, "BURST", 0)
-        make_log_file(0)
+        begin_log(Path(name))
         tail, written = Log(LIMIT, newest=True), dict.fromkeys(Stream, b"")
         reading = Reading(Path(name), written)
         acts: dict[str, Callable[[], object]] = {
@@ -136,7 +144,7 @@ def test_whoever_reads_has_every_byte_or_is_told_that_it_is_gone(steps: list[Any
         reading.files.close()
         tail.close()
         assert sum(reading.lost.values()) <= max(0, sum(map(len, written.values())) - LIMIT)
-        assert sum(path.stat().st_size for path in Path(name).iterdir()) <= bound(written)
+        assert sum(path.stat().st_size for path in Path(name).glob(f"{files.LOG}*")) <= bound(written)
 
 
 def bound(written: dict[Stream, bytes]) -> int:
@@ -154,22 +162,16 @@ def test_tiny_writes_take_about_twice_their_bytes_of_the_disk(
 ) -> None:
     monkeypatch.setattr(writing, "BURST", 0)
     with working_in(tmp_path):
-        make_log_file(0)
+        begin_log(tmp_path)
         log, written = Log(limit, newest=newest), {Stream.STDOUT: bytearray(), Stream.STDERR: bytearray()}
         for number in range(WRITES):
             stream = Stream.STDERR if number % 3 else Stream.STDOUT
             written[stream].append(number % 251)
             log.append(KINDS[stream], bytes(written[stream][-1:]))
         log.close()
-    taken = [path.stat().st_size for path in tmp_path.iterdir()]
+    taken = [path.stat().st_size for path in tmp_path.glob(f"{files.LOG}*")]
     assert sum(taken) <= 2 * min(2 * limit, WRITES) + len(taken) * (writing.FREE_FRAMES + 100)
-    files = LogFiles(ContainerFolder(tmp_path), cursor=LogCursor(), follow=False)
-    lost = {gap.stream: gap.size or 0 for gap in files.lost}
-    found = dict.fromkeys(Stream, b"")
-    while chunks := files.next_chunks():
-        for chunk in chunks:
-            found[chunk.stream] += chunk.data
-    files.close()
+    found, lost = read_once(ContainerFolder(tmp_path))
     assert found == {stream: bytes(data[lost.get(stream, 0) :]) for stream, data in written.items()}
     assert sum(lost.values()) <= WRITES - min(limit, WRITES)
 
@@ -240,17 +242,15 @@ def test_a_log_whose_files_go_while_it_is_read_has_ended(
     engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     container = engine.create(*shell_spec("true"), timeout=CALL)
-    make_log_file(1, stdout=1, folder=str(state / container.id))
+    (state / container.id / f"{files.LOG}1").write_bytes(files.HEAD.pack(1, 0))
     with engine.attach(container, timeout=CALL) as stream:
-        real = LogFiles._following
+        go_on = ShimLogStream._open
 
-        def removed_then(files: LogFiles) -> int | None:
-            following = real(files)
-            if following is not None:
-                engine.remove(container, timeout=CALL)
-            return following
+        def removed_meanwhile(stream: ShimLogStream, number: int) -> None:
+            engine.remove(container, timeout=CALL)
+            go_on(stream, number)
 
-        monkeypatch.setattr(LogFiles, "_following", removed_then)
+        monkeypatch.setattr(ShimLogStream, "_open", removed_meanwhile)
         assert list(stream.read(CALL)) == []
         assert stream.ended
     assert engine.list({}, timeout=CALL) == []

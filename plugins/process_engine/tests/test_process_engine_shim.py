@@ -16,10 +16,10 @@ import attrs
 import pytest
 
 from botdock.model import ContainerState
-from botdock.shim._container import LOST, ContainerFolder
+from botdock.shim._container import LOST, ContainerFolder, tell
 from botdock.shim._program import files
 from botdock.shim._program import log as writing
-from botdock.shim._program.files import identity_of, make_log_file, read_record, write_record
+from botdock.shim._program.files import identity_of, read_record, write_record
 from botdock.shim._program.log import Bells, LogFile
 from botdock.shim._program.main import run_shim
 from botdock_engine_process.engine import ProcessEngine
@@ -90,7 +90,7 @@ def test_it_stops_with_grace_and_then_kills(supervised: Any) -> None:
     one = supervised("trap '' TERM; echo up; while :; do sleep 1 & wait; done")
     assert one.answer() == ""
     until(lambda: frames(one.folder))
-    one.folder.tell(b"stop 0.05")
+    tell(one.folder.path / files.CONTROL, b"stop 0.05\n")
     assert one.ending()["signal"] == 9
 
 
@@ -142,8 +142,8 @@ def test_a_log_that_cannot_be_written_ends_the_bot(supervised: Any, tmp_path: Pa
     spec = shell_spec("echo hello; exec sleep 600")
     path = tmp_path / "state" / spec.run.name
     made(path, spec)
-    (path / files.log_name(0)).unlink()
-    (path / files.log_name(0)).symlink_to("/dev/full")
+    (path / f"{files.LOG}0").unlink()
+    (path / f"{files.LOG}0").symlink_to("/dev/full")
     one = supervised.again(path)
     assert one.answer() == ""
     assert one.ending()["error"] == "the log could not be written: No space left on device"
@@ -155,11 +155,11 @@ def disk_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Pa
     """A disk that takes the record of no end; return what is there once it was tried, and what opens it."""
     tried, opened = tmp_path / "tried", tmp_path / "opened"
 
-    def written(path: str, record: dict[str, Any]) -> None:
+    def written(path: str, record: dict[str, Any], *, once: bool = False) -> bool:
         if path == files.EXIT and not opened.exists():
             tried.touch()
             raise OSError(errno.EROFS, "Read-only file system")
-        write_record(path, record)
+        return write_record(path, record, once=once)
 
     monkeypatch.setattr("botdock.shim._program.main.write_record", written)  # the shim is forked from us
     monkeypatch.setattr("botdock.shim._program.main.RETRY_SECONDS", 0.01)
@@ -180,7 +180,7 @@ def test_who_stops_it_need_not_wait_for_the_disk(supervised: Any, disk_gate: tup
     one = supervised("exit 7")
     assert one.answer() == ""
     until(disk_gate[0].exists)
-    one.folder.tell(b"stop 0")
+    tell(one.folder.path / files.CONTROL, b"stop 0\n")
     one.process.join(SECONDS)
     assert (one.process.exitcode, one.folder.status().error) == (1, LOST)
 
@@ -214,7 +214,7 @@ def test_of_a_removal_and_a_late_start_one_gets_the_plan(
     monkeypatch.setattr("botdock.shim._program.main.read_record", removed_meanwhile)
     monkeypatch.setattr("botdock.shim._container.kill_process", lambda _: None)  # it would be this very process
     assert supervised.again(folder.path).answer() == "its plan is gone"
-    assert folder.record(files.BOT) is None
+    assert not (folder.path / files.BOT).exists()
 
 
 def test_a_shim_that_fails_takes_its_bot_along(supervised: Any, tmp_path: Path, shell_spec: Any) -> None:
@@ -224,15 +224,16 @@ def test_a_shim_that_fails_takes_its_bot_along(supervised: Any, tmp_path: Path, 
     one = supervised.again(path)
     assert one.answer() == ""
     bot = json.loads(one.folder.path.joinpath(files.BOT).read_text())
-    one.folder.tell(b"stop soon")  # no number
+    tell(one.folder.path / files.CONTROL, b"stop soon\n")  # no number
     one.process.join(SECONDS)
     assert one.process.exitcode == 1
     assert identity_of(bot["pid"]) != bot["identity"]
 
 
 def test_a_log_keeps_its_whole_frames_when_a_write_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_log_file(0, folder=str(tmp_path))
-    log = LogFile(str(tmp_path / files.log_name(0)))
+    path = tmp_path / f"{files.LOG}0"
+    path.write_bytes(files.HEAD.pack(0, 0))
+    log = LogFile(str(path))
     log.append(files.STDOUT, b"whole")
     write, sizes = os.write, iter([4])
 
@@ -265,7 +266,7 @@ def test_bells_hear_and_those_of_the_dead_are_taken_down(tmp_path: Path) -> None
     bells.scan()
     os.close(dies)
     bells.ring()
-    assert os.read(alive, 10) == files.CONNECTED + files.RUNG
+    assert os.read(alive, 10) == 2 * files.RUNG
     assert [path.name for path in tmp_path.iterdir()] == ["alive"]
     for _ in range(70_000):  # more than a pipe holds
         bells.ring()
@@ -278,7 +279,7 @@ def test_a_folder_of_bells_that_is_gone_is_no_trouble(tmp_path: Path) -> None:
 
 
 def frames(folder: ContainerFolder) -> list[tuple[int, bytes]]:
-    data, found = folder.path.joinpath(files.log_name(0)).read_bytes()[files.HEAD.size :], []
+    data, found = folder.path.joinpath(f"{files.LOG}0").read_bytes()[files.HEAD.size :], []
     while data:
         _, size, stream = files.FRAME.unpack_from(data)
         end = files.FRAME.size + size

@@ -18,7 +18,7 @@ import pytest
 
 from botdock.errors import EngineTimeoutError
 from botdock.model import ContainerHandle, ContainerState
-from botdock.shim._events import ShimEvents
+from botdock.shim._process import ShimEvents
 from botdock.shim._program import files, processes
 from botdock_engine_process.engine import ProcessEngine
 from testbed.waiting import until

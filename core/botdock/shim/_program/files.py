@@ -27,8 +27,8 @@ EXIT = "exit.json"
 stdout and of stderr that the log was given; `relayed`, whether the exit code is what an init of the bot made of its
 end; where there are cgroups, `oom_killed memory_peak cpu_seconds`. Written last: the log is complete."""
 LOG = "log."
-"""What the bot wrote, in files of this name and a number; the oldest ones may be gone. Each is a `HEAD` and frames of
-`FRAME` and that many bytes, and appears with its head; to one that is followed by another nothing is added."""
+"""What the bot wrote, in files of this name and a number, from 0 on; the oldest ones may be gone. Each is a `HEAD` and
+frames of `FRAME` and that many bytes, and appears with its head; to one that another follows, nothing is added."""
 CONTROL = "control"
 """A FIFO that the shim reads lines from: `BELL`, or `STOP` with the seconds of grace."""
 BELLS = "bells"
@@ -44,28 +44,31 @@ STDERR = 2
 BELL = b"bell"
 STOP = b"stop"
 
-CONNECTED = b"C"
-"""The first byte that the shim writes into a bell."""
 RUNG = b"!"
+"""What is written into a bell."""
 
 _boot_id = ""
 NO_PROC = "unverified"
 """The identity of a process on a system without /proc."""
 
 
-def log_name(number: int) -> str:
-    """Return the name of a file of the log."""
-    return f"{LOG}{number}"
+def write_record(path: str | os.PathLike[str], record: dict[str, Any], *, once: bool = False) -> bool:
+    """Write a record, readable by its owner only, in place of what was there.
 
+    Args:
+        path: Where it is.
+        record: What it holds.
+        once: Whether one that is there already stays.
 
-def write_record(path: str, record: dict[str, Any]) -> None:
-    """Write a record, readable by its owner only, in place of what was there."""
-    os.replace(_write_new(path, record), path)
-
-
-def claim_record(path: str, record: dict[str, Any]) -> bool:
-    """Write a record unless there is one already; return whether it was written."""
-    new = _write_new(path, record)
+    Returns:
+        Whether it was written.
+    """
+    new = f"{path}.{os.getpid()}.new"
+    with open(new, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(json.dumps(record).encode())
+    if not once:
+        os.replace(new, path)
+        return True
     try:
         os.link(new, path)
     except FileExistsError:
@@ -75,7 +78,7 @@ def claim_record(path: str, record: dict[str, Any]) -> bool:
     return True
 
 
-def read_record(path: str) -> dict[str, Any] | None:
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Return a record; None where it is absent, or a crash of the machine left a part of it."""
     try:
         with open(path, "rb", 0) as file:
@@ -85,17 +88,15 @@ def read_record(path: str) -> dict[str, Any] | None:
     return record
 
 
-def _write_new(path: str, record: dict[str, Any]) -> str:
-    new = f"{path}.{os.getpid()}.new"
-    with open(new, "wb", 0, opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        rest = memoryview(json.dumps(record).encode())
-        while rest:
-            rest = rest[file.write(rest) :]
-    return new
-
-
 def identity_of(pid: int) -> str | None:
-    """Return what tells this process from a later one of the same number; None when it is dead or a zombie."""
+    """Return what tells this process from a later one of the same number; None when it is dead or a zombie.
+
+    Its beginning is that of this boot: no process lives to see a second.
+    """
+    global _boot_id  # noqa: PLW0603 - importing functools for its cache would lengthen the start of every bot
+    if not _boot_id:
+        with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            _boot_id = file.read().strip()
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -105,35 +106,4 @@ def identity_of(pid: int) -> str | None:
                 os.kill(pid, 0)
                 return NO_PROC
         return None
-    return None if fields[0] in b"ZXx" else f"{_boot()}:{fields[19].decode()}"
-
-
-def _boot() -> str:
-    """Return what tells this boot from another one; no process lives to see a second."""
-    global _boot_id  # noqa: PLW0603 - importing functools for its cache would lengthen the start of every bot
-    if not _boot_id:
-        with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            _boot_id = file.read().strip()
-    return _boot_id
-
-
-def make_log_file(number: int, stdout: int = 0, stderr: int = 0, *, folder: str = ".") -> None:
-    """Make a file of the log, which appears with its head.
-
-    Args:
-        number: Of the file.
-        stdout: Bytes of stdout in those before it.
-        stderr: Bytes of stderr in those before it.
-        folder: Of the container.
-
-    Raises:
-        OSError: The disk is full, or the like; the file is then absent.
-    """
-    path = f"{folder}/{log_name(number)}"
-    new = f"{path}.new"
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, HEAD.pack(stdout, stderr))
-    finally:
-        os.close(descriptor)
-    os.replace(new, path)
+    return None if fields[0] in b"ZXx" else f"{_boot_id}:{fields[19].decode()}"

@@ -1,6 +1,6 @@
 """Writing the log, and telling its readers."""
 
-# ruff: noqa: PTH108, PTH208 - importing pathlib would lengthen the start of every bot
+# ruff: noqa: PTH105, PTH108, PTH208 - importing pathlib would lengthen the start of every bot
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import time
 from contextlib import suppress
 
-from .files import CONNECTED, FRAME, HEAD, RUNG, STDERR, STDOUT, log_name, make_log_file
+from .files import FRAME, HEAD, LOG, RUNG, STDERR, STDOUT
 
 FREE_FRAMES = 256 * 1024
 """Bytes that the frames of a file may take beyond those of the bot in it, before tiny pieces wait for more."""
@@ -105,7 +105,7 @@ class Log:
         self._limit = limit + (BURST if newest else OUTPUT_HEADROOM)
         self._full: list[tuple[int, int]] = []
         self._number = 0
-        self._file = LogFile(log_name(0))
+        self._file = LogFile(f"{LOG}0")
 
     def append(self, stream: int, data: bytes) -> bool:
         """Keep what the bot wrote; return whether all of it may be kept.
@@ -133,13 +133,16 @@ class Log:
 
     def _begin_file(self) -> None:
         self._file.flush()  # first: nothing is added to a file that another one follows
-        make_log_file(self._number + 1, self.logged[STDOUT], self.logged[STDERR])
-        following = LogFile(log_name(self._number + 1))
+        path = f"{LOG}{self._number + 1}"
+        with open(f"{path}.new", "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(HEAD.pack(self.logged[STDOUT], self.logged[STDERR]))
+        os.replace(f"{path}.new", path)  # so it appears with its head
+        following = LogFile(path)
         self._file.close()
         self._full.append((self._number, self._file.size))
         self._number, self._file = self._number + 1, following
         while sum(size for _, size in self._full[1:]) >= self._limit:
-            os.unlink(log_name(self._full.pop(0)[0]))
+            os.unlink(f"{LOG}{self._full.pop(0)[0]}")
 
 
 class Pace:
@@ -181,10 +184,10 @@ class Bells:
     def ring(self) -> None:
         """Say that there is news."""
         for name in tuple(self._open):
-            self._write(name, RUNG)
+            self._write(name)
 
     def close(self) -> None:
-        """Let go, which says that there will be no more news."""
+        """Let go: there will be no more news."""
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()
@@ -195,11 +198,11 @@ class Bells:
         except OSError:  # its reader was killed
             self._take_down(name)
         else:
-            self._write(name, CONNECTED)
+            self._write(name)  # of what was logged before
 
-    def _write(self, name: str, byte: bytes) -> None:
+    def _write(self, name: str) -> None:
         try:
-            os.write(self._open[name], byte)
+            os.write(self._open[name], RUNG)
         except BlockingIOError:  # it has not listened to what was rung before, so it need not hear this
             return
         except OSError:

@@ -16,7 +16,7 @@ from math import inf
 from . import files
 from .cgroups import read_usage
 from .child import Child
-from .files import claim_record, identity_of, read_record, write_record
+from .files import identity_of, read_record, write_record
 from .log import Bells, Log, Pace
 from .processes import kill_below, take_in_orphans
 
@@ -242,7 +242,7 @@ def run_shim(folder: str, report: Callable[[str], None]) -> None:
     """Run the bot of a container to its end, unless another shim does."""
     os.umask(0o077)
     os.chdir(folder)
-    if not claim_record(files.SHIM, {"pid": os.getpid(), "identity": identity_of(os.getpid())}):
+    if not write_record(files.SHIM, {"pid": os.getpid(), "identity": identity_of(os.getpid())}, once=True):
         report("it has been started already")
         return
     plan = read_record(files.PLAN)
