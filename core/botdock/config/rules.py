@@ -34,6 +34,11 @@ LIMIT = "limit"
 _SHOWN = 60
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LARGEST = 2**62
+_USERS = re.compile(r"([0-9]{1,10}):([0-9]{1,10})")
+LOWEST_USER, _HIGHEST_USER = 1000, 2**31 - 1
+"""Below are a system's own users; above are none that engines take."""
+OVERFLOW_USER = 65534
+"""Linux' `nobody`: files of users that are not mapped belong to it."""
 _SHORTEST = 0.001
 
 
@@ -139,6 +144,22 @@ def _unenforced_problem(unenforced: Mapping[str, Iterable[str]]) -> str | None:
     return None
 
 
+def user_range(text: str) -> range:
+    """Return the user ids that `first:count` names."""
+    first, count = map(int, text.split(":"))
+    return range(first, first + count)
+
+
+def _users_problem(text: str) -> str | None:
+    if not _USERS.fullmatch(text):
+        return f"{text!r} must be 'first:count' of user ids, such as 2000000:65536"
+    users = user_range(text)
+    if not users or users[0] < LOWEST_USER or users[-1] > _HIGHEST_USER or OVERFLOW_USER in users:
+        bounds = f"{LOWEST_USER} to {_HIGHEST_USER} without {OVERFLOW_USER}"
+        return f"{text!r} must be at least one user id, of {bounds}"
+    return None
+
+
 def _images_problem(patterns: Iterable[str]) -> str | None:
     for pattern in patterns:
         try:
@@ -197,6 +218,8 @@ UNENFORCED = Rule(
 PATH = Rule(path_problem)
 WEBHOOK = Rule(_webhook_problem)
 RESTART = Rule(restart_problem)
+USERS = Rule(_users_problem)
+"""Of the user ids that an engine gives bots; `user_range` returns them."""
 
 
 @attrs.frozen

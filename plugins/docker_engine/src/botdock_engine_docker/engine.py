@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
+from botdock.config import rules
 from botdock.errors import ContainerError
 from botdock.model import ContainerHandle, ContainerState, Engine
 from botdock_engine_docker.capabilities import Probe, probe
@@ -74,11 +75,10 @@ class DockerEngine(Engine):
         client = DockerClient(
             find_endpoint(docker), api_version=docker.api_version, connect_timeout=docker.connect_timeout
         )
-        first, count = map(int, docker.users.split(":"))
         tuning = Tuning(
             cpu_shares=docker.cpu_shares,
             runtime=docker.runtime,
-            users=range(first, first + count),
+            users=rules.user_range(docker.users),
             seccomp=read_profile(docker.seccomp),
         )
         return cls(client, tuning=tuning)

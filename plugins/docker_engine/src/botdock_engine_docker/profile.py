@@ -14,6 +14,17 @@ import attrs
 
 from botdock.errors import PolicyError
 from botdock.model import DEFAULT_LIMITS, Feature
+from botdock.model.profile import (
+    HOME,
+    HOSTNAME,
+    IDENTITY_FILES,
+    LOCKED_BYTES,
+    QUEUE_BYTES,
+    SHARED_MEMORY,
+    SIGNALS,
+    USUAL_ENVIRONMENT,
+    inodes_of,
+)
 from botdock.seccomp import ARCHITECTURES, allow_list
 
 if TYPE_CHECKING:
@@ -21,12 +32,6 @@ if TYPE_CHECKING:
 
     from botdock.model import ContainerRun, ContainerTemplate, Limits
 
-TMP = "/tmp"  # noqa: S108 - the bot's own, in its container
-SHARED_MEMORY = 64 * 1024 * 1024
-"""Bytes of /dev/shm at most; Docker's own default."""
-BYTES_PER_INODE = 4096
-"""A tmpfs may hold one file per so many bytes: its files cost kernel memory, however small they are."""
-FEWEST_INODES = 1024
 LOG_FACTOR = 2
 """The log may take so many times the output limit: each line of it costs some 40 bytes of bookkeeping."""
 LOG_HEADROOM = 1024 * 1024
@@ -34,18 +39,6 @@ LOG_HEADROOM = 1024 * 1024
 LOG_FILES = 2
 """With one, Docker would empty the only file when it is full."""
 NANO = 1_000_000_000
-HOSTNAME = "botdock"
-
-SIGNALS = 1024
-"""Timers and signals that wait, per bot: the kernel keeps each in memory of its own."""
-QUEUE_BYTES = 819_200
-"""Bytes of POSIX message queues per bot; Linux' own default."""
-LOCKED_BYTES = 64 * 1024
-"""Bytes per bot that may be locked into memory; Linux' own default for long."""
-NAME = "bot"
-"""What the bot's user and group are called, whatever their id is."""
-IDENTITY_FILES = ("passwd", "group")
-"""In the context folder: who the bot's user is; see `results.name_user`."""
 VOLUME = "/.botdock"
 """Where the volume itself appears that a run's files lie in; root alone may enter it."""
 SECRETS = "rw,noexec,nosuid,nodev,mode=700,size=16777216,nr_inodes=4096"
@@ -242,7 +235,7 @@ def _file_systems(
     return {
         "ReadonlyRootfs": True,
         "Tmpfs": {
-            **{target: _tmpfs(size) for target in sorted({TMP, *map(normpath, volumes)} - shown.keys())},
+            **{target: _tmpfs(size) for target in sorted({HOME, *map(normpath, volumes)} - shown.keys())},
             **({run.secrets_target: f"{SECRETS},uid={user},gid={user}"} if run.secrets_target else {}),
         },
         "Mounts": [
@@ -254,8 +247,7 @@ def _file_systems(
 
 
 def _tmpfs(size: int) -> str:
-    inodes = max(FEWEST_INODES, size // BYTES_PER_INODE)
-    return f"rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes}"
+    return f"rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes_of(size)}"
 
 
 def _bind(source: str, target: str, *, read_only: bool, propagation: str) -> dict[str, Any]:
@@ -285,8 +277,7 @@ def _log_config(limits: Limits) -> dict[str, Any]:
 
 def _environment(template: ContainerTemplate) -> dict[str, str]:
     """Return its variables; Docker's init, which is tini, reads one: else it would signal the main process alone."""
-    usual = {"HOME": TMP, "TMPDIR": TMP, "USER": NAME, "LOGNAME": NAME, "LANG": "C.UTF-8"}
-    return {**usual, "TINI_KILL_PROCESS_GROUP": "1", **template.environment}
+    return {**USUAL_ENVIRONMENT, "TINI_KILL_PROCESS_GROUP": "1", **template.environment}
 
 
 def _check_network(network: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from botdock_engine_docker.profile import IDENTITY_FILES, NAME, TMP
+from botdock.model.profile import identity_files
 
 WRITABLE_BY_OWNER, WRITABLE_BY_ALL = 0o600, 0o666
 
@@ -32,21 +32,12 @@ def hand_over(path: str, user: int | None) -> None:
 def name_user(context: str, user: int) -> None:
     """Write the passwd and group that the bot sees, in which its user and group have a name.
 
-    They take the place of the image's, of which root and nobody are all that each image has: to read one of its files
-    costs a container.
-
     Raises:
         OSError: They cannot be written.
     """
-    passwd = (
-        "root:x:0:0::/root:/bin/sh",
-        "nobody:x:65534:65534::/:/bin/false",
-        f"{NAME}:x:{user}:{user}::{TMP}:/bin/sh",
-    )
-    group = ("root:x:0:", "nogroup:x:65534:", f"{NAME}:x:{user}:")
-    for name, lines in zip(IDENTITY_FILES, (passwd, group), strict=True):
+    for name, text in identity_files(user).items():
         path = Path(context, name)
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+        path.write_text(text, encoding="ascii")
         path.chmod(0o644)  # whatever our umask is: the bot is another user
 
 

@@ -17,11 +17,6 @@ from botdock.model.limits import RANGES
 from botdock.model.units import Bytes, Seconds
 
 _SCHEMES = ("unix://", "tcp://", "http://", "https://", "ssh://", "npipe://")
-_RANGE = re.compile(r"([0-9]{1,10}):([0-9]{1,10})")
-_LOWEST_USER, _HIGHEST_USER = 1000, 2**31 - 1
-"""Below are the system's own users; above are none that Docker takes."""
-_OVERFLOW_USER = 65534
-"""Linux' `nobody`: files of users that are not mapped belong to it."""
 
 
 def _host_problem(host: str) -> str | None:
@@ -33,17 +28,6 @@ def _host_problem(host: str) -> str | None:
 
 def _memory_problem(size: int) -> str | None:
     return rules.number(*RANGES["memory"], " bytes, or 0").problem(size) if size else None
-
-
-def _users_problem(text: str) -> str | None:
-    if not (match := _RANGE.fullmatch(text)):
-        return f"{text!r} must be 'first:count' of user ids, such as 2000000:65536"
-    first, count = map(int, match.groups())
-    users = range(first, first + count)
-    if not users or users[0] < _LOWEST_USER or users[-1] > _HIGHEST_USER or _OVERFLOW_USER in users:
-        bounds = f"{_LOWEST_USER} to {_HIGHEST_USER} without {_OVERFLOW_USER}"
-        return f"{text!r} must be at least one user id, of {bounds}"
-    return None
 
 
 def _version_problem(text: str) -> str | None:
@@ -83,7 +67,7 @@ class DockerSettings(Section):
     memory_limit: Bytes = setting(0, rule=Rule(_memory_problem), tightens=_less_memory, limit="memory")
     cpu_shares: int = setting(0, rule=rules.number(0, 262_144))  # the kernel's largest
     seccomp: str = setting("", rule=rules.PATH)
-    users: str = setting("2000000:65536", rule=Rule(_users_problem))
+    users: str = setting("2000000:65536", rule=rules.USERS)
     runtime: str = ""
     shared_disk: bool | None = None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from botdock.model import Feature, Limits
 from botdock.model.limits import KIB, MIB
-from botdock_engine_kubernetes.delivery import HOME
+from botdock.model.profile import HOME
 from botdock_engine_kubernetes.pod import HELPER_PROCESSES
 
 Seen = Mapping[str, Sequence[str]]

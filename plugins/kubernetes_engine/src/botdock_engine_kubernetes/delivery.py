@@ -18,6 +18,7 @@ from lightkube.resources.core_v1 import Secret
 
 from botdock.archive import end_of_tar, tree_as_tar
 from botdock.errors import ContainerError
+from botdock.model.profile import identity_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +40,8 @@ RESULT_FILE = "result"
 """In `results`, which the bot does not see, but for this file."""
 CONTEXT, SECRETS, IDENTITY = "context", "secrets", "etc"
 """Folders of `private`."""
-IDENTITY_FILES = ("passwd", "group")
 WHOLE = "whole"
 """In `private`: the last entry of the archive."""
-NAME = "bot"
-"""What the bot's user and group are called, whatever their id is."""
-HOME = "/tmp"  # noqa: S108 - the bot's own, in its container
 _BLOCK = 4096
 """Bytes of a disk that a piece may take besides its own: what is unpacked is rounded up."""
 _GZIP = zlib.MAX_WBITS | 16
@@ -130,7 +127,7 @@ def _pieces(template: ContainerTemplate, run: ContainerRun, user: int) -> Iterat
     yield from tree_as_tar(run.context, f"{PRIVATE}/{CONTEXT}")
     if run.secrets_target:
         yield _entry(f"{PRIVATE}/{SECRETS}", None)
-    for name, text in zip(IDENTITY_FILES, _identity(user), strict=True):
+    for name, text in identity_files(user).items():
         yield _entry(f"{PRIVATE}/{IDENTITY}/{name}", text.encode())
     yield _entry(f"{PRIVATE}/{WHOLE}", b"")
     yield end_of_tar()
@@ -144,17 +141,6 @@ def _entry(name: str, content: bytes | None) -> bytes:
         return info.tobuf(tarfile.GNU_FORMAT)
     info.size, info.mode = len(content), _DATA_MODE
     return info.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
-
-
-def _identity(user: int) -> tuple[str, str]:
-    """Return the passwd and the group that the bot sees, in which its user and group have a name."""
-    passwd = (
-        "root:x:0:0::/root:/bin/sh",
-        "nobody:x:65534:65534::/:/bin/false",
-        f"{NAME}:x:{user}:{user}::{HOME}:/bin/sh",
-    )
-    group = ("root:x:0:", "nogroup:x:65534:", f"{NAME}:x:{user}:")
-    return "".join(f"{line}\n" for line in passwd), "".join(f"{line}\n" for line in group)
 
 
 def _error(message: str, hint: str = "") -> ContainerError:

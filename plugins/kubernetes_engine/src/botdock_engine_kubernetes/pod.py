@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botdock.errors import PolicyError
 from botdock.model import DEFAULT_LIMITS
+from botdock.model.profile import HOME, HOSTNAME, IDENTITY_FILES, SHARED_MEMORY, USUAL_ENVIRONMENT
 from botdock_engine_kubernetes.delivery import (
     CODE,
     CONTEXT,
     FILES,
-    HOME,
     IDENTITY,
-    IDENTITY_FILES,
     KEY,
-    NAME,
     PRIVATE,
     PROGRAM,
     RESULT_FILE,
@@ -44,8 +42,6 @@ DELIVERY, TMP, SHARED = "delivery", "tmp", "shm"
 """Volumes of a pod, besides `FILES` and `PRIVATE`: what is to be unpacked, and what the bot may write."""
 VOLUMES = "/botdock"
 """Where `deliver` and `result` see the volumes."""
-SHARED_MEMORY = 64 * 1024 * 1024
-"""Bytes of /dev/shm at most, as with Docker."""
 MIB = 1024 * 1024
 HELPER_MEMORY = 64 * MIB
 HELPER_CPU = {"request": "10m", "limit": "1"}
@@ -99,7 +95,7 @@ def pod_spec(
         "hostPID": False,
         "hostIPC": False,
         "shareProcessNamespace": False,
-        "hostname": "botdock",
+        "hostname": HOSTNAME,
         **_names(template.network),
         "terminationGracePeriodSeconds": math.ceil(settings.longest_grace),
         "securityContext": {
@@ -161,7 +157,6 @@ def _helper(name: str, template: ContainerTemplate, settings: KubernetesSettings
 
 
 def _bot(template: ContainerTemplate, run: ContainerRun, settings: KubernetesSettings, limits: Any) -> dict[str, Any]:
-    usual = {"HOME": HOME, "TMPDIR": HOME, "USER": NAME, "LOGNAME": NAME, "LANG": "C.UTF-8"}
     processes = limits.pids + HELPER_PROCESSES
     bounds = (limits.open_files, limits.file_size // FILE_BLOCK, processes)
     return {
@@ -169,7 +164,7 @@ def _bot(template: ContainerTemplate, run: ContainerRun, settings: KubernetesSet
         "image": template.image,
         "command": _shell("init", BOT, *map(str, bounds), *template.command, template.context_target),
         "workingDir": template.code_target,
-        "env": _environment({**usual, **template.environment}),
+        "env": _environment({**USUAL_ENVIRONMENT, **template.environment}),
         "resources": _resources(limits, settings),
         "volumeMounts": [
             _mount(FILES, template.program_target, sub_path=PROGRAM, read_only=True),

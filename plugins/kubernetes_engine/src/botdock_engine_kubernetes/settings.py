@@ -11,24 +11,8 @@ from botdock.config import Section, rules, setting
 from botdock.config.rules import Rule
 from botdock.model.units import Seconds
 
-_RANGE = re.compile(r"([0-9]{1,10}):([0-9]{1,10})")
-_LOWEST_USER, _HIGHEST_USER = 1000, 2**31 - 1
-"""Below are the system's own users; above are none that Kubernetes takes."""
-_OVERFLOW_USER = 65534
-"""Linux' `nobody`: files of users that are not mapped belong to it."""
 _TOLERATION = re.compile(r"([^=:]+)(?:=([^=:]*))?(?::(NoSchedule|PreferNoSchedule|NoExecute))?")
 _LONGEST_GRACE = 3600
-
-
-def _users_problem(text: str) -> str | None:
-    if not (match := _RANGE.fullmatch(text)):
-        return f"{text!r} must be 'first:count' of user ids, such as 2000000:65536"
-    first, count = map(int, match.groups())
-    users = range(first, first + count)
-    if not users or users[0] < _LOWEST_USER or users[-1] > _HIGHEST_USER or _OVERFLOW_USER in users:
-        bounds = f"{_LOWEST_USER} to {_HIGHEST_USER} without {_OVERFLOW_USER}"
-        return f"{text!r} must be at least one user id, of {bounds}"
-    return None
 
 
 def _tolerations_problem(texts: tuple[str, ...]) -> str | None:
@@ -72,7 +56,7 @@ class KubernetesSettings(Section):
     runtime_class: str = ""
     service_account: str = ""
     image_pull_secrets: tuple[str, ...] = ()
-    users: str = setting("2000000:65536", rule=Rule(_users_problem))
+    users: str = setting("2000000:65536", rule=rules.USERS)
     user_namespaces: bool = False
     cpu_request: float = setting(0.1, rule=rules.number(0, 1))
     longest_grace: Seconds = setting(120.0, rule=rules.number(1, _LONGEST_GRACE, " seconds"))
@@ -84,9 +68,8 @@ class KubernetesSettings(Section):
     def user_ids(self) -> range:
         """The user ids that bots run as."""
         if self.user_namespaces:
-            return range(_LOWEST_USER, _OVERFLOW_USER)
-        first, count = map(int, self.users.split(":"))
-        return range(first, first + count)
+            return range(rules.LOWEST_USER, rules.OVERFLOW_USER)
+        return rules.user_range(self.users)
 
     @property
     def pod_tolerations(self) -> list[dict[str, str]]:

@@ -14,6 +14,16 @@ import attrs
 
 from botdock.errors import PolicyError
 from botdock.model import DEFAULT_LIMITS, Feature
+from botdock.model.profile import (
+    HOME,
+    HOSTNAME,
+    LOCKED_BYTES,
+    QUEUE_BYTES,
+    SHARED_MEMORY,
+    SIGNALS,
+    USUAL_ENVIRONMENT,
+    inodes_of,
+)
 from botdock.seccomp import ARCHITECTURES, allow_list
 
 if TYPE_CHECKING:
@@ -25,28 +35,12 @@ ROOT = "rootfs"
 """Where the root is mounted: a folder beside the configuration, unless another one takes its place."""
 SPECIFICATION = "1.0.2"
 """Of the OCI runtime; crun 1.8 and runc 1.1 know it."""
-HOSTNAME = "botdock"
-NAME = "bot"
-"""What the bot's user and group are called, whatever their id is."""
-TMP = "/tmp"  # noqa: S108 - the bot's own, in its container
-SHARED_MEMORY = 64 * 1024 * 1024
-"""Bytes of /dev/shm at most, as with Docker."""
-BYTES_PER_INODE = 4096
-"""A tmpfs may hold one file per so many bytes: its files cost kernel memory, however small they are."""
-FEWEST_INODES = 1024
 SECRETS_BYTES, SECRETS_FILES = 16 * 1024 * 1024, 4096
 """Of the folder that the bot's secrets are in; all its variables together have 1 MiB at most."""
 PERIOD = 100_000
 """Microseconds over which the processor's time is counted; Linux' own default."""
 SHORTEST_QUOTA = 1000
 """Microseconds; the kernel refuses less."""
-
-SIGNALS = 1024
-"""Timers and signals that wait, per bot: the kernel keeps each in memory of its own."""
-QUEUE_BYTES = 819_200
-"""Bytes of POSIX message queues per bot; Linux' own default."""
-LOCKED_BYTES = 64 * 1024
-"""Bytes per bot that may be locked into memory; Linux' own default for long."""
 
 INIT = 'exec 3>&2 2>/dev/null\n(exec "$@" 2>&3 3>&-)\nexit $?'
 """Runs as the first process, in any `sh`: it starts the bot, reaps what that leaves behind, and ends as it did.
@@ -119,7 +113,7 @@ def bundle(
 
 
 def _process(template: ContainerTemplate, rootfs: RootFs, machine: Machine, ids: Ids) -> dict[str, Any]:
-    usual = {"PATH": rootfs.search_path, "HOME": TMP, "TMPDIR": TMP, "USER": NAME, "LOGNAME": NAME, "LANG": "C.UTF-8"}
+    usual = {"PATH": rootfs.search_path, **USUAL_ENVIRONMENT}
     environment = {**rootfs.environment, **usual, **template.environment}
     return {
         "terminal": False,
@@ -164,7 +158,7 @@ def _mounts(
         yield _mount("cgroup", "/sys/fs/cgroup", *_SAFE, "relatime", "ro")
     for target, source in rootfs.binds.items():
         yield _bind(source, target)
-    yield _tmpfs(TMP, size)
+    yield _tmpfs(HOME, size)
     if run.secrets_target:
         yield _tmpfs(
             run.secrets_target, SECRETS_BYTES, SECRETS_FILES, f"uid={ids.user}", f"gid={ids.user}", mode="0700"
@@ -180,7 +174,7 @@ def _mount(kind: str, target: str, *options: str) -> dict[str, Any]:
 
 
 def _tmpfs(target: str, size: int, inodes: int = 0, *more: str, mode: str = "1777") -> dict[str, Any]:
-    inodes = inodes or max(FEWEST_INODES, size // BYTES_PER_INODE)
+    inodes = inodes or inodes_of(size)
     return _mount("tmpfs", target, *_SAFE, f"mode={mode}", f"size={size}", f"nr_inodes={inodes}", *more)
 
 

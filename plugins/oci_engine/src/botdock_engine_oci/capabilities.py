@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from botdock.model import EngineCapabilities, Feature, Limits
 from botdock.model.limits import KIB, MIB
-from botdock_engine_oci.bundle import PERIOD, TMP
+from botdock.model.profile import HOME
+from botdock_engine_oci.bundle import PERIOD
 from botdock_engine_oci.ids import Users
 from botdock_engine_oci.runtimes import cgroup_version
 
@@ -113,7 +114,7 @@ def _has_cpu_quota(seen: Seen) -> bool:
 
 
 def _has_bounded_tmp(seen: Seen) -> bool:
-    options, kind, own = _mount(seen, TMP)
+    options, kind, own = _mount(seen, HOME)
     return kind == "tmpfs" and "noexec" in options and f"size={(LIMITS.tmpfs or 0) // KIB}k" in own
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import attrs
 
 from botdock.errors import ContainerError
-from botdock_engine_oci.bundle import HOSTNAME, NAME, TMP
+from botdock.model.profile import HOSTNAME, IDENTITY_FILES, identity_files
 from botdock_engine_oci.settings import HOST, IMAGE
 
 ENGINE = "oci"
@@ -42,8 +42,7 @@ _FILES = {
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "resolv.conf": "nameserver 127.0.0.1\nsearch .\n",
 }
-_WHO = ("passwd", "group")
-_GIVEN = (*_WHO, "hosts", "hostname", "resolv.conf")
+_GIVEN = (*IDENTITY_FILES, "hosts", "hostname", "resolv.conf")
 """What an image leaves empty, as it is known first where it runs."""
 _OTHER_IMAGE = "Set runtime.images to an image that has it, and a POSIX shell."
 _ZONES = "/usr/share/zoneinfo/"
@@ -96,7 +95,7 @@ def find_rootfs(
         links, binds = _programs("/", SYSTEM)
         links |= _zone()
         binds |= {f"/etc/{name}": path for name in ETC if os.path.exists(path := f"/etc/{name}")}
-        binds |= {prefix: prefix for prefix in prefixes} | _written(new, folder, _WHO, user)
+        binds |= {prefix: prefix for prefix in prefixes} | _written(new, folder, IDENTITY_FILES, user)
         return RootFs(links=links, files=_made_up(), binds=binds, search_path=search_path(prefixes))
     root, is_image = Path(source), variables is not None
     if not os.path.lexists(root / "bin" / "sh"):  # it may be a link that leads somewhere in the container alone
@@ -106,10 +105,10 @@ def find_rootfs(
     names = {entry.name for entry in root.iterdir()} - (OWN_OF_IMAGE if is_image else OWN)
     links, binds = _programs(source, sorted(names), files=is_image)
     files: dict[str, str] = {}
-    given: tuple[str, ...] = _WHO
+    given: tuple[str, ...] = IDENTITY_FILES
     if (etc := root / "etc").is_dir() and not etc.is_symlink():  # its own is shown, but for some files
         binds["/etc"] = str(etc)
-        given = tuple(name for name in (_GIVEN if is_image else _WHO) if _is_file(etc / name))
+        given = tuple(name for name in (_GIVEN if is_image else IDENTITY_FILES) if _is_file(etc / name))
     else:
         files = _made_up()
     binds |= _written(new, folder, given, user)
@@ -151,7 +150,7 @@ def _zone() -> dict[str, str]:
 
 def _written(new: Path, folder: Path, names: Iterable[str], user: int) -> dict[str, str]:
     """Write files of /etc into the folder of a container; return where they are shown."""
-    files = {**_FILES, **_who(user)}
+    files = {**_FILES, **identity_files(user)}
     for name in names:
         descriptor = os.open(f"{new}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -160,17 +159,6 @@ def _written(new: Path, folder: Path, names: Iterable[str], user: int) -> dict[s
         finally:
             os.close(descriptor)
     return {f"/etc/{name}": f"{folder}/{name}" for name in names}
-
-
-def _who(user: int) -> dict[str, str]:
-    others = (("root", 0, "/root", "/bin/sh"), ("nobody", 65534, "/", "/bin/false"))
-    known = [*((name, number, home, shell) for name, number, home, shell in others if number != user)]
-    users = [*known, (NAME, user, TMP, "/bin/sh")]
-    groups = [("nogroup" if name == "nobody" else name, number) for name, number, _, _ in users]
-    return {
-        "passwd": "".join(f"{name}:x:{number}:{number}::{home}:{shell}\n" for name, number, home, shell in users),
-        "group": "".join(f"{name}:x:{number}:\n" for name, number in groups),
-    }
 
 
 def _may_have(root: Path, places: str, name: str) -> bool:

@@ -23,7 +23,8 @@ from typing import Any
 import attrs
 
 from botdock.archive import remove_tree
-from botdock_engine_oci.bundle import ROOT, TMP
+from botdock.model.profile import HOME
+from botdock_engine_oci.bundle import ROOT
 from botdock_engine_oci.rootfs import OWN, RootFs
 
 LOCK = "lock"
@@ -78,7 +79,7 @@ class Root:
         for folder in ("", *self.folders):
             place = Path(f"{path}{folder}")
             place.mkdir()
-            place.chmod(0o1777 if folder == TMP else 0o755)  # runc gives a tmpfs the mode of its place
+            place.chmod(0o1777 if folder == HOME else 0o755)  # runc gives a tmpfs the mode of its place
         for name, target in self.links.items():
             Path(f"{path}{name}").symlink_to(target)
         for name, text in self.files.items():

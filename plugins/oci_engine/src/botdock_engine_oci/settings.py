@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import attrs
 
-from botdock.config import Section, setting
+from botdock.config import Section, rules, setting
 from botdock.config.rules import Rule
 
 RUNTIMES = ("crun", "runc")
@@ -15,11 +13,6 @@ HOST = "host"
 """The root file system of this machine's own programs."""
 IMAGE = "image"
 """The root file system of the image of each bot's runtime."""
-_RANGE = re.compile(r"([0-9]{1,10}):([0-9]{1,10})")
-_LOWEST_USER, _HIGHEST_USER = 1000, 2**31 - 1
-"""Below are the system's own users."""
-_OVERFLOW_USER = 65534
-"""Linux' `nobody`: files of users that are not mapped belong to it."""
 
 
 def _runtime_problem(name: str) -> str | None:
@@ -32,17 +25,6 @@ def _rootfs_problem(name: str) -> str | None:
     if name in {HOST, IMAGE} or (name.startswith("/") and name.strip("/")):
         return None
     return f"{name!r} must be {HOST!r}, {IMAGE!r}, or the path of a folder that holds a root file system"
-
-
-def _users_problem(text: str) -> str | None:
-    if not (match := _RANGE.fullmatch(text)):
-        return f"{text!r} must be 'first:count' of user ids, such as 2100000:65536"
-    first, count = map(int, match.groups())
-    users = range(first, first + count)
-    if not users or users[0] < _LOWEST_USER or users[-1] > _HIGHEST_USER or _OVERFLOW_USER in users:
-        bounds = f"{_LOWEST_USER} to {_HIGHEST_USER} without {_OVERFLOW_USER}"
-        return f"{text!r} must be at least one user id, of {bounds}"
-    return None
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +42,7 @@ class OciSettings(Section):
 
     runtime: str = setting("", rule=Rule(_runtime_problem))
     rootfs: str = setting(HOST, rule=Rule(_rootfs_problem))
-    users: str = setting("2100000:65536", rule=Rule(_users_problem))
+    users: str = setting("2100000:65536", rule=rules.USERS)
 
     @property
     def has_images(self) -> bool:
@@ -75,5 +57,4 @@ class OciSettings(Section):
     @property
     def user_range(self) -> range:
         """The user ids of `users`."""
-        first, count = map(int, self.users.split(":"))
-        return range(first, first + count)
+        return rules.user_range(self.users)
