@@ -56,6 +56,12 @@ class ListingTests:
         assert list(backend.delete(["a", "a/b/c", "x/y", "a/b", "a/b"])) == []
         assert listed(backend) == []
 
+    def test_deleting_does_not_end_with_a_page(self, backend: StorageBackend) -> None:
+        put_bytes(backend, "last")
+        absent = [f"absent/{number}" for number in range(1001)]  # S3 takes a thousand at once
+        assert list(backend.delete([*absent, "last"])) == []
+        assert listed(backend) == []
+
     def test_deleting_all_that_is_listed_leaves_nothing(self, backend: StorageBackend) -> None:
         for number in range(40):
             put_bytes(backend, f"{number % 3}/{number}")
