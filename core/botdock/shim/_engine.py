@@ -85,48 +85,54 @@ class ShimEngine(Engine):
 
     def create(self, template: ContainerTemplate, run: ContainerRun, *, timeout: float) -> ContainerHandle:
         """Make the container's folder, whose name is all that a successor needs to know."""
-        if not _NAME.fullmatch(run.name):
-            raise self.error(f"{run.name[:80]!r} cannot name a container", "create")
-        path, new = self._state / run.name, self._state / f"{OWN_MARK}new-{secrets.token_hex(8)}"
-        with self._mapped("create", run.name):
-            if self._fork_server:
-                self._fork_server.start()  # so that it is ready when this container starts
-            try:
-                new.mkdir(mode=0o700, parents=True)
-                plan = self.plan(new, path, template, run)
-                output = {"output": template.limits.output, "endless": template.keeps_newest}
-                (new / files.BELLS).mkdir(mode=0o700)
-                os.mkfifo(new / files.CONTROL, 0o600)
-                (new / f"{files.LOG}0").write_bytes(files.HEAD.pack(0, 0))
-                made = {
-                    "name": run.name,
-                    "image": template.image,
-                    "labels": {**run.annotations, **run.selectors},
-                    "result": run.result,
-                    "created_at": time.time(),
-                    "temporary": plan.temporary,
-                    "cgroups": list(plan.cgroups),
-                }
-                files.write_record(new / MADE, made)
-                files.write_record(new / files.PLAN, {**attrs.asdict(plan), **output})
-                new.rename(path)  # fails where `path` is a folder that is not empty, as each container's is not
-            except BaseException as error:
-                with suppress(OSError):
-                    remove_tree(new, timeout=REMOVAL)
-                if isinstance(error, OSError) and path.exists():
-                    raise FileExistsError(path) from error
+        name = run.name
+        if not _NAME.fullmatch(name):
+            raise self.error(f"{name[:80]!r} cannot name a container", "create")
+        for shown in (run.code, template.program, run.context, run.result):
+            if not Path(shown).exists():
+                hint = "It was to be shown to the bot; was it removed meanwhile?"
+                raise ContainerError(f"{shown} does not exist", engine=self.name, operation="create", hint=hint)
+        if self._fork_server:
+            self._fork_server.start()  # so that it is ready when this container starts
+        path, new = self._state / name, self._state / f"{OWN_MARK}new-{secrets.token_hex(8)}"
+        try:
+            new.mkdir(mode=0o700, parents=True)
+            plan = self.plan(new, path, template, run)
+            output = {"output": template.limits.output, "endless": template.keeps_newest}
+            (new / files.BELLS).mkdir(mode=0o700)
+            os.mkfifo(new / files.CONTROL, 0o600)
+            (new / f"{files.LOG}0").write_bytes(files.HEAD.pack(0, 0))
+            made = {
+                "name": name,
+                "image": template.image,
+                "labels": {**run.annotations, **run.selectors},
+                "result": run.result,
+                "created_at": time.time(),
+                "temporary": plan.temporary,
+                "cgroups": list(plan.cgroups),
+            }
+            files.write_record(new / MADE, made)
+            files.write_record(new / files.PLAN, {**attrs.asdict(plan), **output})
+            new.rename(path)  # fails where `path` is a folder that is not empty, as each container's is not
+        except BaseException as error:
+            with suppress(OSError):
+                remove_tree(new, timeout=REMOVAL)
+            if not isinstance(error, OSError):
                 raise
-        return ContainerHandle(id=run.name)
+            kind, message = ContainerError, f"cannot create container {name!r}: {error}"
+            if path.exists():
+                kind, message = ContainerConflictError, f"container {name!r} exists already"
+            raise kind(message, engine=self.name, operation="create", container_id=name) from error
+        return ContainerHandle(id=name)
 
     def attach(self, container: ContainerHandle, *, timeout: float) -> LogStream:
         """Open the log from its first byte."""
-        with self._mapped("attach", container.id):
-            return ShimLogStream(self._folder(container.id), cursor=LogCursor(), follow=True)
+        with self._opened("attach", container.id) as folder:
+            return ShimLogStream(folder, cursor=LogCursor(), follow=True)
 
     def start(self, container: ContainerHandle, *, timeout: float) -> None:
         """Start the shim, and learn from it that the bot runs."""
-        with self._mapped("start", container.id):
-            folder = self._folder(container.id)
+        with self._opened("start", container.id) as folder:
             if folder.status().state is ContainerState.RUNNING:
                 return
             try:
@@ -139,31 +145,29 @@ class ShimEngine(Engine):
 
     def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
         """Open the log behind the cursor."""
-        with self._mapped("read_logs", container.id):
-            return ShimLogStream(self._folder(container.id), cursor=cursor, follow=follow)
+        with self._opened("read_logs", container.id) as folder:
+            return ShimLogStream(folder, cursor=cursor, follow=follow)
 
     def wait(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus | None:
         """Wait for the shim's record of the end."""
-        with self._mapped("wait", container.id):
-            folder = self._folder(container.id)
+        with self._opened("wait", container.id) as folder:
             if self._events is not None:  # first: what ends before is seen now, and of the rest is told
                 self._events.watch(container.id, files.read_record(folder.path / files.SHIM))
             return folder.wait(timeout=timeout)
 
     def inspect(self, container: ContainerHandle, *, timeout: float) -> ContainerStatus:
         """Say what the records say."""
-        with self._mapped("inspect", container.id):
-            return self._folder(container.id).status()
+        with self._opened("inspect", container.id) as folder:
+            return folder.status()
 
     def stop(self, container: ContainerHandle, *, grace: float, timeout: float) -> None:
         """Tell the shim to stop the bot."""
-        with self._mapped("stop", container.id):
-            self._folder(container.id).stop(grace=grace, timeout=timeout)
+        with self._opened("stop", container.id) as folder:
+            folder.stop(grace=grace, timeout=timeout)
 
     def remove(self, container: ContainerHandle, *, timeout: float) -> None:
         """Kill what runs and remove the folder."""
-        with self._mapped("remove", container.id), suppress(FileNotFoundError):
-            folder = self._folder(container.id)
+        with suppress(ContainerNotFoundError), self._opened("remove", container.id) as folder:
             if not files.read_record(folder.path / files.EXIT):  # else its shim has killed all of it
                 folder.kill(timeout=timeout)
             folder.remove()
@@ -171,23 +175,25 @@ class ShimEngine(Engine):
     def list(self, selectors: Mapping[str, str], *, timeout: float) -> Sequence[ContainerInfo]:
         """List the folders whose containers carry the selectors; remove what dead runners left half made or removed."""
         found: list[ContainerInfo] = []
-        with self._mapped("list"):
-            for path in sorted(self._state.iterdir()) if self._state.is_dir() else ():
-                if path.name.startswith(OWN_MARK):
-                    sweep(path)
-                    continue
-                with suppress(FileNotFoundError):  # removed since, or not a container
-                    folder = self._folder(path.name)
-                    if (made := files.read_record(path / MADE)) and selectors.items() <= made["labels"].items():
-                        info = ContainerInfo(
-                            container_id=path.name,
-                            name=made["name"],
-                            image=made["image"],
-                            state=folder.status().state,
-                            labels=made["labels"],
-                            created_at=utc(made["created_at"]),
-                        )
-                        found.append(info)
+        try:
+            paths = sorted(self._state.iterdir()) if self._state.is_dir() else []
+        except OSError as error:
+            raise self.error(f"cannot list containers: {error}", "list") from error
+        for path in paths:
+            if path.name.startswith(OWN_MARK):
+                sweep(path)
+                continue
+            with suppress(ContainerNotFoundError), self._opened("list", path.name) as folder:
+                if (made := files.read_record(path / MADE)) and selectors.items() <= made["labels"].items():
+                    info = ContainerInfo(
+                        container_id=path.name,
+                        name=made["name"],
+                        image=made["image"],
+                        state=folder.status().state,
+                        labels=made["labels"],
+                        created_at=utc(made["created_at"]),
+                    )
+                    found.append(info)
         return found
 
     def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents | None:
@@ -203,19 +209,15 @@ class ShimEngine(Engine):
 
     def fetch_result(self, container: ContainerHandle, *, limit: int, timeout: float) -> bytes:
         """Read the result file, without trust that it is what was put there."""
-        with self._mapped("fetch_result", container.id):
-            made = files.read_record(self._folder(container.id).path / MADE)
+        with self._opened("fetch_result", container.id) as folder:
+            path = (files.read_record(folder.path / MADE) or {}).get("result", "")
             try:
-                descriptor = os.open(made["result"] if made else "", _RESULT)
+                with open(path, "rb", opener=lambda name, _: os.open(name, _RESULT)) as file:
+                    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                        return file.read(limit + 1)
+                raise OSError(errno.EINVAL, "the result is not a regular file any more")
             except FileNotFoundError as error:  # the container is there: so this is not "no such container"
                 raise OSError(errno.EIO, "the result file is gone") from error
-            try:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise OSError(errno.EINVAL, "the result is not a regular file any more")
-                with os.fdopen(descriptor, "rb", closefd=False) as file:
-                    return file.read(limit + 1)
-            finally:
-                os.close(descriptor)
 
     def close(self) -> None:
         """Let go of the process that shims are forked from."""
@@ -226,24 +228,18 @@ class ShimEngine(Engine):
         """Return an error of this engine."""
         return ContainerError(message, engine=self.name, operation=operation, container_id=container_id)
 
-    def _folder(self, container_id: str) -> ContainerFolder:
-        path = self._state / container_id
-        if not _NAME.fullmatch(container_id) or not path.is_dir():
-            raise FileNotFoundError(container_id)
-        return ContainerFolder(path)
-
     @contextmanager
-    def _mapped(self, operation: str, container_id: str | None = None) -> Iterator[None]:
-        """Raise what the operating system raises as the error of botdock that it means."""
+    def _opened(self, operation: str, container_id: str) -> Iterator[ContainerFolder]:
+        """Give a container's folder; what the operating system raises becomes the error of botdock that it means."""
+        folder = ContainerFolder(self._state / container_id)
         try:
-            yield
+            if not (_NAME.fullmatch(container_id) and folder.path.is_dir()):
+                raise FileNotFoundError(container_id)
+            yield folder
         except OSError as error:
             kind, message = ContainerError, f"cannot {operation.replace('_', ' ')} container {container_id!r}: {error}"
-            match error:
-                case FileExistsError() if operation == "create":
-                    kind, message = ContainerConflictError, f"container {container_id!r} exists already"
-                case FileNotFoundError() if operation != "create":
-                    kind, message = ContainerNotFoundError, f"container {container_id!r} is not there"
-                case TimeoutError():
-                    kind, message = EngineTimeoutError, f"{operation} of container {container_id!r}: {error}"
+            if isinstance(error, FileNotFoundError):
+                kind, message = ContainerNotFoundError, f"container {container_id!r} is not there"
+            elif isinstance(error, TimeoutError):
+                kind, message = EngineTimeoutError, f"{operation} of container {container_id!r}: {error}"
             raise kind(message, engine=self.name, operation=operation, container_id=container_id) from error

@@ -110,15 +110,14 @@ class ShimEvents(EngineEvents):
         with suppress(ValueError):  # closed meanwhile
             found = self._poll.poll(timeout)
             with self._lock:
-                ended = [self._forget(descriptor) for descriptor, _ in found if descriptor in self._watched]
+                for descriptor, _ in found:
+                    if name := self._watched.pop(descriptor, ""):
+                        ended.append(name)
+                        self._poll.unregister(descriptor)
+                        os.close(descriptor)
         if self._cut:
             raise EngineUnavailableError("ends are not told", engine=self._engine, operation="events")
         return ended
-
-    def _forget(self, descriptor: int) -> str:
-        self._poll.unregister(descriptor)
-        os.close(descriptor)
-        return self._watched.pop(descriptor)
 
     def close(self) -> None:
         """Let `read` return, and let go of all."""
@@ -127,8 +126,9 @@ class ShimEvents(EngineEvents):
                 return
             self._closed = True
             os.eventfd_write(self._closing, 1)
-            for descriptor in list(self._watched):
-                self._forget(descriptor)
+            for descriptor in self._watched:
+                os.close(descriptor)
+            self._watched.clear()
 
     def __del__(self) -> None:
         """Let go of what a reader may still have slept on when it was closed."""

@@ -167,7 +167,7 @@ def test_a_start_that_takes_too_long_starts_nothing(engine: ProcessEngine, shell
     [
         ('rm "$1" && ln -s /etc/passwd "$1"', "symbolic links"),
         ('rm "$1" && mkfifo "$1"', "not a regular file"),
-        ('rm "$1" && mkdir "$1"', "not a regular file"),
+        ('rm "$1" && mkdir "$1"', "Is a directory"),
         ('rm "$1"', "the result file is gone"),
     ],
 )

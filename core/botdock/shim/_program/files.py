@@ -3,7 +3,7 @@
 The names are those of the first version, whose containers may still run when a newer runner looks at them.
 """
 
-# ruff: noqa: PTH105, PTH108, PTH110, PTH123 - importing pathlib would lengthen the start of every bot
+# ruff: noqa: PTH105, PTH108, PTH123 - importing pathlib would lengthen the start of every bot
 
 from __future__ import annotations
 
@@ -48,8 +48,6 @@ RUNG = b"!"
 """What is written into a bell."""
 
 _boot_id = ""
-NO_PROC = "unverified"
-"""The identity of a process on a system without /proc."""
 
 
 def write_record(path: str | os.PathLike[str], record: dict[str, Any], *, once: bool = False) -> bool:
@@ -101,9 +99,5 @@ def identity_of(pid: int) -> str | None:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
-        if not os.path.exists("/proc/self/stat"):
-            with suppress(OSError):
-                os.kill(pid, 0)
-                return NO_PROC
         return None
     return None if fields[0] in b"ZXx" else f"{_boot_id}:{fields[19].decode()}"

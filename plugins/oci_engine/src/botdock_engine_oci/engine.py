@@ -94,10 +94,6 @@ class OciEngine(ShimEngine):
     def plan(self, new: Path, folder: Path, template: ContainerTemplate, run: ContainerRun) -> Plan:
         """Write the bundle, and say how the runtime is started."""
         found = self._probed()
-        for shown in (run.code, template.program, run.context, run.result):
-            if not Path(shown).exists():
-                hint = "It was to be shown to the bot; was it removed meanwhile?"
-                raise ContainerError(f"{shown} does not exist", engine=self.name, operation="create", hint=hint)
         if folder.exists():
             raise FileExistsError(folder)
         ids = self._pick(folder)

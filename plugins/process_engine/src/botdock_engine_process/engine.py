@@ -123,10 +123,6 @@ class ProcessEngine(ShimEngine):
             if not self._warned:
                 self._warned = True
                 self._warn(WARNING)
-        for shown in (run.code, template.program, run.context, run.result):
-            if not Path(shown).exists():
-                hint = "It was to be shown to the bot; was it removed meanwhile?"
-                raise ContainerError(f"{shown} does not exist", engine=self.name, operation="create", hint=hint)
         found = [path for name in template.interpreters if (path := find_interpreter(name))]
         if template.interpreters and not found:
             names = " or ".join(template.interpreters)
@@ -137,7 +133,9 @@ class ProcessEngine(ShimEngine):
         (new / home).mkdir(mode=0o700)
         usual = tempfile.gettempdir()
         base = usual if len(usual) <= LONGEST_TEMPORARY else "/tmp"  # noqa: S108 - the shim makes a private folder in it
-        limits, user, temporary = template.limits, user_name(), f"{base}/botdock-{secrets.token_hex(6)}"
+        limits, user, temporary = template.limits, "bot", f"{base}/botdock-{secrets.token_hex(6)}"
+        with suppress(KeyError):  # this machine has no name for it
+            user = pwd.getpwuid(os.geteuid()).pw_name
         return Plan(
             command=[*template.command, run.context],
             environment={
@@ -169,11 +167,3 @@ def find_interpreter(name: str) -> str | None:
     own = os.environ.get("PATH", "").split(os.pathsep)
     beside_python = [str(Path(sys.executable).resolve().parent)] if sys.executable else []
     return shutil.which(name, path=os.pathsep.join([*SYSTEM_PATH, *filter(None, own), *beside_python]))
-
-
-def user_name() -> str:
-    """Return the name of the user that bots run as; `bot` where this machine has none for it."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return "bot"
