@@ -10,25 +10,33 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from botdock.config import CodeConfig
 from botdock.errors import StorageError
-from botdock.services.code.workspace import make_workspace, remove_workspace
+from botdock.services.code import CodeService
+from botdock.services.code.workspace import make_workspace
+from botdock_testing._code_store import CountingStore
 
 NESTED = 1100
 """Folders in folders: more than recursion, a path (4,096 bytes) or the usual limit of open files (1,024) allows."""
 
 AS_NOBODY = """
 import os, pathlib, sys
-from botdock.services.code.workspace import make_workspace, remove_workspace
+from botdock.config import CodeConfig
+from botdock.services.code import CodeService
+service = CodeService(CodeConfig(), store=None)
 os.setgid(65534); os.setuid(65534)
-workspace = make_workspace(pathlib.Path(sys.argv[1]))
+workspace = service.prepare_workspace(pathlib.Path(sys.argv[1]))
 deep = workspace.code / "a" / "b"
 deep.mkdir(parents=True)
 (deep / "file").write_text("x")
 (deep / "file").chmod(0)
 for folder in (deep, deep.parent, workspace.code, workspace.root):
     folder.chmod(int(sys.argv[2], 8))
-remove_workspace(workspace)
+service.cleanup_workspace(workspace)
 """
+
+
+clean_up = CodeService(CodeConfig(), store=CountingStore().code).cleanup_workspace
 
 
 def mode(path: Path) -> int:
@@ -76,8 +84,8 @@ def test_removing_takes_everything_and_may_be_done_twice(tmp_path: Path) -> None
     workspace.spool.write_bytes(b"x")
     (workspace.code / "deep/er").mkdir(parents=True)
     (workspace.code / "deep/file").write_text("x")
-    remove_workspace(workspace)
-    remove_workspace(workspace)
+    clean_up(workspace)
+    clean_up(workspace)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,7 +98,7 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     (workspace.context / "folder").symlink_to(outside)
     (workspace.context / "file").symlink_to(outside / "kept")
     os.mkfifo(workspace.context / "fifo")
-    remove_workspace(workspace)
+    clean_up(workspace)
     assert (outside / "kept").read_text() == "x"
     assert mode(outside) == 0o500
 
@@ -100,10 +108,10 @@ def test_a_root_replaced_by_a_link_is_not_followed(tmp_path: Path) -> None:
     outside.mkdir()
     (outside / "kept").write_text("x")
     workspace = make_workspace(tmp_path / "workspace")
-    remove_workspace(workspace)
+    clean_up(workspace)
     workspace.root.symlink_to(outside)
     with pytest.raises(StorageError, match="cannot remove the workspace"):
-        remove_workspace(workspace)
+        clean_up(workspace)
     assert (outside / "kept").read_text() == "x"
 
 
@@ -116,7 +124,7 @@ def test_a_tree_deeper_than_any_path_goes_away(tmp_path: Path) -> None:
         os.close(folder)
         folder = child
     os.close(folder)
-    remove_workspace(workspace)
+    clean_up(workspace)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -138,9 +146,9 @@ def test_what_a_bot_made_unreadable_goes_away_without_being_root(nobodys_folder:
 def test_giving_up_says_what_stays(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "workspace")
     with pytest.raises(StorageError, match="removing it takes too long"):
-        remove_workspace(workspace, timeout=-1)
+        clean_up(workspace, timeout=-1)
     assert workspace.root.exists()
-    remove_workspace(workspace)
+    clean_up(workspace)
 
 
 def test_a_folder_that_another_process_still_writes_to_is_emptied_again(
@@ -156,7 +164,7 @@ def test_a_folder_that_another_process_still_writes_to_is_emptied_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rmdir", rmdir_after_a_write)
-        remove_workspace(workspace)
+        clean_up(workspace)
     assert late == []
     assert not workspace.root.exists()
 
@@ -169,6 +177,6 @@ def test_a_folder_that_cannot_be_removed_is_an_error(tmp_path: Path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(os, "rmdir", busy)
         with pytest.raises(StorageError, match="Device or resource busy"):
-            remove_workspace(workspace)
-    remove_workspace(workspace)
+            clean_up(workspace)
+    clean_up(workspace)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock._log import logger
-from botdock.archive import ArchiveLimits, copy_tree, extract
+from botdock.archive import ArchiveLimits, copy_tree, extract, remove_tree
 from botdock.config import Policies
 from botdock.errors import ArchiveError, BotdockError, CodeError, ObjectNotFoundError, StorageKeyError
 from botdock.model import Runtime, validate_key
@@ -33,7 +33,7 @@ from botdock.services.code.sources import (
     neighbours,
     object_supply,
 )
-from botdock.services.code.workspace import Workspace, make_workspace, remove_workspace
+from botdock.services.code.workspace import Workspace, failure, make_workspace
 
 if TYPE_CHECKING:
     from botdock.config import CodeConfig
@@ -105,10 +105,12 @@ class CodeService:
             timeout: Seconds after which it gives up.
 
         Raises:
-            StorageError: Something stays.
+            StorageError: Something stays, because it is another user's, or because a process still writes.
         """
         try:
-            remove_workspace(workspace, timeout=timeout)
+            remove_tree(workspace.root, timeout=timeout)
+        except OSError as error:
+            raise failure("remove", workspace.root, error) from error
         finally:
             workspace.held.close()
 

@@ -62,7 +62,7 @@ def make_workspace(directory: Path) -> Workspace:
         root.parent.mkdir(parents=True, exist_ok=True)
         root.mkdir(mode=_OURS)
     except OSError as error:
-        raise _failure("make", root, error) from error
+        raise failure("make", root, error) from error
     try:
         # modes are set once more, since the umask takes from those given to mkdir and open
         workspace.root.chmod(_OURS)
@@ -71,28 +71,13 @@ def make_workspace(directory: Path) -> Workspace:
         workspace.result.touch(exist_ok=False)
         workspace.result.chmod(_ALL_WRITE)
     except OSError as error:
-        remove_workspace(workspace)
-        raise _failure("make", root, error) from error
+        remove_tree(root, timeout=60)
+        raise failure("make", root, error) from error
     return workspace
 
 
-def remove_workspace(workspace: Workspace, *, timeout: float = 60.0) -> None:
-    """Remove a workspace, also one that a bot has spoilt; nothing happens when it is gone.
-
-    Args:
-        workspace: The workspace.
-        timeout: Seconds after which it gives up.
-
-    Raises:
-        StorageError: Something stays, because it is another user's, or because a process still writes.
-    """
-    try:
-        remove_tree(workspace.root, timeout=timeout)
-    except OSError as error:
-        raise _failure("remove", workspace.root, error) from error
-
-
-def _failure(doing: str, root: Path, error: OSError) -> StorageError:
+def failure(doing: str, root: Path, error: OSError) -> StorageError:
+    """Return the error of a workspace that the disk refuses to make or to remove, and how to mend it."""
     hint = "Make room there, let this user write there, or choose another place with BOTDOCK_HOME."
     if isinstance(error, FileExistsError):
         hint = "Remove it if no execution uses it: an execution id is used once."
