@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from botdock_engine_kubernetes.rights import role_file
+from botdock_engine_kubernetes.checks import role_file
 from testbed.kubernetes_fixtures import UNENFORCED
 from testbed.kubernetes_namespaces import Kubernetes
 from testbed.kubernetes_program import ensure_kubernetes

@@ -13,11 +13,9 @@ import pytest
 from lightkube import KubeConfig
 
 from botdock.model import Check, CheckStatus
-from botdock_engine_kubernetes.checks import look_at
+from botdock_engine_kubernetes.checks import look_at, rights
 from botdock_engine_kubernetes.cluster import Cluster
-from botdock_engine_kubernetes.network import ensure_policy
-from botdock_engine_kubernetes.probing import server_version
-from botdock_engine_kubernetes.rights import rights
+from botdock_engine_kubernetes.probing import ensure_policy, server_version
 from botdock_engine_kubernetes.settings import KubernetesSettings
 
 URL = "https://cluster.example:6443"

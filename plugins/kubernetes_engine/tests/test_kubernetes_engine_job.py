@@ -9,7 +9,7 @@ import pytest
 from botdock.errors import ConfigError, PolicyError
 from botdock.model import Limits
 from botdock_engine_kubernetes.delivery import Delivery
-from botdock_engine_kubernetes.job import job
+from botdock_engine_kubernetes.jobs import job
 from botdock_engine_kubernetes.pod import BOT, DELIVER, RESULT, literal
 from botdock_engine_kubernetes.settings import KubernetesSettings
 from botdock_testing.engine import asked

@@ -10,8 +10,7 @@ from lightkube.resources.core_v1 import Pod
 
 from botdock.errors import EngineUnavailableError
 from botdock_engine_kubernetes.cluster import Cluster
-from botdock_engine_kubernetes.events import Ends
-from botdock_engine_kubernetes.pods import Pods
+from botdock_engine_kubernetes.pods import Ends, Pods
 from botdock_engine_kubernetes.statuses import has_ended, has_run
 from testbed.kubernetes_api import JOB, RUNNING, Api, ended, pod
 from testbed.waiting import until

@@ -2,7 +2,7 @@
 
 import sys
 
-from botdock_engine_kubernetes.rights import role_file
+from botdock_engine_kubernetes.checks import role_file
 
 if __name__ == "__main__":
     sys.stdout.write(role_file())

@@ -12,7 +12,7 @@ from botdock.errors import ContainerError
 from botdock.model import PullPolicy
 from botdock_engine_kubernetes.delivery import pack
 from botdock_engine_kubernetes.errors import Call
-from botdock_engine_kubernetes.job import LABEL_USER, job, job_name
+from botdock_engine_kubernetes.jobs import LABEL_USER, job, job_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from botdock.errors import (
-    ContainerNotFoundError,
-    EngineUnavailableError,
-    ImageError,
-)
+from botdock.errors import ContainerNotFoundError, EngineUnavailableError, ImageError
 from botdock.model import (
     ContainerHandle,
     ContainerInfo,
@@ -26,18 +21,15 @@ from botdock.model import (
 from botdock_engine_kubernetes.cluster import Cluster
 from botdock_engine_kubernetes.creating import Creating
 from botdock_engine_kubernetes.errors import ENGINE, Call
-from botdock_engine_kubernetes.events import Ends
-from botdock_engine_kubernetes.job import ANNOTATION_NAME
-from botdock_engine_kubernetes.jobs import Jobs
+from botdock_engine_kubernetes.jobs import ANNOTATION_NAME, Jobs
+from botdock_engine_kubernetes.life import ASKING, Life
 from botdock_engine_kubernetes.logs import PodLog
 from botdock_engine_kubernetes.pod import BOT
-from botdock_engine_kubernetes.pods import Pods
+from botdock_engine_kubernetes.pods import Ends, Pods
 from botdock_engine_kubernetes.probing import probe, probe_image, server_version
 from botdock_engine_kubernetes.results import fetch_result
 from botdock_engine_kubernetes.settings import KubernetesSettings
-from botdock_engine_kubernetes.starting import ASKING, Starting
-from botdock_engine_kubernetes.statuses import has_ended, status
-from botdock_engine_kubernetes.stopping import stop
+from botdock_engine_kubernetes.statuses import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +73,7 @@ class KubernetesEngine(Engine):
         self._pods = Pods(cluster)
         self._jobs = Jobs(cluster)
         self._creating = Creating(cluster, self._pods, self._jobs, settings, pull=pull)
-        self._starting = Starting(cluster, self._pods, self._jobs)
+        self._life = Life(cluster, self._pods, self._jobs)
         self._known: set[str] = set()
         """Jobs that are there, as far as this engine has seen and done."""
 
@@ -153,7 +145,7 @@ class KubernetesEngine(Engine):
 
     def start(self, container: ContainerHandle, *, timeout: float) -> None:
         """Resume the Job, and wait until its bot runs, or cannot."""
-        self._starting.start(container.id, timeout=timeout)
+        self._life.start(container.id, timeout=timeout)
 
     def read_logs(self, container: ContainerHandle, *, cursor: LogCursor, follow: bool, timeout: float) -> LogStream:
         """Read the log from the cursor on."""
@@ -166,12 +158,12 @@ class KubernetesEngine(Engine):
         self._require("wait", container, max(timeout, ASKING))
         while True:
             left = max(0.0, deadline - time.monotonic())
-            pod = self._pods.wait(name, lambda pod: self._is_over(name, pod), timeout=left)
+            pod = self._pods.wait(name, lambda _pod: self._pods.is_over(name), timeout=left)
             if pod is not None:
                 return self._status(name, None, pod)
             if self._pods.last(name) is None and self._pods.fault is None and self._pods.is_listed:
                 if self._pods.waits(name) > self._start_timeout:  # its runner is dead: a start that is late ends it
-                    raise self._starting.late(name, timeout=self._start_timeout)
+                    raise self._life.late(name, timeout=self._start_timeout)
                 return None
             if fault := self._pods.fault:
                 raise EngineUnavailableError(fault.message, engine=ENGINE, operation="wait", hint=fault.hint)
@@ -196,9 +188,7 @@ class KubernetesEngine(Engine):
         """Ask it to end, and kill it after the grace."""
         if self.inspect(container, timeout=timeout).state is not ContainerState.RUNNING:
             return
-        name = container.id
-        stopping = functools.partial(stop, self._pods, self._jobs, name, grace)
-        self._cluster.call("stop", stopping, timeout=timeout, container_id=name, repeatable=True)
+        self._life.stop(container.id, grace=grace, timeout=timeout)
 
     def remove(self, container: ContainerHandle, *, timeout: float) -> None:
         """Remove the Job, its pod, killed first if it runs, and what belongs to them."""
@@ -234,9 +224,6 @@ class KubernetesEngine(Engine):
             get = self._jobs.get
             self._cluster.call(operation, lambda: get(name), timeout=timeout, container_id=name, repeatable=True)
             self._known.add(name)
-
-    def _is_over(self, name: str, pod: Pod | None) -> bool:
-        return has_ended(pod) or (pod is None and self._pods.last(name) is not None)
 
     def _status(self, name: str, found: Job | None, pod: Pod | None) -> ContainerStatus:
         seen = status(name, found, pod, self._pods.last(name))

@@ -1,14 +1,15 @@
-"""Jobs, their pods and their Secrets, as calls to the API server: what is asked for, and what it answers."""
+"""The Job of a run, and the calls about Jobs, their pods and their Secrets; what a pod is, see `pod`."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lightkube.core.exceptions import ApiError
 from lightkube.models.meta_v1 import ObjectMeta
@@ -17,14 +18,23 @@ from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Event, Pod, Secret
 from lightkube.types import CascadeType, PatchType
 
-from botdock_engine_kubernetes.job import JOB_LABEL, LABEL_USER
+from botdock_engine_kubernetes.pod import LABEL_NETWORK, network_label, pod_spec
 from botdock_engine_kubernetes.statuses import ANNOTATION_STOP, has_ended, is_finished
 
 if TYPE_CHECKING:
     from lightkube import AsyncClient
 
+    from botdock.model import ContainerRun, ContainerTemplate
     from botdock_engine_kubernetes.cluster import Cluster
+    from botdock_engine_kubernetes.delivery import Delivery
+    from botdock_engine_kubernetes.settings import KubernetesSettings
 
+JOB_LABEL = "io.botdock.job"
+"""Of pods: the name of their Job."""
+LABEL_USER = "io.botdock.user"
+"""The user id of a bot, and what botdock's Jobs and pods are known by."""
+ANNOTATION_NAME = "io.botdock.name"
+"""The name of the run; the Job's is it in small letters."""
 ANNOTATION_MADE = "io.botdock.made"
 """Of a Job: which call made it, for one whose answer was lost."""
 KEPT = "io.botdock/status"
@@ -33,6 +43,62 @@ PAGE = 500
 """Objects of one answer."""
 SOON = 1
 """Seconds between SIGTERM and SIGKILL, the fewest that Kubernetes takes without forgetting the pod."""
+
+
+def job_name(name: str) -> str:
+    """Return the name of the Job of a run: Kubernetes wants small letters."""
+    return name.lower()
+
+
+def job(
+    template: ContainerTemplate,
+    run: ContainerRun,
+    *,
+    settings: KubernetesSettings,
+    user: int,
+    delivery: Delivery,
+    pull: str = "IfNotPresent",
+) -> Job:
+    """Return the Job of one run, suspended.
+
+    Args:
+        template: What it has in common with others.
+        run: What is its own.
+        settings: The operator's.
+        user: Its user id, and group id.
+        delivery: How its files reach it.
+        pull: Kubernetes' word for when an image is pulled.
+
+    Raises:
+        PolicyError: The network is another's.
+    """
+    name, labels = job_name(run.name), {**run.selectors, LABEL_USER: str(user)}
+    document = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "labels": labels,
+            "annotations": {**run.annotations, ANNOTATION_NAME: run.name},
+        },
+        "spec": {
+            "suspend": True,
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "podReplacementPolicy": "Failed",
+            # the condition stays with the Job when the pod is gone, and says why
+            "podFailurePolicy": {
+                "rules": [{"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+            },
+            "ttlSecondsAfterFinished": math.ceil(settings.keep_finished),
+            "template": {
+                "metadata": {"labels": {**labels, JOB_LABEL: name, LABEL_NETWORK: network_label(template.network)}},
+                "spec": pod_spec(template, run, settings=settings, user=user, delivery=delivery, pull=pull),
+            },
+        },
+    }
+    return cast("Job", Job.from_dict(document))
 
 
 class Jobs:
@@ -100,9 +166,9 @@ class Jobs:
         labels: dict[str, Any] = {LABEL_USER: exists(), **selectors}
         return [pod async for pod in self._client.list(Pod, labels=labels, chunk_size=PAGE)]
 
-    async def patch_pod(self, pod: str, change: Mapping[str, Any]) -> None:
-        """Change a pod."""
-        await self._client.patch(Pod, pod, dict(change), patch_type=PatchType.STRATEGIC)
+    async def patch_pod(self, pod: str, change: Mapping[str, Any]) -> bool:
+        """Change a pod; tell whether it is still there."""
+        return await _unless_gone(self._client.patch(Pod, pod, dict(change), patch_type=PatchType.STRATEGIC))
 
     async def run(self, pod: str, container: str, command: Sequence[str]) -> None:
         """Run a command in a container of a pod."""
@@ -110,7 +176,7 @@ class Jobs:
 
     async def kill_pod(self, pod: str) -> None:
         """Delete a pod with as little grace as there is, and keep how it ended to be read."""
-        await _unless_gone(self.patch_pod(pod, {"metadata": {"finalizers": [KEPT]}}))
+        await self.patch_pod(pod, {"metadata": {"finalizers": [KEPT]}})
         await _unless_gone(self._client.delete(Pod, pod, grace_period=SOON))
 
     async def delete(self, name: str) -> None:
@@ -122,11 +188,10 @@ class Jobs:
         metadata = pod.metadata or ObjectMeta()
         name = metadata.name or ""
         if not has_ended(pod):  # others that watch it are not to take this for an end that no botdock asked for
-            await _unless_gone(self.patch_pod(name, stopped_now()))
+            await self.patch_pod(name, stopped_now())
         await _unless_gone(self._client.delete(Pod, name, grace_period=SOON))
         if KEPT in (metadata.finalizers or []):
-            change = {"metadata": {"$deleteFromPrimitiveList/finalizers": [KEPT]}}
-            await _unless_gone(self.patch_pod(name, change))
+            await self.patch_pod(name, {"metadata": {"$deleteFromPrimitiveList/finalizers": [KEPT]}})
 
     async def complaints(self, *names: str) -> str:
         """Return what the cluster has last warned of about Jobs and pods; empty where it may not be asked."""
@@ -146,9 +211,12 @@ def stopped_now() -> dict[str, Any]:
     return {"metadata": {"annotations": {ANNOTATION_STOP: datetime.now(UTC).isoformat()}}}
 
 
-async def _unless_gone(call: Awaitable[object]) -> None:
+async def _unless_gone(call: Awaitable[object]) -> bool:
+    """Make a call; tell whether what it is about is still there."""
     try:
         await call
     except ApiError as error:
         if error.status.code != HTTPStatus.NOT_FOUND:
             raise
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""One watch of the pods of botdock's Jobs in a namespace: what is known of each, and who waits for what."""
+"""One watch of the pods of botdock's Jobs in a namespace: what is known of each, who waits for what, and the ends."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -18,8 +19,9 @@ from lightkube.core.exceptions import ApiError
 from lightkube.models.meta_v1 import Status
 from lightkube.resources.core_v1 import Pod
 
+from botdock.model import EngineEvents
 from botdock_engine_kubernetes.errors import FOREIGN, Call, code_of, translate
-from botdock_engine_kubernetes.job import JOB_LABEL, LABEL_USER
+from botdock_engine_kubernetes.jobs import JOB_LABEL, LABEL_USER
 from botdock_engine_kubernetes.statuses import has_ended, has_run
 
 if TYPE_CHECKING:
@@ -74,6 +76,11 @@ class Pods:
     def last(self, job: str) -> Pod | None:
         """Return how a pod was last seen that is gone."""
         return self._gone.get(job)
+
+    def is_over(self, job: str) -> bool:
+        """Whether a bot has ended, or its pod is gone."""
+        pod = self._pods.get(job)
+        return has_ended(pod) or (pod is None and job in self._gone)
 
     def waits(self, job: str) -> float:
         """Return for how many seconds a pod has been seen that has not begun to run its bot; 0 where it has."""
@@ -222,6 +229,46 @@ class Pods:
     def _tell(self, name: str, pod: Pod | None) -> None:
         for changed in list(self._listeners):
             changed(name, pod)
+
+
+class Ends(EngineEvents):
+    """Tells of each pod that carries certain labels once its bot has ended, and once it is gone.
+
+    A watch that was cut goes on from where it was, or lists all pods again: a cut loses no end, and tells it later.
+    A pod whose bot has not begun for longer than a start may take is told of too, for `wait` says why.
+    """
+
+    def __init__(self, pods: Pods, selectors: Mapping[str, str], *, start_timeout: float) -> None:
+        self._pods = pods
+        self._start_timeout = start_timeout
+        self._selectors = selectors.items()
+        self._told: SimpleQueue[str] = SimpleQueue()
+        self._mine: set[str] = set()
+        self._end = pods.listen(self._changed)
+        for name, pod in pods.known():
+            self._changed(name, pod)
+
+    def read(self, timeout: float) -> Sequence[str]:
+        """Return the containers that have ended, and each time those whose bot is late to begin."""
+        names: list[str] = []
+        with suppress(Empty):
+            names.append(self._told.get(timeout=max(timeout, 0.0)))
+            while not self._told.empty():
+                names.append(self._told.get_nowait())
+        late = [name for name in list(self._mine) if self._pods.waits(name) > self._start_timeout]
+        return [name for name in (*names, *late) if name]
+
+    def close(self) -> None:
+        """Let `read` return."""
+        self._end()
+        self._told.put("")
+
+    def _changed(self, name: str, pod: Pod | None) -> None:
+        if pod is not None and pod.metadata and (pod.metadata.labels or {}).items() >= self._selectors:
+            self._mine.add(name)
+        if name in self._mine and (pod is None or has_ended(pod)):
+            self._mine.discard(name)
+            self._told.put(name)
 
 
 def _named(items: Iterable[dict[str, Any]]) -> Iterable[tuple[str, Pod]]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from http import HTTPStatus
 from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,11 +18,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
+from lightkube.core.exceptions import ApiError
+from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
+from lightkube.models.networking_v1 import NetworkPolicySpec
+from lightkube.resources.networking_v1 import NetworkPolicy
 
 from botdock.errors import EngineUnavailableError
 from botdock.model import ContainerHandle, ContainerRun, ContainerTemplate, EngineCapabilities, Feature, LogCursor
 from botdock_engine_kubernetes.capabilities import LIMITS, PROCESSES, Seen, missing_features
-from botdock_engine_kubernetes.network import ensure_policy
+from botdock_engine_kubernetes.pod import LABEL_NETWORK
 
 if TYPE_CHECKING:
     from botdock.config import Config
@@ -38,6 +43,8 @@ TIMEOUT = 300.0
 CALL_TIMEOUT = 30.0
 IMAGE = "bash:5.2"
 """Tried where no image is configured; small, with a shell that can open connections."""
+POLICY = "botdock-deny-all"
+"""The NetworkPolicy that closes the network of every bot; whether the cluster heeds it is for the probe to find out."""
 FREE = "probe"
 """The network of the container that is not closed in, to know what could be reached."""
 SAID = 300
@@ -229,3 +236,42 @@ def _read(document: Mapping[str, Any], key: str) -> Probe:
 
 def _unavailable(message: str) -> EngineUnavailableError:
     return EngineUnavailableError(message, engine="kubernetes", operation="capabilities", hint=_HINT)
+
+
+def deny_all() -> NetworkPolicy:
+    """Return the policy: of the pods of network `none`, nothing comes in and nothing goes out."""
+    return NetworkPolicy(
+        metadata=ObjectMeta(name=POLICY, labels={"app.kubernetes.io/managed-by": "botdock"}),
+        spec=NetworkPolicySpec(
+            podSelector=LabelSelector(matchLabels={LABEL_NETWORK: "none"}), policyTypes=["Ingress", "Egress"]
+        ),
+    )
+
+
+def ensure_policy(cluster: Cluster, *, timeout: float) -> str:
+    """Make the policy where it is missing; return what names this wording of it, empty where it may not be seen.
+
+    Where the account has no right to make it, an operator may have, or not: the probe tells.
+
+    Raises:
+        ContainerError: The API server does not answer, or there is no such namespace.
+    """
+    return cluster.call("capabilities", lambda: _ensure(cluster), timeout=timeout, repeatable=True)
+
+
+async def _ensure(cluster: Cluster) -> str:
+    try:
+        found = await cluster.client.get(NetworkPolicy, POLICY)
+    except ApiError as error:
+        if error.status.code == HTTPStatus.FORBIDDEN:
+            return ""
+        if error.status.code != HTTPStatus.NOT_FOUND:
+            raise
+        try:
+            found = await cluster.client.create(deny_all())
+        except ApiError as refused:
+            if refused.status.code in {HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT}:
+                return ""
+            raise
+    metadata = found.metadata or ObjectMeta()
+    return f"{metadata.uid} {metadata.generation}"

@@ -219,8 +219,8 @@ def test_an_eviction_is_told_now_and_by_the_job_later(
 def test_a_kill_without_the_right_to_exec_deletes_the_pod_and_keeps_how_it_ended(
     opened: Callable[..., KubernetesEngine], spec: Callable[..., Asked], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("botdock_engine_kubernetes.stopping.KILL", ("/no/such/program",))
-    monkeypatch.setattr("botdock_engine_kubernetes.stopping.KILL_TIME", 1.0)
+    monkeypatch.setattr("botdock_engine_kubernetes.life.KILL", ("/no/such/program",))
+    monkeypatch.setattr("botdock_engine_kubernetes.life.KILL_TIME", 1.0)
     engine = opened()
     container = ready(engine, spec("trap '' TERM; echo ready; while :; do sleep 1; done"))
     engine.stop(container, grace=0.0, timeout=CALL)

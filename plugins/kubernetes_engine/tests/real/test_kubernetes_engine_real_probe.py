@@ -11,10 +11,9 @@ import yaml
 
 from botdock.config import Config
 from botdock.model import Feature
-from botdock_engine_kubernetes.checks import checks
+from botdock_engine_kubernetes.checks import checks, rights
 from botdock_engine_kubernetes.engine import KubernetesEngine
-from botdock_engine_kubernetes.network import POLICY
-from botdock_engine_kubernetes.rights import rights
+from botdock_engine_kubernetes.probing import POLICY
 from testbed.kubernetes_namespaces import Kubernetes
 
 ALWAYS = frozenset(Feature) - {Feature.NETWORK, Feature.SWAP, Feature.TMPFS}

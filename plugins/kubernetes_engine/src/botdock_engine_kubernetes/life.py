@@ -1,12 +1,18 @@
-"""The start of a container: its Job is resumed, and what keeps its pod from running is told in the cluster's words."""
+"""The start and the stop of a container: its Job is resumed; its bot gets SIGTERM, a grace, then SIGKILL.
+
+What keeps a pod from running is told in the cluster's words.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from botdock.errors import ContainerError, EngineTimeoutError, ImageError
-from botdock_engine_kubernetes.errors import ENGINE, Call
+from botdock_engine_kubernetes.errors import ENGINE, FOREIGN, Call
+from botdock_engine_kubernetes.jobs import stopped_now
 from botdock_engine_kubernetes.pod import BOT
 from botdock_engine_kubernetes.statuses import (
     IMAGE_AT_ONCE,
@@ -30,6 +36,10 @@ FINAL = ("not found", "denied", "unauthorized", "forbidden", "no basic auth", "m
 """Words about an image that does not come, however often it is tried."""
 ASKING = 10.0
 """Seconds for the look at what the cluster says of a pod that does not come."""
+KILL = ("/bin/sh", "-c", "kill -KILL -1")
+"""Run beside the bot: the kubelet itself kills no container without SIGTERM and two seconds."""
+KILL_TIME = 5.0
+"""Seconds until a bot that was killed from within is known to have ended; else its pod is deleted."""
 _IMAGE = (
     "Check the name; runtime.images names another, options.kubernetes.image_pull_secrets what the registry asks for."
 )
@@ -37,8 +47,8 @@ _LONGER = "`containers.call_timeout` says how long a start may take, the pull of
 _PROGRAM = "Set runtime.images to an image that has a POSIX shell, tar, gzip and the runtime's interpreter."
 
 
-class Starting:
-    """Starts containers."""
+class Life:
+    """Starts containers, and stops them."""
 
     def __init__(self, cluster: Cluster, pods: Pods, jobs: Jobs) -> None:
         self._cluster = cluster
@@ -85,6 +95,46 @@ class Starting:
         )
         problem = f"its pod does not run after {call.timeout:g} s: {said or 'the cluster does not say why'}"
         return call.error(EngineTimeoutError, problem, hint=_LONGER)
+
+    def stop(self, name: str, *, grace: float, timeout: float) -> None:
+        """Stop the bot of a Job that has been resumed; return when it has ended.
+
+        A deadline that has passed lets the kubelet send SIGTERM, and leaves the pod with its log and its result. A bot
+        that outlives its grace is killed from within; where that is not allowed or fails, the pod is deleted, which
+        gives it two seconds more, and is kept by a finalizer until `remove`.
+
+        Raises:
+            ContainerError: It has not ended in time, or the API server does not answer.
+        """
+        self._cluster.call("stop", lambda: self._stop(name, grace), timeout=timeout, container_id=name, repeatable=True)
+
+    async def _stop(self, name: str, grace: float) -> None:
+        pods = self._pods
+        pod = await pods.until(name, lambda pod: pod is not None or pods.is_over(name))
+        if pod is None or not pod.metadata or not pod.metadata.name:
+            return
+        change = stopped_now()
+        if grace > 0:
+            change["spec"] = {"activeDeadlineSeconds": 1}
+        if not await self._jobs.patch_pod(pod.metadata.name, change):
+            return
+        if grace > 0 and await self._ends_within(name, grace):
+            return
+        if has_run(pods.look(name)):
+            with suppress(*FOREIGN):  # not allowed, or no process can be started: then the pod is deleted
+                async with asyncio.timeout(KILL_TIME):
+                    await self._jobs.run(pod.metadata.name, BOT, KILL)
+            if await self._ends_within(name, KILL_TIME):
+                return
+        await self._jobs.kill_pod(pod.metadata.name)
+        await pods.until(name, lambda _pod: pods.is_over(name))
+
+    async def _ends_within(self, name: str, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._pods.until(name, lambda _pod: self._pods.is_over(name))
+                return True
+        return False
 
 
 def is_decided(pod: Pod | None) -> bool:
