@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -62,28 +62,26 @@ class Manifest:
     source: str
 
 
-class ManifestProblemsError(Exception):
-    """A manifest is wrong; carries each problem, and how to mend them if that is known."""
-
-    def __init__(self, problems: Sequence[str], *, hint: str | None = None) -> None:
-        super().__init__(*problems)
-        self.problems = tuple(problems)
-        self.hint = hint
-
-
 @attrs.define
 class Problems:
-    """Collects what is wrong, so that an author mends it in one go.
+    """Collects what is wrong with a manifest, so that its author mends it in one go.
 
     Attributes:
+        path: Of the manifest.
         found: What was noted so far.
     """
 
+    path: Path
     found: list[str] = attrs.field(factory=list)
 
     def add(self, key: str, problem: str) -> None:
         """Note a problem with a key."""
         self.found.append(f"{key}: {problem}")
+
+    def error(self, *more: str, hint: str | None = None) -> CodeError:
+        """Return the error that names all that was noted, and more."""
+        lines = (f"{self.path.name}: {problem[:_MAX_PROBLEM]}" for problem in (*self.found, *more))
+        return CodeError("\n".join(lines), source=str(self.path), hint=hint)
 
     def unknown(self, given: Iterable[str], known: Iterable[str], path: str = "") -> None:
         """Note each key that means nothing, with the one it may have been meant to be."""
@@ -131,50 +129,42 @@ def read_manifest(tree: Path) -> Manifest | None:
         CodeError: It cannot be read, or is wrong; with every problem as `bot.toml: key.path: problem`.
     """
     for name, (parse, marks) in MANIFESTS.items():
-        data = _read(tree, name, marks)
-        if data is not None:
-            try:
-                with _one_manifest:
-                    return parse(data)
-            except ManifestProblemsError as error:
-                lines = "\n".join(f"{name}: {problem[:_MAX_PROBLEM]}" for problem in error.problems)
-                raise CodeError(lines, source=str(tree / name), hint=error.hint) from None
+        if os.path.lexists(tree / name):
+            problems = Problems(tree / name)
+            data = _read(tree, problems, marks)
+            with _one_manifest:
+                manifest = parse(data, problems)
+            if problems.found:
+                raise problems.error()
+            return manifest
     return None
 
 
-def _read(tree: Path, name: str, marks: tuple[bytes, ...]) -> bytes | None:
-    path = tree / name
-    if not os.path.lexists(path):
-        return None
-    if not inside(tree, name):
-        raise CodeError(f"{name}: is a link that leads out of the code", source=str(path))
+def _read(tree: Path, problems: Problems, marks: tuple[bytes, ...]) -> bytes:
+    path = problems.path
+    if not inside(tree, path.name):
+        raise problems.error("is a link that leads out of the code")
     try:
         data = read_head(path, MAX_MANIFEST_BYTES + 1)
     except OSError as error:
-        raise CodeError(f"{name}: {error.strerror or error}", source=str(path)) from None
+        raise problems.error(error.strerror or str(error)) from None
     if data is None or len(data) > MAX_MANIFEST_BYTES:
-        problem = "is not a regular file" if data is None else f"is larger than {MAX_MANIFEST_BYTES // 1024} KiB"
-        raise CodeError(f"{name}: {problem}", source=str(path))
+        raise problems.error(
+            "is not a regular file" if data is None else f"is larger than {MAX_MANIFEST_BYTES >> 10} KiB"
+        )
     for mark in marks:
         if data.count(mark) > _MAX_MARKS:
-            problem = f"holds more than {_MAX_MARKS} times {mark.decode()!r}, which is too much to read"
-            raise CodeError(f"{name}: {problem}", source=str(path))
+            raise problems.error(f"holds more than {_MAX_MARKS} times {mark.decode()!r}, which is too much to read")
     return data
 
 
-def parse_toml(data: bytes) -> Manifest:
-    """Return what a `bot.toml` says.
-
-    Raises:
-        ManifestProblemsError: It is not TOML, or holds what means nothing here.
-    """
+def _parse_toml(data: bytes, problems: Problems) -> Manifest:
     try:
         document = tomllib.loads(data.decode("utf-8-sig"))
     except RecursionError:
-        raise ManifestProblemsError(["is nested too deeply"]) from None
+        raise problems.error("is nested too deeply") from None
     except ValueError as error:
-        raise ManifestProblemsError([f"is not TOML: {error}"]) from None
-    problems = Problems()
+        raise problems.error(f"is not TOML: {error}") from None
     problems.unknown(document, _KNOWN)
     for key in ("entrypoints", "limits"):
         if not isinstance(table := document.get(key, {}), dict):
@@ -188,8 +178,6 @@ def parse_toml(data: bytes) -> Manifest:
         "restart": problems.restart,
     }
     said = {key: read(key, document[key]) for key, read in readers.items() if key in document}
-    if problems.found:
-        raise ManifestProblemsError(problems.found)
     return Manifest(**said, source="bot.toml")
 
 
@@ -206,15 +194,15 @@ def _limits(problems: Problems, _: str, table: dict[str, Any]) -> Limits:
     return limits
 
 
-def _parse_old(data: bytes) -> Manifest:
+def _parse_yaml(data: bytes, problems: Problems) -> Manifest:
     from botdock.services.code.manifest_yaml import parse_yaml  # which few bots need
 
-    return parse_yaml(data)
+    return parse_yaml(data, problems)
 
 
-MANIFESTS: dict[str, tuple[Callable[[bytes], Manifest], tuple[bytes, ...]]] = {
-    "bot.toml": (parse_toml, (b".",)),
-    "bot-config.yaml": (_parse_old, (b"[", b"{")),
+MANIFESTS: dict[str, tuple[Callable[[bytes, Problems], Manifest], tuple[bytes, ...]]] = {
+    "bot.toml": (_parse_toml, (b".",)),
+    "bot-config.yaml": (_parse_yaml, (b"[", b"{")),
 }
 """The manifests that are read, the first that is there; the second is that of the old runner. Each with the marks that
 it may hold 1,000 times: the cost of a dotted key, and of what is open in YAML, grows with the square of them."""

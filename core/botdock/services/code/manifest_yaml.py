@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from botdock.model import ENTRYPOINTS
-from botdock.services.code.manifest import Manifest, ManifestProblemsError, Problems
+from botdock.services.code.manifest import Manifest, Problems
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -20,16 +20,15 @@ _BOOLEAN = "tag:yaml.org,2002:bool"
 """What a plain `no` is in YAML 1.1."""
 
 
-def parse_yaml(data: bytes) -> Manifest:
+def parse_yaml(data: bytes, problems: Problems) -> Manifest:
     """Return what a `bot-config.yaml` says; keys that are not ours are ignored, since old files carry more.
 
     Raises:
-        ManifestProblemsError: It is not YAML, or one of our keys holds something else than text.
+        CodeError: It is not YAML.
     """
-    problems = Problems()
-    root = _mapping("the file", _compose(data), problems)
+    root = _mapping("the file", _compose(data, problems), problems)
     entrypoints = _mapping("entrypoints", root.get("entrypoints"), problems)
-    manifest = Manifest(
+    return Manifest(
         name=_yaml_text("name", root, problems),
         runtime=_yaml_text("runtime", root, problems),
         type=_yaml_text("type", root, problems),
@@ -39,25 +38,20 @@ def parse_yaml(data: bytes) -> Manifest:
         restart=problems.restart("restart", _yaml_text("restart", root, problems, also=_BOOLEAN)),
         source="bot-config.yaml",
     )
-    if problems.found:
-        raise ManifestProblemsError(problems.found)
-    return manifest
 
 
-def _compose(data: bytes) -> Node | None:
+def _compose(data: bytes, problems: Problems) -> Node | None:
     try:
         import yaml
     except ImportError:
-        raise ManifestProblemsError(
-            ["it is YAML, and PyYAML is not installed"],
-            hint='Run: pip install "botdock[yaml]"; or write a bot.toml in its place.',
-        ) from None
+        hint = 'Run: pip install "botdock[yaml]"; or write a bot.toml in its place.'
+        raise problems.error("it is YAML, and PyYAML is not installed", hint=hint) from None
     try:
         return yaml.compose(data.decode("utf-8-sig"), Loader=yaml.SafeLoader)
     except RecursionError:
-        raise ManifestProblemsError(["is nested too deeply"]) from None
+        raise problems.error("is nested too deeply") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        raise ManifestProblemsError([f"is not YAML: {' '.join(str(error).split())}"]) from None
+        raise problems.error(f"is not YAML: {' '.join(str(error).split())}") from None
 
 
 def _mapping(key: str, node: Node | None, problems: Problems) -> dict[str, Node]:
