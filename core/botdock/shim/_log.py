@@ -63,7 +63,7 @@ class ShimLogStream(LogStream):
         hidden.rename(self._path)
         try:
             self._last = None if follow else max(self._numbers(), default=0)
-            self._open(self._first_needed() if any(self._at.values()) else 0)
+            self._open(0)
         except OSError:
             self.close()
             raise
@@ -213,15 +213,6 @@ class ShimLogStream(LogStream):
     def _numbers(self) -> list[int]:
         found = (name.removeprefix(files.LOG) for name in os.listdir(self._folder.path) if name.startswith(files.LOG))  # noqa: PTH208 - only names
         return sorted(int(number) for number in found if number.isdecimal())
-
-    def _first_needed(self) -> int:
-        """Return the newest file that does not begin behind the cursor; 0 where the oldest one does."""
-        for number in reversed(self._numbers()):
-            with suppress(FileNotFoundError), (self._folder.path / f"{files.LOG}{number}").open("rb") as file:
-                before, _ = self._begins(file.fileno())
-                if all(before[stream] <= at for stream, at in self._at.items()):
-                    return number
-        return 0
 
     def _begins(self, descriptor: int) -> tuple[dict[Stream, int], int]:
         """Return how many bytes of each stream were logged before a file, and the time of its first frame or 0.

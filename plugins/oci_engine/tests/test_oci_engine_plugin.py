@@ -8,7 +8,7 @@ import pytest
 
 from botdock.config import Config
 from botdock.errors import EngineUnavailableError
-from botdock.model import CheckStatus, Feature
+from botdock.model import CheckStatus
 from botdock_engine_oci import checks, plugin, runtimes
 from botdock_engine_oci.engine import OciEngine
 from botdock_engine_oci.probing import Probe
@@ -16,7 +16,7 @@ from botdock_engine_oci.runtimes import Runtime
 from botdock_engine_oci.settings import OciSettings
 from botdock_testing.engine import asked
 
-_PROBED = Probe(runtime=Runtime(name="crun", path="/usr/bin/crun"), enforced=frozenset(Feature), missing={})
+_PROBED = Probe(runtime=Runtime(name="crun", path="/usr/bin/crun"), missing={}, others={})
 
 
 def test_the_engine_is_registered_and_may_be_chosen_by_itself(tmp_path: Path) -> None:

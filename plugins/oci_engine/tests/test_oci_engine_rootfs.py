@@ -86,7 +86,7 @@ def test_an_interpreter_elsewhere_is_shown_with_its_own_folder_alone(
 
 
 def test_the_python_that_runs_botdock_is_found_beside_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rootfs, "SYSTEM_PATH", ("/nosuch",))
+    monkeypatch.setattr(rootfs, "SYSTEM_PATH", "/nosuch")
     monkeypatch.setenv("PATH", "")
     assert find_interpreter(f"python3.{sys.version_info.minor}") == str(Path(sys.base_prefix).resolve())
 

@@ -185,21 +185,20 @@ def _bind(source: str, target: str) -> dict[str, Any]:
 
 def _linux(limits: Limits, machine: Machine, cgroup: str, ids: Ids) -> dict[str, Any]:
     namespaces = [*NAMESPACES, *(["user"] if ids.mappings else [])]
-    mappings = [{"containerID": inside, "hostID": outside, "size": size} for inside, outside, size in ids.mappings]
+    users, groups = (
+        [{"containerID": inside, "hostID": outside, "size": size} for inside, outside, size in mappings]
+        for mappings in (ids.mappings, ids.group_mappings)
+    )
     seccomp = Feature.SECCOMP in machine.enforced and machine.architecture in ARCHITECTURES
     return {
         "namespaces": [{"type": name} for name in namespaces],
-        **({"uidMappings": mappings, "gidMappings": _groups(ids)} if mappings else {}),
+        **({"uidMappings": users, "gidMappings": groups} if users else {}),
         **({"cgroupsPath": cgroup} if cgroup else {}),
         "resources": {"devices": [{"allow": False, "access": "rwm"}], **_resources(limits, machine)},
         **({"seccomp": _seccomp(machine.architecture)} if seccomp else {}),
         "maskedPaths": list(MASKED),
         "readonlyPaths": list(READ_ONLY),
     }
-
-
-def _groups(ids: Ids) -> list[dict[str, int]]:
-    return [{"containerID": inside, "hostID": outside, "size": size} for inside, outside, size in ids.group_mappings]
 
 
 def _resources(limits: Limits, machine: Machine) -> dict[str, Any]:

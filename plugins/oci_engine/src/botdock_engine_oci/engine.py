@@ -26,7 +26,7 @@ from botdock_engine_oci.capabilities import capabilities
 from botdock_engine_oci.cgroups import folders_of
 from botdock_engine_oci.ids import Ids, Reservations, find_users
 from botdock_engine_oci.image import Images
-from botdock_engine_oci.probing import Probe, group_for, probe
+from botdock_engine_oci.probing import Probe, group_for, probe, this_machine
 from botdock_engine_oci.rootfs import RootFs, describe, find_rootfs
 from botdock_engine_oci.roots import Root, Roots
 from botdock_engine_oci.runtimes import SYSTEM_PATH
@@ -110,7 +110,8 @@ class OciEngine(ShimEngine):
             )
             self._require_program(template, run, rootfs)
             cgroup = group_for(run.name, self._users, found.enforced)
-            document = bundle(template, run, rootfs=rootfs, machine=found.machine, cgroup=cgroup, ids=ids)
+            machine = this_machine(found.enforced)
+            document = bundle(template, run, rootfs=rootfs, machine=machine, cgroup=cgroup, ids=ids)
             document["root"]["path"] = self._roots.use(Root.of(rootfs, document["mounts"]), new, folder)
             (new / "config.json").write_text(json.dumps(document), encoding="utf-8")
         except BaseException:

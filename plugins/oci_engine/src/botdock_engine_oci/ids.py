@@ -13,11 +13,12 @@ from pathlib import Path
 
 import attrs
 
+from botdock_engine_oci.runtimes import SYSTEM_PATH
+
 INSIDE = 65532
 """The bot's user id in a user namespace; `nonroot` of many images."""
 SUBUID, SUBGID = Path("/etc/subuid"), Path("/etc/subgid")
 HELPERS = ("newuidmap", "newgidmap")
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 SHARED = Path("/run/botdock/users")
 """Where root's user ids are reserved, whatever the state folder; gone with a boot, as all containers are."""

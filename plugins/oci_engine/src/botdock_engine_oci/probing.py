@@ -10,7 +10,7 @@ import resource
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -71,23 +71,21 @@ class Probe:
 
     Attributes:
         runtime: What starts containers.
-        enforced: What of the strict profile it enforces here.
-        missing: Each feature that it does not, with the reason and what mends it.
+        missing: Each feature of the strict profile that it does not enforce here, with the reason and what mends it.
         others: What each runtime said that does not work here, by its name.
     """
 
     runtime: Runtime
-    enforced: frozenset[Feature]
     missing: Mapping[Feature, str]
-    others: Mapping[str, str] = attrs.field(factory=dict)
+    others: Mapping[str, str]
 
     @property
-    def machine(self) -> Machine:
-        """What a bundle needs to know."""
-        return this_machine(self.enforced)
+    def enforced(self) -> frozenset[Feature]:
+        """What of the strict profile it enforces here."""
+        return frozenset(Feature) - set(self.missing)
 
 
-def this_machine(enforced: frozenset[Feature] = frozenset(Feature)) -> Machine:
+def this_machine(enforced: frozenset[Feature]) -> Machine:
     """Return what this machine offers, where so much is enforced."""
     hard = {f"RLIMIT_{name}": resource.getrlimit(number)[1] for name, number in _RLIMITS.items()}
     return Machine(
@@ -117,7 +115,7 @@ def probe(state: Path, settings: OciSettings) -> Probe:
         if isinstance(seen, str):
             said[str(runtime)] = seen
             continue
-        result = _judge(runtime, users, seen, others=said)
+        result = Probe(runtime=runtime, missing=missing_features(seen, users), others=said)
         _keep(result, state, key)
         return result
     problems = "; ".join(f"{name} does not work here: {words}" for name, words in said.items())
@@ -157,14 +155,7 @@ def _run(
         template, run = _probed(made, name)
         ids, cgroup = users.pick(), group_for(name, users, enforced)
         rootfs = find_rootfs(made, made, source=settings.tried_rootfs, interpreters=(), user=ids.user)
-        document = bundle(
-            template,
-            run,
-            rootfs=rootfs,
-            machine=this_machine(enforced),
-            cgroup=cgroup,
-            ids=ids,
-        )
+        document = bundle(template, run, rootfs=rootfs, machine=this_machine(enforced), cgroup=cgroup, ids=ids)
         Root.of(rootfs, document["mounts"]).make(made / ROOT)
         (made / "config.json").write_text(json.dumps(document), encoding="utf-8")
         done = subprocess.run(
@@ -216,11 +207,6 @@ def _probed(made: Path, name: str) -> tuple[ContainerTemplate, ContainerRun]:
     return template, ContainerRun(name=name, selectors={}, code=code, context=context, result=result)
 
 
-def _judge(runtime: Runtime, users: Users, seen: dict[str, list[str]], *, others: Mapping[str, str]) -> Probe:
-    missing = missing_features(seen, users)
-    return Probe(runtime=runtime, enforced=frozenset(Feature) - set(missing), missing=missing, others=dict(others))
-
-
 def _key(found: tuple[Runtime, ...], settings: OciSettings) -> str:
     """Return what changes whenever the answer may be another."""
     facts: list[Any] = [
@@ -234,23 +220,13 @@ def _key(found: tuple[Runtime, ...], settings: OciSettings) -> str:
         with suppress(OSError):
             facts.append(Path(path).read_text())
     with suppress(OSError):
-        facts += sorted(line.partition(" - ")[2] for line in _cgroup_mounts())
+        mounts = (line.partition(" - ")[2] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+        facts += sorted(mount for mount in mounts if mount.startswith("cgroup"))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _cgroup_mounts() -> Iterator[str]:
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        if line.partition(" - ")[2].startswith("cgroup"):
-            yield line
-
-
 def _keep(found: Probe, state: Path, key: str) -> None:
-    document = {
-        "key": key,
-        "runtime": attrs.asdict(found.runtime),
-        "missing": dict(found.missing),
-        "others": dict(found.others),
-    }
+    document = {"key": key, **attrs.asdict(found)}
     with suppress(OSError):  # then the next one looks again
         path = cache_of(state)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -263,12 +239,7 @@ def _read(document: Mapping[str, Any], key: str) -> Probe:
     if document["key"] != key:
         raise ValueError("it was something else that was looked at")
     missing = {Feature(name): str(reason) for name, reason in document["missing"].items()}
-    return Probe(
-        runtime=Runtime(**document["runtime"]),
-        enforced=frozenset(Feature) - set(missing),
-        missing=missing,
-        others=document["others"],
-    )
+    return Probe(runtime=Runtime(**document["runtime"]), missing=missing, others=document["others"])
 
 
 def _unavailable(message: str, hint: str) -> EngineUnavailableError:

@@ -20,6 +20,7 @@ import attrs
 
 from botdock.errors import ContainerError
 from botdock.model.profile import HOSTNAME, IDENTITY_FILES, identity_files
+from botdock_engine_oci.runtimes import SYSTEM_PATH
 from botdock_engine_oci.settings import HOST, IMAGE
 
 ENGINE = "oci"
@@ -34,8 +35,6 @@ ETC = (
     "ssl/openssl.cnf",
 )
 """What is shown of /etc: where libraries and programs lie, and which authorities of the web are trusted."""
-SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-"""The PATH of Debian's images."""
 _FILES = {
     "hosts": f"127.0.0.1\tlocalhost {HOSTNAME}\n::1\tlocalhost {HOSTNAME}\n",
     "hostname": f"{HOSTNAME}\n",
@@ -121,7 +120,7 @@ def find_rootfs(
 
 def search_path(prefixes: Iterable[str]) -> str:
     """Return a bot's PATH where programs of these prefixes are shown too."""
-    return os.pathsep.join([*SYSTEM_PATH, *(f"{prefix}/bin" for prefix in prefixes)])
+    return os.pathsep.join([SYSTEM_PATH, *(f"{prefix}/bin" for prefix in prefixes)])
 
 
 def _programs(root: str, names: Iterable[str], *, files: bool = False) -> tuple[dict[str, str], dict[str, str]]:
@@ -200,7 +199,7 @@ def find_prefixes(interpreters: Iterable[str]) -> tuple[str, ...]:
 
 def find_interpreter(name: str) -> str | None:
     """Return the prefix of a program: empty for one of the system's, None for one that cannot be shown."""
-    if shutil.which(name, path=os.pathsep.join(SYSTEM_PATH)):
+    if shutil.which(name, path=SYSTEM_PATH):
         return ""
     own = os.environ.get("PATH", "").split(os.pathsep)
     for folder in [*own, str(Path(sys.base_prefix, "bin"))]:

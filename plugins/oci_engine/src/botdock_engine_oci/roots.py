@@ -141,7 +141,7 @@ class Roots:
     def trim(self) -> None:
         """Remove what was not used for a day, and is not now; what cannot be removed stays for the next time."""
         with at_once(self.folder / LOCK) as held:
-            gone = [self._aside(path) for path in self._unused()] if held else []
+            gone = [path.rename(self._draft()) for path in self._unused()] if held else []
         for path in gone:
             with suppress(OSError):
                 remove_tree(path, timeout=REMOVAL)
@@ -154,9 +154,6 @@ class Roots:
         before = time.time() - UNUSED_SECONDS
         found = [path for path in self.folder.iterdir() if path.name != LOCK and path not in used]
         return [path for path in found if path.stat().st_mtime < before]
-
-    def _aside(self, path: Path) -> Path:
-        return path.rename(self._draft())
 
     def _draft(self) -> Path:
         return self.folder / f".{secrets.token_hex(8)}"

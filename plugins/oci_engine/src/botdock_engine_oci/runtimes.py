@@ -14,7 +14,7 @@ import attrs
 from botdock_engine_oci.settings import RUNTIMES
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where runtimes lie; an ordinary user's PATH may lack the sbin folders, where Debian puts runc."""
+"""The PATH of Debian's images; runc lies in a sbin folder, which an ordinary user's PATH may lack."""
 VERSION_TIMEOUT = 10.0
 _MANAGERS = {
     "apt-get": "apt-get install",
