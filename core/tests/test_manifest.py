@@ -108,20 +108,20 @@ class TestBotToml:
         """
         assert problems(tmp_path, "bot.toml", text) == [
             "bot.toml: nam: unknown key; did you mean name?",
+            "bot.toml: entrypoints.bots: unknown key; did you mean bot?",
+            "bot.toml: limits.memroy: unknown key; did you mean memory?",
             "bot.toml: runtime: must be text, not float",
             "bot.toml: type: must not be empty or hold control characters",
-            "bot.toml: entrypoints.bots: unknown key; did you mean bot?",
+            "bot.toml: image: 'Python:3' is not the name of an image: 'Python' must be in lower case",
+            "bot.toml: restart: 'On_Failure:9' is not a restart policy; did you mean 'on-failure:9'?",
             "bot.toml: entrypoints.bot: must be text, not int",
             "bot.toml: entrypoints.backtest: must not be empty or hold control characters",
-            "bot.toml: limits.memroy: unknown key; did you mean memory?",
             "bot.toml: limits.memory: 'lots' is not a size; write bytes, or for example '512MiB' or '1.5GB'",
             "bot.toml: limits.cpus: must be a number, not true",
             "bot.toml: limits.pids: must be a whole number, not 1.5",
             "bot.toml: limits.output: -1 bytes must be 1 B to 1 TiB",
             "bot.toml: limits.tmpfs: '1e9' is not a size; write bytes, or for example '512MiB' or '1.5GB'",
             "bot.toml: limits.result: 79228162514264337593543950335 bytes must be 1 B to 1 GiB",
-            "bot.toml: image: 'Python:3' is not the name of an image: 'Python' must be in lower case",
-            "bot.toml: restart: 'On_Failure:9' is not a restart policy; did you mean 'on-failure:9'?",
         ]
 
     @pytest.mark.parametrize("text", ["limits = 3", 'entrypoints = "main.py"'])

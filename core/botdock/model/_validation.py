@@ -68,7 +68,7 @@ def environment_problem(name: object, value: object) -> str | None:
 
 def json_problem(value: object) -> str | None:
     """Say why `value` cannot be written as JSON and read back the same."""
-    if value and (problem := nesting_problem(value)):
+    if problem := nesting_problem(value):
         return f"is not JSON: {problem}"
     try:
         json.dumps(value, allow_nan=False).encode()

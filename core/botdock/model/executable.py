@@ -159,10 +159,12 @@ class Executable:
             problem = None if isinstance(value, kind) else f"must be {words}, not {kind_of(value)}"
             if problem := problem or (problem_of and problem_of(value)):
                 yield f"{field.name}: {problem}"
-        if self.limits != _NO_LIMITS or self.entrypoint_files or self.env or self.secrets:
+        if self.config or self.limits != _NO_LIMITS or self.entrypoint_files or self.env or self.secrets:
             yield from self._problems_within()
 
     def _problems_within(self) -> Iterator[str]:
+        if isinstance(self.config, dict) and (problem := json_problem(self.config)):
+            yield f"config: {problem}"
         yield from _limits_problems(self.limits)
         for kind, script in _pairs(self.entrypoint_files):
             if kind not in ENTRYPOINTS:
@@ -228,7 +230,6 @@ _KINDS: dict[str, tuple[type, str]] = {
 _PROBLEM_OF: dict[str, Callable[[Any], str | None]] = {
     "id": id_problem,
     "entrypoint": _entrypoint_problem,
-    "config": json_problem,
     "code_digest": _digest_problem,
     "segment": lambda value: number_problem(value, -_LARGEST, _LARGEST),
     "image": image_problem,
@@ -236,7 +237,7 @@ _PROBLEM_OF: dict[str, Callable[[Any], str | None]] = {
     **dict.fromkeys(("timeout", "start_timeout", "silence_timeout"), _timeout_problem),
     "restart": lambda value: None if isinstance(value, RestartPolicy) else restart_problem(value),
 }
-"""For each other field what says why a value cannot be one; `limits`, and what is inside of mappings, have several."""
+"""For each other field what says why a value cannot be one; what is inside of mappings and `limits` is told after."""
 
 
 def sha256_of(code_digest: str) -> str:

@@ -7,7 +7,6 @@ import re
 import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -166,32 +165,29 @@ def _parse_toml(data: bytes, problems: Problems) -> Manifest:
     except ValueError as error:
         raise problems.error(f"is not TOML: {error}") from None
     problems.unknown(document, _KNOWN)
-    for key in ("entrypoints", "limits"):
-        if not isinstance(table := document.get(key, {}), dict):
+    tables: dict[str, dict[str, Any]] = {}
+    for key, known in (("entrypoints", ENTRYPOINTS), ("limits", _LIMITS)):
+        table = document.get(key, {})
+        if isinstance(table, dict):
+            problems.unknown(table, known, f"{key}.")
+            tables[key] = {name: table[name] for name in known if name in table}
+        else:
             problems.add(key, f"must be a table, as in [{key}], not {type(table).__name__}")
-            del document[key]
-    readers: dict[str, Callable[[str, Any], Any]] = {
+    scripts = tables.get("entrypoints", {})
+    readers: dict[str, Callable[[str, object], Any]] = {
         **dict.fromkeys(("name", "runtime", "type"), problems.text),
-        "entrypoints": partial(_entrypoints, problems),
-        "limits": partial(_limits, problems),
         "image": problems.image,
         "restart": problems.restart,
     }
-    said = {key: read(key, document[key]) for key, read in readers.items() if key in document}
-    return Manifest(**said, source="bot.toml")
-
-
-def _entrypoints(problems: Problems, _: str, table: dict[str, Any]) -> dict[str, str]:
-    problems.unknown(table, ENTRYPOINTS, "entrypoints.")
-    found = {kind: problems.text(f"entrypoints.{kind}", table.get(kind)) for kind in ENTRYPOINTS}
-    return {kind: script for kind, script in found.items() if script is not None}
-
-
-def _limits(problems: Problems, _: str, table: dict[str, Any]) -> Limits:
-    problems.unknown(table, _LIMITS, "limits.")
-    limits = Limits(**{name: table[name] for name in _LIMITS if name in table})
-    problems.found += (f"limits.{problem}" for problem in limits.problems())
-    return limits
+    manifest = Manifest(
+        **{key: read(key, document[key]) for key, read in readers.items() if key in document},
+        entrypoints={kind: problems.text(f"entrypoints.{kind}", script) or "" for kind, script in scripts.items()},
+        limits=Limits(**tables.get("limits", {})),
+        source="bot.toml",
+    )
+    if tables.get("limits"):
+        problems.found += (f"limits.{problem}" for problem in manifest.limits.problems())
+    return manifest
 
 
 def _parse_yaml(data: bytes, problems: Problems) -> Manifest:
