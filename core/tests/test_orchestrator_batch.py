@@ -177,9 +177,12 @@ def test_a_runner_that_is_closed_ends_it_behind_what_it_has_stopped(
 ) -> None:
     stage, taken = make_stage(FakeEngine(Script(forever=True))), itertools.count()
 
+    def have_begun() -> bool:  # a start that is not over when the runner is closed is given up
+        return sum(stage.orchestrator.find(container) is not None for container in running(stage).values()) == 3
+
     def progress(now: MapProgress) -> None:
         if now.done == 0:
-            until(lambda: len(running(stage)) == 3, timeout=PATIENCE)
+            until(have_begun, timeout=PATIENCE)
             stage.orchestrator.close()
 
     with pytest.raises(UserError, match="this runner is closed"):

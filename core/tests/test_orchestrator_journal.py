@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,18 @@ def test_events_before_and_after_are_ignored(tmp_path: Path) -> None:
     journal.event("late")
     events = [json.loads(line)["event"] for line in (journal.directory / "events.jsonl").read_text().splitlines()]
     assert events == ["finished"]
+
+
+def test_steps_are_added_in_order_while_their_list_is_at_hand_and_no_file_stays_open(tmp_path: Path) -> None:
+    (journal := Journal(tmp_path, "01")).open({}, "runner")
+    journal.event("before")
+    with journal.at_hand():
+        journal.event("within")
+    opened = {os.path.realpath(descriptor) for descriptor in Path("/proc/self/fd").iterdir()}
+    assert str(journal.directory / "events.jsonl") not in opened
+    journal.event("after")
+    events = [json.loads(line)["event"] for line in (journal.directory / "events.jsonl").read_text().splitlines()]
+    assert events == ["before", "within", "after"]
 
 
 def test_discarding_leaves_nothing(tmp_path: Path) -> None:

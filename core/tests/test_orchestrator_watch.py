@@ -66,6 +66,7 @@ def telling(monkeypatch: pytest.MonkeyPatch) -> Telling:
     """Its containers are looked at only when something is heard."""
     monkeypatch.setattr(running_module, "LIST_EVERY", LONG)
     monkeypatch.setattr(running_module, "RECONNECT_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(module, "FIRST_LOOK", 0.0)
     engine = Telling(Script(forever=True))
     engine.connections = []
     return engine

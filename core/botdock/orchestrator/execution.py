@@ -31,6 +31,8 @@ from botdock.services.interfaces import Services
 
 PAUSES = (0.002, 0.5)
 """Seconds between two looks at a container whose end is not heard: a twentieth of what it has run, in these bounds."""
+FIRST_LOOK = 0.02
+"""Seconds after its start until the first look, where its end is heard: its first line is not kept waiting for that."""
 RECONNECT_PAUSE = 0.25
 """Seconds between attempts to reach an engine that went away."""
 WHY_EVERY = 5.0
@@ -63,9 +65,7 @@ class Execution(ExecutionReader):
         self.attempts = Attempts(run.journal.event)
         self._containers = services.containers
         self._config = config
-        self._conclusion = conclusion
-        self._on_done = on_done
-        self._hears = hears
+        self._conclusion, self._on_done, self._hears = conclusion, on_done, hears
         self._ender: threading.Thread | None = None
         self._obeyed: StopRequest | None = None
         self._looking = threading.Lock()
@@ -98,7 +98,7 @@ class Execution(ExecutionReader):
         self._deadlines.begin(self._run.bounds, self._started, wall_started=self._run.started_ns / 1e9)
         self._run.journal.event("phase", phase=Phase.WAIT.value)
         self._watched = created
-        self.look_soon()
+        self._work.looks.submit(self._look, delay=FIRST_LOOK if self._hears() else 0.0)
         self.obey()  # what was asked for since the last look of its start
 
     @contextmanager
@@ -122,7 +122,8 @@ class Execution(ExecutionReader):
 
         looks.submit(ask, delay=WHY_EVERY)
         try:
-            yield
+            with run.journal.at_hand():
+                yield
         finally:
             with telling:
                 asking.clear()

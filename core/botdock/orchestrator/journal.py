@@ -12,11 +12,12 @@ outcome.json    last, once nothing is left behind: it means finished, and only t
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
+import threading
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,8 +78,9 @@ class Journal:
         self.programs = home / PROGRAMS
         self.marker = self.directory / STORED
         self._runner = ""
-        self.made = False
-        self._recording = False
+        self.made = self._recording = False
+        self._steps: int | None = None
+        self._adding = threading.Lock()
 
     def open(self, request: dict[str, Any], runner: str) -> None:
         """Make the folder, with `request.json`, held by a runner; for its user alone: a workspace holds secrets.
@@ -113,7 +115,7 @@ class Journal:
         hold(self.directory, runner)
         _remove_drafts(self.directory)
         self._append(b"")
-        if _is_torn(self.directory / EVENTS):
+        if (self.directory / EVENTS).read_bytes()[-1:] not in {b"", b"\n"}:  # a step was not written to its end
             self._append(b"\n")
         self._recording = True
 
@@ -227,13 +229,28 @@ class Journal:
                 self.directory.rename(self._draft)
         shutil.rmtree(self._draft, ignore_errors=True)
 
-    def _append(self, line: bytes) -> None:
-        """Add to the list of steps; steps are few, and a runner of many bots cannot keep a file open for each."""
-        descriptor = os.open(f"{self.directory}/{EVENTS}", _APPEND, 0o600)
+    @contextlib.contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """Keep the list of steps open meanwhile: a start has many, and who runs many bots cannot keep one for each."""
+        with contextlib.suppress(OSError):
+            self._steps = os.open(f"{self.directory}/{EVENTS}", _APPEND, 0o600)
         try:
-            os.write(descriptor, line)
+            yield
         finally:
-            os.close(descriptor)
+            with self._adding:
+                steps, self._steps = self._steps, None
+                if steps is not None:
+                    os.close(steps)
+
+    def _append(self, line: bytes) -> None:
+        """Add to the list of steps."""
+        with self._adding:
+            descriptor = self._steps or os.open(f"{self.directory}/{EVENTS}", _APPEND, 0o600)
+            try:
+                os.write(descriptor, line)
+            finally:
+                if descriptor != self._steps:
+                    os.close(descriptor)
 
     @property
     def _draft(self) -> Path:
@@ -246,14 +263,6 @@ def result_document(result: ExecutionResult) -> dict[str, Any]:
     document["result_file_contents"] = len(result.result_file_contents)
     times = {name: time.isoformat() for name, time in document.items() if isinstance(time, datetime)}
     return {**document, **times}
-
-
-def _is_torn(path: Path) -> bool:
-    """Tell whether the last line was not written to its end."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(size - 1, 0))
-        return file.read() not in {b"", b"\n"}
 
 
 def tidy(directory: Path) -> None:
@@ -287,14 +296,3 @@ def sweep_drafts(home: Path) -> None:
 def _replace(path: Path, document: Any, *, durable: bool = False) -> None:
     """Write `document` beside `path` and rename it over; `durable` waits until the disk has it, and its name."""
     publish(path, json.dumps(document).encode(), durable=durable)
-
-
-def of_the_machine(error: OSError, phase: str) -> BotdockError:
-    """Return the error of a phase in which the machine refused something."""
-    hint = None
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        hint = "Free some space, or move the state folder with BOTDOCK_HOME."
-    where = f" ({error.filename})" if error.filename else ""
-    wrapped = BotdockError(f"{phase}: {error.strerror or error}{where}", hint=hint)
-    wrapped.phase = phase
-    return wrapped

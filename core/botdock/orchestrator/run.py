@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ from botdock.model.container import (
 )
 from botdock.model.execution import container_name
 from botdock.model.runtime import CONTEXT_FILE, SECRETS_FILE, SECRETS_TARGET
-from botdock.orchestrator.journal import Journal, of_the_machine
+from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.plan import Bounds, Plan
 from botdock.services.code import Workspace
 from botdock.services.masking import Mask
@@ -47,6 +48,7 @@ ProgressCallback = Callable[[Progress], None]
 PROGRAM_TARGET = "/botdock/program"
 CONTEXT_TARGET = "/botdock/context"
 RESULT_TARGET = "/botdock/result"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @attrs.frozen(kw_only=True)
@@ -142,7 +144,11 @@ class Run:
             error.phase = error.phase or phase.value
             raise
         except OSError as error:
-            raise of_the_machine(error, phase.value) from error
+            where = f" ({error.filename})" if error.filename else ""
+            hint = "Free some space, or move the state folder with BOTDOCK_HOME." if error.errno in _FULL else None
+            wrapped = BotdockError(f"{phase.value}: {error.strerror or error}{where}", hint=hint)
+            wrapped.phase = phase.value
+            raise wrapped from error
         finally:
             self.phases[phase.value] = self.phases.get(phase.value, 0.0) + time.monotonic() - started
 

@@ -31,7 +31,7 @@ EMPTY, OTHER, CODE, CLOSED = "empty", "template", "code", "closed"
 LOOK_EVERY = 1.0
 """Seconds between two looks at those that wait."""
 _CALM = 0.05
-"""Seconds after a claim before another is started: a run that was just let go is to have the machine for itself."""
+"""Seconds after a claim in which none is started or looked at: what was just let go has the machine for itself."""
 _STARTED, _REMOVED = 4, 8
 """Members that are started at once; and that are removed at once when the runner is closed."""
 
@@ -71,7 +71,7 @@ class Pool:
         self._rejected: list[Member] = []
         self._told: PoolReport | None = None
         self._closed = False
-        self._not_before = 0.0
+        self._not_before = self._calm_until = 0.0
         self._starters = Threads("botdock-pool-start", _STARTED)
         self._keeper = threading.Thread(target=self._keep, name="botdock-pool", daemon=True)
 
@@ -129,6 +129,7 @@ class Pool:
         with self._changed:
             if (now := time.monotonic()) >= self._not_before:
                 self._not_before = now + _CALM
+            self._calm_until = now + _CALM
             self._changed.notify_all()
 
     def miss(self, reason: str, name: str) -> str:
@@ -196,8 +197,9 @@ class Pool:
                     rejected, self._rejected = self._rejected, []
                 for member in rejected:
                     self._discard(member)
-                if time.monotonic() - looked >= LOOK_EVERY:
-                    looked = time.monotonic()
+                now = time.monotonic()
+                if now - looked >= (LOOK_EVERY if now >= self._calm_until else 2 * LOOK_EVERY):
+                    looked = now
                     self._look()
                     self._tell()
                 self._begin_to_start()

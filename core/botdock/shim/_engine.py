@@ -140,6 +140,8 @@ class ShimEngine(Engine):
             except TimeoutError:
                 folder.kill(timeout=KILL_SECONDS)
                 raise
+            if not problem and self._events is not None:
+                self._events.watch(container.id, files.read_record(folder.path / files.SHIM))
         if problem:
             raise self.error(f"container {container.id} did not start: {problem}", "start", container.id)
 
@@ -197,7 +199,7 @@ class ShimEngine(Engine):
         return found
 
     def events(self, selectors: Mapping[str, str], *, timeout: float) -> EngineEvents | None:
-        """Begin to tell of ends: of what runs now, and of what this engine is asked about with `wait`."""
+        """Begin to tell of ends: of what runs now, and of what this engine starts, or is asked about with `wait`."""
         try:
             events = ShimEvents(self.name)
         except (OSError, AttributeError):  # no descriptors are left; or the kernel, or this Python, is too old
