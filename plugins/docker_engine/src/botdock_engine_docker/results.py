@@ -1,11 +1,12 @@
-"""What a bot's own user id asks of the files on our side: its result, and a name."""
+"""What a bot's own user id asks of the files on our side: its result, and a name; and how a result is read back."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Mapping
+import tarfile
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,35 @@ def read_bounded(path: str, limit: int) -> bytes:
             return file.read(limit + 1)
     finally:
         os.close(descriptor)
+
+
+def read_tarred(receive: Callable[[], bytes], limit: int) -> bytes:
+    """Return the bytes of the one file of a tar, at most `limit + 1` of them, and read little more.
+
+    Args:
+        receive: Returns what has come, empty only at the end.
+        limit: Bytes.
+
+    Raises:
+        OSError: What comes first is not a regular file.
+        tarfile.TarError: It is not a tar, or it is cut off.
+    """
+    with tarfile.open(fileobj=_Received(receive), mode="r|") as archive:  # type: ignore[call-overload] # it reads alone
+        info = archive.next()
+        if info is None or not info.isreg():
+            raise OSError(errno.EINVAL, "not a regular file")
+        content: bytes = archive.extractfile(info).read(limit + 1)
+        return content
+
+
+class _Received:
+    """What has come, for tarfile, which asks for as much as it can hold."""
+
+    def __init__(self, receive: Callable[[], bytes]) -> None:
+        self._receive = receive
+
+    def read(self, _size: int) -> bytes:
+        return self._receive()
 
 
 def find_result(inspected: Mapping[str, Any]) -> str | None:

@@ -28,7 +28,7 @@ from botdock.model.container import LABEL_EXECUTION, LABEL_PREFIX
 from botdock_engine_docker.client import path
 from botdock_engine_docker.containers import CLEAN_UP
 from botdock_engine_docker.profile import VOLUME, volume_mount
-from botdock_engine_docker.tars import closed_folder, read_file
+from botdock_engine_docker.results import read_tarred
 from botdock_engine_docker.wire import Deadline
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class Uploads:
                 return b""
 
             try:
-                return read_file(receive, limit)
+                return read_tarred(receive, limit)
             except (tarfile.TarError, OSError) as error:
                 raise call.error(ContainerError, f"cannot read the result file: {error}") from error
 
@@ -251,7 +251,9 @@ def _carrier(template: ContainerTemplate, volume: str, labels: Mapping[str, str]
 
 def _pieces(template: ContainerTemplate, run: ContainerRun, user: int) -> Iterator[bytes]:
     root = VOLUME.removeprefix("/")
-    yield closed_folder(root)
+    closed = tarfile.TarInfo(root)
+    closed.type, closed.mode = tarfile.DIRTYPE, 0o700  # root alone may enter it
+    yield closed.tobuf(tarfile.GNU_FORMAT)
     yield from tree_as_tar(template.program, f"{root}/program")
     yield from tree_as_tar(run.code, f"{root}/code")
     yield from tree_as_tar(run.context, f"{root}/context")

@@ -13,7 +13,7 @@ import pytest
 from botdock.errors import EngineUnavailableError
 from botdock_engine_docker.endpoint import Ssh
 from botdock_engine_docker.errors import Call
-from botdock_engine_docker.ssh import Tunnel
+from botdock_engine_docker.way import Tunnel
 
 CALL = Call(operation="connect", url="ssh://me@farm", timeout=5.0)
 LISTENS = """
