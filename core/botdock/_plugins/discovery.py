@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock._log import follow
-from botdock._plugins.records import Origin, PluginRecord, PluginStage, RejectedError, describe, guarded, normalise
+from botdock._plugins.records import Origin, PluginRecord, PluginStage, RejectedError, describe, guarded
+from botdock.config.rules import spelling
 from botdock.errors import nearest
 from botdock.hookspecs import PROJECT
 
@@ -51,7 +52,7 @@ def _without_remains(found: list[Candidate]) -> list[Candidate]:
     once: dict[tuple[str, str], Candidate] = {}
     for candidate in found:
         origin = candidate.origin
-        key = (origin.module if origin.distribution == UNKNOWN else normalise(origin.distribution), origin.name)
+        key = (origin.module if origin.distribution == UNKNOWN else spelling(origin.distribution), origin.name)
         if key not in once or origin.version == _installed_version(origin.distribution):
             once[key] = candidate
     return list(once.values())
@@ -70,9 +71,9 @@ def _discover_one_by_one() -> Iterator[Candidate]:
     seen: set[str] = set()
     for distribution in metadata.distributions():
         name = _name_and_version(distribution)[0]
-        if name != UNKNOWN and normalise(name) in seen:
+        if name != UNKNOWN and spelling(name) in seen:
             continue
-        seen.add(normalise(name))
+        seen.add(spelling(name))
         yield from _of_distribution(distribution, name)
 
 

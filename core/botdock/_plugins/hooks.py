@@ -13,7 +13,7 @@ import pluggy
 
 from botdock._plugins.records import PluginStage, RejectedError, guarded
 from botdock.config.converter import reader_of
-from botdock.errors import nearest
+from botdock.errors import meant
 from botdock.hookspecs import INTERFACE, PROJECT, BotdockSpecs
 from botdock.model import (
     EnginePlugin,
@@ -173,7 +173,7 @@ class PluginHooks:
             hook = options["specname"] or name
             self.names.add(hook)
             if hook not in HOOK_NAMES:
-                yield f"{hook} is not a hook of botdock{_nearest_hook(hook)}"
+                yield f"{hook} is not a hook of botdock; {meant(hook, sorted(HOOK_NAMES))}"
             elif options["wrapper"] or options["hookwrapper"]:
                 yield f"{hook} is a wrapper, and there is nothing to wrap: each plugin's hooks are called by themselves"
         if not self.names:
@@ -223,8 +223,3 @@ def _unmarked_problem(plugin: object, name: str) -> Iterator[str]:
     """Yield a problem if `name` is a hook's, and its function is not marked."""
     if name in HOOK_NAMES and inspect.isroutine(getattr(plugin, name)):
         yield f"{name} is not marked with @hookimpl"
-
-
-def _nearest_hook(name: str) -> str:
-    near = nearest(name, HOOK_NAMES)
-    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(HOOK_NAMES))}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import attrs
+
+from botdock.config.rules import spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ class Origin:
 
     def answers_to(self, name: str) -> bool:
         """Whether `name` is its distribution or its entry point, however it is spelt (PEP 503)."""
-        return normalise(name) in {normalise(self.distribution), normalise(self.name)}
+        return spelling(name) in {spelling(self.distribution), spelling(self.name)}
 
     def __str__(self) -> str:
         """Return the distribution and its version."""
@@ -131,8 +132,3 @@ def _place(error: BaseException) -> str:
             place = f" ({frame.f_code.co_filename}:{traceback.tb_lineno})"
         traceback = traceback.tb_next
     return place
-
-
-def normalise(name: str) -> str:
-    """Return `name` as package indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).casefold()

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, cast, get
 import attrs
 
 from botdock.config.rules import SECRET, InvalidDataError, KeyPath, Problem, Rule, dotted
-from botdock.errors import ConfigError, nearest
+from botdock.errors import ConfigError, meant, nearest
 from botdock.model._validation import kind_of, nesting_problem, number_problem, shown, text_problem
 from botdock.model.limits import RANGES, Limits
 from botdock.model.units import Unit, parse_bytes, parse_seconds
@@ -198,16 +198,11 @@ def _class_reader(cls: Any) -> Reader:
         if (rest := getattr(cls, "REST", "")) and isinstance(held := table.get(rest, {}), Mapping):
             table[rest] = {**held, **{key: table.pop(key) for key in sorted(table.keys() - readers.keys())}}
         wrong = [Problem((name,), "is missing") for name in required if name not in table]
-        wrong += [Problem((key,), _unknown(key, readers)) for key in sorted(table.keys() - readers.keys())]
+        wrong += [Problem((key,), f"unknown; {meant(key, readers)}") for key in sorted(table.keys() - readers.keys())]
         values = _read_each(((name, readers[name], table[name]) for name in readers if name in table), wrong)
         return cls(**{str(fields[name].alias): inner for name, inner in values.items()})
 
     return read
-
-
-def _unknown(key: str, known: Iterable[str]) -> str:
-    near = nearest(key, known)
-    return f"unknown; did you mean {near[0]}?" if near else f"unknown; there are: {', '.join(known)}"
 
 
 def _checked(section: Any) -> object:
@@ -233,8 +228,6 @@ def _field_reader(cls: type, field: attrs.Attribute[Any]) -> Reader:
         raise TypeError(f"{cls.__name__}.{field.name}: {error}") from None
 
     def read(value: Any) -> object:
-        if isinstance(field.validator, Rule) and (problem := field.validator.shape(value)):
-            raise TypeError(problem)
         structured = read_value(value)
         if problem := rule(structured):
             raise ValueError(problem)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from botdock.errors import nearest
+from botdock.errors import meant
 from botdock.model._validation import number_problem, path_problem
 from botdock.model.engine import Feature
 from botdock.model.executable import MAX_TIMEOUT
@@ -43,7 +43,7 @@ _SHORTEST = 0.001
 
 
 def spelling(name: str) -> str:
-    """Return a plugin's name as it is compared: case does not matter, and `_` and `.` stand for `-`."""
+    """Return a plugin's or a distribution's name as it is compared (PEP 503): without case, `_` and `.` as `-`."""
     return re.sub(r"[-_.]+", "-", name).casefold()
 
 
@@ -98,11 +98,9 @@ class Rule:
 
     Attributes:
         problem: Says in words why a value of the right type is wrong, or returns None.
-        shape: The same of what was given, before its type is looked at.
     """
 
     problem: Callable[[Any], str | None]
-    shape: Callable[[Any], str | None] = lambda _value: None
 
     def __call__(self, _instance: object, _attribute: attrs.Attribute[Any], _value: object) -> None:
         """Do nothing: attrs asks before it is known whether the value is of the right type, and stops at the first."""
@@ -133,15 +131,6 @@ def _sizes_problem(sizes: Mapping[str, int]) -> str | None:
     return next(
         (f"{name}: {wrong}" for name, size in sizes.items() if (wrong := number_problem(size, 0, 10_000))), None
     )
-
-
-def _unenforced_problem(unenforced: Mapping[str, Iterable[str]]) -> str | None:
-    known = [feature.value for feature in Feature]
-    for name in (name for names in unenforced.values() for name in names):
-        if name not in known:
-            near = nearest(name, known)
-            return f"{name!r} is not a feature; " + (f"did you mean {near[0]}?" if near else f"there are: {known}")
-    return None
 
 
 def user_range(text: str) -> range:
@@ -180,11 +169,7 @@ def one_of(known: Iterable[str], what: str) -> Rule:
 
     def problem_of(given: Iterable[str]) -> str | None:
         wrong = next((name for name in given if name not in names), None)
-        if wrong is None:
-            return None
-        near = nearest(wrong, names)
-        meant = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
-        return f"{wrong[:_SHOWN]!r} is not {what}; {meant}"
+        return None if wrong is None else f"{wrong[:_SHOWN]!r} is not {what}; {meant(wrong, names)}"
 
     return Rule(problem_of)
 
@@ -209,12 +194,8 @@ NAMES = Rule(_names_problem)
 IMAGES = Rule(_images_problem)
 MAPPING = Rule(_mapping_problem)
 SIZES = Rule(_sizes_problem)
-UNENFORCED = Rule(
-    _unenforced_problem,
-    shape=lambda value: (
-        None if isinstance(value, Mapping) else 'is a table now, of lists by engine: unenforced = {docker = ["swap"]}'
-    ),
-)
+_FEATURES = one_of([feature.value for feature in Feature], "a feature")
+UNENFORCED = Rule(lambda table: _FEATURES.problem(name for names in table.values() for name in names))
 PATH = Rule(path_problem)
 WEBHOOK = Rule(_webhook_problem)
 RESTART = Rule(restart_problem)

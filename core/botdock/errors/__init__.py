@@ -63,6 +63,7 @@ from botdock.errors._user import (
     PolicyError,
     StorageKeyError,
     UserError,
+    meant,
     nearest,
 )
 
@@ -93,5 +94,6 @@ __all__ = [
     "StorageKeyError",
     "StorageUnavailableError",
     "UserError",
+    "meant",
     "nearest",
 ]

@@ -25,6 +25,13 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     return [by_fold[fold] for fold in difflib.get_close_matches(name.casefold(), by_fold, n=2, cutoff=0.6)]
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return what follows a name that is not known: the one of `known` that it may have been meant to be, else all."""
+    names = list(known)
+    near = nearest(name, names)
+    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
+
+
 class UserError(BotdockError):
     """The caller asked for something that cannot be; changing the request mends it."""
 

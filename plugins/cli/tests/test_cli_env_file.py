@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from botdock.errors import ExecutableError
-from botdock_cli.env_file import read_env_files
-from botdock_cli.request import RunRequest
+from botdock_cli.request import RunRequest, read_env_files
 
 
 @pytest.fixture
