@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -178,9 +177,3 @@ def test_a_result_that_is_no_file_any_more_is_refused(
     assert ran.status.exit_code == 0
     with pytest.raises(ContainerError, match=words):
         engine.fetch_result(ran.container, limit=10, timeout=CALL)
-
-
-def test_the_largest_memory_is_recorded(run: Run, state: Path, shell_spec: Any) -> None:
-    ran = run(shell_spec("true"))
-    record = json.loads((state / ran.container.id / "exit.json").read_text())
-    assert record["max_rss_kib"] > 100

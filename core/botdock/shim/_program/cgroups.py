@@ -1,9 +1,9 @@
-"""The control groups of a container: what they say of its end, their kill, and their removal.
+"""The control groups of a container: whether its memory was too much, their kill, and their removal.
 
 A container has one folder on cgroup v2, and one in each hierarchy of v1. What is in none of them is not known.
 """
 
-# ruff: noqa: PTH106, PTH123, PTH208 - importing pathlib would lengthen the start of every bot
+# ruff: noqa: PTH106, PTH123 - importing pathlib would lengthen the start of every bot
 
 from __future__ import annotations
 
@@ -17,50 +17,21 @@ from .processes import KILL_SECONDS, PAUSE
 TYPE_CHECKING = False  # type checkers take it for typing's, whose import alone would take a third of our start
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
 OOM_FILES = ("memory.events", "memory.oom_control")
 """Of v2 and v1: lines of a name and a number, `oom_kill` among them (v1: since Linux 4.13)."""
-PEAK_FILES = ("memory.peak", "memory.max_usage_in_bytes")
-"""Of v2 (since Linux 5.19) and v1: bytes."""
-CPU_FILES = {"cpu.stat": ("usage_usec", 1_000_000), "cpuacct.usage": ("", 1_000_000_000)}
-"""Of v2 and v1: the line that counts, if it is not the only one, and how many of its units make a second."""
 PROCESSES = "cgroup.procs"
 KILL = "cgroup.kill"
 """Of v2, since Linux 5.14."""
 
 
-def read_usage(folders: Iterable[str]) -> dict[str, Any]:
-    """Return `oom_killed`, `memory_peak` in bytes and `cpu_seconds`; what is not known is None."""
-    usage: dict[str, Any] = {"oom_killed": None, "memory_peak": None, "cpu_seconds": None}
-    for folder in folders:
-        there = _names(folder)
-        for name in there.intersection(OOM_FILES):
-            if (count := _number(f"{folder}/{name}", "oom_kill")) is not None:
-                usage["oom_killed"] = bool(usage["oom_killed"]) or count > 0
-        for name in there.intersection(PEAK_FILES):
-            if (peak := _number(f"{folder}/{name}")) is not None:
-                usage["memory_peak"] = peak
-        for name in there.intersection(CPU_FILES):
-            line, units = CPU_FILES[name]
-            if (used := _number(f"{folder}/{name}", line)) is not None:
-                usage["cpu_seconds"] = used / units
-    return usage
-
-
-def _names(folder: str) -> set[str]:
-    """Return the files of a group: most groups of v1 have none that we read, and asking for each takes longer."""
-    with suppress(OSError):
-        return set(os.listdir(folder))
-    return set()
-
-
-def _number(path: str, line: str = "") -> int | None:
-    with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
-        for words in map(str.split, file):
-            if not line or words[0] == line:
-                return int(words[-1])
-    return None
+def oom_killed(folders: Iterable[str]) -> bool | None:
+    """Return whether the kernel has killed a process in them for memory; None where that is not known."""
+    killed: bool | None = None
+    for path in (f"{folder}/{name}" for folder in folders for name in OOM_FILES):
+        with suppress(OSError, LookupError, ValueError), open(path, encoding="ascii") as file:
+            killed = int(dict(map(str.split, file))["oom_kill"]) > 0 or bool(killed)
+    return killed
 
 
 def kill_all(folders: Iterable[str]) -> None:

@@ -93,11 +93,11 @@ class Child:
         """Signal it and all that it has started; until it has been reaped, its number is its own."""
         signal_groups([*([] if self._reaped else [self.pid]), *processes_below(os.getpid())], number)
 
-    def reap(self) -> tuple[int, resource.struct_rusage]:
-        """Return, once it has ended, how, as of `wait`, and what it has used."""
-        _, status, usage = os.wait4(self.pid, 0)
+    def reap(self) -> int:
+        """Return, once it has ended, how, as of `wait`."""
+        _, status = os.waitpid(self.pid, 0)
         self._reaped = True
-        return status, usage
+        return status
 
     def has_ended(self) -> bool:
         """Reap orphans that have ended; return whether it has ended itself.

@@ -23,9 +23,9 @@ SHIM = "supervisor.json"
 BOT = "bot.json"
 """Which process the bot is: `pid`, `identity`, `started_at`."""
 EXIT = "exit.json"
-"""How it ended: `exit_code signal started_at finished_at max_rss_kib error output_limited`, and `logged`, the bytes of
-stdout and of stderr that the log was given; `relayed`, whether the exit code is what an init of the bot made of its
-end; where there are cgroups, `oom_killed memory_peak cpu_seconds`. Written last: the log is complete."""
+"""How it ended: `exit_code signal started_at finished_at error output_limited`, and `logged`, the bytes of stdout and
+of stderr that the log was given; `relayed`, whether the exit code is what an init of the bot made of its end;
+`oom_killed`, null where no cgroup tells. Written last: the log is complete."""
 LOG = "log."
 """What the bot wrote, in files of this name and a number, from 0 on; the oldest ones may be gone. Each is a `HEAD` and
 frames of `FRAME` and that many bytes, and appears with its head; to one that another follows, nothing is added."""

@@ -14,7 +14,7 @@ from functools import partial
 from math import inf
 
 from . import files
-from .cgroups import read_usage
+from .cgroups import oom_killed
 from .child import Child
 from .files import identity_of, read_record, write_record
 from .log import Bells, Log, Pace
@@ -183,12 +183,12 @@ class Shim:
         self._child.signal(signal.SIGKILL)  # what the bot has left running
         kill_below(os.getpid(), ended=self._child.pid)
         self._drain(DRAIN_SECONDS)
-        status, usage = self._child.reap()
+        status = self._child.reap()
         try:
             self._log.close()
         except OSError as error:
             self._error = self._error or _unwritten(error)
-        self._record(self._ending(status, finished_at, usage.ru_maxrss))
+        self._record(self._ending(status, finished_at))
         self._bells.scan()
         self._bells.ring()
         self._bells.close()
@@ -216,7 +216,7 @@ class Shim:
             if not self._turn(time.monotonic() + min(left, silence)):
                 return
 
-    def _ending(self, status: int, finished_at: float, max_rss_kib: int) -> dict[str, Any]:
+    def _ending(self, status: int, finished_at: float) -> dict[str, Any]:
         code = os.waitstatus_to_exitcode(status)
         number = -code if code < 0 else None
         started = self._started_at is not None
@@ -225,9 +225,8 @@ class Shim:
             "signal": number if started else None,
             "started_at": self._started_at,
             "finished_at": finished_at,
-            "max_rss_kib": max_rss_kib,
             "relayed": bool(self._plan["pid_file"]),
-            **(read_usage(self._plan["cgroups"]) if self._plan["cgroups"] else {}),
+            "oom_killed": oom_killed(self._plan["cgroups"]),
             "error": self._error,
             "output_limited": self._output_limited,
             "logged": [self._log.logged[files.STDOUT], self._log.logged[files.STDERR]],
