@@ -71,6 +71,22 @@ def test_a_script_with_a_main_is_fine(tmp_path: Path, source: str | bytes) -> No
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "def main(id, config): ...",
+        "async def main(first, /, second=None): ...",
+        "from x import *\nimport sys\nrun(sys.argv)\ndef main(argv, key): yield globals()",
+        "if __name__ == '__ma' + 'in__':\n    run()\ndef __getattr__(name): ...\ndef main(id, config): ...",
+    ],
+)
+def test_the_usual_bot_is_what_reading_all_of_it_would_show(source: str) -> None:
+    module = ast.parse(source)
+    read = Script(source, module)
+    assert (read.form, read.misfits, read.main) == ("bot", [], check._usual_main(source, module))
+    assert check._usual_main(f"{source}\nmain", module) is None
+
+
+@pytest.mark.parametrize(
     ("source", "problem"),
     [
         ("", "main.py defines no main and does nothing by itself; it needs a function main(id, config)"),

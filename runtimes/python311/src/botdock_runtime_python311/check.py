@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from botdock import read_code
 from botdock.errors import nearest
-from botdock_runtime_python311.script import Script, takes_config
+from botdock_runtime_python311.script import ARGUMENTS, Script, takes_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ _MAX_TOKENS = 8192
 _one_tree = threading.Lock()
 _SINCE_312 = r"\s*(?:type\s+\w+[^=]*=|class\s+\w+\s*\[|(?:async\s+)?def\s+\w+\s*\[)"
 """How lines begin that Python 3.11 and older refuse without saying that a newer one knows them."""
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SINCE = r"only supported in Python (\d+\.\d+)"
 
 
@@ -53,11 +54,27 @@ def _problems(source: bytes, script: str, version: tuple[int, int]) -> Iterator[
         if sys.version_info[:2] == version or re.search(_SINCE, str(error)):
             yield _syntax_problem(script, error, ".".join(map(str, version)))
         return
+    if usual := _usual_main(text, module):
+        yield from _main_problems(script, usual, [])
+        return
     read = Script(text, module)
     if read.lacks_main:
         yield from _program_problems(script, read)
-    elif read.form == "bot" and (main := read.main) is not None:
-        yield from _main_problems(script, read, main)
+    elif read.form == "bot" and read.main is not None:
+        yield from _main_problems(script, read.main, read.misfits)
+
+
+def _usual_main(text: str, module: ast.Module) -> _Function | None:
+    """Return the `main` of the usual bot: it takes two arguments, and the script never names it again; else None.
+
+    `wrapper.py` tells such a bot at once, too: all that reading more of it could show is that it is a bot.
+    """
+    for node in module.body:
+        if isinstance(node, _Function) and node.name == "main":
+            named = node.args.kwonlyargs or node.decorator_list
+            takes_two = len(node.args.posonlyargs) + len(node.args.args) == ARGUMENTS and not named
+            return node if takes_two and text.count("main") == 1 else None
+    return None
 
 
 def _program_problems(script: str, read: Script) -> Iterator[str]:
@@ -70,14 +87,14 @@ def _program_problems(script: str, read: Script) -> Iterator[str]:
         yield f"{script} defines no main and does nothing by itself; it needs a function main(id, config)"
 
 
-def _main_problems(script: str, read: Script, main: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+def _main_problems(script: str, main: _Function, misfits: list[str]) -> Iterator[str]:
     where = f"{script}, line {main.lineno}: main"
     if _yields(main):
         yield (
             f"{where} has a `yield`, so that calling it runs none of it; "
             "return a value, and print what comes up meanwhile"
         )
-    for misfit in read.misfits:
+    for misfit in misfits:
         yield f"{where} {misfit}; it is called as main(id, config)"
 
 
@@ -103,7 +120,7 @@ def _syntax_problem(script: str, error: Exception, version: str) -> str:
     )
 
 
-def _yields(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _yields(function: _Function) -> bool:
     """Whether it is a generator; what is defined within it may be one."""
     nodes: list[ast.AST] = list(function.body)
     while nodes:
