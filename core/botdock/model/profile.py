@@ -19,6 +19,8 @@ QUEUE_BYTES = 819_200
 """Bytes of POSIX message queues per bot; Linux' own default."""
 LOCKED_BYTES = 64 * 1024
 """Bytes per bot that may be locked into memory; Linux' own default for long."""
+PERIOD = 100_000
+"""Microseconds over which the processor's time is counted; Linux' own default."""
 _BYTES_PER_INODE = 4096
 """A tmpfs may hold one file per so many bytes: its files cost kernel memory, however small they are."""
 _FEWEST_INODES = 1024

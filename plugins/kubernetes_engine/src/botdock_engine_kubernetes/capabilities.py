@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from botdock.model import Feature, Limits
-from botdock.model.limits import KIB, MIB
+from botdock.model.enforcement import Seen, checks_for, has_bounded_home, is_bounded
+from botdock.model.limits import MIB
 from botdock.model.profile import HOME
 from botdock_engine_kubernetes.pod import HELPER_PROCESSES
-
-Seen = Mapping[str, Sequence[str]]
-"""By topic, the lines that `probe.sh` wrote: `status`, `mounts` and so on."""
 
 LIMITS = Limits(memory=96 * MIB, cpus=0.5, pids=24, open_files=64, file_size=MIB, tmpfs=MIB, output=MIB, result=MIB)
 """Of a container that is tried: unlike any default, so that a bound that is seen is the one that was asked for."""
 PROCESSES = 2 * (LIMITS.pids or 0)
 """It tries to start so many."""
-_PERIOD = 100_000
-"""Microseconds: the kubelet's own default for a quota of processor time."""
-_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _POLICY = (
     "Install a network plugin that enforces NetworkPolicies, such as Calico or Cilium, "
     "and see that the policy `botdock-deny-all` is in the namespace"
@@ -58,7 +52,7 @@ def missing_features(seen: Seen, free: Seen) -> dict[Feature, str]:
     for feature, holds in _CHECKS.items():
         if not holds(seen):
             reason, mend = _WORDS.get(feature, (f"a container that was tried lacks {feature.value}", _RUNTIME))
-            if feature is Feature.TMPFS and not _is_bounded(seen):
+            if feature is Feature.TMPFS and not has_bounded_home(seen, LIMITS):
                 reason, mend = f"{HOME} is not a file system in memory of the size that was asked for", _RUNTIME
             missing[feature] = f"{reason}. {mend}."
     return missing
@@ -84,65 +78,8 @@ def _network(seen: Seen, free: Seen) -> str:
     return ""
 
 
-def _status(seen: Seen, name: str) -> list[str]:
-    line = next((line for line in seen.get("status", ()) if line.startswith(f"{name}:")), "")
-    return line.partition(":")[2].split()
-
-
-def _mount(seen: Seen, target: str) -> tuple[set[str], str, set[str]]:
-    """Return the options of a mount, its kind, and the options of its file system."""
-    for line in seen.get("mounts", ()):
-        place, _, kind = line.partition(" - ")
-        if place.split()[4] == target:
-            name, _, options = kind.split()[:3]
-            return set(place.split()[5].split(",")), name, set(options.split(","))
-    return set(), "", set()
-
-
-def _rlimit(seen: Seen, name: str, wanted: int | None) -> bool:
-    line = next((line for line in seen.get("limits", ()) if line.startswith(name)), "")
-    bounds = re.findall(r"\b(?:[0-9]+|unlimited)\b", line)[:2]
-    return len(bounds) == 2 and all(bound.isdigit() and int(bound) <= (wanted or 0) for bound in bounds)  # noqa: PLR2004 - the soft and the hard one
-
-
-def _number(seen: Seen, topic: str) -> list[str]:
-    return next(iter(seen.get(topic, ())), "").split()
-
-
-def _has_no_swap(seen: Seen) -> bool:
-    """Whether its cgroup has none (with memory on v1, without on v2), or the node has none."""
-    return _number(seen, "swap") in ([str(LIMITS.memory)], ["0"]) or len(seen.get("swaps", ())) == 1  # its heading
-
-
-def _has_cpu_quota(seen: Seen) -> bool:
-    return _number(seen, "cpu")[:1] == [str(int((LIMITS.cpus or 0) * _PERIOD))]
-
-
 def _has_few_processes(seen: Seen) -> bool:
-    return _rlimit(seen, "Max processes", (LIMITS.pids or 0) + HELPER_PROCESSES) and not seen.get("forked")
+    return is_bounded(seen, "Max processes", (LIMITS.pids or 0) + HELPER_PROCESSES) and not seen.get("forked")
 
 
-def _is_bounded(seen: Seen) -> bool:
-    _, kind, own = _mount(seen, HOME)
-    return kind == "tmpfs" and f"size={(LIMITS.tmpfs or 0) // KIB}k" in own
-
-
-def _is_noexec(seen: Seen) -> bool:
-    return "noexec" in _mount(seen, HOME)[0]
-
-
-_CHECKS: Mapping[Feature, Callable[[Seen], bool]] = {
-    Feature.NON_ROOT: lambda seen: bool(ids := _status(seen, "Uid")) and "0" not in ids,
-    Feature.READ_ONLY_ROOT: lambda seen: "ro" in _mount(seen, "/")[0] and "/" not in seen.get("written", ()),
-    Feature.READ_ONLY_CODE: lambda seen: "ro" in _mount(seen, "/bot")[0] and "/bot/" not in seen.get("written", ()),
-    Feature.CAPABILITIES: lambda seen: all(set(*_status(seen, name)) == {"0"} for name in _SETS),
-    Feature.NO_NEW_PRIVILEGES: lambda seen: _status(seen, "NoNewPrivs") == ["1"],
-    Feature.SECCOMP: lambda seen: _status(seen, "Seccomp") == ["2"],
-    Feature.MEMORY: lambda seen: _number(seen, "memory") == [str(LIMITS.memory)],
-    Feature.SWAP: _has_no_swap,
-    Feature.CPU: _has_cpu_quota,
-    Feature.PIDS: _has_few_processes,
-    Feature.OPEN_FILES: lambda seen: _rlimit(seen, "Max open files", LIMITS.open_files),
-    Feature.FILE_SIZE: lambda seen: _rlimit(seen, "Max file size", LIMITS.file_size),
-    Feature.TMPFS: lambda seen: _is_bounded(seen) and _is_noexec(seen),
-}
+_CHECKS: Mapping[Feature, Callable[[Seen], bool]] = {**checks_for(LIMITS), Feature.PIDS: _has_few_processes}

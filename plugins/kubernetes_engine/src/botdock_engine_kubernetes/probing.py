@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from http import HTTPStatus
-from importlib.resources import files
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,9 +23,10 @@ from lightkube.models.networking_v1 import NetworkPolicySpec
 from lightkube.resources.networking_v1 import NetworkPolicy
 
 from botdock.errors import EngineUnavailableError
-from botdock.model import ContainerHandle, ContainerRun, ContainerTemplate, EngineCapabilities, Feature, LogCursor
-from botdock_engine_kubernetes.capabilities import LIMITS, PROCESSES, Seen, missing_features
-from botdock_engine_kubernetes.pod import LABEL_NETWORK
+from botdock.model import ContainerHandle, EngineCapabilities, Feature, LogCursor
+from botdock.model.enforcement import Seen, seen_in, tried
+from botdock_engine_kubernetes.capabilities import LIMITS, PROCESSES, missing_features
+from botdock_engine_kubernetes.pod import LABEL_NETWORK, script_text
 
 if TYPE_CHECKING:
     from botdock.config import Config
@@ -160,7 +160,16 @@ def _look(engine: Engine, image: str, targets: str, *, network: str = "none") ->
     """Run the script in a container of that network, and return what it wrote."""
     deadline = time.monotonic() + TIMEOUT
     with TemporaryDirectory(prefix="botdock-kubernetes-") as made:
-        template, run = _probed(Path(made), image, targets, network)
+        only = ("network",) if network == FREE else ()
+        template, run = tried(
+            Path(made),
+            ("/bin/sh", "-c", script_text("probe"), "probe", *only),
+            LIMITS,
+            name=f"botdock-probe-{secrets.token_hex(6)}",
+            image=image,
+            environment={"BOTDOCK_TARGETS": targets, "BOTDOCK_PROCESSES": str(PROCESSES)},
+            network=network,
+        )
         handle = engine.create(template, run, timeout=CALL_TIMEOUT)
         try:
             engine.start(handle, timeout=TIMEOUT)
@@ -172,14 +181,9 @@ def _look(engine: Engine, image: str, targets: str, *, network: str = "none") ->
                 log = _log(engine, handle).decode("utf-8", "replace")
                 words = " ".join(f"{status.error} {log}".split())[-SAID:]
                 raise _unavailable(f"the container that tries the profile failed: {words or status.exit_code}")
-            lines = _log(engine, handle).decode("utf-8", "replace").split("\n")
+            return seen_in(_log(engine, handle))
         finally:
             engine.remove(handle, timeout=CALL_TIMEOUT)
-    seen: dict[str, list[str]] = {}
-    for line in lines:
-        topic, _, rest = line.partition(" ")
-        seen.setdefault(topic, []).append(rest)
-    return seen
 
 
 def _log(engine: Engine, handle: ContainerHandle) -> bytes:
@@ -189,30 +193,6 @@ def _log(engine: Engine, handle: ContainerHandle) -> bytes:
             for chunk in stream.read(1.0):
                 read += chunk.data
     return bytes(read)
-
-
-def _probed(made: Path, image: str, targets: str, network: str) -> tuple[ContainerTemplate, ContainerRun]:
-    for folder in ("code", "program", "context"):
-        (made / folder).mkdir()
-    (made / "result").touch()
-    script = files("botdock_engine_kubernetes").joinpath("scripts", "probe.sh").read_text(encoding="utf-8")
-    only = ("network",) if network == FREE else ()
-    template = ContainerTemplate(
-        image=image,
-        command=("/bin/sh", "-c", script, "probe", *only),
-        program=str(made / "program"),
-        program_digest="",
-        program_target="/botdock/program",
-        environment={"BOTDOCK_TARGETS": targets, "BOTDOCK_PROCESSES": str(PROCESSES)},
-        code_target="/bot",
-        context_target="/botdock/context",
-        result_target="/botdock/result",
-        limits=LIMITS,
-        network=network,
-    )
-    code, context, result = (str(made / part) for part in ("code", "context", "result"))
-    name = f"botdock-probe-{secrets.token_hex(6)}"
-    return template, ContainerRun(name=name, selectors={}, code=code, context=context, result=result)
 
 
 def _keep(found: Probe, path: Path, key: str) -> None:

@@ -18,6 +18,7 @@ from botdock.model.profile import (
     HOME,
     HOSTNAME,
     LOCKED_BYTES,
+    PERIOD,
     QUEUE_BYTES,
     SHARED_MEMORY,
     SIGNALS,
@@ -37,8 +38,6 @@ SPECIFICATION = "1.0.2"
 """Of the OCI runtime; crun 1.8 and runc 1.1 know it."""
 SECRETS_BYTES, SECRETS_FILES = 16 * 1024 * 1024, 4096
 """Of the folder that the bot's secrets are in; all its variables together have 1 MiB at most."""
-PERIOD = 100_000
-"""Microseconds over which the processor's time is counted; Linux' own default."""
 SHORTEST_QUOTA = 1000
 """Microseconds; the kernel refuses less."""
 

@@ -20,7 +20,8 @@ import attrs
 
 from botdock.archive import remove_tree
 from botdock.errors import EngineUnavailableError
-from botdock.model import ContainerRun, ContainerTemplate, Feature
+from botdock.model import Feature
+from botdock.model.enforcement import seen_in, tried
 from botdock.shim import kill_all, remove_all
 from botdock_engine_oci.bundle import ROOT, Machine, bundle
 from botdock_engine_oci.capabilities import LIMITS, missing_features
@@ -152,7 +153,7 @@ def _run(
     name = f"probe-{secrets.token_hex(6)}"
     try:
         made.chmod(0o755)
-        template, run = _probed(made, name)
+        template, run = tried(made, ("/bin/sh", "-c", _SCRIPT), LIMITS, name=name)
         ids, cgroup = users.pick(), group_for(name, users, enforced)
         rootfs = find_rootfs(made, made, source=settings.tried_rootfs, interpreters=(), user=ids.user)
         document = bundle(template, run, rootfs=rootfs, machine=this_machine(enforced), cgroup=cgroup, ids=ids)
@@ -172,11 +173,7 @@ def _run(
         _clear(name, made)
     if done.returncode:
         return " ".join(done.stderr.decode("utf-8", "replace").split())[-SAID:] or f"exit code {done.returncode}"
-    seen: dict[str, list[str]] = {}
-    for line in done.stdout.decode("utf-8", "replace").splitlines():
-        topic, _, rest = line.partition(" ")
-        seen.setdefault(topic, []).append(rest)
-    return seen
+    return seen_in(done.stdout)
 
 
 def _clear(name: str, made: Path) -> None:
@@ -186,25 +183,6 @@ def _clear(name: str, made: Path) -> None:
     with suppress(OSError):  # in use for longer than a kill takes: the next start of the machine removes it
         remove_all(groups)
     remove_tree(made, timeout=TIMEOUT)
-
-
-def _probed(made: Path, name: str) -> tuple[ContainerTemplate, ContainerRun]:
-    for folder in ("code", "program", "context"):
-        (made / folder).mkdir()
-    (made / "result").touch()
-    template = ContainerTemplate(
-        image="",
-        command=("/bin/sh", "-c", _SCRIPT),
-        program=str(made / "program"),
-        program_digest="",
-        program_target="/botdock/program",
-        code_target="/bot",
-        context_target="/botdock/context",
-        result_target="/botdock/result",
-        limits=LIMITS,
-    )
-    code, context, result = (str(made / part) for part in ("code", "context", "result"))
-    return template, ContainerRun(name=name, selectors={}, code=code, context=context, result=result)
 
 
 def _key(found: tuple[Runtime, ...], settings: OciSettings) -> str:
