@@ -185,9 +185,8 @@ class Admission:
                 self._insert(_Node(path, entry.kind), entry)
             return Place(path, folders, target)
         check_text(entry.target, entry, self._limits)
-        self._insert(
-            _Node(path, entry.kind), entry, entry.name, path, entry.target, entry.target
-        )  # and its end, at last
+        kept = (entry.name, path, entry.target, entry.target)  # the last for its end, which `Links` finds
+        self._insert(_Node(path, entry.kind), entry, *kept)
         self._links[fold(path)] = Link(entry.name, path, entry.target)
         return Place(path, folders)
 
