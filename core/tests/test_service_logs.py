@@ -68,6 +68,21 @@ def test_a_log_is_stored_counted_and_complete(collector: LogCollector, tmp_path:
     assert collector.get_collection_status("01").ended
 
 
+def test_a_short_log_is_at_hand_as_it_is_stored(tmp_path: Path) -> None:
+    collector = LogCollector(LoggingConfig(output_tail=8))
+    split = [out(b"a\xc3"), LogChunk(Stream.STDERR, b"pass"), out(b"\xa9"), out(b"\xff")]
+    for number, chunks in enumerate([split, [*split, out(b"9")], [out(b"x")] * 9, []]):
+        log = tmp_path / str(number)
+        collector.start_collection(ScriptedStream(chunks), log, source=source(), limit=100, secrets=[b"pass"])
+        collector.wait_drained("01", 60)
+        summary = collector.stop_collection("01")
+        text = StoredLog(log).tail(8)
+        assert collector.short_text("01") == (text if summary.bytes <= 8 else None)
+        collector.forget("01")
+    assert text == ""
+    collector.close()
+
+
 def test_a_follower_sees_each_chunk_and_the_end(collector: LogCollector, tmp_path: Path) -> None:
     stream = ScriptedStream(out(b"one"), is_open=True)
     collector.start_collection(stream, tmp_path, source=source(), limit=100)
@@ -235,6 +250,7 @@ def test_a_released_log_is_continued_by_another_collector_line_by_line(tmp_path:
     assert second.wait_drained("01", 10)
     assert second.get_collection_status("01").resumed == 0
     assert second.stop_collection("01").lines == 1
+    assert second.short_text("01") is None, "it is to be read"
     for collector in (first, second):
         collector.close()
     assert [cursor.stdout for cursor in cursors] == [7]

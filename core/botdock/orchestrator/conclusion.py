@@ -74,9 +74,10 @@ class Conclusion:
         if len(times) == 2:  # noqa: PLR2004 - the engine knows the container's own time, by a clock that may be set
             own, passed = (times["finished_at"] - times["started_at"]).total_seconds(), seconds_since(run.started)
             duration = own if own >= 0 and (passed is None or own <= passed) else duration
-        output = ""
-        with suppress(LogError):  # it cannot be read: `logs --verify` says why
-            output = StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail, kept=summary.bytes)
+        output = run.short_output
+        if output is None:
+            with suppress(LogError):  # it cannot be read: `logs --verify` says why
+                output = StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail)
         succeeded = verdict.outcome is Outcome.SUCCEEDED
         result = run.result(
             status=verdict.outcome.status,
@@ -84,7 +85,7 @@ class Conclusion:
             exit_code=exit_code,
             message="the bot ended by itself, successfully" if succeeded else verdict.error,
             error=verdict.error,
-            output=output,
+            output=output or "",
             duration=duration,
             **times,
             **image,
@@ -204,7 +205,7 @@ class Conclusion:
         if not run.collecting:
             return StoredLog(run.journal.logs).summary() or LogSummary()
         summary = self._services.logs.stop_collection(run.execution_id, exit_known=exit_known)
-        run.collecting = False
+        run.collecting, run.short_output = False, self._services.logs.short_text(run.execution_id)
         self._services.logs.forget(run.execution_id)
         return summary
 

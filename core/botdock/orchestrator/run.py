@@ -86,6 +86,7 @@ class Run:
         started: The same as a moment of `_boot_clock`, which counts; None for not yet.
         written: When a dead runner wrote `run.json`, as such a moment; None where none did.
         collecting: Whether its log is being collected.
+        short_output: What the bot wrote, where that is short and still at hand; None to read it from its log.
         left: Whether the runner is closed over the rest of its log, which is its successor's.
         storing: Hands log and result to the storage; None when nothing of it is to be kept there.
         concluded: Its result, once that is written down.
@@ -114,6 +115,7 @@ class Run:
     written: Mapping[str, Any] | None = None
     started: Mapping[str, Any] | None = None
     collecting: bool = False
+    short_output: str | None = None
     left: bool = False
     storing: Storing | None = None
     concluded: ExecutionResult | None = None

@@ -126,20 +126,19 @@ class StoredLog:
         """Yield what is stored now, without what is missing."""
         return (entry for entry in self.entries() if isinstance(entry, LogChunk))
 
-    def tail(self, size: int, *, kept: int | None = None) -> str:
+    def tail(self, size: int) -> str:
         """Return the last `size` bytes of what is stored now as text, both streams as they came.
 
         No character is cut: one that does not lie in them as a whole is left out. What is not UTF-8 is replaced.
 
         Args:
             size: Bytes.
-            kept: How many bytes are stored, where that is known: of a short log, no place has to be looked for.
 
         Raises:
             LogError: The log is not there, or cannot be read.
         """
         with self._explained():
-            start = end_position(self.directory, size + 1) if kept is None or kept > size else None
+            start = end_position(self.directory, size + 1)
             with closing(LogReader(self.directory, start)) as reader:
                 chunks = [entry for entry in reader.read() if isinstance(entry, LogChunk)]
         return last_text(chunks, size)

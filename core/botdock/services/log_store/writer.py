@@ -20,6 +20,8 @@ from botdock.services.log_store.tally import Tally, hash_stream, read_removed, r
 from botdock.services.masking import Masked, Masker
 
 SEGMENT_BYTES = 64 * 1024 * 1024
+_MOST_SHORT = 256
+"""Chunks of a log that is kept in memory: each takes some hundred bytes beside its own."""
 
 
 class LogWriter:
@@ -32,13 +34,14 @@ class LogWriter:
         directory: Is made if it is not there.
         limit: Bytes of both streams together that are stored, as `Tally.charged` counts them; None for no limit. Of
             what comes after, the end is kept and the rest counted as a gap.
-        tail: Bytes of that end; never more than the limit.
+        tail: Bytes of that end; never more than the limit. A log with no more is kept in memory, too.
         segment_bytes: Bytes, counted so too, after which a new segment is begun.
         secrets: What is masked.
 
     Attributes:
         over_limit: Whether more came than the limit.
         removed_segments: How many of the oldest segments retention has removed.
+        short: All that is stored, while that is little and came from this writer alone; None else.
         segment: The segment that is being written.
 
     Raises:
@@ -59,7 +62,8 @@ class LogWriter:
         known = tuple(secrets)
         self._maskers = {stream: Masker(known) for stream in STREAMS} if known else {}
         self._times = dict.fromkeys(STREAMS, 0)
-        self._tail = tail if limit is None else min(tail, limit)
+        self._tail, self._most_short = tail if limit is None else min(tail, limit), tail
+        self.short: list[LogChunk] | None = []
         self._rest: TailBuffer | None = None
         self._housekeeping, self._counting, self._ended = threading.RLock(), threading.Lock(), False
         self._closed, self._unsealed = Tally(), deque[Segment]()
@@ -79,6 +83,7 @@ class LogWriter:
         """Go on with what another one wrote."""
         if (self.directory / END).exists():
             raise LogError(f"the log in {self.directory} has ended", hint="Nothing can be added to it.")
+        self.short = None
         self.removed_segments, self._removed = read_removed(self.directory)
         found = take_over(self.directory, self.removed_segments)
         self.segment = next(found, None) or Segment(self.directory, self.removed_segments)
@@ -176,6 +181,10 @@ class LogWriter:
                 self._next_segment()
             record = Record(piece.time_ns, piece.stream, Kind.DATA, len(data), len(piece.masked.spans))
             self.segment.append(record, data)
+        if (short := self.short) is not None:
+            short.append(LogChunk(piece.stream, data, piece.time_ns))
+            if len(short) > _MOST_SHORT or self.kept().bytes > self._most_short:
+                self.short = None
         if self.segment.tally.charged >= self._segment_bytes:
             with suppress(OSError):  # it is stored: the next chunk will say what is wrong, if it still is
                 self._next_segment()
@@ -223,6 +232,7 @@ class LogWriter:
             if self._ended or (tally := sealed(self.directory, number)) is None:
                 return False
             removed = sum_of(self._removed, tally)
+            self.short = None
             remove_segment(self.directory, number, removed)
             with self._counting:
                 self._closed.add(tally, sign=-1)

@@ -14,6 +14,7 @@ import attrs
 from botdock.config.sections import LoggingConfig
 from botdock.errors import BotdockError, LogError
 from botdock.model.logs import LogChunk, LogCursor, LogSource, LogStream, LogSummary
+from botdock.services.lines import last_text
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogReader, LogWriter
 from botdock.services.logs.collection import Collection
@@ -195,6 +196,14 @@ class LogCollector:
         summary = collection.finish(exit_known=exit_known)
         self._record("collect", summary.complete, 0)
         return summary
+
+    def short_text(self, execution_id: str) -> str | None:
+        """Return all of a log that has stopped as text, both streams as they came, where it is at hand.
+
+        None where it is longer than `LoggingConfig.output_tail`, or another collector began it: `StoredLog.tail` reads.
+        """
+        short = self._collection(execution_id).writer.short
+        return None if short is None else last_text(short, self._config.output_tail)
 
     def release(self, execution_id: str) -> None:
         """Stop storing without an end: another collector can go on where this one stopped. It is forgotten here."""

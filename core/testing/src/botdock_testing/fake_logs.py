@@ -54,6 +54,10 @@ class FakeLogs:
         """Stop reading, and write the end."""
         return self._log(execution_id).stop(exit_known=exit_known)
 
+    def short_text(self, execution_id: str) -> str | None:  # noqa: ARG002 - no log is kept in memory
+        """Return None: it is to be read."""
+        return None
+
     def release(self, execution_id: str) -> None:
         """Stop reading, and write no end."""
         self._log(execution_id).release()
