@@ -105,17 +105,19 @@ class ShimLogStream(LogStream):
 
     def _look(self) -> list[LogChunk]:
         """Return the next chunks, and note the end."""
-        with suppress(BlockingIOError):
-            os.read(self._bell, 65536)
-        try:
-            is_final = self._folder.status().state is ContainerState.EXITED
-        except FileNotFoundError:  # it was removed
-            is_final = True
-        before, chunks = self.activity, self._next_chunks()  # after that was asked, so that this is all there is
-        if self.activity == before and (is_final or not self._follow):
-            if is_final:
-                self._check_end()
-            self.ended = True
+        before, chunks = self.activity, self._next_chunks()
+        if self.activity == before:
+            with suppress(BlockingIOError):
+                os.read(self._bell, 65536)
+            try:
+                is_final = self._folder.status().state is ContainerState.EXITED
+            except FileNotFoundError:  # it was removed
+                is_final = True
+            chunks = self._next_chunks()  # after that was asked: before an end, this is all there is
+            if self.activity == before and (is_final or not self._follow):
+                if is_final:
+                    self._check_end()
+                self.ended = True
         if self.ended or self.activity != before:  # there may be more
             self._ring()
         return chunks
