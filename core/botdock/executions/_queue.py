@@ -216,7 +216,6 @@ def _write_end(directory: Path, outcome: Outcome, why: str, evidence: Mapping[st
         runtime=str(request.get("runtime") or ""),
         engine=str(request.get("engine") or ""),
         entrypoint=str(request.get("entrypoint") or "bot"),
-        status=outcome.status,
         outcome=outcome,
         error=why,
         evidence=dict(evidence),

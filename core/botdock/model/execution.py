@@ -169,7 +169,6 @@ class ExecutionResult:
         runtime: Canonical name of the runtime.
         engine: Name of the engine.
         entrypoint: `bot` or `backtest`.
-        status: The old runner's word: `running`, `success` or `error`.
         outcome: How it ended; None while it runs.
         exit_code: The bot's own; None when it is not known, never a made-up 0.
         message: One line for people.
@@ -195,7 +194,6 @@ class ExecutionResult:
     runtime: str = ""
     engine: str = ""
     entrypoint: str = "bot"
-    status: Status = Status.RUNNING
     outcome: Outcome | None = None
     exit_code: int | None = None
     message: str = ""
@@ -221,6 +219,11 @@ class ExecutionResult:
         if self._value is not ...:
             return self._value
         return json.loads(self.result_file_contents) if self.result_file_contents else None
+
+    @property
+    def status(self) -> Status:
+        """The old runner's word for it: `running`, `success` or `error`."""
+        return self.outcome.status if self.outcome else Status.RUNNING
 
     @property
     def succeeded(self) -> bool:

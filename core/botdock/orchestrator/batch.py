@@ -144,7 +144,6 @@ def _result_of(owned: Owned) -> ExecutionResult | BaseException:
         id=owned.executable.id,
         runtime=owned.executable.runtime or "",
         entrypoint=owned.executable.entrypoint,
-        status=outcome.status,
         outcome=outcome,
         message=error.message,
         error=error.message,

@@ -80,7 +80,6 @@ class Conclusion:
                 output = StoredLog(run.journal.logs).tail(self._setting.config.logging.output_tail)
         succeeded = verdict.outcome is Outcome.SUCCEEDED
         result = run.result(
-            status=verdict.outcome.status,
             outcome=verdict.outcome,
             exit_code=exit_code,
             message="the bot ended by itself, successfully" if succeeded else verdict.error,
@@ -111,9 +110,7 @@ class Conclusion:
         log = LogSummary()
         with suppress(BotdockError, OSError):  # what is broken there must not keep the container from being removed
             log = self._end_log(run, exit_known=False)
-        result = run.result(
-            status=outcome.status, outcome=outcome, message=error, error=error, evidence=evidence, log=log
-        )
+        result = run.result(outcome=outcome, message=error, error=error, evidence=evidence, log=log)
         self._write_down(run, result)
         return self._clean_up(run, result)
 

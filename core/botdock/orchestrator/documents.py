@@ -24,7 +24,6 @@ from botdock.model import (
     Limits,
     LogSummary,
     Outcome,
-    Status,
 )
 from botdock.model.container import LABEL_EXECUTABLE
 from botdock.model.executable import MAX_TIMEOUT
@@ -192,11 +191,11 @@ def read_concluded(run: Run) -> ExecutionResult | None:
         return None
     try:
         with _damage("concluded.json"):
+            document.pop("status", None)  # which older ones have
             size = int(document["result_file_contents"])
             content = run.journal.value(size) if size else b""
             changes = {
                 "execution_id": run.execution_id,
-                "status": Status(document["status"]),
                 "outcome": Outcome(document["outcome"]),
                 "log": LogSummary(**document["log"]),
                 "result_file_contents": content or b"",
@@ -225,7 +224,7 @@ def _without_value(result: ExecutionResult) -> ExecutionResult:
     if not result.succeeded:
         return attrs.evolve(result, evidence=evidence)
     broken = Outcome.INFRASTRUCTURE_ERROR
-    return attrs.evolve(result, outcome=broken, status=broken.status, error=lost, message=lost, evidence=evidence)
+    return attrs.evolve(result, outcome=broken, error=lost, message=lost, evidence=evidence)
 
 
 @contextmanager

@@ -241,7 +241,7 @@ class Execution(ExecutionReader):
             logger.bind(error=repr(error)).error("execution failed, and so did its clean-up")
             broken = Outcome.INFRASTRUCTURE_ERROR
             self._run.owed = [said]
-            self._run.concluded = self._run.result(status=broken.status, outcome=broken, message=said, error=said)
+            self._run.concluded = self._run.result(outcome=broken, message=said, error=said)
             return self._run.concluded
 
     def look_soon(self) -> None:

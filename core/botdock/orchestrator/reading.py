@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from botdock._log import logger
 from botdock._threads import Pool
 from botdock.errors import LogError, UserError
-from botdock.model import ExecutionResult, LogChunk, LogGap, LogLine, Status, Stream
+from botdock.model import ExecutionResult, LogChunk, LogGap, LogLine, Stream
 from botdock.orchestrator.run import Run
 from botdock.services.interfaces import Logs
 from botdock.services.log_store import StoredLog
@@ -100,7 +100,7 @@ class ExecutionReader:
         """The result; of one that still runs, what is known so far, with the status `running`."""
         if self.done and (result := self._over.result()) is not None:
             return self._run.concluded or result  # what could not be removed at its end may be since
-        return self._run.result(status=Status.RUNNING, message="running")
+        return self._run.result(message="running")
 
     def add_done_callback(self, call: Callable[[Self], object]) -> None:
         """Call `call` with this execution once it is done, in the thread that ends it; at once when it is done already.

@@ -24,7 +24,6 @@ from botdock.model import (
     LogSummary,
     Phase,
     Progress,
-    Status,
 )
 from botdock.model.container import (
     LABEL_ENTRYPOINT,
@@ -207,7 +206,6 @@ class Run:
             "runtime": plan.runtime.name if plan else executable.runtime or "",
             "engine": self.engine,
             "entrypoint": executable.entrypoint,
-            "status": Status.RUNNING,
             "started_at": self.started_at,
             "finished_at": datetime.now(UTC) if known.get("outcome") else None,
             "phases": dict(self.phases),

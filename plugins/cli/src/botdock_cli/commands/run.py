@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError, EngineUnavailableError, StorageUnavailableError
-from botdock.model import ExecutionResult, Outcome, RestartPolicy, Status, Stream
+from botdock.model import ExecutionResult, Outcome, RestartPolicy, Stream
 from botdock_cli.commands import verb
 from botdock_cli.interrupts import Interrupts
 from botdock_cli.layout import columns_of, wrapped
@@ -182,7 +182,6 @@ def _failure(error: BotdockError, executable: Executable, config: Config) -> Exe
         runtime=executable.runtime or "",
         engine=config.engine,
         entrypoint=executable.entrypoint,
-        status=Status.ERROR,
         outcome=Outcome.INFRASTRUCTURE_ERROR,
         error=str(error),
         evidence={"phase": error.phase, "error": type(error).__name__},
