@@ -21,7 +21,7 @@ PART = (
     f"{OUTCOMES}::test_stopped_and_the_bot_sees_the_signal",
     f"{OUTCOMES}::test_oom_killed",
     f"{APART}::test_a_child_that_dies_of_memory_is_noted_and_the_bots_own_code_is_the_outcome",
-    f"{LIFE}::test_memory_and_processor_time_are_recorded",
+    f"{LIFE}::test_it_is_recorded_that_memory_was_not_too_much",
     f"{LIFE}::test_a_stop_without_grace_ends_all_of_it_and_a_removal_leaves_nothing",
     f"{LIFE}::test_a_bot_whose_shim_is_killed_is_lost_and_its_removal_leaves_nothing",
     f"{ATTACKS}::test_a_fork_bomb_ends_at_the_limit[crun]",
