@@ -281,7 +281,10 @@ def test_a_runner_that_is_closed_leaves_the_rest_of_a_long_log_to_its_successor(
 
     monkeypatch.setattr(stage.logs, "release", released)
     execution = stage.orchestrator.begin(make_bot())
+    container = ContainerHandle(id=execution.container_id)
+    until(lambda: stage.engine.wait(container, timeout=0) is not None)  # else the close would be what ended it
     stage.orchestrator.close()
+    execution.wait(60)
     assert (execution.done, execution.result.outcome) == (True, None)
     (folder,) = stage.records()
     assert not (folder / "outcome.json").exists()
