@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from botdock.model import execution, new_execution_id
-from botdock.model.execution import EXECUTION_ID, container_name
+from botdock.model.execution import CONTAINER_PREFIX, EXECUTION_ID
 
 
 def test_an_id_can_name_a_container_a_folder_and_a_kubernetes_object() -> None:
     identity = new_execution_id()
     assert EXECUTION_ID.fullmatch(identity)
-    assert len(container_name(identity)) <= 63
-    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", container_name(identity))
+    assert len(CONTAINER_PREFIX + identity) <= 63
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", CONTAINER_PREFIX + identity)
 
 
 def test_ids_are_strictly_increasing_within_a_millisecond_too() -> None:

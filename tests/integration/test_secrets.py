@@ -20,7 +20,7 @@ from loguru import logger
 
 from botdock import Config, DockerRunner, Executable, Execution, ExecutionResult
 from botdock.config import LoggingConfig
-from botdock.model.execution import container_name
+from botdock.model.execution import CONTAINER_PREFIX
 from testbed.daemon import PrivateDaemon
 from testbed.minio import MinioServer
 from testbed.waiting import until
@@ -182,7 +182,7 @@ def inspected(config: Config, executions: list[Execution]) -> str:
     if config.engine != "docker":
         return ""
     client = docker.APIClient(base_url=config.options["docker"].host)
-    told = json.dumps([client.inspect_container(container_name(one.execution_id)) for one in executions])
+    told = json.dumps([client.inspect_container(f"{CONTAINER_PREFIX}{one.execution_id}") for one in executions])
     client.close()
     return told
 

@@ -29,7 +29,7 @@ from botdock.executions._index import COLUMNS, ExecutionIndex, Row
 from botdock.executions._lease import holder_lives
 from botdock.executions._records import ExecutionRecord, ExecutionState
 from botdock.model import Outcome
-from botdock.model.execution import EXECUTION_ID, container_name, first_id_at, time_of
+from botdock.model.execution import CONTAINER_PREFIX, EXECUTION_ID, first_id_at, time_of
 
 _SHOWN = 3
 _PREFIX = re.compile(r"[0-9a-z]{1,26}")
@@ -150,7 +150,7 @@ class Catalogue:
         return record
 
     def _find(self, name: str, order: str) -> Row:
-        wanted = name.removeprefix(container_name(""))
+        wanted = name.removeprefix(CONTAINER_PREFIX)
         if EXECUTION_ID.fullmatch(wanted) and (row := self._row(wanted)) is not None:
             return row
         begun = self._begun(wanted) if _PREFIX.fullmatch(wanted) else []

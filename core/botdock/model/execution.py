@@ -27,6 +27,9 @@ _RANDOM_BITS = 5 * _RANDOM_CHARACTERS
 
 EXECUTION_ID = re.compile(f"[{_ALPHABET}]{{{_TIME_CHARACTERS + _RANDOM_CHARACTERS}}}")
 
+CONTAINER_PREFIX = "botdock-"
+"""With the execution's id behind it, the name of its container."""
+
 _lock = threading.Lock()
 _last = 0
 
@@ -60,11 +63,6 @@ def first_id_at(moment: datetime) -> str:
 def _encode(number: int) -> str:
     length = _TIME_CHARACTERS + _RANDOM_CHARACTERS
     return "".join(_ALPHABET[number >> 5 * (length - 1 - place) & 31] for place in range(length))
-
-
-def container_name(execution_id: str) -> str:
-    """Return the name of the container of an execution."""
-    return f"botdock-{execution_id}"
 
 
 class Status(StrEnum):

@@ -34,7 +34,7 @@ from botdock.model.container import (
     LABEL_SEGMENT,
     segment_selector,
 )
-from botdock.model.execution import container_name
+from botdock.model.execution import CONTAINER_PREFIX
 from botdock.model.runtime import CONTEXT_FILE, SECRETS_FILE, SECRETS_TARGET
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.plan import Bounds, Plan
@@ -264,7 +264,7 @@ def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
     if executable.segment is not None:
         selectors[LABEL_SEGMENT] = segment_selector(executable.segment)
     return ContainerRun(
-        name=container_name(run.execution_id),
+        name=f"{CONTAINER_PREFIX}{run.execution_id}",
         selectors=selectors,
         annotations={
             LABEL_EXECUTABLE: executable.id,
