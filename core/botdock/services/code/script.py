@@ -163,38 +163,31 @@ def find_script(tree: Path, runtime: Runtime, entrypoint: str, script: str | Non
         if found is None:
             raise _nothing_usual(tree, runtime, entrypoint)
     else:
-        name = _normalised(tree, script)
-        candidates = [name, *(name + suffix for suffix in runtime.suffixes)]
+        name = os.path.normpath(script)
+        candidates = [] if name.startswith(("/", "../")) else [name, *(name + suffix for suffix in runtime.suffixes)]
         found = next((candidate for candidate in candidates if os.path.isfile(tree / candidate)), None)  # noqa: PTH113 - pathlib's raises for a name that is too long
         if found is None:
-            raise _no_such_script(tree, runtime, name)
+            raise _no_such_script(tree, runtime, script, name)
     if not inside(tree, found):
         raise CodeError(f"script {found!r} is a link that leads out of the code", source=str(tree))
     return found
 
 
-def _normalised(tree: Path, script: str) -> str:
-    problem = None
-    name = os.path.normpath(script) if script else ""
+def _no_such_script(tree: Path, runtime: Runtime, script: str, name: str) -> CodeError:
+    problem, hint = "", None
     if not script or _NOT_IN_A_NAME.search(script):
         problem = "is not the name of a file"
-    elif script.startswith("/"):
+    elif name.startswith("/"):
         problem = "is absolute; name it relative to the code"
     elif name == ".." or name.startswith("../"):
         problem = "leads out of the code"
+    elif not inside(tree, name):
+        problem = "is a link that leads out of the code"
+    elif os.path.exists(tree / name):  # noqa: PTH110 - as above
+        problem = f"is {'a folder' if (tree / name).is_dir() else 'not a regular file'}; name a file"
+        hint = _what_there_is(tree, runtime)
     if problem:
-        raise CodeError(f"script {script[:120]!r} {problem}", source=str(tree))
-    return name
-
-
-def _no_such_script(tree: Path, runtime: Runtime, name: str) -> CodeError:
-    if not inside(tree, name):
-        return CodeError(f"script {name!r} is a link that leads out of the code", source=str(tree))
-    if os.path.exists(tree / name):  # noqa: PTH110 - as above
-        what = "a folder" if (tree / name).is_dir() else "not a regular file"
-        return CodeError(
-            f"script {name!r} is {what}; name a file", source=str(tree), hint=_what_there_is(tree, runtime)
-        )
+        return CodeError(f"script {script[:120]!r} {problem}", source=str(tree), hint=hint)
     near = nearest(name, _scripts(tree, runtime))
     hint = f"Did you mean {' or '.join(near)}?" if near else _what_there_is(tree, runtime)
     return CodeError(f"the code holds no script {name[:120]!r}", source=str(tree), hint=hint)
