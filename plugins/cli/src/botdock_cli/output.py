@@ -16,7 +16,7 @@ from botdock_cli.report import EXIT_BROKEN_PIPE, PrintedError, error_document, p
 from botdock_cli.session import is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import BinaryIO, TextIO
 
 _COLOUR = re.compile(r"(\x1b\[\d*m)", re.ASCII)
@@ -123,22 +123,29 @@ def _with_schema(document: object) -> object:
 
 
 def _print(pieces: Iterable[str]) -> int:
-    try:
+    def write() -> None:
         for piece in pieces:
             binary_stdout().write(piece.encode("utf-8", "backslashreplace"))
         binary_stdout().flush()
+
+    return to_stdout(write)
+
+
+def to_stdout(write: Callable[[], object]) -> int:
+    """Write to stdout, and return what to exit with: 141 when its reader went away.
+
+    Raises:
+        OSError: It takes no more; names stdout where it names no file.
+    """
+    try:
+        write()
     except BrokenPipeError:
         abandon_stdout()
         return EXIT_BROKEN_PIPE
     except OSError as error:
-        raise unwritable(error) from error
+        abandon_stdout()
+        raise (error if error.filename else OSError(error.errno, error.strerror, "stdout")) from error
     return 0
-
-
-def unwritable(error: OSError) -> OSError:
-    """Return the error of a write to stdout that took no more, and names no file; let go of stdout."""
-    abandon_stdout()
-    return error if error.filename else OSError(error.errno, error.strerror, "stdout")
 
 
 def _plain(value: Any) -> Any:

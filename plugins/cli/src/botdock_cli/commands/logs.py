@@ -84,19 +84,14 @@ def command(session: Session, **given: Any) -> int:
         from botdock_cli.log_checking import verify_log
 
         return verify_log(session, given["id"], as_json=given["as_json"])
-    from botdock_cli.output import abandon_stdout, unwritable
-    from botdock_cli.report import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED
+    from botdock_cli.output import to_stdout
+    from botdock_cli.report import EXIT_INTERRUPTED
 
     wanted = _wanted(given)
     try:
-        return _Showing(session.executions(), given, wanted).run()
-    except BrokenPipeError:
-        abandon_stdout()
-        return EXIT_BROKEN_PIPE
+        return to_stdout(_Showing(session.executions(), given, wanted).run)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except OSError as error:
-        raise unwritable(error) from error
 
 
 def _check_alone(name: str, given: dict[str, Any], *others: str, hint: str | None = None) -> None:
@@ -159,18 +154,18 @@ class _Showing:
         )
         self._reader_gone = False
 
-    def run(self) -> int:
+    def run(self) -> None:
         if self._begins():
             try:
                 self._printer.show(self._items())
             finally:
                 self._outlet.flush()
         elif not self._reader_gone:
-            return self._tell_absence()
+            self._tell_absence()
+            return
         if self._reader_gone:
             raise BrokenPipeError
         self._tell_end()
-        return 0
 
     def _begins(self) -> bool:
         """Wait, where more is wanted than what is there, until there is a log; return whether there is."""
@@ -211,7 +206,7 @@ class _Showing:
         until = self._wanted["until_ns"]
         return self._executions.is_alive(self._record) and (until is None or time.time_ns() < until + LATE)
 
-    def _tell_absence(self) -> int:
+    def _tell_absence(self) -> None:
         from botdock_cli.report import say
 
         outcome = self._end()
@@ -221,7 +216,6 @@ class _Showing:
             say(f"{self._name} has no log yet: it is being prepared")
         else:
             say(f"{self._name} has no log: {outcome.get('error') or 'its bot was never started'}")
-        return 0
 
     def _end(self) -> dict[str, Any] | None:
         """Return how it ended, be it that not all of it could be removed yet; None where that is not known."""

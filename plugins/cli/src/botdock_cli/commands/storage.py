@@ -18,7 +18,6 @@ from botdock_cli.commands import verb
 from botdock_cli.layout import columns_of, wrapped
 from botdock_cli.options import area_option, complete_files, interruptible, json_option, storage_option
 from botdock_cli.output import (
-    abandon_stdout,
     aligned,
     binary_stdout,
     counted,
@@ -27,9 +26,9 @@ from botdock_cli.output import (
     print_whole,
     stream_json,
     stream_text,
-    unwritable,
+    to_stdout,
 )
-from botdock_cli.report import EXIT_BROKEN_PIPE, printable, say
+from botdock_cli.report import printable, say
 from botdock_cli.session import Session, is_terminal
 from botdock_cli.store import (
     as_document,
@@ -191,16 +190,12 @@ def get(session: Session, *, key: str, output: str | None, force: bool, as_json:
 
 
 def _to_stdout(session: Session, key: str, **place: Any) -> int:
-    try:
+    def write() -> None:
         with open_store(session, **place) as store:
             fetch_file(store, key, binary_stdout(), shown=not is_terminal(sys.stdout))
         binary_stdout().flush()
-    except BrokenPipeError:
-        abandon_stdout()
-        return EXIT_BROKEN_PIPE
-    except OSError as error:
-        raise unwritable(error) from error
-    return 0
+
+    return to_stdout(write)
 
 
 @_verb(
