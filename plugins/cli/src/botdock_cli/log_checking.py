@@ -97,7 +97,10 @@ class StoredCopy:
             self.unread.add(name)
             return None
         try:
-            reader = self._opened.enter_context(self._storage().get(self._prefix + name))
+            if self._backend is None:
+                opened = open_store(self._session, area=StorageArea.LOGS, storage=self.name)
+                self._backend = self._opened.enter_context(opened).backend
+            reader = self._opened.enter_context(self._backend.get(self._prefix + name))
         except ObjectNotFoundError:
             if read_status(outbox_folder(self._config.checked_home(), self.name)).items:
                 self.waiting.add(name)
@@ -113,12 +116,6 @@ class StoredCopy:
         self.problem = self.problem or error.message
         self.compared.discard(name)
         self.unread.add(name)
-
-    def _storage(self) -> StorageBackend:
-        if self._backend is None:
-            store = self._opened.enter_context(open_store(self._session, area=StorageArea.LOGS, storage=self.name))
-            self._backend = store.backend
-        return self._backend
 
     def document(self) -> dict[str, Any]:
         """Return what `--json` shows of it."""

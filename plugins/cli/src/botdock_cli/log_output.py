@@ -45,7 +45,9 @@ class Outlet:
             BrokenPipeError: Its reader went away, or it was never there.
             OSError: It takes no more.
         """
-        target = _binary(stream)
+        if (text := _text(stream)) is None:  # closed by our parent process
+            raise BrokenPipeError
+        target = text.buffer
         if self._last is not None and self._last is not target:
             self._last.flush()
         self._last = target
@@ -75,13 +77,6 @@ class Outlet:
 
 def _text(stream: Stream) -> TextIO | None:
     return sys.stdout if stream is Stream.STDOUT else sys.stderr
-
-
-def _binary(stream: Stream) -> BinaryIO:
-    found = _text(stream)
-    if found is None:  # closed by our parent process
-        raise BrokenPipeError
-    return found.buffer
 
 
 class RawPrinter:
@@ -189,7 +184,10 @@ class TextPrinter(RawPrinter):
         terminal = self._outlet.terminals[stream]
         if terminal and self._cursor_in not in {None, stream}:
             self._end_line_on_terminal(stream)
-        body = self._harmless(line) if terminal else line.data
+        body = line.data
+        if terminal:
+            harmless = body.removesuffix(b"\r") if line.complete else body
+            body = for_terminal(harmless, colour=self._outlet.colours[stream]).encode()
         if self._timestamps and not self._in_line[stream]:
             body = f"{_moment(line.time_ns) or '-'} ".encode() + body
         self._outlet.write(stream, body + b"\n" if line.complete else body)
@@ -215,10 +213,6 @@ class TextPrinter(RawPrinter):
             self._outlet.write(Stream.STDERR, b"\n")
             self._in_line[Stream.STDERR] = False
         self._outlet.flush()
-
-    def _harmless(self, line: LogLine) -> bytes:
-        data = line.data.removesuffix(b"\r") if line.complete else line.data
-        return for_terminal(data, colour=self._outlet.colours[line.stream]).encode()
 
     def _end_line_on_terminal(self, target: Stream) -> None:
         self._outlet.write(target, b"\n")

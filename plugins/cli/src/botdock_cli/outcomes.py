@@ -79,19 +79,15 @@ def cure(result: ExecutionResult) -> str | None:
         return f"failed: {result.error}"
     if result.outcome is None or result.outcome not in _CURES:
         return None
+    timed_out, bound = _TIMED_OUT[str(result.evidence.get("timeout", "wall"))]
     by_manifest = _bounds(result).get("output", {}).get("source") == "manifest"
     return _CURES[result.outcome].format(
-        timed_out=_timed_out(result),
+        timed_out=timed_out.format(_in_force(result, bound), f"--{bound.replace('_', '-')}"),
         memory=_in_force(result, "memory"),
         output=_in_force(result, "output"),
         raise_output="in its bot.toml" if by_manifest else "with --set runtime.limits.output=SIZE",
         error=result.error or "no reason is known",
     )
-
-
-def _timed_out(result: ExecutionResult) -> str:
-    text, bound = _TIMED_OUT[str(result.evidence.get("timeout", "wall"))]
-    return text.format(_in_force(result, bound), f"--{bound.replace('_', '-')}")
 
 
 def _bounds(result: ExecutionResult) -> dict[str, dict[str, Any]]:

@@ -54,12 +54,10 @@ class ProgressBars:
 
     def __call__(self, progress: Progress) -> None:
         """Take a report."""
+        is_large = progress.phase is Phase.PULL or max(progress.total, progress.current) >= self._least
         with self._lock:
-            if not self._closed and self._is_worth_showing(progress):
+            if is_large and not self._closed:
                 self._show(progress)
-
-    def _is_worth_showing(self, progress: Progress) -> bool:
-        return progress.phase is Phase.PULL or max(progress.total, progress.current) >= self._least
 
     def _show(self, progress: Progress) -> None:
         bars = self._bars = self._bars or _start_bars()

@@ -131,7 +131,8 @@ def _failure(error: BaseException, *, debug: bool, args: list[str] | None = None
         return _usage(error, args or [])
     shows_more = None if debug else "BOTDOCK_DEBUG=1 shows the traceback."
     if isinstance(error, OSError):
-        return _Failure(name, [_os_error(error)], shows_more, EXIT_BUG)
+        where = f": {error.filename}" if error.filename else ""
+        return _Failure(name, [f"{error.strerror or name}{where}"], shows_more, EXIT_BUG)
     please = "This is a bug in botdock or in a plugin; please report it with the traceback."
     return _Failure(name, [f"unexpected {name}: {error}"], "\n".join(filter(None, (please, shows_more))), EXIT_BUG)
 
@@ -149,14 +150,11 @@ def is_usage_error(error: BaseException) -> bool:
 def _ours(error: BotdockError) -> _Failure:
     problems: list[str] = list(getattr(error, "problems", ())) or [error.message]
     if error.phase and error.exit_code == EXIT_BUG:
-        problems[0] += f" (phase: {error.phase}{_execution(error)})"
+        execution = f", execution: {error.execution_id}" if error.execution_id else ""
+        problems[0] += f" (phase: {error.phase}{execution})"
     failure = _Failure(type(error).__name__, problems, error.hint, error.exit_code)
     failure.phase, failure.execution_id = error.phase, error.execution_id
     return failure
-
-
-def _execution(error: BotdockError) -> str:
-    return f", execution: {error.execution_id}" if error.execution_id else ""
 
 
 def _usage(error: BaseException, args: list[str]) -> _Failure:
@@ -170,8 +168,3 @@ def _usage(error: BaseException, args: list[str]) -> _Failure:
     if known:  # what click takes for near is far from it
         message = message.partition(" (Did you")[0].partition(" Did you")[0]
     return _Failure("UsageError", [message], known or f"`{command} --help` shows what there is.", code)
-
-
-def _os_error(error: OSError) -> str:
-    where = f": {error.filename}" if error.filename else ""
-    return f"{error.strerror or type(error).__name__}{where}"

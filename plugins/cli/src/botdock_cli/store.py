@@ -82,18 +82,14 @@ def open_store(session: Session, *, area: str, storage: str | None) -> Iterator[
     factory = BaseFactory(unexported, session.plugins)
     with closing(factory.metrics), closing(factory.create_storage_service(storage)) as service:
         kind = StorageArea(area)
+        elsewhere = {"area": kind if kind is not StorageArea.CODE else None, "storage": storage}
         yield Store(
             service=service,
             backend=service.metered(kind),
             area=kind,
             name=storage or config.storage,
-            options=_options(kind, storage),
+            options="".join(f" --{option} {value}" for option, value in elsewhere.items() if value),
         )
-
-
-def _options(area: StorageArea, storage: str | None) -> str:
-    named = {"area": area if area is not StorageArea.CODE else None, "storage": storage}
-    return "".join(f" --{option} {value}" for option, value in named.items() if value)
 
 
 @contextmanager
@@ -110,7 +106,8 @@ def _hint(store: Store, key: str) -> str:
     try:
         if next(iter(store.backend.list(f"{key}/")), None):
             return f"Others are below it: `botdock storage ls {shlex.quote(key)}/{store.options}` lists them."
-        near = next(filter(None, (_near(store, key, prefix) for prefix in _prefixes(key))), None)
+        known = (store.backend.list(prefix) for prefix in _prefixes(key))
+        near = next(filter(None, (nearest(key, [one.key for one in islice(each, _LOOKED_AT)]) for each in known)), None)
     except BotdockError:  # the storage may refuse to list, and its first error is what matters
         near = None
     if near:
@@ -128,10 +125,6 @@ def _prefixes(key: str) -> Iterator[str]:
     yield ""
 
 
-def _near(store: Store, key: str, prefix: str) -> list[str]:
-    return nearest(key, [info.key for info in islice(store.backend.list(prefix), _LOOKED_AT)])
-
-
 def store_file(store: Store, key: str, source: BinaryIO) -> ObjectInfo:
     """Store what is left of an open file, showing on a terminal how far it is.
 
@@ -139,7 +132,8 @@ def store_file(store: Store, key: str, source: BinaryIO) -> ObjectInfo:
         StorageError: The storage could not do its part.
         BotdockError: The file could not be read to its end.
     """
-    size = _size(source)
+    found = os.fstat(source.fileno())
+    size = found.st_size - source.tell() if stat.S_ISREG(found.st_mode) else None  # a pipe does not know its own
     with bars_on_terminal() as bars:
         reader = watched(source, bars, phase=Phase.STORE, what=key, total=size or 0)
         try:
@@ -164,12 +158,6 @@ def fetch_file(store: Store, key: str, sink: BinaryIO, *, shown: bool = True) ->
                 sink.write(chunk)
                 copied += len(chunk)
     return copied
-
-
-def _size(source: BinaryIO) -> int | None:
-    """Return the bytes that are left of a regular file; None for a pipe, which does not know."""
-    found = os.fstat(source.fileno())
-    return found.st_size - source.tell() if stat.S_ISREG(found.st_mode) else None
 
 
 def as_document(info: ObjectInfo) -> dict[str, Any]:

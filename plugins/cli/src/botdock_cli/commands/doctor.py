@@ -145,15 +145,17 @@ def check_engines(manager: PluginManager, config: Config) -> dict[str, EngineFin
     automatic = {name for name, plugin in engines.items() if plugin.automatic}
     working = {name for name in automatic if found[name].isolates}
     needed = {config.engine} if config.engine else working or automatic
-    return {name: one if name in needed else _not_needed(one) for name, one in found.items()}
-
-
-def _not_needed(found: EngineFindings) -> EngineFindings:
-    return attrs.evolve(found, checks=tuple(at_most_warning(check) for check in found.checks))
+    for name in found.keys() - needed:
+        found[name] = attrs.evolve(found[name], checks=tuple(map(at_most_warning, found[name].checks)))
+    return found
 
 
 def _examine(plugin: EnginePlugin, config: Config) -> EngineFindings:
-    checks = _tolerating(guarded(plugin.name, lambda: plugin.checks(config)), plugin, config)
+    tolerated = {f"{plugin.name}.{feature}" for feature in _unenforced(config, plugin.name)}
+    checks = [
+        at_most_warning(check) if check.name in tolerated else check
+        for check in guarded(plugin.name, lambda: plugin.checks(config))
+    ]
     failed = any(check.status is CheckStatus.FAILED for check in checks)
     # one without images, such as process, isolates nothing
     named = plugin.name == config.engine and plugin.runs_images(config)
@@ -165,12 +167,6 @@ def _examine(plugin: EnginePlugin, config: Config) -> EngineFindings:
         probed = [check for check in probed if check.status is not CheckStatus.OK]
     isolates = all(check.status is not CheckStatus.FAILED for check in probed)
     return EngineFindings(checks=(*checks, *probed), isolates=isolates)
-
-
-def _tolerating(checks: list[Check], plugin: EnginePlugin, config: Config) -> list[Check]:
-    """Make warnings of those failures that the policy puts up with."""
-    tolerated = {f"{plugin.name}.{feature}" for feature in _unenforced(config, plugin.name)}
-    return [at_most_warning(check) if check.name in tolerated else check for check in checks]
 
 
 def _unenforced(config: Config, engine: str) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from botdock.config import Ceiling
-    from botdock.errors import BotdockError
     from botdock.factory import Bound, Explanation
     from botdock_cli.request import RunRequest
 
@@ -68,11 +67,7 @@ def command(session: Session, *, request: RunRequest, long_running: bool, as_jso
         printed = print_text(_lines(found, origin))
         for error in found.refusals:
             say(f"refused: {error.message}" + (f"\n{error.hint}" if error.hint else ""))
-    return _code(found.refusals) or printed
-
-
-def _code(refusals: tuple[BotdockError, ...]) -> int:
-    return min((error.exit_code for error in refusals), default=0)
+    return min((error.exit_code for error in found.refusals), default=0) or printed
 
 
 def _document(found: Explanation, origin: Callable[[tuple[str, ...]], str]) -> dict[str, Any]:

@@ -157,7 +157,11 @@ class _Showing:
     def run(self) -> None:
         if self._begins():
             try:
-                self._printer.show(self._items())
+                self._printer.show(
+                    self._log.lines(**self._wanted, follow=self._follow, alive=self._goes_on)
+                    if self._wants_lines()
+                    else self._pieces()
+                )
             finally:
                 self._outlet.flush()
         elif not self._reader_gone:
@@ -174,11 +178,6 @@ class _Showing:
                 return self._record.logs.is_dir()
             time.sleep(POLL_INTERVAL)
         return True
-
-    def _items(self) -> Iterator[LogLine | LogGap]:
-        if self._wants_lines():
-            return self._log.lines(**self._wanted, follow=self._follow, alive=self._goes_on)
-        return self._pieces()
 
     def _wants_lines(self) -> bool:
         """Whether the lines matter; where they do not, the bytes are shown as they lie there, with less delay."""

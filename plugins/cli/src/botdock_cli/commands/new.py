@@ -93,13 +93,8 @@ def _owner(kind: str, name: str) -> str:
 
     manager = PluginManager.load()
     names = {name, *(one for one, runtime in manager.runtimes().items() if kind == "runtime" and runtime.knows(name))}
-    owners = [one.distribution for one in manager.records if names & {_provided(kind, text) for text in one.provides}]
-    return next(iter(owners), "")
-
-
-def _provided(kind: str, text: str) -> str | None:
-    found, _, name = text.partition(":")
-    return name if found == kind else None
+    provided = {f"{kind}:{one}" for one in names}
+    return next((one.distribution for one in manager.records if not provided.isdisjoint(one.provides)), "")
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

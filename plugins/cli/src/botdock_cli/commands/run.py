@@ -153,7 +153,8 @@ def _tell_end(result: ExecutionResult, relay: Relay, *, quiet: bool) -> None:
     for line in advice:
         say(line)
     if shows_summary:
-        _dim(summary(result))
+        text = "\n".join(wrapped(summary(result), columns_of(sys.stderr), first="botdock: ", rest="  "))
+        sys.stderr.write(f"\x1b[2m{text}\x1b[0m\n" if wants_colour(sys.stderr) else f"{text}\n")
 
 
 def _advice(result: ExecutionResult, *, everything: bool) -> list[str]:
@@ -161,11 +162,6 @@ def _advice(result: ExecutionResult, *, everything: bool) -> list[str]:
     found = cure(result)
     end = [found if everything else f"{found}\n`{logs_command(result)}` shows its log."] if found else []
     return [*end, *notes(result), *(maskings(result) if everything else ())]
-
-
-def _dim(line: str) -> None:
-    text = "\n".join(wrapped(line, columns_of(sys.stderr), first="botdock: ", rest="  "))
-    sys.stderr.write(f"\x1b[2m{text}\x1b[0m\n" if wants_colour(sys.stderr) else f"{text}\n")
 
 
 def _code(result: ExecutionResult, relay: Relay) -> int:
@@ -218,13 +214,10 @@ class Relay:
             if self.broken:
                 continue
             try:
-                self._write(chunk)
+                self._outlet.write(Stream.STDERR if self._to_stderr else chunk.stream, chunk.data)
+                self.in_mid_line = not chunk.data.endswith(b"\n")
             except OSError as error:
                 self.broken = True
                 self.failure = None if isinstance(error, BrokenPipeError) else error
                 abandon_stdout()
                 on_broken()
-
-    def _write(self, chunk: LogChunk) -> None:
-        self._outlet.write(Stream.STDERR if self._to_stderr else chunk.stream, chunk.data)
-        self.in_mid_line = not chunk.data.endswith(b"\n")
