@@ -106,7 +106,7 @@ def most_bytes(runtime: Runtime, limit: int) -> int:
 
 
 def read_result(
-    data: bytes, limit: int, runtime: Runtime, entrypoint: str, mask: Callable[[Any], Any] = lambda value: value
+    data: bytes, limit: int, runtime: Runtime, entrypoint: str, mask: Callable[[Any], Any] | None = None
 ) -> ResultReading:
     """Read a result file; never raises, whatever is in it.
 
@@ -115,7 +115,7 @@ def read_result(
         limit: Bytes that a value may have.
         runtime: Says which format its wrapper writes.
         entrypoint: Named in `ResultReading.problem`.
-        mask: Returns a value without secrets.
+        mask: Returns a value without secrets; None where there are none.
     """
     is_wrapped = runtime.capabilities.result is ResultFormat.ENVELOPE
     reading, content = _unwrap(data) if is_wrapped else (ResultReading(), data.strip())
@@ -128,7 +128,7 @@ def read_result(
             if len(content) >= MAX_NODES:
                 _check_nodes(content)
             value, nonfinite = _parse(content)
-            masked = mask(value)
+            masked = mask(value) if mask else value
             is_masked = masked is not value and masked != value
             if is_masked or nonfinite:
                 content = json.dumps(masked).encode()

@@ -216,7 +216,8 @@ class Conclusion:
                 content = self._services.containers.fetch_result(created.container, limit=most_bytes(runtime, limit))
             except BotdockError as error:
                 return ResultReading(lost=f"the result could not be fetched: {error.message}")
-            reading = read_result(content, limit, runtime, run.executable.entrypoint, partial(mask, keys=True))
+            masking = partial(mask, keys=True) if mask.forms else None
+            reading = read_result(content, limit, runtime, run.executable.entrypoint, masking)
         if not mask.forms:
             return reading
         return attrs.evolve(
@@ -234,8 +235,10 @@ class Conclusion:
 
     def _finish(self, run: Run, known: ExecutionResult, problems: list[str]) -> ExecutionResult:
         """Write the outcome once nothing is left; until then, what `concluded.json` names as left behind is owed."""
-        before, problems = known.evidence.get(LEFT_BEHIND), run.mask(problems)
-        result = _owing(known, problems) if problems or before else known
+        before, result = known.evidence.get(LEFT_BEHIND), known
+        if problems or before:
+            problems = run.mask(problems)
+            result = _owing(known, problems)
         if not problems:
             try:
                 run.journal.finish(result)

@@ -193,6 +193,7 @@ class Preparation:
             BotdockError: The log cannot be stored.
         """
         containers, most, keeps_newest = self._services.containers, run.bounds.limits.output, run.bounds.keeps_newest
+        secrets = run.executable.secrets
 
         def resume(cursor: LogCursor) -> LogStream:
             return containers.read_logs(created.container, cursor, follow=True)
@@ -206,7 +207,7 @@ class Preparation:
             source=LogSource(execution_id=run.execution_id, id=run.executable.id, runtime=created.plan.runtime.name),
             limit=None if keeps_newest else most,
             retain=most if keeps_newest else None,
-            secrets=[form.encode() for form in forms(run.executable.secrets.values())],
+            secrets=[form.encode() for form in forms(secrets.values())] if secrets else (),
             on_limit=lambda: end(Outcome.OUTPUT_LIMIT, ""),
             on_failure=fail,
             on_segment=run.storing.segment if run.storing else None,

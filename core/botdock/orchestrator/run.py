@@ -48,6 +48,7 @@ PROGRAM_TARGET = "/botdock/program"
 CONTEXT_TARGET = "/botdock/context"
 RESULT_TARGET = "/botdock/result"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_NO_MASK = Mask()
 
 
 @attrs.frozen(kw_only=True)
@@ -195,7 +196,8 @@ class Run:
     @property
     def mask(self) -> Mask:
         """Masks what may not be told: the executable's secrets and the configuration's."""
-        return Mask([*self.executable.secrets.values(), *self.credentials])
+        secrets = [*self.executable.secrets.values(), *self.credentials]
+        return Mask(secrets) if secrets else _NO_MASK
 
     def result(self, **known: Any) -> ExecutionResult:
         """Return the result as far as it is known, with `known` filled in; secrets in what is said are masked."""
@@ -217,9 +219,10 @@ class Run:
             "metadata": {"segment": executable.segment, "script": plan.script if plan else "", **self.metadata},
         }
         bounds = {"bounds": self.bounds.evidence()} if self.bounds.sources else {}
-        evidence = mask({**bounds, **self.evidence, **known.pop("evidence", {})})
-        said = {name: mask(known[name]) for name in ("message", "error") if name in known}
-        return ExecutionResult(**(facts | known | said), evidence=evidence)
+        known["evidence"] = bounds | self.evidence | known.get("evidence", {})
+        if mask.forms:
+            known |= mask({name: known[name] for name in ("message", "error", "evidence") if name in known})
+        return ExecutionResult(**(facts | known))
 
 
 def template_of(
@@ -263,14 +266,11 @@ def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
     selectors = {LABEL_OWNER: owner, LABEL_EXECUTION: run.execution_id}
     if executable.segment is not None:
         selectors[LABEL_SEGMENT] = segment_selector(executable.segment)
+    about = {LABEL_EXECUTABLE: executable.id, LABEL_ENTRYPOINT: executable.entrypoint, LABEL_RUNTIME: plan.runtime.name}
     return ContainerRun(
         name=f"{CONTAINER_PREFIX}{run.execution_id}",
         selectors=selectors,
-        annotations={
-            LABEL_EXECUTABLE: executable.id,
-            LABEL_ENTRYPOINT: executable.entrypoint,
-            LABEL_RUNTIME: plan.runtime.name,
-        },
+        annotations=about,
         code=str(workspace.code),
         context=str(workspace.context),
         result=str(workspace.result),
