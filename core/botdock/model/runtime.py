@@ -69,7 +69,7 @@ def read_head(path: Path, size: int) -> bytes | None:
     Raises:
         OSError: The file is absent or unreadable.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
         return file.read(size) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
 
 
@@ -236,7 +236,8 @@ class Runtime:
 
     def problems(self, tree: Path, script: str) -> tuple[str, ...]:
         """Return what `check` finds wrong with a script; nothing where the script is too large or deep to look at."""
-        if read_code(tree, script, limit=self.checked_bytes) is None:
+        path = tree / script
+        if not (inside(tree, script) and path.is_file() and path.stat().st_size <= self.checked_bytes):
             return ()
         try:
             found = tuple(islice(self.check(tree, script), _MAX_PROBLEMS))

@@ -17,6 +17,11 @@ from botdock_runtime_bash.runtime import BASH
 from botdock_testing.runtime import Ended, bot
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered() -> None:
+    check._complaint.cache_clear()
+
+
 def run(source: str, **more: Any) -> Ended:
     with bot(BASH, source, **more) as made:
         return made.run()
@@ -174,6 +179,22 @@ def test_what_is_wrong_is_said_before_it_runs(tmp_path: Path, source: bytes, pro
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_script_that_was_read_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, start = list[object](), subprocess.run
+
+    def run(*given: Any, **more: Any) -> object:
+        started.append(given)
+        return start(*given, **more)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    for source, problem, most in ((f"echo {tmp_path}", False, 1), (f"fi # {tmp_path}", True, 2)):
+        (tmp_path / "main.sh").write_text(source)
+        for _ in range(3):
+            assert bool(list(check.problems(tmp_path, "main.sh"))) is problem
+        assert len(started) <= most, "by bash alone, and with `extglob` where it refuses the script"
+        started.clear()
+
+
 def test_without_bash_its_syntax_is_left_to_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "main.sh").write_text("fi")
     monkeypatch.setenv("PATH", "")
@@ -188,6 +209,7 @@ def test_a_bash_that_does_not_last_says_nothing_of_the_bot(
 ) -> None:
     (tmp_path / "main.sh").write_text("fi")
     assert len(list(check.problems(tmp_path, "main.sh"))) == 1
+    check._complaint.cache_clear()
     monkeypatch.setattr(check, "_READS", check._READS.replace(*instead))
     assert list(check.problems(tmp_path, "main.sh")) == []
 

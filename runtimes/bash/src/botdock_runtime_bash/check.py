@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ _LEAVES = re.compile(rb"^['\"]*(?:exit\b|exec['\"]*[ \t]+[^\s<>&#\d{]).*\n?", re
 _MOST_EXITS = 5
 _READS = '((BASH_VERSINFO[0] >= 5)) && ulimit -c 0 -t 2 -v 262144 && exec -a bash "$BASH"'
 """Becomes a bash that reads with 2 seconds of CPU and 256 MiB; an older one knows less than the image's."""
+_REMEMBERED = 16
+"""Scripts, the last ones, of which it is remembered what bash says of them."""
 _READING_TIMEOUT = 10.0
 """Seconds that bash may take to read a script on a busy machine."""
 
@@ -118,8 +121,12 @@ def _run_part(bash: str, source: bytes) -> bytes:
     return source
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _complaint(bash: str, source: bytes) -> re.Match[bytes] | None:
-    """Return what bash says of a syntax that it accepts neither by itself nor with what `shopt` can turn on later."""
+    """Return what bash says of a syntax that it accepts neither by itself nor with what `shopt` can turn on later.
+
+    It takes as long as a bot of one line, which is often run again.
+    """
     return _said(bash, "-n", source) and _said(bash, "-O extglob -n", source)
 
 
