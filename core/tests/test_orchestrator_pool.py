@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from botdock.errors import LogError
 from botdock.model import ContainerRun, ContainerTemplate, Executable, Limits, Outcome
 from botdock.orchestrator import recovery
 from botdock.orchestrator.journal import Journal
@@ -82,7 +83,7 @@ def test_a_run_goes_into_one_that_waits_and_is_as_any_other(warm: Any, make_bot:
     assert result.log.complete
     assert not [info for info in warm.engine.list({}, timeout=1) if info.container_id == result.container_id]
     assert not list(warm.home.glob("pool/*/*/execution"))
-    assert warm.left == warm_names(warm)
+    until(lambda: warm.left == warm_names(warm))
 
 
 def test_its_time_begins_when_it_does_and_not_when_it_began_to_wait(warm: Any, make_bot: MakeBot) -> None:
@@ -121,7 +122,7 @@ def test_closing_leaves_nothing(warm: Any) -> None:
     assert not list(warm.home.glob("pool/*"))
 
 
-@pytest.mark.parametrize("moment", ["collect", "save", "mark", "tell", "release"])
+@pytest.mark.parametrize("moment", ["save", "mark", "tell", "release", "collect"])
 def test_wherever_its_runner_dies_it_is_adopted_or_was_never_started(
     warm: Any, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -142,7 +143,7 @@ def test_wherever_its_runner_dies_it_is_adopted_or_was_never_started(
     second = warm.successor()
     (execution,) = second.orchestrator.recover()
     result = execution.wait(PATIENCE)
-    if moment == "release":
+    if moment in {"release", "collect"}:
         assert (result.outcome, result.output, result.value) == (Outcome.SUCCEEDED, "bot: echo hi\n", 2)
     else:
         assert (result.outcome, result.output) == (Outcome.INFRASTRUCTURE_ERROR, "")
@@ -150,6 +151,21 @@ def test_wherever_its_runner_dies_it_is_adopted_or_was_never_started(
     second.orchestrator.recover()
     until(lambda: second.left == [])
     assert not list(warm.home.glob("pool/*"))
+
+
+def test_one_whose_log_cannot_be_stored_is_ended_and_leaves_nothing(
+    warm: Any, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise LogError("the disk is full")
+
+    monkeypatch.setattr(warm.orchestrator._preparation, "collect", fail)
+    with pytest.raises(LogError, match="the disk is full"):
+        warm.orchestrator.begin(make_bot())
+    until(lambda: warm.left == warm_names(warm))
+    (result,) = warm.metrics.results
+    assert result.outcome is Outcome.INFRASTRUCTURE_ERROR
+    assert not list(warm.home.glob("pool/*/*/execution"))
 
 
 @pytest.mark.parametrize("begins", ["recover", "warm", "run"])

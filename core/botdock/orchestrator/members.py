@@ -80,7 +80,8 @@ class Members:
     ) -> Created | None:
         """Let a container that waits go on as this run; None where it needs one of its own.
 
-        From the moment on at which `context.json` is there, the container may go on without us.
+        From the moment on at which `context.json` is there, the container may go on without us; what it writes before
+        its log is collected is in its stream, and stays with the engine.
         """
         with run.phase(Phase.CREATE):
             member, reason = self._claim(run, plan, template)
@@ -89,25 +90,27 @@ class Members:
             return None
         created = Created(plan=plan, container=member.container)
         try:
-            with run.phase(Phase.ATTACH):
-                self._attach(member, run, created, end)
-            proceed()
             with run.phase(Phase.START):
+                run.container = member.container
+                run.stay_in(member.files.root)
+                run.journal.event("entered", container_id=run.container_id, member=member.slot)
+                proceed()
                 run.started_ns, run.started = time.time_ns(), moment()
                 run.journal.save(run, plan, template.program_digest)
                 member.mark(run.execution_id)
                 self._preparation.tell(run, plan)
         finally:
             member.release()  # without a `context.json`, it ends
+        try:
+            with run.phase(Phase.ATTACH):  # while it begins: what it writes is in its stream
+                run.storing = self._preparation.storing(run)
+                self._preparation.collect(run, created, member.stream, end)
+        except BaseException:
+            member.stream.close()
+            raise
+        finally:
             self._pool.refill()
         return created
-
-    def _attach(self, member: Member, run: Run, created: Created, end: End) -> None:
-        run.container = member.container
-        run.stay_in(member.files.root)
-        run.journal.event("entered", container_id=run.container_id, member=member.slot)
-        run.storing = self._preparation.storing(run)
-        self._preparation.collect(run, created, member.stream, end)
 
     def _claim(self, run: Run, plan: Plan, template: ContainerTemplate) -> tuple[Member | None, str]:
         """Return a member that holds the code of a run, or why there is none."""
