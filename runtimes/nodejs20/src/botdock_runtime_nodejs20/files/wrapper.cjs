@@ -5,6 +5,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { Writable } = require('node:stream');
 const { watchPrograms } = require('./botdock-output.cjs');
 const { Result } = require('./botdock-result.cjs');
 const { isProgram } = require('./botdock-script.cjs');
@@ -13,6 +14,13 @@ const GENERATORS = ['Generator', 'AsyncGenerator'];
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 };
 const SIGNAL_BASE = 128; // of the exit codes of such ends
 const LONGEST = 2 ** 31 - 1; // milliseconds that a timer of Node's can have
+const SAMPLE = `const x = require('x'); // what most scripts have
+function f() {}
+exports.main = async (id) => {
+  await (1);
+};
+module.exports = { main: f };
+`;
 const CLASS = /^class\b/; // how the text of one begins
 const UNSETTLED = 13; // what Node itself exits with when a promise that it waits for can never settle
 
@@ -64,9 +72,17 @@ class Termination {
   }
 }
 
+// Do beforehand what is slow at first: V8 compiles a pattern when it is used first, and once more, for good, when it is
+// used again; and all that a line goes through. Nothing is printed.
+function warmUp() {
+  for (let times = 0; times < 2; times += 1) isProgram(SAMPLE);
+  new console.Console(new Writable({ write() {} })).log('');
+}
+
 function waitUntilReady(folder) {
   const ready = path.join(folder, 'ready');
   if (!fs.statSync(ready, { throwIfNoEntry: false })?.isFIFO()) return;
+  warmUp();
   fs.readFileSync(ready);
   if (!fs.existsSync(path.join(folder, 'context.json'))) process.exit(125); // nothing is to run after all
   const secrets = path.join(folder, 'secrets');
