@@ -107,7 +107,6 @@ def test_a_stop_that_is_just_being_asked_for_outlives_the_taking_over(
 ) -> None:
     journal = Journal(tmp_path, "01")
     journal.open({"id": "bot"}, "runner")
-    (journal.directory / "run.tmp").touch()
     whole = Path.replace
 
     def late(draft: Path, target: Path) -> Path:
@@ -118,7 +117,6 @@ def test_a_stop_that_is_just_being_asked_for_outlives_the_taking_over(
     monkeypatch.setattr(Path, "replace", late)
     write_stop(journal.directory, 1.0)
     assert read_stop(journal.directory) == StopRequest(grace=1.0)
-    assert not (journal.directory / "run.tmp").exists()
 
 
 def test_drafts_that_a_locked_folder_had_kept_go_with_the_end(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ class Request:
 def visible_request(request: Request) -> dict[str, Any]:
     """Return what `request.json` holds: of secrets only their names, and of code given as bytes only its digest."""
     executable = request.executable
-    return _fields(executable) | {
+    return attrs.asdict(executable) | {
         "secrets": sorted(executable.secrets),
         "code": hashlib.sha256(executable.code).hexdigest() if executable.code else None,
         "execution_id": request.execution_id,
@@ -124,24 +124,20 @@ def visible_request(request: Request) -> dict[str, Any]:
     }
 
 
-def _fields(executable: Executable) -> dict[str, Any]:
-    document = attrs.asdict(attrs.evolve(executable, code=b""))
-    return document | {"code": "", "restart": executable.restart and str(executable.restart)}
-
-
 def write_request(home: Path, request: Request) -> None:
     """Write a request for its supervisor, with its code, if that was read; a reader sees it whole or not at all.
 
     Raises:
         OSError: The disk took no more.
     """
-    folder, code = home / REQUESTS, request.executable.code
+    folder, executable, code = home / REQUESTS, request.executable, request.executable.code
     if code:
         publish(folder / f"{request.execution_id}{CODE}", code, draft=folder / f".{request.execution_id}.code.tmp",
                 mode=_PRIVATE)  # fmt: skip
+    fields = attrs.asdict(executable) | {"code": "", "restart": executable.restart and str(executable.restart)}
     document = {
         "schema": 1,
-        "executable": _fields(request.executable),
+        "executable": fields,
         "has_code": (folder / f"{request.execution_id}{CODE}").exists(),
         "overrides": request.overrides,
         "restart": request.restart.document(),

@@ -77,7 +77,7 @@ class Journal:
         self.logs = self.directory / "logs"
         self.programs = home / PROGRAMS
         self.marker = self.directory / STORED
-        self._runner = ""
+        self._draft: Path | None = None
         self.made = self._recording = False
         self._steps: int | None = None
         self._adding = threading.Lock()
@@ -88,13 +88,13 @@ class Journal:
         Raises:
             BotdockError: The state folder cannot be written.
         """
-        self._runner = runner
+        self._draft = draft = self.directory.with_name(f"{_DRAFT}{self.directory.name}.{runner}")
         try:
-            self._draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._draft.mkdir(mode=0o700)
-            _replace(self._draft / REQUEST, request)
-            hold(self._draft, runner)
-            self._draft.rename(self.directory)
+            draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft.mkdir(mode=0o700)
+            _replace(draft / REQUEST, request)
+            hold(draft, runner)
+            draft.rename(self.directory)
             self.made = True
             self._append(b"")
             self._recording = True
@@ -111,9 +111,7 @@ class Journal:
         Raises:
             OSError: The disk took no more.
         """
-        self._runner = runner
         hold(self.directory, runner)
-        _remove_drafts(self.directory)
         self._append(b"")
         if (self.directory / EVENTS).read_bytes()[-1:] not in {b"", b"\n"}:  # a step was not written to its end
             self._append(b"\n")
@@ -224,6 +222,8 @@ class Journal:
     def discard(self) -> None:
         """Remove the folder, all at once: nothing happened that is worth a record."""
         self._recording = False
+        if self._draft is None:
+            return
         if self.made:
             with contextlib.suppress(OSError):
                 self.directory.rename(self._draft)
@@ -252,10 +252,6 @@ class Journal:
                 if descriptor != self._steps:
                     os.close(descriptor)
 
-    @property
-    def _draft(self) -> Path:
-        return self.directory.with_name(f"{_DRAFT}{self.directory.name}.{self._runner}")
-
 
 def result_document(result: ExecutionResult) -> dict[str, Any]:
     """Return what `concluded.json` holds: all of a result, and of its value the size."""
@@ -266,19 +262,14 @@ def result_document(result: ExecutionResult) -> dict[str, Any]:
 
 
 def tidy(directory: Path) -> None:
-    """Remove from the folder of an execution that has an outcome what only a successor would have needed."""
-    with contextlib.suppress(OSError):
-        _remove_drafts(directory)
-    for name in _FOR_A_SUCCESSOR:
+    """Remove from the folder of an execution that has an outcome what only a successor would have needed.
+
+    So do drafts that a writer left that was killed, but not those of a stop: another process may just be writing it.
+    """
+    drafts = (draft.name for draft in directory.glob("*.tmp") if not draft.name.startswith(f".{STOP}"))
+    for name in (*drafts, *_FOR_A_SUCCESSOR):
         with contextlib.suppress(OSError):
             (directory / name).unlink(missing_ok=True)
-
-
-def _remove_drafts(directory: Path) -> None:
-    """Remove what a writer left that was killed, or that could not remove it; a stop may just be written by another."""
-    for draft in directory.glob("*.tmp"):
-        if not draft.name.startswith(f".{STOP}"):
-            draft.unlink(missing_ok=True)
 
 
 def sweep_drafts(home: Path) -> None:

@@ -241,7 +241,11 @@ def held_bounds(
         ours, builtin = (None if none else getattr(section, name) or None for section in (config.runtime, BUILT_IN))
         sources[name] = _held(getattr(executable, name), ours, builtin, policies.ceiling(name))
     sources["network"] = _held(executable.network or None, config.runtime.network, BUILT_IN.network, None)
-    sources["restart"] = _restart(executable.restart, manifest.restart if manifest else None, policies)
+    sources["restart"] = Bound(value=RestartOn.NO.value, source=Source.DEFAULT)
+    if executable.restart is not None:
+        sources["restart"] = Bound(value=str(executable.restart), source=Source.CALLER)
+    elif manifest and manifest.restart:
+        sources["restart"] = _restart_of(manifest.restart, policies)
     return Bounds(
         limits=Limits(**{name: sources[name].value for name in attrs.fields_dict(Limits)}),
         **{name: sources[name].value for name in (*TIMES, "network")},
@@ -273,12 +277,8 @@ def _held(wanted: Any, default: Any, builtin: Any, ceiling: Ceiling | None) -> B
     return held.within(ceiling.value, Source.POLICY, file=ceiling.file) if ceiling else held
 
 
-def _restart(wanted: RestartPolicy | None, asked: RestartPolicy | None, policies: Policies) -> Bound:
-    """Return the restart policy: a manifest's counts where the caller says nothing, as far as the operator lets it."""
-    if wanted is not None:
-        return Bound(value=str(wanted), source=Source.CALLER)
-    if asked is None:
-        return Bound(value=RestartOn.NO.value, source=Source.DEFAULT)
+def _restart_of(asked: RestartPolicy, policies: Policies) -> Bound:
+    """Return the restart policy that a manifest asks for, as far as the operator lets it."""
     held, file = policies.restart_of_manifest(asked)
     if held == asked:
         return Bound(value=str(held), source=Source.MANIFEST)

@@ -174,9 +174,10 @@ class Run:
     def note_code(self, digest: str) -> None:
         """Take note of the digest of its code, and write down, of a bot that is restarted, that it is another one."""
         self.metadata["code_digest"] = self.evidence["code_digest"] = digest
-        before, self.restart = self.restart, self.restart.of_code(digest)
-        if self.restart.generation != before.generation:
-            self.journal.renew(self.request())
+        if self.restart.code:  # that of the execution before this one
+            before, self.restart = self.restart, self.restart.of_code(digest)
+            if self.restart.generation != before.generation:
+                self.journal.renew(self.request())
 
     @property
     def container_id(self) -> str:
