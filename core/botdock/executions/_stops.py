@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -95,46 +96,66 @@ def wake(home: Path, directory: Path) -> None:
 
 
 class Doorbell:
-    """The socket of a runner.
+    """The socket of a runner, and the thread that answers it.
 
     Args:
         home: The state folder.
-        runner: The runner's id.
+        answer: Looks for requests, and obeys them.
     """
 
-    def __init__(self, home: Path, runner: str) -> None:
-        self._home = home
-        self._name = f"{runner}{SOCKET}"
-        self._lease = home / RUNNERS / f"{runner}{LOCKED}"
-        self._seen_ns = 0
+    def __init__(self, home: Path, answer: Callable[[], None]) -> None:
+        self._folder = home / RUNNERS
+        self._answer = answer
+        self._lock = threading.Lock()
         self._closed = False
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(_LOOK)
-        with suppress(OSError), address_in(home / RUNNERS, self._name) as address:
-            self._socket.bind(address)
-            (home / RUNNERS / self._name).chmod(0o600)
+        self._runner = ""
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
 
-    def wait(self) -> bool:
-        """Wait until there may be a request; return whether it is still open."""
-        with suppress(OSError):
-            while not self._closed:
-                try:
-                    self._socket.recv(64)
-                    break
-                except TimeoutError:
-                    before, self._seen_ns = self._seen_ns, changed_ns(self._lease)
-                    if before != self._seen_ns or not before:
-                        break
-        return not self._closed
+    def begin(self, runner: str) -> None:
+        """Answer for the runner of that id from now on, unless that has begun."""
+        with self._lock:
+            if self._closed or (self._thread and self._thread.is_alive()):
+                return
+            self._runner, self._socket = runner, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.settimeout(_LOOK)
+            name = f"{runner}{SOCKET}"
+            with suppress(OSError), address_in(self._folder, name) as address:
+                self._socket.bind(address)
+                (self._folder / name).chmod(0o600)
+            self._thread = threading.Thread(
+                target=self._listen, args=(self._socket,), name="botdock-stops", daemon=True
+            )
+            self._thread.start()
 
     def close(self) -> None:
-        """Let `wait` return, and leave no file."""
-        self._closed = True
-        with suppress(OSError):
-            (self._home / RUNNERS / self._name).unlink()
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        """Answer no more, and leave no file; what is asked for from now on is the successor's to obey."""
+        with self._lock:
+            self._closed = True
+            if self._socket is not None:
+                with suppress(OSError):
+                    (self._folder / f"{self._runner}{SOCKET}").unlink()
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                self._socket.close()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join()
+
+    def _listen(self, ours: socket.socket) -> None:
+        lease, seen_ns = self._folder / f"{self._runner}{LOCKED}", 0
+        while not self._closed:
+            try:
+                ours.recv(64)
+            except TimeoutError:
+                before, seen_ns = seen_ns, 0
+                with suppress(OSError):  # another program has removed it
+                    seen_ns = changed_ns(lease)
+                if before == seen_ns != 0:
+                    continue
+            except OSError:  # it is closed
+                return
+            if not self._closed:
+                self._answer()
 
 
 def send(folder: Path, name: str, message: bytes) -> None:

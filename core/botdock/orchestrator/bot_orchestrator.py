@@ -14,6 +14,7 @@ from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions import Executions
 from botdock.executions._files import POOL, owed_folders
 from botdock.executions._lease import Lease
+from botdock.executions._stops import Doorbell
 from botdock.model import ContainerHandle, Executable, ExecutionResult
 from botdock.model.container import LABEL_OWNER
 from botdock.orchestrator.conclusion import Conclusion
@@ -23,7 +24,7 @@ from botdock.orchestrator.reading import Work
 from botdock.orchestrator.recovery import Recovery
 from botdock.orchestrator.retention import prune
 from botdock.orchestrator.run import ProgressCallback, Run
-from botdock.orchestrator.running import Retries, Running, StopRequests, Watch
+from botdock.orchestrator.running import Retries, Running, Watch
 from botdock.orchestrator.starting import GivenUpError, Starting
 from botdock.orchestrator.strays import Leftover, leftovers
 from botdock.services.interfaces import Containers, Services
@@ -60,7 +61,7 @@ class BotOrchestrator:
         self._lease = Lease(home)
         self._running = Running()
         self._work = Work()
-        self._stop_requests = StopRequests(home, self._running.obey)
+        self._doorbell = Doorbell(home, self._running.obey)
         self._watch = Watch(services.containers, {LABEL_OWNER: setting.owner}, self._running.look)
         self._recovery = Recovery(
             services,
@@ -201,7 +202,7 @@ class BotOrchestrator:
             thread.join()
         if self._preparation.pool is not None:
             self._preparation.pool.close(timeout)
-        self._stop_requests.close()
+        self._doorbell.close()
         self._watch.close(timeout)
         self._work.forget()
         self._retries.close(timeout)
@@ -214,7 +215,7 @@ class BotOrchestrator:
             self._lease.give_up()
 
     def _begin_to_watch(self) -> None:
-        self._stop_requests.begin(self._lease.hold())
+        self._doorbell.begin(self._lease.hold())
         self._watch.begin()
         self._retries.begin()
 

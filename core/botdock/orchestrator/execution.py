@@ -68,7 +68,8 @@ class Execution(ExecutionReader):
         self._conclusion, self._on_done, self._hears = conclusion, on_done, hears
         self._ender: threading.Thread | None = None
         self._obeyed: StopRequest | None = None
-        self._looking = threading.Lock()
+        self._looking, self._telling = threading.Lock(), threading.Lock()
+        self._is_starting = False
         self._watched: Created | None = None
         self._turn = 0
         self._started = 0.0
@@ -104,37 +105,27 @@ class Execution(ExecutionReader):
     @contextmanager
     def starting(self) -> Iterator[None]:
         """Within it, the engine is asked now and then why it has not started the container yet; a step tells that."""
-        run, looks, said, telling = self._run, self._work.looks, [""], threading.Lock()
-
-        def tell(why: str) -> None:
-            run.journal.event(WAITING, why=run.mask(why))
-
-        asking = [(self._why_not_yet, tell)]
-
-        def ask() -> None:  # by what is in the list alone: a job that is still to come holds no execution
-            for why_not_yet, say in tuple(asking):
-                why = why_not_yet()
-                with telling:
-                    if asking and why is not None and why != said[0]:
-                        said[0] = why
-                        say(why)
-                looks.submit(ask, delay=WHY_EVERY)
-
-        looks.submit(ask, delay=WHY_EVERY)
+        self._is_starting, again = True, weakref.WeakMethod(self._tell_why_not_yet)  # what is to come holds nothing
+        self._work.looks.submit(lambda: (tell := again()) and tell(), delay=WHY_EVERY)
         try:
-            with run.journal.at_hand():
+            with self._run.journal.at_hand():
                 yield
         finally:
-            with telling:
-                asking.clear()
+            with self._telling:
+                self._is_starting = False
 
-    def _why_not_yet(self) -> str | None:
-        """Return the engine's words for what a start waits for; None where it does not say, or none is under way."""
-        if (container := self._run.container) is None or not self._run.started_ns:
-            return None
-        with suppress(BotdockError):
-            return self._containers.get_container_status(container).error
-        return None
+    def _tell_why_not_yet(self, told: str = "") -> None:
+        """Write down what its start waits for, in the engine's words, unless that is told already; and ask again."""
+        run, why = self._run, told
+        if run.container is not None and run.started_ns:
+            with suppress(BotdockError):
+                why = self._containers.get_container_status(run.container).error
+        with self._telling:
+            if not self._is_starting:
+                return
+            if why != told:
+                run.journal.event(WAITING, why=run.mask(why))
+        self._work.looks.submit(partial(self._tell_why_not_yet, why), delay=WHY_EVERY)
 
     def finish_by(self, course: Course) -> None:
         """Let `course` see it to its end, in another thread."""

@@ -8,12 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import wait
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
 
 from botdock._log import about, logger
 from botdock._threads import Pool
 from botdock.errors import UserError
-from botdock.executions._stops import Doorbell
 from botdock.model import ContainerState, EngineEvents
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
@@ -185,43 +183,6 @@ class Watch:
     def _that_run(self) -> set[str]:
         found = self._containers.list_containers(self._selectors)
         return {info.container_id for info in found if info.state is ContainerState.RUNNING}
-
-
-class StopRequests:
-    """A thread that has requests to stop obeyed when it is woken.
-
-    Args:
-        home: The state folder.
-        obey: Looks for requests, and obeys them.
-    """
-
-    def __init__(self, home: Path, obey: Callable[[], None]) -> None:
-        self._home = home
-        self._obey = obey
-        self._lock = threading.Lock()
-        self._doorbell: Doorbell | None = None
-        self._thread: threading.Thread | None = None
-
-    def begin(self, runner: str) -> None:
-        """Start for the runner of that id, unless it has been started."""
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._doorbell = doorbell = Doorbell(self._home, runner)
-
-                def work() -> None:
-                    while doorbell.wait():
-                        self._obey()
-
-                self._thread = threading.Thread(target=work, name="botdock-stops", daemon=True)
-                self._thread.start()
-
-    def close(self) -> None:
-        """End; what is asked for from now on is the successor's to obey."""
-        with self._lock:
-            if self._doorbell is not None:
-                self._doorbell.close()
-        if self._thread is not None and self._thread.is_alive():
-            self._thread.join()
 
 
 class Retries:
