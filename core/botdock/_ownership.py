@@ -68,16 +68,6 @@ def part_fault(path: Path) -> PathFault | None:
     return None
 
 
-def make_private(folder: Path) -> None:
-    """Make a folder and those that lead to it, where they are not there, each for this user alone.
-
-    Raises:
-        OSError: The disk refused.
-    """
-    for path in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
-        path.mkdir(mode=0o700, exist_ok=True)
-
-
 def is_ours(look: os.stat_result) -> bool:
     """Tell whether what was looked at belongs to the user that runs botdock, or to root."""
     return look.st_uid in {os.geteuid(), 0}

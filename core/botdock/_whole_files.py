@@ -1,4 +1,4 @@
-"""Files that are there wholly or not at all, also after a crash or a power cut."""
+"""Files that are there wholly or not at all, also after a crash or a power cut, and folders for this user alone."""
 
 from __future__ import annotations
 
@@ -89,6 +89,16 @@ def publish(
         raise
     if durable and named:
         sync_folder(path.parent)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and those that lead to it, where they are not there, each for this user alone.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    for path in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

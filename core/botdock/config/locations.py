@@ -9,7 +9,8 @@ from pathlib import Path
 
 import attrs
 
-from botdock._ownership import PathFault, fault_of, make_private, part_fault
+from botdock._ownership import PathFault, fault_of, part_fault
+from botdock._whole_files import make_private
 from botdock.errors import BotdockError, ConfigError, UserError
 from botdock.model._validation import path_problem
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from botdock._locks import lock_folder
-from botdock._ownership import make_private
-from botdock._whole_files import publish
+from botdock._whole_files import make_private, publish
 from botdock.errors import BotdockError
 from botdock.model import new_execution_id
 

@@ -19,8 +19,7 @@ import attrs
 
 from botdock._boot_clock import moment
 from botdock._locks import locked, locked_at_once
-from botdock._ownership import make_private
-from botdock._whole_files import publish, sync_folder
+from botdock._whole_files import make_private, publish, sync_folder
 from botdock.errors import BotdockError, UserError
 from botdock.executions._files import (
     EVENTS,

@@ -119,15 +119,20 @@ class Preparation:
             if progress is not None:
                 progress(made)
 
-        containers, capabilities = self._services.containers, self._services.containers.capabilities
-        plan = self._fetch(run, report)
+        services, containers = self._services, self._services.containers
+        capabilities = containers.capabilities
+        bring(run, services.code, shared=capabilities.private_filesystem, progress=report)
+        with run.phase(Phase.VALIDATE):
+            plan = run.plan = recognise(
+                run, self._setting, code=services.code, entrypoints=services.entrypoints, containers=containers
+            )
         proceed()
         with run.phase(Phase.PULL):
             image = containers.pull_image(plan.image.reference, partial(_tell_of_pull, report))
             plan = run.plan = attrs.evolve(plan, image=image)
         proceed()
         with run.phase(Phase.GENERATE):
-            script = self._services.entrypoints.locate_entrypoint_script(plan.runtime, run.journal.programs)
+            script = services.entrypoints.locate_entrypoint_script(plan.runtime, run.journal.programs)
             private, run.evidence["engine"] = capabilities.private_filesystem, capabilities.version
             if faults := capabilities.log_faults:
                 run.evidence["log_faults"] = list(faults)
@@ -135,7 +140,7 @@ class Preparation:
         if self.pool and (created := self.pool.enter(run, plan, template, end, proceed)):
             return created
         with run.phase(Phase.GENERATE):
-            self._services.entrypoints.create_entrypoint_script(plan.runtime, run.journal.programs)
+            services.entrypoints.create_entrypoint_script(plan.runtime, run.journal.programs)
             self.tell(run, plan)
         with run.phase(Phase.CREATE):
             run.journal.save(run, plan, template.program_digest)
@@ -215,26 +220,6 @@ class Preparation:
         )
         run.collecting = True
 
-    def _fetch(self, run: Run, report: ProgressCallback) -> Plan:
-        """Bring the code, and read from it what is to run."""
-
-        def meter(phase: Phase) -> Meter:
-            return lambda current, total: report(
-                Progress(phase=phase, what=run.executable.file_path, current=current, total=total)
-            )
-
-        services = self._services
-        bring(run, services.code, shared=services.containers.capabilities.private_filesystem, meter=meter)
-        with run.phase(Phase.VALIDATE):
-            run.plan = recognise(
-                run,
-                self._setting,
-                code=services.code,
-                entrypoints=services.entrypoints,
-                containers=services.containers,
-            )
-            return run.plan
-
     def tell(self, run: Run, plan: Plan) -> None:
         """Write what the bot is told."""
         begin_result(plan.runtime, run.workspace.result)
@@ -248,16 +233,24 @@ def _tell_of_pull(report: ProgressCallback, made: PullProgress) -> None:
     report(Progress(phase=Phase.PULL, what=made.image, current=made.current, total=made.total, note=note))
 
 
-def bring(run: Run, code: Code, *, shared: bool, meter: Callable[[Phase], Meter | None] = lambda _: None) -> None:
+def bring(run: Run, code: Code, *, shared: bool, progress: ProgressCallback | None = None) -> None:
     """Bring the code of a run into its workspace.
 
     Args:
         run: The run.
         code: Fetches and unpacks it.
         shared: Whether a tree may be one that others see, too.
-        meter: What is told of how far a phase is.
+        progress: Told how far it is.
     """
     executable = run.executable
+
+    def meter(phase: Phase) -> Meter | None:
+        return progress and (
+            lambda current, total: progress(
+                Progress(phase=phase, what=executable.file_path, current=current, total=total)
+            )
+        )
+
     with run.phase(Phase.FETCH):
         run.workspace = code.prepare_workspace(run.journal.workspace)
         source = code.download_code(

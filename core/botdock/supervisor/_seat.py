@@ -17,7 +17,7 @@ from pathlib import Path
 
 from botdock._locks import locked_at_once
 from botdock._log import logger
-from botdock._ownership import make_private
+from botdock._whole_files import make_private
 from botdock.errors import BotdockError
 from botdock.executions._files import REQUESTS, SUPERVISOR
 from botdock.executions._stops import address_in, send

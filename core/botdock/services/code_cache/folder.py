@@ -19,7 +19,8 @@ from pathlib import Path
 import attrs
 
 from botdock._locks import lock_folder
-from botdock._ownership import make_private, part_fault
+from botdock._ownership import part_fault
+from botdock._whole_files import make_private
 from botdock.archive import remove_tree
 from botdock.errors import StorageError
 from botdock.model import ObjectInfo

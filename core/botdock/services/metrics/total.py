@@ -19,7 +19,7 @@ import attrs
 
 from botdock._database import Database
 from botdock._log import logger
-from botdock._ownership import make_private
+from botdock._whole_files import make_private
 from botdock.errors import MetricsError
 from botdock.model.metrics import DURATION_BUCKETS, OTHER, MetricsExporter, MetricsSnapshot, OperationStats, Series
 from botdock.services.metrics.series import Admission, Counters, Operations, add_counters, add_operations

@@ -22,8 +22,7 @@ import attrs
 
 from botdock._database import Database
 from botdock._locks import locked, locked_at_once
-from botdock._ownership import make_private
-from botdock._whole_files import keep
+from botdock._whole_files import keep, make_private
 from botdock.errors import StorageError
 from botdock.model import ByteReader, OutboxStatus, StorageArea
 
