@@ -170,7 +170,11 @@ def _examine(probed: Probe, endpoint: Endpoint, seccomp: str, output: int) -> It
     tried = any(f"{probed.server.version}.".startswith(f"{version}.") for version in TRIED)
     other = "" if tried else f"; botdock was tried on {' and '.join(TRIED)}"
     yield Check.ok("docker.engine", f"{probed.capabilities.version} at {endpoint.url}{other}")
-    yield from _isolation(probed)
+    missing = probed.missing()
+    for feature, (reason, remedy) in missing.items():
+        yield Check.failed(f"docker.{feature}", reason, remedy)
+    if not missing:
+        yield Check.ok("docker.isolation", "the whole of the strict profile is enforced")
     if probed.has_seccomp:
         yield _seccomp(probed.machine.architecture, seccomp)
     yield from _files(probed, endpoint, output)
@@ -199,14 +203,6 @@ def _far(client: DockerClient) -> Iterator[Check]:
     if abs(ahead := client.ahead_ns(call) / NANO) > CLOCKS:
         remedy = "Let both follow the network's time: `timedatectl set-ntp true`."
         yield Check.warning("docker.clock", f"this machine's clock is {ahead:+.0f} s ahead of the daemon's", remedy)
-
-
-def _isolation(probed: Probe) -> Iterator[Check]:
-    missing = probed.missing()
-    for feature, (reason, remedy) in missing.items():
-        yield Check.failed(f"docker.{feature}", reason, remedy)
-    if not missing:
-        yield Check.ok("docker.isolation", "the whole of the strict profile is enforced")
 
 
 def _seccomp(architecture: str, own: str) -> Check:

@@ -53,7 +53,9 @@ class FollowWatch:
     def doubts(self, stream: Stream, time_ns: int, now_ns: int) -> bool:
         """Take the next entry, and return whether something may be missing before it, or it came before."""
         now_ns -= self._ahead_ns
-        doubtful = self._leaps(time_ns) or self._returns(stream, time_ns, now_ns)
+        before_ns = self._times.get(stream, 0)
+        returns = time_ns < before_ns and self._opened_ns < before_ns <= now_ns + BEHIND_NS
+        doubtful = returns or self._leaps(time_ns)
         self._last_ns = self._times[stream] = time_ns
         self._lag_ns = now_ns - time_ns
         return doubtful
@@ -63,10 +65,6 @@ class FollowWatch:
             return False
         # what was written before the log was opened is late by nature: it says nothing of the reader
         return self._last_ns > self._opened_ns and self._lag_ns > BEHIND_NS
-
-    def _returns(self, stream: Stream, time_ns: int, now_ns: int) -> bool:
-        before_ns = self._times.get(stream, 0)
-        return time_ns < before_ns and self._opened_ns < before_ns <= now_ns + BEHIND_NS
 
 
 class Delivery:

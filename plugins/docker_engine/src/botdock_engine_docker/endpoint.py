@@ -100,7 +100,9 @@ def find_endpoint(settings: DockerSettings, environ: Mapping[str, str] | None = 
         url = url or f"unix://{DEFAULT_SOCKET}"
         endpoint = _parse(url, source)
         if endpoint.address[1] and _wants_tls(settings, environ, url):
-            endpoint = attrs.evolve(endpoint, certificates=_find_certificates(settings, environ))
+            chosen = settings.cert_path or environ.get("DOCKER_CERT_PATH", "")
+            found = _read_certificates(Path(chosen).expanduser(), "docker.cert_path") if chosen else Certificates()
+            endpoint = attrs.evolve(endpoint, certificates=found)
     if settings.shared_disk is not None:
         return attrs.evolve(endpoint, shared_disk=settings.shared_disk)
     return endpoint if endpoint.socket else attrs.evolve(endpoint, shared_disk=False)
@@ -159,7 +161,9 @@ def _parse(url: str, source: str) -> Endpoint:
         case "unix" if parts.netloc + parts.path:
             return Endpoint(url=url, socket=f"/{(parts.netloc + parts.path).lstrip('/')}")
         case "tcp" | "http" | "https":
-            return Endpoint(url=url, address=_host_and_port(parts, url, source))
+            if not parts.hostname or not (port := _port(parts)):
+                raise ConfigError([f"{source}: {url!r} needs a host and a port, such as tcp://127.0.0.1:2376"])
+            return Endpoint(url=url, address=(parts.hostname, port))
         case "ssh":
             return Endpoint(url=url, ssh=_behind_ssh(parts, url, source))
     raise ConfigError(
@@ -188,22 +192,9 @@ def _port(parts: SplitResult) -> int | None:
         return None
 
 
-def _host_and_port(parts: SplitResult, url: str, source: str) -> tuple[str, int]:
-    port = _port(parts)
-    if not parts.hostname or not port:
-        raise ConfigError([f"{source}: {url!r} needs a host and a port, such as tcp://127.0.0.1:2376"])
-    return parts.hostname, port
-
-
 def _wants_tls(settings: DockerSettings, environ: Mapping[str, str], url: str) -> bool:
     from_environment = not settings.host and bool(environ.get("DOCKER_TLS_VERIFY"))
     return settings.tls_verify or from_environment or url.startswith("https:")
-
-
-def _find_certificates(settings: DockerSettings, environ: Mapping[str, str]) -> Certificates:
-    if not (chosen := settings.cert_path or environ.get("DOCKER_CERT_PATH", "")):
-        return Certificates()
-    return _read_certificates(Path(chosen).expanduser(), "docker.cert_path")
 
 
 def _read_certificates(folder: Path, source: str) -> Certificates:

@@ -82,7 +82,10 @@ class Images:
                 return self._ask(image, timeout=deadline.left).info
             except ImageError:
                 if policy is PullPolicy.NEVER:
-                    raise self._absent(image, timeout) from None
+                    call = self._client.about("ensure_image", timeout=timeout, image=image)
+                    hint = f'Fetch it with `docker pull {image}`, or let botdock: containers.pull = "missing".'
+                    problem = "it is not there, and containers.pull forbids to pull it"
+                    raise call.image_error(problem, hint=hint) from None
         pull(self._client, image, timeout=deadline.left, progress=progress)
         return attrs.evolve(self._ask(image, timeout=deadline.left).info, pulled=True)
 
@@ -141,11 +144,6 @@ class Images:
         found = read_image(image, self._client.send(call, "GET", path("/images/{}/json", image)))
         self._known[found.info.id] = found
         return found
-
-    def _absent(self, image: str, timeout: float) -> ImageError:
-        call = self._client.about("ensure_image", timeout=timeout, image=image)
-        hint = f'Fetch it with `docker pull {image}`, or let botdock: containers.pull = "missing".'
-        return call.image_error("it is not there, and containers.pull forbids to pull it", hint=hint)
 
 
 def read_image(reference: str, inspected: Mapping[str, Any]) -> Image:

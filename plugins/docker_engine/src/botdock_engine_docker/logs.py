@@ -64,8 +64,10 @@ class LogReader(WireStream):
 
     def _step(self, timeout: float) -> Sequence[LogChunk]:
         if self._followed:
-            if self._container_has_ended(timeout):
-                self._read_end_again()
+            if self._container_has_ended(timeout):  # nothing can be added to the log: its end is read once more
+                self._followed = False
+                self._switch(self._source.ask("GET", _log(follow=False, since_ns=self._delivery.begin_again())))
+                self._take, self._go_on = self._deliver, self._finish_again
             return ()
         try:
             piece = self._wire.receive(timeout)
@@ -77,11 +79,6 @@ class LogReader(WireStream):
         if self._wire.ended:
             self._go_on()
         return chunks
-
-    def _begin_look(self) -> None:
-        self._looks += 1
-        self._look = Look(self._cursor)
-        self._take, self._go_on = self._watch, self._decide
 
     def _watch(self, piece: bytes) -> Sequence[LogChunk]:
         self._look.feed(piece)
@@ -104,14 +101,14 @@ class LogReader(WireStream):
         if self._looks >= LOOKS:
             raise self._call.error(ContainerError, "the log is rotated faster than it can be read")
         self._switch(self._source.ask("GET", _log(follow=False)))
-        self._begin_look()
+        self._looks += 1
+        self._look = Look(self._cursor)
+        self._take, self._go_on = self._watch, self._decide
 
     def _begin_delivery(self, plan: Plan) -> None:
-        self._delivery = Delivery(plan, self._follow_watch() if self._follow else None)
+        watch = FollowWatch(time.time_ns(), ahead_ns=self._ahead_ns) if self._follow else None
+        self._delivery = Delivery(plan, watch)
         self._take, self._go_on = self._deliver, self._finish
-
-    def _follow_watch(self) -> FollowWatch:
-        return FollowWatch(time.time_ns(), ahead_ns=self._ahead_ns)
 
     def _deliver(self, piece: bytes) -> Sequence[LogChunk]:
         chunks = self._delivery.feed(piece)
@@ -129,12 +126,6 @@ class LogReader(WireStream):
             self._ended = True
         else:
             self._look_again()
-
-    def _read_end_again(self) -> None:
-        """Read the end of the log once more, now that nothing can be added to it."""
-        self._followed = False
-        self._switch(self._source.ask("GET", _log(follow=False, since_ns=self._delivery.begin_again())))
-        self._take, self._go_on = self._deliver, self._finish_again
 
     def _finish_again(self) -> None:
         if not self._delivery.complete:  # another reader will find what is left of it

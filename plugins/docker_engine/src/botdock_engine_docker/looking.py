@@ -141,7 +141,8 @@ class Look:
         skip, gaps = {}, []
         for stream, end in ends.items():
             skip[stream], loses = self._judge(stream, end, found=found)
-            gaps += [self._gap(stream)] if loses else []
+            until_ns = max(self._first_ns, self._last_ns)
+            gaps += [LogGap(stream=stream, size=None, since_ns=self._last_ns, until_ns=until_ns)] if loses else []
         return self._plan(skip, tuple(gaps))
 
     @property
@@ -185,9 +186,6 @@ class Look:
         if search.oldest_ns and search.oldest_ns < self._last_ns - SLACK_NS:
             return search.older, True
         return 0, not found and self._first_ns > 0  # all that is stored of it is older than the log
-
-    def _gap(self, stream: Stream) -> LogGap:
-        return LogGap(stream=stream, size=None, since_ns=self._last_ns, until_ns=max(self._first_ns, self._last_ns))
 
     def _plan(self, skip: dict[Stream, int], lost: tuple[LogGap, ...]) -> Plan:
         plan = Plan(skip=skip, first=self._entries.first, began_ns=self._edge_ns, keeps=self._mender.keeps, lost=lost)

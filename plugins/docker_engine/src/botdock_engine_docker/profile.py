@@ -115,11 +115,13 @@ def create_request(
     """
     _check_network(template.network)
     program, *arguments = template.command
+    # Docker's init, which is tini, reads one variable: else it would signal the main process alone
+    environment = {**USUAL_ENVIRONMENT, "TINI_KILL_PROCESS_GROUP": "1", **template.environment}
     return {
         "Image": template.image,
         "Entrypoint": [program],
         "Cmd": [*arguments, template.context_target],
-        "Env": [f"{name}={value}" for name, value in _environment(template).items()],
+        "Env": [f"{name}={value}" for name, value in environment.items()],
         "Labels": {**run.annotations, **run.selectors, LABEL_USER: str(user)},
         "WorkingDir": template.code_target,
         "User": f"{user}:{user}",
@@ -141,6 +143,7 @@ def create_request(
 
 
 def _host_config(template: ContainerTemplate, machine: Machine, tuning: Tuning) -> dict[str, Any]:
+    log_size = LOG_FACTOR * (template.limits.over(DEFAULT_LIMITS).output or 0) + LOG_HEADROOM
     return {
         **_isolation(template.network),
         "SecurityOpt": ["no-new-privileges", *_seccomp(machine, tuning)],  # AppArmor keeps the daemon's default profile
@@ -150,7 +153,11 @@ def _host_config(template: ContainerTemplate, machine: Machine, tuning: Tuning) 
         "Init": True,  # forwards SIGTERM to the bot's process group, and reaps what the bot leaves behind
         "AutoRemove": False,  # it would take the log along before it can be read
         "RestartPolicy": {"Name": "no"},
-        "LogConfig": _log_config(template.limits),
+        # `local` is the only driver that keeps bytes as they are and can be read back
+        "LogConfig": {
+            "Type": "local",
+            "Config": {"max-size": str(log_size), "max-file": str(LOG_FILES), "compress": "false"},
+        },
     }
 
 
@@ -232,10 +239,11 @@ def _file_systems(
         template.result_target: run.result,
     }
     size = template.limits.over(DEFAULT_LIMITS).tmpfs or 0
+    tmpfs = f"rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes_of(size)}"
     return {
         "ReadonlyRootfs": True,
         "Tmpfs": {
-            **{target: _tmpfs(size) for target in sorted({HOME, *map(normpath, volumes)} - shown.keys())},
+            **dict.fromkeys(sorted({HOME, *map(normpath, volumes)} - shown.keys()), tmpfs),
             **({run.secrets_target: f"{SECRETS},uid={user},gid={user}"} if run.secrets_target else {}),
         },
         "Mounts": [
@@ -244,10 +252,6 @@ def _file_systems(
             *(bind(f"{run.context}/{name}", f"/etc/{name}", read_only=True) for name in IDENTITY_FILES),
         ],
     }
-
-
-def _tmpfs(size: int) -> str:
-    return f"rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes_of(size)}"
 
 
 def _bind(source: str, target: str, *, read_only: bool, propagation: str) -> dict[str, Any]:
@@ -266,18 +270,6 @@ def volume_mount(name: str, *, read_only: bool = False) -> dict[str, Any]:
     """Return a mount of the volume that a run's files lie in."""
     options = {"NoCopy": True}  # of what the image has there
     return {"Type": "volume", "Source": name, "Target": VOLUME, "ReadOnly": read_only, "VolumeOptions": options}
-
-
-def _log_config(limits: Limits) -> dict[str, Any]:
-    output = limits.over(DEFAULT_LIMITS).output or 0
-    size = LOG_FACTOR * output + LOG_HEADROOM
-    # `local` is the only driver that keeps bytes as they are and can be read back
-    return {"Type": "local", "Config": {"max-size": str(size), "max-file": str(LOG_FILES), "compress": "false"}}
-
-
-def _environment(template: ContainerTemplate) -> dict[str, str]:
-    """Return its variables; Docker's init, which is tini, reads one: else it would signal the main process alone."""
-    return {**USUAL_ENVIRONMENT, "TINI_KILL_PROCESS_GROUP": "1", **template.environment}
 
 
 def _check_network(network: str) -> None:

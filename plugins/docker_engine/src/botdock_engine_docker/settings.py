@@ -34,10 +34,6 @@ def _version_problem(text: str) -> str | None:
     return None if re.fullmatch(r"([0-9]+\.[0-9]+)?", text) else f"{text!r} must be a version such as 1.41"
 
 
-def _less_memory(before: int, after: int) -> bool:
-    return 0 < after < before
-
-
 @attrs.frozen(kw_only=True)
 class DockerSettings(Section):
     """The settings of this engine: `[docker]`, or `[options.docker]`.
@@ -64,7 +60,9 @@ class DockerSettings(Section):
     tls_verify: bool = False
     cert_path: str = setting("", rule=rules.PATH)
     connect_timeout: Seconds = setting(5.0, rule=rules.WAIT)
-    memory_limit: Bytes = setting(0, rule=Rule(_memory_problem), tightens=_less_memory, limit="memory")
+    memory_limit: Bytes = setting(
+        0, rule=Rule(_memory_problem), tightens=lambda before, after: 0 < after < before, limit="memory"
+    )
     cpu_shares: int = setting(0, rule=rules.number(0, 262_144))  # the kernel's largest
     seccomp: str = setting("", rule=rules.PATH)
     users: str = setting("2000000:65536", rule=rules.USERS)

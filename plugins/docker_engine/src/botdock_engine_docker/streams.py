@@ -191,15 +191,11 @@ class WireStream(LogStream):
             return self._has_ended_well(said)
         else:
             if self._asked == TIME:
-                self._ahead = self._most_ahead(said)
+                with translated(self._call):  # at most: so a log that was cut is not taken for a whole one
+                    self._ahead = ahead(json.loads(said), self._asked_time, time.time())[1]
             self._asked = INSPECT
             self._switch(self._source.ask("GET", "/json"))
         return False
-
-    def _most_ahead(self, info: bytes) -> float:
-        """Return by how many seconds our clock is ahead at most: so a log that was cut is not taken for a whole one."""
-        with translated(self._call):
-            return ahead(json.loads(info), self._asked_time, time.time())[1]
 
     def _has_ended_well(self, inspected: bytes) -> bool:
         with translated(self._call):
@@ -254,12 +250,9 @@ class AttachStream(WireStream):
         with translated(self._call):
             runs = self._frames.feed(piece)
         if self._wire.ended:
-            self._finish()
+            if self._frames.within_frame:
+                raise self._call.error(ContainerError, "the stream was cut in the middle of a frame")
+            self._drained = True
+            self._await_end()
         joined = ((stream, b"".join(payloads)) for stream, payloads in runs)
         return [LogChunk(stream, data, time_ns) for stream, data in joined if data]
-
-    def _finish(self) -> None:
-        if self._frames.within_frame:
-            raise self._call.error(ContainerError, "the stream was cut in the middle of a frame")
-        self._drained = True
-        self._await_end()

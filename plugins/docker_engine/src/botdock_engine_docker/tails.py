@@ -145,12 +145,10 @@ class TailSearch:
         while (found := data.find(self._needle, start)) >= 0:
             start = found + 1
             offset = self._begin + found - self._needle_at
-            if self._pattern.match(data, found - self._needle_at) and self._may_begin(offset):
+            # one that is all that is stored begins as an entry does
+            may_begin = self.count > length or self._ends[bisect_left(self._ends, offset)] == offset
+            if may_begin and self._pattern.match(data, found - self._needle_at):
                 self._note(self.whole, offset + length)
-
-    def _may_begin(self, offset: int) -> bool:
-        """Whether a tail may begin there: one that is all that is stored begins as an entry does."""
-        return self.count > len(self.tail) or self._ends[bisect_left(self._ends, offset)] == offset
 
     def _search_beginning(self) -> None:
         """Compare each beginning of the log that is shorter than the tail with the tail's end; a line begins there."""

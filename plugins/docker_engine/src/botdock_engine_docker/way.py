@@ -255,10 +255,7 @@ class Way:
             return None
         context = ssl.create_default_context(cafile=certificates.authority)
         if certificates.client:
-            context.load_cert_chain(*certificates.client, password=_no_password)
+            context.load_cert_chain(
+                *certificates.client, password=lambda: ""
+            )  # else OpenSSL would ask for it at the terminal, and wait
         return context
-
-
-def _no_password() -> str:
-    """Answer for a key that has a password: else OpenSSL would ask for it at the terminal, and wait."""
-    return ""
