@@ -8,6 +8,7 @@ import socket
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,6 +194,23 @@ def test_a_file_that_may_not_be_read(take: Take, tree: Path, monkeypatch: pytest
     error = refused(take, tree)
     assert (error.limit, error.entry) == ("source", "d/b")
     assert "Permission denied" in str(error)
+
+
+@both
+@pytest.mark.parametrize("call", ["stat", "read"])
+def test_a_file_that_the_disk_does_not_give(call: str, take: Take, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = getattr(os, call)
+
+    def broken(first: object, *arguments: Any, dir_fd: int | None = None, **more: Any) -> Any:
+        if call == "read" or (first == "b" and dir_fd is not None):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(first, *arguments, **({"dir_fd": dir_fd} if dir_fd is not None else {}), **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, broken)
+        error = refused(take, tree)
+    assert (error.limit, error.entry) == ("source", "d/b" if call == "stat" else "a")
+    assert "Input/output error" in str(error)
 
 
 def into_link(path: Path) -> None:
