@@ -22,9 +22,6 @@ from botdock.executions._files import CODE, REQUESTS, load_json
 from botdock.executions._records import CRASH_LOOP
 from botdock.model import Executable, Limits
 
-REFUSED = "refused"
-"""Of the evidence: what was asked for cannot be, or is not allowed, so there is no point in trying it again."""
-
 _PRIVATE = 0o600
 _NOT_AS_IT_IS = {"code", "limits"}
 

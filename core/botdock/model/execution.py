@@ -10,11 +10,15 @@ import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from botdock.errors import BotdockError, UserError
 from botdock.model.logs import LogSummary
+
+if TYPE_CHECKING:
+    from botdock.model.executable import Executable
 
 SCHEMA = 1
 """Version of the JSON documents."""
@@ -26,6 +30,9 @@ _RANDOM_CHARACTERS = 16
 _RANDOM_BITS = 5 * _RANDOM_CHARACTERS
 
 EXECUTION_ID = re.compile(f"[{_ALPHABET}]{{{_TIME_CHARACTERS + _RANDOM_CHARACTERS}}}")
+
+REFUSED = "refused"
+"""Of the evidence: what was asked for cannot be, or is not allowed, so there is no point in trying it again."""
 
 CONTAINER_PREFIX = "botdock-"
 """With the execution's id behind it, the name of its container."""
@@ -210,6 +217,24 @@ class ExecutionResult:
     _value: Any = attrs.field(default=..., repr=False)
     result_file_contents: bytes = b""
     metadata: dict[str, Any] = attrs.field(factory=dict)
+
+    @classmethod
+    def unstarted(cls, executable: Executable, error: BotdockError, *, engine: str = "") -> Self:
+        """Return the result of what could not be started; its evidence has `phase` and `hint`, and may be `refused`."""
+        refused = {REFUSED: True} if isinstance(error, UserError) else {}
+        return cls(
+            execution_id=error.execution_id or "",
+            id=executable.id,
+            runtime=executable.runtime or "",
+            engine=engine,
+            entrypoint=executable.entrypoint,
+            outcome=Outcome.INFRASTRUCTURE_ERROR,
+            message=error.message,
+            error=error.message,
+            finished_at=datetime.now(UTC),
+            evidence={"phase": error.phase, "hint": error.hint, **refused},
+            is_long_running=executable.is_long_running,
+        )
 
     @cached_property
     def value(self) -> Any:

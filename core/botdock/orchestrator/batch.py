@@ -5,12 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sized
 from concurrent.futures import Future, wait
-from datetime import UTC, datetime
 from functools import partial
 
 from botdock.errors import BotdockError, UserError
-from botdock.executions._requests import REFUSED
-from botdock.model import Executable, ExecutionResult, MapProgress, Outcome
+from botdock.model import Executable, ExecutionResult, MapProgress
 from botdock.orchestrator.owned import Begin, Owned, all_over
 from botdock.orchestrator.reading import until_done
 from botdock.orchestrator.running import ClosedError
@@ -137,17 +135,4 @@ def _result_of(owned: Owned) -> ExecutionResult | BaseException:
         return owned.over.result()
     if not isinstance(error, BotdockError) or isinstance(error, ClosedError):
         return error
-    refused = {REFUSED: True} if isinstance(error, UserError) else {}
-    outcome = Outcome.INFRASTRUCTURE_ERROR
-    return ExecutionResult(
-        execution_id=error.execution_id or "",
-        id=owned.executable.id,
-        runtime=owned.executable.runtime or "",
-        entrypoint=owned.executable.entrypoint,
-        outcome=outcome,
-        message=error.message,
-        error=error.message,
-        finished_at=datetime.now(UTC),
-        evidence={"phase": error.phase, "hint": error.hint, **refused},
-        is_long_running=owned.executable.is_long_running,
-    )
+    return ExecutionResult.unstarted(owned.executable, error)

@@ -10,9 +10,10 @@ from botdock._log import about, logger, reveal
 from botdock.errors import BotdockError, ExecutableError, UserError
 from botdock.executions._lease import Lease, claiming
 from botdock.executions._queue import is_queued
-from botdock.executions._requests import REFUSED, Request, Restart
+from botdock.executions._requests import Request, Restart
 from botdock.executions._stops import read_stop
 from botdock.model import Executable, Outcome, RestartPolicy, new_execution_id
+from botdock.model.execution import REFUSED
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.execution import Execution
 from botdock.orchestrator.journal import Journal

@@ -20,8 +20,9 @@ from botdock._whole_files import publish
 from botdock.config import Config, secrets_of
 from botdock.executions._files import EXECUTIONS, REQUEST, RUN, read_json
 from botdock.executions._queue import change_request
-from botdock.executions._requests import REFUSED, Request, Restart
+from botdock.executions._requests import Request, Restart
 from botdock.model import Notification, NotificationKind, Outcome, RestartPolicy
+from botdock.model.execution import REFUSED
 from botdock.model.units import format_bytes
 from botdock.supervisor._notify import Notifier
 from botdock.supervisor._succession import End, successor_of

@@ -17,8 +17,9 @@ from botdock.errors import BotdockError, UserError
 from botdock.executions._files import EXECUTIONS, OUTCOME, REQUEST, execution_ids, is_orphan, read_json
 from botdock.executions._lease import HOLDER, Lease
 from botdock.executions._queue import change_request, withdraw
-from botdock.executions._requests import REFUSED, Request, read_request
+from botdock.executions._requests import Request, read_request
 from botdock.model import Outcome, RestartOn, RestartPolicy
+from botdock.model.execution import REFUSED
 from botdock.orchestrator import Execution
 from botdock.orchestrator.journal import sweep_drafts, tidy
 from botdock.orchestrator.running import ClosedError

@@ -79,7 +79,7 @@ def test_json_of_our_own_failure_is_a_document_too(cli: Callable[..., Any], fake
     assert done.code == 125
     assert document.keys() >= DOCUMENT_KEYS
     assert (document["outcome"], document["execution_id"], document["id"]) == ("infrastructure_error", "01run", "bot")
-    assert document["evidence"] == {"phase": "pull", "error": "ImageError"}
+    assert document["evidence"] == {"phase": "pull", "hint": "docker pull x:1"}
     assert done.err == "botdock: no such image 'x:1' (phase: pull, execution: 01run)\n  docker pull x:1\n"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from botdock.errors import EXIT_INFRASTRUCTURE, BotdockError, EngineUnavailableError, StorageUnavailableError
-from botdock.model import ExecutionResult, Outcome, RestartPolicy, Stream
+from botdock.model import ExecutionResult, RestartPolicy, Stream
 from botdock_cli.commands import verb
 from botdock_cli.interrupts import Interrupts
 from botdock_cli.layout import columns_of, wrapped
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from botdock import Execution, Runner
-    from botdock.config import Config
     from botdock.model import Executable, LogChunk
     from botdock_cli.request import RunRequest
 
@@ -95,7 +94,8 @@ def command(session: Session, *, request: RunRequest, as_json: bool, quiet: bool
         except BotdockError as error:
             if not (as_json and error.execution_id):
                 raise
-            print_json(error_document(error) | _failure(error, executable, config).to_json())
+            failed = ExecutionResult.unstarted(executable, error, engine=config.engine)
+            print_json(error_document(error) | failed.to_json())
             raise PrintedError from error
     printed = print_json(result.to_json()) if as_json else 0
     _tell_end(result, relay, quiet=quiet)
@@ -169,19 +169,6 @@ def _code(result: ExecutionResult, relay: Relay) -> int:
         say(f"the bot was stopped, for its output could not be written: {relay.failure.strerror or relay.failure}")
         return EXIT_INFRASTRUCTURE
     return EXIT_BROKEN_PIPE if relay.broken else exit_code(result)
-
-
-def _failure(error: BotdockError, executable: Executable, config: Config) -> ExecutionResult:
-    return ExecutionResult(
-        execution_id=error.execution_id or "",
-        id=executable.id,
-        runtime=executable.runtime or "",
-        engine=config.engine,
-        entrypoint=executable.entrypoint,
-        outcome=Outcome.INFRASTRUCTURE_ERROR,
-        error=str(error),
-        evidence={"phase": error.phase, "error": type(error).__name__},
-    )
 
 
 class Relay:
