@@ -21,7 +21,7 @@ SOURCE = LogSource(execution_id="01", id="bot", runtime="bash")
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[LogCollector]:
-    monkeypatch.setattr("botdock.services.logs.collector.ACTIVITY_INTERVAL", PATIENCE / 10)
+    monkeypatch.setattr("botdock.services.logs.collection.ACTIVITY_INTERVAL", PATIENCE / 10)
     made = LogCollector(LoggingConfig(), reconnect_timeout=30.0)
     yield made
     made.close()

@@ -24,7 +24,8 @@ while True:
     service.record("x", seconds=0.1)
     service._total.export()
     os.write(1, b"x" + os.linesep.encode())
-    service.export()
+    service.start()
+    service._threads[0].poked.set()
 """
 """Counts, and says so each time that it is in its file, while its own thread writes too."""
 

@@ -80,9 +80,9 @@ class Segment:
         self._torn = False
 
     def create(self) -> None:
-        """Make the files, empty, so that a reader of the log finds all three."""
+        """Make the files, empty, so that a reader of the log finds all three; a silent log holds none of them open."""
         for name in (*self._names.values(), self._index_name):
-            self._descriptor(name)
+            (self._directory / name).touch(0o600)
 
     def append(self, record: Record, data: bytes = b"") -> None:
         """Store a chunk and its record, or one that has no bytes; all of it or nothing."""
@@ -123,7 +123,11 @@ class Segment:
         try:
             written = [name for stream, name in self._names.items() if self.tally.streams[stream].bytes]
             for name in (*written, self._index_name):  # a record may be there only where its bytes are
-                _sync_file(self._directory / name)
+                descriptor = os.open(self._directory / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    os.fdatasync(descriptor)  # which is about the file, whichever descriptor it was written by
+                finally:
+                    os.close(descriptor)
             if named and not self._named:
                 sync_folder(self._directory)
                 self._named = True
@@ -132,7 +136,7 @@ class Segment:
             raise
 
     def seal(self, *, named: bool = True) -> None:
-        """Write down, safely, that nothing more comes; see `sync` for `named`."""
+        """Write down, safely, that nothing more comes, and close the files; see `sync` for `named`."""
         if self.sealed:
             return
         self.sync(named=named)
@@ -141,6 +145,7 @@ class Segment:
         document = {"version": VERSION, "segment": self.number, "sha256": hashes, **attrs.asdict(self.tally)}
         write_document(self._directory / seal_name(self.number), document, named=named)
         self.sealed = True
+        self.close()
 
     def close(self) -> None:
         """Close the files; the next `append` opens them again. Another thread may close them at the same time."""
@@ -173,15 +178,6 @@ class Segment:
             self.cut()
         except OSError as other:
             error.add_note(f"and what it took could not be taken back yet: {other.strerror}")
-
-
-def _sync_file(path: Path) -> None:
-    """Make the bytes of a file safe, by any writer: `fdatasync` is about the file, not about the descriptor."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

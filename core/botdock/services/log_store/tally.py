@@ -83,11 +83,6 @@ class Tally:
         """
         return self.bytes + max(self.records * RECORD.size - self.bytes // 4 - FREE_INDEX, 0)
 
-    @property
-    def newlines(self) -> int:
-        """Newlines of both streams."""
-        return sum(tally.newlines for tally in self.streams.values())
-
     def count(self, record: Record, newlines: int = 0) -> None:
         """Add a record, and the newlines of its chunk."""
         tally = self.streams[record.stream]
@@ -235,11 +230,11 @@ def summarise(
         stream.value: {"bytes": tally.bytes, "lines": tally.newlines + open_lines[stream], "sha256": hashes[stream]}
         for stream, tally in kept.streams.items()
     }
-    both = sum_of(kept, removed)
+    both = sum_of(kept, removed) if removed_segments else kept
     one_by_one = "".join(f"{stream.value} {hashes[stream]}\n" for stream in STREAMS)
     return LogSummary(
         bytes=kept.bytes,
-        lines=kept.newlines + sum(open_lines.values()),
+        lines=sum(tally.newlines for tally in kept.streams.values()) + sum(open_lines.values()),
         sha256=hashlib.sha256(one_by_one.encode()).hexdigest(),
         streams=streams,
         gaps=both.gaps,
@@ -249,7 +244,7 @@ def summarise(
         segments=segments,
         removed_segments=removed_segments,
         removed_bytes=removed.bytes,
-        removed_lines=removed.newlines,
+        removed_lines=sum(tally.newlines for tally in removed.streams.values()),
         complete=complete,
     )
 

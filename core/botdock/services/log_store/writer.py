@@ -39,6 +39,7 @@ class LogWriter:
         secrets: What is masked.
 
     Attributes:
+        found: What lay there when it began.
         over_limit: Whether more came than the limit.
         removed_segments: How many of the oldest segments retention has removed.
         short: All that is stored, while that is little and came from this writer alone; None else.
@@ -69,7 +70,7 @@ class LogWriter:
         self._closed, self._unsealed = Tally(), deque[Segment]()
         with self._explained():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.removed_segments, self._removed = 0, Tally()
+            self.removed_segments, self._removed, self.found = 0, Tally(), Tally()
             self.segment = Segment(directory, 0)
             if any(directory.iterdir()):
                 self._take_over()
@@ -89,11 +90,12 @@ class LogWriter:
         self.segment = next(found, None) or Segment(self.directory, self.removed_segments)
         for following in found:
             self._go_on(following)
+        self.found = self.whole()
 
     def kept(self) -> Tally:
-        """Return what is stored, without what retention has removed."""
+        """Return what is stored, without what retention has removed; of one segment, what goes on to count."""
         with self._counting:
-            return sum_of(self._closed, self.segment.tally)
+            return sum_of(self._closed, self.segment.tally) if self._closed.records else self.segment.tally
 
     def whole(self) -> Tally:
         """Return what was ever stored, by any writer, whatever retention has removed since."""
@@ -217,7 +219,6 @@ class LogWriter:
         with self._explained(), self._housekeeping:
             while self._unsealed:
                 self._unsealed[0].seal()
-                self._unsealed[0].close()
                 numbers.append(self._unsealed.popleft().number)
         return numbers
 

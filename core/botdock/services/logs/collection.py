@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from botdock._log import logger
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 
 MAX_BACKLOG = 4
 """Segments that may wait to be sealed and removed before the bot has to wait for the disk."""
+ACTIVITY_INTERVAL = 0.5
+"""Seconds between two looks at whether something still comes."""
 STEADY = 2.0
 """Seconds after which a stream that broke counts as one that had come back, even if it brought nothing."""
+
+
+class State(Enum):
+    """Where a collection stands: its stream is read, or is being opened again, or nothing more will come."""
+
+    READ, AWAY, ENDED = range(3)
 
 
 class Collection:
@@ -37,6 +46,7 @@ class Collection:
         rest_until: When the loop reads it again, on the monotonic clock.
         hurries: Whether its end is waited for, so that there is no rest after what is read.
         leaving: Whether nothing more is to be read.
+        state: Where it stands.
         skipping: Whether the last read brought nothing because the stream goes through what is stored already.
     """
 
@@ -62,19 +72,14 @@ class Collection:
         self._current_since = 0.0
         """Since when nothing that the bot has written is still to come, on the monotonic clock; 0 for ever."""
         self.stream, self._opened, self._delivered = stream, time.monotonic(), False
-        self._away, self._was_open = stream is None, stream is not None
+        self._was_open = stream is not None
+        self.state = State.READ if self._was_open else State.AWAY
         self._storing = threading.Lock()
         self._changed = threading.Condition()
-        self.leaving = self._ended = self._drained = self._failed = self._limited = False
+        self.leaving = self._drained = self._failed = self._limited = False
         self._error, self._reading = "", False
         self._resumed = self._version = self._activity = 0
         self._summary: LogSummary | None = None
-
-    @property
-    def to_be_read(self) -> bool:
-        """Whether the loop should read it."""
-        with self._changed:
-            return not (self._away or self._ended)
 
     def pump(self) -> int | None:
         """Store what has come; return how many bytes that was, or None when the stream is to be read no more."""
@@ -109,7 +114,7 @@ class Collection:
     def _take(self, chunks: Sequence[LogChunk], lost: Sequence[LogGap], *, ended: bool) -> int | None:
         try:
             with self._storing:
-                if self.leaving or self._ended:  # said while we read: it is read again by the thread that goes on
+                if self.leaving or self.state is State.ENDED:  # said meanwhile: the next to read it stores it
                     return None
                 if chunks:
                     self._delivered = True
@@ -150,12 +155,12 @@ class Collection:
         """Say that the loop reads it no longer; return whether it is to be opened again."""
         self.close_stream()  # an engine may hold up the bot, and its end, for a reader that does not read
         with self._changed:
-            self._away = not (self.leaving or self._drained or self.options.reopen is None)
-            self._ended = not self._away
+            ends = self.leaving or self._drained or self.options.reopen is None
+            self.state = State.ENDED if ends else State.AWAY
             if self._delivered or time.monotonic() - self._opened > STEADY:
                 self.away_since, self.attempts = time.monotonic(), 0
             self._changed.notify_all()
-            return self._away
+            return not ends
 
     def reopen(self) -> bool:
         """Open the stream where the log on disk ends; return whether there is something to read now.
@@ -174,7 +179,7 @@ class Collection:
                     stream.close()
                 return False
             self.stream, self.intake.lost, self._error = stream, None, ""
-            self._opened, self._away, self._delivered = time.monotonic(), False, False
+            self._opened, self.state, self._delivered = time.monotonic(), State.READ, False
             self._current_since = time.monotonic()
             is_resumed, self._was_open = self._was_open, True
             self._resumed += is_resumed
@@ -195,7 +200,7 @@ class Collection:
         with self._changed:
             if not self._reading:
                 return None
-            stream, self.stream, self._away = self.stream, None, True
+            stream, self.stream, self.state = self.stream, None, State.AWAY
         self.give_up(LogError("the log stream did not return from a read that was to take no time"))
         return stream
 
@@ -214,8 +219,8 @@ class Collection:
             self._end_if_away()
 
     def _end_if_away(self) -> None:
-        if self._away:  # the engine may take its time to answer; the end does not wait for it
-            self._away, self._ended = False, True
+        if self.state is State.AWAY:  # the engine may take its time to answer; the end does not wait for it
+            self.state = State.ENDED
             self._changed.notify_all()
 
     def finish(self, *, exit_known: bool) -> LogSummary:
@@ -233,7 +238,7 @@ class Collection:
                     self._summary = LogSummary()
                     with suppress(LogError):
                         self._summary = self.writer.summary(complete=False)
-                self.writer.close()
+                    self.writer.close()
         self.intake.count_growth()
         return self._summary
 
@@ -250,35 +255,44 @@ class Collection:
                 self.writer.close()
         self.intake.count_growth()
 
-    def activity(self) -> tuple[int, int] | None:
-        """Return what changes while something comes; None while its stream is being opened, which has its own bound."""
+    def wait_drained(self, timeout: float) -> bool:
+        """Wait for the end; return whether it has come within `timeout` seconds in which nothing else came."""
+        seen: object = None
+        deadline = time.monotonic() + timeout
         with self._changed:
-            stream = self.stream
-            return None if self._away else (self._version, stream.activity if stream else 0)
+            while True:
+                now = self._version, self.stream.activity if self.stream else 0
+                if timeout and (now != seen or self.state is State.AWAY):  # opening it has its own bound
+                    seen, deadline = now, time.monotonic() + timeout
+                left = deadline - time.monotonic()
+                if self.wait_ended(max(min(left, ACTIVITY_INTERVAL), 0.0)):
+                    return True
+                if left <= 0:
+                    return False
 
     def wait_progress(self, seen: int, timeout: float) -> tuple[int, bool]:
         """Wait until more is stored than at `seen`, or the end; return the new `seen`, and whether it has ended."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._version != seen, timeout)
-            return self._version, self._ended
+            self._changed.wait_for(lambda: self.state is State.ENDED or self._version != seen, timeout)
+            return self._version, self.state is State.ENDED
 
     def wait_ended(self, timeout: float) -> bool:
         """Wait for the end, at most `timeout` seconds; return whether it has come."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._ended, timeout)
+            return self._changed.wait_for(lambda: self.state is State.ENDED, timeout)
 
     def status(self) -> CollectionStatus:
         """Return how it stands."""
         with self._changed:
             return CollectionStatus(
                 bytes=self.writer.kept().bytes,
-                ended=self._ended,
+                ended=self.state is State.ENDED,
                 error=self._error,
                 resumed=self._resumed,
                 gaps=self.intake.gaps + int(self._limited),
                 last_output=self.intake.last_output,
                 stored_before_ns=self.intake.stored_before_ns,
-                read_since=None if self._away or (self._ended and not self._drained) else self._current_since,
+                read_since=self._current_since if self.state is State.READ or self._drained else None,
             )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from collections.abc import Collection as Some
 from contextlib import closing
@@ -17,15 +16,13 @@ from botdock.model.logs import LogChunk, LogCursor, LogSource, LogStream, LogSum
 from botdock.services.lines import last_text
 from botdock.services.log_sinks import SinkFanOut
 from botdock.services.log_store import LogReader, LogWriter
-from botdock.services.logs.collection import Collection
+from botdock.services.logs.collection import Collection, State
 from botdock.services.logs.intake import CollectionStatus
 from botdock.services.logs.loop import LogLoop
 from botdock.services.logs.maintenance import Maintenance
 
 FOLLOW_INTERVAL = 1.0
 """Seconds after which a follower looks again even if nothing woke it."""
-ACTIVITY_INTERVAL = 0.5
-"""Seconds between two looks at whether something still comes."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that each part has to come to its end when the collector is closed."""
 RETAINED_SEGMENTS = 4
@@ -144,7 +141,6 @@ class LogCollector:
         except LogError:
             self._record("start_collection", False, 0)  # noqa: FBT003 - the callback's signature
             raise
-        writer.close()
         collection = Collection(writer, stream, source=source, options=options, sinks=self._sinks, record=self._record)
         with self._lock:
             self._collections[source.execution_id] = collection
@@ -169,14 +165,7 @@ class LogCollector:
         collection = self._collection(execution_id)
         collection.hurries = True
         self._loop.look_at(collection)
-        seen, deadline = collection.activity(), time.monotonic() + timeout
-        while not collection.wait_ended(max(min(deadline - time.monotonic(), ACTIVITY_INTERVAL), 0.0)):
-            now = collection.activity()
-            if timeout and (now is None or now != seen):
-                seen, deadline = now, time.monotonic() + timeout
-            elif time.monotonic() >= deadline:
-                return False
-        return True
+        return collection.wait_drained(timeout)
 
     def stop_collection(self, execution_id: str, *, exit_known: bool = True) -> LogSummary:
         """Stop storing, write the log's end, and return counts and hashes.
@@ -189,7 +178,7 @@ class LogCollector:
                 `complete`.
         """
         collection = self._collection(execution_id)
-        if not collection.wait_ended(0.0):
+        if collection.state is not State.ENDED:
             self._leave(collection)
         if collection.writer.segment.number:  # else none was closed
             self._maintenance.seal_all(collection, self._config.drain_timeout)

@@ -80,9 +80,10 @@ class Intake:
         self._source = source
         self._record = record
         self.last_output: float | None = None
-        before = writer.whole()
-        last_ns, self._counted, self._counting = before.last_ns, before.bytes, threading.Lock()
-        self.stored_before_ns = last_ns if self._counted else None
+        last_ns = writer.found.last_ns
+        self.stored_before_ns = last_ns if writer.found.bytes else None
+        self._stored = self._counted = 0
+        self._counting = threading.Lock()
         self._offering: tuple[SinkFanOut, LineSplitter] | None = None
         if sinks is not None:
             begun = {stream: (rest, last_ns) for stream, rest in writer.open_lines().items() if rest}
@@ -103,6 +104,7 @@ class Intake:
             if self.lost:
                 self._note_gap(chunk.stream)
             stored = self._writer.append(chunk)
+            self._stored += len(stored)
             if stored and self._offering:
                 self._offer(*self._offering, LogChunk(chunk.stream, stored, chunk.time_ns))
         if ended:
@@ -117,6 +119,7 @@ class Intake:
             LogError: The disk took no more.
         """
         stored = self._writer.flush()
+        self._stored += sum(len(chunk.data) for chunk in stored)
         if self._offering:
             sinks, lines = self._offering
             for chunk in stored:
@@ -126,7 +129,7 @@ class Intake:
     def count_growth(self) -> None:
         """Record what was stored since the last time, if anything was; any thread may."""
         with self._counting:
-            before, self._counted = self._counted, self._writer.whole().bytes
+            before, self._counted = self._counted, self._stored
             size = self._counted - before
         if size:
             self._record("store", True, size)  # noqa: FBT003 - the callback's signature
@@ -163,7 +166,9 @@ def condense(chunks: Sequence[LogChunk], *, largest: int) -> list[LogChunk]:
     Raises:
         TypeError: The stream delivered something else than chunks.
     """
-    joined = _joined(_checked(chunks), keep_order=True)
+    joined = list(_checked(chunks))
+    if len(joined) > 1:
+        joined = _joined(joined, keep_order=True)
     if len(joined) > MAX_CHUNKS:
         joined = _joined(joined, keep_order=False)
     if all(len(chunk.data) <= largest for chunk in joined):

@@ -10,13 +10,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from botdock._log import logger
 from botdock._threads import Pool
-
-if TYPE_CHECKING:
-    from botdock.services.logs.collection import Collection
+from botdock.services.logs.collection import Collection, State
 
 REST = 0.005
 """Seconds that a stream rests which brought little: what a bot writes in single bytes is gathered meanwhile."""
@@ -83,7 +80,9 @@ class LogLoop:
             if not self._watching:
                 self._watching = True
                 self._watch.submit(self._look_for_stuck, delay=LONGEST_READ)
-        self._wake()
+            if not self._closed:
+                with contextlib.suppress(BlockingIOError):  # the pipe is full: the loop is about to wake anyway
+                    os.write(self._wake_write, b"\0")
 
     def _start_thread(self) -> None:
         self._thread = threading.Thread(target=self._run, name="botdock-logs", daemon=True)
@@ -102,17 +101,12 @@ class LogLoop:
             if self._watching:
                 self._watch.submit(self._look_for_stuck, delay=LONGEST_READ / 2)
 
-    def _wake(self) -> None:
-        with self._lock:
-            if not self._closed:
-                with contextlib.suppress(BlockingIOError):  # the pipe is full: the loop is about to wake anyway
-                    os.write(self._wake_write, b"\0")
-
     def close(self, timeout: float) -> None:
         """End the thread, waiting for it at most `timeout` seconds."""
         self._closing = True
         self._watch.close(timeout)
-        self._wake()
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake_write, b"\0")
         if self._thread:
             self._thread.join(timeout)
             if self._thread.is_alive():  # a third party's stream does not return: what it uses stays open
@@ -157,7 +151,7 @@ class LogLoop:
         with self._lock:
             inbox, self._inbox = self._inbox, []
         for collection in inbox:
-            if collection.to_be_read and collection not in self._served:
+            if collection.state is State.READ and collection not in self._served:
                 self._admit(collection)
             if collection in self._served:
                 self._serve(collection, time.monotonic())  # what came before it was registered

@@ -84,14 +84,16 @@ class MetricsService:
         self._live.record((f"storage.{operation}", ()), duration, size, success)
 
     def record_execution(self, result: ExecutionResult) -> None:
-        """Record a finished execution and each of its phases, and let the exporters know."""
+        """Record a finished execution and each of its phases, and let the exporters know, without waiting for them."""
         engine, runtime = ("engine", result.engine), ("runtime", result.runtime)
         outcome = result.outcome.value if result.outcome else "unknown"
         labels = (engine, ("outcome", outcome), runtime)
         self._live.record(("execution", labels), result.duration, result.log.bytes, result.succeeded)
         for phase, seconds in result.phases.items():
             self._live.record((f"phase.{phase}", (engine, runtime)), seconds, 0, True)  # noqa: FBT003 - as declared
-        self.export()
+        self.start()
+        for thread in self._threads or ():
+            thread.poked.set()
 
     def record(
         self, name: str, *, labels: Labels = (), seconds: float | None = None, size: int = 0, success: bool = True
@@ -146,12 +148,6 @@ class MetricsService:
                 interval = min(self._interval, KEEP_PAUSE)
                 thread = _ExporterThread("state", self._total, self._versioned, interval=interval, pause=KEEP_PAUSE)
                 self._threads.append(thread)
-
-    def export(self) -> None:
-        """Let the exporters know that there is something new; waits for none of them."""
-        self.start()
-        for thread in self._threads or ():
-            thread.poked.set()
 
     def close(self) -> None:
         """Give the exporters the last numbers, within a bounded time, and let go of them; may be called twice."""
