@@ -49,10 +49,10 @@ def created(engine: FakeEngine) -> int:
 def test_what_is_missing_is_what_the_container_that_was_tried_lacks(look: Callable[..., Probe]) -> None:
     engine = FakeEngine(scripted)
     found = look(engine)
-    assert {Feature.NETWORK, Feature.NO_NEW_PRIVILEGES} <= found.enforced
     assert Feature.MEMORY in found.missing
     assert found.image == "bash:5.2"
-    capabilities = found.capabilities("v1.32.2", separate_streams=False)
+    capabilities = found.capabilities("v1.32.2")
+    assert {Feature.NETWORK, Feature.NO_NEW_PRIVILEGES} <= capabilities.enforced
     assert capabilities.missing == found.missing
     one, exact, *_ = capabilities.log_faults
     assert (one, exact) == ("stdout and stderr come as one stream", "bytes may differ from what was written")

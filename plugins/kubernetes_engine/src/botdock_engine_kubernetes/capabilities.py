@@ -78,8 +78,8 @@ def _network(seen: Seen, free: Seen) -> str:
     return ""
 
 
-def _has_few_processes(seen: Seen) -> bool:
-    return is_bounded(seen, "Max processes", (LIMITS.pids or 0) + HELPER_PROCESSES) and not seen.get("forked")
-
-
-_CHECKS: Mapping[Feature, Callable[[Seen], bool]] = {**checks_for(LIMITS), Feature.PIDS: _has_few_processes}
+_MOST = (LIMITS.pids or 0) + HELPER_PROCESSES
+_CHECKS: Mapping[Feature, Callable[[Seen], bool]] = {
+    **checks_for(LIMITS),
+    Feature.PIDS: lambda seen: is_bounded(seen, "Max processes", _MOST) and not seen.get("forked"),
+}

@@ -211,11 +211,11 @@ def missing_rights(cluster: Cluster, *, timeout: float) -> list[Right]:
     Raises:
         ContainerError: It does not answer.
     """
-    return cluster.call("capabilities", lambda: _missing(cluster), timeout=timeout, repeatable=True)
 
+    async def ask() -> list[bool]:
+        return await asyncio.gather(*(_has(cluster, right) for right in rights()))
 
-async def _missing(cluster: Cluster) -> list[Right]:
-    has = await asyncio.gather(*(_has(cluster, right) for right in rights()))
+    has = cluster.call("capabilities", ask, timeout=timeout, repeatable=True)
     return [right for right, allowed in zip(rights(), has, strict=True) if not allowed]
 
 

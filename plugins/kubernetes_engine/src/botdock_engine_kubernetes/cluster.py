@@ -104,7 +104,12 @@ class Cluster:
             ContainerError: Of the kind that says what went wrong.
         """
         call = Call(operation=operation, url=self.url, timeout=timeout, container_id=container_id)
-        future = self.spawn(lambda: self._attempts(make, call, repeatable=repeatable))
+
+        async def attempts() -> T:
+            async with asyncio.timeout(timeout):
+                return await self.send(make, repeatable=repeatable)
+
+        future = self.spawn(attempts)
         try:
             return future.result(timeout + _SLACK)
         except FOREIGN as error:
@@ -155,10 +160,6 @@ class Cluster:
         await self.http.aclose()
         await asyncio.get_running_loop().shutdown_asyncgens()
         _cut_all(asyncio.get_running_loop())
-
-    async def _attempts(self, make: Callable[[], Awaitable[T]], call: Call, *, repeatable: bool) -> T:
-        async with asyncio.timeout(call.timeout):
-            return await self.send(make, repeatable=repeatable)
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._starting:

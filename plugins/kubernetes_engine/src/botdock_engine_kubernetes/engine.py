@@ -106,7 +106,7 @@ class KubernetesEngine(Engine):
     def probe(self, *, anew: bool = False) -> EngineCapabilities:
         """Say what the cluster enforces, and try it again where that is asked."""
         found = probe(self, self._cluster, self._settings, image=self._probe_image, home=self._home, anew=anew)
-        return found.capabilities(server_version(self._cluster), separate_streams=False)
+        return found.capabilities(server_version(self._cluster))
 
     def ensure_image(
         self,

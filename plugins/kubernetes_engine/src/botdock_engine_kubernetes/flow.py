@@ -89,13 +89,12 @@ class Flow:
         """
         for number, (time_ns, _) in enumerate(entries):
             later_ns = time_ns - self._last_ns
-            if self._last_ns and (later_ns < -SKEW_NS or (later_ns > LEAP_NS and self._leaps(time_ns, later_ns))):
+            came_soon = self._came_ns - self._last_came_ns < later_ns // 2
+            leaps = later_ns > LEAP_NS and came_soon and time_ns > self._opened_ns - BEHIND_NS
+            if self._last_ns and (later_ns < -SKEW_NS or leaps):
                 return number
             self._last_ns, self._last_came_ns = time_ns, self._came_ns
         return len(entries)
-
-    def _leaps(self, time_ns: int, later_ns: int) -> bool:
-        return self._came_ns - self._last_came_ns < later_ns // 2 and time_ns > self._opened_ns - BEHIND_NS
 
     def _set_bound(self) -> None:
         if self._has_ended or (self._came > LONG and not self._is_certain):

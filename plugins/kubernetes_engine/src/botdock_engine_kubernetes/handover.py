@@ -82,8 +82,9 @@ class Handover:
                 self._is_full = False
                 with suppress(RuntimeError):  # the engine was closed meanwhile
                     self._loop.call_soon_threadsafe(self._room.set)
-            if not (self._entries or self._is_over):
-                self._untell()
+            if self._is_told and not (self._entries or self._is_over or self._is_closed):
+                self._is_told = False
+                os.read(self._read_end, 1)
             if self._error and not taken and not self._is_closed:
                 raise self._error
             return taken
@@ -108,8 +109,3 @@ class Handover:
         if not (self._is_told or self._is_closed):
             self._is_told = True
             os.write(self._write_end, b"\0")
-
-    def _untell(self) -> None:
-        if self._is_told and not self._is_closed:
-            self._is_told = False
-            os.read(self._read_end, 1)

@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from queue import Empty, SimpleQueue
@@ -121,8 +121,14 @@ class Pods:
             return pod
         if timeout <= 0 and self._version:
             return None
-        future = self._cluster.spawn(lambda: _within(timeout, self.until(job, ready)))
-        return future.result()
+
+        async def wait() -> Pod | None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    return await self.until(job, ready)
+            return None
+
+        return self._cluster.spawn(wait).result()
 
     def listen(self, changed: Changed) -> Callable[[], None]:
         """Tell of each change from now on, in the loop; return what ends it."""
@@ -277,10 +283,3 @@ def _named(items: Iterable[dict[str, Any]]) -> Iterable[tuple[str, Pod]]:
         labels = (pod.metadata and pod.metadata.labels) or {}
         if name := labels.get(JOB_LABEL):
             yield name, pod
-
-
-async def _within(seconds: float, wait: Coroutine[Any, Any, Pod | None]) -> Pod | None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            return await wait
-    return None

@@ -67,24 +67,14 @@ class Probe:
     at: float
     exact_bytes: bool
 
-    @property
-    def enforced(self) -> frozenset[Feature]:
-        """What of the strict profile is enforced."""
-        return frozenset(Feature) - set(self.missing)
-
-    def capabilities(self, version: str, *, separate_streams: bool) -> EngineCapabilities:
-        """Return what botdock's users are told.
-
-        Args:
-            version: Of the cluster, for people.
-            separate_streams: Whether the cluster tells a bot's stdout from its stderr.
-        """
+    def capabilities(self, version: str) -> EngineCapabilities:
+        """Return what botdock's users are told of a cluster of that version."""
         return EngineCapabilities(
             engine="kubernetes",
             version=version,
-            enforced=self.enforced,
+            enforced=frozenset(Feature) - set(self.missing),
             missing=dict(self.missing),
-            separate_streams=separate_streams,
+            separate_streams=False,
             exact_bytes=self.exact_bytes,
             keeps_unfollowed_logs=False,  # the kubelet may begin a new file at the end, and serves the newest alone
         )
@@ -126,7 +116,9 @@ def probe(
         EngineUnavailableError: The API server does not answer, or the container that is tried does not run.
         ContainerError: It is refused.
     """
-    key = _key(cluster, settings, image, ensure_policy(cluster, timeout=CALL_TIMEOUT))
+    policy = ensure_policy(cluster, timeout=CALL_TIMEOUT)
+    facts = [VERSION, cluster.url, cluster.namespace, image, policy, attrs.asdict(settings)]  # those that change it
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
     kept = home / f"probe-{key[:16]}.json"
     if not anew:
         with suppress(OSError, ValueError, LookupError, TypeError):
@@ -139,12 +131,6 @@ def probe(
     found = Probe(missing=missing, image=image, at=time.time(), exact_bytes=seen.get("newline") == ["\r"])
     _keep(found, kept, key)
     return found
-
-
-def _key(cluster: Cluster, settings: KubernetesSettings, image: str, policy: str) -> str:
-    """Return what changes whenever the answer may be another."""
-    facts = [VERSION, cluster.url, cluster.namespace, image, policy, attrs.asdict(settings)]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _targets(url: str) -> str:
@@ -196,8 +182,7 @@ def _log(engine: Engine, handle: ContainerHandle) -> bytes:
 
 
 def _keep(found: Probe, path: Path, key: str) -> None:
-    document = {"key": key, "missing": dict(found.missing), "image": found.image, "at": found.at}
-    document["exact_bytes"] = found.exact_bytes
+    document = {"key": key, **attrs.asdict(found)}
     with suppress(OSError):  # then the next one looks again
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}-{secrets.token_hex(6)}")

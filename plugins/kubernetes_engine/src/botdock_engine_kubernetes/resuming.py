@@ -162,12 +162,9 @@ class ToEnd:
             self.found = True
             self._kept = []
         elif self._size > 2 * MOST_KEPT:
-            self._forget()
+            while self._size > MOST_KEPT:
+                self._size -= len(self._kept.pop(0)[1])
         return []
-
-    def _forget(self) -> None:
-        while self._size > MOST_KEPT:
-            self._size -= len(self._kept.pop(0)[1])
 
     def _joined(self, size: int) -> bytes:
         """Return the last bytes that were kept, about so many."""

@@ -214,7 +214,7 @@ def waiting(pod: Pod) -> Waiting | None:
     for found in _statuses(pod):
         reason = found.state.waiting.reason if found.state and found.state.waiting else None
         if reason in IMAGE_AT_ONCE | IMAGE_LATER | CREATION:
-            return Waiting(reason or "", _message(found))
+            return Waiting(reason or "", (found.state and found.state.waiting and found.state.waiting.message) or "")
     return None
 
 
@@ -226,10 +226,6 @@ def waits_for(pod: Pod) -> str:
         if condition.type == "PodScheduled" and condition.status == "False":
             return f"{condition.reason}: {condition.message}"
     return ""
-
-
-def _message(found: PodContainerStatus) -> str:
-    return (found.state.waiting.message or "") if found.state and found.state.waiting else ""
 
 
 def _statuses(pod: Pod) -> Iterator[PodContainerStatus]:
