@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from botdock.errors import LogError
+from botdock.errors import ContainerError, LogError
 from botdock.model import ContainerRun, ContainerTemplate, Executable, Limits, Outcome
 from botdock.orchestrator import recovery
 from botdock.orchestrator.journal import Journal
 from botdock.orchestrator.strays import without_waiting
-from botdock.pool import Member, _member
+from botdock.pool import Member, _member, _removals
 from botdock_testing.fake_engine import FakeEngine
 from botdock_testing.script import Script, envelope
 from testbed.waiting import until
@@ -67,6 +67,10 @@ def warm(make_stage: MakeStage, monkeypatch: pytest.MonkeyPatch) -> Any:
     return stage
 
 
+def containers(stage: Any) -> list[str]:
+    return [info.container_id for info in stage.engine.list({}, timeout=1)]
+
+
 def warm_names(stage: Any) -> list[str]:
     return [info.name for info in stage.engine.list({}, timeout=1) if info.name.startswith("botdock-pool-")]
 
@@ -81,9 +85,71 @@ def test_a_run_goes_into_one_that_waits_and_is_as_any_other(warm: Any, make_bot:
     )
     assert result.evidence["pool"]["waited"] >= 0
     assert result.log.complete
-    assert not [info for info in warm.engine.list({}, timeout=1) if info.container_id == result.container_id]
-    assert not list(warm.home.glob("pool/*/*/execution"))
+    until(lambda: result.container_id not in containers(warm))
+    until(lambda: not list(warm.home.glob("pool/*/*/execution")))
     until(lambda: warm.left == warm_names(warm))
+
+
+def test_its_outcome_does_not_wait_for_the_removal_of_its_container_which_is_tried_until_it_works(
+    warm: Any, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_removals, "FIRST_PAUSE", 0.001)
+    warm.engine.fail("remove", ContainerError("busy"), times=None)
+    result = warm.orchestrator.execute_bot(make_bot())
+    assert (result.outcome, "left_behind" in result.evidence) == (Outcome.SUCCEEDED, False)
+    assert (warm.home / "executions" / result.execution_id / "outcome.json").exists()
+    assert result.container_id in containers(warm)
+    (marker,) = warm.home.glob("pool/*/*/execution")
+    assert [path.name for path in marker.parent.iterdir()] == ["execution"], "what the run was given is gone"
+    assert without_waiting(warm.home, warm.engine.list({}, timeout=1)) == []
+    assert warm.orchestrator.leftovers() == []
+    until(lambda: [call.operation for call in warm.engine.calls].count("remove") > 3)
+    warm.engine.faults.clear("remove")
+    until(lambda: result.container_id not in containers(warm))
+    until(lambda: not marker.parent.exists())
+
+
+def test_of_one_that_may_live_the_outcome_waits_for_the_removal(warm: Any, make_bot: MakeBot) -> None:
+    warm.engine.fail("wait", ContainerError("lost count"), times=None)
+    warm.engine.fail("remove", ContainerError("busy"), times=None)
+    result = warm.orchestrator.execute_bot(make_bot())
+    assert "waited" in result.evidence["pool"]
+    assert (result.outcome, result.evidence["left_behind"]) == (Outcome.INFRASTRUCTURE_ERROR, ["container: busy"])
+    assert not (warm.home / "executions" / result.execution_id / "outcome.json").exists()
+    warm.engine.faults.clear("remove")
+
+
+def test_closing_waits_for_the_removal_of_those_that_were_used(
+    warm: Any, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_removals, "_DELAY", 600.0)
+    result = warm.orchestrator.execute_bot(make_bot())
+    assert result.container_id in containers(warm)
+    warm.orchestrator.close()
+    assert warm.leftovers == []
+    assert not list(warm.home.glob("pool/*"))
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_what_was_used_and_not_removed_goes_with_the_next_runner(
+    warm: Any, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch, *, dies: bool
+) -> None:
+    monkeypatch.setattr(_removals, "_DELAY", 600.0)
+    result = warm.orchestrator.execute_bot(make_bot())
+    if dies:
+        _end_as_the_kernel_does(warm)
+    else:
+        warm.engine.fail("remove", ContainerError("busy"), times=None)
+        warm.orchestrator.close()
+        warm.engine.faults.clear("remove")
+    assert result.container_id in containers(warm)
+    second = warm.successor()
+    (marker,) = warm.home.glob("pool/*/*/execution")
+    assert str(marker.parent) in [one.name for one in second.orchestrator.leftovers()]
+    assert second.orchestrator.recover() == [], "its execution is over"
+    assert second.orchestrator.leftovers() == []
+    assert containers(warm) == []
+    assert not list(warm.home.glob("pool/*"))
 
 
 def test_its_time_begins_when_it_does_and_not_when_it_began_to_wait(warm: Any, make_bot: MakeBot) -> None:
@@ -195,6 +261,7 @@ def _end_as_the_kernel_does(stage: Any) -> None:
         pool._changed.notify_all()
     pool._keeper.join(PATIENCE)
     pool._starters.close(PATIENCE)
+    pool._removals._threads.close(PATIENCE)
     stage.die()
     for member in list(_member._members):
         if member.files.root.is_relative_to(stage.home):

@@ -201,26 +201,22 @@ def test_after_failures_in_a_row_it_is_given_up_with_the_reason(scene: Scene) ->
     pool = scene.pool()
     (kind,) = pool.report().kinds
     assert (kind.given_up, kind.error, kind.waiting) == (True, "no room", 0)
-    assert scene.containers == []
-    assert not list((scene.home / "pool").glob("*/*/"))
+    assert not [*scene.containers, *(scene.home / "pool").glob("*/*/")]
     scene.engine.faults.clear("start")
     pool.keep([Kind(name=NAME, count=1, make=lambda: scene.template)])
     assert pool.wait(PATIENCE).kinds[0].waiting == 1, "asked again, it tries again"
 
 
 def test_the_memory_of_all_is_bounded(scene: Scene) -> None:
-    pool = scene.pool(5, max_memory=2 * (DEFAULT_LIMITS.memory or 0))
-    assert pool.report().kinds[0].waiting == 2
+    assert scene.pool(5, max_memory=2 * (DEFAULT_LIMITS.memory or 0)).report().kinds[0].waiting == 2
 
 
 def test_what_was_asked_for_is_learned_and_the_oldest_forgotten(scene: Scene) -> None:
     pool = scene.pool(0, learn=1)
     others = [attrs.evolve(scene.template, network=name) for name in ("one", "two")]
-    for other in others:
+    for other in [*others, others[0]]:
         assert ask(pool, other) == "template"
         until(lambda: pool.report().kinds[-1].waiting == 1)
-    assert ask(pool, others[0]) == "template"
-    until(lambda: pool.report().kinds[-1].waiting == 1)
     claimed(pool, others[0]).discard(FakeContainers(scene.engine))
     until(lambda: len(scene.containers) == 1)
 
@@ -254,10 +250,14 @@ def test_asking_again_keeps_those_that_wait_and_removes_those_that_are_too_many(
     until(lambda: scene.containers == [])
 
 
-def test_closing_removes_those_that_wait(scene: Scene) -> None:
-    scene.pool(3).close(PATIENCE)
+def test_closing_removes_those_that_wait_and_what_was_used_goes_at_once_from_then_on(scene: Scene) -> None:
+    pool = scene.pool(3)
+    used = claimed(pool, scene.template)
+    pool.close(PATIENCE)
+    assert scene.containers == [used.container.id]
+    pool.dispose(used)
     assert scene.containers == []
-    assert list((scene.home / "pool").iterdir()) == []
+    assert not list((scene.home / "pool").glob("*/*"))
 
 
 def test_other_processes_read_how_it_stands_while_its_runner_lives(scene: Scene) -> None:

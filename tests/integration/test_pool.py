@@ -45,6 +45,19 @@ if len(sys.argv) > 2:
     print(next(execution.logs(follow=True)).text, flush=True)
 time.sleep(600)
 """
+USED = """
+import sys, json, time
+from botdock import Config, DockerRunner, Executable
+from botdock.pool import _removals
+
+_removals._DELAY = 600.0
+runner = DockerRunner(Config.load(environ={}, overrides=json.loads(sys.argv[1])))
+runner.warm({"python311": 1})
+result = runner.run(Executable(id="used", runtime="python311", file_path=sys.argv[2]))
+runner.warm({"python311": 1})  # nothing is being started when it is killed
+print(result.outcome.value, "waited" in result.evidence["pool"], result.container_id, flush=True)
+time.sleep(600)
+"""
 COUNTS = """
 import time
 
@@ -72,6 +85,9 @@ def test_a_run_goes_into_one_that_waited_and_is_isolated_as_any_other(
     user, code, network = warm.output.splitlines()
     assert user.endswith("bot ['data', 'main.py']")
     assert (code, network) == tuple(cold.output.splitlines()[1:]) == ("code Read-only file system", network)
+    assert contained_runner.list_managed_containers() == []
+    until(lambda: warm.container_id not in container_ids(contained_runner))
+    until(lambda: not list(contained_runner.config.home_dir.glob("pool/*/*/execution")))
 
 
 SECRET = {
@@ -90,6 +106,7 @@ def test_each_runtime_runs_in_one_that_waited_and_gets_its_secrets(
     result = contained_runner.run(make_bot(SECRET[runtime], runtime=runtime, secrets={"KEY": "s3cr3t-s3cr3t"}))
     assert (result.outcome, result.error, result.value) == (Outcome.SUCCEEDED, "", "*" * 13)
     assert result.evidence["pool"]["waited"] >= 0
+    assert result.container_id not in container_ids(contained_runner), "its engine has the log, with what was printed"
 
 
 def test_one_that_became_an_execution_is_shown_and_stopped_as_one(
@@ -122,8 +139,33 @@ def test_what_waited_for_a_runner_that_was_killed_is_removed(
         assert len(runner.leftovers()) == 2
         assert runner.recover() == []
         until(lambda: runner.leftovers() == [])
-        assert runner._orchestrator.containers.list_containers({"io.botdock.owner": runner._factory.owner}) == []
+        assert container_ids(runner) == []
     assert not list(config.home_dir.glob("pool/*"))
+
+
+@pytest.mark.parametrize("engine", [pytest.param("docker", marks=pytest.mark.docker), "oci"])
+def test_what_was_used_by_a_runner_that_was_killed_before_it_removed_it_is_removed_by_the_next(
+    request: pytest.FixtureRequest, make_bot: MakeBot, tmp_path: Path, engine: str
+) -> None:
+    config: Config = request.getfixturevalue(f"{engine}_config")
+    given, code = json.dumps(document(config, show_secrets=True)), make_bot("def main(id, config): pass").file_path
+    with subprocess.Popen([sys.executable, "-c", USED, given, code], stdout=subprocess.PIPE, cwd=tmp_path) as user:
+        assert user.stdout is not None
+        outcome, waited, container_id = user.stdout.readline().decode().split()
+        os.kill(user.pid, signal.SIGKILL)
+    assert (outcome, waited) == ("succeeded", "True")
+    with DockerRunner(config) as runner:
+        assert container_id in container_ids(runner)
+        assert runner.list_managed_containers() == []
+        assert runner.recover() == []
+        assert container_ids(runner) == []
+        assert runner.leftovers() == []
+    assert not list(config.home_dir.glob("pool/*"))
+
+
+def container_ids(runner: DockerRunner) -> list[str]:
+    listed = runner._orchestrator.containers.list_containers({"io.botdock.owner": runner._factory.owner})
+    return [info.container_id for info in listed]
 
 
 @pytest.mark.parametrize("engine", [pytest.param("docker", marks=pytest.mark.docker), "oci"])

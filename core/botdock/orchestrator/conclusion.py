@@ -12,7 +12,7 @@ from botdock._boot_clock import seconds_since
 from botdock._log import logger
 from botdock.entrypoints import ResultReading, most_bytes, read_result
 from botdock.errors import BotdockError, LogError, UserError
-from botdock.model import ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase
+from botdock.model import ContainerState, ContainerStatus, ExecutionResult, LogSummary, Outcome, Phase
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.attempts import Ending
 from botdock.orchestrator.preparation import Setting
@@ -36,7 +36,9 @@ class Conclusion:
 
     How it ended is on disk before anything of it goes: a successor has from then on only to store what is left, to
     clean up, and to write the outcome. The outcome means finished: it is not written as long as the container may live
-    or the workspace is there. What is owed stands in `run.owed`, and in the evidence of `concluded.json`.
+    or the workspace is there. A container that had waited in a pool of this runner, and has ended, is the pool's to
+    remove, soon; any other is removed before. What is owed stands in `run.owed`, and in the evidence of
+    `concluded.json`.
 
     Args:
         services: What does the work.
@@ -58,6 +60,7 @@ class Conclusion:
     ) -> ExecutionResult:
         """Drain the log, read the result, judge, store, clean up."""
         exit_code = status.exit_code if status else None
+        run.ended = status is not None and status.state is ContainerState.EXITED
         summary = self._drain(run, exit_known=exit_code is not None)
         reading = self._read_result(run, created)
         most = run.bounds.limits.output
@@ -131,14 +134,17 @@ class Conclusion:
         return result
 
     def undo(self, run: Run) -> list[str]:
-        """Remove container, log collection and workspace, each also where another one stays.
+        """Remove container, log collection and workspace, each also where another one stays; or let the pool do so.
 
         Returns:
             What could not be removed, in words.
         """
         services, problems = self._services, []
         removals: list[tuple[str, Callable[[], object]]] = []
-        if (container := run.container) is not None:
+        dispose = run.dispose if run.ended else None
+        if dispose is not None:
+            removals.append(("container", dispose))
+        elif (container := run.container) is not None:
             removals.append(("container", lambda: services.containers.remove_container(container)))
         elif run.creating:  # the engine may have created one although it answered with an error, or not at all
             ours = {LABEL_OWNER: self._setting.owner, LABEL_EXECUTION: run.execution_id}
@@ -149,7 +155,7 @@ class Conclusion:
                 ("log collection", lambda: services.logs.stop_collection(run.execution_id, exit_known=False))
             )
             removals.append(("log collection", lambda: services.logs.forget(run.execution_id)))
-        if (member := run.member) is not None:
+        if dispose is None and (member := run.member) is not None:
             removals.append(("workspace", lambda: services.code.cleanup_workspace(Workspace.at(member))))
         removals.append(("workspace", lambda: services.code.cleanup_workspace(run.workspace)))
         for what, remove in removals:

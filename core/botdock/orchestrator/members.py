@@ -93,6 +93,8 @@ class Members:
             with run.phase(Phase.START):
                 run.container = member.container
                 run.stay_in(member.files.root)
+                if not run.executable.secrets:  # else its engine may keep some, in its log, with the container
+                    run.dispose = partial(self._pool.dispose, member)
                 run.journal.event("entered", container_id=run.container_id, member=member.slot)
                 proceed()
                 run.started_ns, run.started = time.time_ns(), moment()

@@ -79,6 +79,8 @@ class Run:
         bounds: What it may use; empty where a damaged record does not say.
         workspace: Where code and generated files lie, whether they are there or not.
         member: The folder of the container that had waited for it; None where it has one of its own.
+        dispose: Gives that container, once it has ended, back to the pool, which removes it; None where none takes it.
+        ended: Whether the engine has said that its container has ended.
         plan: What the code tells, once it has been read.
         container: What names its container to the engine, once it is created.
         creating: Whether the engine was told to create it, and what came of that is not known.
@@ -108,6 +110,8 @@ class Run:
     bounds: Bounds = attrs.field(factory=Bounds)
     workspace: Workspace = attrs.field(init=False)
     member: Path | None = None
+    dispose: Callable[[], None] | None = None
+    ended: bool = False
     plan: Plan | None = None
     container: ContainerHandle | None = None
     creating: bool = False
@@ -256,13 +260,7 @@ def template_of(
 
 
 def container_run(run: Run, plan: Plan, *, owner: str) -> ContainerRun:
-    """Return what a run adds to its template; what the bot is told is in its context, of which no engine keeps a copy.
-
-    Args:
-        run: The run, which has a workspace.
-        plan: What runs in it.
-        owner: Names the state folder.
-    """
+    """Return what a run adds to its template; what the bot is told is in its context, of which engines keep no copy."""
     workspace, executable = run.workspace, run.executable
     selectors = {LABEL_OWNER: owner, LABEL_EXECUTION: run.execution_id}
     if executable.segment is not None:

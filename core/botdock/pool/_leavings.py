@@ -48,11 +48,12 @@ def claimed(folder: Path) -> str:
 
 
 def of_executions(home: Path, containers: Iterable[ContainerInfo]) -> Iterator[ContainerInfo]:
-    """Yield the containers without those that wait; those that waited carry the labels of their executions."""
+    """Yield the containers without those that wait or were used; what one is now is told by its execution's labels."""
     for info in containers:
         if LABEL_POOL not in info.labels:
             yield info
-        elif (folder := folder_of(home, info.labels[LABEL_POOL])) and (execution_id := claimed(folder)):
+        elif (folder := folder_of(home, info.labels[LABEL_POOL])) and _is_under_way(home, claimed(folder)):
+            execution_id = claimed(folder)
             request = read_json(home / EXECUTIONS / execution_id / REQUEST) or {}
             labels = {LABEL_EXECUTION: execution_id, LABEL_EXECUTABLE: str(request.get("id", ""))}
             if isinstance(segment := request.get("segment"), int):

@@ -18,6 +18,7 @@ from weakref import WeakSet
 import attrs
 
 from botdock._whole_files import publish
+from botdock.archive import remove_tree
 from botdock.errors import BotdockError, CapabilityError, ContainerError
 from botdock.model import ContainerHandle, ContainerRun, ContainerTemplate, LogStream, new_execution_id
 from botdock.model.container import LABEL_OWNER, LABEL_POOL, LABEL_RUNTIME
@@ -37,6 +38,8 @@ _PATIENCE = 1.0
 _SHORT = 0.000_1
 _READY = 60.0
 """Seconds that one may take from its start until it waits."""
+_EMPTIED = 60.0
+"""Seconds that it may take to remove what one was given."""
 _READ_BY_ALL = 0o644
 _FOLDER = 0o755
 
@@ -121,6 +124,16 @@ class Member:
         if self.fifo is not None:
             os.close(self.fifo)
             self.fifo = None
+
+    def empty(self) -> None:
+        """Remove what its run was given and returned; which execution it was stays, for a sweep.
+
+        Raises:
+            OSError: Something stays.
+        """
+        for folder in (self.files.context, self.files.code):
+            remove_tree(folder, timeout=_EMPTIED)
+        self.files.result.unlink(missing_ok=True)
 
     def discard(self, containers: Containers) -> None:
         """Remove it, its container first, so that its program does not go on.

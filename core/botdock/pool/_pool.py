@@ -6,7 +6,6 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from botdock.model import ContainerTemplate
 from botdock.pool._kind import Kind
 from botdock.pool._leavings import STATUS
 from botdock.pool._member import HUNG, Member, start
+from botdock.pool._removals import Removals
 from botdock.pool._status import PoolReport, write_report
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at those that wait."""
 _CALM = 0.05
 """Seconds after a claim in which none is started or looked at: what was just let go has the machine for itself."""
-_STARTED, _REMOVED = 4, 8
-"""Members that are started at once; and that are removed at once when the runner is closed."""
+_STARTED = 4
+"""Members that are started at once."""
 
 
 class Pool:
@@ -68,7 +68,7 @@ class Pool:
         self._kinds: list[Kind] = []
         self._learned: OrderedDict[str, Kind] = OrderedDict()
         self._misses: Counter[str] = Counter()
-        self._rejected: list[Member] = []
+        self._removals = Removals(containers)
         self._told: PoolReport | None = None
         self._closed = False
         self._not_before = self._calm_until = 0.0
@@ -82,7 +82,7 @@ class Pool:
             self._kinds = [known.pop(kind.name, kind).again(kind.count) for kind in kinds]
             for kind in [*known.values(), *self._kinds]:
                 most = 0 if kind.name in known else kind.count
-                self._rejected += [kind.members.pop() for _ in range(len(kind.members) - most)]
+                self._removals.add(*[kind.members.pop() for _ in range(len(kind.members) - most)])
             if not self._keeper.is_alive() and not self._closed:
                 self._keeper.start()
             self._changed.notify_all()
@@ -124,6 +124,14 @@ class Pool:
                 with self._changed:
                     return self._miss(kind.misses, reason, name)
 
+    def dispose(self, member: Member) -> None:
+        """Remove one that was used and has ended: its files now, the rest soon; raises as `empty` and `discard` do."""
+        member.empty()
+        if self._closed:
+            member.discard(self._containers)
+        else:
+            self._removals.add(member)
+
     def refill(self) -> None:
         """Let others take the place of those that were claimed, soon after these run."""
         with self._changed:
@@ -152,11 +160,11 @@ class Pool:
             self._keeper.join(timeout)
         self._starters.close(timeout)
         with self._changed:
-            left = [*self._rejected, *(member for kind in self._all() for member in kind.members)]
-            self._rejected, self._kinds = [], []
+            for kind in self._all():
+                self._removals.add(*kind.members)
+            self._kinds = []
             self._learned.clear()
-        with ThreadPoolExecutor(_REMOVED) as threads:
-            list(threads.map(self._discard, left))
+        self._removals.close(timeout)
         with suppress(OSError):  # what could not be removed keeps the folder, for a later sweep
             (self._folder / STATUS).unlink(missing_ok=True)
             self._folder.rmdir()
@@ -176,14 +184,14 @@ class Pool:
                 name=name, count=1, make=lambda: template, learned=True, template=template, digest=digest
             )
             while len(self._learned) > self._settings.learn:
-                self._rejected += self._learned.popitem(last=False)[1].members
+                self._removals.add(*self._learned.popitem(last=False)[1].members)
             self._changed.notify_all()
 
     def _reject(self, kind: Kind, member: Member, reason: str) -> None:
         with self._changed:
             kind.discarded[reason] += 1
-            self._rejected.append(member)
             self._changed.notify_all()
+        self._removals.add(member)
         self._record("pool.discard", labels=(("reason", reason), ("runtime", kind.runtime)))
         bound = logger.bind(kind=kind.name, reason=reason, container_id=member.container.id)
         bound.info("a container that waited is not given out")
@@ -193,10 +201,6 @@ class Pool:
         looked = 0.0
         while not self._closed:
             try:
-                with self._changed:
-                    rejected, self._rejected = self._rejected, []
-                for member in rejected:
-                    self._discard(member)
                 now = time.monotonic()
                 if now - looked >= (LOOK_EVERY if now >= self._calm_until else 2 * LOOK_EVERY):
                     looked = now
@@ -206,7 +210,7 @@ class Pool:
             except Exception as error:  # noqa: BLE001 - what a third party's engine raises must not end the keeper
                 logger.bind(error=repr(error)).error("the keeper of the pool failed, and goes on")
             with self._changed:
-                if not (self._rejected or self._closed):
+                if not self._closed:
                     pause = self._not_before - time.monotonic() if self._due() else LOOK_EVERY
                     self._changed.wait(max(min(pause, LOOK_EVERY), 0.0))
 
@@ -267,7 +271,8 @@ class Pool:
                 kind.failures, kind.error = 0, ""
                 kind.refills.append(member.since - began)
                 fits = member.digest == kind.digest and kind in self._all() and not self._closed
-                (kind.members if fits and len(kind.members) < kind.count else self._rejected).append(member)
+                keep = kind.members.append if fits and len(kind.members) < kind.count else self._removals.add
+                keep(member)
             self._changed.notify_all()
         seconds, success = time.monotonic() - began, member is not None
         self._record("pool.refill", labels=(("runtime", kind.runtime),), seconds=seconds, success=success)
@@ -280,19 +285,12 @@ class Pool:
         """Start one that waits, and return it when it does; of one that could not be, nothing is left."""
         template = kind.make()
         with self._changed:
-            self._rejected += kind.renew(template)
+            self._removals.add(*kind.renew(template))
             self._changed.notify_all()  # what it needs is known, so that others may be started beside it
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return start(
             self._containers, template, self._folder, owner=self._owner, runtime=kind.runtime, count=kind.count
         )
-
-    def _discard(self, member: Member) -> None:
-        bound = logger.bind(container_id=member.container.id)
-        try:
-            member.discard(self._containers)
-        except BotdockError as error:
-            bound.bind(error=error.message).warning("a container that waited could not be removed yet")
 
     def _tell(self) -> None:
         """Write down how it stands, for other processes, where that has changed."""
