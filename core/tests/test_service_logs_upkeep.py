@@ -201,11 +201,14 @@ def test_retention_does_not_wait_for_a_storage_and_counts_what_it_missed(tmp_pat
 
     def on_segment(number: int) -> None:
         handed.append(number)
-        stuck.wait(30)
+        stuck.wait(120)
 
     collector = LogCollector(CONFIG, on_operation=operations)
-    stream = ScriptedStream(*lines(60), is_open=True)
+    first, rest = lines(60)[:8], lines(60)[8:]
+    stream = ScriptedStream(*first, is_open=True)
     collector.start_collection(stream, tmp_path, source=source(), limit=None, retain=4 * SEGMENT, on_segment=on_segment)
+    until(lambda: bool(handed))  # before retention gets at it
+    stream.put(*rest)
     until(lambda: not (tmp_path / "index.10").exists() and (tmp_path / "index.14").exists())
     assert handed == [0]
     stuck.set()
