@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from botdock import Config, PluginManager
 from botdock.config import Policies, operator, to_toml
-from botdock.config.trust import trust
+from botdock.config.trust import trust_file
 from botdock.errors import ConfigError, PolicyError
 from botdock.factory import ServiceFactory
 from botdock.model import DEFAULT_LIMITS, Executable, Limits
@@ -156,7 +156,7 @@ def configured(machine: Path, door: str, more: dict[str, Any]) -> Config:
             environ = {f"BOTDOCK_{key}": value for key, value in variables(more)}
         case "folder":
             folder.write_text(to_toml(more))
-            trust(folder, folder.read_bytes())
+            trust_file(folder)
         case _:
             own.parent.mkdir(parents=True, exist_ok=True)
             own.write_text(to_toml(more))

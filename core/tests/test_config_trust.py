@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from botdock import Config, PluginManager
 from botdock._ownership import fault_of
 from botdock.config import document, find_config_files, to_toml
-from botdock.config.trust import TIGHTENED, distrust, trust
+from botdock.config.trust import TIGHTENED, trust_file
 from botdock.errors import ConfigError
 from botdock.model.limits import MIB
 
@@ -35,10 +35,6 @@ def says(text: str) -> Path:
     file = Path("botdock.toml").absolute()
     file.write_text(text)
     return file
-
-
-def vouch(file: Path) -> None:
-    trust(file, file.read_bytes())
 
 
 def refused(**arguments: Any) -> list[str]:
@@ -166,15 +162,15 @@ def test_arguments_and_environment_are_the_users_word() -> None:
 
 def test_what_the_user_has_trusted_holds_as_long_as_it_reads_the_same(folder: Path) -> None:
     file = says('engine = "process"')
-    vouch(file)
+    trust_file(file)
     assert Config.load(environ={}, plugins=INSTALLED).engine == "process"
     says('engine = "process"\nstorage = "x"')
     assert refused() == ["engine", "storage"]
     says('engine = "process"')
     assert Config.load(environ={}, plugins=INSTALLED).engine == "process"
-    distrust(file)
+    trust_file(file, revoke=True)
     assert refused() == ["engine"]
-    vouch(file)
+    trust_file(file)
     copy = folder.parent / "copy"
     copy.mkdir()
     (copy / "botdock.toml").write_bytes(file.read_bytes())
@@ -183,7 +179,7 @@ def test_what_the_user_has_trusted_holds_as_long_as_it_reads_the_same(folder: Pa
 
 
 def test_a_trust_that_another_user_could_have_written_is_none() -> None:
-    vouch(says('engine = "process"'))
+    trust_file(says('engine = "process"'))
     Path(os.environ["XDG_CONFIG_HOME"], "botdock", "trusted").chmod(0o777)
     assert refused() == ["engine"]
 
@@ -236,7 +232,7 @@ def test_a_link_is_as_good_as_what_it_leads_through(folder: Path) -> None:
 
 def test_a_file_is_not_read_that_is_part_of_the_code_to_be_run(folder: Path) -> None:
     file = says("runtime.timeout = 7")
-    vouch(file)
+    trust_file(file)
     (folder / "bot").mkdir()
     link = folder.parent / "link"
     link.symlink_to(folder)

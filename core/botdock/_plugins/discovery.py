@@ -81,28 +81,24 @@ def _of_distribution(distribution: metadata.Distribution, name: str) -> Iterator
     try:
         yield from [_candidate(point) for point in distribution.entry_points.select(group=PROJECT)]
     except Exception as error:  # noqa: BLE001 - see `discover`
-        yield _unreadable(
-            name, f"its entry_points.txt cannot be read, so a plugin in it is not found: {describe(error)}"
-        )
+        reason = f"its entry_points.txt cannot be read, so a plugin in it is not found: {describe(error)}"
 
+        def load() -> object:
+            raise RejectedError(PluginStage.IMPORT, reason)
 
-def _unreadable(distribution: str, reason: str) -> Candidate:
-    def load() -> object:
-        raise RejectedError(PluginStage.IMPORT, reason)
-
-    return Candidate(origin=Origin(name=distribution, distribution=distribution), load=load)
+        yield Candidate(origin=Origin(name=name, distribution=name), load=load)
 
 
 def _candidate(point: metadata.EntryPoint) -> Candidate:
     name, version = _name_and_version(point.dist)
     origin = Origin(name=point.name, distribution=name, version=version, module=point.value)
-    return Candidate(origin=origin, load=lambda: _load(point))
 
+    def load() -> object:
+        with guarded(PluginStage.IMPORT):
+            cover(point.value)
+            return point.load()
 
-def _load(point: metadata.EntryPoint) -> object:
-    with guarded(PluginStage.IMPORT):
-        cover(point.value)
-        return point.load()
+    return Candidate(origin=origin, load=load)
 
 
 def cover(value: str) -> None:

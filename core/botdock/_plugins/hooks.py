@@ -149,9 +149,6 @@ class PluginHooks:
         with guarded(PluginStage.VALIDATE):
             if problems := list(self._problems(plugin)):
                 raise RejectedError(PluginStage.VALIDATE, "; ".join(problems))
-        self._register(plugin)
-
-    def _register(self, plugin: object) -> None:
         try:
             self._manager.register(plugin, name="plugin")
         except pluggy.PluginValidationError as error:
@@ -168,7 +165,8 @@ class PluginHooks:
         for name in dir(plugin):
             options = self._manager.parse_hookimpl_opts(plugin, name)
             if options is None:
-                yield from _unmarked_problem(plugin, name)
+                if name in HOOK_NAMES and inspect.isroutine(getattr(plugin, name)):
+                    yield f"{name} is not marked with @hookimpl"
                 continue
             hook = options["specname"] or name
             self.names.add(hook)
@@ -217,9 +215,3 @@ class PluginHooks:
         """
         with guarded(PluginStage.LOADED, hook):
             getattr(self._manager.hook, hook)(**arguments)
-
-
-def _unmarked_problem(plugin: object, name: str) -> Iterator[str]:
-    """Yield a problem if `name` is a hook's, and its function is not marked."""
-    if name in HOOK_NAMES and inspect.isroutine(getattr(plugin, name)):
-        yield f"{name} is not marked with @hookimpl"

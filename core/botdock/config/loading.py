@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import attrs
@@ -71,14 +72,11 @@ def load_without_plugins(path: str | os.PathLike[str] | None, environ: Mapping[s
     """
     from botdock.config.config import Config
 
-    sources = _Sources.read(path, environ, {}, None, operators=_readable(environ))
-    return sources.structured(Config, PluginSections(anything=True))
-
-
-def _readable(environ: Mapping[str, str]) -> Sequence[OperatorFile]:
+    operators: Sequence[OperatorFile] = ()
     with suppress(ConfigError):
-        return read_operator_files(environ)
-    return ()
+        operators = read_operator_files(environ)
+    sources = _Sources.read(path, environ, {}, None, operators=operators)
+    return sources.structured(Config, PluginSections(anything=True))
 
 
 @attrs.frozen(kw_only=True)
@@ -195,7 +193,8 @@ def _structured(cls: type[C], layers: list[Layer], sections: PluginSections) -> 
         return None, ["configuration: is nested too deeply"]
     if config is None or problems:
         return None, [f"{name_of(layers, problem.path)}: {problem.text}" for problem in problems]
-    return config, [f"{name_of(layers, *paths)}: {text}" for paths, text in _contradictions(config)]
+    contradictions = chain(_network(config), _limits(config), _engine(config))
+    return config, [f"{name_of(layers, *paths)}: {text}" for paths, text in contradictions]
 
 
 def _check_engines(config: Config, plugins: PluginManager) -> None:
@@ -212,13 +211,6 @@ def _check_engines(config: Config, plugins: PluginManager) -> None:
             problems.append(f"policy.unenforced.{name}: no engine {name!r} is installed; did you mean {known}?")
     if problems:
         raise ConfigError(problems)
-
-
-def _contradictions(config: Config) -> Iterator[tuple[_Paths, str]]:
-    """Yield each contradiction: where, and in words."""
-    yield from _network(config)
-    yield from _limits(config)
-    yield from _engine(config)
 
 
 def _network(config: Config) -> Iterator[tuple[_Paths, str]]:

@@ -74,7 +74,9 @@ def find_config_files(
     """
     for named, source in ((path, ""), (environ.get(CONFIG_VARIABLE), f"environment {CONFIG_VARIABLE}: ")):
         if named:
-            return ConfigFiles(used=(_existing(Path(named), source),))
+            if not os.path.lexists(named):  # False, not an error, for what no file can be called
+                raise ConfigError([f"{source}{Path(named)}: there is no such file"])
+            return ConfigFiles(used=(Path(named),))
     own = platform_folder("config") / CONFIG_FILE_NAME
     used, folder = (own,) if os.path.isfile(own) else (), Path(CONFIG_FILE_NAME)  # noqa: PTH113 - never an error
     if not os.path.isfile(folder) or (used and folder.samefile(own)):  # noqa: PTH113 - never an error
@@ -85,12 +87,6 @@ def find_config_files(
     if fault := folder_file_fault(folder.absolute()):
         return ConfigFiles(used=used, folder=folder, ignored=str(fault), remedy=fault.remedy)
     return ConfigFiles(used=(*used, folder), folder=folder)
-
-
-def _existing(path: Path, source: str) -> Path:
-    if not os.path.lexists(path):  # False, not an error, for what no file can be called
-        raise ConfigError([f"{source}{path}: there is no such file"])
-    return path
 
 
 def _is_code(file: Path, code: str | os.PathLike[str] | None) -> bool:
@@ -148,8 +144,9 @@ def checked_home(home: Path, *, make: bool = False) -> Path:
     if fault is None:
         with suppress(OSError):  # not there yet; or not ours to read, which its first use tells
             fault = next(filter(None, map(part_fault, sorted(home.iterdir()))), None)
-    if fault is None and (other := _not_a_folder(home)):
-        raise BotdockError(f"cannot use the state folder {home}: {other} is not a folder", hint=_ANOTHER_HOME)
+    nearest = next(path for path in (home, *home.parents) if os.path.lexists(path))
+    if fault is None and not os.path.isdir(nearest):  # noqa: PTH112 - never an error
+        raise BotdockError(f"cannot use the state folder {home}: {nearest} is not a folder", hint=_ANOTHER_HOME)
     if fault is None and problem:
         raise BotdockError(
             f"cannot write the state folder {home}: {problem}", hint=f"Make it writable. {_ANOTHER_HOME}"
@@ -158,12 +155,6 @@ def checked_home(home: Path, *, make: bool = False) -> Path:
         return home
     left = f"; then remove {home / 'cache'}, where others may have left code" if fault.path == home else ""
     raise UserError(f"the state folder {home} is not used: {fault}", hint=f"{fault.remedy}{left}. {_ANOTHER_HOME}")
-
-
-def _not_a_folder(home: Path) -> Path | None:
-    """Return what stands in the place of the state folder, or of one that leads to it, and is not a folder."""
-    nearest = next(path for path in (home, *home.parents) if os.path.lexists(path))
-    return None if os.path.isdir(nearest) else nearest  # noqa: PTH112 - never an error
 
 
 def _make_or_problem(home: Path) -> str:

@@ -92,15 +92,13 @@ class PluginSections:
             else:
                 problems.append(f"{layer.source}: {dotted((key,))}: unknown{self._meant(key, own)}")
         if isinstance(given := data.get(OPTIONS, {}), Mapping) and (given or tables):
-            tables += [((OPTIONS, str(key)), self._name(str(key)), table) for key, table in given.items()]
+            for key, table in given.items():
+                owner = self.owner(str(key))
+                tables.append(((OPTIONS, str(key)), owner.name if owner else str(key), table))
             data[OPTIONS], written, twice = _joined(tables)
             problems += [f"{layer.source}: {dotted(path)}: is set twice, also as {dotted(o)}" for path, o in twice]
             layer = attrs.evolve(layer, written=written)
         return attrs.evolve(layer, data=data), problems
-
-    def _name(self, name: str) -> str:
-        owner = self.owner(name)
-        return owner.name if owner else name
 
     def structured(self, options: Mapping[str, object]) -> dict[str, Any]:
         """Return the settings of plugins, each an object of its owner's class.

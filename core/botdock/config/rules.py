@@ -47,10 +47,6 @@ def spelling(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).casefold()
 
 
-def _masked(value: object) -> str:
-    return "'***'" if value else "''"
-
-
 class Section:
     """What the sections of the configuration share: they check all that they are constructed of, at once."""
 
@@ -89,7 +85,12 @@ def setting(
     """
     marks = {SECRET: secret, VARIABLE: variable, TIGHTENS: tightens, LIMIT: limit}
     metadata = {key: value for key, value in marks.items() if value}
-    return attrs.field(default=default, validator=rule, repr=_masked if secret else True, metadata=metadata)
+    return attrs.field(
+        default=default,
+        validator=rule,
+        repr=(lambda value: "'***'" if value else "''") if secret else True,
+        metadata=metadata,
+    )
 
 
 @attrs.frozen
@@ -116,10 +117,6 @@ WAIT = number(_SHORTEST, MAX_TIMEOUT, " seconds")
 WAIT_OR_NONE = number(0, MAX_TIMEOUT, " seconds")
 COUNT = number(1)
 COUNT_OR_NONE = number(0)
-
-
-def _names_problem(names: Iterable[str]) -> str | None:
-    return "holds an empty name" if any(not name.strip() for name in names) else None
 
 
 def _mapping_problem(mapping: Mapping[str, str]) -> str | None:
@@ -190,7 +187,7 @@ def _webhook_problem(address: str) -> str | None:
 
 
 NAME = Rule(lambda text: None if text.strip() else "must not be empty")
-NAMES = Rule(_names_problem)
+NAMES = Rule(lambda names: None if all(name.strip() for name in names) else "holds an empty name")
 IMAGES = Rule(_images_problem)
 MAPPING = Rule(_mapping_problem)
 SIZES = Rule(_sizes_problem)

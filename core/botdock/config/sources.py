@@ -156,15 +156,10 @@ def parse_file(path: Path, content: bytes) -> Layer:
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8: {error.reason} at byte {error.start}"]) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError([f"{path}: {_toml_problem(error)}"]) from error
-
-
-def _toml_problem(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "is nested too deeply"
-    if match := _AT_LINE.fullmatch(str(error)):
-        return f"line {match[2]}, column {match[3]}: {match[1]}"
-    return str(error)
+        problem = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        if match := _AT_LINE.fullmatch(problem):
+            problem = f"line {match[2]}, column {match[3]}: {match[1]}"
+        raise ConfigError([f"{path}: {problem}"]) from error
 
 
 class UnknownVariableError(Exception):
@@ -185,8 +180,9 @@ def read_environment(cls: type, environ: Mapping[str, str], plugins: PluginSecti
                 path = _path(cls, name, plugins)
                 _set(layer, name, path, environ[name], _type_at(cls, path, plugins))
             except UnknownVariableError:
-                shown = name if name.isprintable() else repr(name)
-                problems.append(f"environment {shown}: unknown{_meant(cls, name, plugins)}")
+                near = nearest(name.removeprefix(PREFIX), [*_variables(cls), *variables_of(plugins)])
+                meant = f"did you mean {PREFIX}{near[0]}?" if near else "`botdock config` lists all settings"
+                problems.append(f"environment {name if name.isprintable() else repr(name)}: unknown; {meant}")
     return layer, problems
 
 
@@ -257,11 +253,6 @@ def _json_or(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _meant(cls: type, name: str, plugins: PluginSections) -> str:
-    near = nearest(name.removeprefix(PREFIX), [*_variables(cls), *variables_of(plugins)])
-    return f"; did you mean {PREFIX}{near[0]}?" if near else "; `botdock config` lists all settings"
 
 
 def _variables(cls: Any, prefix: str = "") -> Iterator[str]:

@@ -93,13 +93,9 @@ def loosened(without: Config, config: Config) -> Iterator[KeyPath]:
     yield from ((OPTIONS, name) for name in config.options.keys() - base.keys())
     before = {path: value for path, value, _ in _leaves(attrs.evolve(without, options=base))}
     for path, after, of_plugin in _leaves(config):
-        rule = of_plugin or TIGHTENED.get(dotted(path)) or TIGHTENED.get(f"{dotted(path[:-1])}.*", _never)
+        rule = of_plugin or TIGHTENED.get(dotted(path)) or TIGHTENED.get(f"{dotted(path[:-1])}.*", lambda *_: False)
         if path in before and after != before[path] and not rule(before[path], after):
             yield path
-
-
-def _never(_before: object, _after: object) -> bool:
-    return False
 
 
 def _leaves(section: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, _Rule | None]]:
@@ -124,48 +120,32 @@ def is_trusted(path: Path, content: bytes) -> bool:
     return statement.is_file() and fault_of(statement) is None
 
 
-def trust(path: Path, content: bytes) -> None:
-    """Note that the user vouches for this file as it reads now; another wording, or another path, is another file.
-
-    Raises:
-        OSError: The folder of the user's configuration cannot be written.
-    """
-    statement = _statement(path, content)
-    statement.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(statement, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(os.fsencode(_place(path)) + b"\n")
-
-
 def trust_file(path: Path, *, revoke: bool = False) -> None:
-    """Trust a configuration file of a folder as it reads now, or no longer.
+    """Trust a configuration file of a folder as it reads now, or no longer, in all its wordings.
+
+    Another wording, or another path, is another file.
 
     Raises:
         ConfigError: It cannot be read, is not TOML, or other users could write it.
         UserError: The user's own folder of configuration cannot be written.
     """
+    place = os.fsencode(_place(path)) + b"\n"
     try:
         if revoke:
-            distrust(path)
+            for statement in _folder().glob("*"):
+                if statement.read_bytes() == place:
+                    statement.unlink(missing_ok=True)
             return
         if fault := folder_file_fault(path):
             raise ConfigError([f"{fault}, so {path} is not read"], hint=fault.remedy)
         read_file(path)
-        trust(path, path.read_bytes())
+        statement = _statement(path, path.read_bytes())
+        statement.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(statement, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(place)
     except OSError as error:
         raise UserError(f"{error.filename or path}: cannot be read or written: {error.strerror or error}") from error
-
-
-def distrust(path: Path) -> None:
-    """Forget that the user vouched for a file, in all its wordings.
-
-    Raises:
-        OSError: The folder of the user's configuration cannot be written.
-    """
-    for statement in _folder().glob("*"):
-        if statement.read_bytes() == os.fsencode(_place(path)) + b"\n":
-            with suppress(FileNotFoundError):
-                statement.unlink()
 
 
 def _statement(path: Path, content: bytes) -> Path:

@@ -89,7 +89,9 @@ class BaseFactory:
             store=store,
             policies=self.policies,
             cache=self._code_cache(section),
-            on_operation=self._cache_operation,
+            on_operation=lambda operation, seconds, size, success: self.metrics.record(
+                operation, seconds=seconds, size=size, success=bool(success)
+            ),
         )
 
     def _code_cache(self, config: CodeConfig) -> CodeCache | None:
@@ -139,9 +141,6 @@ class BaseFactory:
             return runtime
         given: object = self._config.options_for(runtime.name, runtime.settings)
         return attrs.evolve(runtime, files=partial(runtime.files, given), settings=None)
-
-    def _cache_operation(self, operation: str, seconds: float, size: int, success: Any) -> None:
-        self.metrics.record(operation, seconds=seconds, size=size, success=bool(success))
 
     def _storage_operation(self, operation: str, seconds: float, size: int, success: Any) -> None:
         self.metrics.record_storage_operation(operation, size, bool(success), seconds)
