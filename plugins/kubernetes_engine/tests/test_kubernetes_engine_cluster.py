@@ -6,8 +6,10 @@ import asyncio
 import copy
 import socket
 import ssl
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -141,21 +143,50 @@ def test_a_context_without_a_user_is_told(tmp_path: Path) -> None:
         Cluster.connect(KubernetesSettings(kubeconfig=str(path), context="a"))
 
 
-def test_no_connection_is_left_by_a_close_that_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        made.settimeout(LONG)
+        yield made
+
+
+def cluster_at(server: socket.socket, scheme: str) -> Cluster:
+    config = copy.deepcopy(CONFIG)
+    config["clusters"][0]["cluster"]["server"] = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
+    found = KubeConfig.from_dict(config).get()
+    assert found
+    return Cluster(found, KubernetesSettings())
+
+
+def test_no_connection_is_left_by_a_close_that_has_no_time(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("botdock_engine_kubernetes.cluster.LAST_WAIT", 0.0)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port, config = server.getsockname()[1], copy.deepcopy(CONFIG)
-        config["clusters"][0]["cluster"]["server"] = f"http://127.0.0.1:{port}"
-        found = KubeConfig.from_dict(config).get()
-        assert found
-        cluster = Cluster(found, KubernetesSettings())
-        asked = cluster.spawn(lambda: cluster.http.get("/version"))
+    cluster = cluster_at(server, "http")
+    asked = cluster.spawn(lambda: cluster.http.get("/version"))
+    connection, _ = server.accept()
+    with connection:
+        connection.settimeout(LONG)
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        assert asked.result(LONG).json() == {}
+        cluster.close()
+        with suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda cluster: cluster.http.get("/version"), lambda cluster: cluster.client.get(Job, JOB)]
+)
+def test_a_connection_is_closed_whose_handshake_is_given_up(
+    server: socket.socket, ask: Callable[[Cluster], Coroutine[Any, Any, Any]]
+) -> None:
+    with closing(cluster_at(server, "https")) as cluster:
+        asked = cluster.spawn(lambda: ask(cluster))
         connection, _ = server.accept()
         with connection:
-            connection.settimeout(60.0)
-            connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-            assert asked.result(60.0).json() == {}
-            cluster.close()
+            connection.settimeout(LONG)
+            assert connection.recv(65536), "the handshake has begun"
+            asked.cancel()
             with suppress(ConnectionResetError):
-                assert connection.recv(1) == b""
+                assert connection.recv(65536) == b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from threading import Lock, Thread
@@ -69,6 +69,9 @@ class Cluster:
         params = ConnectionParams(timeout=self._timeout, **given).httpx_params(self._config)
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8)
         self.http = httpx2.AsyncClient(**params, limits=limits)
+        lightkubes: httpx2.AsyncClient = self.client._client._client  # noqa: SLF001 - lightkube has no other way to it
+        for one in (self.http, lightkubes):
+            one.event_hooks = {"request": [_close_what_does_not_shake_hands]}
         self._is_closed = False
 
     @classmethod
@@ -171,6 +174,20 @@ class Cluster:
             return self._loop
 
 
+async def _close_what_does_not_shake_hands(request: httpx2.Request) -> None:
+    """Close the connection of a request that is cancelled during the TLS handshake: httpcore leaves it open."""
+    connection: Any = None
+
+    async def trace(event: str, known: Mapping[str, Any]) -> None:
+        nonlocal connection
+        if event == "connection.connect_tcp.complete":
+            connection = known["return_value"]
+        elif event == "connection.start_tls.failed":
+            await connection.aclose()
+
+    request.extensions["trace"] = trace
+
+
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
@@ -182,7 +199,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _cut_all(loop: asyncio.AbstractEventLoop) -> None:
-    """Cut what is open; a client leaves a connection that is cancelled in its handshake. asyncio has no public list."""
+    """Cut what is open. asyncio has no public list."""
     for transport in list(getattr(loop, "_transports", {}).values()):
         transport.abort()
 

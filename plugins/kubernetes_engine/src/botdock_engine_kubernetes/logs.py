@@ -106,8 +106,8 @@ class PodLog(LogStream):
 
     def close(self) -> None:
         """Let go of the connection."""
+        self._handover.close()  # first: a thread that waits for more then returns with nothing, not with an error
         self._reading.cancel()
-        self._handover.close()
 
     async def _read(self) -> None:
         try:
