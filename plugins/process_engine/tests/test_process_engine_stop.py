@@ -27,12 +27,12 @@ CALL = 30.0
 Start = Callable[..., ContainerHandle]
 
 DAEMON = """
-import os, time
+import os, signal
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         open("left", "w").close()
-        time.sleep(600)
+        signal.pause()
     os._exit(0)
 os.wait()
 """
