@@ -234,6 +234,21 @@ def test_one_whose_log_cannot_be_stored_is_ended_and_leaves_nothing(
     assert not list(warm.home.glob("pool/*/*/execution"))
 
 
+def test_one_that_cannot_be_let_go_on_leaves_no_stream_open(
+    warm: Any, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed: list[Member] = []
+
+    def fail(member: Member, _execution_id: str) -> None:
+        claimed.append(member)
+        raise LogError("the disk is full")
+
+    monkeypatch.setattr(Member, "mark", fail)
+    with pytest.raises(LogError, match="the disk is full"):
+        warm.orchestrator.begin(make_bot())
+    assert [member.stream.fileno() for member in claimed] == [None]
+
+
 @pytest.mark.parametrize("begins", ["recover", "warm", "run"])
 def test_what_waited_for_a_runner_that_died_is_removed_at_once(warm: Any, make_bot: MakeBot, begins: str) -> None:
     _end_as_the_kernel_does(warm)

@@ -90,20 +90,20 @@ class Members:
             return None
         created = Created(plan=plan, container=member.container)
         try:
-            with run.phase(Phase.START):
-                run.container = member.container
-                run.stay_in(member.files.root)
-                if not run.executable.secrets:  # else its engine may keep some, in its log, with the container
-                    run.dispose = partial(self._pool.dispose, member)
-                run.journal.event("entered", container_id=run.container_id, member=member.slot)
-                proceed()
-                run.started_ns, run.started = time.time_ns(), moment()
-                run.journal.save(run, plan, template.program_digest)
-                member.mark(run.execution_id)
-                self._preparation.tell(run, plan)
-        finally:
-            member.release()  # without a `context.json`, it ends
-        try:
+            try:
+                with run.phase(Phase.START):
+                    run.container = member.container
+                    run.stay_in(member.files.root)
+                    if not run.executable.secrets:  # else its engine may keep some, in its log, with the container
+                        run.dispose = partial(self._pool.dispose, member)
+                    run.journal.event("entered", container_id=run.container_id, member=member.slot)
+                    proceed()
+                    run.started_ns, run.started = time.time_ns(), moment()
+                    run.journal.save(run, plan, template.program_digest)
+                    member.mark(run.execution_id)
+                    self._preparation.tell(run, plan)
+            finally:
+                member.release()  # without a `context.json`, it ends
             with run.phase(Phase.ATTACH):  # while it begins: what it writes is in its stream
                 run.storing = self._preparation.storing(run)
                 self._preparation.collect(run, created, member.stream, end)
