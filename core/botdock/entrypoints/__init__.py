@@ -10,19 +10,25 @@ from botdock._lazy import importing as _importing
 if TYPE_CHECKING:
     from botdock.entrypoints.context import (
         MAX_ENVIRONMENT_BYTES,
-        begin_result,
         environment_of,
+        shell_entrypoint,
+        wrapper_entrypoint,
         write_context,
     )
     from botdock.entrypoints.program import EntrypointManager, write_program
-    from botdock.entrypoints.result import ENVELOPE_VERSION, NOT_WRITTEN, ResultReading, most_bytes, read_result
-    from botdock.entrypoints.shell import shell_entrypoint, wrapper_entrypoint
+    from botdock.entrypoints.result import (
+        ENVELOPE_VERSION,
+        NOT_WRITTEN,
+        ResultReading,
+        begin_result,
+        most_bytes,
+        read_result,
+    )
 
 _HOMES = {
-    "context": "MAX_ENVIRONMENT_BYTES begin_result environment_of write_context",
+    "context": "MAX_ENVIRONMENT_BYTES environment_of shell_entrypoint wrapper_entrypoint write_context",
     "program": "EntrypointManager write_program",
-    "result": "ENVELOPE_VERSION NOT_WRITTEN ResultReading most_bytes read_result",
-    "shell": "shell_entrypoint wrapper_entrypoint",
+    "result": "ENVELOPE_VERSION NOT_WRITTEN ResultReading begin_result most_bytes read_result",
 }
 """Which names live in which module."""
 

@@ -29,10 +29,12 @@ import math
 import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
 
+from botdock.entrypoints.context import write_file
 from botdock.model import ResultFormat, Runtime
 
 ENVELOPE_VERSION = 2
@@ -98,6 +100,16 @@ class ResultReading:
     def value(self) -> Any:
         """What `main` returned, decoded anew each time; None when there is none."""
         return json.loads(self.content) if self.content else None
+
+
+def begin_result(runtime: Runtime, path: Path) -> None:
+    """Write into the result file, which exists, what says that the wrapper has not.
+
+    Raises:
+        EntrypointError: It cannot be written.
+    """
+    is_wrapped = runtime.capabilities.result is ResultFormat.ENVELOPE
+    write_file(path, NOT_WRITTEN if is_wrapped else b"", None)
 
 
 def most_bytes(runtime: Runtime, limit: int) -> int:
