@@ -103,14 +103,11 @@ class Segment:
         """Count a record, and the bytes of its chunk, that lie in the files."""
         self._index_hash.update(packed)
         self.tally.count(record, data.count(b"\n"))
-        self.hash(record.stream, data)
-
-    def hash(self, stream: Stream, data: bytes) -> None:
-        """Go on with the hashes and the end of a stream."""
+        stream = record.stream
         self._hashes[stream].update(data)
         if self.whole is not self._hashes:
             self.whole[stream].update(data)
-        self.tails[stream] = data[-TAIL:] if len(data) >= TAIL else (self.tails[stream] + data)[-TAIL:]
+        self.tails[stream] = (self.tails[stream] + data[-TAIL:])[-TAIL:]
 
     def sync(self, *, named: bool = True) -> None:
         """Make safe from a power cut what was stored so far; waits for the disk, but keeps no `append` waiting.
@@ -221,11 +218,12 @@ def take_over(directory: Path, first: int) -> Iterator[Segment]:
 
 
 def _hash_sealed(directory: Path, segment: Segment) -> bool:
-    """Go on with the hashes and the ends; it is whole, since it was sealed."""
+    """Go on with the hashes and ends of the streams; it is whole, since it was sealed."""
     for stream in STREAMS:
         with open_data(directory, data_name(stream, segment.number)) as file:
             for piece in pieces(file):
-                segment.hash(stream, piece)
+                segment.whole[stream].update(piece)
+                segment.tails[stream] = (segment.tails[stream] + piece[-TAIL:])[-TAIL:]
     return True
 
 
