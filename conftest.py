@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Generator
+from contextlib import suppress
 
 import pytest
 
@@ -21,7 +22,10 @@ pytest_plugins = [
     "testbed.interpreters",
 ]
 
-os.environ.pop("COLUMNS", None)  # of the shell that an editor shows: what botdock says would be folded
+with suppress(ImportError):
+    import readline  # noqa: F401 - now, not later: it sets COLUMNS for what is started, where `os.environ` lacks it
+os.environ.pop("COLUMNS", None)  # also of the shell that an editor shows: what botdock says would be folded
+os.unsetenv("COLUMNS")
 
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:  # a shell's `make test &`, or nohup: tests would wait for ever

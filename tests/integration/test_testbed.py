@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -42,3 +43,8 @@ def test_a_drill_daemon_is_another_one_and_comes_back(
     assert drill_daemon.answers()
     assert drill_daemon.pid != before
     assert docker_daemon is None or docker_daemon.pid not in {before, drill_daemon.pid}
+
+
+def test_what_a_test_starts_is_not_told_how_wide_a_terminal_is() -> None:
+    script = 'echo "${COLUMNS-unset}"'
+    assert subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout == b"unset\n"
