@@ -98,7 +98,7 @@ def killed_at(number: int, work: Callable[[], None], traced: Traced) -> int:
     return in_child(work, tracer(traced, at_line(number, lambda: os.kill(os.getpid(), signal.SIGKILL))))
 
 
-def told_by(program: Path, *arguments: object, timeout: float = 600.0) -> dict[str, Any]:
+def told_by(program: Path, *arguments: object, timeout: float = 3600.0) -> dict[str, Any]:
     """Run a program that forks, with the tests' modules; return the JSON that it prints."""
     command = [sys.executable, str(program), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}

@@ -131,8 +131,8 @@ class ContainerFolder:
                 answer = start_alone(self.path, errors=stderr.fileno(), timeout=timeout)
         if answer == STARTED:
             return ""
-        crash = f"the shim crashed: {errors.read_text('utf-8', 'replace')[-SHOWN_ERRORS:].strip()}"
-        return answer[1:].decode("utf-8", "replace") or crash
+        words = errors.read_text("utf-8", "replace")[-SHOWN_ERRORS:].strip() or f"nothing is told in {errors}"
+        return answer[1:].decode("utf-8", "replace") or f"the shim crashed: {words}"
 
     def wait(self, *, timeout: float) -> ContainerStatus | None:
         """Return how the bot ended, or None when it still runs, or has not begun, after `timeout` seconds.

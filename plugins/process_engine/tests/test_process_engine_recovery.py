@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,9 +128,7 @@ def test_a_shim_that_is_told_to_end_stops_its_bot(engine: ProcessEngine, state: 
     assert status.exit_code == 3
 
 
-def test_a_shim_that_does_not_answer_is_killed_with_its_bot(
-    engine: ProcessEngine, state: Path, shell_spec: Any
-) -> None:
+def test_a_shim_that_does_not_answer_is_killed(engine: ProcessEngine, state: Path, shell_spec: Any) -> None:
     container = started(engine, shell_spec("echo up; exec sleep 600"))
     shim, bot = (record(state, container, name) for name in (files.SHIM, "bot.json"))
     os.kill(shim["pid"], signal.SIGSTOP)
@@ -184,6 +183,15 @@ def test_a_shim_that_crashes_at_its_start_says_how(engine: ProcessEngine, state:
     container = engine.create(*shell_spec("true"), timeout=CALL)
     (state / container.id / "plan.json").write_text("{}")
     with pytest.raises(ContainerError, match=r"the shim crashed: [^$]*KeyError"):
+        engine.start(container, timeout=CALL)
+
+
+def test_a_shim_that_crashes_without_a_word_names_its_folder(
+    engine: ProcessEngine, state: Path, shell_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = engine.create(*shell_spec("true"), timeout=CALL)
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(ContainerError, match=f"the shim crashed: nothing is told in {state / container.id}"):
         engine.start(container, timeout=CALL)
 
 
