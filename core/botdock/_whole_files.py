@@ -71,9 +71,9 @@ def publish(
         draft: As there.
         mode: As there.
     """
-    draft = draft or path.with_suffix(".tmp")
+    name = os.fspath(draft) if draft else f"{os.path.splitext(path)[0]}.tmp"  # noqa: PTH122 - each run writes several
     try:
-        descriptor = os.open(draft, _NEW, mode)
+        descriptor = os.open(name, _NEW, mode)
         try:
             rest = memoryview(data)
             while rest:
@@ -82,10 +82,10 @@ def publish(
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        draft.replace(path)
+        os.replace(name, path)  # noqa: PTH105 - the same
     except BaseException:
         with suppress(OSError):
-            draft.unlink(missing_ok=True)
+            os.unlink(name)  # noqa: PTH108 - the same
         raise
     if durable and named:
         sync_folder(path.parent)

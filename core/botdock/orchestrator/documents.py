@@ -31,6 +31,7 @@ from botdock.model.runtime import CONTEXT_FILE
 from botdock.orchestrator.journal import RUN_VERSION, Journal
 from botdock.orchestrator.plan import Bound, Bounds, Plan
 from botdock.orchestrator.run import Run
+from botdock.services.code import Workspace
 from botdock.services.interfaces import Entrypoints
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _restore(run: Run, document: Mapping[str, Any], entrypoints: Entrypoints) ->
         # only the code's place is taken from there: what is removed lies in its folder
         run.workspace = attrs.evolve(run.workspace, code=Path(document["workspace"]["code"]))
         if slot := document.get("member"):
-            run.stay_in(_member(run, str(slot)))
+            run.stay_in(Workspace.at(_member(run, str(slot))))
         image, script = ImageInfo(**document["image"]), str(document["script"])
         run.container = _container(document)
         started_ns = int(document["started_ns"])

@@ -93,7 +93,7 @@ class Members:
             try:
                 with run.phase(Phase.START):
                     run.container = member.container
-                    run.stay_in(member.files.root)
+                    run.stay_in(member.files)
                     if not run.executable.secrets:  # else its engine may keep some, in its log, with the container
                         run.dispose = partial(self._pool.dispose, member)
                     run.journal.event("entered", container_id=run.container_id, member=member.slot)

@@ -158,10 +158,9 @@ class Run:
         finally:
             self.phases[phase.value] = self.phases.get(phase.value, 0.0) + time.monotonic() - started
 
-    def stay_in(self, member: Path) -> None:
+    def stay_in(self, files: Workspace) -> None:
         """Have its files in the folder of the container that had waited for it."""
-        files = Workspace.at(member)
-        self.member = member
+        self.member = files.root
         self.workspace = attrs.evolve(self.workspace, code=files.code, context=files.context, result=files.result)
 
     def request(self) -> dict[str, Any]:

@@ -194,11 +194,11 @@ def open_fifo(files: Workspace, stream: LogStream, *, timeout: float) -> int:
 def _look_of(files: Workspace) -> object:
     """Return what shows that a folder has been changed since: its files by number, kind and size."""
 
-    def number(path: Path) -> tuple[int, int, int]:
-        found = path.lstat()
+    def number(path: Path | str) -> tuple[int, int, int]:
+        found = os.lstat(path)
         return found.st_ino, stat.S_IFMT(found.st_mode), 0 if stat.S_ISDIR(found.st_mode) else found.st_size
 
-    inside = {name: number(files.context / name) for name in os.listdir(files.context)}  # noqa: PTH208 - by far the quicker
+    inside = {name: number(f"{files.context}/{name}") for name in os.listdir(files.context)}  # noqa: PTH208 - by far the quicker
     return number(files.code), number(files.context), number(files.result), inside, os.listdir(files.code)  # noqa: PTH208 - the same
 
 

@@ -130,9 +130,10 @@ class ShimLogStream(LogStream):
         """
         path = self._folder.path
         while not self._broken:
-            this, following = (path / f"{files.LOG}{number}" for number in (self._number, self._number + 1))
+            this, following = (f"{path}/{files.LOG}{number}" for number in (self._number, self._number + 1))
             goes_on = self._last is None or self._number < self._last
-            is_over = goes_on and (following.exists() or not this.exists())  # asked first, as above
+            # asked first, as above
+            is_over = goes_on and (os.path.exists(following) or not os.path.exists(this))  # noqa: PTH110 - at each look
             chunks, read = self._read_block()
             if read or not is_over:
                 return chunks

@@ -199,7 +199,8 @@ def check_folder(name: str, path: Path, workspace: Path, wanted: str | None) -> 
             source=name,
             hint=f"Pack it first: `botdock pack {name}`; the digest is that of the archive.",
         )
-    if workspace.resolve().is_relative_to(path.resolve()):
+    tree = os.path.realpath(path)
+    if os.path.commonpath([tree, os.path.realpath(workspace)]) == tree:
         raise CodeError(
             f"code at {name!r} holds botdock's own state at {workspace}, so it would be copied into itself",
             source=name,
