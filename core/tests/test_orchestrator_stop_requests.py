@@ -164,7 +164,8 @@ def test_a_request_is_heard_of_where_no_datagram_comes_and_nothing_else_is(
     rings: list[int] = []
 
     def counted(path: Path) -> int:
-        looks.append(path)
+        if path.is_relative_to(tmp_path):  # and not of a runner that another test has left
+            looks.append(path)
         return changed_ns(path)
 
     monkeypatch.setattr(_stops, "_LOOK", 0.01)
