@@ -21,10 +21,10 @@ from botdock.executions import Executions, ExecutionState, _queue, _requests
 from botdock.executions._files import request_ids
 from botdock.executions._requests import Request, read_request
 from botdock.model import Executable, RestartPolicy, new_execution_id
+from botdock.orchestrator.journal import tidy_up
 from botdock.supervisor import _keeper, _succession
 from botdock.supervisor._keeper import Keeper
 from botdock.supervisor._succession import settle
-from botdock.supervisor._work import tidy_up
 from testbed.every_line import kill_at_every_line, lines_of
 
 BOT = Executable(

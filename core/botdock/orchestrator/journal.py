@@ -40,8 +40,9 @@ from botdock.executions._files import (
     RESULT,
     RUN,
     STOP,
+    execution_ids,
 )
-from botdock.executions._lease import HOLDER, hold, runner_lives
+from botdock.executions._lease import HOLDER, Lease, hold, runner_lives
 from botdock.model.execution import ExecutionResult
 
 if TYPE_CHECKING:
@@ -272,8 +273,13 @@ def tidy(directory: Path) -> None:
             (directory / name).unlink(missing_ok=True)
 
 
-def sweep_drafts(home: Path) -> None:
-    """Remove the folders that runners had not made, or not removed, to their end when they died."""
+def tidy_up(home: Path) -> None:
+    """Remove what runners had not removed to its end when they died, of what needs no engine.
+
+    That is their leases, the folders that they were making or removing, and, in a folder that has an outcome, what only
+    a successor would have needed.
+    """
+    Lease(home).sweep()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for path in (home / EXECUTIONS).iterdir():
             _, found, runner = path.name.rpartition(".")
@@ -282,6 +288,9 @@ def sweep_drafts(home: Path) -> None:
                     remove_tree(path, timeout=_SWEEP_TIMEOUT)
                 except OSError as error:  # the next one tries again
                     logger.bind(path=str(path), error=str(error)).warning("a dead runner's folder was not removed")
+    for directory in (home / EXECUTIONS / name for name in execution_ids(home)):
+        if (directory / OUTCOME).exists() and (directory / HOLDER).exists():
+            tidy(directory)  # its runner died over the last of its work, or is about to do the same
 
 
 def _replace(path: Path, document: Any, *, durable: bool = False) -> None:

@@ -28,20 +28,19 @@ from botdock._log import about, logger
 from botdock.errors import BotdockError, ContainerNotFoundError
 from botdock.executions._files import (
     EXECUTIONS,
-    OUTCOME,
     execution_ids,
     is_orphan,
     read_events,
     read_json,
 )
-from botdock.executions._lease import HOLDER, Lease, claiming
+from botdock.executions._lease import Lease, claiming
 from botdock.model import ContainerHandle, ContainerInfo, ContainerState, ContainerStatus, Outcome
 from botdock.model.container import LABEL_EXECUTION, LABEL_OWNER
 from botdock.orchestrator.conclusion import Conclusion
 from botdock.orchestrator.deadlines import elapsed_of
 from botdock.orchestrator.documents import RECOVERED, read_concluded, read_run
 from botdock.orchestrator.execution import Execution
-from botdock.orchestrator.journal import sweep_drafts, tidy
+from botdock.orchestrator.journal import tidy_up
 from botdock.orchestrator.preparation import Preparation, Setting
 from botdock.orchestrator.run import Created, Run
 from botdock.orchestrator.strays import dead_members, engine_of, sweep, sweep_pools
@@ -101,18 +100,14 @@ class Recovery:
             BotdockError: The engine does not answer, or the state folder cannot be written; nothing is changed.
         """
         containers = self.containers()
-        sweep_drafts(self._home)
+        tidy_up(self._home)
         folders = [self._home / EXECUTIONS / name for name in execution_ids(self._home)]
-        for directory in folders:
-            if (directory / OUTCOME).exists() and (directory / HOLDER).exists():
-                tidy(directory)  # its runner died over the last of its work, or is about to do the same
         orphans = [one for one in folders if (only is None or one.name in only) and is_orphan(one)]
         for directory in orphans:
             if not self._is_ours(directory):
                 bound = logger.bind(execution_id=directory.name, engine=engine_of(directory))
                 bound.warning("an execution was not recovered: it was run on another engine")
         executions = self._take(orphans, containers)
-        self._lease.sweep()
         sweep(self._services, self._home, self._setting.engine, containers)
         sweep_pools(self._services, self._home, containers)
         return executions

@@ -27,9 +27,10 @@ from botdock.executions._lease import holder_lives
 from botdock.executions._queue import withdraw
 from botdock.executions._requests import read_request
 from botdock.model import Outcome
+from botdock.orchestrator.journal import tidy_up
 from botdock.supervisor._keeper import Keeper
 from botdock.supervisor._succession import settle
-from botdock.supervisor._work import Work, groups, tidy_up
+from botdock.supervisor._work import Work, groups
 
 _LOOK = 1.0
 """Seconds between two turns when nothing rings."""

@@ -14,14 +14,12 @@ from botdock._log import about, logger
 from botdock._threads import Pool
 from botdock.config import Config
 from botdock.errors import BotdockError, UserError
-from botdock.executions._files import EXECUTIONS, OUTCOME, REQUEST, execution_ids, is_orphan, read_json
-from botdock.executions._lease import HOLDER, Lease
+from botdock.executions._files import EXECUTIONS, REQUEST, execution_ids, is_orphan, read_json
 from botdock.executions._queue import change_request, withdraw
 from botdock.executions._requests import Request, read_request
 from botdock.model import Outcome, RestartOn, RestartPolicy
 from botdock.model.execution import REFUSED
 from botdock.orchestrator import Execution
-from botdock.orchestrator.journal import sweep_drafts, tidy
 from botdock.orchestrator.running import ClosedError
 from botdock.orchestrator.strays import dead_members, engine_of
 from botdock.supervisor._runners import Open, Runners
@@ -67,16 +65,6 @@ def groups(home: Path, only: Collection[str] | None, known: Collection[str]) -> 
     if only is None and not found and dead_members(home):
         found["", ""] = Group(overrides={})
     yield from found.values()
-
-
-def tidy_up(home: Path) -> None:
-    """Remove what runners had not removed to its end when they died, of what needs no engine."""
-    Lease(home).sweep()
-    sweep_drafts(home)
-    for name in execution_ids(home):
-        directory = home / EXECUTIONS / name
-        if (directory / HOLDER).exists() and (directory / OUTCOME).exists():
-            tidy(directory)
 
 
 class Work:
