@@ -21,21 +21,18 @@ _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS
 
 
 @contextmanager
-def replacing(
-    path: Path, *, durable: bool = True, draft: Path | None = None, mode: int = 0o666
-) -> Iterator[BufferedRandom]:
+def replacing(path: Path, *, durable: bool = True, draft: Path | None = None) -> Iterator[BufferedRandom]:
     """Give a new file that takes the place of `path` at the end; it is gone when an error passes through.
 
     Args:
         path: A reader of it sees the old file or the new one, whatever becomes of this process.
         durable: Whether the new one is there after a power cut, too; else nothing waits for the disk.
         draft: Its name meanwhile, for a `path` that two may write at once; `path` with `.tmp` otherwise.
-        mode: Who may read and write a new file, less the umask.
     """
     draft = draft or path.with_suffix(".tmp")
 
     def opened(name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
     try:
         with open(draft, "w+b", opener=opened) as file:
@@ -69,7 +66,7 @@ def publish(
         durable: As there.
         named: Whether its name, too, is on the disk when this returns; else the next one in its folder brings it there.
         draft: As there.
-        mode: As there.
+        mode: Who may read and write a new file, less the umask.
     """
     name = os.fspath(draft) if draft else f"{os.path.splitext(path)[0]}.tmp"  # noqa: PTH122 - each run writes several
     try:

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -61,9 +62,11 @@ class Execution(ExecutionReader):
         on_done: Callable[[ExecutionResult | None], None],
         hears: Callable[[], bool],
     ) -> None:
-        super().__init__(run, services.logs, work)
+        self.execution_id = run.execution_id
+        self._run, self._work = run, work
+        self._containers, self._logs = services.containers, services.logs
+        self._over = Future()
         self.attempts = Attempts(run.journal.event)
-        self._containers = services.containers
         self._config = config
         self._conclusion, self._on_done, self._hears = conclusion, on_done, hears
         self._ender: threading.Thread | None = None

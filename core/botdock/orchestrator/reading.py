@@ -66,21 +66,15 @@ class Work:
 class ExecutionReader:
     """What can be read of one execution, and when it is over.
 
-    Args:
-        run: What is run.
-        logs: Collects its log.
-        work: The threads.
-
     Attributes:
         execution_id: The run; sorts by time.
     """
 
-    def __init__(self, run: Run, logs: Logs, work: Work) -> None:
-        self.execution_id = run.execution_id
-        self._run = run
-        self._logs = logs
-        self._work = work
-        self._over: Future[ExecutionResult | None] = Future()
+    execution_id: str
+    _run: Run
+    _logs: Logs
+    _work: Work
+    _over: Future[ExecutionResult | None]
 
     @property
     def done(self) -> bool:
