@@ -34,7 +34,7 @@ _STILL = 0.08
 """Seconds without a change of the state folder, after which nothing is under way."""
 _WRITES: list[tuple[Any, str]] = [
     (CodeService, "cleanup_workspace"),
-    (Journal, "_append"),
+    (Journal, "event"),
     (Journal, "discard"),
     (journal, "hold"),
     (journal, "publish"),

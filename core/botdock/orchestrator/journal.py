@@ -96,9 +96,7 @@ class Journal:
             _replace(draft / REQUEST, request)
             hold(draft, runner)
             draft.rename(self.directory)
-            self.made = True
-            self._append(b"")
-            self._recording = True
+            self.made = self._recording = True
         except OSError as error:
             self.discard()
             raise BotdockError(
@@ -113,9 +111,10 @@ class Journal:
             OSError: The disk took no more.
         """
         hold(self.directory, runner)
-        self._append(b"")
-        if (self.directory / EVENTS).read_bytes()[-1:] not in {b"", b"\n"}:  # a step was not written to its end
-            self._append(b"\n")
+        steps = self.directory / EVENTS
+        if steps.exists() and steps.read_bytes()[-1:] not in {b"", b"\n"}:  # one was not written to its end
+            with steps.open("ab") as file:
+                file.write(b"\n")
         self._recording = True
 
     def renew(self, request: dict[str, Any]) -> None:
@@ -137,8 +136,13 @@ class Journal:
         if not self._recording:
             return
         entry = {"event": name, "time_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns(), **data}
-        with contextlib.suppress(OSError):
-            self._append(json.dumps(entry).encode() + b"\n")
+        with contextlib.suppress(OSError), self._adding:
+            descriptor = self._steps or os.open(f"{self.directory}/{EVENTS}", _APPEND, 0o600)
+            try:
+                os.write(descriptor, json.dumps(entry).encode() + b"\n")
+            finally:
+                if descriptor != self._steps:
+                    os.close(descriptor)
 
     def save(self, run: Run, plan: Plan, program: str) -> None:
         """Write `run.json`, which holds nothing of secrets.
@@ -242,16 +246,6 @@ class Journal:
                 steps, self._steps = self._steps, None
                 if steps is not None:
                     os.close(steps)
-
-    def _append(self, line: bytes) -> None:
-        """Add to the list of steps."""
-        with self._adding:
-            descriptor = self._steps or os.open(f"{self.directory}/{EVENTS}", _APPEND, 0o600)
-            try:
-                os.write(descriptor, line)
-            finally:
-                if descriptor != self._steps:
-                    os.close(descriptor)
 
 
 def result_document(result: ExecutionResult) -> dict[str, Any]:
