@@ -36,9 +36,9 @@ class Conclusion:
 
     How it ended is on disk before anything of it goes: a successor has from then on only to store what is left, to
     clean up, and to write the outcome. The outcome means finished: it is not written as long as the container may live
-    or the workspace is there. A container that had waited in a pool of this runner, and has ended, is the pool's to
-    remove, soon; any other is removed before. What is owed stands in `run.owed`, and in the evidence of
-    `concluded.json`.
+    or the workspace is there. But one that had waited in a pool of this runner, and has ended, is the pool's to remove
+    soon after, with its folder; that of a run with secrets goes before. What is owed stands in `run.owed`, and in the
+    evidence of `concluded.json`.
 
     Args:
         services: What does the work.

@@ -94,7 +94,7 @@ class Members:
                 with run.phase(Phase.START):
                     run.container = member.container
                     run.stay_in(member.files)
-                    if not run.executable.secrets:  # else its engine may keep some, in its log, with the container
+                    if not run.executable.secrets:  # else it goes before the outcome, and so do they
                         run.dispose = partial(self._pool.dispose, member)
                     run.journal.event("entered", container_id=run.container_id, member=member.slot)
                     proceed()

@@ -18,10 +18,9 @@ adopted as any other. What belongs to no execution, `sweep` removes when the run
 Whatever differs from each template is a miss, and runs cold, as does a run that a member cannot be told of: variables
 and secrets that must be there when the interpreter starts. A member that is not as it should be is never given out.
 
-A run's outcome says that its member has ended, and that what it was given is gone from the member's folder, but for the
-file `execution`. The container and that file are the pool's to remove, in threads of their own, until it works; where
-its runner dies or is closed over that, `sweep` removes them as those that waited. The member of a run with secrets goes
-before the outcome, for its engine has a log of its own.
+A run's outcome says that its member has ended; its container and its folder are the pool's to remove, in threads of its
+own, until that works. Where its runner dies or is closed over that, `sweep` removes them as those that waited. The
+member of a run with secrets goes before the outcome: they are in its context, and maybe in the log that its engine has.
 
 One thread of the runner, the keeper, lets members be started, a few at once and so fast at most; after failures it
 waits longer and longer, with one at a time, and in the end gives up, with the reason. It looks at those that wait, and

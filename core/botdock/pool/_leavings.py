@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from botdock._log import logger
+from botdock.archive import remove_tree
 from botdock.errors import BotdockError
 from botdock.executions._files import EXECUTIONS, OUTCOME, POOL, REQUEST, read_json
 from botdock.executions._lease import runner_lives
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from botdock.services.interfaces import Containers
 
 STATUS = "status.json"
+_SWEPT = 60.0
+"""Seconds that the removal of one folder may take."""
 
 
 def folder_of(home: Path, slot: str) -> Path | None:
@@ -89,7 +92,7 @@ def sweep(home: Path, listed: Iterable[ContainerInfo], containers: Containers) -
         try:
             if info is not None:
                 containers.remove_container(ContainerHandle(id=info.container_id))
-            shutil.rmtree(folder)
+            remove_tree(folder, timeout=_SWEPT)
         except (BotdockError, OSError) as error:
             bound.bind(error=str(error)).warning("what a dead runner kept waiting could not be removed yet")
         else:

@@ -10,7 +10,7 @@ import stat
 import struct
 import termios
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -38,8 +38,8 @@ _PATIENCE = 1.0
 _SHORT = 0.000_1
 _READY = 60.0
 """Seconds that one may take from its start until it waits."""
-_EMPTIED = 60.0
-"""Seconds that it may take to remove what one was given."""
+_REMOVED = 60.0
+"""Seconds that the removal of its folder may take."""
 _READ_BY_ALL = 0o644
 _FOLDER = 0o755
 
@@ -125,27 +125,17 @@ class Member:
             os.close(self.fifo)
             self.fifo = None
 
-    def empty(self) -> None:
-        """Remove what its run was given and returned; which execution it was stays, for a sweep.
-
-        Raises:
-            OSError: Something stays.
-        """
-        for folder in (self.files.context, self.files.code):
-            remove_tree(folder, timeout=_EMPTIED)
-        self.files.result.unlink(missing_ok=True)
-
     def discard(self, containers: Containers) -> None:
         """Remove it, its container first, so that its program does not go on.
 
         Raises:
-            BotdockError: Its container stays; what is left is a later sweep's.
+            BotdockError: Its container stays.
+            OSError: Its folder stays.
         """
         try:
             self.stream.close()
             containers.remove_container(self.container)
-            with suppress(OSError):
-                shutil.rmtree(self.files.root)
+            remove_tree(self.files.root, timeout=_REMOVED)
         finally:
             self.release()
 

@@ -125,8 +125,7 @@ class Pool:
                     return self._miss(kind.misses, reason, name)
 
     def dispose(self, member: Member) -> None:
-        """Remove one that was used and has ended: its files now, the rest soon; raises as `empty` and `discard` do."""
-        member.empty()
+        """Remove one that was used and has ended, soon, trying until that works; once all is closed, as `discard`."""
         if self._closed:
             member.discard(self._containers)
         else:
