@@ -118,7 +118,7 @@ def test_of_one_that_may_live_the_outcome_waits_for_the_removal(warm: Any, make_
     warm.engine.faults.clear("remove")
 
 
-def test_closing_waits_for_the_removal_of_those_that_were_used(
+def test_closing_leaves_nothing_and_waits_for_the_removal_of_what_was_used(
     warm: Any, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_removals, "_DELAY", 600.0)
@@ -179,12 +179,6 @@ def test_those_that_wait_are_not_shown_as_executions(warm: Any) -> None:
     assert len(listed) == 2
     assert without_waiting(warm.home, listed) == []
     assert warm.orchestrator.leftovers() == []
-
-
-def test_closing_leaves_nothing(warm: Any) -> None:
-    warm.orchestrator.close()
-    assert warm.leftovers == []
-    assert not list(warm.home.glob("pool/*"))
 
 
 @pytest.mark.parametrize("moment", ["save", "mark", "tell", "release", "collect"])
@@ -280,3 +274,26 @@ def _end_as_the_kernel_does(stage: Any) -> None:
     for member in list(_member._members):
         if member.files.root.is_relative_to(stage.home):
             member.release()
+
+
+def test_a_look_at_the_last_that_waits_keeps_no_run_from_it(
+    warm: Any, make_bot: MakeBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm.orchestrator.warm({"sh": 1}, timeout=PATIENCE)
+    until(lambda: len(containers(warm)) == 1)
+    looks, go_on, look, found = threading.Event(), threading.Event(), Member.problem, []
+
+    def slowly(member: Member, max_age: float) -> str:
+        if threading.current_thread().name == "botdock-pool":
+            looks.set()
+            go_on.wait(PATIENCE)
+        return look(member, max_age)
+
+    monkeypatch.setattr(Member, "problem", slowly)
+    assert looks.wait(PATIENCE)
+    run = threading.Thread(target=lambda: found.append(warm.orchestrator.execute_bot(make_bot())))
+    run.start()
+    run.join(0.2)  # time to find none, were it so
+    go_on.set()
+    run.join(60)
+    assert "waited" in found[0].evidence["pool"]

@@ -226,16 +226,11 @@ class Pool:
         """Take out those that may not be given out any more."""
         for kind in self._all():
             for member in list(kind.members):
-                with self._changed:
-                    if member not in kind.members:
-                        continue  # it was claimed meanwhile
+                with self._changed:  # which a claim waits for: it would not find what is taken out for a look
+                    if member not in kind.members or not (reason := member.problem(self._settings.max_age)):
+                        continue
                     kind.members.remove(member)
-                if reason := member.problem(self._settings.max_age):
-                    self._reject(kind, member, reason)
-                    continue
-                with self._changed:
-                    kind.members.append(member)
-                    self._changed.notify_all()
+                self._reject(kind, member, reason)
 
     def _grows(self, kind: Kind) -> bool:
         """Tell whether another member of a kind is being started, or is to be now or later."""
