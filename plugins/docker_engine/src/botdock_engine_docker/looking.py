@@ -185,7 +185,9 @@ class Look:
             return search.older, False
         if search.oldest_ns and search.oldest_ns < self._last_ns - SLACK_NS:
             return search.older, True
-        return 0, not found and self._first_ns > 0  # all that is stored of it is older than the log
+        # All that is stored of it is older than the log. What followed it is there, if the log begins before that: each
+        # stream is logged at its own pace, so lines of the other one that are stored may stand behind what is lost.
+        return 0, self._first_ns > (self._last_ns if found else 0)
 
     def _plan(self, skip: dict[Stream, int], lost: tuple[LogGap, ...]) -> Plan:
         plan = Plan(skip=skip, first=self._entries.first, began_ns=self._edge_ns, keeps=self._mender.keeps, lost=lost)
