@@ -233,9 +233,16 @@ def test_the_targets_of_links_count_for_the_ratio(tmp_path: Path) -> None:
     assert refused(tar_of(links, compression="xz"), tmp_path).limit == "ratio=200"
 
 
+def test_the_link_whose_target_is_too_much_is_named(tmp_path: Path) -> None:
+    links = [link(f"l{number}", "x/" * 500) for number in range(2000)]
+    error = refused(zip_of(links), tmp_path, ArchiveLimits(ratio=2))
+    assert (error.limit, error.entry) == ("ratio=2", "l1048")  # the first behind a MiB of targets
+
+
 def test_the_targets_of_links_have_a_total(tmp_path: Path) -> None:
     links = [link(f"l{number}", "x/" * 500) for number in range(2000)]
-    assert refused(zip_of(links), tmp_path, ArchiveLimits(total_bytes=100)).limit == "total_bytes=100"
+    error = refused(zip_of(links), tmp_path, ArchiveLimits(total_bytes=100))
+    assert (error.limit, error.entry) == ("total_bytes=100", "l1048")
 
 
 def test_limits_are_those_of_the_configuration() -> None:

@@ -107,7 +107,7 @@ class Admission:
                 if self.bytes + entry.size > self._limits.total_bytes:
                     raise _over("total_bytes", self._limits.total_bytes, entry.name)
                 if entry.target:
-                    self.beside(len(entry.target))
+                    self.beside(len(entry.target), entry.name)
                 yield Admitted(entry, place, self._counted(entry, content))
 
     def add(self, entry: Entry) -> Place:
@@ -132,13 +132,13 @@ class Admission:
             return Place(path, self._add_folder(path, entry, folders))
         return self._add_link(path, entry, folders)
 
-    def beside(self, count: int) -> None:
+    def beside(self, count: int, name: str | None = None) -> None:
         """Count bytes that came out but belong to no file: they have a total of their own, and add to the ratio."""
         self._beside += count
         if self._beside > max(self._limits.total_bytes, RATIO_FROM):
-            raise _over("total_bytes", self._limits.total_bytes, None)
+            raise _over("total_bytes", self._limits.total_bytes, name)
         if self._packed is not None:
-            self.compare(self._packed(), None)
+            self.compare(self._packed(), name)
 
     def compare(self, packed: int, name: str | None) -> None:
         """Refuse what has come out so far, of which an entry came last, as too much for `packed` bytes."""
