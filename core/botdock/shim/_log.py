@@ -8,11 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
+from typing import Any
 
 from botdock.errors import ContainerError
-from botdock.model import ContainerState, LogChunk, LogCursor, LogGap, LogStream, Stream
+from botdock.model import LogChunk, LogCursor, LogGap, LogStream, Stream
 from botdock.shim._container import ContainerFolder, tell
-from botdock.shim._process import wait_readable
+from botdock.shim._process import is_alive, wait_readable
 from botdock.shim._program import files
 
 BLOCK = 1024 * 1024
@@ -48,8 +49,8 @@ class ShimLogStream(LogStream):
     activity = 0
 
     def __init__(self, folder: ContainerFolder, *, cursor: LogCursor, follow: bool) -> None:
-        self._folder = folder
-        self._follow = follow
+        self._folder, self._follow = folder, follow
+        self._shim: Mapping[str, Any] | None = None
         self._at = {Stream.STDOUT: cursor.stdout, Stream.STDERR: cursor.stderr}
         self._last_ns = cursor.last_ns
         self._file: int | None = None
@@ -109,10 +110,10 @@ class ShimLogStream(LogStream):
         if self.activity == before:
             with suppress(BlockingIOError):
                 os.read(self._bell, 65536)
-            try:
-                is_final = self._folder.status().state is ContainerState.EXITED
-            except FileNotFoundError:  # it was removed
-                is_final = True
+            path = self._folder.path
+            shim = self._shim = self._shim or files.read_record(path / files.SHIM)
+            lives = is_alive(shim) if shim else path.exists()  # else it was removed before it was started
+            is_final = not lives or (path / files.EXIT).exists()
             chunks = self._next_chunks()  # after that was asked: before an end, this is all there is
             if self.activity == before and (is_final or not self._follow):
                 if is_final:
